@@ -1,0 +1,192 @@
+"""The bundle: one agent's policy and local model as a manifest and an ONNX graph, for one slot.
+
+On disk it is a directory or a `.tar` with `manifest.json`, `step.onnx` and, if signed, `manifest.sig`.  There is
+no pickle in it.  A bundle is a pure function `step(observation, inbox, state, noise) -> (latent, action, state)`;
+`docs/bundle.md` lists the tensors of the graph.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
+from heliograph.manifest import Manifest, sha256
+
+MANIFEST, GRAPH, SIGNATURE = "manifest.json", "step.onnx", "manifest.sig"
+MAX_BUNDLE_BYTES = 512 * 2**20
+"""Larger bundles are refused unread: a policy of this project has a few megabytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A manifest, as parsed and as bytes, the graph's bytes and an optional ed25519 signature of the manifest."""
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    graph: bytes
+    signature: bytes | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which itself holds the graph's: names the whole bundle."""
+        return sha256(self.manifest_bytes)
+
+    def check_slot(self, *, slot: int, team_size: int) -> None:
+        """Raise BundleMismatch unless the bundle was made for this slot of a team of this size."""
+        if self.manifest.team_size != team_size:
+            raise BundleMismatch(f"bundle is for a team of {self.manifest.team_size}, this team has {team_size}")
+        if self.manifest.slot != slot:
+            raise BundleMismatch(f"bundle is for slot {self.manifest.slot}, not for slot {slot}")
+
+    def check_environment(self, *, environment: str, parameters: dict[str, Any]) -> None:
+        """Raise BundleMismatch unless the bundle was trained in this environment with these parameters."""
+        if self.manifest.environment != environment:
+            raise BundleMismatch(f"bundle was trained in {self.manifest.environment!r}, not in {environment!r}")
+        trained = self.manifest.environment_parameters
+        differing = sorted(key for key in trained | parameters if trained.get(key) != parameters.get(key))
+        if differing:
+            pairs = ", ".join(f"{key} {trained.get(key)!r} != {parameters.get(key)!r}" for key in differing)
+            raise BundleMismatch(f"bundle was trained with other environment parameters: {pairs}")
+
+    def sign(self, private_key: bytes) -> Bundle:
+        """Return the bundle signed with a raw 32-byte ed25519 private key."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        signature = Ed25519PrivateKey.from_private_bytes(private_key).sign(self.manifest_bytes)
+        return Bundle(manifest=self.manifest, manifest_bytes=self.manifest_bytes, graph=self.graph, signature=signature)
+
+    def verify(self, trusted_key: bytes) -> None:
+        """Raise BundleUntrusted unless the manifest is signed by this raw 32-byte ed25519 public key."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        if self.signature is None:
+            raise BundleUntrusted("bundle is not signed", remedy="Sign it, or run without a trusted key")
+        try:
+            Ed25519PublicKey.from_public_bytes(trusted_key).verify(self.signature, self.manifest_bytes)
+        except InvalidSignature:
+            raise BundleUntrusted("bundle is signed, but not by the trusted key") from None
+
+    def to_tar(self) -> bytes:
+        """Pack into a tar whose bytes depend on the content alone (no times, no owners)."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in self._files().items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(data), 0o644
+                archive.addfile(entry, io.BytesIO(data))
+        return buffer.getvalue()
+
+    def save(self, path: Path) -> None:
+        """Write to `path`, a `.tar` file or a directory, so that a reader sees all of it or nothing.
+
+        Raises BundleError if the disk refuses; what was at `path` is then still whole.
+        """
+        partial = path.with_name(path.name + ".partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix == ".tar":
+                _write(partial, self.to_tar())
+            else:
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                for name, data in self._files().items():
+                    _write(partial / name, data)
+                if path.exists():
+                    shutil.rmtree(path)
+            os.replace(partial, path)
+        except OSError as error:
+            raise BundleError(f"cannot write bundle {path}: {error.strerror}") from error
+
+    def _files(self) -> dict[str, bytes]:
+        files = {MANIFEST: self.manifest_bytes, GRAPH: self.graph}
+        return files if self.signature is None else files | {SIGNATURE: self.signature}
+
+
+def make(manifest: Manifest, graph: bytes) -> Bundle:
+    """Join a manifest and its graph; the manifest's digest field must already be the graph's."""
+    return _checked({MANIFEST: manifest.to_bytes(), GRAPH: graph}, origin="new bundle")
+
+
+def load(path: Path) -> Bundle:
+    """Read a bundle from a directory or a tar.  Raises BundleCorrupt or BundleMismatch; never runs anything in it."""
+    try:
+        if path.is_dir():
+            files = {name: _read(path / name) for name in (MANIFEST, GRAPH, SIGNATURE) if (path / name).exists()}
+            return _checked(files, origin=str(path))
+        return from_tar(_read(path), origin=str(path))
+    except FileNotFoundError:
+        raise BundleCorrupt(f"there is no bundle at {path}", remedy="Export one with `heliograph export`") from None
+    except OSError as error:
+        raise BundleCorrupt(f"cannot read bundle {path}: {error.strerror}") from error
+
+
+def from_tar(data: bytes, *, origin: str) -> Bundle:
+    """Parse a tarred bundle held in memory; `origin` names it in errors."""
+    files = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for entry in archive:
+                if not entry.isfile() or entry.name not in (MANIFEST, GRAPH, SIGNATURE) or entry.name in files:
+                    raise BundleCorrupt(f"{origin}: unexpected entry {entry.name!r}")
+                member = archive.extractfile(entry)
+                assert member is not None
+                files[entry.name] = member.read()
+                if len(files[entry.name]) != entry.size:
+                    raise BundleCorrupt(f"{origin}: {entry.name} is truncated")
+    except (tarfile.TarError, EOFError, ValueError, UnicodeError) as error:
+        raise BundleCorrupt(f"{origin}: not a whole tar archive: {error}") from None
+    return _checked(files, origin=origin)
+
+
+def load_team(folder: Path) -> list[Bundle]:
+    """Load `agent-0 … agent-(N-1)` (directories or tars) from `folder`, checked to be one team.
+
+    Raises BundleCorrupt if none or one is missing, BundleMismatch if they do not belong together.
+    """
+    first = load(_slot_path(folder, 0))
+    bundles = [first, *(load(_slot_path(folder, slot)) for slot in range(1, first.manifest.team_size))]
+    for slot, bundle in enumerate(bundles):
+        bundle.check_slot(slot=slot, team_size=first.manifest.team_size)
+        bundle.check_environment(
+            environment=first.manifest.environment, parameters=first.manifest.environment_parameters
+        )
+        if bundle.manifest.message != first.manifest.message or bundle.manifest.run_id != first.manifest.run_id:
+            raise BundleMismatch(f"bundles of slot 0 and slot {slot} come from different runs")
+    return bundles
+
+
+def _slot_path(folder: Path, slot: int) -> Path:
+    directory = folder / f"agent-{slot}"
+    return directory if directory.exists() else folder / f"agent-{slot}.tar"
+
+
+def _checked(files: dict[str, bytes], *, origin: str) -> Bundle:
+    for name in (MANIFEST, GRAPH):
+        if name not in files:
+            raise BundleCorrupt(f"{origin}: {name} is missing")
+    manifest = Manifest.from_bytes(files[MANIFEST])
+    if sha256(files[GRAPH]) != manifest.graph_sha256:
+        raise BundleCorrupt(f"{origin}: {GRAPH} does not match the digest in its manifest", remedy="Fetch it again")
+    return Bundle(
+        manifest=manifest, manifest_bytes=files[MANIFEST], graph=files[GRAPH], signature=files.get(SIGNATURE)
+    )
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BUNDLE_BYTES:
+        raise BundleCorrupt(f"{path} is larger than the limit of {MAX_BUNDLE_BYTES // 2**20} MiB")
+    return path.read_bytes()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

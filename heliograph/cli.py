@@ -1,0 +1,83 @@
+"""The console script `heliograph`: finds its subcommands through entry points, so each role brings its own.
+
+A command module holds a `Command` and must be cheap to import: arguments are parsed, and `--help` answered,
+before any framework loads.  An image that holds only `agent_node` offers only the commands of that house.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+
+from heliograph import __version__
+from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+
+COMMAND_GROUP = "heliograph.commands"
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A subcommand: one line for the overview, its arguments, and what it does (returns the exit code)."""
+
+    summary: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def available_commands() -> dict[str, EntryPoint]:
+    """The subcommands whose house is installed, by name, in alphabetical order."""
+    found = {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}
+    return {name: found[name] for name in sorted(found) if find_spec(found[name].module.partition(".")[0]) is not None}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code; errors of the project's tree end in one sentence, not a trace."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    commands = available_commands()
+    # Only the module of the command that was asked for is imported; the overview needs them all, and each is cheap.
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    loaded = {name: entry.load() for name, entry in commands.items() if chosen in (name, None) or chosen not in commands}
+    namespace = _parser(loaded).parse_args(argv)
+    logging.basicConfig(
+        level=namespace.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    try:
+        return loaded[namespace.command].run(namespace)
+    except HeliographError as error:
+        if namespace.log_level == "debug":
+            logging.getLogger(__name__).exception("command failed")
+        print(f"heliograph {namespace.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"heliograph {namespace.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; Python would complain once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="heliograph", description="Train a team of agents, export one bundle per agent, run them as processes."
+    )
+    parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, command in commands.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        subparser.add_argument("--log-level", choices=LOG_LEVELS, default="warning", help="verbosity on stderr")
+        command.configure(subparser)
+    return parser

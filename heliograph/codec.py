@@ -1,0 +1,69 @@
+"""The latent codec: K class ids of ceil(log2 C) bits each, packed without gaps.
+
+32 categoricals of 32 classes take exactly 160 bits = 20 bytes.  Ids are packed in order, most significant
+bit first; the last byte is padded with zero bits, and a decoder refuses anything else, so every latent has
+exactly one encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliograph.errors import MessageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentCodec:
+    """Packs int32 ids [K] with 0 <= id < `classes` into `payload_bytes` bytes and back."""
+
+    categoricals: int
+    classes: int
+
+    def __post_init__(self) -> None:
+        if self.categoricals < 1 or not 2 <= self.classes <= 2**16:
+            raise ValueError(
+                f"a latent needs at least 1 categorical and 2..65536 classes, not {self.categoricals} x {self.classes}"
+            )
+
+    @property
+    def bits_per_id(self) -> int:
+        return (self.classes - 1).bit_length()
+
+    @property
+    def payload_bits(self) -> int:
+        return self.categoricals * self.bits_per_id
+
+    @property
+    def payload_bytes(self) -> int:
+        return -(-self.payload_bits // 8)
+
+    def encode(self, latent: np.ndarray) -> bytes:
+        """Pack ids [K].  Raises MessageError if the shape or an id is out of range."""
+        ids = np.asarray(latent)
+        if ids.shape != (self.categoricals,):
+            raise MessageError(f"latent has shape {ids.shape}, expected ({self.categoricals},)")
+        if int(ids.min()) < 0 or int(ids.max()) >= self.classes:
+            raise MessageError(f"latent id outside 0..{self.classes - 1}: {int(ids.min())}..{int(ids.max())}")
+        # One big integer is faster than bit arrays for messages of this size.
+        packed, width = 0, self.bits_per_id
+        for class_id in ids.tolist():
+            packed = packed << width | class_id
+        padding = self.payload_bytes * 8 - self.payload_bits
+        return (packed << padding).to_bytes(self.payload_bytes, "big")
+
+    def decode(self, payload: bytes) -> np.ndarray:
+        """Unpack to int32 ids [K].  Raises MessageError for a wrong length, a class out of range or dirty padding."""
+        if len(payload) != self.payload_bytes:
+            raise MessageError(f"latent payload has {len(payload)} bytes, expected {self.payload_bytes}")
+        packed = int.from_bytes(payload, "big")
+        padding = self.payload_bytes * 8 - self.payload_bits
+        if packed & ((1 << padding) - 1):
+            raise MessageError("latent payload has non-zero padding bits")
+        packed >>= padding
+        width, mask = self.bits_per_id, (1 << self.bits_per_id) - 1
+        ids = [packed >> shift & mask for shift in range((self.categoricals - 1) * width, -1, -width)]
+        if max(ids) >= self.classes:
+            raise MessageError(f"latent id {max(ids)} outside 0..{self.classes - 1}")
+        return np.array(ids, dtype=np.int32)

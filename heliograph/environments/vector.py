@@ -1,0 +1,103 @@
+"""What every environment looks like inside the project: several copies of one team, as numpy arrays.
+
+Axis legend: E copies, N agents of a team, D observation size, A actions.
+
+The trainer steps many copies, the coordinator one.  `heliograph.environments.parallel` turns any of these into a
+PettingZoo parallel environment and back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSpec:
+    """Dimensions, limits and capabilities of an environment with its parameters filled in."""
+
+    id: str
+    """Name in the registry, or import path `package.module:factory`."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """All parameters, defaults included; with `id` they make the same environment again."""
+    agents: int
+    observation_size: int
+    actions: int
+    episode_limit: int
+    """Steps after which an episode is truncated at the latest."""
+    complete_graph: bool
+    """Everyone hears everyone at every step."""
+    outcome: str
+    """What `Transition.outcome` measures: "won" (0 or 1), "arrived" (share), "return" (mean over agents)."""
+    blind_bound: float | None = None
+    """Best expected outcome of a team that cannot hear one another, where it is known exactly."""
+    idle_action: int = 0
+    """Taken for an agent whose node does not answer; replaced by the first legal action where it is illegal."""
+    has_action_mask: bool = False
+    """Some actions are illegal at times; otherwise every mask is all true."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percepts:
+    """What the agents of all copies perceive at one step."""
+
+    observation: np.ndarray
+    """float32 [E, N, D]."""
+    action_mask: np.ndarray
+    """bool [E, N, A], true where the action is legal; at least one per agent."""
+    hears: np.ndarray
+    """bool [E, N, N]: [e, i, j] says that i can hear j, for the messages of the step before.  False on the diagonal."""
+    present: np.ndarray
+    """bool [E, N]: false where an agent's part of the episode is over and its observation is a zero placeholder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """What one joint action led to."""
+
+    percepts: Percepts
+    """After the action; of the last state where `over`."""
+    reward: np.ndarray
+    """float32 [E, N]."""
+    terminated: np.ndarray
+    """bool [E, N]: the agent has no future (its return ends here), as opposed to a time limit."""
+    truncated: np.ndarray
+    """bool [E]: the episode was cut by its time limit."""
+    over: np.ndarray
+    """bool [E]: the episode has ended, either way; the copy must be reset before its next step."""
+    outcome: np.ndarray
+    """float32 [E]: the team's result, see `EnvironmentSpec.outcome`; NaN where the episode goes on."""
+
+
+class VectorEnvironment(ABC):
+    """`count` independent copies of one environment.
+
+    A copy that was reset with a seed repeats the same episode under the same actions, whatever it played before.
+    """
+
+    spec: EnvironmentSpec
+    count: int
+
+    @abstractmethod
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+        """Start new episodes in `copies` (indices; None: all), one int64 seed each; return the percepts of all copies."""
+
+    @abstractmethod
+    def step(self, actions: np.ndarray) -> Transition:
+        """Apply int actions [E, N].  Raises WorldError if one is out of range or illegal."""
+
+    def render(self, copy: int = 0) -> np.ndarray:
+        """Draw a copy as uint8 [height, width, 3].  Raises WorldError where the environment cannot draw."""
+        from heliograph.errors import WorldError
+
+        raise WorldError(f"environment {self.spec.id!r} cannot be rendered")
+
+    def state(self) -> np.ndarray | None:
+        """Global state float32 [E, S] of the simulator, for the trainer only; None where there is none."""
+        return None
+
+    def close(self) -> None:
+        """Free what the simulators hold."""

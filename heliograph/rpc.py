@@ -1,0 +1,110 @@
+"""One factory each for gRPC channels and servers: their options, and why each is set.
+
+The only module that spells channel options.  Servers bind port 0 on request and tell the port they got.
+"""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from heliograph.errors import PortTaken
+
+PROTOCOL_VERSION = 1
+"""Version of the wire protocol in `proto/`; peers of different versions refuse one another."""
+
+MAX_CONTROL_BYTES = 4 * 2**20
+"""Largest message of the coordination service: a bundle chunk or an observation."""
+
+MAX_PEER_BYTES = 4096
+"""Largest peer message: a latent of 4,096 categoricals would not fit, and none is ever that large."""
+
+BUNDLE_CHUNK_BYTES = 256 * 2**10
+
+_SHARED_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    # Bandwidth probing sends a ping after every few messages; our messages are far below any window.
+    ("grpc.http2.bdp_probe", 0),
+    # A lost stream is handled by our own reconnect, which must know of it; silent retries would hide it.
+    ("grpc.enable_retries", 0),
+    # An agent talks to addresses from its roster; a proxy variable of the shell must not reroute it.
+    ("grpc.enable_http_proxy", 0),
+    # A stopped or unplugged peer is noticed within about 6 s even if nobody writes.
+    ("grpc.keepalive_time_ms", 4000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+_SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    # Without this two processes can bind one port and share its connections at random.
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+)
+
+_CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    # A restarted peer is dialled again within a step or two, not after gRPC's default of up to 120 s.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # Every channel is one connection of one pair; sharing subchannels would join unrelated streams.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def channel(
+    address: str, *, max_message_bytes: int, credentials: grpc.ChannelCredentials | None = None
+) -> grpc.aio.Channel:
+    """Open a lazily connecting channel to `host:port`; `credentials` None means plaintext."""
+    options = [*_SHARED_OPTIONS, *_CHANNEL_OPTIONS, *_size_limits(max_message_bytes)]
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def server(*, max_message_bytes: int) -> grpc.aio.Server:
+    """Make a server; add services, then `bind` it, then start it."""
+    return grpc.aio.server(options=[*_SHARED_OPTIONS, *_SERVER_OPTIONS, *_size_limits(max_message_bytes)])
+
+
+def bind(aio_server: grpc.aio.Server, address: str, *, credentials: grpc.ServerCredentials | None = None) -> int:
+    """Bind `host:port` (port 0: any free one) and return the port.  Raises PortTaken if it cannot be had."""
+    try:
+        if credentials is None:
+            port = aio_server.add_insecure_port(address)
+        else:
+            port = aio_server.add_secure_port(address, credentials)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise PortTaken(f"cannot listen on {address}", remedy="The port is taken or the host is not ours; use port 0")
+    return port
+
+
+def _size_limits(max_message_bytes: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+    )
+
+
+class Health:
+    """The standard health service (grpc.health.v1) with states that mean something.
+
+    NOT_SERVING from start to `serving()`, SERVING while work can be done, NOT_SERVING again once draining.
+    """
+
+    def __init__(self, aio_server: grpc.aio.Server) -> None:
+        self._servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, aio_server)
+
+    async def starting(self) -> None:
+        await self._servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def serving(self) -> None:
+        await self._servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    async def draining(self) -> None:
+        # For good: the servicer ignores later changes, which is what a process on its way out wants.
+        await self._servicer.enter_graceful_shutdown()

@@ -1,0 +1,83 @@
+"""Typed settings: frozen pydantic models, TOML files and `--set key=value` overrides.
+
+A component declares its knobs once, as a subclass of `Settings` beside its code.  Unknown keys are errors.
+This module imports nothing heavy, so a command can resolve and print its settings before any framework loads.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from heliograph.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """Base of every settings class: immutable, complete, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.  Raises SettingsError, with the position, if it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"settings file {path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} is not valid TOML: {error}") from error
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """Split `a.b=value` into (["a", "b"], value); the value is TOML, and a bare word counts as a string."""
+    key, separator, raw = text.partition("=")
+    path = [part.strip() for part in key.split(".")]
+    if not separator or not all(path):
+        raise SettingsError(f"override {text!r} is not of the form key=value", remedy="Write --set section.key=value")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    return path, value
+
+
+def merge(base: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `base` with each `a.b=value` of `overrides` written into its nested tables, in order."""
+    result: dict[str, Any] = {key: merge(value, ()) if isinstance(value, Mapping) else value for key, value in base.items()}
+    for text in overrides:
+        path, value = parse_override(text)
+        table = result
+        for part in path[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise SettingsError(f"override {text!r}: {part} is a value, not a table")
+        table[path[-1]] = value
+    return result
+
+
+def resolve(model: type[SettingsT], values: Mapping[str, Any], *, source: str) -> SettingsT:
+    """Validate `values` into `model`.  Raises SettingsError that names every wrong key and the valid ones."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise SettingsError(f"{source}: " + "; ".join(lines)) from None
+
+
+def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    path = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        return f"{'.'.join(path) or 'settings'}: {problem['msg']} (got {problem.get('input')!r})"
+    table: Any = model
+    for part in path[:-1]:
+        field = getattr(table, "model_fields", {}).get(part)
+        table = field.annotation if field is not None else None
+    known = ", ".join(sorted(getattr(table, "model_fields", {}))) or "none"
+    return f"unknown key {'.'.join(path)} (valid here: {known})"
