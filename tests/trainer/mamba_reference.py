@@ -1,0 +1,208 @@
+"""Reads the golden numbers of MAMBA's released code into our networks (see tests/golden/mamba/README.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.nets.communication import CommunicationBlock, EncoderLayer
+from trainer.nets.latent import LatentLinear
+from trainer.nets.perceptron import FeatureHead
+from trainer.policy.actor_critic import AttentionCritic, make_actor
+from trainer.world_model.model import WorldModel
+from trainer.world_model.settings import WorldModelSettings
+from trainer.world_model.window import Window
+
+FOLDER = Path(__file__).parents[1] / "golden" / "mamba"
+
+
+class RecordedDraws:
+    """Replays recorded samples in call order."""
+
+    def __init__(self, *, latent: list[Tensor], action: list[Tensor], available: list[Tensor]) -> None:
+        self._latent, self._action, self._available = iter(latent), iter(action), iter(available)
+
+    def latent(self, probabilities: Tensor) -> Tensor:
+        return next(self._latent)
+
+    def action(self, logits: Tensor) -> Tensor:
+        return next(self._action)
+
+    def available(self, probabilities: Tensor) -> Tensor:
+        return next(self._available)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One golden set, arrays by name, and our networks holding its weights."""
+
+    name: str
+    dtype: torch.dtype
+    dims: dict[str, int]
+    data: dict[str, np.ndarray]
+    samples: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    scalars: dict[str, float]
+    gradient_norms: dict[str, float]
+    model: WorldModel
+    actor: FeatureHead
+    actor_perturbed: FeatureHead
+    critic: AttentionCritic
+    parameters: dict[str, list[tuple[Tensor, str]]]
+    """For every recorded weight the parameters that hold it, each with the part it is: "", "latent" or "dense"."""
+
+    @property
+    def tolerance(self) -> dict[str, float]:
+        return {"rtol": 1e-9, "atol": 1e-9} if self.dtype is torch.float64 else {"rtol": 1e-5, "atol": 1e-5}
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(array)).to(self.dtype)
+
+    def ids(self, name: str) -> Tensor:
+        return torch.from_numpy(self.samples[name].astype(np.int64))
+
+    def window(self) -> Window:
+        data = self.data
+        last = torch.from_numpy(data["batch.last"][..., 0, 0] > 0)  # of the row before
+        first = torch.cat([torch.zeros_like(last[:1]), last[:-1]])
+        observation = self.tensor(data["batch.observation"])
+        mask = data.get("batch.avail", np.ones_like(data["batch.action"]))
+        return Window(
+            observation=observation,
+            action_mask=torch.from_numpy(mask > 0),
+            hears=None,
+            present=torch.from_numpy(data["batch.fake"][..., 0] == 0),
+            first=first,
+            action=torch.from_numpy(data["batch.action"].argmax(-1)),
+            reward=self.tensor(data["batch.reward"][..., 0]),
+            terminated=torch.from_numpy(data["batch.done"][..., 0] > 0),
+        )
+
+
+def load_reference(name: str, dtype: torch.dtype) -> Reference:
+    arrays = {part: dict(np.load(FOLDER / f"{name}_{part}.npz")) for part in ("data", "samples", "weights", "out64")}
+    meta = json.loads((FOLDER / f"{name}_meta.json").read_text())
+    dims = meta["dims"]
+    settings = WorldModelSettings(
+        hidden=dims["hidden"],
+        recurrent=dims["gru"],
+        categoricals=dims["categoricals"],
+        classes=dims["classes"],
+        heads=dims["heads"],
+        communication_layers=dims["comm_layers"],
+        dropout=0.0,
+    )
+    agents, actions = dims["agents"], dims["actions"]
+    model = WorldModel(
+        settings, agents=agents, observation_size=dims["obs"], actions=actions, action_masks=meta["has_avail"]
+    ).to(dtype)
+    actor, perturbed = (make_actor(settings, actions=actions).to(dtype) for _ in range(2))
+    critic = AttentionCritic(settings, agents=agents, heads=dims["heads"]).to(dtype)
+    parameters = _places(model, actor, perturbed, critic)
+    for weight, places in parameters.items():
+        value = torch.from_numpy(arrays["weights"][weight]).to(dtype)
+        for parameter, part in places:
+            with torch.no_grad():
+                parameter.copy_(_part(value, part, parameter, token=weight.startswith("transition_input")))
+    assert set(parameters) == {key for key in arrays["weights"] if not key.endswith("pos_table")}
+    for place, block in (("comm", model.rssm.communication), ("critic.comm", critic.attention)):
+        recorded = arrays["weights"][f"{place}.pos_table"][0, :agents]
+        np.testing.assert_allclose(block.positions.numpy(), recorded, atol=1e-6)
+        # The last bit of a float32 sine differs between machines, and shows at 1e-9.
+        block.positions.copy_(torch.from_numpy(recorded))
+    return Reference(
+        name=name,
+        dtype=dtype,
+        dims=dims,
+        data=arrays["data"],
+        samples=arrays["samples"],
+        outputs=arrays["out64"],
+        scalars=meta["scalars_float64"],
+        gradient_norms=meta["grad_norm_per_weight_float64"],
+        model=model,
+        actor=actor,
+        actor_perturbed=perturbed,
+        critic=critic,
+        parameters=parameters,
+    )
+
+
+def recorded_gradient(reference: Reference, weight: str) -> Tensor:
+    """Our gradient of a recorded weight, put together in the layout of the recording."""
+    places = reference.parameters[weight]
+    if len(places) == 1:
+        return places[0][0].grad
+    parts = {part: parameter.grad.t() if part == "latent" else parameter.grad for parameter, part in places}
+    order = ("dense", "latent") if weight.startswith("transition_input") else ("latent", "dense")
+    return torch.cat([parts[part] for part in order], dim=1)
+
+
+def _part(value: Tensor, part: str, parameter: Tensor, *, token: bool) -> Tensor:
+    """The recorded matrices over features are (out, latent + dense); that of the tokens is (out, dense + latent)."""
+    if part == "latent":
+        width = parameter.shape[0]
+        return (value[:, -width:] if token else value[:, :width]).t()
+    if part == "dense":
+        width = parameter.shape[1]
+        return value[:, :width] if token else value[:, -width:]
+    return value
+
+
+def _places(
+    model: WorldModel, actor: FeatureHead, perturbed: FeatureHead, critic: AttentionCritic
+) -> dict[str, list[tuple[Tensor, str]]]:
+    places: dict[str, list[tuple[Tensor, str]]] = {}
+
+    def linear(name: str, layer: torch.nn.Linear) -> None:
+        places[f"{name}.weight"] = [(layer.weight, "")]
+        places[f"{name}.bias"] = [(layer.bias, "")]
+
+    def latent_linear(name: str, layer: LatentLinear) -> None:
+        places[f"{name}.weight"] = [(layer.table, "latent"), (layer.dense.weight, "dense")]
+        places[f"{name}.bias"] = [(layer.dense.bias, "")]
+
+    def sequence(name: str, layers: torch.nn.Module, start: int = 0) -> None:
+        found = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
+        for index, layer in enumerate(found):
+            linear(f"{name}.{index + start}", layer)
+
+    def head(name: str, module: FeatureHead) -> None:
+        latent_linear(f"{name}.0", module.first)
+        sequence(name, module.rest, start=1)
+
+    def communication(name: str, block: CommunicationBlock) -> None:
+        for index, layer in enumerate(block.layers):
+            assert isinstance(layer, EncoderLayer)
+            prefix = f"{name}.layer{index}"
+            linear(f"{prefix}.attn.in_proj", layer.projection_in)
+            linear(f"{prefix}.attn.out_proj", layer.projection_out)
+            sequence(f"{prefix}.ffn", layer.feed_forward)
+            linear(f"{prefix}.norm1", layer.norm_attention)
+            linear(f"{prefix}.norm2", layer.norm_feed_forward)
+
+    rssm = model.rssm
+    sequence("obs_encoder", model.encoder)
+    latent_linear("transition_input", rssm.token)
+    communication("comm", rssm.communication)
+    for gate in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        places[f"gru.{gate}"] = [(getattr(rssm.cell, gate), "")]
+    sequence("prior_head", rssm.prior_head)
+    sequence("posterior_head", rssm.posterior_head)
+    head("obs_decoder", model.decoder.hidden)
+    sequence("obs_decoder", model.decoder.out, start=3)
+    head("reward_head", model.reward)
+    head("continue_head", model.continuation)
+    if model.available is not None:
+        head("avail_head", model.available)
+    sequence("info_head", model.information)
+    head("actor", actor)
+    head("actor_perturbed", perturbed)
+    latent_linear("critic.embed", critic.embed)
+    communication("critic.comm", critic.attention)
+    sequence("critic.out", critic.out)
+    return places

@@ -1,0 +1,179 @@
+"""Our MAMBA equals the released code on recorded weights, data and samples, value by value.
+
+float64: 1e-9 (1e-5 for the wide logits, which were stored in float32); float32: 1e-5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mamba_reference import RecordedDraws, Reference, load_reference, recorded_gradient
+
+from trainer.draws import Draws
+from trainer.policy.actor_critic import masked_logits
+from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
+from trainer.policy.settings import PolicySettings
+from trainer.world_model.imagination import Dream, StartStates, imagine
+from trainer.world_model.loss import WorldModelLoss, world_model_loss
+from trainer.world_model.model import Posteriors
+from trainer.world_model.settings import LossSettings
+
+PUBLISHED_LOSS = LossSettings(reset_action_on_first=False, across_episodes=True, drop_last_row=True)
+PUBLISHED_POLICY = PolicySettings(horizon=3, force_available=False)
+CLIP = 100.0
+
+
+@pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])
+def reference(request: pytest.FixtureRequest) -> Reference:
+    return load_reference("dev", request.param)
+
+
+def draws(reference: Reference, prefix: str) -> Draws:
+    latent = list(reference.ids(f"{prefix}latent_ids" if prefix else "wm.post_ids"))
+    action = list(reference.ids(f"{prefix}action_ids")) if prefix else []
+    available = list(reference.ids("imag.avail") > 0) if prefix == "imag." else []
+    return RecordedDraws(latent=latent, action=action, available=available)
+
+
+def posteriors_of(reference: Reference) -> Posteriors:
+    return reference.model.observe(reference.window(), draws(reference, "").latent, reset_action_on_first=False)
+
+
+def loss_of(reference: Reference) -> WorldModelLoss:
+    return world_model_loss(reference.model, reference.window(), posteriors_of(reference), PUBLISHED_LOSS)
+
+
+def close(reference: Reference, ours: torch.Tensor, name: str, *, wide: bool = False) -> None:
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if wide else reference.tolerance
+    np.testing.assert_allclose(
+        ours.detach().numpy(), reference.outputs[name].reshape(ours.shape), err_msg=name, **tolerance
+    )
+
+
+def close_scalar(reference: Reference, ours: torch.Tensor | float, name: str, factor: float = 1.0) -> None:
+    tolerance = reference.tolerance
+    assert float(torch.as_tensor(ours).detach()) == pytest.approx(
+        reference.scalars[name], rel=tolerance["rtol"] * factor, abs=tolerance["atol"] * factor
+    ), name
+
+
+def test_networks_over_a_window_equal_the_released_code(reference: Reference) -> None:
+    model, window, usable = reference.model, reference.window(), reference.dims["usable_steps"]
+    close(reference, model.encoder(window.observation), "wm.embed")
+    posteriors = posteriors_of(reference)
+    close(reference, posteriors.deter, "wm.deter")
+    ids, deter = posteriors.ids[:usable], posteriors.deter[:usable]
+    close(reference, model.rssm.prior_logits(deter), "wm.prior_logits", wide=True)
+    inputs = model.rssm.posterior_inputs(model.encoder(window.observation[:usable]))
+    close(reference, model.rssm.posterior_logits(deter, inputs), "wm.post_logits", wide=True)
+    reconstruction, feature = model.decoder(ids, deter)
+    close(reference, reconstruction, "wm.reconstruction")
+    close(reference, feature, "wm.decoder_feature")
+    close(reference, model.available(ids, deter), "wm.avail_logits")
+    close(reference, model.information(feature[1:]), "wm.info_logits")
+    pair = (posteriors.ids[:usable], posteriors.deter[1:])
+    close(reference, model.reward(*pair), "wm.reward_pred")
+    close(reference, model.continuation(*pair), "wm.continue_logit")
+
+
+def test_every_loss_term_equals_the_released_code(reference: Reference) -> None:
+    loss = loss_of(reference)
+    names = {"information": "info", "available": "avail"}
+    for term, value in loss.terms.items():
+        close_scalar(reference, value, f"wm.loss.{names.get(term, term)}")
+    close_scalar(reference, loss.total, "wm.loss.total")
+
+
+def test_gradients_of_every_weight_equal_the_released_code(reference: Reference) -> None:
+    loss_of(reference).total.backward()
+    model_weights = [name for name in reference.parameters if not name.startswith(("actor", "critic"))]
+    squared = 0.0
+    for weight in model_weights:
+        gradient = recorded_gradient(reference, weight)
+        norm = float(gradient.norm())
+        squared += norm**2
+        assert norm == pytest.approx(reference.gradient_norms[weight], rel=1e-5, abs=1e-6), weight
+        if f"wm.grad.{weight}" in reference.outputs:
+            close(reference, gradient, f"wm.grad.{weight}")
+    assert squared**0.5 == pytest.approx(reference.scalars["wm.grad_global_norm"], rel=1e-6)
+
+
+def test_one_adam_step_on_the_model_equals_the_released_code() -> None:
+    reference = load_reference("dev", torch.float64)
+    optimiser = torch.optim.Adam(reference.model.parameters(), lr=2e-4)
+    loss_of(reference).total.backward()
+    torch.nn.utils.clip_grad_norm_(reference.model.parameters(), CLIP)
+    optimiser.step()
+    close_scalar(reference, loss_of(reference).total, "wm.loss_after_one_adam_step")
+
+
+def dream_of(reference: Reference) -> Dream:
+    usable = reference.dims["usable_steps"]
+    with torch.no_grad():
+        posteriors = posteriors_of(reference)
+    start = StartStates(
+        ids=posteriors.ids[:usable].flatten(0, 1), deter=posteriors.deter[:usable].flatten(0, 1), hears=None
+    )
+    return imagine(reference.model, reference.actor, start, PUBLISHED_POLICY, draws(reference, "imag."))
+
+
+def test_imagination_equals_the_released_code(reference: Reference) -> None:
+    dream, outputs, tolerance = dream_of(reference), reference.outputs, reference.tolerance
+    close(reference, dream.deter, "imag.deter")
+    np.testing.assert_allclose(dream.logits.numpy(), outputs["imag.policy_logits"][:3], **tolerance)
+    np.testing.assert_allclose(dream.reward.numpy(), outputs["imag.reward_agent"][:3, ..., 0], **tolerance)
+    close(reference, dream.reward.mean(-1), "imag.reward_team")
+    close(reference, dream.continuation, "imag.continue_prob")
+    value = reference.critic(dream.ids.flatten(0, 1), dream.deter.flatten(0, 1))
+    close(reference, value, "imag.value")
+
+
+def test_returns_and_advantages_equal_the_released_code(reference: Reference) -> None:
+    dream = dream_of(reference)
+    raw = policy_batch(dream, reference.critic, PolicySettings(advantage_normalisation=False))
+    close(reference, raw.returns, "imag.lambda_return")
+    close(reference, raw.advantage, "ppo.advantage")
+    close(reference, policy_batch(dream, reference.critic, PUBLISHED_POLICY).advantage, "ppo.advantage_normalised")
+
+
+def batch_of(reference: Reference, *, normalised: bool = True) -> PolicyBatch:
+    settings = PolicySettings(horizon=3, force_available=False, advantage_normalisation=normalised)
+    return policy_batch(dream_of(reference), reference.critic, settings)
+
+
+def test_ppo_losses_and_gradients_equal_the_released_code(reference: Reference) -> None:
+    batch, actor, critic = batch_of(reference), reference.actor_perturbed, reference.critic
+    close(reference, masked_logits(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
+    loss = actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3)
+    close_scalar(reference, loss.loss, "ppo.actor_loss")
+    close_scalar(reference, loss.entropy, "ppo.entropy_mean")
+    close_scalar(reference, loss.policy, "ppo.policy_term_mean")
+    other = actor_loss(actor, batch_of(reference, normalised=False), clip=0.2, entropy_scale=1e-3)
+    close_scalar(reference, other.loss, "ppo.actor_loss_other_advantage")
+    loss.loss.backward()
+    value_loss = critic_loss(critic, batch)
+    close_scalar(reference, value_loss, "ppo.critic_loss")
+    value_loss.backward()
+    for weight in reference.parameters:
+        if f"ppo.grad.{weight}" in reference.outputs:
+            close(reference, recorded_gradient(reference, weight), f"ppo.grad.{weight}")
+    for module, name in ((actor, "ppo.actor_grad_norm"), (critic, "ppo.critic_grad_norm")):
+        close_scalar(reference, torch.nn.utils.get_total_norm([p.grad for p in module.parameters()]), name, factor=10)
+
+
+def test_one_adam_step_on_actor_and_critic_equals_the_released_code() -> None:
+    reference = load_reference("dev", torch.float64)
+    batch, actor, critic = batch_of(reference), reference.actor_perturbed, reference.critic
+    optimisers = (
+        torch.optim.Adam(actor.parameters(), lr=5e-4, weight_decay=1e-5),
+        torch.optim.Adam(critic.parameters(), lr=5e-4),
+    )
+    actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3).loss.backward()
+    critic_loss(critic, batch).backward()
+    for module, optimiser in zip((actor, critic), optimisers, strict=True):
+        torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
+        optimiser.step()
+    after = actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3).loss
+    close_scalar(reference, after, "ppo.actor_loss_after_one_adam_step")
+    close_scalar(reference, critic_loss(critic, batch), "ppo.critic_loss_after_one_adam_step")

@@ -1,0 +1,115 @@
+"""Acting with a world model: one environment step of a team, and of a single agent as it is exported.
+
+Axis legend: E copies of the environment, N agents, D observation, A actions, K categoricals, G recurrent size.
+
+Both follow the runtime's order (`docs/protocol.md`): the messages (z, a) of the step before make the recurrent
+input, then the own observation gives the posterior latent, then the actor decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.draws import Draws
+from trainer.nets.latent import sample_ids
+from trainer.nets.perceptron import FeatureHead
+from trainer.policy.actor_critic import masked_logits
+from trainer.world_model.model import WorldModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamState:
+    """What a team carries from step to step."""
+
+    ids: Tensor
+    """int64 [E, N, K]: the latents of the step before, which are the messages."""
+    action: Tensor
+    """int64 [E, N]: the actions executed then."""
+    deter: Tensor
+    """[E, N, G]: private to each agent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamDecision:
+    state: TeamState
+    logits: Tensor
+    """[E, N, A], illegal actions at -1e10."""
+
+    @property
+    def action(self) -> Tensor:
+        """int64 [E, N]."""
+        return self.state.action
+
+
+def initial_state(model: WorldModel, *, copies: int, agents: int) -> TeamState:
+    """The state before a first step; its content does not matter, `first` makes it count as zero."""
+    device = model.rssm.token.table.device
+    settings = model.settings
+    return TeamState(
+        ids=torch.zeros(copies, agents, settings.categoricals, dtype=torch.int64, device=device),
+        action=torch.zeros(copies, agents, dtype=torch.int64, device=device),
+        deter=torch.zeros(copies, agents, settings.recurrent, device=device, dtype=model.rssm.token.table.dtype),
+    )
+
+
+@torch.no_grad()
+def team_step(
+    model: WorldModel,
+    actor: FeatureHead,
+    state: TeamState,
+    *,
+    observation: Tensor,
+    action_mask: Tensor,
+    hears: Tensor | None,
+    first: Tensor,
+    draws: Draws,
+) -> TeamDecision:
+    """Decide for all agents of all copies: observation [E, N, D], action_mask bool [E, N, A], hears bool [E, N, N]
+    (None: everyone hears everyone), first bool [E]."""
+    rssm = model.rssm
+    keep = (~first).to(observation.dtype).reshape(-1, 1, 1).expand(-1, observation.shape[1], 1)
+    rows = rssm.communicate(rssm.tokens(state.ids, state.action, keep, keep), hears)
+    deter = rssm.recur(rows, state.deter * keep)
+    posterior = rssm.posterior_logits(deter, rssm.posterior_inputs(model.encoder(observation)))
+    ids = draws.latent(rssm.probabilities(posterior))
+    logits = masked_logits(actor(ids, deter), action_mask)
+    return TeamDecision(state=TeamState(ids=ids, action=draws.action(logits), deter=deter), logits=logits)
+
+
+class AgentStep(nn.Module):
+    """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
+
+    def __init__(self, model: WorldModel, actor: FeatureHead, *, slot: int) -> None:
+        super().__init__()
+        self.model, self.actor, self.slot = model, actor, slot
+
+    def forward(
+        self,
+        observation: Tensor,
+        action_mask: Tensor,
+        inbox_latent: Tensor,
+        inbox_action: Tensor,
+        inbox_present: Tensor,
+        first: Tensor,
+        greedy: Tensor,
+        deter: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latent int32 [K], action int32 [], logits [A] and the next recurrent state [G]."""
+        rssm = self.model.rssm
+        keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
+        tokens = rssm.tokens(
+            inbox_latent.long(), inbox_action.long(), keep.expand(inbox_action.shape[0], 1)
+        )  # [N, H]
+        own = torch.tensor([self.slot])
+        row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
+        deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
+        embedding = rssm.posterior_inputs(self.model.encoder(observation.unsqueeze(0)))
+        posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
+        ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[:-1]))
+        logits = masked_logits(self.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
+        action = torch.where(greedy, logits.argmax(-1), sample_ids(torch.softmax(logits, dim=-1), noise[-1]))
+        return ids.int(), action.int(), logits, deter.squeeze(0)

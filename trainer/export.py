@@ -1,0 +1,78 @@
+"""Export: a trained policy and model become one bundle per agent slot, an ONNX step function each."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from heliograph import __version__
+from heliograph.bundle import Bundle, make
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.manifest import DiscreteActions, Manifest, MessageFormat, StateTensor, sha256
+
+OPSET = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFunction:
+    """What an algorithm hands to export: a module and the names and example values of its tensors, in order.
+
+    `state` names the recurrent tensors among the inputs; the module returns their successors last, in that order.
+    """
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    state: tuple[StateTensor, ...]
+    message: MessageFormat | None
+    noise_size: int
+
+
+def export_bundle(
+    step: StepFunction, *, spec: EnvironmentSpec, slot: int, algorithm: str, run_id: str, training_step: int
+) -> Bundle:
+    """Trace the step function to ONNX and join it with its manifest."""
+    graph = _to_onnx(step)
+    manifest = Manifest(
+        algorithm=algorithm,
+        environment=spec.id,
+        environment_parameters=spec.parameters,
+        run_id=run_id,
+        training_step=training_step,
+        team_size=spec.agents,
+        slot=slot,
+        observation_size=spec.observation_size,
+        actions=DiscreteActions(count=spec.actions),
+        message=step.message,
+        state=step.state,
+        noise_size=step.noise_size,
+        graph_sha256=sha256(graph),
+        trainer_version=__version__,
+    )
+    return make(manifest, graph)
+
+
+def _to_onnx(step: StepFunction) -> bytes:
+    buffer = io.BytesIO()
+    arguments: dict[str, Any] = {
+        "input_names": list(step.inputs),
+        "output_names": list(step.outputs),
+        "opset_version": OPSET,
+        "dynamo": True,
+        "verbose": False,
+        "external_data": False,
+    }
+    # The exporter logs a page of progress and warns about its own internals; errors still raise.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(step.module.eval(), tuple(step.inputs.values()), **arguments)
+        assert program is not None
+        program.save(buffer)
+    return buffer.getvalue()

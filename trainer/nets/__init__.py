@@ -1,0 +1,1 @@
+"""Network pieces that every algorithm shares.  Only the trainer may import them."""

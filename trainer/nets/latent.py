@@ -1,0 +1,85 @@
+"""Discrete latents kept as class ids: sampling, straight-through gradients and the first layer over them.
+
+Axis legend: M rows, K categoricals, C classes, D_in width of the dense part of a feature, D_out layer width.
+
+A latent is K one-hot vectors of C classes.  A linear layer over them is the sum of K rows of its weight, so the
+layer below gathers rows instead of multiplying by zeros, and nothing of width K * C is kept in replay or in
+imagination.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def sample_ids(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """Draw class ids [...] from `probabilities` [..., C] with one number in (0, 1) each, by inverting the CDF.
+
+    The same arithmetic runs in the exported step function, so equal noise gives equal ids there and here.
+    """
+    below = torch.cumsum(probabilities, dim=-1) < uniform.unsqueeze(-1)
+    # Rounding can leave the last cumulative sum under 1, and the draw above it.
+    return below.sum(dim=-1).clamp(max=probabilities.shape[-1] - 1)
+
+
+class _GatherRows(torch.autograd.Function):
+    """Sum of K table rows; its gradient reaches the probabilities as if the one-hots were `one_hot + p - sg(p)`."""
+
+    @staticmethod
+    def forward(ctx: Any, flat_ids: Tensor, probabilities: Tensor, table: Tensor) -> Tensor:
+        ctx.save_for_backward(flat_ids, table)
+        return functional.embedding_bag(flat_ids, table, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
+        flat_ids, table = ctx.saved_tensors
+        to_probabilities = gradient @ table.t()
+        # A table row's gradient is the sum of the gradients of the rows that used it: one-hot^T @ gradient.
+        rows = gradient.unsqueeze(1).expand(-1, flat_ids.shape[1], -1).reshape(-1, gradient.shape[1])
+        to_table = torch.zeros_like(table).index_add_(0, flat_ids.reshape(-1), rows)
+        return None, to_probabilities, to_table
+
+
+class LatentLinear(nn.Module):
+    """Linear layer over the feature [latent one-hots, dense]: `W_z z + W_x x + b`.
+
+    `table` [K * C, D_out] is W_z transposed, so that row k * C + c belongs to class c of categorical k.
+    """
+
+    def __init__(self, *, categoricals: int, classes: int, dense: int, out: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.table = nn.Parameter(torch.empty(categoricals * classes, out))
+        self.dense = nn.Linear(dense, out)
+        self.register_buffer("offsets", torch.arange(categoricals) * classes, persistent=False)
+        self.offsets: Tensor
+        self.reset(nn.init.xavier_uniform_)
+
+    def reset(self, initialise: Any) -> None:
+        """Initialise the joint matrix [D_out, K * C + D_in] as one layer, then split it; the bias stays."""
+        width = self.table.shape[0]
+        joint = torch.empty(self.table.shape[1], width + self.dense.in_features)
+        initialise(joint)
+        with torch.no_grad():
+            self.table.copy_(joint[:, :width].t())
+            self.dense.weight.copy_(joint[:, width:])
+
+    def gather(self, ids: Tensor, probabilities: Tensor | None = None) -> Tensor:
+        """W_z z for ids [..., K] -> [..., D_out]; `probabilities` [..., K, C] receive the straight-through gradient."""
+        flat = (ids + self.offsets).reshape(-1, ids.shape[-1])
+        if torch.compiler.is_exporting():
+            # An embedding bag would become a loop over sequences in ONNX; this is one Gather and one sum.
+            rows = self.table[flat].sum(1)
+        elif probabilities is None:
+            rows = functional.embedding_bag(flat, self.table, mode="sum")
+        else:
+            rows = _GatherRows.apply(flat, probabilities.reshape(flat.shape[0], -1), self.table)
+        return rows.reshape(*ids.shape[:-1], -1)
+
+    def forward(self, ids: Tensor, dense: Tensor, probabilities: Tensor | None = None) -> Tensor:
+        """ids [..., K], dense [..., D_in] -> [..., D_out]."""
+        return self.gather(ids, probabilities) + self.dense(dense)

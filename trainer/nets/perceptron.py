@@ -1,0 +1,57 @@
+"""Multi-layer perceptrons, over dense inputs and over [latent, dense] features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from trainer.nets.latent import LatentLinear
+
+Activation = Callable[[], nn.Module]
+
+
+def perceptron(sizes: list[int], activation: Activation) -> nn.Sequential:
+    """Linear layers sizes[0] -> ... -> sizes[-1] with an activation between them and none after the last.
+
+    Weights are Xavier-uniform, biases keep the framework's default (MAMBA's released code).
+    """
+    layers: list[nn.Module] = []
+    for index, (width_in, width_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        if index:
+            layers.append(activation())
+        linear = nn.Linear(width_in, width_out)
+        nn.init.xavier_uniform_(linear.weight)
+        layers.append(linear)
+    return nn.Sequential(*layers)
+
+
+class FeatureHead(nn.Module):
+    """Perceptron whose input is the feature [latent one-hots, dense]; `layers` counts its hidden layers."""
+
+    def __init__(
+        self,
+        *,
+        categoricals: int,
+        classes: int,
+        dense: int,
+        hidden: int,
+        out: int,
+        activation: Activation,
+        layers: int = 2,
+    ) -> None:
+        super().__init__()
+        self.first = LatentLinear(categoricals=categoricals, classes=classes, dense=dense, out=hidden)
+        self.activation = activation()
+        self.rest = perceptron([hidden] * layers + [out], activation)
+
+    def forward(self, ids: Tensor, dense: Tensor, probabilities: Tensor | None = None) -> Tensor:
+        """ids [..., K], dense [..., D_in] -> [..., out]."""
+        return self.rest(self.activation(self.first(ids, dense, probabilities)))
+
+    def orthogonal(self) -> None:
+        """Initialise all weights orthogonally with gain 1 (MAMBA's actor)."""
+        self.first.reset(nn.init.orthogonal_)
+        for layer in self.rest:
+            if isinstance(layer, nn.Linear):
+                nn.init.orthogonal_(layer.weight)

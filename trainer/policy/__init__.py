@@ -1,0 +1,1 @@
+"""Policy learning in imagination: actor, critic, lambda-returns and PPO.  Shared by every algorithm."""

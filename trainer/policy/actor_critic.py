@@ -1,0 +1,60 @@
+"""Actor and critic over latent features (MAMBA §3.3).
+
+Axis legend: M joint rows, N agents, K categoricals, G recurrent size, H width, A actions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trainer.nets.communication import CommunicationBlock
+from trainer.nets.latent import LatentLinear
+from trainer.nets.perceptron import FeatureHead, perceptron
+from trainer.world_model.settings import WorldModelSettings
+
+ILLEGAL_LOGIT = -1e10
+
+
+def masked_logits(logits: Tensor, available: Tensor | None) -> Tensor:
+    """Logits [..., A] with illegal actions (false in `available`) at -1e10, whose probability is 0 in float32."""
+    return logits if available is None else logits.masked_fill(~available, ILLEGAL_LOGIT)
+
+
+def make_actor(settings: WorldModelSettings, *, actions: int) -> FeatureHead:
+    """Policy head [z, h] -> A logits of one agent, from its own feature alone; orthogonal initialisation."""
+    actor = FeatureHead(
+        categoricals=settings.categoricals,
+        classes=settings.classes,
+        dense=settings.recurrent,
+        hidden=settings.hidden,
+        out=actions,
+        activation=nn.ReLU,
+    )
+    actor.orthogonal()
+    return actor
+
+
+class AttentionCritic(nn.Module):
+    """Value of every agent, from the features of the whole team through one attention layer; training only."""
+
+    def __init__(self, settings: WorldModelSettings, *, agents: int, heads: int) -> None:
+        super().__init__()
+        hidden = settings.hidden
+        self.embed = LatentLinear(
+            categoricals=settings.categoricals, classes=settings.classes, dense=settings.recurrent, out=hidden
+        )
+        self.attention = CommunicationBlock(
+            agents=agents,
+            width=hidden,
+            layers=1,
+            heads=heads,
+            dropout=0.0,
+            position_scale=settings.position_scale,
+        )
+        self.out = perceptron([hidden, hidden, 1], nn.ReLU)
+
+    def forward(self, ids: Tensor, deter: Tensor) -> Tensor:
+        """ids [M, N, K], deter [M, N, G] -> values [M, N]."""
+        rows = torch.relu(self.attention.complete(torch.relu(self.embed(ids, deter))))
+        return self.out(rows).squeeze(-1)

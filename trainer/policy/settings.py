@@ -1,0 +1,51 @@
+"""Settings of actor, critic, imagination and PPO (MAMBA §3.3; published values are the defaults)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from heliograph.settings import Settings
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class PolicySettings(Settings):
+    """One round: sample windows, imagine from their posteriors, then `epochs` of PPO over what was imagined."""
+
+    rounds: PositiveInt = 4
+    """Independent rounds per training iteration (the paper's "number of updates")."""
+    horizon: PositiveInt = 14
+    """Imagined transitions per start state; the released code says 15 states, which are 14 transitions."""
+    start_states: PositiveInt | None = None
+    """At most so many imagined start states, chosen at random; none: all posteriors of the sampled windows."""
+    discount: Share = 0.99
+    trace: Share = 0.95
+    """Lambda of the lambda-return."""
+    reward_sharing: Literal["team", "individual"] = "team"
+    """Average the imagined reward over the agents (as published), or let everyone collect its own."""
+    advantage_normalisation: bool = True
+    """Over the whole imagined batch; published: SMAC yes, Flatland no."""
+    available: Literal["sample", "threshold"] = "sample"
+    """Predicted action masks in imagination: drawn as published, or those with probability 0.5 and more."""
+    force_available: bool = True
+    """Give a row whose predicted mask is empty its likeliest action; published: false, uniform over all."""
+    epochs: PositiveInt = 5
+    minibatch: PositiveInt = 2000
+    """Joint rows (all agents of one imagined state) per PPO step."""
+    clip: PositiveFloat = 0.2
+    entropy_scale: NonNegativeFloat = 1e-3
+    entropy_decay: Share = 0.99998
+    """Factor on the entropy scale after every minibatch."""
+    entropy_floor: NonNegativeFloat = 0.0
+    """The entropy scale never decays below this."""
+    actor_learning_rate: PositiveFloat = 5e-4
+    critic_learning_rate: PositiveFloat = 5e-4
+    actor_weight_decay: NonNegativeFloat = 1e-5
+    """L2 term of the actor's Adam; in the released code, not in the paper."""
+    gradient_clip: PositiveFloat = 100.0
+    """The paper's table says 10, the released code uses 100."""
+    critic_heads: PositiveInt = 8
+    warm_up_updates: NonNegativeInt = 0
+    """Model updates before the first round: PPO on a reward model that knows nothing destroys the entropy."""

@@ -1,0 +1,1 @@
+"""World models: RSSM, heads, their loss, and imagination.  Shared by MAMBA, MABL and MAG."""

@@ -1,0 +1,126 @@
+"""The world-model loss (MAMBA §3.1 and its released code).
+
+Axis legend: T time, B windows, N agents, D observation, A actions, K categoricals, C classes.
+
+"Pair terms" look at an action: they read the feature [z_{t-1}, h_t], where h_t has seen the action that led to
+row t but not yet row t's observation.  The authors call this deliberate; their paper leaves it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainer.world_model.model import Posteriors, WorldModel
+from trainer.world_model.settings import LossSettings
+from trainer.world_model.window import Window
+
+KL_EPSILON = 1e-7
+"""Inside both logarithms of the KL, as published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldModelLoss:
+    """Scalars; `total` is the weighted sum of `terms`, which are unweighted."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+def world_model_loss(
+    model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings
+) -> WorldModelLoss:
+    """All terms over a window and its posteriors.  Heads run once over all rows."""
+    usable = window.first.shape[0] - settings.drop_last_row  # rows of the state terms
+    ids, deter, probabilities = posteriors.ids, posteriors.deter, posteriors.probabilities
+    present = window.present[:usable].to(deter.dtype)
+
+    prior = model.rssm.probabilities(model.rssm.prior_logits(deter[:usable]))
+    reconstruction, decoder_feature = model.decoder(ids[:usable], deter[:usable], probabilities[:usable])
+    # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.
+    pair = (ids[:-1], deter[1:], probabilities[:-1])
+    within = torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, deter)
+    # Weighted over all rows, like the means of the other terms, so that `within` only removes.
+    terms = {
+        "kl": balanced_kl(probabilities[:usable], prior, settings),
+        "reconstruction": _reconstruction(reconstruction, window.observation[:usable], present, settings),
+        "reward": _weighted_mean(_reward(model.reward(*pair).squeeze(-1), window.reward[1:], settings), within),
+        "continue": _weighted_mean(
+            functional.binary_cross_entropy_with_logits(
+                model.continuation(*pair).squeeze(-1), (~window.terminated[1:]).to(deter.dtype), reduction="none"
+            ),
+            within,
+        ),
+        "information": _information(model, decoder_feature[1:], window.action[1:usable], present[1:], within),
+    }
+    weights = {
+        "kl": settings.kl_scale,
+        "reconstruction": settings.reconstruction_scale,
+        "reward": settings.reward_scale,
+        "continue": settings.continue_scale,
+        "information": settings.information_scale,
+    }
+    if model.available is not None:
+        logits = model.available(ids[:usable], deter[:usable], probabilities[:usable])
+        target = window.action_mask[:usable].to(logits.dtype)
+        terms["available"] = (
+            functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1).mean()
+        )
+        weights["available"] = settings.available_scale
+    total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    return WorldModelLoss(total=total, terms=terms)
+
+
+def balanced_kl(posterior: Tensor, prior: Tensor, settings: LossSettings) -> Tensor:
+    """w KL(q || sg p) + (1 - w) KL(sg q || p) of probabilities [..., K, C], reduced over K and averaged over rows."""
+    log_posterior, log_prior = torch.log(posterior + KL_EPSILON), torch.log(prior + KL_EPSILON)
+    fixed, log_fixed = posterior.detach(), log_posterior.detach()
+    to_posterior = (posterior * (log_posterior - log_prior.detach())).sum(-1)
+    to_prior = (fixed * (log_fixed - log_prior)).sum(-1)
+    weight = settings.kl_posterior
+
+    def reduce(divergence: Tensor) -> Tensor:
+        per_latent = divergence.mean(-1) if settings.kl_reduce == "mean" else divergence.sum(-1)
+        mean = per_latent.mean()
+        return mean.clamp(min=settings.kl_free_nats) if settings.kl_free_nats else mean
+
+    return weight * reduce(to_posterior) + (1 - weight) * reduce(to_prior)
+
+
+def _within(window: Window, like: Tensor) -> Tensor:
+    """1 at pairs inside one episode, [T-1, B, N]."""
+    inside = (~window.first[1:]).to(like.dtype)
+    return inside.unsqueeze(-1).expand(window.reward[1:].shape)
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(min=1)
+
+
+def _reward(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+    if settings.reward_loss == "squared":
+        return (predicted - target).square()
+    return functional.smooth_l1_loss(predicted, target, reduction="none")
+
+
+def _reconstruction(predicted: Tensor, target: Tensor, present: Tensor, settings: LossSettings) -> Tensor:
+    """Summed over D, placeholders left out of the sum but counted in the mean, as published."""
+    if settings.reconstruction_loss == "bernoulli":
+        error = functional.binary_cross_entropy_with_logits(predicted, target, reduction="none")
+    elif settings.reconstruction_loss == "squared":
+        error = (predicted - target).square()
+    else:
+        error = functional.smooth_l1_loss(predicted, target, reduction="none")
+    return (error.sum(-1) * present).mean()
+
+
+def _information(model: WorldModel, feature: Tensor, action: Tensor, present: Tensor, within: Tensor) -> Tensor:
+    """Cross entropy of the last action from the decoder feature [T', B, N, H]; placeholders count in the mean."""
+    error = functional.cross_entropy(
+        model.information(feature).flatten(0, -2), action.flatten(), reduction="none"
+    ).reshape(action.shape)
+    weights = within[: action.shape[0]]
+    return (error * present * weights).sum() / weights.sum().clamp(min=1)

@@ -1,0 +1,101 @@
+"""Recurrent state-space model with discrete latents, one per agent (MAMBA §3.1; DreamerV2).
+
+Axis legend: M joint rows, N agents, K categoricals, C classes, A actions, G recurrent size, E embedding size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainer.nets.communication import CommunicationBlock
+from trainer.nets.latent import LatentLinear
+from trainer.nets.perceptron import perceptron
+from trainer.world_model.settings import WorldModelSettings
+
+
+class RSSM(nn.Module):
+    """Transition h_t = GRU(comm(z_{t-1}, a_{t-1}), h_{t-1}), prior p(z_t | h_t) and posterior q(z_t | h_t, o_t).
+
+    Without a communication block every agent's token goes straight into its own GRU.
+    """
+
+    def __init__(
+        self,
+        settings: WorldModelSettings,
+        *,
+        actions: int,
+        embedding: int,
+        communication: CommunicationBlock | None,
+    ) -> None:
+        super().__init__()
+        self.settings, self.actions = settings, actions
+        hidden, recurrent = settings.hidden, settings.recurrent
+        width = settings.categoricals * settings.classes
+        self.token = LatentLinear(
+            categoricals=settings.categoricals, classes=settings.classes, dense=actions, out=hidden
+        )
+        self.communication = communication
+        self.cell = nn.GRUCell(hidden, recurrent)
+        nn.init.xavier_uniform_(self.cell.weight_ih)
+        nn.init.xavier_uniform_(self.cell.weight_hh)
+        self.prior_head = perceptron([recurrent, hidden, width], nn.ReLU)
+        self.posterior_head = perceptron([recurrent + embedding, hidden, width], nn.ReLU)
+        with torch.no_grad():
+            self.posterior_head[-1].weight.mul_(settings.posterior_scale)
+
+    def tokens(
+        self,
+        ids: Tensor,
+        action: Tensor,
+        keep: Tensor,
+        keep_action: Tensor | None = None,
+        probabilities: Tensor | None = None,
+    ) -> Tensor:
+        """Message tokens [..., H] of ids [..., K] and action [...].
+
+        `keep` [..., 1] is 0 where the message counts as the zero vector (first step) and 1 elsewhere;
+        `keep_action` is the same for the action alone, if it differs.
+        """
+        one_hot = functional.one_hot(action, self.actions).to(keep.dtype)
+        dense = self.token.dense(one_hot * (keep if keep_action is None else keep_action))
+        return torch.relu(self.token.gather(ids, probabilities) * keep + dense)
+
+    def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
+        """Rows [M, N, H] that enter the GRUs; `hears` [M, N, N], None on a complete graph."""
+        if self.communication is None:
+            return tokens
+        if hears is None:
+            return self.communication.complete(tokens)
+        if self.settings.communication == "central":
+            return self.communication.central(tokens, hears)
+        return self.communication.ego(tokens, hears)
+
+    def recur(self, rows: Tensor, deter: Tensor) -> Tensor:
+        """GRU step: rows [M, N, H], deter [M, N, G] -> [M, N, G]."""
+        return self.cell(rows.flatten(0, -2), deter.flatten(0, -2)).unflatten(0, deter.shape[:-1])
+
+    def prior_logits(self, deter: Tensor) -> Tensor:
+        """[..., G] -> [..., K, C]."""
+        return self._grouped(self.prior_head(deter))
+
+    def posterior_inputs(self, embedding: Tensor) -> Tensor:
+        """The embedding's share of the posterior's first layer [..., H]; all steps of a window in one product."""
+        first = self.posterior_head[0]
+        return functional.linear(embedding, first.weight[:, self.settings.recurrent :], first.bias)
+
+    def posterior_logits(self, deter: Tensor, posterior_inputs: Tensor) -> Tensor:
+        """[..., G], [..., H] -> [..., K, C]."""
+        first, activation, second = self.posterior_head
+        hidden = functional.linear(deter, first.weight[:, : self.settings.recurrent]) + posterior_inputs
+        return self._grouped(second(activation(hidden)))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Class probabilities [..., K, C], mixed with the uniform distribution as the settings say."""
+        probabilities = torch.softmax(logits, dim=-1)
+        mix = self.settings.uniform_mix
+        return probabilities if mix == 0 else (1 - mix) * probabilities + mix / self.settings.classes
+
+    def _grouped(self, logits: Tensor) -> Tensor:
+        return logits.unflatten(-1, (self.settings.categoricals, self.settings.classes))

@@ -1,0 +1,76 @@
+"""Settings of the world model and its loss.  Published behaviour that differs from the default is named as such."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from heliograph.settings import Settings
+
+
+class WorldModelSettings(Settings):
+    """Sizes and semantics of the networks (MAMBA §3, Table of hyper-parameters)."""
+
+    hidden: PositiveInt = 256
+    """Width of every hidden layer and of the observation embedding."""
+    recurrent: PositiveInt = 256
+    """GRU size; the released Flatland code uses 600 where the paper says 400."""
+    categoricals: PositiveInt = 32
+    """Categorical variables in a latent."""
+    classes: PositiveInt = 32
+    """Classes of each; 32 x 32 is a message of 160 bits."""
+    communication_layers: PositiveInt = 3
+    """Encoder layers of the communication block."""
+    heads: PositiveInt = 8
+    """Attention heads; must divide `hidden`."""
+    dropout: NonNegativeFloat = 0.1
+    """In the communication block, during model updates only."""
+    position_scale: PositiveFloat = 1.0
+    """Factor on the sinusoidal slot code; published: 1."""
+    communication: Literal["ego", "central"] = "ego"
+    """Who is read on an incomplete graph: the runtime's ego sets, or the published masked central attention."""
+    train_with_neighbours: bool = True
+    """Apply the recorded neighbour sets in model updates and imagination; published: false (full attention)."""
+    imagine_with_neighbours: bool = True
+    """In imagination hold the start row's neighbour sets; false: full attention there."""
+    message_dropout: NonNegativeFloat = 0.0
+    """Probability of hiding a sender from a receiver in model updates, so that lost messages are not news."""
+    posterior_scale: PositiveFloat = 1.0
+    """Initial scale of the posterior's last layer.  Above 1, latents start as informative codes, not as noise."""
+    uniform_mix: NonNegativeFloat = 0.0
+    """Share of a uniform distribution mixed into prior and posterior; published: 0."""
+
+
+class LossSettings(Settings):
+    """Weights and conventions of the world-model loss (MAMBA §3.1; published values are the defaults)."""
+
+    kl_scale: NonNegativeFloat = 1.0
+    kl_reduce: Literal["mean", "sum"] = "mean"
+    """Over the categoricals: the released code averages, DreamerV2 sums (32 times the weight)."""
+    kl_posterior: NonNegativeFloat = 0.2
+    """Weight of the KL that trains the posterior; the rest trains the prior (balanced KL)."""
+    kl_free_nats: NonNegativeFloat = 0.0
+    """Mean KL per latent below which it is not trained down; published: none."""
+    reward_scale: NonNegativeFloat = 1.0
+    reward_loss: Literal["smooth_l1", "squared"] = "smooth_l1"
+    reconstruction_scale: NonNegativeFloat = 1.0
+    reconstruction_loss: Literal["smooth_l1", "squared", "bernoulli"] = "smooth_l1"
+    """`bernoulli` is for observations that consist of zeros and ones."""
+    continue_scale: NonNegativeFloat = 1.0
+    available_scale: NonNegativeFloat = 1.0
+    information_scale: NonNegativeFloat = 1.0
+    reset_action_on_first: bool = True
+    """Zero the action, as well as the state, at the first row of an episode; published: false."""
+    across_episodes: bool = False
+    """Train reward, continuation and information at first rows too; published: true."""
+    drop_last_row: bool = False
+    """Leave the last row of a window out of every term but the pair terms; published: true."""
+
+
+class ModelOptimiserSettings(Settings):
+    learning_rate: PositiveFloat = 2e-4
+    gradient_clip: PositiveFloat = 100.0
+    """Largest global norm; the paper's table says 10, the released code uses 100."""
+    warm_up_updates: NonNegativeInt = 0
+    """Updates over which the learning rate rises linearly."""
