@@ -1,10 +1,14 @@
-"""The relay task: walk to a target that only a teammate can see.
+"""The relay task: every agent knows where another one must go, and nobody knows where to go itself.
 
-N agents stand on a G x G grid and may share cells.  Each sees its own cell and the target of the next agent of the
-ring, so each must be told where to go by the agent before it.  There is no clock in the observation.
+N agents stand on a G x G grid.  Agent i sees its own cell and the target of agent i + 1 (mod N), never its own.
+An episode has a fixed length and ends by its time limit.  Each step earns 0.5 x the distance gained and 0.5 more
+when standing on the target; the team has won if all stand on their targets at the last step.  Cells may be shared.
 
-Axis legend: E copies, N agents, A = 5 actions (stay, north, south, west, east), G grid size; a cell is row * G + column.
-For `heliograph.environments` only; made by `heliograph.environments.registry`.
+A team that cannot hear wins with probability at most 1 / G^(2(N-1)): only the last cell counts, no observation
+says anything about the own target, and even with common randomness the agents can only bet on one consistent joint
+guess.  Agent i's guess may depend on the target of i + 1, so one of the N targets is free.
+
+Axis legend: E copies, N agents, D = 2 G^2 observation, A = 5 actions.
 """
 
 from __future__ import annotations
@@ -12,115 +16,153 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from heliograph.environments import picture
-from heliograph.environments.cue_task import CueTask, CueTaskSettings, blind_bound, one_hot, ring, seen_targets
-from heliograph.environments.vector import EnvironmentSpec
+from heliograph.environments.drawing import Canvas
+from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
+from heliograph.errors import WorldError
+from heliograph.settings import Settings
 
-_MOVES = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])  # (row, column) of stay, north, south, west, east
-_REWARD_PER_CELL = 0.5
-_REWARD_ON_TARGET = 0.5
+MOVES = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])
+"""Stay, up, down, left, right as (row, column)."""
 
 
-class RelaySettings(CueTaskSettings):
-    """Parameters of the environment `relay`."""
-
+class RelaySettings(Settings):
+    agents: Annotated[int, Field(ge=2, le=64)] = 2
     size: Annotated[int, Field(ge=2, le=64)] = 3
-    """Cells along each side of the grid."""
-    length: Annotated[int, Field(ge=1, le=10_000)] = 6
-    """Steps of every episode; 2 * (size - 1) + 1 suffice for a message and the longest way."""
+    """Side G of the grid."""
+    length: PositiveInt = 6
+    """Steps of every episode."""
+    cue: Literal["next", "own", "none"] = "next"
+    """Whose target an agent sees: the next agent's, its own, or nobody's (zeros)."""
     hears: Literal["all", "ring", "range"] = "all"
-    """all: everyone; ring: only the agent that sees one's target; range: whoever is near now, see `hearing_radius`."""
-    hearing_radius: Annotated[int, Field(ge=0, le=64)] = 1
-    """With hears = range: even slots hear to this Chebyshev distance and odd slots one cell further, so that the graph
-    is directed and changes as the agents move."""
+    """Who is heard: everyone; the one agent that sees my target; or agents within my hearing range now."""
+    range: NonNegativeInt = 1
+    """For `hears = "range"`: even slots hear as far as this many cells (Chebyshev), odd slots one cell further, so
+    hearing is directed, and it changes as the agents move."""
+    reward: Literal["individual", "team"] = "individual"
+    """Everyone its own, or everyone the mean."""
+    observation_noise: NonNegativeFloat = 0.0
+    """Standard deviation of Gaussian noise on every observation entry."""
 
 
-class RelayEnvironment(CueTask):
-    """`count` copies of relay.
+def hearing_graph(settings: RelaySettings, position: np.ndarray) -> np.ndarray:
+    """bool [E, N, N] for positions [E, N, 2]: [e, i, j] says that i hears j; false on the diagonal."""
+    copies, agents = position.shape[:2]
+    slots = np.arange(agents)
+    if settings.hears == "all":
+        graph = np.ones((copies, agents, agents), dtype=bool)
+    elif settings.hears == "ring":
+        graph = np.broadcast_to((slots[:, None] - 1) % agents == slots[None, :], (copies, agents, agents)).copy()
+    else:
+        distance = np.abs(position[:, :, None] - position[:, None]).max(-1)
+        graph = distance <= (settings.range + slots % 2)[None, :, None]
+    graph[:, slots, slots] = False
+    return graph
 
-    Reward of agent i: 0.5 x the Manhattan distance gained to its target, plus 0.5 if it stands there after the move.
-    Outcome "won": all agents are on their targets at the last step.
-    """
 
-    def __init__(self, *, count: int, settings: RelaySettings | None = None) -> None:
-        settings = RelaySettings() if settings is None else settings
-        self._size = settings.size
-        self._cue = settings.cue
-        cells = settings.size**2
-        # A team that cannot cross the grid in time wins less often than the formula says.
-        reachable = settings.length >= 2 * (settings.size - 1)
-        spec = EnvironmentSpec(
+class RelayEnvironment(VectorEnvironment):
+    """Vectorised over copies; every random number of an episode comes from its seed alone."""
+
+    def __init__(self, settings: RelaySettings, *, count: int) -> None:
+        self.settings, self.count = settings, count
+        agents, cells = settings.agents, settings.size**2
+        bounds = {"next": cells ** -(agents - 1), "own": 1.0, "none": cells**-agents}
+        self.spec = EnvironmentSpec(
             id="relay",
-            parameters=settings.model_dump(mode="json"),
-            agents=settings.agents,
+            parameters=settings.model_dump(),
+            agents=agents,
             observation_size=2 * cells,
-            actions=len(_MOVES),
+            actions=len(MOVES),
             episode_limit=settings.length,
             complete_graph=settings.hears == "all",
             outcome="won",
-            blind_bound=blind_bound(settings, targets=cells) if reachable else None,
+            blind_bound=float(bounds[settings.cue]),
             has_action_mask=True,
         )
-        super().__init__(count=count, spec=spec, settings=settings)
-        agents = settings.agents
-        self._cells = np.zeros((count, agents), dtype=np.int64)
-        self._targets = np.zeros((count, agents), dtype=np.int64)
-        # Agent i - 1 sees the target of agent i.
-        fixed = ring(agents, offset=-1) if settings.hears == "ring" else np.ones((agents, agents), dtype=bool)
-        self._fixed_hears = None if settings.hears == "range" else fixed
-        self._radius = settings.hearing_radius + np.arange(agents) % 2  # [N]
-        rows, columns = np.divmod(np.arange(cells), settings.size)
-        reached = np.stack([rows, columns], axis=-1)[:, None] + _MOVES  # [cells, A, 2]
-        self._legal = ((reached >= 0) & (reached < settings.size)).all(axis=-1)  # [cells, A]
-        self._reached = reached[..., 0] * settings.size + reached[..., 1]  # [cells, A], meaningless where illegal
+        self._position = np.zeros((count, agents, 2), dtype=np.int64)
+        self._target = np.zeros((count, agents, 2), dtype=np.int64)
+        self._step = np.zeros(count, dtype=np.int64)
+        self._noise = np.zeros((count, settings.length + 1, agents, 2 * cells), dtype=np.float32)
 
-    def _draw(self, copy: int, generator: np.random.Generator) -> None:
-        cells = self._size**2
-        self._cells[copy] = generator.integers(cells, size=self.spec.agents)
-        self._targets[copy] = generator.integers(cells, size=self.spec.agents)
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+        settings = self.settings
+        chosen = np.arange(self.count) if copies is None else copies
+        for copy, seed in zip(chosen, seeds, strict=True):
+            random = np.random.Generator(np.random.Philox(int(seed)))
+            self._position[copy] = random.integers(settings.size, size=(settings.agents, 2))
+            self._target[copy] = random.integers(settings.size, size=(settings.agents, 2))
+            if settings.observation_noise:
+                self._noise[copy] = settings.observation_noise * random.standard_normal(self._noise[copy].shape)
+        self._step[chosen] = 0
+        return self._percepts()
 
-    def _apply(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        before = self._distance()
-        self._cells = self._reached[self._cells, actions]
+    def step(self, actions: np.ndarray) -> Transition:
+        settings, before = self.settings, self._distance()
+        mask = self._action_mask()
+        checked = checked_actions(actions, mask)
+        self._position = self._position + MOVES[checked]
+        self._step += 1
         after = self._distance()
-        on_target = after == 0
-        return _REWARD_PER_CELL * (before - after) + _REWARD_ON_TARGET * on_target, on_target
-
-    def _distance(self) -> np.ndarray:
-        cell_row, cell_column = np.divmod(self._cells, self._size)
-        target_row, target_column = np.divmod(self._targets, self._size)
-        return np.abs(cell_row - target_row) + np.abs(cell_column - target_column)  # [E, N]
-
-    def _observe(self) -> np.ndarray:
-        choices = self._size**2
-        cue = seen_targets(self._targets, cue=self._cue, choices=choices, offset=1)
-        return np.concatenate([one_hot(self._cells, choices), cue], axis=-1)  # [E, N, 2 * G * G]
-
-    def _action_mask(self) -> np.ndarray:
-        return self._legal[self._cells]
-
-    def _hears(self) -> np.ndarray:
-        agents = self.spec.agents
-        if self._fixed_hears is not None:
-            return np.broadcast_to(self._fixed_hears, (self.count, agents, agents))
-        row, column = np.divmod(self._cells, self._size)
-        apart = np.maximum(
-            np.abs(row[:, :, None] - row[:, None, :]), np.abs(column[:, :, None] - column[:, None, :])
-        )  # [E, N, N]
-        return apart <= self._radius[:, None]
-
-    def state(self) -> np.ndarray:
-        """All cells and all targets, one-hot, float32 [E, 2 * N * G * G]."""
-        choices = self._size**2
-        both = np.concatenate([one_hot(self._cells, choices), one_hot(self._targets, choices)], axis=1)
-        return both.reshape(self.count, -1)
+        reward = (0.5 * (before - after) + 0.5 * (after == 0)).astype(np.float32)
+        if settings.reward == "team":
+            reward = np.broadcast_to(reward.mean(1, keepdims=True), reward.shape).astype(np.float32)
+        over = self._step >= settings.length
+        return Transition(
+            percepts=self._percepts(),
+            reward=reward,
+            terminated=np.zeros((self.count, settings.agents), dtype=bool),
+            truncated=over,
+            over=over,
+            outcome=np.where(over, (after == 0).all(1), np.nan).astype(np.float32),
+        )
 
     def render(self, copy: int = 0) -> np.ndarray:
-        """Grid with targets (frames), agents (discs in the same colours) and a line to each agent from whom it hears.
+        """Agents as discs, their targets as rings of the same colour, an arrow from each heard agent to its hearer."""
+        graph = hearing_graph(self.settings, self._position)[copy]
+        canvas = Canvas.grid(self.settings.size)
+        for slot in range(self.settings.agents):
+            canvas.ring(self._target[copy, slot], slot)
+        for hearer, heard in np.argwhere(graph):
+            canvas.arrow(self._position[copy, heard], self._position[copy, hearer], heard)
+        for slot in range(self.settings.agents):
+            canvas.disc(self._position[copy, slot], slot, self.settings.agents)
+        return canvas.pixels
 
-        The half of a line in an agent's colour lies on the side of that agent, who hears the other end.
-        """
-        hears = self._hears()[copy] & ~np.eye(self.spec.agents, dtype=bool)
-        return picture.grid(self._size, cells=self._cells[copy], targets=self._targets[copy], hears=hears)
+    def _distance(self) -> np.ndarray:
+        return np.abs(self._position - self._target).sum(-1)  # [E, N], in moves
+
+    def _action_mask(self) -> np.ndarray:
+        reached = self._position[:, :, None] + MOVES  # [E, N, A, 2]
+        return ((reached >= 0) & (reached < self.settings.size)).all(-1)
+
+    def _percepts(self) -> Percepts:
+        settings, cells = self.settings, self.settings.size**2
+        identity = np.eye(cells, dtype=np.float32)
+        own = identity[self._position @ (settings.size, 1)]
+        targets = identity[self._target @ (settings.size, 1)]
+        cue = {"next": np.roll(targets, -1, axis=1), "own": targets, "none": np.zeros_like(targets)}[settings.cue]
+        observation = np.concatenate([own, cue], axis=-1)
+        if settings.observation_noise:
+            observation = observation + self._noise[np.arange(self.count), self._step]
+        return Percepts(
+            observation=observation,
+            action_mask=self._action_mask(),
+            hears=hearing_graph(settings, self._position),
+            present=np.ones((self.count, settings.agents), dtype=bool),
+        )
+
+
+def checked_actions(actions: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+    """Return int64 actions [E, N].  Raises WorldError if the shape is wrong or one is out of range or illegal."""
+    checked = np.asarray(actions).astype(np.int64)
+    if checked.shape != action_mask.shape[:2]:
+        raise WorldError(f"actions have shape {checked.shape}, expected {action_mask.shape[:2]}")
+    count = action_mask.shape[-1]
+    if ((checked < 0) | (checked >= count)).any():
+        raise WorldError(f"action outside 0..{count - 1}: {checked.min()}..{checked.max()}")
+    legal = np.take_along_axis(action_mask, checked[..., None], axis=-1)[..., 0]
+    if not legal.all():
+        copy, slot = np.argwhere(~legal)[0]
+        raise WorldError(f"action {checked[copy, slot]} of slot {slot} is illegal now")
+    return checked

@@ -1,0 +1,59 @@
+"""Drawing of grid worlds into RGB arrays, with numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CELL_PIXELS = 48
+BACKGROUND, LINE = (250, 249, 246), (205, 203, 198)
+COLOURS = np.array(
+    [(27, 110, 194), (214, 94, 18), (26, 143, 97), (172, 62, 148), (196, 154, 10), (92, 84, 171), (120, 72, 50)]
+)
+"""Distinguishable for the colour-blind as well; slots beyond them start again."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A grid of cells, uint8 pixels [rows * 48 + 1, columns * 48 + 1, 3]; cells are addressed as (row, column)."""
+
+    pixels: np.ndarray
+
+    @classmethod
+    def grid(cls, rows: int, columns: int | None = None) -> Canvas:
+        columns = rows if columns is None else columns
+        pixels = np.empty((rows * CELL_PIXELS + 1, columns * CELL_PIXELS + 1, 3), dtype=np.uint8)
+        pixels[:] = BACKGROUND
+        pixels[::CELL_PIXELS] = LINE
+        pixels[:, ::CELL_PIXELS] = LINE
+        return cls(pixels)
+
+    def disc(self, cell: np.ndarray, slot: int, slots: int) -> None:
+        """A filled disc; with several slots it is put off the centre, so that agents in one cell stay visible."""
+        angle = 2 * np.pi * slot / max(slots, 1)
+        offset = 9 * np.array([np.sin(angle), np.cos(angle)]) if slots > 1 else np.zeros(2)
+        self._paint(self._distance(_centre(cell) + offset) <= 10, slot)
+
+    def ring(self, cell: np.ndarray, slot: int) -> None:
+        radius = 21 - 3 * (slot % 4)  # targets in one cell are drawn inside one another
+        distance = self._distance(_centre(cell))
+        self._paint((distance <= radius) & (distance > radius - 3), slot)
+
+    def arrow(self, start: np.ndarray, end: np.ndarray, slot: int) -> None:
+        """A thin line from one cell towards another, thickening where it arrives."""
+        first, last = _centre(start), _centre(end)
+        for share in np.linspace(0.25, 0.75, 48):
+            thickness = 0.8 + 2.4 * max(0.0, share - 0.65) / 0.1
+            self._paint(self._distance(first + share * (last - first)) <= thickness, slot)
+
+    def _distance(self, centre: np.ndarray) -> np.ndarray:
+        rows, columns = np.ogrid[: self.pixels.shape[0], : self.pixels.shape[1]]
+        return np.hypot(rows - centre[0], columns - centre[1])
+
+    def _paint(self, where: np.ndarray, slot: int) -> None:
+        self.pixels[where] = COLOURS[slot % len(COLOURS)]
+
+
+def _centre(cell: np.ndarray) -> np.ndarray:
+    return (np.asarray(cell, dtype=float) + 0.5) * CELL_PIXELS
