@@ -1,0 +1,163 @@
+"""One agent as a library: a bundle, its recurrent state and its own previous message; no clock and no network.
+
+Whoever drives it decides which messages are there: the node over gRPC (`node.py`), the in-process team
+(`in_process.py`), or a program of yours.
+
+Axis legend: N agents, K categoricals, C classes, D observation size, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from agent_node.message import Decision, Message
+from agent_node.percept import Percept
+from agent_node.step_function import StepFunction
+from heliograph import noise
+from heliograph.bundle import Bundle
+from heliograph.errors import BundleError, MessageError, WorldError
+
+
+class Agent:
+    """Runs one bundle step by step.
+
+    `run_seed` keys its noise, so any process can repeat its choices; `greedy` takes the most likely latent and action
+    instead of sampling.  `step_function` is the bundle's graph if it is loaded already.
+    Raises BundleCorrupt or BundleMismatch if the graph cannot be used.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, run_seed: int, greedy: bool, step_function: StepFunction | None = None
+    ) -> None:
+        self.manifest = bundle.manifest
+        self.slot = bundle.manifest.slot
+        self._function = StepFunction(bundle) if step_function is None else step_function
+        self._run_seed = run_seed
+        self._greedy = np.array(greedy)
+        self._initial = {
+            state.name: np.full(state.shape, state.initial, dtype=np.float32) for state in self.manifest.state
+        }
+        self._state = self._initial
+        self._previous: tuple[int, int] | None = None
+        self._own: Message | None = None
+
+    def starts_over(self, percept: Percept) -> bool:
+        """Whether this percept is a first step for the agent: it says so, is of a new episode, or steps were missed."""
+        return percept.first or self._previous != (percept.episode, percept.step - 1)
+
+    def step(self, percept: Percept, inbox: Mapping[int, Message]) -> Decision:
+        """Decide one step from the percept and the messages of step - 1 by sender slot.
+
+        At a first step (see `starts_over`) state, inbox and own message count as zero and every other slot as absent.
+        Raises WorldError for an unusable percept, MessageError for a message of the wrong step, sender or shape,
+        BundleError if the graph answers nonsense; the agent is then as it was before.
+        """
+        first = self.starts_over(percept)
+        feeds = {
+            "observation": self._checked_observation(percept),
+            "action_mask": self._checked_mask(percept),
+            "first": np.array(first),
+            "greedy": self._greedy,
+            "noise": noise.uniform(
+                run_seed=self._run_seed,
+                slot=self.slot,
+                episode=percept.episode,
+                step=percept.step,
+                size=self.manifest.noise_size,
+            ),
+        }
+        state = self._initial if first else self._state
+        feeds |= {f"state.{name}": value for name, value in state.items()}
+        if self.manifest.message is not None:
+            feeds |= self._inbox_tensors(percept, {} if first else inbox, None if first else self._own)
+        elif inbox:
+            raise MessageError(f"slot {self.slot} has a bundle without messages, but got some of {sorted(inbox)}")
+        answers = self._function(feeds)
+        decision = self._decision(percept, answers)
+        self._state = {name: answers[f"state.{name}.next"] for name in state}
+        self._previous = (percept.episode, percept.step)
+        self._own = decision.message
+        return decision
+
+    def _checked_observation(self, percept: Percept) -> np.ndarray:
+        observation = np.ascontiguousarray(percept.observation, dtype=np.float32)
+        if observation.shape != (self.manifest.observation_size,):
+            raise WorldError(
+                f"observation of slot {self.slot} has shape {observation.shape}, "
+                f"its bundle expects ({self.manifest.observation_size},)"
+            )
+        if not np.isfinite(observation).all():
+            place = int(np.flatnonzero(~np.isfinite(observation))[0])
+            raise WorldError(
+                f"observation of slot {self.slot} at episode {percept.episode} step {percept.step} "
+                f"holds {observation[place]} at index {place}"
+            )
+        return observation
+
+    def _checked_mask(self, percept: Percept) -> np.ndarray:
+        mask = np.ascontiguousarray(percept.action_mask, dtype=np.bool_)
+        if mask.shape != (self.manifest.actions.count,):
+            raise WorldError(
+                f"action mask of slot {self.slot} has shape {mask.shape}, "
+                f"its bundle expects ({self.manifest.actions.count},)"
+            )
+        if not mask.any():
+            raise WorldError(
+                f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}"
+            )
+        return mask
+
+    def _inbox_tensors(
+        self, percept: Percept, inbox: Mapping[int, Message], own: Message | None
+    ) -> dict[str, np.ndarray]:
+        message_format = self.manifest.message
+        assert message_format is not None
+        team_size = self.manifest.team_size
+        latent = np.zeros((team_size, message_format.categoricals), dtype=np.int32)  # [N, K]
+        action = np.zeros(team_size, dtype=np.int32)
+        present = np.zeros(team_size, dtype=np.bool_)
+        present[self.slot] = True
+        if own is not None:
+            latent[self.slot], action[self.slot] = own.latent, own.action
+        for sender, message in inbox.items():
+            self._check_message(sender, message, percept)
+            latent[sender], action[sender], present[sender] = message.latent, message.action, True
+        return {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
+
+    def _check_message(self, sender: int, message: Message, percept: Percept) -> None:
+        message_format = self.manifest.message
+        assert message_format is not None
+        if not 0 <= sender < self.manifest.team_size or sender == self.slot:
+            raise MessageError(f"slot {self.slot} cannot get a message of slot {sender}")
+        if message.label != (percept.episode, percept.step - 1):
+            raise MessageError(
+                f"message of slot {sender} is of episode {message.episode} step {message.step}, "
+                f"read at episode {percept.episode} step {percept.step}"
+            )
+        if message.latent.shape != (message_format.categoricals,):
+            raise MessageError(
+                f"latent of slot {sender} has shape {message.latent.shape}, expected ({message_format.categoricals},)"
+            )
+        if int(message.latent.min()) < 0 or int(message.latent.max()) >= message_format.classes:
+            raise MessageError(f"latent of slot {sender} has an id outside 0..{message_format.classes - 1}")
+        if not 0 <= message.action < self.manifest.actions.count:
+            raise MessageError(
+                f"message of slot {sender} has action {message.action}, there are {self.manifest.actions.count}"
+            )
+
+    def _decision(self, percept: Percept, answers: Mapping[str, np.ndarray]) -> Decision:
+        action, logits = int(answers["action"]), answers["logits"]
+        where = f"slot {self.slot} at episode {percept.episode} step {percept.step}"
+        if not 0 <= action < self.manifest.actions.count or not percept.action_mask[action]:
+            raise BundleError(f"bundle of {where} chose action {action}, which is not legal")
+        if np.isnan(logits).any():
+            raise BundleError(f"bundle of {where} answered logits that are not numbers")
+        if self.manifest.message is None:
+            return Decision(action=action, message=None, logits=logits)
+        latent = answers["latent"]
+        if int(latent.min()) < 0 or int(latent.max()) >= self.manifest.message.classes:
+            raise BundleError(f"bundle of {where} chose a latent id outside 0..{self.manifest.message.classes - 1}")
+        message = Message(episode=percept.episode, step=percept.step, latent=latent, action=action)
+        return Decision(action=action, message=message, logits=logits)

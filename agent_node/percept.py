@@ -1,0 +1,29 @@
+"""What one agent perceives at one step.  Imported by every part of the node and by whoever drives an `Agent`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percept:
+    """One agent's own view of one step (D observation size, A actions); nothing of another agent is in it."""
+
+    episode: int
+    """Counts from 0 within the run."""
+    step: int
+    """Environment step within the episode, from 0."""
+    observation: np.ndarray
+    """float32 [D]."""
+    action_mask: np.ndarray
+    """bool [A], true where the action is legal; at least one is."""
+    hears: tuple[int, ...] = ()
+    """Slots whose messages of step - 1 may be read now: the neighbours of this step, never the own slot."""
+    heard_by: tuple[int, ...] = ()
+    """Slots that can hear this agent at this step."""
+    first: bool = False
+    """First step of this agent in this episode; it starts over from zero state and reads no messages."""
+    message_deadline_s: float = 0.05
+    """How long after the percept's arrival to wait for the messages of `hears`; what comes later is late."""

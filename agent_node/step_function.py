@@ -1,0 +1,108 @@
+"""The bundle's ONNX graph as a checked function on one thread.  Imported by `agent.py` and by the node's start-up.
+
+Axis legend: N agents, K categoricals, D observation size, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime
+
+from heliograph.bundle import Bundle
+from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch
+from heliograph.manifest import Manifest
+
+_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "bool": "tensor(bool)"}
+
+# Failures while reading or running a graph; the runtime has no common base class for them.
+_RUNTIME_ERRORS = (
+    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,
+    onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException,
+)
+
+
+class StepFunction:
+    """`step.onnx` loaded; its tensors are those that the manifest promises, checked once here.
+
+    Raises BundleCorrupt if the graph cannot be read, BundleMismatch if its tensors are not the manifest's.
+    The bundle itself is not kept: its bytes can be freed.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.manifest = bundle.manifest
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.graph, sess_options=_session_options(), providers=["CPUExecutionProvider"]
+            )
+        except _RUNTIME_ERRORS as error:
+            raise BundleCorrupt(f"step.onnx cannot be loaded: {_first_line(error)}") from None
+        inputs, outputs = expected_tensors(self.manifest)
+        _check("input", inputs, self._session.get_inputs())
+        _check("output", outputs, self._session.get_outputs())
+        self._output_names = list(outputs)
+
+    def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run one step.  Raises BundleError if the graph fails on well-formed inputs."""
+        try:
+            values = self._session.run(self._output_names, feeds)
+        except _RUNTIME_ERRORS as error:
+            raise BundleError(f"step.onnx failed: {_first_line(error)}") from None
+        return dict(zip(self._output_names, values, strict=True))
+
+
+def expected_tensors(manifest: Manifest) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """The graph's inputs and outputs by name: (dtype, shape)."""
+    agents, actions = manifest.team_size, manifest.actions.count
+    inputs: dict[str, tuple] = {
+        "observation": ("float32", (manifest.observation_size,)),
+        "action_mask": ("bool", (actions,)),
+        "first": ("bool", ()),
+        "greedy": ("bool", ()),
+        "noise": ("float32", (manifest.noise_size,)),
+    }
+    outputs: dict[str, tuple] = {"action": ("int32", ()), "logits": ("float32", (actions,))}
+    if manifest.message is not None:
+        inputs["inbox_latent"] = ("int32", (agents, manifest.message.categoricals))
+        inputs["inbox_action"] = ("int32", (agents,))
+        inputs["inbox_present"] = ("bool", (agents,))
+        outputs["latent"] = ("int32", (manifest.message.categoricals,))
+    for state in manifest.state:
+        inputs[f"state.{state.name}"] = (state.dtype, state.shape)
+        outputs[f"state.{state.name}.next"] = (state.dtype, state.shape)
+    return inputs, outputs
+
+
+def _session_options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    # One thread: an agent shares its machine with others, and results must not depend on a pool's timing.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The arena reserves memory in large blocks for reuse; one small step function at a time does not need it.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return options
+
+
+def _check(side: str, expected: Mapping[str, tuple], found: Sequence[onnxruntime.NodeArg]) -> None:
+    tensors = {tensor.name: (tensor.type, tuple(tensor.shape)) for tensor in found}
+    if tensors.keys() != expected.keys():
+        differing = ", ".join(sorted(tensors.keys() ^ expected.keys()))
+        raise BundleMismatch(f"step.onnx and its manifest differ in the {side}s {differing}")
+    for name, (dtype, shape) in expected.items():
+        if tensors[name] != (_TYPES[dtype], shape):
+            raise BundleMismatch(
+                f"step.onnx has {side} {name} of {tensors[name][0]} {list(tensors[name][1])}, "
+                f"its manifest promises {_TYPES[dtype]} {list(shape)}"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
