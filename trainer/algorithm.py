@@ -1,0 +1,71 @@
+"""The one seam between the training loop and an algorithm.
+
+Axis legend: E copies of the environment, N agents, D observation, A actions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.draws import Draws
+from trainer.export import StepFunction
+from trainer.replay import Replay
+
+
+class Algorithm(Protocol):
+    """What learns.  The loop knows nothing else of MAMBA, MABL, MAG, MARIE or MAZero."""
+
+    name: str
+
+    def initial_state(self, copies: int) -> Any:
+        """What the teams of `copies` environments carry from step to step, as a dataclass of tensors."""
+        ...
+
+    def act(
+        self,
+        state: Any,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, Any]:
+        """Actions int64 [E, N] and the next state, for float [E, N, D], bool [E, N, A], bool [E, N, N] (None: everyone
+        hears everyone) and bool [E]."""
+        ...
+
+    def message_size(self) -> int:
+        """Categoricals of a latent message, which is also how many uniform numbers sampling one takes; 0: none."""
+        ...
+
+    def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
+        """Learn from replay for one training iteration; means of what is worth plotting.
+
+        Raises NonFiniteLoss, with the term named, before a broken gradient reaches a parameter.
+        """
+        ...
+
+    def step_function(self, slot: int) -> StepFunction:
+        """What agent `slot` runs on its own."""
+        ...
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Networks by name, for checkpoints."""
+        ...
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Optimisers by name, for checkpoints."""
+        ...
+
+    def counters(self) -> dict[str, float]:
+        """Schedules and counts, for checkpoints."""
+        ...
+
+    def restore_counters(self, counters: dict[str, float]) -> None:
+        """Take over the counters of a checkpoint."""
+        ...

@@ -1,0 +1,264 @@
+"""MAMBA: scalable multi-agent model-based reinforcement learning with discrete communication (Egorov & Shpilman 2022).
+
+The world model learns from replay (§3.1), actor and critic learn in its imagination (§3.3), and at execution every
+agent steps its own copy of the model with the messages (z, a) of those it hears (§3.2).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import NonFiniteLoss
+from heliograph.manifest import MessageFormat, StateTensor
+from heliograph.settings import Settings
+from trainer.draws import Draws, RandomDraws
+from trainer.execution import AgentStep, TeamState, initial_state, team_step
+from trainer.export import StepFunction
+from trainer.policy.actor_critic import AttentionCritic, make_actor
+from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
+from trainer.policy.settings import PolicySettings
+from trainer.replay import Replay
+from trainer.world_model.imagination import Dream, StartStates, imagine
+from trainer.world_model.loss import WorldModelLoss, world_model_loss
+from trainer.world_model.model import WorldModel
+from trainer.world_model.settings import LossSettings, ModelOptimiserSettings, WorldModelSettings
+from trainer.world_model.window import Window
+
+
+class MambaSettings(Settings):
+    model: WorldModelSettings = WorldModelSettings()
+    loss: LossSettings = LossSettings()
+    optimiser: ModelOptimiserSettings = ModelOptimiserSettings()
+    policy: PolicySettings = PolicySettings()
+    model_updates: PositiveInt = 60
+    """World-model updates per training iteration, each on fresh windows."""
+
+
+class Mamba:
+    """An `Algorithm`; all agents share the parameters, the slot enters through the positional code."""
+
+    name = "mamba"
+
+    def __init__(self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
+        self.settings, self.spec, self.device = settings, spec, device
+        self.model = WorldModel(
+            settings.model,
+            agents=spec.agents,
+            observation_size=spec.observation_size,
+            actions=spec.actions,
+            action_masks=spec.has_action_mask,
+        ).to(device)
+        self.actor = make_actor(settings.model, actions=spec.actions).to(device)
+        self.critic = AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads).to(device)
+        policy = settings.policy
+        self._optimisers = {
+            "model": _adam(self.model, settings.optimiser.learning_rate),
+            "actor": _adam(self.actor, policy.actor_learning_rate, weight_decay=policy.actor_weight_decay),
+            "critic": _adam(self.critic, policy.critic_learning_rate),
+        }
+        self.entropy_scale = policy.entropy_scale
+        self.model_update_count = 0
+        self.eval()
+
+    def eval(self) -> None:
+        """Dropout is on inside model updates only."""
+        for module in self.modules().values():
+            module.eval()
+
+    def initial_state(self, copies: int) -> TeamState:
+        return initial_state(self.model, copies=copies, agents=self.spec.agents)
+
+    def act(
+        self,
+        state: TeamState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, TeamState]:
+        decision = team_step(
+            self.model,
+            self.actor,
+            state,
+            observation=observation,
+            action_mask=action_mask,
+            hears=hears,
+            first=first,
+            draws=draws,
+        )
+        return decision.action, decision.state
+
+    def message_size(self) -> int:
+        return self.settings.model.categoricals
+
+    def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
+        """`model_updates` world-model updates, then `policy.rounds` rounds of imagination and PPO."""
+        metrics = _Means()
+        for _ in range(self.settings.model_updates):
+            self.update_model(replay.sample(random).to(self.device), metrics)
+        if self.model_update_count >= self.settings.policy.warm_up_updates:
+            for _ in range(self.settings.policy.rounds):
+                self.update_policy(replay.sample(random).to(self.device), metrics)
+        return metrics.result()
+
+    def observe_and_lose(self, window: Window) -> WorldModelLoss:
+        """Posteriors and loss of one batch of windows."""
+        loss = self.settings.loss
+        posteriors = self.model.observe(
+            window, RandomDraws().latent, reset_action_on_first=loss.reset_action_on_first
+        )
+        return world_model_loss(self.model, window, posteriors, loss)
+
+    def update_model(self, window: Window, metrics: _Means) -> None:
+        """One gradient step on the world model."""
+        settings = self.settings.optimiser
+        self.model.train()
+        loss = self.observe_and_lose(window)
+        self.model.eval()
+        values = {name: float(term) for name, term in zip(loss.terms, torch.stack(list(loss.terms.values())).detach())}
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise NonFiniteLoss(
+                    f"the {name} term of the world-model loss is {value} at model update {self.model_update_count}",
+                    remedy="The last checkpoint is whole; resume it with a smaller optimiser.learning_rate",
+                )
+        warm_up = settings.warm_up_updates
+        rate = settings.learning_rate * min(1.0, (self.model_update_count + 1) / warm_up if warm_up else 1.0)
+        for group in self._optimisers["model"].param_groups:
+            group["lr"] = rate
+        norm = self._step("model", self.model, loss.total, clip=settings.gradient_clip)
+        self.model_update_count += 1
+        metrics.add({f"model/{name}": value for name, value in values.items()} | {"model/gradient_norm": norm})
+
+    def dream(self, window: Window) -> Dream:
+        """Imagine from the posteriors of a batch of windows."""
+        settings = self.settings
+        with torch.no_grad():
+            posteriors = self.model.observe(
+                window, RandomDraws().latent, reset_action_on_first=settings.loss.reset_action_on_first
+            )
+        hears = window.hears if settings.model.train_with_neighbours and settings.model.imagine_with_neighbours else None
+        usable = window.first.shape[0] - settings.loss.drop_last_row
+        start = StartStates(
+            ids=posteriors.ids[:usable].flatten(0, 1),
+            deter=posteriors.deter[:usable].flatten(0, 1),
+            hears=None if hears is None else hears[:usable].flatten(0, 1),
+        )
+        return imagine(self.model, self.actor, self._chosen(start), settings.policy, RandomDraws())
+
+    def update_policy(self, window: Window, metrics: _Means) -> None:
+        """One round: imagine, then `epochs` of PPO over shuffled minibatches of joint rows."""
+        settings = self.settings.policy
+        dream = self.dream(window)
+        batch = policy_batch(dream, self.critic, settings)
+        rows = batch.returns.shape[0]
+        for _ in range(settings.epochs):
+            order = torch.randperm(rows, device=self.device)
+            for index in order.split(settings.minibatch):
+                part = batch.rows(index)
+                policy = actor_loss(self.actor, part, clip=settings.clip, entropy_scale=self.entropy_scale)
+                actor_norm = self._step("actor", self.actor, policy.loss, clip=settings.gradient_clip)
+                self.entropy_scale = max(self.entropy_scale * settings.entropy_decay, settings.entropy_floor)
+                value = critic_loss(self.critic, part)
+                critic_norm = self._step("critic", self.critic, value, clip=settings.gradient_clip)
+                metrics.add(
+                    {
+                        "policy/entropy": float(policy.entropy.detach()),
+                        "policy/surrogate": float(policy.policy.detach()),
+                        "policy/clipped": float(policy.clipped),
+                        "policy/critic_loss": float(value.detach()),
+                        "policy/actor_gradient_norm": actor_norm,
+                        "policy/critic_gradient_norm": critic_norm,
+                    }
+                )
+        metrics.add(
+            {
+                "policy/imagined_reward": float(dream.reward.mean()),
+                "policy/imagined_return": float(batch.returns.mean()),
+                "policy/entropy_scale": self.entropy_scale,
+            }
+        )
+
+    def step_function(self, slot: int) -> StepFunction:
+        sizes, spec = self.settings.model, self.spec
+        message = MessageFormat(categoricals=sizes.categoricals, classes=sizes.classes)
+        inputs = {
+            "observation": torch.zeros(spec.observation_size),
+            "action_mask": torch.ones(spec.actions, dtype=torch.bool),
+            "inbox_latent": torch.zeros(spec.agents, sizes.categoricals, dtype=torch.int32),
+            "inbox_action": torch.zeros(spec.agents, dtype=torch.int32),
+            "inbox_present": torch.ones(spec.agents, dtype=torch.bool),
+            "first": torch.tensor(True),
+            "greedy": torch.tensor(False),
+            "state.deter": torch.zeros(sizes.recurrent),
+            "noise": torch.full((sizes.categoricals + 1,), 0.5),
+        }
+        return StepFunction(
+            module=AgentStep(self.model, self.actor, slot=slot),
+            inputs=inputs,
+            outputs=("latent", "action", "logits", "state.deter.next"),
+            state=(StateTensor(name="deter", shape=(sizes.recurrent,)),),
+            message=message,
+            noise_size=sizes.categoricals + 1,
+        )
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        return {"model": self.model, "actor": self.actor, "critic": self.critic}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return dict(self._optimisers)
+
+    def counters(self) -> dict[str, float]:
+        return {"entropy_scale": self.entropy_scale, "model_updates": self.model_update_count}
+
+    def restore_counters(self, counters: dict[str, float]) -> None:
+        self.entropy_scale = counters["entropy_scale"]
+        self.model_update_count = int(counters["model_updates"])
+
+    def _chosen(self, start: StartStates) -> StartStates:
+        """At most `policy.start_states` of them, at random."""
+        limit, count = self.settings.policy.start_states, start.ids.shape[0]
+        if limit is None or limit >= count:
+            return start
+        index = torch.randperm(count, device=self.device)[:limit]
+        return StartStates(**{name: None if value is None else value[index] for name, value in vars(start).items()})
+
+    def _step(self, name: str, module: torch.nn.Module, loss: Tensor, *, clip: float) -> float:
+        """One clipped gradient step; the global norm before clipping.  Raises NonFiniteLoss before it does harm."""
+        optimiser = self._optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), clip))
+        if not np.isfinite(norm):
+            raise NonFiniteLoss(
+                f"the gradient of the {name} is {norm} (loss {float(loss.detach())})",
+                remedy="The last checkpoint is whole; resume it with a smaller learning rate",
+            )
+        optimiser.step()
+        return norm
+
+
+class _Means:
+    """Running means of metrics that are added in parts."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._values[name].append(value)
+
+    def result(self) -> dict[str, float]:
+        return {name: float(np.mean(values)) for name, values in self._values.items()}
+
+
+def _adam(module: torch.nn.Module, rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=rate, weight_decay=weight_decay, fused=True)
