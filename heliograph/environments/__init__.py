@@ -1,1 +1,4 @@
-"""Environments: adapters to one vectorised interface, and their registry.  Simulators are imported lazily."""
+"""Environments: the built-in tasks, adapters to one vectorised interface, and their registry.
+
+For `coordinator` and `trainer`, never for `agent_node`.  Simulators are imported lazily.
+"""

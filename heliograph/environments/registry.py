@@ -77,7 +77,7 @@ def make(environment: str, *, count: int, parameters: Mapping[str, Any] | None =
     built_in = _BUILT_IN.get(environment)
     if built_in is not None:
         settings = resolve(built_in.settings, given, source=f"parameters of {environment}")
-        return built_in.make(count=count, settings=settings)
+        return built_in.make(settings, count=count)
     if "." not in environment and ":" not in environment:
         raise UnknownEnvironment(
             f"there is no environment {environment!r}",

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.errors import WorldError
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentSpec:
@@ -83,7 +85,10 @@ class VectorEnvironment(ABC):
 
     @abstractmethod
     def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
-        """Start new episodes in `copies` (indices; None: all), one int64 seed each; return the percepts of all copies."""
+        """Start new episodes in `copies` (indices; None: all), one int64 seed each.
+
+        Returns the percepts of all copies.  Raises WorldError for a negative seed or a copy that does not exist.
+        """
 
     @abstractmethod
     def step(self, actions: np.ndarray) -> Transition:
@@ -91,8 +96,6 @@ class VectorEnvironment(ABC):
 
     def render(self, copy: int = 0) -> np.ndarray:
         """Draw a copy as uint8 [height, width, 3].  Raises WorldError where the environment cannot draw."""
-        from heliograph.errors import WorldError
-
         raise WorldError(f"environment {self.spec.id!r} cannot be rendered")
 
     def state(self) -> np.ndarray | None:
@@ -100,4 +103,32 @@ class VectorEnvironment(ABC):
         return None
 
     def close(self) -> None:
-        """Free what the simulators hold."""
+        """Free what the simulators hold; nothing where there is nothing to free."""
+        return
+
+
+def checked_seeds(seeds: np.ndarray, copies: np.ndarray | None, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the copies to reset and their seeds, both int64 [R].  Raises WorldError as `VectorEnvironment.reset`."""
+    chosen = np.arange(count) if copies is None else np.asarray(copies, dtype=np.int64).reshape(-1)
+    given = np.asarray(seeds).reshape(-1)
+    if given.shape != chosen.shape:
+        raise WorldError(f"{given.size} seeds for {chosen.size} copies to reset")
+    if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
+        raise WorldError(f"cannot reset copies {chosen.tolist()}: there are {count}")
+    if given.size and int(given.min()) < 0:
+        raise WorldError(f"seed {int(given.min())} is negative")
+    return chosen, given.astype(np.int64)
+
+
+def checked_actions(actions: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
+    """Return actions as an integer array [E, N].  Raises WorldError for a wrong shape, range or an illegal action."""
+    given = np.asarray(actions)
+    if given.shape != mask.shape[:2] or not np.issubdtype(given.dtype, np.integer):
+        raise WorldError(f"actions must be integers {mask.shape[:2]}, not {given.dtype} {given.shape}")
+    if int(given.min()) < 0 or int(given.max()) >= mask.shape[2]:
+        raise WorldError(f"action outside 0..{mask.shape[2] - 1}: {int(given.min())}..{int(given.max())}")
+    legal = np.take_along_axis(mask, given[..., None], axis=2)[..., 0]
+    if not legal.all():
+        copy, agent = (int(index) for index in np.argwhere(~legal)[0])
+        raise WorldError(f"action {int(given[copy, agent])} of agent {agent} in copy {copy} is illegal there")
+    return given

@@ -1,0 +1,87 @@
+"""Finds a factory of PettingZoo parallel environments by its import path and wraps what it makes.
+
+For `heliograph.environments` only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from heliograph.environments.parallel import ParallelVector
+from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
+
+_DEFAULT_FACTORY = "parallel_env"
+"""What PettingZoo calls the factory of a parallel environment in each of its modules."""
+
+
+def imported_environment(
+    path: str, *, count: int, parameters: Mapping[str, Any], extras: Mapping[str, str]
+) -> ParallelVector:
+    """Make `count` copies of what `package.module[:factory]` builds from `parameters`.
+
+    `step_limit` and `render_mode` among the parameters are the adapter's: the former ends longer episodes, the latter
+    goes to the factory but is no part of the world's identity.  `extras` maps package to extra, for the remedy.
+    """
+    module_path, _, factory_name = path.partition(":")
+    module = _module(module_path, extras=extras)
+    factory = getattr(module, factory_name or _DEFAULT_FACTORY, None)
+    if not callable(factory):
+        raise UnknownEnvironment(
+            f"module {module_path!r} has no factory {factory_name or _DEFAULT_FACTORY!r}",
+            remedy="Name one as package.module:factory; it must return a PettingZoo parallel environment",
+        )
+    arguments = {name: value for name, value in parameters.items() if name != "step_limit"}
+
+    def build() -> Any:
+        try:
+            return factory(**arguments)
+        except TypeError as error:
+            known = _parameters(factory, module)
+            if set(arguments) <= known:
+                raise
+            raise SettingsError(
+                f"parameters of {path}: {error}", remedy=f"Valid are {', '.join(sorted(known | {'step_limit'}))}"
+            ) from error
+
+    return ParallelVector(
+        build,
+        count=count,
+        id=path,
+        parameters={name: value for name, value in parameters.items() if name != "render_mode"},
+        step_limit=parameters.get("step_limit"),
+    )
+
+
+def _module(path: str, *, extras: Mapping[str, str]) -> Any:
+    # pygame, under mpe2, greets on stdout, which belongs to the command that runs.
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        with warnings.catch_warnings():
+            # pygame up to 2.6 imports pkg_resources, which warns of its own removal; nothing here can change that.
+            warnings.filterwarnings("ignore", message=".*pkg_resources")
+            return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        package = path.partition(".")[0]
+        missing = (error.name or path).partition(".")[0]
+        if missing == package and error.name != package:
+            raise UnknownEnvironment(f"package {package!r} has no module {path!r}") from None
+        if package in extras:
+            remedy = f"Install it with: pip install 'heliograph[{extras[package]}]'"
+        else:
+            remedy = f"Install the package that provides {missing!r}, or see `heliograph environments`"
+        raise MissingExtra(f"environment {path!r} needs {missing!r}, which is not installed", remedy=remedy) from None
+
+
+def _parameters(factory: Callable[..., Any], module: Any) -> set[str]:
+    """Names that the factory takes.  PettingZoo's own factories take anything and hand it to the module's `raw_env`."""
+    names: set[str] = set()
+    for candidate in (factory, getattr(module, "raw_env", None)):
+        if candidate is not None:
+            kinds = inspect.signature(candidate).parameters.values()
+            names |= {one.name for one in kinds if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+    return names

@@ -1,0 +1,115 @@
+"""One copy of our environments as a PettingZoo parallel environment.
+
+Imports PettingZoo and gymnasium; reach it through `heliograph.environments.parallel.as_parallel`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from heliograph.environments.vector import Percepts, VectorEnvironment
+
+
+class ParallelView(ParallelEnv):
+    """Copy 0 of `environment`; agents are named agent_0 … agent_(N-1) by slot.
+
+    Observations are float32 [D], or {"observation", "action_mask"} where some actions are illegal at times, as
+    PettingZoo's samplers expect.  infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
+    the environment's outcome.
+    """
+
+    def __init__(self, environment: VectorEnvironment) -> None:
+        spec = environment.spec
+        self.metadata = {"name": spec.id, "render_modes": ["rgb_array"]}
+        self.render_mode = "rgb_array"
+        self.max_cycles = spec.episode_limit
+        self.possible_agents = [f"agent_{slot}" for slot in range(spec.agents)]
+        self.agents: list[str] = []
+        self._environment = environment
+        self._slots = {name: slot for slot, name in enumerate(self.possible_agents)}
+        self._seeds = np.random.default_rng()
+        self._mask = np.ones((spec.agents, spec.actions), dtype=np.int8)
+        vector = spaces.Box(-np.inf, np.inf, (spec.observation_size,), np.float32)
+        mask = spaces.Box(0, 1, (spec.actions,), np.int8)
+        observed = spaces.Dict({"observation": vector, "action_mask": mask}) if spec.has_action_mask else vector
+        # PettingZoo wants a space object per agent, the same one at every call.
+        self._observed = {name: _copied(observed) for name in self.possible_agents}
+        self._acting = {name: spaces.Discrete(spec.actions) for name in self.possible_agents}
+
+    def observation_space(self, agent: str) -> spaces.Space:
+        return self._observed[agent]
+
+    def action_space(self, agent: str) -> spaces.Discrete:
+        return self._acting[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Start an episode; without a seed, one drawn from the seed given last.  `options` has no effect."""
+        if seed is None:
+            seed = int(self._seeds.integers(2**31))
+        else:
+            self._seeds = np.random.default_rng(seed)
+        seeds = np.full(self._environment.count, seed, dtype=np.int64)
+        percepts = self._environment.reset(seeds)
+        self.agents = [name for name in self.possible_agents if percepts.present[0, self._slots[name]]]
+        return self._shown(percepts, self.agents, won=False)
+
+    def step(
+        self, actions: dict[str, int]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
+        """Apply the actions of the live agents.  Raises WorldError for an illegal one."""
+        joint = self._mask.argmax(axis=1)  # whoever has left takes its first legal action, which is ignored
+        for name, action in actions.items():
+            joint[self._slots[name]] = action
+        transition = self._environment.step(np.tile(joint, (self._environment.count, 1)))
+        acted, over = self.agents, bool(transition.over[0])
+        percepts = transition.percepts
+        terminated = {name: bool(transition.terminated[0, self._slots[name]]) for name in acted}
+        left = {name: over or not percepts.present[0, self._slots[name]] for name in acted}
+        truncated = {name: left[name] and not terminated[name] for name in acted}
+        self.agents = [name for name in acted if not (terminated[name] or truncated[name])]
+        won = over and bool(transition.outcome[0] == 1.0)
+        observations, infos = self._shown(percepts, acted, won=won)
+        rewards = {name: float(transition.reward[0, self._slots[name]]) for name in acted}
+        return observations, rewards, terminated, truncated, infos
+
+    def state(self) -> np.ndarray:
+        """Global state float32 [S].  Raises NotImplementedError where the environment has none."""
+        states = self._environment.state()
+        if states is None:
+            raise NotImplementedError(f"environment {self.metadata['name']!r} has no global state")
+        return states[0]
+
+    def render(self) -> np.ndarray:
+        """See VectorEnvironment.render."""
+        return self._environment.render(0)
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def _shown(self, percepts: Percepts, names: list[str], *, won: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        spec = self._environment.spec
+        self._mask = percepts.action_mask[0].astype(np.int8)
+        observations: dict[str, Any] = {}
+        infos: dict[str, dict[str, Any]] = {}
+        for name in names:
+            slot = self._slots[name]
+            vector, mask = percepts.observation[0, slot], self._mask[slot]
+            observations[name] = {"observation": vector, "action_mask": mask} if spec.has_action_mask else vector
+            hears = tuple(self.possible_agents[other] for other in np.flatnonzero(percepts.hears[0, slot]))
+            infos[name] = {"action_mask": mask, "hears": hears}
+            if spec.outcome == "won":
+                infos[name]["won"] = won
+        return observations, infos
+
+
+def _copied(space: spaces.Space) -> spaces.Space:
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({key: _copied(part) for key, part in space.spaces.items()})
+    assert isinstance(space, spaces.Box)
+    return spaces.Box(space.low, space.high, space.shape, space.dtype.type)
