@@ -10,7 +10,9 @@ from heliograph.cli import Command
 if TYPE_CHECKING:
     from heliograph.environments.registry import KnownEnvironment
 
-_COLUMNS = ("id", "agents", "observation", "actions", "steps", "outcome", "blind bound", "mask", "graph", "installed")
+_COLUMNS = ("id", "agents", "observed", "actions", "steps", "outcome", "blind", "illegal actions", "hears", "installed")
+_WIDTH = 132
+"""Columns of the output where no terminal says how many it has."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -29,17 +31,21 @@ def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*_COLUMNS, title="Environments, with default parameters")
+    table = Table(title="Environments, with default parameters")
+    for column in _COLUMNS:
+        table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     console.print(table)
     for row in rows:
         console.print(f"[bold]{row.id}[/bold]: {row.summary}.", highlight=False)
         if row.parameters:
             console.print(f"  parameters: {', '.join(row.parameters)}", highlight=False)
         if not row.installed:
-            console.print(row.install, markup=False, highlight=False)
+            console.print(f"  install: {row.install}", markup=False, highlight=False)
     console.print("Any other PettingZoo parallel environment: its module's path, or package.module:factory.")
     return 0
 
@@ -50,8 +56,8 @@ def _cells(row: KnownEnvironment) -> list[str]:
         return [row.id, *[""] * (len(_COLUMNS) - 2), "no"]
     bound = "" if spec.blind_bound is None else f"{spec.blind_bound:.4f}"
     sizes = [str(number) for number in (spec.agents, spec.observation_size, spec.actions, spec.episode_limit)]
-    mask = "some illegal" if spec.has_action_mask else "all legal"
-    graph = "complete" if spec.complete_graph else "changing"
+    mask = "some" if spec.has_action_mask else "none"
+    graph = "all" if spec.complete_graph else "some"
     return [row.id, *sizes, spec.outcome, bound, mask, graph, "yes"]
 
 
