@@ -1,0 +1,89 @@
+"""The in-process transport: a whole team in one process, with the message rules of the node and none of its network.
+
+Public.  The same `Agent`, `Inbox` and `Outbox` run here as in a node, so under equal percepts the trajectories equal
+those of N processes bit for bit, as long as no message of theirs is late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agent_node.agent import Agent
+from agent_node.counters import Ledger, LinkCounters
+from agent_node.inbox import Inbox, LatePolicy
+from agent_node.message import Decision, Message
+from agent_node.outbox import Outbox
+from agent_node.percept import Percept
+from heliograph.errors import SettingsError
+
+
+class InProcessTeam:
+    """N agents, slots 0..N-1 in order, that exchange their messages at once and without loss.
+
+    Raises SettingsError if the agents are not one whole team.
+    """
+
+    def __init__(self, agents: Sequence[Agent], *, late_policy: LatePolicy = LatePolicy.MASK) -> None:
+        slots = [(agent.slot, agent.manifest.team_size) for agent in agents]
+        if slots != [(slot, len(agents)) for slot in range(len(agents))]:
+            raise SettingsError(f"agents with (slot, team size) {slots} are not one team in the order of its slots")
+        self._members = [_Member(agent, late_policy=late_policy, deliver_to=self._deliver_to) for agent in agents]
+        self.masked: list[tuple[int, ...]] = [() for _ in agents]
+        """Per agent, the slots that it should have heard at the last step and could not."""
+
+    def step(self, percepts: Sequence[Percept | None]) -> list[Decision | None]:
+        """One step of the whole team.  A slot whose percept is None takes no part in it and has no decision.
+
+        Raises what `Agent.step` raises.
+        """
+        if len(percepts) != len(self._members):
+            raise SettingsError(f"{len(percepts)} percepts for a team of {len(self._members)}")
+        present = [
+            (member, percept) for member, percept in zip(self._members, percepts, strict=True) if percept is not None
+        ]
+        self.masked = [() for _ in self._members]
+        # As on the wire: whoever is newly in hearing distance gets the last messages before anybody decides,
+        # and nobody hears of a decision before all are made.
+        for member, percept in present:
+            member.agent.check_neighbours(percept)
+        for member, percept in present:
+            member.outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)
+        decisions: list[Decision | None] = [None for _ in self._members]
+        for member, percept in present:
+            decisions[member.agent.slot], self.masked[member.agent.slot] = member.decide(percept)
+        for member, percept in present:
+            member.push(decisions[member.agent.slot], percept)
+        return decisions
+
+    def counters(self, slot: int) -> dict[int, LinkCounters]:
+        """Totals of one agent's links by peer slot; bytes stay 0, since nothing is serialised here."""
+        return self._members[slot].inbox.totals()
+
+    def _deliver_to(self, receiver: int, sender: int, message: Message) -> None:
+        self._members[receiver].inbox.receive(sender, message)
+
+
+class _Member:
+    def __init__(
+        self, agent: Agent, *, late_policy: LatePolicy, deliver_to: Callable[[int, int, Message], None]
+    ) -> None:
+        ledger = Ledger()
+        self.agent = agent
+        self.inbox = Inbox(late_policy=late_policy, ledger=ledger)
+        self._deliver_to = deliver_to
+        self.outbox: Outbox[Message] = Outbox(send=self._send, is_silent=self.inbox.is_silent, ledger=ledger)
+
+    def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:
+        hears = self.agent.reads(percept)
+        self.inbox.begin(percept.episode, percept.step)
+        awaited = [peer for peer in hears if not self.inbox.is_silent(peer)]
+        closed = self.inbox.close(hears, awaited=awaited)
+        return self.agent.step(percept, closed.messages), closed.masked
+
+    def push(self, decision: Decision | None, percept: Percept) -> None:
+        if decision is not None and decision.message is not None:
+            self.outbox.push(decision.message.label, decision.message, size_bytes=0, heard_by=percept.heard_by)
+
+    def _send(self, peer: int, message: Message) -> bool:
+        self._deliver_to(peer, self.agent.slot, message)
+        return True

@@ -1,0 +1,211 @@
+"""The inbox: keeps what peers sent for the step that reads it, and closes each step in bounded time.
+
+Imported by the node and by the in-process team.  A message labelled (episode, t - 1) is read at step t of that
+episode.  What comes early is kept, what comes twice or cannot be is rejected, what comes after its step was closed
+is late; the order of arrival never matters.  The deadline sits on a future of the event loop and never on an
+operation of a stream, since a timeout around such an operation cancels the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from agent_node.counters import Ledger, LinkCounters
+from agent_node.message import Message
+
+Label = tuple[int, int]
+
+SILENT_STEPS = 3
+"""A peer that was awaited in vain for so many steps in a row is neither waited for nor sent to, until it speaks."""
+
+EARLY_KEPT = 16
+"""Messages kept per peer for steps to come.  A sender stops after SILENT_STEPS unanswered ones, unless it cannot hear
+us; then only its newest matter."""
+
+MAX_AHEAD = 1024
+"""A label further ahead of our own clock, in steps or episodes, cannot come from a sane peer of the same run."""
+
+
+class LatePolicy(Enum):
+    """What stands for a message that is not there when its step is closed."""
+
+    MASK = "mask"
+    """Nothing: its sender is absent."""
+    HOLD = "hold"
+    """The sender's last known message of this episode, which then counts as present."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedStep:
+    """What one step reads."""
+
+    messages: dict[int, Message]
+    """By sender slot; all labelled with the step before."""
+    masked: tuple[int, ...]
+    """Slots that should have been heard and are absent, ascending."""
+
+
+class Inbox:
+    """The messages of one node's peers.  `ledger` receives the counts; unknown peers are the caller's to refuse."""
+
+    def __init__(self, *, late_policy: LatePolicy, ledger: Ledger) -> None:
+        self._policy = late_policy
+        self._ledger = ledger
+        self._kept: dict[int, dict[Label, tuple[Message, int]]] = defaultdict(dict)
+        self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold`
+        self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
+        self._silent_steps: dict[int, int] = defaultdict(int)
+        self._clock: Label | None = None  # the step that was begun last
+        self._closed: Label | None = None  # labels up to this one are over
+        self._unread: Label | None = None  # the last step of the episode before: no step reads its messages
+        self._awaited: set[int] = set()
+        self._all_here: asyncio.Future[None] | None = None
+
+    def receive(self, peer: int, message: Message, *, size_bytes: int = 0) -> None:
+        """Take a well-formed message at any time; counted now or when its step closes."""
+        self._silent_steps[peer] = 0
+        label, counters = message.label, self._ledger[peer]
+        if label in self._kept[peer] or label == self._taken.get(peer) or self._is_impossible(label):
+            counters.rejected += 1
+        elif label == self._unread:
+            # Of an episode's last step: nobody was to read it, so it cannot have missed its step.
+            self._taken[peer] = label
+            counters.delivered += 1
+            counters.delivered_bytes += size_bytes
+        elif self._closed is not None and label <= self._closed:
+            counters.late += 1
+            self._remember(peer, message)
+        else:
+            self._kept[peer][label] = (message, size_bytes)
+            if len(self._kept[peer]) > EARLY_KEPT:
+                self._drop(peer, min(self._kept[peer]))
+            if self._clock is not None and label == _label_before(self._clock):
+                self.give_up(peer)
+
+    def reject(self, peer: int) -> None:
+        """Count bytes of a peer that are not a message."""
+        self._ledger[peer].rejected += 1
+
+    def begin(self, episode: int, step: int) -> None:
+        """The clock moves to a step: what is older than its messages is over."""
+        before = self._clock
+        self._clock = (episode, step)
+        reads = _label_before(self._clock)
+        if before is not None and before[0] != episode:
+            self._unread = before
+        for peer in list(self._kept):
+            for label in sorted(self._kept[peer]):
+                if label == self._unread:
+                    self._deliver(peer, label)
+                elif label < reads:
+                    self._drop(peer, label)
+                elif self._is_impossible(label):
+                    del self._kept[peer][label]
+                    self._ledger[peer].rejected += 1
+        self._closed = (reads[0], reads[1] - 1)
+
+    def is_silent(self, peer: int) -> bool:
+        """Whether the peer was awaited in vain for SILENT_STEPS steps and has not spoken since."""
+        return self._silent_steps[peer] >= SILENT_STEPS
+
+    async def wait(self, awaited: Collection[int], *, until: float) -> None:
+        """Return once the messages of `awaited` for this step are here or given up, at loop time `until` at the latest."""
+        assert self._clock is not None
+        reads = _label_before(self._clock)
+        self._awaited = {peer for peer in awaited if reads not in self._kept[peer]}
+        loop = asyncio.get_running_loop()
+        if not self._awaited or loop.time() >= until:
+            self._awaited = set()
+            return
+        self._all_here = loop.create_future()
+        timer = loop.call_at(until, self._end_waiting)
+        try:
+            await self._all_here
+        finally:
+            timer.cancel()
+            self._all_here = None
+            self._awaited = set()
+
+    def give_up(self, peer: int) -> None:
+        """Do not wait for this peer any longer: its message is here, or its stream is gone."""
+        self._awaited.discard(peer)
+        if not self._awaited:
+            self._end_waiting()
+
+    def heard_anew(self, peer: int) -> None:
+        """A new stream of the peer is up: it is no longer silent."""
+        self._silent_steps[peer] = 0
+
+    def close(self, hears: Iterable[int], *, awaited: Collection[int]) -> ClosedStep:
+        """Close the step: what it reads of `hears`.  Of `awaited`, those who are absent have been silent once more."""
+        assert self._clock is not None
+        reads = _label_before(self._clock)
+        self._closed = reads
+        arrived = {peer: kept[reads][0] for peer, kept in self._kept.items() if reads in kept}
+        for peer in arrived:
+            self._deliver(peer, reads)
+        messages, masked = {}, []
+        for peer in sorted(hears):
+            message = arrived.get(peer) or self._stand_in(peer, reads)
+            if message is None:
+                masked.append(peer)
+                self._ledger[peer].masked += 1
+            else:
+                messages[peer] = message
+        for peer in awaited:
+            if peer not in arrived:
+                self._silent_steps[peer] += 1
+        return ClosedStep(messages=messages, masked=tuple(masked))
+
+    def totals(self) -> dict[int, LinkCounters]:
+        """Counters by peer as of now; what is kept for a step to come, in time so far, counts as delivered."""
+        totals = {peer: replace(counters) for peer, counters in self._ledger.items()}
+        for peer, kept in self._kept.items():
+            for _, size_bytes in kept.values():
+                totals[peer].delivered += 1
+                totals[peer].delivered_bytes += size_bytes
+        return totals
+
+    def _is_impossible(self, label: Label) -> bool:
+        if self._clock is None:
+            return False
+        episode, step = self._clock
+        start = step if label[0] == episode else 0
+        return label[0] > episode + MAX_AHEAD or (label[0] >= episode and label[1] > start + MAX_AHEAD)
+
+    def _deliver(self, peer: int, label: Label) -> None:
+        message, size_bytes = self._kept[peer].pop(label)
+        counters = self._ledger[peer]
+        counters.delivered += 1
+        counters.delivered_bytes += size_bytes
+        self._taken[peer] = label
+        self._remember(peer, message)
+
+    def _drop(self, peer: int, label: Label) -> None:
+        message, _ = self._kept[peer].pop(label)
+        self._ledger[peer].late += 1
+        self._remember(peer, message)
+
+    def _remember(self, peer: int, message: Message) -> None:
+        known = self._known.get(peer)
+        if known is None or known.label < message.label:
+            self._known[peer] = message
+
+    def _stand_in(self, peer: int, reads: Label) -> Message | None:
+        known = self._known.get(peer)
+        if self._policy is LatePolicy.MASK or known is None or known.episode != reads[0] or known.label > reads:
+            return None
+        return replace(known, step=reads[1])
+
+    def _end_waiting(self) -> None:
+        if self._all_here is not None and not self._all_here.done():
+            self._all_here.set_result(None)
+
+
+def _label_before(clock: Label) -> Label:
+    """The label of the messages that a step reads; at step 0 one that no message can have."""
+    return clock[0], clock[1] - 1

@@ -1,0 +1,55 @@
+"""The outbox: which neighbours still have to get the newest message.  Imported by the node and the in-process team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from agent_node.counters import Ledger
+from agent_node.inbox import Label
+
+Payload = TypeVar("Payload")
+
+
+class Outbox(Generic[Payload]):
+    """Hands the message of the last step to each listener once.
+
+    `send(peer, payload)` hands it to the peer's stream, or returns False if there is none.  `is_silent(peer)` says
+    that sending is useless: a stopped process blocks no writer, and would get all of it at once when it resumes.
+    """
+
+    def __init__(
+        self, *, send: Callable[[int, Payload], bool], is_silent: Callable[[int], bool], ledger: Ledger
+    ) -> None:
+        self._send = send
+        self._is_silent = is_silent
+        self._ledger = ledger
+        self._label: Label | None = None
+        self._payload: Payload | None = None
+        self._size_bytes = 0
+        self._meant_for: set[int] = set()
+        self._sent_to: set[int] = set()
+
+    def push(self, label: Label, payload: Payload, *, size_bytes: int, heard_by: Iterable[int]) -> None:
+        """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
+        for peer in self._meant_for - self._sent_to:
+            self._ledger[peer].send_skipped += 1
+        self._label, self._payload, self._size_bytes = label, payload, size_bytes
+        self._meant_for, self._sent_to = set(), set()
+        self._offer(heard_by)
+
+    def catch_up(self, episode: int, step: int, *, heard_by: Iterable[int]) -> None:
+        """At a new step: its listeners that have not got the message of the step before get it now."""
+        if self._label == (episode, step - 1):
+            self._offer(heard_by)
+
+    def _offer(self, listeners: Iterable[int]) -> None:
+        assert self._payload is not None
+        for peer in listeners:
+            self._meant_for.add(peer)
+            if peer in self._sent_to or self._is_silent(peer) or not self._send(peer, self._payload):
+                continue
+            self._sent_to.add(peer)
+            counters = self._ledger[peer]
+            counters.sent += 1
+            counters.sent_bytes += self._size_bytes
