@@ -1,5 +1,7 @@
-"""The agent node: one process per agent, with its local model, its peers, its inbox and its clock.
+"""The agent node: one process per agent, made of its local model, its inbox, its peers and a clock.
 
-As a library: `Agent` runs a bundle step by step, `InProcessTeam` runs a whole team without a network.
-It imports neither torch nor a simulator nor the other roles.
+`Agent` (agent.py) is the model alone, as a library; `InProcessTeam` (in_process.py) runs several of them in one
+process; `Node` (node.py) runs one against a `World` (world.py) and its peers over gRPC.  This house imports
+`heliograph` and onnxruntime, and never torch, a simulator, the trainer or the coordinator: an agent cannot reach
+what it was not told.
 """

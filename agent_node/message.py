@@ -1,4 +1,4 @@
-"""What one agent tells another, independent of how it travels."""
+"""What an agent tells its neighbours at one step, and what it decided.  Imported by every part of the node."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """The latent that an agent sampled and the action that it took at one step; read by others at the next."""
+    """The latent and the action that an agent chose at (episode, step); its receivers read it at step + 1."""
 
     episode: int
     step: int
     latent: np.ndarray
-    """int32 [K], class ids."""
+    """int32 [K], each id in 0..C-1."""
     action: int
+
+    @property
+    def label(self) -> tuple[int, int]:
+        """(episode, step): the order of messages, and what tells one from another."""
+        return self.episode, self.step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the step function chose (A actions)."""
+
+    action: int
+    message: Message | None
+    """For the neighbours; None if the bundle's algorithm does not communicate."""
+    logits: np.ndarray
+    """float32 [A], of the action; illegal ones are far below the others."""

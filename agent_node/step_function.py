@@ -1,93 +1,108 @@
-"""A bundle's ONNX graph, loaded for one thread and checked against its manifest.
+"""The bundle's ONNX graph as a checked function on one thread.  Imported by `agent.py` and by the node's start-up.
 
-The only module that imports onnxruntime.  Axis legend: N agents, D observation, A actions, K categoricals.
+Axis legend: N agents, K categoricals, D observation size, A actions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime
 
 from heliograph.bundle import Bundle
-from heliograph.errors import BundleCorrupt, BundleMismatch
+from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch
 from heliograph.manifest import Manifest
 
-_ONNX_TYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(bool)": "bool"}
-_FATAL_ONLY = 4
+_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "bool": "tensor(bool)"}
 
-# Otherwise the runtime writes a device id below the user's cache directory.
-onnxruntime.disable_telemetry_events()
+# Failures while reading or running a graph; the runtime has no common base class for them.
+_RUNTIME_ERRORS = (
+    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,
+    onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException,
+)
 
 
 class StepFunction:
-    """`step(observation, inbox, state, noise) -> (latent, action, logits, state)` of one slot; keeps no state itself."""
+    """`step.onnx` loaded; its tensors are those that the manifest promises, checked once here.
+
+    Raises BundleCorrupt if the graph cannot be read, BundleMismatch if its tensors are not the manifest's.
+    The bundle itself is not kept: its bytes can be freed.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
-        """Load the graph.  Raises BundleCorrupt if it cannot run, BundleMismatch if it differs from the manifest."""
         self.manifest = bundle.manifest
         try:
-            self._session = onnxruntime.InferenceSession(bundle.graph, _options(), providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a class of its own per status, without a common base
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BundleCorrupt(f"onnxruntime cannot load step.onnx: {first_line}") from None
-        _check("input", self._session.get_inputs(), input_tensors(self.manifest))
-        _check("output", self._session.get_outputs(), output_tensors(self.manifest))
-        self._outputs = list(output_tensors(self.manifest))
+            self._session = onnxruntime.InferenceSession(
+                bundle.graph, sess_options=_session_options(), providers=["CPUExecutionProvider"]
+            )
+        except _RUNTIME_ERRORS as error:
+            raise BundleCorrupt(f"step.onnx cannot be loaded: {_first_line(error)}") from None
+        inputs, outputs = expected_tensors(self.manifest)
+        _check("input", inputs, self._session.get_inputs())
+        _check("output", outputs, self._session.get_outputs())
+        self._output_names = list(outputs)
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run once on the tensors of `input_tensors`; returns those of `output_tensors`."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, feeds), strict=True))
+        """Run one step.  Raises BundleError if the graph fails on well-formed inputs."""
+        try:
+            values = self._session.run(self._output_names, feeds)
+        except _RUNTIME_ERRORS as error:
+            raise BundleError(f"step.onnx failed: {_first_line(error)}") from None
+        return dict(zip(self._output_names, values, strict=True))
 
 
-def input_tensors(manifest: Manifest) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Name -> (dtype, shape) of every graph input that a bundle with this manifest has."""
-    agents = manifest.team_size
-    tensors: dict[str, tuple[str, tuple[int, ...]]] = {
+def expected_tensors(manifest: Manifest) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """The graph's inputs and outputs by name: (dtype, shape)."""
+    agents, actions = manifest.team_size, manifest.actions.count
+    inputs: dict[str, tuple] = {
         "observation": ("float32", (manifest.observation_size,)),
-        "action_mask": ("bool", (manifest.actions.count,)),
+        "action_mask": ("bool", (actions,)),
+        "first": ("bool", ()),
+        "greedy": ("bool", ()),
+        "noise": ("float32", (manifest.noise_size,)),
     }
+    outputs: dict[str, tuple] = {"action": ("int32", ()), "logits": ("float32", (actions,))}
     if manifest.message is not None:
-        tensors["inbox_latent"] = ("int32", (agents, manifest.message.categoricals))
-        tensors["inbox_action"] = ("int32", (agents,))
-        tensors["inbox_present"] = ("bool", (agents,))
-    tensors["first"] = ("bool", ())
-    tensors["greedy"] = ("bool", ())
-    tensors |= {f"state.{tensor.name}": (tensor.dtype, tensor.shape) for tensor in manifest.state}
-    return tensors | {"noise": ("float32", (manifest.noise_size,))}
+        inputs["inbox_latent"] = ("int32", (agents, manifest.message.categoricals))
+        inputs["inbox_action"] = ("int32", (agents,))
+        inputs["inbox_present"] = ("bool", (agents,))
+        outputs["latent"] = ("int32", (manifest.message.categoricals,))
+    for state in manifest.state:
+        inputs[f"state.{state.name}"] = (state.dtype, state.shape)
+        outputs[f"state.{state.name}.next"] = (state.dtype, state.shape)
+    return inputs, outputs
 
 
-def output_tensors(manifest: Manifest) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Name -> (dtype, shape) of every graph output that a bundle with this manifest has."""
-    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
-    if manifest.message is not None:
-        tensors["latent"] = ("int32", (manifest.message.categoricals,))
-    tensors["action"] = ("int32", ())
-    tensors["logits"] = ("float32", (manifest.actions.count,))
-    return tensors | {f"state.{tensor.name}.next": (tensor.dtype, tensor.shape) for tensor in manifest.state}
-
-
-def _options() -> onnxruntime.SessionOptions:
+def _session_options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    # An agent shares its machine with its peers: one thread, which sleeps between steps instead of spinning.
+    # One thread: an agent shares its machine with others, and results must not depend on a pool's timing.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # The arena rounds a few kilobytes of activations up to megabytes and gains nothing at batch 1.
+    # The arena reserves memory in large blocks for reuse; one small step function at a time does not need it.
     options.enable_cpu_mem_arena = False
-    # What is wrong with a graph reaches the caller as an error; the runtime's own log would only repeat it.
-    options.log_severity_level = _FATAL_ONLY
+    options.log_severity_level = 3
     return options
 
 
-def _check(kind: str, found: list[onnxruntime.NodeArg], expected: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
-    tensors = {node.name: (_ONNX_TYPES.get(node.type, node.type), tuple(node.shape)) for node in found}
-    for name in sorted(expected.keys() | tensors.keys()):
-        if expected.get(name) != tensors.get(name):
+def _check(side: str, expected: Mapping[str, tuple], found: Sequence[onnxruntime.NodeArg]) -> None:
+    tensors = {tensor.name: (tensor.type, tuple(tensor.shape)) for tensor in found}
+    if tensors.keys() != expected.keys():
+        differing = ", ".join(sorted(tensors.keys() ^ expected.keys()))
+        raise BundleMismatch(f"step.onnx and its manifest differ in the {side}s {differing}")
+    for name, (dtype, shape) in expected.items():
+        if tensors[name] != (_TYPES[dtype], shape):
             raise BundleMismatch(
-                f"step.onnx has {kind} {name} = {tensors.get(name)}, its manifest asks for {expected.get(name)}",
-                remedy="Export the bundle again; see docs/bundle.md for the tensors of the graph",
+                f"step.onnx has {side} {name} of {tensors[name][0]} {list(tensors[name][1])}, "
+                f"its manifest promises {_TYPES[dtype]} {list(shape)}"
             )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,58 +1,136 @@
-"""Hand-made bundles whose step function is easy to predict: real ONNX graphs and manifests, no training.
+"""Small real bundles whose step function is easy to predict: the exact oracle of the node and coordinator tests.
 
-Axis legend: N agents, K categoricals, C classes, A actions, D observation.  All arithmetic is on integers, so a
-graph run by onnxruntime and `ScriptedTwin`, its twin in plain Python, agree exactly.  With keep = 0 if `first` else 1:
+`scripted_bundle` builds an ONNX graph by hand; `predict` says in plain numpy what that graph must answer, given what
+the agent really got.  All sums are of integers, so equality is exact.  With own slot `s`, K categoricals of C
+classes, A actions, and everything of the inbox zero where `first`:
 
-    seen    = sum_d (d + 1) * floor(4 * observation[d])
-    seats   = sum_j present[j] * (j + 1)
-    heard   = keep * sum_j present[j] * (j + 1) * (action[j] + sum_k (k + 1) * latent[j, k])
-    counter = keep * state.counter
-    jitter  = 0 if greedy else floor(1024 * noise[0])
-    total   = seen + seats + heard + counter + jitter
-    latent[k] = (total + (slot + 1) * (k + 1)) mod C
-    action    = the first legal action at or after (total + slot) mod A, cyclically
-    logits[a] = -((a - total - slot) mod A) where legal, -1e10 elsewhere
-    state.counter.next = (counter + heard + 1) mod 1009
+    seen    = sum over d of floor(4 * observation[d])
+    mail    = sum over present slots j (own slot included) of (j + 1) * (1 + 3 * action_j + sum_k (k + 1) * latent_j[k])
+    counter = 1 if first else counter + 1                                          (the float32 state tensor, shape [1])
+    chance  = 0 if greedy else floor(noise[0] * A)
+    score   = seen + mail + counter + chance
+    logits[a] = -((a - score) mod A) - (0 if legal else 1000)
+    action  = argmax logits: the first legal action at or after `score mod A`, cyclically
+    latent[k] = (seen + mail + counter * (k + 1) + 7 * s + (0 if greedy else floor(noise[1 + k] * C))) mod C
 
-So every present message, own message, observation, lost state or wrong step shows in what follows.  `seats` and
-`heard` are 0 in a bundle without messages.
+So a message that was lost, added, reordered, read a step too late or fed into the wrong slot changes actions and
+latents, and through them everything that follows.  Without messages, `mail` is 0 and there is no latent.
 
-    bundles = scripted_team(team_size=3, observation_size=4, actions=5)              # any N, D, A, K, C
-    bundles = scripted_team_for(environment.spec)                                    # for a world of the registry
-    twin = ScriptedTwin(bundles[0].manifest, run_seed=7, greedy=False)
-    twin.step(percept, inbox) == (action, latent ids)                                # same rules as Agent.step
+`ballast_parameters` adds a dense layer of that many float32 weights that is computed and multiplied by zero: a
+graph with the weight of a real model.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from heliograph import noise
-from heliograph.bundle import Bundle, make
+from heliograph import bundle as bundles
+from heliograph.bundle import Bundle
 from heliograph.manifest import DiscreteActions, Manifest, MessageFormat, StateTensor, sha256
 
-COUNTER_MODULUS = 1009
+RUN_ID = "scripted-run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the graph answers for one step; `latent` is None without messages."""
+
+    action: int
+    latent: tuple[int, ...] | None
+    logits: np.ndarray
+    counter: int
+
+
+def predict(
+    manifest: Manifest,
+    *,
+    observation: np.ndarray,
+    action_mask: np.ndarray,
+    inbox: Mapping[int, tuple[tuple[int, ...], int]],
+    counter: int,
+    first: bool,
+    greedy: bool,
+    noise: np.ndarray,
+) -> Prediction:
+    """Evaluate the documented function.
+
+    `inbox` maps each present slot, the own one included, to (latent ids, action); it is ignored where `first`, except
+    that the own slot is then present with zeros.
+    """
+    actions, message = manifest.actions.count, manifest.message
+    seen = int(np.floor(observation * np.float32(4)).astype(np.int64).sum())
+    counter = 1 if first else counter + 1
+    mail = 0
+    if message is not None:
+        heard = {manifest.slot: ((0,) * message.categoricals, 0)} if first else inbox
+        mail = sum(
+            (slot + 1) * (1 + 3 * action + sum((k + 1) * class_id for k, class_id in enumerate(latent)))
+            for slot, (latent, action) in heard.items()
+        )
+    score = seen + mail + counter + (0 if greedy else math.floor(noise[0] * np.float32(actions)))
+    logits = np.array(
+        [-((a - score) % actions) - (0 if action_mask[a] else 1000) for a in range(actions)], dtype=np.float32
+    )
+    latent = None
+    if message is not None:
+        latent = tuple(
+            (
+                seen
+                + mail
+                + counter * (k + 1)
+                + 7 * manifest.slot
+                + (0 if greedy else math.floor(noise[1 + k] * np.float32(message.classes)))
+            )
+            % message.classes
+            for k in range(message.categoricals)
+        )
+    return Prediction(action=int(np.argmax(logits)), latent=latent, logits=logits, counter=counter)
+
+
+def scripted_team(*, team_size: int, **arguments: Any) -> list[Bundle]:
+    """One scripted bundle per slot; `arguments` as for `scripted_bundle`."""
+    return [scripted_bundle(slot=slot, team_size=team_size, **arguments) for slot in range(team_size)]
+
+
+def save_team(team: list[Bundle], folder: Path) -> Path:
+    """Write `agent-0 …` into `folder`, as `heliograph.bundle.load_team` and `heliograph run` read them."""
+    for slot, bundle in enumerate(team):
+        bundle.save(folder / f"agent-{slot}")
+    return folder
 
 
 def scripted_bundle(
     *,
     slot: int,
     team_size: int,
-    observation_size: int,
-    actions: int,
-    message: MessageFormat | None = MessageFormat(categoricals=4, classes=8),  # noqa: B008 (frozen)
+    categoricals: int = 4,
+    classes: int = 8,
+    actions: int = 5,
+    observation_size: int = 6,
+    messages: bool = True,
     environment: str = "relay",
     environment_parameters: dict[str, Any] | None = None,
-    run_id: str = "scripted",
+    run_id: str = RUN_ID,
     ballast_parameters: int = 0,
 ) -> Bundle:
-    """Make the bundle of one slot.  `ballast_parameters` adds about that many weights that change nothing."""
-    graph = _graph(slot, team_size, observation_size, actions, message, ballast_parameters)
+    """Build the bundle of one slot, with the function of the module docstring."""
+    message = MessageFormat(categoricals=categoricals, classes=classes) if messages else None
+    graph = _model(
+        slot=slot,
+        team_size=team_size,
+        message=message,
+        actions=actions,
+        observation_size=observation_size,
+        ballast_parameters=ballast_parameters,
+    )
     manifest = Manifest(
         algorithm="scripted",
         environment=environment,
@@ -65,171 +143,130 @@ def scripted_bundle(
         actions=DiscreteActions(count=actions),
         message=message,
         state=(StateTensor(name="counter", shape=(1,)),),
-        noise_size=1,
+        noise_size=1 + (categoricals if messages else 0),
         graph_sha256=sha256(graph),
         trainer_version="scripted",
     )
-    return make(manifest, graph)
-
-
-def scripted_team(*, team_size: int, **fields: Any) -> list[Bundle]:
-    """Make one bundle per slot; `fields` as in `scripted_bundle`."""
-    return [scripted_bundle(slot=slot, team_size=team_size, **fields) for slot in range(team_size)]
-
-
-def scripted_team_for(spec: Any, **fields: Any) -> list[Bundle]:
-    """Make a team for an `EnvironmentSpec`, whose parameters go into the manifests."""
-    return scripted_team(
-        team_size=spec.agents,
-        observation_size=spec.observation_size,
-        actions=spec.actions,
-        environment=spec.id,
-        environment_parameters=spec.parameters,
-        **fields,
-    )
-
-
-class ScriptedTwin:
-    """The same function in plain Python, with the state and own message that an Agent carries."""
-
-    def __init__(self, manifest: Manifest, *, run_seed: int, greedy: bool) -> None:
-        self.manifest, self._run_seed, self._greedy = manifest, run_seed, greedy
-        self._counter = 0
-        self._previous: tuple[int, int] | None = None
-        self._own: tuple[int, list[int]] = (0, [])
-
-    def step(self, percept: Any, inbox: Mapping[int, Any]) -> tuple[int, list[int]]:
-        """Return (action, latent ids) for a Percept and the Messages of its inbox."""
-        manifest = self.manifest
-        slot, actions = manifest.slot, manifest.actions.count
-        follows = not percept.first and self._previous == (percept.episode, percept.step - 1)
-        seats = heard = 0
-        if manifest.message is not None:
-            spoken = {j: (m.action, m.latent.tolist()) for j, m in inbox.items()} if follows else {}
-            present = {slot, *spoken} if follows else {slot, *percept.hears}
-            spoken[slot] = self._own
-            seats = sum(j + 1 for j in present)
-            heard = sum(_weight(j, *spoken[j]) for j in present) if follows else 0
-        counter = self._counter if follows else 0
-        seen = sum((d + 1) * math.floor(4 * float(value)) for d, value in enumerate(percept.observation))
-        total = seen + seats + heard + counter + self._jitter(percept)
-        wanted = (total + slot) % actions
-        action = next((wanted + ahead) % actions for ahead in range(actions) if percept.action_mask[(wanted + ahead) % actions])
-        size = manifest.message
-        latent = [] if size is None else [(total + (slot + 1) * (k + 1)) % size.classes for k in range(size.categoricals)]
-        self._counter = (counter + heard + 1) % COUNTER_MODULUS
-        self._previous, self._own = (percept.episode, percept.step), (action, latent)
-        return action, latent
-
-    def _jitter(self, percept: Any) -> int:
-        if self._greedy:
-            return 0
-        draw = noise.uniform(
-            run_seed=self._run_seed, slot=self.manifest.slot, episode=percept.episode, step=percept.step, size=1
-        )
-        return math.floor(1024 * float(draw[0]))
-
-
-def _weight(slot: int, action: int, latent: list[int]) -> int:
-    return (slot + 1) * (action + sum((k + 1) * class_id for k, class_id in enumerate(latent)))
+    return bundles.make(manifest, graph)
 
 
 class _Graph:
-    """Collects nodes and constants; every operation returns the name of its result."""
+    """Nodes and constants in the making; every method adds one node and returns the name of its output."""
 
     def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
 
-    def constant(self, value: Any, dtype: Any = np.int64) -> str:
+    def constant(self, value: Any, dtype: type = np.int64) -> str:
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.array(value, dtype=dtype), name))
         return name
 
-    def op(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         name = output or f"value_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
-    def integers(self, name: str) -> str:
-        return self.op("Cast", name, to=TensorProto.INT64)
+    def integer(self, value: str) -> str:
+        return self.add("Cast", value, to=TensorProto.INT64)
 
-    def total(self, name: str, axis: int = 0) -> str:
-        return self.op("ReduceSum", name, self.constant([axis]), keepdims=0)
+    def total(self, value: str) -> str:
+        return self.add("ReduceSum", value, keepdims=0)
+
+    def plus(self, *values: str) -> str:
+        result = values[0]
+        for value in values[1:]:
+            result = self.add("Add", result, value)
+        return result
 
 
-def _graph(
-    slot: int, agents: int, observation: int, actions: int, message: MessageFormat | None, ballast: int
+def _model(
+    *,
+    slot: int,
+    team_size: int,
+    message: MessageFormat | None,
+    actions: int,
+    observation_size: int,
+    ballast_parameters: int,
 ) -> bytes:
-    graph = _Graph()
-    inputs = [_value("observation", TensorProto.FLOAT, [observation]), _value("action_mask", TensorProto.BOOL, [actions])]
-    outputs = []
-    keep = graph.op("Sub", graph.constant(1), graph.integers("first"))
-    quarters = graph.integers(graph.op("Floor", graph.op("Mul", "observation", graph.constant(4, np.float32))))
-    total = graph.total(graph.op("Mul", quarters, graph.constant(np.arange(1, observation + 1))))
-    counter = graph.op("Mul", keep, graph.op("Squeeze", graph.integers("state.counter"), graph.constant([0])))
-    heard = graph.constant(0)
+    g = _Graph()
+    seen = g.total(g.integer(g.add("Floor", g.add("Mul", "observation", g.constant(4, np.float32)))))
+    again = g.integer(g.add("Not", "first"))  # 1 where the episode goes on
+    float_again = g.add("Cast", again, to=TensorProto.FLOAT)
+    sampled = g.integer(g.add("Not", "greedy"))
+    kept = g.add("Mul", "state.counter", float_again)
+    next_counter = g.add("Add", kept, g.constant([1], np.float32), output="state.counter.next")
+    counter = g.integer(g.total(next_counter))
+    mail = g.constant(0)
     if message is not None:
+        mail = _mail(g, slot=slot, team_size=team_size, message=message, again=again)
+    chance = _floor_of_noise(g, start=0, count=1, range_size=actions)
+    score = g.plus(seen, mail, counter, g.add("Mul", g.total(chance), sampled))
+    distance = g.add("Mod", g.add("Sub", g.constant(range(actions)), score), g.constant(actions))
+    penalty = g.add("Mul", g.integer(g.add("Not", "action_mask")), g.constant(1000))
+    scores = g.add("Cast", g.add("Neg", g.plus(distance, penalty)), to=TensorProto.FLOAT)
+    if ballast_parameters:
+        scores = g.add("Add", scores, _ballast(g, observation_size=observation_size, parameters=ballast_parameters))
+    g.add("Identity", scores, output="logits")
+    g.add("Cast", g.add("ArgMax", "logits", axis=0, keepdims=0), output="action", to=TensorProto.INT32)
+
+    floats, integers, booleans = TensorProto.FLOAT, TensorProto.INT32, TensorProto.BOOL
+    inputs = [("observation", floats, [observation_size]), ("action_mask", booleans, [actions])]
+    outputs = [("action", integers, []), ("logits", floats, [actions]), ("state.counter.next", floats, [1])]
+    noise_size = 1
+    if message is not None:
+        categoricals, classes = message.categoricals, message.classes
+        noise_size += categoricals
+        steps = g.add("Mul", counter, g.constant(range(1, categoricals + 1)))
+        draws = g.add("Mul", _floor_of_noise(g, start=1, count=categoricals, range_size=classes), sampled)
+        ids = g.add("Mod", g.plus(seen, mail, steps, g.constant(7 * slot), draws), g.constant(classes))
+        g.add("Cast", ids, output="latent", to=TensorProto.INT32)
+        outputs.append(("latent", integers, [categoricals]))
         inputs += [
-            _value("inbox_latent", TensorProto.INT32, [agents, message.categoricals]),
-            _value("inbox_action", TensorProto.INT32, [agents]),
-            _value("inbox_present", TensorProto.BOOL, [agents]),
+            ("inbox_latent", integers, [team_size, categoricals]),
+            ("inbox_action", integers, [team_size]),
+            ("inbox_present", booleans, [team_size]),
         ]
-        outputs.append(_value("latent", TensorProto.INT32, [message.categoricals]))
-        seats = graph.op("Mul", graph.integers("inbox_present"), graph.constant(np.arange(1, agents + 1)))  # [N]
-        places = graph.constant(np.arange(1, message.categoricals + 1))
-        spoken = graph.total(graph.op("Mul", graph.integers("inbox_latent"), places), axis=1)  # [N]
-        spoken = graph.op("Add", spoken, graph.integers("inbox_action"))
-        heard = graph.op("Mul", keep, graph.total(graph.op("Mul", seats, spoken)))
-        total = graph.op("Add", total, graph.op("Add", graph.total(seats), heard))
-    thousandths = graph.op("Floor", graph.op("Mul", "noise", graph.constant(1024, np.float32)))
-    draw = graph.op("Squeeze", graph.integers(thousandths), graph.constant([0]))
-    jitter = graph.op("Where", "greedy", graph.constant(0), draw)
-    total = graph.op("Add", total, graph.op("Add", counter, jitter))
-    if message is not None:
-        shifts = graph.constant([(slot + 1) * (k + 1) for k in range(message.categoricals)])
-        ids = graph.op("Mod", graph.op("Add", total, shifts), graph.constant(message.classes))
-        graph.op("Cast", ids, to=TensorProto.INT32, output="latent")
-    offsets = graph.op("Sub", graph.constant(np.arange(actions)), graph.op("Add", total, graph.constant(slot)))
-    distance = graph.op("Cast", graph.op("Mod", offsets, graph.constant(actions)), to=TensorProto.FLOAT)
-    scores = graph.op("Neg", distance)
-    if ballast:
-        scores = graph.op("Add", scores, _ballast(graph, observation, ballast))
-    graph.op("Where", "action_mask", scores, graph.constant(-1e10, np.float32), output="logits")
-    best = graph.op("ArgMax", "logits", axis=0, keepdims=0)
-    graph.op("Cast", best, to=TensorProto.INT32, output="action")
-    onward = graph.op("Add", graph.op("Add", counter, heard), graph.constant(1))
-    onward = graph.op("Mod", onward, graph.constant(COUNTER_MODULUS))
-    onward = graph.op("Cast", onward, to=TensorProto.FLOAT)
-    graph.op("Reshape", onward, graph.constant([1]), output="state.counter.next")
-    inputs += [
-        _value("first", TensorProto.BOOL, []),
-        _value("greedy", TensorProto.BOOL, []),
-        _value("state.counter", TensorProto.FLOAT, [1]),
-        _value("noise", TensorProto.FLOAT, [1]),
-    ]
-    outputs += [
-        _value("action", TensorProto.INT32, []),
-        _value("logits", TensorProto.FLOAT, [actions]),
-        _value("state.counter.next", TensorProto.FLOAT, [1]),
-    ]
-    built = helper.make_graph(graph.nodes, "scripted", inputs, outputs, initializer=graph.constants)
-    model = helper.make_model(built, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    inputs += [("first", booleans, []), ("greedy", booleans, []), ("state.counter", floats, [1])]
+    inputs.append(("noise", floats, [noise_size]))
+    graph = helper.make_graph(
+        g.nodes,
+        "scripted",
+        [helper.make_tensor_value_info(*value) for value in inputs],
+        [helper.make_tensor_value_info(*value) for value in outputs],
+        g.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 
 
-def _ballast(graph: _Graph, observation: int, parameters: int) -> str:
-    """Layers of 1024 x 1024 weights on the observation whose result is clipped to exactly 0."""
-    width = 1024
-    draws = np.random.default_rng(0)
-    value = graph.op("Reshape", "observation", graph.constant([1, observation]))
-    value = graph.op("MatMul", value, graph.constant(draws.standard_normal((observation, width)) / width, np.float32))
-    for _ in range(max(1, round(parameters / width**2))):
-        weights = draws.standard_normal((width, width), dtype=np.float32) / width
-        value = graph.op("MatMul", graph.op("Relu", value), graph.constant(weights, np.float32))
-    magnitude = graph.op("ReduceSum", graph.op("Abs", value), keepdims=0)
-    return graph.op("Min", magnitude, graph.constant(0, np.float32))
+def _mail(g: _Graph, *, slot: int, team_size: int, message: MessageFormat, again: str) -> str:
+    """The weighted sum over the present slots of what they sent; where `first`, of the own zeros alone."""
+    weights = g.constant(range(1, message.categoricals + 1))
+    words = g.add("ReduceSum", g.add("Mul", g.integer("inbox_latent"), weights), g.constant([1]), keepdims=0)
+    content = g.add("Add", words, g.add("Mul", g.integer("inbox_action"), g.constant(3)))
+    places = g.constant(range(1, team_size + 1))
+    spoken = g.total(
+        g.add(
+            "Mul", g.add("Mul", g.add("Add", content, g.constant(1)), places), g.integer("inbox_present")
+        )
+    )
+    at_first = g.add("Mul", g.add("Sub", g.constant(1), again), g.constant(slot + 1))
+    return g.add("Add", g.add("Mul", spoken, again), at_first)
 
 
-def _value(name: str, kind: int, shape: list[int]) -> Any:
-    return helper.make_tensor_value_info(name, kind, shape)
+def _floor_of_noise(g: _Graph, *, start: int, count: int, range_size: int) -> str:
+    part = g.add("Slice", "noise", g.constant([start]), g.constant([start + count]))
+    return g.integer(g.add("Floor", g.add("Mul", part, g.constant(range_size, np.float32))))
+
+
+def _ballast(g: _Graph, *, observation_size: int, parameters: int) -> str:
+    width = 512
+    rows = max(1, parameters // width)
+    generator = np.random.default_rng(0)
+    spread = g.constant(generator.standard_normal((observation_size, rows)) * 1e-3, np.float32)
+    dense = g.constant(generator.standard_normal((rows, width)) * 1e-3, np.float32)
+    value = g.add("MatMul", g.add("Unsqueeze", "observation", g.constant([0])), spread)
+    value = g.add("Tanh", g.add("MatMul", value, dense))
+    return g.add("Mul", g.total(value), g.constant(0, np.float32))

@@ -1,1 +1,0 @@
-"""Makes the shared modules beside this file (`scripted_bundle`) importable from every test."""
