@@ -1,0 +1,87 @@
+"""Every error's public facts, and that the documentation lists exactly these."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+
+from heliograph import errors
+from heliograph.cli import main
+from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+ROW = re.compile(r"^\| `(\w+)` \| (\d+) \| ([A-Z_]+) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+def tree(root: type[HeliographError]) -> list[type[HeliographError]]:
+    return [root, *(below for child in root.__subclasses__() for below in tree(child))]
+
+
+def test_documentation_lists_every_class_with_its_exit_code_and_status() -> None:
+    documented = {name: (int(code), status) for name, code, status, *_ in ROW.findall(DOCUMENT.read_text())}
+    assert documented == {error.__name__: (error.exit_code, error.grpc_status) for error in tree(HeliographError)}
+
+
+def test_documentation_says_what_happened_and_what_to_do() -> None:
+    for name, _, _, meaning, remedy in ROW.findall(DOCUMENT.read_text()):
+        assert len(meaning.split()) >= 3, name
+        assert len(remedy.split()) >= 2, name
+
+
+def test_all_errors_of_the_module_are_in_the_tree() -> None:
+    defined = {value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__}
+    assert defined == set(tree(HeliographError))
+
+
+def test_statuses_are_real_and_never_ok() -> None:
+    for error in tree(HeliographError):
+        assert grpc.StatusCode[error.grpc_status] is not grpc.StatusCode.OK
+
+
+def test_each_family_has_an_exit_code_of_its_own() -> None:
+    codes = [family.exit_code for family in HeliographError.__subclasses__()]
+    assert len(set(codes)) == len(codes)
+    assert not {0, HeliographError.exit_code, INTERRUPTED_EXIT_CODE} & set(codes)
+    assert all(0 < error.exit_code < 126 for error in tree(HeliographError)), "126 and up belong to the shell"
+
+
+def test_a_members_exit_code_is_its_familys_or_its_own_alone() -> None:
+    all_codes = [error.exit_code for error in tree(HeliographError)]
+    for family in HeliographError.__subclasses__():
+        for error in tree(family):
+            assert error.exit_code == family.exit_code or all_codes.count(error.exit_code) == 1, error
+
+
+@pytest.mark.parametrize("error", tree(HeliographError))
+def test_the_sentence_carries_the_remedy(error: type[HeliographError]) -> None:
+    assert str(error("port 7 is taken", remedy="Use port 0")) == "port 7 is taken. Use port 0"
+    assert str(error("port 7 is taken")) == "port 7 is taken"
+
+
+def test_a_command_ends_with_the_errors_code_and_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from heliograph.environments import registry
+
+    def fails() -> list[registry.KnownEnvironment]:
+        raise errors.MissingExtra("no wheel here", remedy="Install it")
+
+    monkeypatch.setattr(registry, "known", fails)
+    assert main(["environments"]) == errors.MissingExtra.exit_code
+    assert capsys.readouterr().err == "heliograph environments: no wheel here. Install it\n"
+
+
+def test_an_interrupted_command_exits_like_the_shell_expects(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from heliograph.environments import registry
+
+    def interrupted() -> list[registry.KnownEnvironment]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "known", interrupted)
+    assert main(["environments"]) == 130
+    assert "interrupted" in capsys.readouterr().err
