@@ -1,0 +1,58 @@
+"""Arguments that several commands of this house share.  Imports nothing heavy: `--help` must be quick."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_episode_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to play: bundles' team size, episodes, seed, greediness, world, links, outputs."""
+    parser.add_argument("--agents", type=int, help="team size; refused unless the bundles are for it")
+    parser.add_argument("--episodes", type=int, default=100, help="episodes of each pass")
+    parser.add_argument("--seed", type=int, default=0, help="of the run: worlds and the agents' noise follow from it")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--greedy", action="store_true", default=True, help="most likely latents and actions (the default)"
+    )
+    choice.add_argument("--sampled", dest="greedy", action="store_false", default=True, help="sampled ones instead")
+    parser.add_argument("--environment", help="refused unless the bundles were trained in it")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a parameter of the environment; may be given several times",
+    )
+    parser.add_argument(
+        "--links",
+        choices=("open", "cut", "both"),
+        default="open",
+        help="as the world says; every message masked; or both, one pass after the other",
+    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write every step to FILE (.jsonl or .jsonl.gz)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
+    parser.add_argument(
+        "--minimum-outcome", type=float, metavar="X", help="exit with code 1 if the first pass comes out below X"
+    )
+
+
+def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the world waits for its nodes."""
+    parser.add_argument(
+        "--late", choices=("mask", "hold"), default="mask", help="a late message is absent, or the last one stands in"
+    )
+    parser.add_argument("--message-deadline-s", type=float, default=1.0, help="how long a node waits for messages")
+    parser.add_argument(
+        "--action-deadline-s", type=float, default=5.0, help="how long the world waits for a node's action"
+    )
+    parser.add_argument("--period-s", type=float, help="start steps on a clock with this period")
+    parser.add_argument("--start-timeout-s", type=float, default=60.0, help="until every node must have joined")
+    parser.add_argument(
+        "--connect-timeout-s", type=float, default=10.0, help="then until every pair of nodes should be connected"
+    )
+
+
+def passes(namespace: argparse.Namespace) -> tuple[str, ...]:
+    return ("open", "cut") if namespace.links == "both" else (namespace.links,)

@@ -1,0 +1,51 @@
+"""How a command ends: its report printed and written, its exit code chosen.  For the commands of this house."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from coordinator.report import Report, print_report
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NodeFailed, SettingsError
+
+BELOW_MINIMUM_EXIT_CODE = 1
+
+
+def conclude(report: Report, namespace: argparse.Namespace, *, restarts: int = 0) -> int:
+    """Show the report as the arguments ask; return the exit code of the command."""
+    write_json(report.as_dict(), namespace.json)
+    if namespace.json != Path("-"):
+        print_report(report)
+    if report.interrupted:
+        return INTERRUPTED_EXIT_CODE
+    lost = [end for end in report.endings if sum(other.slot == end.slot for other in report.endings) > restarts]
+    if lost:
+        return NodeFailed.exit_code
+    return minimum_exit_code(report, namespace.minimum_outcome)
+
+
+def minimum_exit_code(report: Report, minimum: float | None) -> int:
+    """0, or 1 with a sentence if the first pass came out below the minimum that was asked for."""
+    if minimum is None or report.summaries[0].outcome.mean >= minimum:
+        return 0
+    found = report.summaries[0].outcome.mean
+    print(f"outcome {found:.3f} is below the minimum of {minimum:g}", file=sys.stderr)
+    return BELOW_MINIMUM_EXIT_CODE
+
+
+def write_json(report: dict[str, Any], path: Path | None) -> None:
+    """Write to a file, or to stdout for `-`.  Raises SettingsError if the file cannot be written."""
+    if path is None:
+        return
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    if path == Path("-"):
+        sys.stdout.write(text)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot write the report to {path}: {error.strerror}") from error

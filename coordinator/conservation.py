@@ -1,0 +1,150 @@
+"""Do the two ends of every link tell the same story?  sent(i->j) = delivered + late + rejected + lost, lost >= 0.
+
+Each node counts what it sent to and what it got from each peer.  Only the coordinator sees both ends, so only
+it can say what was lost.  A link with an end that died is unknown: its last counts went with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from heliograph.errors import MessageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkCounters:
+    """One node's totals of its two directed links with `peer`, since it joined; fields as on the wire."""
+
+    peer: int
+    sent: int = 0
+    sent_bytes: int = 0
+    send_skipped: int = 0
+    delivered: int = 0
+    delivered_bytes: int = 0
+    late: int = 0
+    rejected: int = 0
+    masked: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkBalance:
+    """What became of the messages of one directed link."""
+
+    sender: int
+    receiver: int
+    sent: int
+    sent_bytes: int
+    send_skipped: int
+    delivered: int
+    late: int
+    rejected: int
+    lost: int | None
+    """None: one end died or did not report, so nobody knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeReport:
+    """What one node process counted since it joined."""
+
+    instance: str
+    """New for every process start; totals of different instances do not continue one another."""
+    links: tuple[LinkCounters, ...]
+
+
+Reports = Mapping[int, NodeReport]
+"""By slot.  Slots without a live node that answered are left out."""
+
+
+def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) -> list[LinkBalance]:
+    """Reconcile both ends of every directed link, ascending by (sender, receiver).
+
+    `unknown` are slots whose node was replaced: its links are listed with `lost` None.  Raises MessageError if
+    a receiver claims more messages than its sender sent.
+    """
+    unsure = set(unknown) | (set(range(team_size)) - set(reports))
+    by_link = {(slot, counters.peer): counters for slot, report in reports.items() for counters in report.links}
+    balances = []
+    for sender in range(team_size):
+        for receiver in range(team_size):
+            if sender == receiver:
+                continue
+            out = by_link.get((sender, receiver), LinkCounters(peer=receiver))
+            received = by_link.get((receiver, sender), LinkCounters(peer=sender))
+            lost = out.sent - received.delivered - received.late - received.rejected
+            if sender in unsure or receiver in unsure:
+                lost = None
+            elif lost < 0:
+                raise MessageError(
+                    f"link {sender}->{receiver}: {out.sent} messages sent, but {out.sent - lost} received "
+                    f"({received.delivered} delivered, {received.late} late, {received.rejected} rejected)",
+                    remedy="One of the two nodes miscounts; compare their versions",
+                )
+            balances.append(
+                LinkBalance(
+                    sender=sender,
+                    receiver=receiver,
+                    sent=out.sent,
+                    sent_bytes=out.sent_bytes,
+                    send_skipped=out.send_skipped,
+                    delivered=received.delivered,
+                    late=received.late,
+                    rejected=received.rejected,
+                    lost=lost,
+                )
+            )
+    return balances
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Sums over all links of a team between two readings of its counters."""
+
+    sent: int
+    sent_bytes: int
+    send_skipped: int
+    delivered: int
+    late: int
+    rejected: int
+    lost: int
+    """On the links that are known."""
+    unknown_links: int
+    """Directed links whose losses nobody knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """All counters at one moment."""
+
+    reports: Reports
+    links: tuple[LinkBalance, ...]
+
+
+def traffic(now: Reading, *, since: Reading | None) -> Traffic:
+    """What passed between two readings; a node that joined in between counts from zero, one that left not at all."""
+    earlier = {} if since is None else {report.instance: report for report in since.reports.values()}
+
+    def difference(name: str) -> int:
+        return sum(
+            _sum(report, name) - (_sum(earlier[report.instance], name) if report.instance in earlier else 0)
+            for report in now.reports.values()
+        )
+
+    return Traffic(
+        sent=difference("sent"),
+        sent_bytes=difference("sent_bytes"),
+        send_skipped=difference("send_skipped"),
+        delivered=difference("delivered"),
+        late=difference("late"),
+        rejected=difference("rejected"),
+        lost=_lost(now) - (0 if since is None else _lost(since)),
+        unknown_links=sum(link.lost is None for link in now.links),
+    )
+
+
+def _sum(report: NodeReport, name: str) -> int:
+    return sum(getattr(link, name) for link in report.links)
+
+
+def _lost(reading: Reading) -> int:
+    return sum(link.lost or 0 for link in reading.links)

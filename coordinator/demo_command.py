@@ -1,0 +1,133 @@
+"""`heliograph demo`: train on the relay task, run the team as processes with and without messages, show the table."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph.cli import Command
+from heliograph.errors import NodeFailed, SettingsError
+
+if TYPE_CHECKING:
+    from coordinator.report import Report
+
+TRAIN_DEADLINE_S = 1800.0
+"""A training that takes longer than this is stuck: the demo's is meant for a few minutes on two cores."""
+
+STOP_DEADLINE_S = 20.0
+"""How long an interrupted training may take to save its checkpoint."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="run folder; bundles end up in bundles/")
+    parser.add_argument("--preset", default="relay-demo", help="training preset")
+    parser.add_argument("--seed", type=int, default=0, help="of the training and of the run")
+    parser.add_argument("--episodes", type=int, default=100, help="episodes with messages, and as many without")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    from coordinator.conclusion import write_json
+    from coordinator.plan import make_plan
+    from coordinator.rollout import Staging, run_processes
+    from heliograph.bundle import load_team
+    from heliograph.errors import INTERRUPTED_EXIT_CODE
+
+    started = time.monotonic()
+    print(f"1/2  training a team with preset {namespace.preset} into {namespace.folder}", file=sys.stderr, flush=True)
+    code = _train(namespace)
+    if code != 0:
+        return code
+    trained = time.monotonic()
+    plan = make_plan(
+        load_team(namespace.folder / "bundles"),
+        episodes=namespace.episodes,
+        run_seed=namespace.seed,
+        passes=("open", "cut"),
+    )
+    print(f"2/2  running {len(plan.bundles)} agents as processes over gRPC", file=sys.stderr, flush=True)
+    report = run_processes(plan, Staging())
+    finished = time.monotonic()
+    seconds = {"training": trained - started, "running": finished - trained, "total": finished - started}
+    write_json(report.as_dict() | {"seconds": seconds}, namespace.json)
+    if namespace.json != Path("-"):
+        _print(report, seconds)
+    if report.interrupted:
+        return INTERRUPTED_EXIT_CODE
+    return NodeFailed.exit_code if report.endings else 0
+
+
+def _train(namespace: argparse.Namespace) -> int:
+    """Run the training command with its own progress; it has torch, this process does not need it."""
+    command = [sys.executable, "-m", "heliograph", "train", "--preset", namespace.preset]
+    command += ["--folder", str(namespace.folder), "--seed", str(namespace.seed)]
+    try:
+        process = subprocess.Popen(command)
+    except OSError as error:
+        raise SettingsError(f"cannot start the training: {error.strerror}") from error
+    try:
+        return process.wait(TRAIN_DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        raise SettingsError(f"the training took longer than {TRAIN_DEADLINE_S:g} s") from None
+    finally:
+        # After Ctrl-C the terminal has interrupted the training too; it saves and ends by itself.
+        if process.poll() is None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _print(report: Report, seconds: dict[str, float]) -> None:
+    from rich.table import Table
+
+    from coordinator.report import output_console, remarks
+
+    console = output_console()
+    if len(report.summaries) == 2:
+        heard, masked = report.summaries
+        table = Table(title=f"{report.agents} agents as processes, {report.environment}", title_justify="left")
+        table.add_column("")
+        table.add_column("result", justify="right")
+        for label, cell in (
+            ("success with messages", _share(heard)),
+            ("success with every message masked", _share(masked)),
+            ("blind bound", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
+            ("bits per agent-step", f"{heard.bits_per_agent_step:.1f}"),
+            ("step latency p50", _milliseconds(heard.latency_p50_s)),
+            ("step latency p99", _milliseconds(heard.latency_p99_s)),
+            ("masked messages", f"{heard.masked} of {heard.hearable}"),
+            ("late messages", str(heard.late)),
+            ("episodes over gRPC", f"{heard.episodes} + {masked.episodes}"),
+            ("training", f"{seconds['training']:.0f} s"),
+            ("total time", f"{seconds['total']:.0f} s"),
+        ):
+            if cell:
+                table.add_row(label, cell)
+        console.print(table)
+    for line in remarks(report):
+        console.print(line, highlight=False, markup=False)
+
+
+def _share(summary) -> str:  # type: ignore[no-untyped-def]
+    value = summary.outcome
+    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.2f} ms"
+
+
+COMMAND = Command(
+    summary="train, export and run a small team, and show what its messages are worth", configure=configure, run=run
+)

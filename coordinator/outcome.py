@@ -1,0 +1,140 @@
+"""What a set of episodes came to: outcome with an interval, pace, losses and bits.  Nothing that was not measured.
+
+Sources: Wilson, "Probable inference", 1927; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.conservation import Traffic
+from coordinator.trajectory import EpisodeResult
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.manifest import Manifest
+
+CONFIDENCE_Z = 1.959963984540054
+"""Two-sided 95 %."""
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One pass of episodes in numbers; None where something was not measured or does not exist."""
+
+    label: str
+    """How the team was run: "messages", "every message masked"."""
+    episodes: int
+    measure: str
+    """What `outcome` measures, see `EnvironmentSpec.outcome`."""
+    outcome: Estimate
+    team_return: Estimate
+    steps: int
+    """Environment steps of all episodes together."""
+    seconds: float
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+    waited_p50_s: float | None
+    waited_p99_s: float | None
+    computed_p50_s: float | None
+    computed_p99_s: float | None
+    hearable: int
+    masked: int
+    late: int | None
+    lost: int | None
+    messages: int
+    """Messages sent, each counted once per listener."""
+    message_bits: int
+    """Content of one message: the latent and the action."""
+    bits_per_agent_step: float
+    bytes_per_agent_step: float | None
+    """Serialised messages, as the nodes counted them."""
+    idle: int
+    illegal: int
+
+
+def message_bits(manifest: Manifest) -> int:
+    """Bits that one message carries: K ids and one of A actions; 0 without messages."""
+    if manifest.message is None:
+        return 0
+    return manifest.message.codec.payload_bits + (manifest.actions.count - 1).bit_length()
+
+
+def summarise(
+    results: Sequence[EpisodeResult],
+    *,
+    label: str,
+    spec: EnvironmentSpec,
+    manifest: Manifest,
+    seconds: float,
+    messages: int,
+    traffic: Traffic | None = None,
+) -> Summary:
+    """Sum up at least one episode.  `messages` sent in it; `traffic` where links were counted."""
+    steps = sum(result.steps for result in results)
+    agent_steps = steps * spec.agents
+    bits = message_bits(manifest)
+    outcomes = [result.outcome for result in results]
+    latency = [value for result in results for value in result.latency_s]
+    waited = [value for result in results for value in result.waited_s]
+    computed = [value for result in results for value in result.computed_s]
+    return Summary(
+        label=label,
+        episodes=len(results),
+        measure=spec.outcome,
+        outcome=wilson(outcomes) if spec.outcome == "won" else bootstrap(outcomes),
+        team_return=bootstrap([result.team_return for result in results]),
+        steps=steps,
+        seconds=seconds,
+        latency_p50_s=_percentile(latency, 50),
+        latency_p99_s=_percentile(latency, 99),
+        waited_p50_s=_percentile(waited, 50),
+        waited_p99_s=_percentile(waited, 99),
+        computed_p50_s=_percentile(computed, 50),
+        computed_p99_s=_percentile(computed, 99),
+        hearable=sum(result.hearable for result in results),
+        masked=sum(result.masked for result in results),
+        late=None if traffic is None else traffic.late,
+        lost=None if traffic is None or traffic.unknown_links else traffic.lost,
+        messages=messages,
+        message_bits=bits,
+        bits_per_agent_step=messages * bits / agent_steps,
+        bytes_per_agent_step=None if traffic is None else traffic.sent_bytes / agent_steps,
+        idle=sum(result.idle for result in results),
+        illegal=sum(result.illegal for result in results),
+    )
+
+
+def wilson(wins: Sequence[float]) -> Estimate:
+    """Share of ones among zeros and ones, with Wilson's score interval, which stays honest at 0 and 1."""
+    count, share = len(wins), float(np.mean(wins))
+    z2 = CONFIDENCE_Z**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    margin = CONFIDENCE_Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return Estimate(mean=share, low=max(0.0, centre - margin), high=min(1.0, centre + margin))
+
+
+def bootstrap(values: Sequence[float]) -> Estimate:
+    """Mean with the percentile bootstrap's interval; the same values always give the same interval."""
+    sample = np.asarray(values, dtype=np.float64)
+    picks = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
+    means = sample[picks].mean(axis=1)  # [RESAMPLES]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(mean=float(sample.mean()), low=float(low), high=float(high))
+
+
+def _percentile(values: Sequence[float], percent: float) -> float | None:
+    return float(np.percentile(values, percent)) if values else None

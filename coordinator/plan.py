@@ -1,0 +1,100 @@
+"""What to run: bundles, world, episodes, pace.  Checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coordinator.episode import Pace
+from coordinator.world import World
+from heliograph.bundle import Bundle
+from heliograph.environments import registry
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.manifest import Manifest
+from heliograph.settings import merge
+
+LABELS = {"open": "with messages", "cut": "every message masked"}
+"""The ways to run a pass of episodes: links as the world says, or cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run: `episodes` for each of `passes`, numbered through, so that no two episodes share a number or a seed."""
+
+    bundles: tuple[Bundle, ...]
+    environment: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    episodes: int = 100
+    run_seed: int = 0
+    greedy: bool = True
+    late_policy: str = "mask"
+    pace: Pace = field(default_factory=Pace)
+    passes: tuple[str, ...] = ("open",)
+    record: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise SettingsError(f"a run has at least one episode, not {self.episodes}")
+        if not 0 <= self.run_seed < 2**64:
+            raise SettingsError(f"the seed must be in 0..2**64-1, not {self.run_seed}")
+        if not self.passes or any(name not in LABELS for name in self.passes):
+            raise SettingsError(f"passes are {', '.join(LABELS)}, not {self.passes}")
+        if self.late_policy not in ("mask", "hold"):
+            raise SettingsError(f"late messages are masked or held, not {self.late_policy!r}")
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundles[0].manifest
+
+    def world(self, name: str) -> World:
+        """The world of a pass.  Raises BundleMismatch if the bundles' sizes are not those of the environment."""
+        environment = registry.make(self.environment, count=1, parameters=self.parameters)
+        check_sizes(self.manifest, environment.spec)
+        # Bundles without messages have nothing to hear, and nobody should count what they do not hear.
+        return World(environment, links_cut=name == "cut" or self.manifest.message is None)
+
+    def first_episode(self, name: str) -> int:
+        return self.passes.index(name) * self.episodes
+
+
+def make_plan(
+    bundles: Iterable[Bundle],
+    *,
+    agents: int | None = None,
+    environment: str | None = None,
+    overrides: Iterable[str] = (),
+    **arguments: Any,
+) -> Plan:
+    """A plan for `bundles` in the world that they were trained in, with `key=value` overrides of its parameters.
+
+    Raises BundleMismatch if they are for another team size or another environment than asked for.
+    """
+    team = tuple(bundles)
+    manifest = team[0].manifest
+    if agents is not None and agents != len(team):
+        raise BundleMismatch(f"bundles are for a team of {len(team)}, not of {agents}")
+    if environment is not None and environment != manifest.environment:
+        raise BundleMismatch(f"bundles were trained in {manifest.environment!r}, not in {environment!r}")
+    plan = Plan(
+        bundles=team,
+        environment=manifest.environment,
+        parameters=merge(manifest.environment_parameters, overrides),
+        **arguments,
+    )
+    # Made once here, so that a wrong parameter or size is told before any process starts.
+    plan.world(plan.passes[0])
+    return plan
+
+
+def check_sizes(manifest: Manifest, spec: EnvironmentSpec) -> None:
+    """Raise BundleMismatch unless team, observation and action sizes agree."""
+    for name, bundle_has, world_has in (
+        ("agents", manifest.team_size, spec.agents),
+        ("observation size", manifest.observation_size, spec.observation_size),
+        ("actions", manifest.actions.count, spec.actions),
+    ):
+        if bundle_has != world_has:
+            raise BundleMismatch(f"{name}: bundles are made for {bundle_has}, environment {spec.id!r} has {world_has}")

@@ -1,0 +1,55 @@
+"""Progress of long work: a bar where stderr is a terminal, a plain line now and then where it is not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+LINE_INTERVAL_S = 10.0
+
+
+class Progress:
+    """Counts `total` units of work under a description; a context manager."""
+
+    def __init__(self, description: str, *, total: int) -> None:
+        self._description, self._total = description, total
+        self._done = 0
+        self._bar = None
+
+    def __enter__(self) -> Progress:
+        self._started = self._spoken = time.monotonic()
+        if sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("left"),
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._description, total=self._total)
+            self._bar.start()
+        return self
+
+    def advance(self) -> None:
+        self._done += 1
+        if self._bar is not None:
+            self._bar.advance(self._task)
+            return
+        now = time.monotonic()
+        if now - self._spoken >= LINE_INTERVAL_S and self._done < self._total:
+            self._spoken = now
+            left_s = (now - self._started) / self._done * (self._total - self._done)
+            print(f"{self._description}: {self._done}/{self._total}, about {left_s:.0f} s left", file=sys.stderr)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,153 @@
+"""Shows what a run came to: a table for people, a dictionary for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from coordinator.conservation import LinkBalance
+from coordinator.outcome import Estimate, Summary
+from coordinator.supervisor import Ending
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FORMAT, VERSION = "heliograph-report", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A finished, or interrupted, run of a team."""
+
+    title: str
+    environment: str
+    parameters: dict[str, Any]
+    algorithm: str
+    run_seed: int
+    greedy: bool
+    agents: int
+    blind_bound: float | None
+    summaries: tuple[Summary, ...]
+    links: tuple[LinkBalance, ...] | None = None
+    """None where nothing went over links."""
+    endings: tuple[Ending, ...] = ()
+    """Node processes that died during the run."""
+    interrupted: bool = False
+    stale_acts: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; documented in the fields of `Report`, `Summary` and `LinkBalance`."""
+        fields = dataclasses.asdict(self)
+        fields["endings"] = [
+            {"slot": end.slot, "exit_code": end.exit_code, "log": str(end.log_path)} for end in self.endings
+        ]
+        return {"format": FORMAT, "version": VERSION, **_finite(fields)}
+
+
+Row = tuple[str, list[str]]
+
+
+def rows(report: Report) -> list[Row]:
+    """The table's rows: a name and one cell per summary; rows that nothing is known of are left out."""
+    summaries = report.summaries
+    measure = summaries[0].measure if summaries else "outcome"
+    name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
+    table: list[Row] = [(f"{name} (95 % interval)", [_estimate(s.outcome) for s in summaries])]
+    if report.blind_bound is not None:
+        table.append(("blind bound", [f"{report.blind_bound:.4f}"] * len(summaries)))
+    if measure != "return":
+        table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
+    table += [
+        ("episodes", [str(s.episodes) for s in summaries]),
+        ("environment steps", [f"{s.steps} ({s.steps / s.seconds:.0f}/s)" for s in summaries]),
+        ("bits per agent-step", [f"{s.bits_per_agent_step:.1f}" for s in summaries]),
+        ("bits per message", [str(s.message_bits) for s in summaries]),
+        ("serialised bytes per agent-step", [_number(s.bytes_per_agent_step) for s in summaries]),
+        ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
+        ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),
+        ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
+        ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
+        ("late messages", ["" if s.late is None else str(s.late) for s in summaries]),
+        ("lost messages", ["" if s.lost is None else str(s.lost) for s in summaries]),
+        ("actions not in time", [str(s.idle) for s in summaries]),
+    ]
+    if any(s.illegal for s in summaries):
+        table.append(("illegal actions", [str(s.illegal) for s in summaries]))
+    return [(label, cells) for label, cells in table if any(cells)]
+
+
+def print_report(report: Report) -> None:
+    """Print the table, and what went wrong, to stdout."""
+    from rich.table import Table
+
+    console = output_console()
+    if report.summaries:
+        table = Table(title=report.title, title_justify="left")
+        table.add_column("")
+        for summary in report.summaries:
+            table.add_column(summary.label, justify="right")
+        for label, cells in rows(report):
+            table.add_row(label, *cells)
+        console.print(table)
+    for line in remarks(report):
+        console.print(line, highlight=False, markup=False)
+
+
+def output_console() -> Console:
+    """Stdout, wide enough for a table where no terminal sets a width, so that logs are not folded."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
+def remarks(report: Report) -> list[str]:
+    """What a reader of the table must know besides."""
+    lines = []
+    if report.interrupted:
+        lines.append("Interrupted; what is shown are the episodes that were finished.")
+    if report.links is not None:
+        unknown = [f"{link.sender}->{link.receiver}" for link in report.links if link.lost is None]
+        lossy = [f"{link.sender}->{link.receiver}: {link.lost}" for link in report.links if link.lost]
+        if unknown:
+            lines.append(
+                f"Losses unknown on {len(unknown)} of {len(report.links)} links, an end of which died: {_some(unknown)}"
+            )
+        if lossy:
+            lines.append(f"Messages sent but never received: {_some(lossy)}")
+        if report.links and not unknown and not lossy:
+            lines.append(f"All {len(report.links)} links conserve: every message sent was received.")
+    if report.stale_acts:
+        lines.append(f"Actions that came after their step: {report.stale_acts}")
+    lines += [str(ending) for ending in report.endings]
+    return lines
+
+
+def _estimate(value: Estimate) -> str:
+    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def _milliseconds(p50_s: float | None, p99_s: float | None) -> str:
+    return "" if p50_s is None or p99_s is None else f"{p50_s * 1e3:.2f} / {p99_s * 1e3:.2f} ms"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _some(names: Sequence[str], *, limit: int = 8) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,294 @@
+"""A whole run of a team of processes: start or await nodes, play the passes, read the counters, let everybody go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coordinator.conservation import Reading, traffic
+from coordinator.episode import Clock, play
+from coordinator.outcome import Summary, summarise
+from coordinator.plan import LABELS, Plan
+from coordinator.progress import Progress
+from coordinator.recording import Recorder
+from coordinator.report import Report
+from coordinator.server import CoordinationServer
+from coordinator.supervisor import Ending, Supervisor, node_command
+from coordinator.trajectory import EpisodeResult, StepRecord
+from coordinator.world import World
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import NodeFailed
+from heliograph.manifest import Manifest
+from heliograph.seeds import episode_seed
+
+logger = logging.getLogger(__name__)
+
+WATCH_INTERVAL_S = 0.1
+"""How often the node processes are looked at; a handle's poll costs microseconds."""
+
+LEAVE_DEADLINE_S = 5.0
+"""How long processes may take to end after their sessions are over."""
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):  # noqa: N818 (not an error: somebody asked for it)
+    """The run was asked to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staging:
+    """Where the nodes come from."""
+
+    listen: str = "127.0.0.1:0"
+    spawn: bool = True
+    """Start one process per slot; otherwise wait for nodes that somebody else starts."""
+    restarts: int = 0
+    """How often each process is started again after it died during the run."""
+    start_timeout_s: float = 60.0
+    """Until every slot has a live node."""
+    connect_timeout_s: float = 10.0
+    """Then until every pair has a stream; after that the run begins without the missing ones, and says so."""
+    log_folder: Path | None = None
+    """Where the processes' logs go and stay; None: a temporary folder that is kept only if a process failed."""
+
+
+@dataclass(kw_only=True)
+class _State:
+    summaries: list[Summary] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    reading: Reading | None = None
+    playing: bool = False
+    """The start is over: from now on the team goes on without a node that dies."""
+    interrupted: bool = False
+
+
+def run_processes(plan: Plan, staging: Staging) -> Report:
+    """Run a plan from a program without an event loop of its own, with Ctrl-C and SIGTERM ending it in order."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_run_until_signal(plan, staging))
+
+
+async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
+    """Run a plan until it is done or `stop` is set; the report then says so and holds what was finished.
+
+    Raises NodeFailed if nodes do not come up or all of them die, PortTaken, WorldError, MessageError.
+    """
+    state = _State()
+    worlds = {name: plan.world(name) for name in plan.passes}
+    spec = worlds[plan.passes[0]].spec
+    server = CoordinationServer(
+        plan.bundles,
+        run_seed=plan.run_seed,
+        greedy=plan.greedy,
+        late_policy=plan.late_policy,
+        report_latents=plan.record is not None,
+        listen=staging.listen,
+    )
+    with ExitStack() as stack:
+        recorder = None
+        if plan.record is not None:
+            recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=spec))
+        log_folder = staging.log_folder
+        if log_folder is None and staging.spawn:
+            log_folder = Path(tempfile.mkdtemp(prefix="heliograph-nodes-"))
+            stack.push(partial(_tidy, log_folder, state))
+        supervisor = None
+        if staging.spawn:
+            assert log_folder is not None
+            supervisor = stack.enter_context(
+                Supervisor(
+                    lambda slot: node_command(server.address, slot, join_timeout_s=staging.start_timeout_s),
+                    log_folder=log_folder,
+                )
+            )
+        async with server:
+            watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
+            work = _work(plan, staging, server, supervisor, worlds, recorder, state)
+            try:
+                await _first_of(work, watch, stop)
+            except Stopped:
+                state.interrupted = True
+        if supervisor is not None:
+            supervisor.wait(timeout_s=LEAVE_DEADLINE_S)
+    return Report(
+        title=f"{len(plan.bundles)} processes, {plan.manifest.algorithm} in {spec.id}",
+        environment=spec.id,
+        parameters=spec.parameters,
+        algorithm=plan.manifest.algorithm,
+        run_seed=plan.run_seed,
+        greedy=plan.greedy,
+        agents=spec.agents,
+        blind_bound=spec.blind_bound,
+        summaries=tuple(state.summaries),
+        links=None if state.reading is None else state.reading.links,
+        endings=tuple(state.endings),
+        interrupted=state.interrupted,
+        stale_acts=server.team.stale_acts,
+    )
+
+
+async def _work(
+    plan: Plan,
+    staging: Staging,
+    server: CoordinationServer,
+    supervisor: Supervisor | None,
+    worlds: dict[str, World],
+    recorder: Recorder | None,
+    state: _State,
+) -> None:
+    team = server.team
+    if supervisor is not None:
+        for slot in range(team.size):
+            supervisor.start(slot)
+    else:
+        print(f"waiting for {team.size} nodes at {server.address}", file=sys.stderr, flush=True)
+    try:
+        await team.wait_for_all(timeout_s=staging.start_timeout_s)
+    except NodeFailed as error:
+        if supervisor is None:
+            raise
+        absent = sorted(set(range(team.size)) - set(team.live))
+        raise NodeFailed(f"{error.message}; node {absent[0]} said last:\n{supervisor.log_tail(absent[0])}") from None
+    if plan.manifest.message is not None and not await team.wait_until(
+        lambda: not team.missing_links(), timeout_s=staging.connect_timeout_s
+    ):
+        logger.warning("starting without streams between pairs=%s", team.missing_links())
+    state.playing = True
+    clock = Clock(plan.pace.period_s)
+    for name in plan.passes:
+        await _play_pass(name, plan, server, worlds[name], clock, recorder, state)
+
+
+async def _play_pass(
+    name: str,
+    plan: Plan,
+    server: CoordinationServer,
+    world: World,
+    clock: Clock,
+    recorder: Recorder | None,
+    state: _State,
+) -> None:
+    def observe(record: StepRecord) -> None:
+        assert recorder is not None
+        recorder.step(name, record)
+
+    results: list[EpisodeResult] = []
+    started = time.perf_counter()
+    try:
+        with Progress(LABELS[name], total=plan.episodes) as bar:
+            for episode in range(plan.first_episode(name), plan.first_episode(name) + plan.episodes):
+                result = await play(
+                    server.team,
+                    world,
+                    episode=episode,
+                    seed=episode_seed(run_seed=plan.run_seed, episode=episode),
+                    pace=plan.pace,
+                    clock=clock,
+                    observe=None if recorder is None else observe,
+                    report_latents=recorder is not None,
+                )
+                results.append(result)
+                bar.advance()
+                if recorder is not None:
+                    recorder.episode(name, result)
+    finally:
+        # A stopped pass counts for what was finished; cancelled once, this task may still wait a bounded time.
+        if results:
+            seconds = time.perf_counter() - started
+            await _book(name, results, plan.manifest, world.spec, seconds, server, state)
+
+
+async def _book(
+    name: str,
+    results: list[EpisodeResult],
+    manifest: Manifest,
+    spec: EnvironmentSpec,
+    seconds: float,
+    server: CoordinationServer,
+    state: _State,
+) -> None:
+    earlier, state.reading = state.reading, await server.team.reading()
+    passed = traffic(state.reading, since=earlier)
+    state.summaries.append(
+        summarise(
+            results,
+            label=LABELS[name],
+            spec=spec,
+            manifest=manifest,
+            seconds=seconds,
+            messages=passed.sent,
+            traffic=passed,
+        )
+    )
+
+
+async def _watch(supervisor: Supervisor, staging: Staging, state: _State) -> None:
+    """Notice processes that die: start them again while that is allowed, and give up when none is left."""
+    started: dict[int, int] = {}
+    while True:
+        for ending in supervisor.ended():
+            state.endings.append(ending)
+            if not state.playing:
+                raise NodeFailed(str(ending))
+            started[ending.slot] = started.get(ending.slot, 0) + 1
+            if started[ending.slot] <= staging.restarts:
+                supervisor.start(ending.slot)
+        if state.endings and not supervisor.running:
+            raise NodeFailed(str(state.endings[-1]))
+        await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+async def _first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
+    """Run `work` to its end, unless `watch` fails or `stop` is set first; nothing keeps running afterwards."""
+    tasks = [asyncio.ensure_future(part) for part in (work, watch, stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+        elif tasks[1].done():
+            tasks[1].result()
+        else:
+            raise Stopped
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run_until_signal(plan: Plan, staging: Staging) -> Report:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        return await run(plan, staging, stop=stop)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _tidy(folder: Path, state: _State, kind: type[BaseException] | None, *_: object) -> None:
+    """Remove logs that nobody needs: nothing went wrong."""
+    if not state.endings and kind is None:
+        for path in folder.glob("*.log"):
+            path.unlink()
+        folder.rmdir()

@@ -1,0 +1,77 @@
+"""Who holds which slot: one live node each, with the bundle that the run is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heliograph.errors import BundleMismatch, SlotTaken
+from heliograph.rpc import PROTOCOL_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A live node as its peers know it."""
+
+    slot: int
+    peer_address: str
+    instance: str
+    """New for every process start."""
+    bundle_digest: str
+
+
+class Roster:
+    """The slots of a team and the nodes that hold them.  `digests` are those of the run's bundles, by slot."""
+
+    def __init__(self, digests: Sequence[str]) -> None:
+        self._digests = tuple(digests)
+        self._members: dict[int, Member] = {}
+        self._seen: dict[int, list[str]] = {}
+
+    @property
+    def team_size(self) -> int:
+        return len(self._digests)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The live nodes, ascending by slot."""
+        return tuple(self._members[slot] for slot in sorted(self._members))
+
+    @property
+    def replaced(self) -> frozenset[int]:
+        """Slots that more than one process has held, or whose process has left."""
+        return frozenset(
+            slot for slot, instances in self._seen.items() if len(instances) > 1 or slot not in self._members
+        )
+
+    def admit(self, member: Member, *, protocol_version: int) -> None:
+        """Give the member its slot, which must exist.
+
+        Raises BundleMismatch if it speaks another protocol or holds another bundle, SlotTaken if a live node has
+        the slot.
+        """
+        if protocol_version != PROTOCOL_VERSION:
+            raise BundleMismatch(
+                f"node of slot {member.slot} speaks protocol version {protocol_version}, this run {PROTOCOL_VERSION}",
+                remedy="Install the same version of heliograph on both",
+            )
+        expected = self._digests[member.slot]
+        if member.bundle_digest != expected:
+            raise BundleMismatch(
+                f"node of slot {member.slot} holds bundle {member.bundle_digest[:12] or 'none'}, "
+                f"this run is about {expected[:12]}",
+                remedy="Start it without --bundle to fetch the right one",
+            )
+        holder = self._members.get(member.slot)
+        if holder is not None:
+            raise SlotTaken(
+                f"slot {member.slot} is held by a live node at {holder.peer_address}",
+                remedy="Stop that node, or take another slot",
+            )
+        self._members[member.slot] = member
+        self._seen.setdefault(member.slot, []).append(member.instance)
+
+    def remove(self, member: Member) -> None:
+        """Free the member's slot."""
+        assert self._members.get(member.slot) is member, "only a live member leaves"
+        del self._members[member.slot]

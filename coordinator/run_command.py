@@ -1,0 +1,68 @@
+"""`heliograph run`: a team as separate processes on this machine, or with nodes started elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from coordinator import arguments
+from heliograph.cli import Command
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
+    arguments.add_episode_arguments(parser)
+    arguments.add_pace_arguments(parser)
+    parser.add_argument(
+        "--attach",
+        metavar="HOST:PORT",
+        help="listen here and wait for nodes that are started elsewhere, instead of starting them",
+    )
+    parser.add_argument("--restarts", type=int, default=0, help="how often a node that dies is started again")
+    parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    from coordinator.conclusion import conclude
+    from coordinator.rollout import run_processes
+
+    plan, staging = plan_and_staging(namespace, attach=namespace.attach)
+    return conclude(run_processes(plan, staging), namespace, restarts=staging.restarts)
+
+
+def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
+    """The checked plan, and where its nodes come from."""
+    from coordinator.episode import Pace
+    from coordinator.plan import make_plan
+    from coordinator.rollout import Staging
+    from heliograph.bundle import load_team
+
+    plan = make_plan(
+        load_team(namespace.bundles),
+        agents=namespace.agents,
+        environment=namespace.environment,
+        overrides=namespace.overrides,
+        episodes=namespace.episodes,
+        run_seed=namespace.seed,
+        greedy=namespace.greedy,
+        late_policy=namespace.late,
+        pace=Pace(
+            action_deadline_s=namespace.action_deadline_s,
+            message_deadline_s=namespace.message_deadline_s,
+            period_s=namespace.period_s,
+        ),
+        passes=arguments.passes(namespace),
+        record=namespace.record,
+    )
+    staging = Staging(
+        listen=attach or "127.0.0.1:0",
+        spawn=attach is None,
+        restarts=namespace.restarts if attach is None else 0,
+        start_timeout_s=namespace.start_timeout_s,
+        connect_timeout_s=namespace.connect_timeout_s,
+        log_folder=namespace.log_folder if attach is None else None,
+    )
+    return plan, staging
+
+
+COMMAND = Command(summary="run a team as separate processes over gRPC", configure=configure, run=run)

@@ -1,0 +1,79 @@
+"""The coordinator as a server: binds, serves bundles and sessions, and closes without leaving a node hanging."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from types import TracebackType
+
+from coordinator import wire
+from coordinator.handout import Handout
+from coordinator.roster import Roster
+from coordinator.service import CoordinationService
+from coordinator.team import Team
+from heliograph import rpc
+from heliograph.bundle import Bundle
+from heliograph.pb import coordination_pb2_grpc as pb_grpc
+
+logger = logging.getLogger(__name__)
+
+DISMISS_DEADLINE_S = 5.0
+"""How long nodes get to leave after they were told to."""
+
+CLOSE_GRACE_S = 1.0
+"""How long calls may go on after that; then they are cut."""
+
+
+class CoordinationServer:
+    """An async context manager: inside, nodes can join at `address`; `team` is who did.
+
+    `listen` is host:port, port 0 for any free one.  Entering raises PortTaken if it cannot be had.
+    """
+
+    def __init__(
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        run_seed: int,
+        greedy: bool,
+        late_policy: str = "mask",
+        report_latents: bool = False,
+        listen: str = "127.0.0.1:0",
+    ) -> None:
+        handout = Handout(bundles)
+        message = bundles[0].manifest.message
+        self.run_id = uuid.uuid4().hex
+        self.team = Team(Roster(handout.digests), codec=None if message is None else message.codec)
+        self._handout = handout
+        self._greeting = wire.welcome(
+            run_id=self.run_id,
+            run_seed=run_seed,
+            team_size=len(bundles),
+            greedy=greedy,
+            late_policy=late_policy,
+            report_latents=report_latents,
+        )
+        self._listen = listen
+        self.address = ""
+
+    async def __aenter__(self) -> CoordinationServer:
+        self._server = rpc.server(max_message_bytes=rpc.MAX_CONTROL_BYTES)
+        self._health = rpc.Health(self._server)
+        service = CoordinationService(team=self.team, handout=self._handout, greeting=self._greeting)
+        pb_grpc.add_CoordinationServicer_to_server(service, self._server)
+        port = rpc.bind(self._server, self._listen)
+        await self._server.start()
+        await self._health.serving()
+        self.address = f"{self._listen.rpartition(':')[0]}:{port}"
+        logger.info("listening address=%s run_id=%s", self.address, self.run_id)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._health.draining()
+        reason = "the run is over" if error is None else "the run was stopped"
+        if not await self.team.dismiss(reason, timeout_s=DISMISS_DEADLINE_S):
+            logger.warning("nodes did not leave in time slots=%s", list(self.team.live))
+        await self._server.stop(CLOSE_GRACE_S)

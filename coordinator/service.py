@@ -1,0 +1,104 @@
+"""The coordination service: one long-lived session per node, and the hand-out of bundles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from coordinator import wire
+from coordinator.handout import Handout
+from coordinator.roster import Member
+from coordinator.team import Session, Team
+from heliograph.errors import HeliographError, MessageError
+from heliograph.pb import coordination_pb2 as pb
+from heliograph.pb import coordination_pb2_grpc as pb_grpc
+
+logger = logging.getLogger(__name__)
+
+JOIN_DEADLINE_S = 10.0
+"""A call that does not introduce itself in this time is ended, so that nobody can hold connections for nothing."""
+
+
+class CoordinationService(pb_grpc.CoordinationServicer):
+    """Serves `handout` and turns calls into sessions of `team`; `greeting` is what every node is welcomed with."""
+
+    def __init__(self, *, team: Team, handout: Handout, greeting: pb.CoordinatorMessage) -> None:
+        self._team = team
+        self._handout = handout
+        self._greeting = greeting
+
+    async def FetchBundle(  # noqa: N802 (named by the protocol)
+        self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.BundleChunk]:
+        await self._require_slot(request.slot, context)
+        for chunk in self._handout.chunks(request.slot):
+            yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
+
+    async def Participate(  # noqa: N802 (named by the protocol)
+        self, _requests: AsyncIterator[pb.NodeMessage], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        try:
+            await self._participate(context)
+        except HeliographError as error:
+            logger.warning("session refused peer=%s error=%s", context.peer(), error)
+            await context.abort(grpc.StatusCode[error.grpc_status], str(error))
+
+    async def _participate(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        try:
+            # A timeout around a read cancels the call, which is what is wanted here.
+            message = await asyncio.wait_for(context.read(), JOIN_DEADLINE_S)
+        except TimeoutError:
+            raise MessageError(f"no join within {JOIN_DEADLINE_S:g} s") from None
+        if message is grpc.aio.EOF:
+            return
+        join = wire.parse_join(message)
+        await self._require_slot(join.slot, context)
+        member = Member(
+            slot=join.slot,
+            peer_address=join.peer_address,
+            instance=join.instance,
+            bundle_digest=join.bundle_digest,
+        )
+        session = self._team.join(member, protocol_version=join.protocol_version, greeting=self._greeting)
+        # One writer per call: gRPC allows a single write at a time.
+        writer = asyncio.create_task(_write_all(session, context), name=f"write to slot {session.slot}")
+        try:
+            while (message := await context.read()) is not grpc.aio.EOF:
+                self._take(session, message)
+        finally:
+            # Runs on cancellation too (the node is gone), so nothing in here may wait.
+            self._team.leave(session)
+            writer.cancel()
+
+    def _take(self, session: Session, message: pb.NodeMessage) -> None:
+        kind = message.WhichOneof("kind")
+        if kind == "act":
+            self._team.on_act(session, wire.parse_act(message.act, team_size=self._team.size))
+        elif kind == "connected":
+            self._team.on_connected(session, message.connected.slots)
+        elif kind == "counters":
+            counters = wire.parse_counters(message.counters, slot=session.slot, team_size=self._team.size)
+            self._team.on_counters(session, counters)
+        else:
+            raise MessageError(f"slot {session.slot} sent {kind or 'an empty message'} in the middle of its session")
+
+    async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        if not self._handout.has(slot):
+            await context.abort(
+                grpc.StatusCode.NOT_FOUND, f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"
+            )
+
+
+async def _write_all(session: Session, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    while (message := await session.outbox.get()) is not None:
+        try:
+            await context.write(message)
+        except (grpc.RpcError, grpc.aio.BaseError, RuntimeError) as error:
+            # The call is over; its reader notices by itself and ends the session.
+            logger.info("cannot write slot=%d error=%r", session.slot, error)
+            return

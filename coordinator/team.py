@@ -1,0 +1,234 @@
+"""The live nodes of a run: their sessions, who still owes an answer, who is connected to whom.
+
+Lives on one event loop.  `coordinator.service` feeds it from the wire, `coordinator.episode` plays with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from coordinator import wire
+from coordinator.conservation import LinkCounters, NodeReport, Reading, balance
+from coordinator.roster import Member, Roster
+from coordinator.trajectory import Reply
+from coordinator.world import View
+from heliograph.codec import LatentCodec
+from heliograph.errors import NodeFailed
+from heliograph.pb import coordination_pb2 as pb
+
+logger = logging.getLogger(__name__)
+
+COUNTERS_DEADLINE_S = 5.0
+"""How long nodes may take to answer with their counters; they first flush what they still have to send."""
+
+SETTLE_DEADLINE_S = 1.0
+"""How long messages may still be on their way after their senders have flushed; then they count as lost."""
+
+SETTLE_INTERVAL_S = 0.05
+
+
+@dataclass(eq=False, kw_only=True)
+class Session:
+    """What the coordinator knows of one live node."""
+
+    member: Member
+    outbox: asyncio.Queue[pb.CoordinatorMessage | None] = field(default_factory=asyncio.Queue)
+    """Messages to the node in order; None ends the call.  Bounded by the protocol: one percept at a time."""
+    connected: frozenset[int] = frozenset()
+    outstanding: tuple[int, int] | None = None
+    """(episode, step) of the percept that it has not answered."""
+    last_percept: tuple[int, int] | None = None
+    owes_counters: bool = False
+    counters: tuple[LinkCounters, ...] | None = None
+
+    @property
+    def slot(self) -> int:
+        return self.member.slot
+
+
+class Team:
+    """The sessions of the live nodes, by slot.  `codec` decodes reported latents; None if there are none."""
+
+    def __init__(self, roster: Roster, *, codec: LatentCodec | None) -> None:
+        self.roster = roster
+        self.size = roster.team_size
+        self.stale_acts = 0
+        """Answers to a step that was already over; each came from a node that had been unresponsive."""
+        self.codec = codec
+        self._sessions: dict[int, Session] = {}
+        self._awaited: set[Session] = set()
+        self._asked: tuple[int, int] | None = None
+        self._replies: dict[int, Reply] = {}
+        self._changed = asyncio.Event()
+
+    # From the wire -----------------------------------------------------------------------------------------------
+
+    def join(self, member: Member, *, protocol_version: int, greeting: pb.CoordinatorMessage) -> Session:
+        """Admit a node: it is sent the greeting, then everybody the new roster.  Raises what `Roster.admit` raises."""
+        self.roster.admit(member, protocol_version=protocol_version)
+        session = Session(member=member)
+        self._sessions[member.slot] = session
+        session.outbox.put_nowait(greeting)
+        logger.info("node joined slot=%d address=%s instance=%s", member.slot, member.peer_address, member.instance)
+        self._announce()
+        return session
+
+    def leave(self, session: Session) -> None:
+        """The node's call has ended, whatever the reason."""
+        self.roster.remove(session.member)
+        del self._sessions[session.slot]
+        logger.info("node left slot=%d instance=%s", session.slot, session.member.instance)
+        self._awaited.discard(session)
+        self._announce()
+
+    def on_connected(self, session: Session, slots: Iterable[int]) -> None:
+        session.connected = frozenset(slots)
+        self._changed.set()
+
+    def on_act(self, session: Session, act: wire.Act) -> None:
+        """Raises MessageError if a reported latent cannot be decoded."""
+        latent = self.codec.decode(act.latent) if self.codec is not None and act.latent else None
+        answered, session.outstanding = session.outstanding, None
+        if session not in self._awaited or (act.episode, act.step) != self._asked or answered != self._asked:
+            self.stale_acts += 1
+            logger.warning("stale act slot=%d episode=%d step=%d", session.slot, act.episode, act.step)
+            self._changed.set()
+            return
+        self._replies[session.slot] = Reply(
+            action=act.action, latent=latent, masked=act.masked, waited_s=act.waited_s, computed_s=act.computed_s
+        )
+        self._awaited.discard(session)
+        # Waking the loop once per step, not once per answer, matters with 25 nodes.
+        if not self._awaited:
+            self._changed.set()
+
+    def on_counters(self, session: Session, counters: tuple[LinkCounters, ...]) -> None:
+        session.counters, session.owes_counters = counters, False
+        self._changed.set()
+
+    # From the run ------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> tuple[int, ...]:
+        return tuple(sorted(self._sessions))
+
+    @property
+    def unresponsive(self) -> tuple[int, ...]:
+        """Live slots that owe an answer to a step that is not being waited for any more."""
+        return tuple(
+            slot
+            for slot in self.live
+            if self._sessions[slot].outstanding is not None and self._sessions[slot] not in self._awaited
+        )
+
+    @property
+    def responsive(self) -> tuple[int, ...]:
+        """Live slots that will be sent the next percept."""
+        return tuple(slot for slot in self.live if slot not in self.unresponsive)
+
+    def missing_links(self) -> list[tuple[int, int]]:
+        """Pairs of slots (i, j), i < j, that have no stream both of them call up."""
+        return [
+            (low, high)
+            for low in range(self.size)
+            for high in range(low + 1, self.size)
+            if not (self._reaches(low, high) and self._reaches(high, low))
+        ]
+
+    async def wait_until(self, predicate: Callable[[], bool], *, timeout_s: float) -> bool:
+        """Wait until `predicate`, checked whenever something changes, holds; false if it does not in time."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not predicate():
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                return predicate()
+        return True
+
+    async def wait_for_all(self, *, timeout_s: float) -> None:
+        """Wait until every slot has a live node.  Raises NodeFailed, with the slots that have none."""
+        if not await self.wait_until(lambda: len(self._sessions) == self.size, timeout_s=timeout_s):
+            absent = sorted(set(range(self.size)) - set(self._sessions))
+            raise NodeFailed(
+                f"no node joined within {timeout_s:g} s for slots {absent}",
+                remedy="Look into their logs, or start them with `heliograph node --coordinator … --slot …`",
+            )
+
+    def ask(self, views: Iterable[View | None], *, episode: int, step: int, message_deadline_s: float) -> None:
+        """Send each live, responsive node its percept of this step."""
+        self._asked, self._replies, self._awaited = (episode, step), {}, set()
+        for view in views:
+            session = None if view is None else self._sessions.get(view.slot)
+            if view is None or session is None or session.outstanding is not None:
+                continue
+            # A node that missed a step cannot know what happened meanwhile, so it starts afresh, alone.
+            first = session.last_percept != (episode, step - 1)
+            session.outbox.put_nowait(
+                wire.percept(view, episode=episode, step=step, first=first, message_deadline_s=message_deadline_s)
+            )
+            session.outstanding = session.last_percept = (episode, step)
+            self._awaited.add(session)
+
+    async def replies(self, *, timeout_s: float) -> dict[int, Reply]:
+        """Wait for the answers to `ask`: until all are there, or their nodes have left, or the time is over."""
+        await self.wait_until(lambda: not self._awaited, timeout_s=timeout_s)
+        if self._awaited:
+            logger.warning(
+                "no act in time episode=%d step=%d slots=%s", *self._asked or (-1, -1), [s.slot for s in self._awaited]
+            )
+        self._awaited = set()
+        return self._replies
+
+    async def reading(self) -> Reading:
+        """Read all counters once what was sent has arrived.  Raises MessageError if the two ends of a link disagree.
+
+        Nodes that do not answer in time are left out, and their links unknown.
+        """
+        loop = asyncio.get_running_loop()
+        settled_at = loop.time() + SETTLE_DEADLINE_S
+        while True:
+            reports = await self._reports()
+            links = tuple(balance(reports, team_size=self.size, unknown=self.roster.replaced))
+            if not any(link.lost for link in links) or loop.time() >= settled_at:
+                return Reading(reports=reports, links=links)
+            # The last messages were sent before their senders answered, but may still be on their way.
+            await asyncio.sleep(SETTLE_INTERVAL_S)
+
+    async def _reports(self) -> dict[int, NodeReport]:
+        asked = [session for session in self._sessions.values() if session.outstanding is None]
+        for session in asked:
+            session.owes_counters, session.counters = True, None
+            session.outbox.put_nowait(wire.counters_request())
+        await self.wait_until(
+            lambda: not any(session.owes_counters for session in asked if self._is_live(session)),
+            timeout_s=COUNTERS_DEADLINE_S,
+        )
+        return {
+            session.slot: NodeReport(instance=session.member.instance, links=session.counters)
+            for session in asked
+            if session.counters is not None and self._is_live(session)
+        }
+
+    async def dismiss(self, reason: str, *, timeout_s: float) -> bool:
+        """Tell every node to leave and wait for it; false if one is still there after the time."""
+        for session in self._sessions.values():
+            session.outbox.put_nowait(wire.shutdown(reason))
+            session.outbox.put_nowait(None)
+        return await self.wait_until(lambda: not self._sessions, timeout_s=timeout_s)
+
+    def _announce(self) -> None:
+        message = wire.roster(self.roster.members)
+        for session in self._sessions.values():
+            session.outbox.put_nowait(message)
+        self._changed.set()
+
+    def _reaches(self, slot: int, peer: int) -> bool:
+        return slot in self._sessions and peer in self._sessions[slot].connected
+
+    def _is_live(self, session: Session) -> bool:
+        return self._sessions.get(session.slot) is session

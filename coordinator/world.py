@@ -1,0 +1,119 @@
+"""One copy of an environment, seen agent by agent.  Shared by the team of processes and the team in one process.
+
+Axis legend: N agents, D observation size, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
+from heliograph.errors import WorldError
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What one agent perceives at one step."""
+
+    slot: int
+    observation: np.ndarray
+    """float32 [D]."""
+    action_mask: np.ndarray
+    """bool [A], true where the action is legal."""
+    hears: tuple[int, ...]
+    """The slots whose messages of the step before it may read, ascending."""
+    heard_by: tuple[int, ...]
+    """The slots that can hear it, ascending."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advance:
+    """What a joint action led to."""
+
+    views: tuple[View | None, ...]
+    """One per slot; None where the agent's part of the episode is over."""
+    reward: np.ndarray
+    """float32 [N]."""
+    over: bool
+    outcome: float
+    """NaN while the episode goes on."""
+
+
+class World:
+    """The first copy of `environment`, whose episodes are played one after another.
+
+    With `links_cut` nobody ever hears anybody; everything else stays the same.
+    """
+
+    def __init__(self, environment: VectorEnvironment, *, links_cut: bool = False) -> None:
+        if environment.count != 1:
+            raise WorldError(f"a world is one copy of its environment, not {environment.count}")
+        self.spec: EnvironmentSpec = environment.spec
+        self.links_cut = links_cut
+        self._environment = environment
+        self._present = np.ones(self.spec.agents, dtype=bool)
+        self._views: tuple[View | None, ...] = ()
+
+    @property
+    def views(self) -> tuple[View | None, ...]:
+        """The newest views, one per slot."""
+        return self._views
+
+    def reset(self, seed: int) -> tuple[View | None, ...]:
+        """Start an episode; returns one view per slot."""
+        percepts = self._environment.reset(np.array([seed], dtype=np.int64))
+        self._present = percepts.present[0]
+        return self._look(percepts)
+
+    def advance(self, actions: Sequence[int]) -> Advance:
+        """Apply one action per slot.  Raises WorldError if one is illegal or an observation is not finite."""
+        transition = self._environment.step(np.array([actions], dtype=np.int64))
+        return Advance(
+            views=self._look(transition.percepts),
+            reward=np.array(transition.reward[0], dtype=np.float32),
+            over=bool(transition.over[0]),
+            outcome=float(transition.outcome[0]),
+        )
+
+    def is_legal(self, slot: int, action: int) -> bool:
+        view = self._views[slot]
+        return view is not None and 0 <= action < self.spec.actions and bool(view.action_mask[action])
+
+    def idle_action(self, slot: int) -> int:
+        """What the world does for an agent that does not act: the idle action, or the first legal one."""
+        view = self._views[slot]
+        if view is None or view.action_mask[self.spec.idle_action]:
+            return self.spec.idle_action
+        return int(np.argmax(view.action_mask))
+
+    def _look(self, percepts: Percepts) -> tuple[View | None, ...]:
+        present = percepts.present[0].copy()
+        # Whoever was not part of the step before has no message of it, so nobody should wait for one.
+        hears = percepts.hears[0] & present[:, None] & self._present[None, :]
+        if self.links_cut:
+            hears = np.zeros_like(hears)
+        self._present = present
+        if not np.isfinite(percepts.observation[0]).all():
+            slot = int(np.argmin(np.isfinite(percepts.observation[0]).all(axis=-1)))
+            raise WorldError(f"environment {self.spec.id!r} gave agent {slot} an observation that is not finite")
+        # Copies, because an environment may write its next step into the same arrays.
+        self._views = tuple(
+            View(
+                slot=slot,
+                observation=np.array(percepts.observation[0, slot], dtype=np.float32),
+                action_mask=np.array(percepts.action_mask[0, slot], dtype=bool),
+                hears=_indices(hears[slot]),
+                heard_by=_indices(hears[:, slot]),
+            )
+            if present[slot]
+            else None
+            for slot in range(self.spec.agents)
+        )
+        return self._views
+
+
+def _indices(row: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.flatnonzero(row))
