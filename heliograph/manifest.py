@@ -79,7 +79,7 @@ class Manifest(Settings):
         """Parse and validate.  Raises BundleCorrupt, or BundleMismatch for a format version that is not ours."""
         try:
             fields = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleCorrupt(f"manifest.json is not JSON: {error}") from None
         if not isinstance(fields, dict):
             raise BundleCorrupt("manifest.json does not hold an object")

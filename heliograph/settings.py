@@ -31,7 +31,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"settings file {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib lets some of Python's own through, as for huge integers
         raise SettingsError(f"settings file {path} is not valid TOML: {error}") from error
 
 
@@ -42,10 +42,11 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     if not separator or not all(path):
         raise SettingsError(f"override {text!r} is not of the form key=value", remedy="Write --set section.key=value")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()
-    return path, value
+        table = tomllib.loads(f"value = {raw}")
+    except (ValueError, RecursionError):
+        return path, raw.strip()
+    # A value that goes on with further keys in a new line is no single value, so it stays a string.
+    return path, table["value"] if len(table) == 1 else raw.strip()
 
 
 def merge(base: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
