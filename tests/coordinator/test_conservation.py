@@ -1,0 +1,55 @@
+"""Both ends of every link must tell the same story."""
+
+import pytest
+
+from coordinator.conservation import LinkCounters, NodeReport, Reading, balance, traffic
+from heliograph.errors import MessageError
+
+
+def report(instance: str, *links: LinkCounters) -> NodeReport:
+    return NodeReport(instance=instance, links=links)
+
+
+def test_what_was_sent_is_delivered_late_rejected_or_lost():
+    reports = {
+        0: report("a", LinkCounters(peer=1, sent=10, sent_bytes=270, delivered=3, late=1)),
+        1: report("b", LinkCounters(peer=0, sent=4, sent_bytes=108, delivered=6, late=2, rejected=1)),
+    }
+    there, back = balance(reports, team_size=2)
+    assert (there.sender, there.receiver, there.lost) == (0, 1, 1)
+    assert (back.sender, back.receiver, back.lost) == (1, 0, 0)
+    assert (there.delivered, there.late, there.rejected, there.sent_bytes) == (6, 2, 1, 270)
+
+
+def test_more_received_than_sent_is_an_error_that_names_the_link():
+    reports = {0: report("a", LinkCounters(peer=1, sent=2)), 1: report("b", LinkCounters(peer=0, delivered=2, late=1))}
+    with pytest.raises(MessageError, match=r"link 0->1: 2 messages sent, but 3 received"):
+        balance(reports, team_size=2)
+
+
+def test_links_of_a_node_that_died_are_unknown_and_never_guessed():
+    reports = {
+        0: report("a", LinkCounters(peer=1, sent=5), LinkCounters(peer=2, sent=5)),
+        1: report("b", LinkCounters(peer=0, delivered=9), LinkCounters(peer=2)),
+    }
+    links = balance(reports, team_size=3, unknown={1})
+    known = [(link.sender, link.receiver) for link in links if link.lost is not None]
+    assert known == [], "slot 1 was replaced and slot 2 did not report, so no pair has two whole ends"
+    assert len(links) == 6
+
+
+def test_a_peer_never_spoken_with_counts_as_zero():
+    links = balance({0: report("a"), 1: report("b")}, team_size=2)
+    assert [link.lost for link in links] == [0, 0]
+
+
+def test_traffic_is_the_difference_per_process_and_starts_from_zero_for_a_new_one():
+    first = {0: report("a", LinkCounters(peer=1, sent=10, late=1)), 1: report("b", LinkCounters(peer=0, sent=10))}
+    second = {0: report("a", LinkCounters(peer=1, sent=16, late=3)), 1: report("c", LinkCounters(peer=0, sent=4))}
+    passed = traffic(
+        Reading(reports=second, links=tuple(balance(second, team_size=2, unknown={1}))),
+        since=Reading(reports=first, links=tuple(balance(first, team_size=2, unknown={0, 1}))),
+    )
+    assert passed.sent == 6 + 4
+    assert passed.late == 2
+    assert passed.unknown_links == 2

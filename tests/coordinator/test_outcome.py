@@ -1,0 +1,69 @@
+"""Intervals and sums of a pass of episodes."""
+
+import pytest
+from relay_team import relay_bundles
+
+from coordinator.outcome import bootstrap, message_bits, summarise, wilson
+from coordinator.trajectory import EpisodeResult
+from heliograph.environments import registry
+
+
+def result(outcome: float, **fields) -> EpisodeResult:
+    values = {
+        "episode": 0,
+        "seed": 0,
+        "steps": 2,
+        "outcome": outcome,
+        "team_return": 1.0,
+        "latency_s": (0.01, 0.03),
+        "waited_s": (),
+        "computed_s": (),
+        "hearable": 4,
+        "masked": 1,
+        "idle": 0,
+        "illegal": 0,
+    }
+    return EpisodeResult(**{**values, **fields})
+
+
+# Reference values from R: binom::binom.confint(x, n, methods = "wilson").
+@pytest.mark.parametrize(
+    ("won", "episodes", "low", "high"),
+    [(0, 100, 0.0, 0.0369935), (50, 100, 0.4038315, 0.5961685), (95, 100, 0.8882495, 0.9784563), (1, 1, 0.2065493, 1.0)],
+)
+def test_wilson_interval(won, episodes, low, high):
+    estimate = wilson([1.0] * won + [0.0] * (episodes - won))
+    assert estimate.mean == won / episodes
+    assert estimate.low == pytest.approx(low, abs=1e-6)
+    assert estimate.high == pytest.approx(high, abs=1e-6)
+
+
+def test_bootstrap_interval_contains_the_mean_and_repeats_itself():
+    values = [float(value % 7) for value in range(50)]
+    estimate = bootstrap(values)
+    assert estimate.low < estimate.mean < estimate.high
+    assert estimate == bootstrap(values)
+    assert bootstrap([2.0, 2.0]).low == bootstrap([2.0, 2.0]).high == 2.0
+
+
+def test_bits_of_a_message_are_its_latent_and_its_action():
+    assert message_bits(relay_bundles(2)[0].manifest) == 4 * 3 + 3, "4 ids of 8 classes, one of 5 actions"
+    assert message_bits(relay_bundles(2, messages=False)[0].manifest) == 0
+
+
+def test_summary_adds_up_and_leaves_out_what_was_not_measured():
+    summary = summarise(
+        [result(1.0), result(0.0)],
+        label="with messages",
+        spec=registry.make("relay", count=1).spec,
+        manifest=relay_bundles(2)[0].manifest,
+        seconds=2.0,
+        messages=8,
+    )
+    assert (summary.episodes, summary.steps, summary.hearable, summary.masked) == (2, 4, 8, 2)
+    assert summary.outcome.mean == 0.5
+    assert summary.bits_per_agent_step == 8 * 15 / (4 * 2)
+    assert summary.latency_p50_s == pytest.approx(0.02)
+    assert summary.waited_p50_s is None
+    assert summary.late is None
+    assert summary.bytes_per_agent_step is None

@@ -1,0 +1,35 @@
+"""Scripted teams that fit the relay task, and plans that run them.  For the tests of coordinator and processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripted_bundle import scripted_team
+
+from coordinator.plan import Plan, make_plan
+from heliograph.bundle import Bundle
+from heliograph.environments import registry
+
+
+def relay_bundles(agents: int, *, run_id: str = "scripted-run", messages: bool = True, **parameters: Any) -> list[Bundle]:
+    """One scripted bundle per agent of a relay with these parameters."""
+    spec = registry.make("relay", count=1, parameters={"agents": agents, **parameters}).spec
+    return scripted_team(
+        team_size=agents,
+        observation_size=spec.observation_size,
+        actions=spec.actions,
+        environment="relay",
+        environment_parameters=spec.parameters,
+        messages=messages,
+        run_id=run_id,
+    )
+
+
+def relay_plan(agents: int, *, episodes: int = 2, greedy: bool = False, **arguments: Any) -> Plan:
+    """A plan for such a team; keyword arguments of `Plan` are taken out, the rest are relay parameters."""
+    plan_arguments = {
+        name: arguments.pop(name)
+        for name in ("pace", "passes", "record", "run_seed", "late_policy")
+        if name in arguments
+    }
+    return make_plan(relay_bundles(agents, **arguments), episodes=episodes, greedy=greedy, **plan_arguments)
