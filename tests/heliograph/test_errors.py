@@ -32,8 +32,8 @@ def test_documentation_says_what_happened_and_what_to_do() -> None:
 
 
 def test_all_errors_of_the_module_are_in_the_tree() -> None:
-    defined = {value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__}
-    assert defined == set(tree(HeliographError))
+    classes = (value for value in vars(errors).values() if isinstance(value, type))
+    assert {value for value in classes if value.__module__ == errors.__name__} == set(tree(HeliographError))
 
 
 def test_statuses_are_real_and_never_ok() -> None:
