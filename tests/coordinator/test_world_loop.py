@@ -1,0 +1,236 @@
+"""The world loop against nodes that a test plays line by line: deadlines, silence, departures, returns."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import numpy as np
+import pytest
+from plain_node import PlainNode
+from relay_team import relay_bundles
+
+from coordinator.episode import Clock, Pace, play
+from coordinator.server import CoordinationServer
+from coordinator.world import World
+from heliograph.environments import registry
+from heliograph.errors import MessageError, NodeFailed, SettingsError
+from heliograph.pb import coordination_pb2 as pb
+
+LENGTH = 5
+BUNDLES = relay_bundles(2, length=LENGTH)
+SHORT = Pace(action_deadline_s=0.3, message_deadline_s=0.1)
+LONG = Pace(action_deadline_s=20, message_deadline_s=0.5)
+
+
+def stage(script, *, pace):
+    """Play one episode while `script(server, nodes)` drives two nodes; return result, records and stale acts."""
+
+    async def run():
+        records = []
+        async with asyncio.timeout(60), AsyncExitStack() as stack:
+            server = await stack.enter_async_context(CoordinationServer(BUNDLES, run_seed=0, greedy=True))
+            nodes = [await stack.enter_async_context(PlainNode(server.address, bundle)) for bundle in BUNDLES]
+            await server.team.wait_for_all(timeout_s=10)
+            world = World(registry.make("relay", count=1, parameters={"length": LENGTH}))
+            episode = asyncio.create_task(
+                play(
+                    server.team, world, episode=4, seed=11, pace=pace, clock=Clock(None), observe=records.append
+                )
+            )
+            await script(server, nodes)
+            return await episode, records, server.team.stale_acts
+
+    return asyncio.run(run())
+
+
+async def answer(node, steps):
+    for _ in range(steps):
+        await node.act(await node.read("percept"))
+
+
+def test_every_percept_is_the_agents_own_view():
+    seen = []
+
+    async def script(server, nodes):
+        async def keep(node):
+            for _ in range(LENGTH):
+                percept = await node.read("percept")
+                seen.append((node.slot, percept))
+                await node.act(percept)
+
+        await asyncio.gather(*(keep(node) for node in nodes))
+
+    result, records, _ = stage(script, pace=LONG)
+    assert (result.episode, result.steps, result.idle, result.masked) == (4, LENGTH, 0, 0)
+    assert result.hearable == 2 * (LENGTH - 1)
+    for slot, percept in seen:
+        record = records[percept.step]
+        assert percept.episode == 4
+        assert percept.first == (percept.step == 0)
+        assert np.array_equal(np.frombuffer(percept.observation, "<f4"), record.observation[slot])
+        assert np.array_equal(np.frombuffer(percept.action_mask, np.uint8), record.action_mask[slot])
+        assert list(percept.hears) == list(percept.heard_by) == [1 - slot]
+        assert percept.message_deadline_us == 500_000
+
+
+def test_a_silent_node_gets_the_idle_action_and_is_waited_for_once():
+    async def script(server, nodes):
+        silent = await nodes[1].read("percept")
+        await answer(nodes[0], LENGTH - 1)
+        last = await nodes[0].read("percept")
+        await nodes[1].act(silent)
+        assert await server.team.wait_until(lambda: server.team.unresponsive == (), timeout_s=10)
+        await nodes[0].act(last)
+
+    result, records, stale = stage(script, pace=Pace(action_deadline_s=1.0, message_deadline_s=0.1))
+    assert result.idle == LENGTH, "it answered only the first percept, and that too late"
+    assert stale == 1
+    assert [bool(record.acted[1]) for record in records] == [False] * LENGTH
+    assert all(record.acted[0] for record in records)
+    assert result.latency_s[0] >= 1.0
+    assert sum(result.latency_s[1:]) < 4.0, "later steps did not wait for it"
+
+
+def test_a_node_that_answers_late_comes_back_as_if_it_had_just_begun():
+    async def script(server, nodes):
+        late = await nodes[1].read("percept")
+        await nodes[0].act(await nodes[0].read("percept"))
+        held = await nodes[0].read("percept")  # step 1: node 1 has missed step 0
+        assert held.step == 1
+        await nodes[1].act(late)
+        assert await server.team.wait_until(lambda: server.team.unresponsive == (), timeout_s=10)
+        await nodes[0].act(held)
+        back = await nodes[1].read("percept")
+        assert (back.step, back.first) == (2, True), "step 1 passed without it"
+        await nodes[1].act(back)
+        await asyncio.gather(answer(nodes[0], LENGTH - 2), go_on(nodes[1]))
+
+    async def go_on(node):
+        for _ in range(LENGTH - 3):
+            percept = await node.read("percept")
+            assert not percept.first
+            await node.act(percept)
+
+    result, _, stale = stage(script, pace=Pace(action_deadline_s=0.5, message_deadline_s=0.1))
+    assert result.idle == 2
+    assert stale == 1
+
+
+def test_a_node_that_leaves_is_not_waited_for():
+    async def script(server, nodes):
+        await nodes[1].read("percept")
+        nodes[1].call.cancel()
+        await answer(nodes[0], LENGTH)
+
+    result, _, _ = stage(script, pace=LONG)
+    assert result.idle == LENGTH
+    assert max(result.latency_s) < 10, "nobody sat out the 20 s deadline"
+
+
+def test_a_node_that_joins_in_the_middle_starts_at_the_next_step_with_first_for_itself_alone():
+    async def script(server, nodes):
+        nodes[1].call.cancel()
+        assert await server.team.wait_until(lambda: server.team.live == (0,), timeout_s=10)
+        percept = await nodes[0].read("percept")
+        while percept.step < 2:
+            await nodes[0].act(percept)
+            percept = await nodes[0].read("percept")
+        async with PlainNode(server.address, BUNDLES[1]) as successor:
+            await successor.read("roster")
+            await nodes[0].act(percept)
+            joined = await successor.read("percept")
+            assert joined.step == 3
+            assert joined.first
+            other = await nodes[0].read("percept")
+            assert not other.first
+            await nodes[0].act(other)
+            await successor.act(joined)
+            await asyncio.gather(answer(nodes[0], 1), answer(successor, 1))
+
+    result, records, _ = stage(script, pace=LONG)
+    assert [bool(record.acted[1]) for record in records][-2:] == [True, True]
+    assert 2 <= result.idle <= 3
+
+
+def test_an_illegal_action_is_replaced_and_counted():
+    async def script(server, nodes):
+        await asyncio.gather(answer(nodes[0], LENGTH), illegal(nodes[1]))
+
+    async def illegal(node):
+        for _ in range(LENGTH):
+            percept = await node.read("percept")
+            await node.act(percept, action=77)
+
+    result, records, _ = stage(script, pace=LONG)
+    assert (result.illegal, result.idle) == (LENGTH, 0)
+    assert all(record.action[1] == 0 for record in records)
+
+
+def test_the_run_ends_when_every_node_is_gone():
+    async def script(server, nodes):
+        for node in nodes:
+            await node.read("percept")
+            node.call.cancel()
+
+    with pytest.raises(NodeFailed, match="every node is gone in episode 4 at step 1"):
+        stage(script, pace=SHORT)
+
+
+def test_counters_are_reconciled_once_messages_have_arrived():
+    async def run():
+        async with asyncio.timeout(30), AsyncExitStack() as stack:
+            server = await stack.enter_async_context(CoordinationServer(BUNDLES, run_seed=0, greedy=True))
+            nodes = [await stack.enter_async_context(PlainNode(server.address, bundle)) for bundle in BUNDLES]
+            await server.team.wait_for_all(timeout_s=10)
+
+            async def report(node, *totals):
+                for links in totals:
+                    await node.read("counters_request")
+                    await node.send(counters=pb.Counters(links=[pb.LinkCounters(peer=1 - node.slot, **links)]))
+
+            reading, *_ = await asyncio.gather(
+                server.team.reading(),
+                report(nodes[0], {"sent": 3, "delivered": 2}, {"sent": 3, "delivered": 2}),
+                report(nodes[1], {"sent": 2, "delivered": 2}, {"sent": 2, "delivered": 3}),
+            )
+            assert [link.lost for link in reading.links] == [0, 0]
+
+            with pytest.raises(MessageError, match="2 messages sent, but 3 received"):
+                await asyncio.gather(
+                    server.team.reading(), report(nodes[0], {"sent": 2}), report(nodes[1], {"delivered": 3})
+                )
+
+    asyncio.run(run())
+
+
+def test_steps_start_on_a_grid_and_skip_what_they_miss():
+    async def run():
+        loop = asyncio.get_running_loop()
+        clock = Clock(0.05)
+        await clock.tick()
+        origin = loop.time()
+        offsets = []
+        for busy_s in (0.0, 0.0, 0.12, 0.0):
+            await asyncio.sleep(busy_s)
+            await clock.tick()
+            offsets.append((loop.time() - origin) / 0.05)
+        return offsets
+
+    offsets = asyncio.run(run())
+    assert all(offset - int(offset + 0.02) < 0.8 for offset in offsets), offsets
+    whole = [int(offset + 0.02) for offset in offsets]
+    assert whole[0] >= 1
+    assert all(later > earlier for earlier, later in zip(whole, whole[1:], strict=False))
+    assert whole[2] - whole[1] >= 3, "a step of 2.4 periods skips to the third grid point"
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"action_deadline_s": 0.0}, "action_deadline_s must be a positive"),
+        ({"period_s": float("nan")}, "period_s must be a positive"),
+        ({"message_deadline_s": 5.0}, "must be shorter than"),
+    ],
+)
+def test_a_pace_that_cannot_be_is_refused(fields, part):
+    with pytest.raises(SettingsError, match=part):
+        Pace(**fields)
