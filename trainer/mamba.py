@@ -10,34 +10,22 @@ from collections import defaultdict
 
 import numpy as np
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
 from heliograph.manifest import MessageFormat, StateTensor
-from heliograph.settings import Settings
 from trainer.draws import Draws, RandomDraws
 from trainer.execution import AgentStep, TeamState, initial_state, team_step
 from trainer.export import StepFunction
+from trainer.mamba_settings import MambaSettings
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
-from trainer.policy.settings import PolicySettings
 from trainer.replay import Replay
 from trainer.world_model.imagination import Dream, StartStates, imagine
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import WorldModel
-from trainer.world_model.settings import LossSettings, ModelOptimiserSettings, WorldModelSettings
 from trainer.world_model.window import Window
-
-
-class MambaSettings(Settings):
-    model: WorldModelSettings = WorldModelSettings()
-    loss: LossSettings = LossSettings()
-    optimiser: ModelOptimiserSettings = ModelOptimiserSettings()
-    policy: PolicySettings = PolicySettings()
-    model_updates: PositiveInt = 60
-    """World-model updates per training iteration, each on fresh windows."""
 
 
 class Mamba:
@@ -45,7 +33,9 @@ class Mamba:
 
     name = "mamba"
 
-    def __init__(self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
+    def __init__(
+        self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device, compile_updates: bool = False
+    ) -> None:
         self.settings, self.spec, self.device = settings, spec, device
         self.model = WorldModel(
             settings.model,
@@ -64,6 +54,9 @@ class Mamba:
         }
         self.entropy_scale = policy.entropy_scale
         self.model_update_count = 0
+        # Shapes never change within a run, so one graph each serves all updates and all rollouts.
+        self._loss = torch.compile(self.observe_and_lose, dynamic=False) if compile_updates else self.observe_and_lose
+        self._imagine = torch.compile(imagine, dynamic=False) if compile_updates else imagine
         self.eval()
 
     def eval(self) -> None:
@@ -121,7 +114,7 @@ class Mamba:
         """One gradient step on the world model."""
         settings = self.settings.optimiser
         self.model.train()
-        loss = self.observe_and_lose(window)
+        loss = self._loss(window)
         self.model.eval()
         values = {name: float(term) for name, term in zip(loss.terms, torch.stack(list(loss.terms.values())).detach())}
         for name, value in values.items():
@@ -152,7 +145,7 @@ class Mamba:
             deter=posteriors.deter[:usable].flatten(0, 1),
             hears=None if hears is None else hears[:usable].flatten(0, 1),
         )
-        return imagine(self.model, self.actor, self._chosen(start), settings.policy, RandomDraws())
+        return self._imagine(self.model, self.actor, self._chosen(start), settings.policy, RandomDraws())
 
     def update_policy(self, window: Window, metrics: _Means) -> None:
         """One round: imagine, then `epochs` of PPO over shuffled minibatches of joint rows."""

@@ -9,31 +9,14 @@ agents terminate, absorbing rows follow (zero observation, a random action, no r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import NonNegativeInt, PositiveInt
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
-from heliograph.settings import Settings
+from trainer.replay_settings import ReplaySettings
 from trainer.world_model.window import Window
-
-
-class ReplaySettings(Settings):
-    capacity: PositiveInt = 250_000
-    """Rows of all copies together; the oldest are overwritten."""
-    window: PositiveInt = 20
-    """Rows of a training window."""
-    batch: PositiveInt = 40
-    """Windows of a training batch."""
-    start: Literal["anywhere", "first"] = "anywhere"
-    """Windows may begin at any row, as published, or only at the first row of an episode."""
-    absorbing_rows: NonNegativeInt = 2
-    """Rows appended after an episode that ended because all agents terminated."""
-    minimum: NonNegativeInt = 500
-    """Rows before the first update."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ class RelaySignalEnvironment(CueTask):
         self._played[copy] = -1
 
     def _apply(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self._played = actions
+        self._played = actions.copy()  # ours to overwrite at the next reset
         right = self._played == self._target
         return right.astype(np.float32), right
 

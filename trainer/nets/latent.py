@@ -26,22 +26,18 @@ def sample_ids(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return below.sum(dim=-1).clamp(max=probabilities.shape[-1] - 1)
 
 
-class _GatherRows(torch.autograd.Function):
-    """Sum of K table rows; its gradient reaches the probabilities as if the one-hots were `one_hot + p - sg(p)`."""
+class _StraightThrough(torch.autograd.Function):
+    """Passes gathered rows on; their gradient also reaches the probabilities, as if z were `one_hot + p - sg(p)`."""
 
     @staticmethod
-    def forward(ctx: Any, flat_ids: Tensor, probabilities: Tensor, table: Tensor) -> Tensor:
-        ctx.save_for_backward(flat_ids, table)
-        return functional.embedding_bag(flat_ids, table, mode="sum")
+    def forward(ctx: Any, rows: Tensor, probabilities: Tensor, table: Tensor) -> Tensor:
+        ctx.save_for_backward(table)
+        return rows.view_as(rows)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
-        flat_ids, table = ctx.saved_tensors
-        to_probabilities = gradient @ table.t()
-        # A table row's gradient is the sum of the gradients of the rows that used it: one-hot^T @ gradient.
-        rows = gradient.unsqueeze(1).expand(-1, flat_ids.shape[1], -1).reshape(-1, gradient.shape[1])
-        to_table = torch.zeros_like(table).index_add_(0, flat_ids.reshape(-1), rows)
-        return None, to_probabilities, to_table
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        (table,) = ctx.saved_tensors
+        return gradient, gradient @ table.t(), None
 
 
 class LatentLinear(nn.Module):
@@ -74,10 +70,10 @@ class LatentLinear(nn.Module):
         if torch.compiler.is_exporting():
             # An embedding bag would become a loop over sequences in ONNX; this is one Gather and one sum.
             rows = self.table[flat].sum(1)
-        elif probabilities is None:
-            rows = functional.embedding_bag(flat, self.table, mode="sum")
         else:
-            rows = _GatherRows.apply(flat, probabilities.reshape(flat.shape[0], -1), self.table)
+            rows = functional.embedding_bag(flat, self.table, mode="sum")
+        if probabilities is not None:
+            rows = _StraightThrough.apply(rows, probabilities.reshape(flat.shape[0], -1), self.table.detach())
         return rows.reshape(*ids.shape[:-1], -1)
 
     def forward(self, ids: Tensor, dense: Tensor, probabilities: Tensor | None = None) -> Tensor:

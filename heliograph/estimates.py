@@ -1,0 +1,49 @@
+"""Means with honest 95 % intervals.
+
+Sources: Wilson, "Probable inference", 1927; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE_Z = 1.959963984540054
+"""Two-sided 95 %."""
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Wilson's interval for wins and losses (zeros and ones only), the bootstrap's for anything else."""
+    return wilson(values) if all(value in (0.0, 1.0) for value in values) else bootstrap(values)
+
+
+def wilson(wins: Sequence[float]) -> Estimate:
+    """Share of ones among zeros and ones, with Wilson's score interval, which stays honest at 0 and 1."""
+    count, share = len(wins), float(np.mean(wins))
+    z2 = CONFIDENCE_Z**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    margin = CONFIDENCE_Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return Estimate(mean=share, low=max(0.0, centre - margin), high=min(1.0, centre + margin))
+
+
+def bootstrap(values: Sequence[float]) -> Estimate:
+    """Mean with the percentile bootstrap's interval; the same values always give the same interval."""
+    sample = np.asarray(values, dtype=np.float64)
+    picks = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
+    means = sample[picks].mean(axis=1)  # [RESAMPLES]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(mean=float(sample.mean()), low=float(low), high=float(high))

@@ -1,0 +1,83 @@
+"""What a person sees of a training run: a progress bar on a terminal, plain lines elsewhere, TensorBoard and a plot."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from trainer.curve import draw_curve
+from trainer.run_folder import RunFolder
+
+LINE_INTERVAL_S = 10.0
+
+
+class TrainingConsole:
+    """A `Progress` of `trainer.training`; a context manager."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._bar: Any = None
+        self._writer: Any = None
+        self._spoken = self._started = time.monotonic()
+        self._share_at_start: float | None = None
+        self._outcome = ""
+
+    def __enter__(self) -> TrainingConsole:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(log_dir=str(self._folder.path))
+        if sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.TaskProgressColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("left at most"),
+                progress.TimeRemainingColumn(elapsed_when_finished=True),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("training", total=1.0)
+            self._bar.start()
+        return self
+
+    def note(self, text: str) -> None:
+        """Say something that is not progress."""
+        if self._bar is not None:
+            self._bar.console.print(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def iteration(self, record: dict[str, Any], *, share: float) -> None:
+        for name, value in record.items():
+            if "/" in name:
+                self._writer.add_scalar(name, value, record["env_steps"])
+        if "evaluate/greedy_outcome" in record:
+            self._outcome = f"  outcome {record['evaluate/greedy_outcome']:.3f}"
+        line = f"step {record['env_steps']:>7}{self._outcome}"
+        if "model/reconstruction" in record:
+            line += f"  reconstruction {record['model/reconstruction']:.3f}  reward {record['model/reward']:.4f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, description=line)
+            return
+        now = time.monotonic()
+        if self._share_at_start is None:
+            self._share_at_start = share
+        if now - self._spoken >= LINE_INTERVAL_S:
+            self._spoken = now
+            done = max(share - self._share_at_start, 1e-9)
+            left_s = (now - self._started) / done * (1 - share)
+            print(f"{line}  ({share:.0%}, at most {left_s:.0f} s left)", file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._writer.close()
+        draw_curve(self._folder)

@@ -1,0 +1,95 @@
+"""The folder of a training run.
+
+runs/relay-20260101-120000/
+    settings.json       resolved settings; what --resume goes on with
+    run.json            run id, versions, how it started
+    metrics.jsonl       one line per iteration
+    events.out.*        the same for TensorBoard
+    checkpoints/        see trainer.checkpoint
+    learning_curve.png  evaluation outcome and losses over environment steps
+    bundles/            agent-0 ... agent-(N-1)
+    summary.json        result of the final evaluation
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from heliograph import __version__
+from heliograph.errors import SettingsError
+from heliograph.settings import resolve
+from trainer.settings import TrainSettings
+
+
+class RunFolder:
+    """Paths of a run, and its metrics log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.bundles = path / "bundles"
+        self.metrics = path / "metrics.jsonl"
+        self.curve = path / "learning_curve.png"
+        self.summary = path / "summary.json"
+
+    @classmethod
+    def create(cls, path: Path | None, settings: TrainSettings) -> RunFolder:
+        """Make a new folder.  Raises SettingsError if it holds a run already."""
+        if path is None:
+            stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+            path = Path("runs") / f"{settings.algorithm}-{settings.environment.id.replace(':', '.')}-{stamp}"
+        if (path / "settings.json").exists():
+            raise SettingsError(f"{path} holds a run already", remedy=f"Go on with --resume {path}, or name another")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+        about = {
+            "run_id": secrets.token_hex(8),
+            "heliograph": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        (path / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open an existing run.  Raises SettingsError if there is none."""
+        if not (path / "settings.json").is_file():
+            raise SettingsError(f"{path} is not a run folder (no settings.json in it)")
+        return cls(path)
+
+    def settings(self) -> TrainSettings:
+        return resolve(TrainSettings, json.loads((self.path / "settings.json").read_text()), source=str(self.path))
+
+    @property
+    def run_id(self) -> str:
+        return json.loads((self.path / "run.json").read_text())["run_id"]
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line to `metrics.jsonl`."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """All logged records, oldest first."""
+        if not self.metrics.exists():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop records past an iteration, which a resumed run will write again."""
+        kept = [record for record in self.history() if record["iteration"] <= iteration]
+        partial = self.metrics.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        os.replace(partial, self.metrics)

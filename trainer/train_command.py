@@ -1,0 +1,83 @@
+"""`heliograph train`: parses and resolves first, loads torch last."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from heliograph.cli import Command
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", help="name of a preset, or path of a TOML file; --list-presets shows the names")
+    parser.add_argument("--list-presets", action="store_true", help="print the names of the presets and end")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
+    parser.add_argument("--environment", help="override the preset's environment: an id or package.module:factory")
+    parser.add_argument("--seed", type=int, help="override the preset's seed")
+    parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the newest checkpoint of a run folder")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved settings as JSON and end")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    from heliograph.errors import SettingsError
+    from trainer.settings import load_settings, preset_names
+
+    if namespace.list_presets:
+        print("\n".join(preset_names()))
+        return 0
+    if (namespace.preset is None) == (namespace.resume is None):
+        raise SettingsError("give either --preset or --resume", remedy=f"Presets: {', '.join(preset_names())}")
+    if namespace.resume is not None:
+        if namespace.set or namespace.seed is not None or namespace.environment is not None:
+            raise SettingsError("a resumed run keeps its settings", remedy="Start a new run to change them")
+        return _train(namespace.resume, settings=None)
+    overrides = list(namespace.set)
+    if namespace.environment is not None:
+        # Another world's parameters mean nothing to this one.
+        overrides = [f'environment.id="{namespace.environment}"', "environment.parameters={}", *overrides]
+    if namespace.seed is not None:
+        overrides.append(f"seed={namespace.seed}")
+    settings = load_settings(namespace.preset, overrides)
+    if namespace.dry_run:
+        print(settings.model_dump_json(indent=2))
+        return 0
+    return _train(namespace.folder, settings=settings)
+
+
+def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-def]
+    """Create or open the folder, train, print the summary; 130 if interrupted."""
+    import signal
+
+    from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+    from trainer.console import TrainingConsole
+    from trainer.run_folder import RunFolder
+    from trainer.summary import write_summary
+
+    folder = RunFolder.open(path) if settings is None and path is not None else RunFolder.create(path, settings)
+    with TrainingConsole(folder) as console:
+        from trainer.training import Training
+
+        training = Training(folder, console, resume=settings is None)
+
+        def stop(_signal: int, _frame: object) -> None:
+            console.note("stopping after this iteration; a checkpoint will be written")
+            training.stop()
+            # A second Ctrl-C does not wait.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        previous = signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)
+        try:
+            summary = training.run()
+        except HeliographError:
+            print(f"the run folder is {folder.path}", file=sys.stderr)
+            raise
+        finally:
+            signal.signal(signal.SIGINT, previous[0])
+            signal.signal(signal.SIGTERM, previous[1])
+    print(write_summary(folder, training, summary))
+    return INTERRUPTED_EXIT_CODE if summary.reason == "interrupted" else 0
+
+
+COMMAND = Command(summary="train a team centrally and export its bundles", configure=configure, run=run)

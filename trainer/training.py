@@ -1,0 +1,264 @@
+"""The training loop: collect, update, evaluate, checkpoint, and stop for a good reason.
+
+The loop owns time and files; what is learned is the algorithm's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from heliograph.environments import registry
+from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
+from heliograph.errors import CheckpointError
+from trainer.algorithm import Algorithm
+from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
+from trainer.collector import Collector
+from trainer.evaluation import Evaluation, evaluate
+from trainer.export import export_bundle
+from trainer.mamba import Mamba
+from trainer.process import choose_device, keep_freed_memory
+from trainer.replay import Replay
+from trainer.run_folder import RunFolder
+from trainer.settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_COPIES = 128
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def iteration(self, record: dict[str, Any], *, share: float) -> None:
+        """After every iteration: its metrics, and the share of the run that is done."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How a run ended."""
+
+    reason: str
+    """steps, time, outcome or interrupted."""
+    env_steps: int
+    iterations: int
+    seconds: float
+    """Wall time of training, interruptions left out."""
+    evaluation: Evaluation | None
+    """Greedy, on fresh episodes; None if the run was interrupted."""
+    links_cut: Evaluation | None
+    """The same with every message masked; None without messages or if interrupted."""
+
+
+def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
+    """The networks of a run, freshly initialised from its seed."""
+    torch.manual_seed(settings.seed)
+    return Mamba(settings.mamba, environment.spec, device=device, compile_updates=settings.compile)
+
+
+def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:
+    return registry.make(settings.environment.id, count=count, parameters=settings.environment.parameters)
+
+
+class Training:
+    """One run, fresh or resumed.  `stop()` may be called from a signal handler."""
+
+    def __init__(self, folder: RunFolder, progress: Progress, *, resume: bool) -> None:
+        settings = folder.settings()
+        self.settings, self.folder, self.progress = settings, folder, progress
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        keep_freed_memory()
+        self.device = choose_device(settings.device)
+        self.environment = make_environment(settings, count=settings.environment.copies)
+        self.algorithm = make_algorithm(settings, self.environment, self.device)
+        self.replay = Replay(settings.replay, self.environment.spec, copies=settings.environment.copies)
+        self.collector = Collector(
+            self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
+        )
+        self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
+        self._evaluation_environment = make_environment(
+            settings, count=min(EVALUATION_COPIES, settings.evaluation.episodes)
+        )
+        self._iteration = 0
+        self._seconds = 0.0
+        self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
+        self._stopping = False
+        if resume:
+            self._restore()
+
+    def stop(self) -> None:
+        """End after the running iteration, with a checkpoint."""
+        self._stopping = True
+
+    def run(self) -> Summary:
+        """Train until the schedule is done; the last act is a checkpoint, an export and a final evaluation."""
+        settings, schedule = self.settings, self.settings.schedule
+        resumed_seconds, began = self._seconds, time.monotonic()
+        saved = began
+        while (reason := self._reason_to_end()) is None:
+            started = time.monotonic()
+            finished = self.collector.collect(schedule.steps_per_iteration)
+            collected = time.monotonic()
+            metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
+            self._iteration += 1
+            now = time.monotonic()
+            record = self._record(metrics, finished, collect_s=collected - started, update_s=now - collected)
+            if self.replay.ready and self._iteration % settings.evaluation.every == 0:
+                record |= self._evaluate()
+            self._seconds = resumed_seconds + time.monotonic() - began
+            record["seconds"] = self._seconds
+            self.folder.log(record)
+            self.progress.iteration(record, share=self._share())
+            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+        if reason == "interrupted":
+            return self._summary(reason, None, None)
+        self.export()
+        final = settings.evaluation.final_episodes
+        cut = self._final(final, links_cut=True) if self.algorithm.message_size() else None
+        return self._summary(reason, self._final(final, links_cut=False), cut)
+
+    def save(self) -> None:
+        """Write a checkpoint.  Raises CheckpointError."""
+        collector = self.collector.state()
+        arrays = {f"replay.{name}": array for name, array in self.replay.state().items()}
+        arrays |= {f"collector.{name}": array for name, array in collector.pop("arrays").items()}
+        state = {
+            "collector": collector,
+            "random": self._random.bit_generator.state,
+            "seconds": self._seconds,
+            "reached": self._reached,
+        }
+        save_checkpoint(
+            self.folder.checkpoints, iteration=self._iteration, algorithm=self.algorithm, arrays=arrays, state=state
+        )
+
+    def export(self) -> None:
+        """Write one bundle per slot to the run's `bundles/`."""
+        export_team(
+            self.algorithm,
+            self.environment.spec,
+            self.folder.bundles,
+            run_id=self.folder.run_id,
+            training_step=self.collector.env_steps,
+        )
+
+    def _restore(self) -> None:
+        path = saved_checkpoints(self.folder.checkpoints)[-1:]
+        if not path:
+            logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
+            self.folder.forget_after(0)
+            return
+        state = load_networks(path[0], self.algorithm)
+        arrays = load_experience(path[0])
+        self.replay.restore({name[7:]: array for name, array in arrays.items() if name.startswith("replay.")})
+        collected = {name[10:]: array for name, array in arrays.items() if name.startswith("collector.")}
+        self.collector.restore(state["collector"] | {"arrays": collected})
+        self._random.bit_generator.state = state["random"]
+        self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
+        self.folder.forget_after(self._iteration)
+
+    def _reason_to_end(self) -> str | None:
+        schedule = self.settings.schedule
+        if self._stopping:
+            return "interrupted"
+        if schedule.stop_at_outcome is not None and self._reached >= 2:
+            return "outcome"
+        if schedule.minutes and self._seconds >= 60 * schedule.minutes:
+            return "time"
+        return "steps" if self.collector.env_steps >= schedule.env_steps else None
+
+    def _share(self) -> float:
+        schedule = self.settings.schedule
+        share = self.collector.env_steps / schedule.env_steps
+        return min(1.0, max(share, self._seconds / (60 * schedule.minutes) if schedule.minutes else 0.0))
+
+    def _record(
+        self, metrics: dict[str, float], finished: dict[str, list[float]], *, collect_s: float, update_s: float
+    ) -> dict[str, Any]:
+        record: dict[str, Any] = {"iteration": self._iteration, "env_steps": self.collector.env_steps}
+        record |= {f"collect/{name}": float(np.mean(values)) for name, values in finished.items() if values}
+        return record | metrics | {"time/collect_s": collect_s, "time/update_s": update_s}
+
+    def _evaluate(self) -> dict[str, float]:
+        settings = self.settings.evaluation
+        record = {}
+        for name, greedy in (("greedy", True), ("sampled", False)):
+            if greedy or settings.sampled:
+                result = evaluate(
+                    self.algorithm,
+                    self._evaluation_environment,
+                    episodes=settings.episodes,
+                    seed=settings.seed,
+                    greedy=greedy,
+                    device=self.device,
+                )
+                record[f"evaluate/{name}_outcome"] = float(result.outcome.mean())
+                record[f"evaluate/{name}_return"] = float(result.team_return.mean())
+        target = self.settings.schedule.stop_at_outcome
+        reached = target is not None and record["evaluate/greedy_outcome"] >= target
+        self._reached = self._reached + 1 if reached else 0
+        return record
+
+    def _final(self, episodes: int, *, links_cut: bool) -> Evaluation:
+        return evaluate(
+            self.algorithm,
+            self._evaluation_environment,
+            episodes=episodes,
+            seed=self.settings.evaluation.seed + 1,  # episodes that no evaluation on the way has seen
+            greedy=True,
+            device=self.device,
+            links_cut=links_cut,
+        )
+
+    def _summary(self, reason: str, evaluation: Evaluation | None, links_cut: Evaluation | None) -> Summary:
+        return Summary(
+            reason=reason,
+            env_steps=self.collector.env_steps,
+            iterations=self._iteration,
+            seconds=self._seconds,
+            evaluation=evaluation,
+            links_cut=links_cut,
+        )
+
+
+def export_team(
+    algorithm: Algorithm, spec: EnvironmentSpec, target: Path, *, run_id: str, training_step: int, suffix: str = ""
+) -> list[Path]:
+    """Write one bundle per slot to `target`, as directories or with suffix ".tar"; their paths."""
+    paths = []
+    for slot in range(spec.agents):
+        bundle = export_bundle(
+            algorithm.step_function(slot),
+            spec=spec,
+            slot=slot,
+            algorithm=algorithm.name,
+            run_id=run_id,
+            training_step=training_step,
+        )
+        paths.append(target / f"agent-{slot}{suffix}")
+        bundle.save(paths[-1])
+    return paths
+
+
+def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, VectorEnvironment, int]:
+    """The networks of a run's newest checkpoint, its environment (many copies) and its environment steps."""
+    settings = folder.settings()
+    environment = make_environment(settings, count=EVALUATION_COPIES)
+    algorithm = make_algorithm(settings, environment, device)
+    saved = saved_checkpoints(folder.checkpoints)
+    if not saved:
+        raise CheckpointError(f"{folder.path} holds no checkpoint", remedy="Train it first")
+    state = load_networks(saved[-1], algorithm)
+    return algorithm, environment, int(state["collector"]["env_steps"])
