@@ -165,6 +165,7 @@ async def _work(
     ):
         logger.warning("starting without streams between pairs=%s", team.missing_links())
     state.playing = True
+    logger.info("playing address=%s passes=%s", server.address, plan.passes)
     clock = Clock(plan.pace.period_s)
     for name in plan.passes:
         await _play_pass(name, plan, server, worlds[name], clock, recorder, state)

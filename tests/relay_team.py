@@ -11,7 +11,9 @@ from heliograph.bundle import Bundle
 from heliograph.environments import registry
 
 
-def relay_bundles(agents: int, *, run_id: str = "scripted-run", messages: bool = True, **parameters: Any) -> list[Bundle]:
+def relay_bundles(
+    agents: int, *, run_id: str = "scripted-run", messages: bool = True, **parameters: Any
+) -> list[Bundle]:
     """One scripted bundle per agent of a relay with these parameters."""
     spec = registry.make("relay", count=1, parameters={"agents": agents, **parameters}).spec
     return scripted_team(

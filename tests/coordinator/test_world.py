@@ -10,12 +10,18 @@ from heliograph.errors import WorldError
 
 
 class Departing(VectorEnvironment):
-    """Three agents that all hear one another; agent 2 is there only at step 1 and 3; action 0 is illegal for agent 1."""
+    """Three agents, all in hearing; agent 2 is there only at steps 1 and 3; action 0 is illegal for agent 1."""
 
     def __init__(self, observation: float = 0.5) -> None:
         self.count = 1
         self.spec = EnvironmentSpec(
-            id="departing", agents=3, observation_size=2, actions=3, episode_limit=5, complete_graph=True, outcome="return"
+            id="departing",
+            agents=3,
+            observation_size=2,
+            actions=3,
+            episode_limit=5,
+            complete_graph=True,
+            outcome="return",
         )
         self._observation, self._step = observation, 0
 

@@ -1,6 +1,7 @@
 """The world loop against nodes that a test plays line by line: deadlines, silence, departures, returns."""
 
 import asyncio
+import itertools
 from contextlib import AsyncExitStack
 
 import numpy as np
@@ -219,7 +220,7 @@ def test_steps_start_on_a_grid_and_skip_what_they_miss():
     assert all(offset - int(offset + 0.02) < 0.8 for offset in offsets), offsets
     whole = [int(offset + 0.02) for offset in offsets]
     assert whole[0] >= 1
-    assert all(later > earlier for earlier, later in zip(whole, whole[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(whole))
     assert whole[2] - whole[1] >= 3, "a step of 2.4 periods skips to the third grid point"
 
 

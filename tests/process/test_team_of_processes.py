@@ -1,0 +1,148 @@
+"""Bad days of a team of real processes: a node killed, stopped or cut off from one peer.  The others go on."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+
+import numpy as np
+import pytest
+from process_stage import Stage, lead_over
+from relay_team import relay_bundles
+from tcp_detour import TcpDetour
+
+from coordinator.episode import Pace
+
+LENGTH = 30
+BUNDLES = relay_bundles(3, length=LENGTH)
+PACE = Pace(action_deadline_s=1.0, message_deadline_s=0.3)
+
+
+def others(slot: int) -> list[int]:
+    return [other for other in range(3) if other != slot]
+
+
+def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
+    async def play():
+        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path) as stage:
+
+            async def script(step):
+                if step == 8:
+                    stage.supervisor.process(1).kill()
+                    await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
+                if step == 14:
+                    assert [ending.exit_code for ending in stage.supervisor.ended()] == [-signal.SIGKILL]
+                    stage.supervisor.start(1)
+                    await stage.until(lambda: stage.team.live == (0, 1, 2), "node 1 is back")
+                    await stage.all_connected()
+
+            result, records = await stage.play(script=script, pace=PACE)
+            return result, records, await stage.team.reading()
+
+    result, records, reading = asyncio.run(play())
+    acted = [bool(record.acted[1]) for record in records]
+    assert acted == [not 8 <= step < 14 for step in range(LENGTH)]
+    assert all(record.acted[0] and record.acted[2] for record in records)
+    for slot in others(1):
+        # Its message of step 7 may have left before it died; those of 8..13 were never made.
+        assert all(records[step].masked[slot, 1] for step in range(9, 15))
+        assert not any(records[step].masked[slot, 1] for step in range(15, LENGTH)), "heard again at once"
+    assert not any(record.masked[0, 2] or record.masked[2, 0] for record in records)
+    assert result.idle == 6
+    assert max(result.latency_s) < PACE.action_deadline_s, "nobody waited for the dead"
+    unknown = {(link.sender, link.receiver) for link in reading.links if link.lost is None}
+    assert unknown == {(0, 1), (1, 0), (2, 1), (1, 2)}
+    assert all(link.lost == 0 for link in reading.links if link.lost is not None)
+
+
+def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
+    async def play():
+        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path) as stage:
+
+            async def script(step):
+                if step == 6:
+                    stage.supervisor.process(2).send_signal(signal.SIGSTOP)
+                if step == 14:
+                    assert stage.team.unresponsive == (2,)
+                    stage.supervisor.process(2).send_signal(signal.SIGCONT)
+                    await stage.until(lambda: stage.team.unresponsive == (), "node 2 answers again")
+
+            result, records = await stage.play(script=script, pace=PACE)
+            return result, records, await stage.team.reading()
+
+    result, records, reading = asyncio.run(play())
+    assert [bool(record.acted[2]) for record in records] == [not 6 <= step < 14 for step in range(LENGTH)]
+    assert result.idle == 8
+    for slot in others(2):
+        # What it said at step 5 was out before it was stopped, or is among what it sends on waking.
+        assert all(records[step].masked[slot, 2] for step in range(7, 14))
+        assert not any(records[step].masked[slot, 2] for step in range(17, LENGTH)), "heard again within three steps"
+    assert sum(latency >= PACE.action_deadline_s for latency in result.latency_s) == 1, "waited for it only once"
+    silent = [records[step] for step in range(11, 14)]
+    assert all(record.acted[0] and record.acted[1] for record in silent)
+    assert sum(result.latency_s[10:14]) < 0.3, "after three silent steps nobody waits for its messages either"
+    assert all(link.lost is not None and link.lost >= 0 for link in reading.links), "it never died, so nothing is unknown"
+
+
+def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path, monkeypatch):
+    detour = TcpDetour()
+    lead_over(monkeypatch, {(0, 1): detour})
+
+    async def play():
+        async with asyncio.timeout(120), AsyncExitStack() as stack:
+            await stack.enter_async_context(detour)
+            stage = await stack.enter_async_context(Stage(BUNDLES, tmp_path))
+
+            async def script(step):
+                if step == 8:
+                    detour.sever()
+                    await stage.until(lambda: stage.team.missing_links() == [(0, 1)], "the link is gone")
+                if step == 16:
+                    detour.heal()
+                    await stage.all_connected()
+
+            result, records = await stage.play(script=script, pace=PACE)
+            return result, records, await stage.team.reading()
+
+    result, records, reading = asyncio.run(play())
+    assert result.idle == 0, "everybody kept acting in time"
+    pair = np.zeros((3, 3), dtype=bool)
+    pair[0, 1] = pair[1, 0] = True
+    for step, record in enumerate(records):
+        if 9 <= step < 16:
+            assert np.array_equal(record.masked, pair)
+        elif step < 8 or step > 18:
+            assert not record.masked.any()
+        else:
+            assert not (record.masked & ~pair).any()
+    assert max(result.latency_s) < 2 * PACE.message_deadline_s
+    assert all(link.lost == 0 for link in reading.links if {link.sender, link.receiver} != {0, 1})
+    assert all(link.lost is not None and link.lost >= 0 for link in reading.links)
+
+
+@pytest.mark.parametrize("late_policy", ["mask", "hold"])
+def test_a_team_starts_without_a_link_that_never_comes_up(tmp_path, monkeypatch, late_policy):
+    detour = TcpDetour()
+    detour.sever()
+    lead_over(monkeypatch, {(0, 2): detour})
+
+    async def play():
+        async with asyncio.timeout(120), AsyncExitStack() as stack:
+            await stack.enter_async_context(detour)
+            stage = Stage(BUNDLES, tmp_path, late_policy=late_policy, missing=[(0, 2)])
+            await stack.enter_async_context(stage)
+            return await stage.play(pace=PACE)
+
+    result, records = asyncio.run(play())
+    assert result.masked == 2 * (LENGTH - 1)
+    assert all(record.masked[0, 2] and record.masked[2, 0] for record in records[1:])
+    assert not any(record.masked[1].any() for record in records)
+
+
+def test_nodes_leave_with_code_0_when_the_run_is_over(tmp_path):
+    async def play():
+        async with asyncio.timeout(60):
+            async with Stage(BUNDLES, tmp_path) as stage:
+                await stage.play()
+            return stage.exit_codes
+
+    assert asyncio.run(play()) == {0: 0, 1: 0, 2: 0}

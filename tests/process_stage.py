@@ -1,0 +1,132 @@
+"""A stage for teams of real processes: the coordinator in the test, nodes outside, a script before every step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from tcp_detour import TcpDetour
+
+from coordinator import server as server_module
+from coordinator import wire
+from coordinator.episode import Clock, Pace, play
+from coordinator.roster import Member
+from coordinator.server import CoordinationServer
+from coordinator.supervisor import Supervisor, node_command
+from coordinator.team import Team
+from coordinator.trajectory import EpisodeResult, StepRecord
+from coordinator.world import World
+from heliograph.bundle import Bundle
+from heliograph.environments import registry
+from heliograph.seeds import episode_seed
+
+START_DEADLINE_S = 30.0
+NOTICE_DEADLINE_S = 15.0
+
+Script = Callable[[int], Awaitable[None]]
+
+
+class DetouredTeam(Team):
+    """Tells chosen nodes the detour's address instead of the peer's: `detours[(dialler, peer)]`, dialler < peer."""
+
+    detours: Mapping[tuple[int, int], TcpDetour] = {}
+
+    def _announce(self) -> None:
+        for slot, session in self._sessions.items():
+            session.outbox.put_nowait(wire.roster([self._as_told(slot, member) for member in self.roster.members]))
+        self._changed.set()
+
+    def _as_told(self, slot: int, member: Member) -> Member:
+        detour = self.detours.get((slot, member.slot))
+        if detour is None:
+            return member
+        detour.target = member.peer_address
+        return replace(member, peer_address=detour.address)
+
+
+class Stage:
+    """An async context manager: inside, every slot has a live node process, connected but for the `missing` pairs."""
+
+    def __init__(
+        self,
+        bundles: Sequence[Bundle],
+        folder: Path,
+        *,
+        run_seed: int = 5,
+        greedy: bool = False,
+        late_policy: str = "mask",
+        missing: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self.bundles, self.run_seed, self._missing = bundles, run_seed, list(missing)
+        self.server = CoordinationServer(
+            bundles, run_seed=run_seed, greedy=greedy, late_policy=late_policy, report_latents=True
+        )
+        self.supervisor = Supervisor(
+            lambda slot: node_command(self.server.address, slot, join_timeout_s=START_DEADLINE_S), log_folder=folder
+        )
+
+    @property
+    def team(self) -> Team:
+        return self.server.team
+
+    async def __aenter__(self) -> Stage:
+        await self.server.__aenter__()
+        self.supervisor.__enter__()
+        for slot in range(len(self.bundles)):
+            self.supervisor.start(slot)
+        await self.team.wait_for_all(timeout_s=START_DEADLINE_S)
+        await self.all_connected()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.server.__aexit__(kind, error, trace)
+        # In a thread, because a detour may have to forward what the nodes say while they leave.
+        self.exit_codes = await asyncio.to_thread(self.supervisor.wait, timeout_s=NOTICE_DEADLINE_S)
+        self.supervisor.__exit__(kind, error, trace)
+
+    async def until(self, predicate: Callable[[], bool], reason: str) -> None:
+        assert await self.team.wait_until(predicate, timeout_s=NOTICE_DEADLINE_S), f"never happened: {reason}"
+
+    async def all_connected(self) -> None:
+        await self.until(lambda: self.team.missing_links() == self._missing, "all pairs connected")
+
+    async def play(
+        self, *, script: Script | None = None, episode: int = 0, pace: Pace | None = None, links_cut: bool = False
+    ) -> tuple[EpisodeResult, list[StepRecord]]:
+        manifest = self.bundles[0].manifest
+        environment = registry.make(manifest.environment, count=1, parameters=manifest.environment_parameters)
+        records: list[StepRecord] = []
+        result = await play(
+            self.team,
+            World(environment, links_cut=links_cut),
+            episode=episode,
+            seed=episode_seed(run_seed=self.run_seed, episode=episode),
+            pace=pace or Pace(),
+            clock=_ScriptedClock(script),
+            observe=records.append,
+            report_latents=True,
+        )
+        return result, records
+
+
+class _ScriptedClock(Clock):
+    """Runs the script before each step instead of waiting for a grid point."""
+
+    def __init__(self, script: Script | None) -> None:
+        super().__init__(None)
+        self._script, self._step = script, 0
+
+    async def tick(self) -> None:
+        if self._script is not None:
+            await self._script(self._step)
+        self._step += 1
+
+
+def lead_over(monkeypatch, detours: Mapping[tuple[int, int], TcpDetour]) -> None:
+    """Let coordination servers made from now on lead these pairs over their detours."""
+    monkeypatch.setattr(server_module, "Team", type("Detoured", (DetouredTeam,), {"detours": detours}))
