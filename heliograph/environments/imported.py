@@ -10,6 +10,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from heliograph.environments.parallel import ParallelVector
@@ -67,8 +68,9 @@ def _module(path: str, *, extras: Mapping[str, str]) -> Any:
             return importlib.import_module(path)
     except ModuleNotFoundError as error:
         package = path.partition(".")[0]
-        missing = (error.name or path).partition(".")[0]
-        if missing == package and error.name != package:
+        name = error.name or path
+        missing = name.partition(".")[0]
+        if find_spec(package) is not None and f"{path}.".startswith(f"{name}."):
             raise UnknownEnvironment(f"package {package!r} has no module {path!r}") from None
         if package in extras:
             remedy = f"Install it with: pip install 'heliograph[{extras[package]}]'"

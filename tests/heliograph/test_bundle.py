@@ -69,7 +69,8 @@ def test_a_tar_depends_on_the_content_alone() -> None:
 
 def test_the_digest_names_manifest_and_graph() -> None:
     assert SIGNED.digest == UNSIGNED.digest
-    assert len({bundle.digest for bundle in (*scripted_team(team_size=3), *scripted_team(team_size=3, classes=16))}) == 6
+    teams = [*scripted_team(team_size=3), *scripted_team(team_size=3, classes=16)]
+    assert len({bundle.digest for bundle in teams}) == 6
 
 
 @given(st.integers(0, len(TAR) - 1))

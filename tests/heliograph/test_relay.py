@@ -1,0 +1,406 @@
+"""The built-in tasks: rules, masks, seeds, who hears whom, the blind bound held by play, pictures."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliograph.environments import registry
+from heliograph.environments.relay import MOVES, RelaySettings, hearing_graph
+from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.errors import SettingsError, WorldError
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("relay", {}),
+    ("relay", {"agents": 3, "hears": "ring", "reward": "team"}),
+    ("relay", {"agents": 5, "size": 4, "hears": "range", "observation_noise": 0.2}),
+    ("relay", {"cue": "own", "length": 9}),
+    ("relay-signal", {}),
+    ("relay-signal", {"agents": 3, "symbols": 5, "hears": "ring", "observation_noise": 0.1, "reward": "team"}),
+    ("relay-signal", {"cue": "none"}),
+]
+every_case = pytest.mark.parametrize(("name", "parameters"), CASES, ids=lambda value: str(value)[:40])
+
+
+def random_actions(percepts: Percepts, random: np.random.Generator) -> np.ndarray:
+    return (random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1)
+
+
+def episode(environment: VectorEnvironment, seeds: np.ndarray, *, action_seed: int) -> list[Percepts | Transition]:
+    """Play one episode in all copies with random legal actions."""
+    random = np.random.default_rng(action_seed)
+    percepts = environment.reset(seeds)
+    history: list[Percepts | Transition] = [percepts]
+    for _ in range(environment.spec.episode_limit):
+        transition = environment.step(random_actions(percepts, random))
+        percepts = transition.percepts
+        history.append(transition)
+    return history
+
+
+def flat(history: list[Percepts | Transition], *, copy: int) -> list[bytes]:
+    """Everything that one copy showed, as bytes."""
+    arrays: list[np.ndarray] = []
+    for entry in history:
+        percepts = entry.percepts if isinstance(entry, Transition) else entry
+        arrays += [percepts.observation, percepts.action_mask, percepts.hears, percepts.present]
+        if isinstance(entry, Transition):
+            arrays += [entry.reward, entry.terminated, entry.truncated, entry.over, entry.outcome]
+    return [array[copy].tobytes() for array in arrays]
+
+
+def places(environment: VectorEnvironment) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and targets of relay as (row, column) [E, N, 2], read from the global state."""
+    size, agents = environment.spec.parameters["size"], environment.spec.agents
+    cells = environment.state().reshape(environment.count, 2, agents, size * size).argmax(-1)
+    both = np.stack(np.divmod(cells, size), axis=-1)
+    return both[:, 0], both[:, 1]
+
+
+def towards(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """The move of each agent that brings it nearer to its goal, rows first; stay where it is there."""
+    row, column = np.moveaxis(goal - position, -1, 0)
+    by_row = np.where(row < 0, 1, 2)
+    by_column = np.where(column < 0, 3, np.where(column > 0, 4, 0))
+    return np.where(row != 0, by_row, by_column)
+
+
+@every_case
+def test_shapes_types_and_spec_agree(name: str, parameters: dict[str, Any]) -> None:
+    environment = registry.make(name, count=3, parameters=parameters)
+    spec = environment.spec
+    for entry in episode(environment, np.arange(3), action_seed=0):
+        percepts = entry.percepts if isinstance(entry, Transition) else entry
+        assert percepts.observation.shape == (3, spec.agents, spec.observation_size)
+        assert percepts.observation.dtype == np.float32
+        assert percepts.action_mask.shape == (3, spec.agents, spec.actions)
+        assert percepts.action_mask.any(-1).all()
+        assert percepts.action_mask.all() != spec.has_action_mask
+        assert percepts.hears.shape == (3, spec.agents, spec.agents)
+        assert not percepts.hears[:, np.arange(spec.agents), np.arange(spec.agents)].any()
+        assert percepts.present.all()
+        if spec.complete_graph:
+            assert percepts.hears.sum() == 3 * spec.agents * (spec.agents - 1)
+    assert registry.make(name, count=1, parameters=spec.parameters).spec == spec
+
+
+@every_case
+def test_episodes_have_a_fixed_length_and_end_by_time(name: str, parameters: dict[str, Any]) -> None:
+    environment = registry.make(name, count=2, parameters=parameters)
+    steps = [entry for entry in episode(environment, np.arange(2), action_seed=1) if isinstance(entry, Transition)]
+    for transition in steps[:-1]:
+        assert not transition.over.any()
+        assert np.isnan(transition.outcome).all()
+    assert steps[-1].over.all()
+    assert np.isin(steps[-1].outcome, (0, 1)).all()
+    for transition in steps:
+        assert not transition.terminated.any()
+        assert (transition.truncated == transition.over).all()
+
+
+@every_case
+def test_a_seed_repeats_its_episode_whatever_came_before_and_beside(name: str, parameters: dict[str, Any]) -> None:
+    environment = registry.make(name, count=3, parameters=parameters)
+    seeds = np.array([5, 2**62, 5])
+    first = episode(environment, seeds, action_seed=3)
+    episode(environment, np.array([8, 9, 10]), action_seed=4)
+    again = episode(environment, seeds, action_seed=3)
+    for copy in range(3):
+        assert flat(first, copy=copy) == flat(again, copy=copy)
+    # The same seed in another copy starts alike; its noise too is its own.
+    assert flat(first[:1], copy=0) == flat(first[:1], copy=2)
+    assert first[0].observation[0].tobytes() != first[0].observation[1].tobytes() or parameters.get("cue") == "none"
+
+
+@every_case
+def test_resetting_some_copies_leaves_the_others_alone(name: str, parameters: dict[str, Any]) -> None:
+    environment = registry.make(name, count=3, parameters=parameters)
+    before = environment.reset(np.arange(3))
+    moved = environment.step(random_actions(before, np.random.default_rng(0))).percepts
+    after = environment.reset(np.array([1]), copies=np.array([1]))
+    for copy, expected in ((0, moved), (1, before), (2, moved)):
+        assert after.observation[copy].tobytes() == expected.observation[copy].tobytes()
+    # The copies are now at different steps and end at different times.
+    for remaining in range(environment.spec.episode_limit - 1, 0, -1):
+        transition = environment.step(random_actions(after, np.random.default_rng(remaining)))
+        after = transition.percepts
+    assert transition.over.tolist() == [True, False, True]
+
+
+def test_relay_observations_hold_the_own_cell_and_the_next_agents_target() -> None:
+    environment = registry.make("relay", count=20, parameters={"agents": 3})
+    observation = environment.reset(np.arange(20)).observation
+    position, target = places(environment)
+    own, cue = observation[..., :9], observation[..., 9:]
+    assert (own.sum(-1) == 1).all()
+    assert (own.argmax(-1) == position @ (3, 1)).all()
+    for agent in range(3):
+        assert (cue[:, agent].argmax(-1) == target[:, (agent + 1) % 3] @ (3, 1)).all()
+
+
+@pytest.mark.parametrize("name", ["relay", "relay-signal"])
+def test_cue_own_shows_the_own_target_and_cue_none_nothing(name: str) -> None:
+    own = registry.make(name, count=20, parameters={"cue": "own"})
+    none = registry.make(name, count=20, parameters={"cue": "none"})
+    size = none.spec.actions if name == "relay-signal" else 9
+    shown = own.reset(np.arange(20)).observation[..., -size:]
+    targets = own.state().reshape(20, -1, size)[:, -2:]
+    assert (shown == targets).all()
+    assert not none.reset(np.arange(20)).observation[..., -size:].any()
+
+
+def test_noise_has_the_given_deviation_and_is_new_at_every_step() -> None:
+    noisy = registry.make("relay", count=200, parameters={"observation_noise": 0.5})
+    clean = registry.make("relay", count=200)
+    first = noisy.reset(np.arange(200)).observation - clean.reset(np.arange(200)).observation
+    stay = np.zeros((200, 2), dtype=int)
+    second = noisy.step(stay).percepts.observation - clean.step(stay).percepts.observation
+    for noise in (first, second):
+        assert abs(noise.std() - 0.5) < 0.02
+        assert abs(noise.mean()) < 0.03
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
+
+
+def test_relay_moves_and_masks_follow_the_grid() -> None:
+    environment = registry.make("relay", count=200)
+    percepts = environment.reset(np.arange(200))
+    for step in range(6):
+        position, _ = places(environment)
+        for copy, agent, action in itertools.product(range(200), range(2), range(5)):
+            inside = ((position[copy, agent] + MOVES[action] >= 0) & (position[copy, agent] + MOVES[action] < 3)).all()
+            assert percepts.action_mask[copy, agent, action] == inside
+        actions = random_actions(percepts, np.random.default_rng(step))
+        percepts = environment.step(actions).percepts
+        assert (places(environment)[0] == position + MOVES[actions]).all()
+
+
+def test_relay_rewards_distance_gained_and_standing_on_the_target() -> None:
+    environment = registry.make("relay", count=300)
+    percepts = environment.reset(np.arange(300))
+    before, target = places(environment)
+    transition = environment.step(random_actions(percepts, np.random.default_rng(0)))
+    after, _ = places(environment)
+    for copy, agent in itertools.product(range(300), range(2)):
+        goal = target[copy, agent]
+        gained = abs(before[copy, agent] - goal).sum() - abs(after[copy, agent] - goal).sum()
+        bonus = 0.5 if (after[copy, agent] == goal).all() else 0.0
+        assert transition.reward[copy, agent] == 0.5 * gained + bonus
+
+
+@every_case
+def test_team_reward_is_the_mean(name: str, parameters: dict[str, Any]) -> None:
+    alone = registry.make(name, count=8, parameters=parameters | {"reward": "individual"})
+    together = registry.make(name, count=8, parameters=parameters | {"reward": "team"})
+    for own, shared in zip(
+        episode(alone, np.arange(8), action_seed=2)[1:], episode(together, np.arange(8), action_seed=2)[1:], strict=True
+    ):
+        assert shared.reward == pytest.approx(np.repeat(own.reward.mean(1, keepdims=True), own.reward.shape[1], 1))
+
+
+def test_signal_rewards_whoever_plays_the_next_agents_cue() -> None:
+    environment = registry.make("relay-signal", count=100, parameters={"agents": 3})
+    cue = environment.reset(np.arange(100)).observation.argmax(-1)
+    actions = np.random.default_rng(0).integers(4, size=(100, 3))
+    reward = environment.step(actions).reward
+    for agent in range(3):
+        assert (reward[:, agent] == (actions[:, agent] == cue[:, (agent + 1) % 3])).all()
+
+
+@pytest.mark.parametrize(("name", "offset"), [("relay", -1), ("relay-signal", 1)])
+def test_in_a_ring_everyone_hears_the_one_that_sees_its_target(name: str, offset: int) -> None:
+    environment = registry.make(name, count=1, parameters={"agents": 4, "hears": "ring"})
+    hears = environment.reset(np.array([0])).hears[0]
+    assert [np.flatnonzero(row).tolist() for row in hears] == [[(agent + offset) % 4] for agent in range(4)]
+
+
+def test_range_is_directed_by_slot_and_measured_in_kings_moves() -> None:
+    ranged = RelaySettings(agents=3, size=5, hears="range", range=1)
+    position = np.array([[[0, 0], [2, 2], [1, 1]]])
+    # Slot 1, odd, hears two cells far; slots 0 and 2 hear one cell far.
+    assert hearing_graph(ranged, position)[0].tolist() == [
+        [False, False, True],
+        [True, False, True],
+        [True, True, False],
+    ]
+
+
+def test_range_changes_as_agents_move() -> None:
+    environment = registry.make("relay", count=32, parameters={"agents": 3, "size": 5, "hears": "range"})
+    graphs = [
+        (entry.percepts if isinstance(entry, Transition) else entry).hears
+        for entry in episode(environment, np.arange(32), action_seed=0)
+    ]
+    stacked = np.stack(graphs)
+    assert (stacked != np.swapaxes(stacked, -1, -2)).any()
+    assert (stacked[1:] != stacked[:-1]).any()
+    assert not environment.spec.complete_graph
+
+
+def one_copy_per_case(name: str, parameters: dict[str, Any], *, cases: int) -> tuple[VectorEnvironment, np.ndarray]:
+    """An environment and seeds with every combination of targets exactly once."""
+    scan = registry.make(name, count=4000, parameters=parameters)
+    scan.reset(np.arange(4000))
+    targets = places(scan)[1].reshape(4000, -1) if name == "relay" else scan.state()
+    _, seeds = np.unique(targets, axis=0, return_index=True)
+    assert len(seeds) == cases, "more seeds needed"
+    return registry.make(name, count=cases, parameters=parameters), seeds
+
+
+@pytest.mark.parametrize(("cue", "symbols", "agents"), [("next", 3, 2), ("next", 2, 3), ("none", 2, 2), ("own", 2, 2)])
+def test_no_deterministic_blind_team_beats_the_bound_of_signal_and_one_reaches_it(
+    cue: str, symbols: int, agents: int
+) -> None:
+    parameters = {"symbols": symbols, "agents": agents, "cue": cue, "length": 1}
+    environment, seeds = one_copy_per_case("relay-signal", parameters, cases=symbols**agents)
+    rules = list(itertools.product(range(symbols), repeat=symbols))  # from the symbol seen to the symbol played
+    best = 0.0
+    for team in itertools.product(rules, repeat=agents):
+        seen = environment.reset(seeds).observation.argmax(-1)
+        actions = np.stack([np.take(team[agent], seen[:, agent]) for agent in range(agents)], axis=1)
+        best = max(best, float(environment.step(actions).outcome.mean()))
+    assert best == pytest.approx(environment.spec.blind_bound, rel=1e-6)
+
+
+def test_a_blind_team_reaches_the_bound_of_relay_exactly() -> None:
+    environment, seeds = one_copy_per_case("relay", {}, cases=81)
+    percepts = environment.reset(seeds)
+    for _ in range(6):
+        # Everyone walks to the target that it sees, as if it were its own.
+        own, cue = percepts.observation[..., :9].argmax(-1), percepts.observation[..., 9:].argmax(-1)
+        transition = environment.step(towards(np.stack(np.divmod(own, 3), -1), np.stack(np.divmod(cue, 3), -1)))
+        percepts = transition.percepts
+    assert transition.outcome.mean() == pytest.approx(environment.spec.blind_bound, rel=1e-6)
+
+
+@pytest.mark.parametrize("agents", [2, 3, 5])
+@pytest.mark.parametrize("hears", ["all", "ring"])
+def test_a_team_that_passes_on_what_it_sees_always_wins_relay(agents: int, hears: str) -> None:
+    environment = registry.make("relay", count=200, parameters={"agents": agents, "hears": hears})
+    percepts = environment.reset(np.arange(200))
+    goal = percepts.observation[..., :9].argmax(-1)  # until told, stay
+    said = np.full((200, agents), -1)
+    informant = (np.arange(agents) - 1) % agents
+    for _ in range(6):
+        may_hear = percepts.hears[:, np.arange(agents), informant]
+        told = said[:, informant]
+        goal = np.where(may_hear & (told >= 0), told, goal)
+        own = percepts.observation[..., :9].argmax(-1)
+        said = percepts.observation[..., 9:].argmax(-1)
+        transition = environment.step(towards(np.stack(np.divmod(own, 3), -1), np.stack(np.divmod(goal, 3), -1)))
+        percepts = transition.percepts
+    assert transition.outcome.tolist() == [1.0] * 200
+
+
+@pytest.mark.parametrize("agents", [2, 4])
+def test_a_team_that_passes_on_what_it_sees_is_right_from_the_second_step_of_signal(agents: int) -> None:
+    environment = registry.make("relay-signal", count=100, parameters={"agents": agents, "hears": "ring"})
+    percepts = environment.reset(np.arange(100))
+    told = np.zeros((100, agents), dtype=int)
+    rewards = []
+    for _ in range(3):
+        transition = environment.step(told)
+        rewards.append(transition.reward.mean())
+        said = percepts.observation.argmax(-1)
+        told = np.stack([said[:, np.flatnonzero(percepts.hears[0, agent])[0]] for agent in range(agents)], axis=1)
+        percepts = transition.percepts
+    assert rewards[0] < 0.5
+    assert rewards[1:] == [1.0, 1.0]
+    assert transition.outcome.all()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "bound"),
+    [
+        ("relay", {}, 1 / 9),
+        ("relay", {"agents": 3}, 1 / 81),
+        ("relay", {"size": 5}, None),  # six steps do not cross a grid of five
+        ("relay", {"size": 5, "length": 8}, 1 / 25),
+        ("relay", {"cue": "own"}, 1.0),
+        ("relay", {"cue": "none"}, 1 / 81),
+        ("relay", {"observation_noise": 0.1}, None),
+        ("relay-signal", {}, 1 / 4),
+        ("relay-signal", {"agents": 3, "symbols": 3}, 1 / 9),
+    ],
+)
+def test_the_blind_bound_is_given_where_it_is_exact(name: str, parameters: dict[str, Any], bound: float | None) -> None:
+    assert registry.make(name, count=1, parameters=parameters).spec.blind_bound == (bound and pytest.approx(bound))
+
+
+@pytest.mark.parametrize("actions", [[[0, 5]], [[0, -1]], [[0]], [[0.0, 1.0]], [[0, 0], [0, 0]]])
+def test_impossible_actions_are_refused(actions: list) -> None:
+    environment = registry.make("relay", count=1)
+    environment.reset(np.array([0]))
+    with pytest.raises(WorldError, match="action"):
+        environment.step(np.array(actions))
+
+
+def test_an_illegal_move_names_agent_and_copy_and_changes_nothing() -> None:
+    environment = registry.make("relay", count=2)
+    percepts = environment.reset(np.array([0, 1]))
+    actions = np.zeros((2, 2), dtype=int)
+    actions[1, 0] = int(np.argmin(percepts.action_mask[1, 0]))
+    assert not percepts.action_mask[1, 0, actions[1, 0]], "choose a seed with an agent at the edge"
+    state = environment.state()
+    with pytest.raises(WorldError, match=f"action {actions[1, 0]} of agent 0 in copy 1 is illegal"):
+        environment.step(actions)
+    assert (environment.state() == state).all()
+
+
+def test_a_copy_without_an_episode_is_not_stepped() -> None:
+    environment = registry.make("relay-signal", count=2, parameters={"length": 1})
+    with pytest.raises(WorldError, match="copy 0 has no running episode"):
+        environment.step(np.zeros((2, 2), dtype=int))
+    environment.reset(np.array([0, 1]))
+    environment.step(np.zeros((2, 2), dtype=int))
+    environment.reset(np.array([2]), copies=np.array([0]))
+    with pytest.raises(WorldError, match="copy 1 has no running episode"):
+        environment.step(np.zeros((2, 2), dtype=int))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "copies", "complaint"),
+    [([0], None, "1 seeds for 2 copies"), ([-1, 0], None, "seed -1"), ([0], [2], "there are 2"), ([0], [-1], "are 2")],
+)
+def test_impossible_resets_are_refused(seeds: list[int], copies: list[int] | None, complaint: str) -> None:
+    environment = registry.make("relay", count=2)
+    with pytest.raises(WorldError, match=complaint):
+        environment.reset(np.array(seeds), copies=None if copies is None else np.array(copies))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["agents", "size", "length", "cue", "hears", "range", "reward", "observation_noise", "colour"]),
+        st.one_of(st.integers(-2, 6), st.floats(-1, 1), st.sampled_from(["own", "none", "ring", "range", "team"])),
+        max_size=4,
+    )
+)
+@settings(max_examples=60)
+def test_any_parameters_make_a_world_or_a_settings_error(parameters: dict[str, Any]) -> None:
+    try:
+        environment = registry.make("relay", count=1, parameters=parameters)
+    except SettingsError:
+        return
+    history = episode(environment, np.array([0]), action_seed=0)
+    assert history[-1].over.all()
+
+
+@every_case
+def test_pictures_show_every_agent_and_change_with_the_world(name: str, parameters: dict[str, Any]) -> None:
+    environment = registry.make(name, count=2, parameters=parameters)
+    percepts = environment.reset(np.array([3, 4]))
+    before = environment.render(1)
+    assert before.dtype == np.uint8
+    assert before.ndim == 3
+    assert before.shape[2] == 3
+    assert len(np.unique(before.reshape(-1, 3), axis=0)) >= 2 + environment.spec.agents
+    random = np.random.default_rng(0)
+    pictures = []
+    for _ in range(environment.spec.episode_limit):
+        percepts = environment.step(random_actions(percepts, random)).percepts
+        pictures.append(environment.render(1))
+    assert any((picture != before).any() for picture in pictures)
