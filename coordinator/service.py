@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 JOIN_DEADLINE_S = 10.0
 """A call that does not introduce itself in this time is ended, so that nobody can hold connections for nothing."""
 
+WRITE_DEADLINE_S = 1.0
+"""How long the last write of a call may take once the node has half-closed; a live node reads it in milliseconds."""
+
 
 class CoordinationService(pb_grpc.CoordinationServicer):
     """Serves `handout` and turns calls into sessions of `team`; `greeting` is what every node is welcomed with."""
@@ -70,9 +73,15 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         try:
             while (message := await context.read()) is not grpc.aio.EOF:
                 self._take(session, message)
+        except asyncio.CancelledError:
+            # The node is gone, and with it whatever a write could still wait for.
+            writer.cancel()
+            raise
         finally:
-            # Runs on cancellation too (the node is gone), so nothing in here may wait.
             self._team.leave(session)
+            session.close()
+            # A call cannot end with a write in flight: gRPC would drop its status.
+            await asyncio.wait({writer}, timeout=WRITE_DEADLINE_S)
             writer.cancel()
 
     def _take(self, session: Session, message: pb.NodeMessage) -> None:

@@ -48,6 +48,12 @@ class Session:
     def slot(self) -> int:
         return self.member.slot
 
+    def close(self) -> None:
+        """Let the writer end after the message that it is writing; the rest has no reader any more."""
+        while not self.outbox.empty():
+            self.outbox.get_nowait()
+        self.outbox.put_nowait(None)
+
 
 class Team:
     """The sessions of the live nodes, by slot.  `codec` decodes reported latents; None if there are none."""

@@ -69,7 +69,7 @@ def test_the_order_of_arrival_changes_nothing(tmp_path, monkeypatch):
     LocalTeam(bundles, run_seed=5, greedy=False).play(
         World(environment), episode=1, observe=alone.append, report_latents=True
     )
-    assert max(result.waited_s) > 0.02, "messages did arrive late and out of order between the links"
+    assert max(result.waited_s) > 0.005, "the detours did hold messages back"
     assert result.masked == 0
     for shuffled, straight in zip(records, alone, strict=True):
         assert np.array_equal(shuffled.action, straight.action)
