@@ -47,10 +47,26 @@ class Agent:
         """Whether this percept is a first step for the agent: it says so, is of a new episode, or steps were missed."""
         return percept.first or self._previous != (percept.episode, percept.step - 1)
 
+    def reads(self, percept: Percept) -> tuple[int, ...]:
+        """The slots whose messages this step reads: nobody's at a first step, or by a bundle without messages."""
+        if self.manifest.message is None or percept.step == 0 or self.starts_over(percept):
+            return ()
+        return percept.hears
+
+    def check_neighbours(self, percept: Percept) -> None:
+        """Raise WorldError if the percept names a neighbour that is not another slot of the team."""
+        for slot in (*percept.hears, *percept.heard_by):
+            if not 0 <= slot < self.manifest.team_size or slot == self.slot:
+                raise WorldError(
+                    f"percept of slot {self.slot} at episode {percept.episode} step {percept.step} names slot {slot} "
+                    f"as a neighbour in a team of {self.manifest.team_size}"
+                )
+
     def step(self, percept: Percept, inbox: Mapping[int, Message]) -> Decision:
         """Decide one step from the percept and the messages of step - 1 by sender slot.
 
-        At a first step (see `starts_over`) state, inbox and own message count as zero and every other slot as absent.
+        At a first step (see `starts_over`) state, inbox and own message count as zero; the slots of `percept.hears` are
+        present all the same, as they were in training.
         Raises WorldError for an unusable percept, MessageError for a message of the wrong step, sender or shape,
         BundleError if the graph answers nonsense; the agent is then as it was before.
         """
@@ -71,7 +87,7 @@ class Agent:
         state = self._initial if first else self._state
         feeds |= {f"state.{name}": value for name, value in state.items()}
         if self.manifest.message is not None:
-            feeds |= self._inbox_tensors(percept, {} if first else inbox, None if first else self._own)
+            feeds |= self._first_inbox(percept) if first else self._inbox_tensors(percept, inbox, self._own)
         elif inbox:
             raise MessageError(f"slot {self.slot} has a bundle without messages, but got some of {sorted(inbox)}")
         answers = self._function(feeds)
@@ -109,6 +125,14 @@ class Agent:
             )
         return mask
 
+    def _first_inbox(self, percept: Percept) -> dict[str, np.ndarray]:
+        tensors = self._inbox_tensors(percept, {}, None)
+        for sender in percept.hears:
+            self._check_sender(sender)
+            # A zero vector among the tokens that attend to one another is not the same as no token.
+            tensors["inbox_present"][sender] = True
+        return tensors
+
     def _inbox_tensors(
         self, percept: Percept, inbox: Mapping[int, Message], own: Message | None
     ) -> dict[str, np.ndarray]:
@@ -126,11 +150,14 @@ class Agent:
             latent[sender], action[sender], present[sender] = message.latent, message.action, True
         return {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
 
+    def _check_sender(self, sender: int) -> None:
+        if not 0 <= sender < self.manifest.team_size or sender == self.slot:
+            raise MessageError(f"slot {self.slot} cannot get a message of slot {sender}")
+
     def _check_message(self, sender: int, message: Message, percept: Percept) -> None:
         message_format = self.manifest.message
         assert message_format is not None
-        if not 0 <= sender < self.manifest.team_size or sender == self.slot:
-            raise MessageError(f"slot {self.slot} cannot get a message of slot {sender}")
+        self._check_sender(sender)
         if message.label != (percept.episode, percept.step - 1):
             raise MessageError(
                 f"message of slot {sender} is of episode {message.episode} step {message.step}, "
