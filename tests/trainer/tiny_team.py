@@ -1,0 +1,104 @@
+"""Small settings, networks and worlds for the trainer's tests: everything real, nothing bigger than it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from heliograph.environments import registry
+from heliograph.environments.vector import VectorEnvironment
+from trainer.mamba import Mamba
+from trainer.mamba_settings import MambaSettings
+from trainer.run_folder import RunFolder
+from trainer.settings import TrainSettings, load_settings
+from trainer.training import Training
+
+torch.set_num_threads(1)  # two threads on a small product cost more than they bring
+
+SMALL = (
+    "threads=1",
+    "device=cpu",
+    "environment.copies=4",
+    "schedule.steps_per_iteration=3",
+    "evaluation.episodes=8",
+    "evaluation.every=2",
+    "evaluation.final_episodes=8",
+    "replay.capacity=400",
+    "replay.window=4",
+    "replay.batch=4",
+    "replay.minimum=20",
+    "mamba.model_updates=1",
+    "mamba.model.hidden=16",
+    "mamba.model.recurrent=16",
+    "mamba.model.categoricals=4",
+    "mamba.model.classes=8",
+    "mamba.model.heads=2",
+    "mamba.policy.rounds=1",
+    "mamba.policy.horizon=2",
+    "mamba.policy.epochs=1",
+    "mamba.policy.critic_heads=2",
+    "mamba.policy.warm_up_updates=0",
+)
+"""Overrides that shrink any preset to milliseconds per iteration."""
+
+
+def small_settings(preset: str = "relay-signal", *overrides: str, env_steps: int = 96) -> TrainSettings:
+    return load_settings(preset, [*SMALL, f"schedule.env_steps={env_steps}", *overrides])
+
+
+def small_mamba_settings(**model: Any) -> MambaSettings:
+    """A small model whose latents are informative without training."""
+    sizes = {
+        "hidden": 16,
+        "recurrent": 12,
+        "categoricals": 4,
+        "classes": 8,
+        "heads": 2,
+        "communication_layers": 3,
+        "posterior_scale": 20.0,
+    }
+    return MambaSettings.model_validate({"model": sizes | model, "policy": {"critic_heads": 2}})
+
+
+def small_team(
+    environment: str, parameters: dict[str, Any], *, copies: int = 4, seed: int = 0, **model: Any
+) -> tuple[Mamba, VectorEnvironment]:
+    """An untrained team and its world."""
+    world = registry.make(environment, count=copies, parameters=parameters)
+    torch.manual_seed(seed)
+    return Mamba(small_mamba_settings(**model), world.spec, device=torch.device("cpu")), world
+
+
+class Silent:
+    """A `Progress` that tells nobody, and stops the run after an iteration if asked to."""
+
+    def __init__(self, *, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.training: Training | None = None
+
+    def iteration(self, record: dict[str, Any], *, share: float) -> None:
+        if record["iteration"] == self.stop_after:
+            assert self.training is not None
+            self.training.stop()
+
+
+def start(path: Path, settings: TrainSettings, *, stop_after: int | None = None) -> Training:
+    return _training(RunFolder.create(path, settings), resume=False, stop_after=stop_after)
+
+
+def resume(path: Path, *, stop_after: int | None = None) -> Training:
+    return _training(RunFolder.open(path), resume=True, stop_after=stop_after)
+
+
+def _training(folder: RunFolder, *, resume: bool, stop_after: int | None) -> Training:
+    progress = Silent(stop_after=stop_after)
+    progress.training = Training(folder, progress, resume=resume)
+    return progress.training
+
+
+def files_under(folder: Path, names: Iterable[str]) -> set[str]:
+    """Which of the patterns in `names` something under `folder` fits."""
+    return {name for name in names if any(folder.glob(name))}
