@@ -77,7 +77,7 @@ class Refusal:
     sentence: str
 
 
-def refusal(hello: Hello, *, own: Hello, roster: Mapping[int, Member]) -> Refusal | None:
+def refusal(hello: Hello, *, own: Hello, team_size: int, roster: Mapping[int, Member]) -> Refusal | None:
     """Whether this peer may not speak with us; None admits it.  Who dials whom is not judged here."""
     if hello.protocol_version != own.protocol_version:
         return Refusal(
@@ -90,6 +90,8 @@ def refusal(hello: Hello, *, own: Hello, roster: Mapping[int, Member]) -> Refusa
         )
     if hello.slot == own.slot:
         return Refusal(status="PERMISSION_DENIED", sentence=f"slot {hello.slot} is this node's own")
+    if hello.slot >= team_size:
+        return Refusal(status="PERMISSION_DENIED", sentence=f"slot {hello.slot} in a team of {team_size}")
     member = roster.get(hello.slot)
     if member is None:
         if not roster:
@@ -97,12 +99,9 @@ def refusal(hello: Hello, *, own: Hello, roster: Mapping[int, Member]) -> Refusa
         # The roster that names a new member may reach its peers before it reaches us.
         return Refusal(status="UNAVAILABLE", sentence=f"slot {hello.slot} is not in this node's roster")
     if member.bundle_digest not in ("", hello.bundle_digest):
-        return Refusal(
-            status="FAILED_PRECONDITION",
-            sentence=f"slot {hello.slot} has bundle {hello.bundle_digest[:12]}, the team's is {member.bundle_digest[:12]}",
-        )
+        digests = f"{hello.bundle_digest[:12]}, the team's is {member.bundle_digest[:12]}"
+        return Refusal(status="FAILED_PRECONDITION", sentence=f"slot {hello.slot} has bundle {digests}")
     if member.instance not in ("", hello.instance):
-        return Refusal(
-            status="PERMISSION_DENIED", sentence=f"slot {hello.slot} is held by another instance than {hello.instance!r}"
-        )
+        sentence = f"slot {hello.slot} is held by another instance than {hello.instance!r}"
+        return Refusal(status="PERMISSION_DENIED", sentence=sentence)
     return None

@@ -113,7 +113,7 @@ class Inbox:
         return self._silent_steps[peer] >= SILENT_STEPS
 
     async def wait(self, awaited: Collection[int], *, until: float) -> None:
-        """Return once the messages of `awaited` for this step are here or given up, at loop time `until` at the latest."""
+        """Wait until the messages of `awaited` are here or given up; at loop time `until` at the latest."""
         assert self._clock is not None
         reads = _label_before(self._clock)
         self._awaited = {peer for peer in awaited if reads not in self._kept[peer]}

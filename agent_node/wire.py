@@ -13,7 +13,7 @@ from heliograph.manifest import Manifest, MessageFormat
 from heliograph.pb import peer_pb2
 
 _OVERHEAD_BYTES = 32
-"""Upper bound of everything in a LatentMessage but the latent: three varints of at most 6 bytes with tags, and lengths."""
+"""Upper bound of what is not the latent: three tagged varints of at most 6 bytes each, a tag and a length."""
 
 
 class MessageWire:

@@ -1,0 +1,99 @@
+"""Coordination messages to dataclasses and back.  Imported by `coordinator_world.py`.
+
+Protobuf objects of the coordination protocol never leave this module and that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from agent_node.counters import LinkCounters
+from agent_node.hello import Member
+from agent_node.inbox import LatePolicy
+from agent_node.percept import Percept
+from agent_node.world import StepReport, Team
+from heliograph.codec import LatentCodec
+from heliograph.errors import MessageError, WorldError
+from heliograph.pb import coordination_pb2
+
+_LATE_POLICIES = {
+    coordination_pb2.LATE_POLICY_MASK: LatePolicy.MASK,
+    coordination_pb2.LATE_POLICY_HOLD: LatePolicy.HOLD,
+}
+
+
+def team_of(welcome: coordination_pb2.Welcome) -> Team:
+    """Raises MessageError if the run is not named or the late policy is none that we know."""
+    if not welcome.run_id:
+        raise MessageError("the coordinator's welcome names no run")
+    if welcome.late_policy not in _LATE_POLICIES:
+        raise MessageError(f"the coordinator's welcome has late policy {welcome.late_policy}")
+    return Team(
+        run_id=welcome.run_id,
+        run_seed=welcome.run_seed,
+        greedy=welcome.greedy,
+        late_policy=_LATE_POLICIES[welcome.late_policy],
+    )
+
+
+def members_of(roster: coordination_pb2.Roster) -> list[Member]:
+    return [
+        Member(
+            slot=member.slot,
+            peer_address=member.peer_address,
+            instance=member.instance,
+            bundle_digest=member.bundle_digest,
+        )
+        for member in roster.members
+    ]
+
+
+def percept_of(wire: coordination_pb2.Percept) -> Percept:
+    """Sizes are the agent's to check.  Raises WorldError if the bytes are no arrays."""
+    if len(wire.observation) % 4:
+        raise WorldError(f"observation has {len(wire.observation)} bytes, not a multiple of 4")
+    return Percept(
+        episode=wire.episode,
+        step=wire.step,
+        observation=np.frombuffer(wire.observation, dtype="<f4"),
+        action_mask=np.frombuffer(wire.action_mask, dtype=np.uint8).astype(np.bool_),
+        hears=tuple(wire.hears),
+        heard_by=tuple(wire.heard_by),
+        first=wire.first,
+        message_deadline_s=wire.message_deadline_us * 1e-6,
+    )
+
+
+def act_of(report: StepReport, *, codec: LatentCodec | None) -> coordination_pb2.Act:
+    """`codec` None leaves the latent out."""
+    message = report.decision.message
+    return coordination_pb2.Act(
+        episode=report.episode,
+        step=report.step,
+        action=report.decision.action,
+        latent=b"" if codec is None or message is None else codec.encode(message.latent),
+        masked=report.masked,
+        waited_us=round(report.waited_s * 1e6),
+        computed_us=round(report.computed_s * 1e6),
+    )
+
+
+def counters_of(totals: Mapping[int, LinkCounters]) -> coordination_pb2.Counters:
+    return coordination_pb2.Counters(
+        links=[
+            coordination_pb2.LinkCounters(
+                peer=peer,
+                sent=counters.sent,
+                sent_bytes=counters.sent_bytes,
+                send_skipped=counters.send_skipped,
+                delivered=counters.delivered,
+                delivered_bytes=counters.delivered_bytes,
+                late=counters.late,
+                rejected=counters.rejected,
+                masked=counters.masked,
+            )
+            for peer, counters in sorted(totals.items())
+        ]
+    )

@@ -1,0 +1,220 @@
+"""The world behind a coordinator: fetches the bundle, joins, and turns its stream into percepts, rosters and counters.
+
+Imported by `command.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import grpc
+import grpc.aio
+
+from agent_node.coordination_wire import act_of, counters_of, members_of, percept_of, team_of
+from agent_node.percept import Percept
+from agent_node.stream_writer import StreamWriter
+from agent_node.world import NodeHandle, StepReport, Team
+from heliograph import bundle as bundles
+from heliograph import rpc
+from heliograph.bundle import MAX_BUNDLE_BYTES, Bundle
+from heliograph.codec import LatentCodec
+from heliograph.errors import (
+    BundleCorrupt,
+    BundleMismatch,
+    CoordinatorGone,
+    HeliographError,
+    SettingsError,
+    SlotTaken,
+    WorldError,
+)
+from heliograph.pb import coordination_pb2, coordination_pb2_grpc
+
+QUEUED_MESSAGES = 64
+"""Acts, changes of the peers, counters: the coordinator reads them all; more than this means that it does not."""
+
+LEAVE_TIMEOUT_S = 2.0
+"""How long to wait for the coordinator's end of the session when this node leaves."""
+
+_log = logging.getLogger(__name__)
+
+
+class CoordinatorWorld:
+    """The session of one node with the coordinator at `address` (host:port).
+
+    Connecting, fetching and joining together take at most `join_timeout_s`.  A coordinator that goes away during the
+    session ends it with CoordinatorGone: at once if its process died, after the keepalive's six seconds if it hangs.
+    """
+
+    def __init__(self, address: str, *, join_timeout_s: float) -> None:
+        self._address = address
+        self._join_by = time.monotonic() + join_timeout_s
+        self._timeout_s = join_timeout_s
+        self._channel = rpc.channel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES)
+        self._stub = coordination_pb2_grpc.CoordinationStub(self._channel)
+        self._codec: LatentCodec | None = None  # of reported latents, if the coordinator wants them
+        self._call: grpc.aio.StreamStreamCall | None = None
+        self._writer: StreamWriter[coordination_pb2.NodeMessage] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._pending: Percept | None = None
+        self._failure: HeliographError | None = None
+        self._over = False
+        self._left = False
+        self._news = asyncio.Event()
+
+    async def fetch_bundle(self, slot: int) -> Bundle:
+        """Get the slot's bundle.  Raises BundleError, SettingsError if there is no such slot, or CoordinatorGone."""
+        await self._connect()
+        tar, digest = bytearray(), ""
+        try:
+            request = coordination_pb2.FetchBundleRequest(slot=slot)
+            async for chunk in self._stub.FetchBundle(request, timeout=self._time_left_s()):
+                tar += chunk.data
+                digest = chunk.digest
+                if len(tar) > MAX_BUNDLE_BYTES:
+                    raise BundleCorrupt(f"bundle of slot {slot} is larger than {MAX_BUNDLE_BYTES // 2**20} MiB")
+        except grpc.aio.AioRpcError as error:
+            raise self._refusal(error) from None
+        bundle = bundles.from_tar(bytes(tar), origin=f"bundle of slot {slot} from {self._address}")
+        if bundle.digest != digest:
+            raise BundleCorrupt(f"bundle of slot {slot} has digest {bundle.digest[:12]}, announced was {digest[:12]}")
+        return bundle
+
+    async def enter(self, node: NodeHandle) -> Team:
+        """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails."""
+        await self._connect()
+        self._call = self._stub.Participate()
+        self._writer = StreamWriter(self._call.write, limit=QUEUED_MESSAGES)
+        join = coordination_pb2.Join(
+            protocol_version=rpc.PROTOCOL_VERSION,
+            slot=node.slot,
+            instance=node.instance,
+            peer_address=node.peer_address,
+            bundle_digest=node.bundle_digest,
+        )
+        self._writer.send(coordination_pb2.NodeMessage(join=join))
+        try:
+            # The session is given up if this times out, so a cancelled operation does no harm here.
+            reply = await asyncio.wait_for(self._call.read(), self._time_left_s())
+        except TimeoutError:
+            raise self._gone(f"did not welcome slot {node.slot} within {self._timeout_s:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise self._refusal(error) from None
+        if reply is grpc.aio.EOF or reply.WhichOneof("kind") != "welcome":
+            raise self._gone(f"did not welcome slot {node.slot}")
+        team_size, message = node.manifest.team_size, node.manifest.message
+        if reply.welcome.team_size != team_size:
+            raise BundleMismatch(
+                f"bundle of slot {node.slot} is for a team of {team_size}, this team has {reply.welcome.team_size}"
+            )
+        team = team_of(reply.welcome)
+        if reply.welcome.report_latents and message is not None:
+            self._codec = message.codec
+        self._reading = asyncio.get_running_loop().create_task(self._read(node))
+        return team
+
+    async def percept(self) -> Percept | None:
+        while self._pending is None:
+            if self._failure is not None:
+                raise self._failure
+            if self._over:
+                return None
+            self._news.clear()
+            # Bounded by the keepalive: a dead or hung coordinator ends the read, which is news.
+            await self._news.wait()
+        percept, self._pending = self._pending, None
+        return percept
+
+    async def act(self, report: StepReport) -> None:
+        act = act_of(report, codec=self._codec)
+        self._send(coordination_pb2.NodeMessage(act=act))
+
+    def connected(self, slots: tuple[int, ...]) -> None:
+        self._send(coordination_pb2.NodeMessage(connected=coordination_pb2.Connected(slots=slots)))
+
+    async def leave(self) -> None:
+        """Half-close the session and wait for its end, a bounded time; does nothing the second time."""
+        if self._left:
+            return
+        self._left = True
+        if self._call is not None and self._writer is not None and self._failure is None:
+            await self._writer.flush(timeout_s=LEAVE_TIMEOUT_S)
+            try:
+                await self._call.done_writing()
+            except (grpc.RpcError, asyncio.InvalidStateError) as error:
+                _log.debug("session was over already error=%r", error)
+            if self._reading is not None:
+                await asyncio.wait({self._reading}, timeout=LEAVE_TIMEOUT_S)
+        for task in (self._reading, self._answering):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if self._call is not None:
+            self._call.cancel()
+        await self._channel.close()
+
+    async def _connect(self) -> None:
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), self._time_left_s())
+        except TimeoutError:
+            raise self._gone(f"cannot be reached within {self._timeout_s:g} s") from None
+
+    async def _read(self, node: NodeHandle) -> None:
+        """Follow the coordinator's stream to its end, whatever that is."""
+        assert self._call is not None
+        try:
+            while (message := await self._call.read()) is not grpc.aio.EOF:
+                self._handle(message, node)
+            if not self._over:
+                self._failure = self._gone("ended the session")
+        except grpc.aio.AioRpcError as error:
+            self._failure = self._gone(f"is gone: {error.code().name} {error.details()}")
+        except HeliographError as error:
+            self._failure = error
+        finally:
+            self._news.set()
+
+    def _handle(self, message: coordination_pb2.CoordinatorMessage, node: NodeHandle) -> None:
+        kind = message.WhichOneof("kind")
+        if kind == "percept":
+            # Only the newest counts: a node that was stopped does not live through what it missed.
+            self._pending = percept_of(message.percept)
+            self._news.set()
+        elif kind == "roster":
+            node.update_roster(members_of(message.roster))
+        elif kind == "counters_request":
+            self._answering = asyncio.get_running_loop().create_task(self._answer_counters(node))
+        elif kind == "shutdown":
+            _log.info("shutdown reason=%r", message.shutdown.reason)
+            self._over = True
+            self._news.set()
+        else:
+            raise WorldError(f"coordinator {self._address} sent a message of unknown kind {kind!r}")
+
+    async def _answer_counters(self, node: NodeHandle) -> None:
+        self._send(coordination_pb2.NodeMessage(counters=counters_of(await node.totals())))
+
+    def _send(self, message: coordination_pb2.NodeMessage) -> None:
+        # A session that is broken is noticed, with its cause, by the reader.
+        if self._writer is not None and not self._writer.send(message):
+            _log.debug("not sent kind=%s", message.WhichOneof("kind"))
+
+    def _time_left_s(self) -> float:
+        return max(0.0, self._join_by - time.monotonic())
+
+    def _gone(self, what: str) -> CoordinatorGone:
+        return CoordinatorGone(f"coordinator {self._address} {what}", remedy="Start it, then start this node again")
+
+    def _refusal(self, error: grpc.aio.AioRpcError) -> HeliographError:
+        code, sentence = error.code(), f"coordinator {self._address}: {error.details()}"
+        if code is grpc.StatusCode.FAILED_PRECONDITION:
+            return BundleMismatch(sentence)
+        if code is grpc.StatusCode.DATA_LOSS:
+            return BundleCorrupt(sentence)
+        if code is grpc.StatusCode.ALREADY_EXISTS:
+            return SlotTaken(sentence, remedy="End the other node first")
+        if code is grpc.StatusCode.NOT_FOUND:
+            return SettingsError(sentence, remedy="Give --slot one of the team's slots")
+        return self._gone(f"is gone: {code.name} {error.details()}")

@@ -1,0 +1,106 @@
+"""The node's life: load, listen, enter a world, play, drain.
+
+Imported by `process.py` and by programs with a world of their own.  `stepper.py` holds what happens at one step.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+
+from agent_node.agent import Agent
+from agent_node.counters import Ledger, LinkCounters
+from agent_node.hello import Hello, Member
+from agent_node.inbox import Inbox
+from agent_node.peers import Peers
+from agent_node.step_function import StepFunction
+from agent_node.stepper import Stepper
+from agent_node.wire import MessageWire
+from agent_node.world import Team, World
+from heliograph import rpc
+from heliograph.bundle import Bundle
+from heliograph.errors import SettingsError
+
+FLUSH_TIMEOUT_S = 1.0
+"""What a peer's transport does not take within so long is given up at the end of a run."""
+
+_WILDCARD_HOSTS = ("0.0.0.0", "[::]", "")
+
+_log = logging.getLogger(__name__)
+
+
+class Node:
+    """One agent of a team as a process or a task: a bundle, a Peer service on `listen` and a world.
+
+    `listen` is host:port, port 0 for any free one.  `advertise` is the host that peers are told to dial; by default
+    that of `listen`.  Raises BundleError for an unusable bundle and SettingsError for an unusable address.
+    """
+
+    def __init__(self, bundle: Bundle, *, listen: str = "127.0.0.1:0", advertise: str | None = None) -> None:
+        host, colon, port = listen.rpartition(":")
+        if not colon or not port.isdigit():
+            raise SettingsError(f"address {listen!r} is not host:port", remedy="Use port 0 for any free one")
+        if advertise is None and host in _WILDCARD_HOSTS:
+            raise SettingsError(f"peers cannot dial {listen!r}", remedy="Name a host for them with --advertise")
+        self.slot = bundle.manifest.slot
+        self.manifest = bundle.manifest
+        self.bundle_digest = bundle.digest
+        self.instance = uuid.uuid4().hex
+        self.peer_address = ""  # known once it listens
+        self._listen, self._host = listen, advertise or host
+        self._bundle = Bundle(manifest=bundle.manifest, manifest_bytes=bundle.manifest_bytes, graph=b"")
+        self._function = StepFunction(bundle)
+        self._wire = MessageWire.of(bundle.manifest)
+        self._peers: Peers | None = None
+        self._inbox: Inbox | None = None
+
+    async def run(self, world: World) -> None:
+        """Serve, enter the world and play until it is over; drain and leave it then, after an error, or if cancelled.
+
+        Raises PortTaken, what the world raises (CoordinatorGone among others), and what `Agent.step` raises.
+        """
+        server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
+        health = rpc.Health(server)
+        self._peers = Peers(
+            slot=self.slot, team_size=self.manifest.team_size, wire=self._wire, on_change=world.connected
+        )
+        self._peers.add_to(server)
+        self.peer_address = f"{self._host}:{rpc.bind(server, self._listen)}"
+        await health.starting()
+        await server.start()
+        _log.info("listening address=%s slot=%d", self.peer_address, self.slot)
+        try:
+            stepper = self._join(await world.enter(self))
+            await health.serving()
+            _log.info("serving slot=%d", self.slot)
+            while (percept := await world.percept()) is not None:
+                await world.act(await stepper.step(percept))
+        finally:
+            await health.draining()
+            await self._peers.close(timeout_s=FLUSH_TIMEOUT_S)
+            await world.leave()
+            await server.stop(grace=FLUSH_TIMEOUT_S)
+            _log.info("left slot=%d", self.slot)
+
+    def update_roster(self, members: Iterable[Member]) -> None:
+        """Replace the team's roster."""
+        assert self._peers is not None
+        self._peers.update_roster(members)
+
+    async def totals(self) -> dict[int, LinkCounters]:
+        """Write what is still to be sent, then return the counters by peer slot."""
+        assert self._peers is not None
+        await self._peers.flush(timeout_s=FLUSH_TIMEOUT_S)
+        return {} if self._inbox is None else self._inbox.totals()
+
+    def _join(self, team: Team) -> Stepper:
+        assert self._peers is not None
+        ledger = Ledger()
+        self._inbox = Inbox(late_policy=team.late_policy, ledger=ledger)
+        self._peers.introduce(
+            Hello(run_id=team.run_id, slot=self.slot, bundle_digest=self.bundle_digest, instance=self.instance),
+            inbox=self._inbox,
+        )
+        agent = Agent(self._bundle, run_seed=team.run_seed, greedy=team.greedy, step_function=self._function)
+        return Stepper(agent, wire=self._wire, inbox=self._inbox, peers=self._peers, ledger=ledger)

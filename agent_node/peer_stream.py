@@ -1,0 +1,48 @@
+"""One live stream with one peer, dialled or accepted.  Imported by `peers.py` alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agent_node.stream_writer import StreamWriter
+
+QUEUED_MESSAGES = 8
+"""A stream that has so many messages unwritten does not keep up; a message that would wait longer is late anyway."""
+
+
+class PeerStream:
+    """The sending half of a stream, and a way to end it from outside.
+
+    `end` resolves `ended`; whoever reads the stream waits on that too and then leaves.
+    """
+
+    def __init__(self, *, instance: str, write: Callable[[bytes], Awaitable[None]]) -> None:
+        self.instance = instance
+        self.writer: StreamWriter[bytes] = StreamWriter(write, limit=QUEUED_MESSAGES)
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def end(self, reason: str) -> None:
+        """Ask the reader to leave, once."""
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    async def read_until_ended(self, read_all: Awaitable[None]) -> str | None:
+        """Run the read loop until the peer leaves (returns None) or `end` is called (returns its reason).
+
+        Raises what the read loop raises.
+        """
+        reading = asyncio.ensure_future(read_all)
+        try:
+            await asyncio.wait({reading, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+                return None
+            return self.ended.result()
+        finally:
+            if not reading.done():
+                # This cancels the call as well, which is over for us in any case.
+                reading.cancel()
+                await asyncio.wait({reading})
+            if not reading.cancelled():
+                reading.exception()
