@@ -6,7 +6,6 @@ agent steps its own copy of the model with the messages (z, a) of those it hears
 
 from __future__ import annotations
 
-from collections import defaultdict
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from trainer.draws import Draws, RandomDraws
 from trainer.execution import AgentStep, TeamState, initial_state, team_step
 from trainer.export import StepFunction
 from trainer.mamba_settings import MambaSettings
+from trainer.means import Means
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 from trainer.replay import Replay
@@ -94,7 +94,7 @@ class Mamba:
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
         """`model_updates` world-model updates, then `policy.rounds` rounds of imagination and PPO."""
-        metrics = _Means()
+        metrics = Means()
         for _ in range(self.settings.model_updates):
             self.update_model(replay.sample(random).to(self.device), metrics)
         if self.model_update_count >= self.settings.policy.warm_up_updates:
@@ -110,7 +110,7 @@ class Mamba:
         )
         return world_model_loss(self.model, window, posteriors, loss)
 
-    def update_model(self, window: Window, metrics: _Means) -> None:
+    def update_model(self, window: Window, metrics: Means) -> None:
         """One gradient step on the world model."""
         settings = self.settings.optimiser
         self.model.train()
@@ -147,7 +147,7 @@ class Mamba:
         )
         return self._imagine(self.model, self.actor, self._chosen(start), settings.policy, RandomDraws())
 
-    def update_policy(self, window: Window, metrics: _Means) -> None:
+    def update_policy(self, window: Window, metrics: Means) -> None:
         """One round: imagine, then `epochs` of PPO over shuffled minibatches of joint rows."""
         settings = self.settings.policy
         dream = self.dream(window)
@@ -237,20 +237,6 @@ class Mamba:
             )
         optimiser.step()
         return norm
-
-
-class _Means:
-    """Running means of metrics that are added in parts."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, list[float]] = defaultdict(list)
-
-    def add(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self._values[name].append(value)
-
-    def result(self) -> dict[str, float]:
-        return {name: float(np.mean(values)) for name, values in self._values.items()}
 
 
 def _adam(module: torch.nn.Module, rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:

@@ -35,18 +35,20 @@ def world_model_loss(
     model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings
 ) -> WorldModelLoss:
     """All terms over a window and its posteriors.  Heads run once over all rows."""
-    usable = window.first.shape[0] - settings.drop_last_row  # rows of the state terms
     ids, deter, probabilities = posteriors.ids, posteriors.deter, posteriors.probabilities
+    usable = window.first.shape[0] - settings.drop_last_row  # rows of the state terms
+    # Cut once: every slice of a wide tensor costs a pass over all of it on the way back.
+    state = (ids, deter, probabilities) if usable == len(ids) else (ids[:usable], deter[:usable], probabilities[:usable])
     present = window.present[:usable].to(deter.dtype)
 
-    prior = model.rssm.probabilities(model.rssm.prior_logits(deter[:usable]))
-    reconstruction, decoder_feature = model.decoder(ids[:usable], deter[:usable], probabilities[:usable])
+    prior = model.rssm.probabilities(model.rssm.prior_logits(state[1]))
+    reconstruction, decoder_feature = model.decoder(*state)
     # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.
     pair = (ids[:-1], deter[1:], probabilities[:-1])
     within = torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, deter)
     # Weighted over all rows, like the means of the other terms, so that `within` only removes.
     terms = {
-        "kl": balanced_kl(probabilities[:usable], prior, settings),
+        "kl": balanced_kl(state[2], prior, settings),
         "reconstruction": _reconstruction(reconstruction, window.observation[:usable], present, settings),
         "reward": _weighted_mean(_reward(model.reward(*pair).squeeze(-1), window.reward[1:], settings), within),
         "continue": _weighted_mean(
@@ -65,7 +67,7 @@ def world_model_loss(
         "information": settings.information_scale,
     }
     if model.available is not None:
-        logits = model.available(ids[:usable], deter[:usable], probabilities[:usable])
+        logits = model.available(*state)
         target = window.action_mask[:usable].to(logits.dtype)
         terms["available"] = (
             functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1).mean()

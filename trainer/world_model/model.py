@@ -85,21 +85,21 @@ class WorldModel(nn.Module):
         """
         length, batch, agents, _ = window.observation.shape
         rssm = self.rssm
-        inputs = rssm.posterior_inputs(self.encoder(window.observation))
+        inputs = rssm.posterior_inputs(self.encoder(window.observation))  # [T, B, N, H]
         keep = (~window.first).to(inputs.dtype).reshape(length, batch, 1, 1).expand(-1, -1, agents, -1)
         hears = self._audible(window)
         deter = inputs.new_zeros(batch, agents, self.settings.recurrent)
         ids = torch.zeros(batch, agents, self.settings.categoricals, dtype=torch.int64, device=inputs.device)
         probabilities = None
         all_ids, all_probabilities, all_deter = [], [], []
-        for t in range(length):
+        for t, inputs_now in enumerate(inputs.unbind()):
             # A window that starts inside an episode has an action but no latent before its first row.
             keep_latent = keep[t] if t else torch.zeros_like(keep[t])
             keep_action = keep[t] if reset_action_on_first else torch.ones_like(keep[t])
             tokens = rssm.tokens(ids, window.action[t], keep_latent, keep_action, probabilities)
             rows = rssm.communicate(tokens, None if hears is None else hears[t])
             deter = rssm.recur(rows, deter * keep[t])
-            probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs[t]))
+            probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs_now))
             ids = draw_ids(probabilities.detach())
             all_ids.append(ids)
             all_probabilities.append(probabilities)
