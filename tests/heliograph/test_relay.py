@@ -25,6 +25,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("relay-signal", {"agents": 3, "symbols": 5, "hears": "ring", "observation_noise": 0.1, "reward": "team"}),
     ("relay-signal", {"cue": "none"}),
 ]
+PERCEPT_FIELDS = ("observation", "action_mask", "hears", "present")
 every_case = pytest.mark.parametrize(("name", "parameters"), CASES, ids=lambda value: str(value)[:40])
 
 
@@ -88,6 +89,21 @@ def test_resetting_some_copies_leaves_the_others_alone(name: str, parameters: di
         transition = environment.step(random_actions(after, np.random.default_rng(remaining)))
         after = transition.percepts
     assert transition.over.tolist() == [True, False, True]
+
+
+@every_case
+def test_what_was_given_and_returned_is_never_written_to(name: str, parameters: dict[str, Any]) -> None:
+    environment = registry.make(name, count=3, parameters=parameters)
+    seeds = np.arange(3)
+    percepts = environment.reset(seeds)
+    actions = random_actions(percepts, np.random.default_rng(0))
+    transition = environment.step(actions)
+    arrays = [seeds, actions, transition.reward, transition.over, transition.truncated, transition.outcome]
+    arrays += [getattr(shown, field) for shown in (percepts, transition.percepts) for field in PERCEPT_FIELDS]
+    before = [array.tobytes() for array in arrays]
+    later = environment.reset(seeds + 10)
+    environment.step(random_actions(later, np.random.default_rng(1)))
+    assert [array.tobytes() for array in arrays] == before
 
 
 def test_relay_observations_hold_the_own_cell_and_the_next_agents_target() -> None:
