@@ -17,13 +17,15 @@ from torch.nn import functional
 
 
 def sample_ids(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Draw class ids [...] from `probabilities` [..., C] with one number in (0, 1) each, by inverting the CDF.
+    """Draw class ids [...] from `probabilities` [..., C] with one number in [0, 1) each, by inverting the CDF.
 
-    The same arithmetic runs in the exported step function, so equal noise gives equal ids there and here.
+    A class without probability is never drawn.  The same arithmetic runs in the exported step function, so equal
+    noise gives equal ids there and here.
     """
-    below = torch.cumsum(probabilities, dim=-1) < uniform.unsqueeze(-1)
-    # Rounding can leave the last cumulative sum under 1, and the draw above it.
-    return below.sum(dim=-1).clamp(max=probabilities.shape[-1] - 1)
+    cumulative = torch.cumsum(probabilities, dim=-1)
+    # Rounding can leave the last sum off 1; measured against it, no number reaches past the last possible class.
+    below = cumulative <= uniform.unsqueeze(-1) * cumulative[..., -1:]
+    return below.sum(dim=-1)
 
 
 class _StraightThrough(torch.autograd.Function):
