@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from coordinator.report import Report
 
 EVALUATOR_GROUP, CENTRAL = "heliograph.evaluators", "central"
-"""Entry point of a callable `(path: Path, *, episodes, seed, greedy, links_cut) -> dict` with the keys `episodes`,
-`outcomes` (one float per episode) and `bits_per_agent_step`.
+"""Entry point of a callable `(path: Path, *, episodes, seed, greedy, links_cut) -> dict` with the keys `episodes`
+and `outcomes` (one float per episode).
 
 It evaluates a run folder with the trainer's networks in one forward pass, so this house needs no torch for it.
 """
@@ -80,8 +80,8 @@ def _central_evaluator() -> Callable[..., dict[str, Any]]:
 def _evaluate_centrally(
     evaluator: Callable[..., dict[str, Any]], path: Path, plan: Plan, name: str
 ) -> dict[str, Any]:
-    from coordinator.outcome import bootstrap, wilson
     from coordinator.plan import LABELS
+    from heliograph.estimates import estimate
 
     found = evaluator(
         path, episodes=plan.episodes, seed=plan.run_seed, greedy=plan.greedy, links_cut=name == "cut"
@@ -89,13 +89,11 @@ def _evaluate_centrally(
     outcomes = [float(value) for value in found["outcomes"]]
     if not outcomes:
         raise SettingsError(f"the central evaluator played no episode of {path}")
-    shares = all(value in (0.0, 1.0) for value in outcomes)
-    estimate = wilson(outcomes) if shares else bootstrap(outcomes)
+    found_estimate = estimate(outcomes)
     return {
         "label": LABELS[name],
         "episodes": int(found["episodes"]),
-        "outcome": {"mean": estimate.mean, "low": estimate.low, "high": estimate.high},
-        "bits_per_agent_step": float(found["bits_per_agent_step"]),
+        "outcome": {"mean": found_estimate.mean, "low": found_estimate.low, "high": found_estimate.high},
     }
 
 
@@ -116,12 +114,6 @@ def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
             f"{alone.mean:.3f} [{alone.low:.3f}, {alone.high:.3f}]",
             f"{together['mean']:.3f} [{together['low']:.3f}, {together['high']:.3f}]",
             "overlap" if overlap else "apart",
-        )
-        table.add_row(
-            f"bits per agent-step {summary.label}",
-            f"{summary.bits_per_agent_step:.1f}",
-            f"{other['bits_per_agent_step']:.1f}",
-            "",
         )
     console.print(table)
 

@@ -1,11 +1,7 @@
-"""What a set of episodes came to: outcome with an interval, pace, losses and bits.  Nothing that was not measured.
-
-Sources: Wilson, "Probable inference", 1927; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
-"""
+"""What a set of episodes came to: outcome with an interval, pace, losses and bits.  Nothing that was not measured."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,22 +10,8 @@ import numpy as np
 from coordinator.conservation import Traffic
 from coordinator.trajectory import EpisodeResult
 from heliograph.environments.vector import EnvironmentSpec
+from heliograph.estimates import Estimate, bootstrap, wilson
 from heliograph.manifest import Manifest
-
-CONFIDENCE_Z = 1.959963984540054
-"""Two-sided 95 %."""
-
-RESAMPLES = 2000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A mean and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -116,24 +98,6 @@ def summarise(
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),
     )
-
-
-def wilson(wins: Sequence[float]) -> Estimate:
-    """Share of ones among zeros and ones, with Wilson's score interval, which stays honest at 0 and 1."""
-    count, share = len(wins), float(np.mean(wins))
-    z2 = CONFIDENCE_Z**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    margin = CONFIDENCE_Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    return Estimate(mean=share, low=max(0.0, centre - margin), high=min(1.0, centre + margin))
-
-
-def bootstrap(values: Sequence[float]) -> Estimate:
-    """Mean with the percentile bootstrap's interval; the same values always give the same interval."""
-    sample = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
-    means = sample[picks].mean(axis=1)  # [RESAMPLES]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(mean=float(sample.mean()), low=float(low), high=float(high))
 
 
 def _percentile(values: Sequence[float], percent: float) -> float | None:
