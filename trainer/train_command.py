@@ -8,12 +8,15 @@ from pathlib import Path
 
 from heliograph.cli import Command
 
+GENERAL_PRESET = "cpu"
+"""For an environment without a preset of its own."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", help="name of a preset, or path of a TOML file; --list-presets shows the names")
+    parser.add_argument("--preset", help="a preset's name or a TOML file; 'cpu' if only --environment is given")
     parser.add_argument("--list-presets", action="store_true", help="print the names of the presets and end")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
-    parser.add_argument("--environment", help="override the preset's environment: an id or package.module:factory")
+    parser.add_argument("--environment", help="an id, an import path, or package.module:factory; see `heliograph environments`")
     parser.add_argument("--seed", type=int, help="override the preset's seed")
     parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the newest checkpoint of a run folder")
@@ -27,8 +30,13 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.list_presets:
         print("\n".join(preset_names()))
         return 0
+    if namespace.preset is None and namespace.environment is not None:
+        namespace.preset = GENERAL_PRESET
     if (namespace.preset is None) == (namespace.resume is None):
-        raise SettingsError("give either --preset or --resume", remedy=f"Presets: {', '.join(preset_names())}")
+        raise SettingsError(
+            "say what to train with --preset or --environment, or what to go on with by --resume",
+            remedy=f"Presets: {', '.join(preset_names())}",
+        )
     if namespace.resume is not None:
         if namespace.set or namespace.seed is not None or namespace.environment is not None:
             raise SettingsError("a resumed run keeps its settings", remedy="Start a new run to change them")
