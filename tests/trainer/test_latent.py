@@ -67,9 +67,7 @@ def test_xavier_initialisation_is_that_of_one_joint_layer() -> None:
 
 
 def test_orthogonal_heads_are_orthogonal_as_one_layer() -> None:
-    head = FeatureHead(
-        categoricals=2, classes=8, dense=8, hidden=16, out=4, activation=torch.nn.ReLU
-    )
+    head = FeatureHead(categoricals=2, classes=8, dense=8, hidden=16, out=4, activation=torch.nn.ReLU)
     head.orthogonal()
     joint = torch.cat([head.first.table.t(), head.first.dense.weight], dim=1)  # [16, 24]
     torch.testing.assert_close(joint @ joint.t(), torch.eye(16), rtol=0, atol=1e-5)

@@ -114,9 +114,7 @@ def test_the_gradient_is_zero_where_the_ratio_has_left_the_clip_range_the_way_it
 
 def test_the_gradient_inside_the_range_is_that_of_the_policy_gradient() -> None:
     actor, batch = batch_with_ratio(1.0, 0.7)
-    ours = torch.autograd.grad(
-        actor_loss(actor, batch, clip=0.2, entropy_scale=0.0).loss, list(actor.parameters())
-    )
+    ours = torch.autograd.grad(actor_loss(actor, batch, clip=0.2, entropy_scale=0.0).loss, list(actor.parameters()))
     chosen = Categorical(logits=actor(batch.ids, batch.deter)).log_prob(batch.action)
     theirs = torch.autograd.grad(-0.7 * chosen.mean(), list(actor.parameters()))
     for one, other in zip(ours, theirs, strict=True):
