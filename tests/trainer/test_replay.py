@@ -1,0 +1,206 @@
+"""Replay keeps rows of a copy in order, and its windows never run over the write head."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import CheckpointError
+from trainer.replay import Replay, Rows
+from trainer.replay_settings import ReplaySettings
+from trainer.world_model.window import Window
+
+COPIES, AGENTS, EPISODE = 3, 2, 5
+"""Rows in the episodes below."""
+
+
+def spec(*, complete: bool = False, observation_size: int = 3) -> EnvironmentSpec:
+    return EnvironmentSpec(
+        id="numbered",
+        agents=AGENTS,
+        observation_size=observation_size,
+        actions=4,
+        episode_limit=EPISODE,
+        complete_graph=complete,
+        outcome="won",
+    )
+
+
+def replay_of(*, complete: bool = False, **changes: object) -> Replay:
+    numbers = {"capacity": 36, "window": 4, "batch": 64, "minimum": 8}
+    return Replay(ReplaySettings.model_validate({**numbers, **changes}), spec(complete=complete), copies=COPIES)
+
+
+class Writer:
+    """Writes rows whose every field tells the copy and how many rows it had before."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay, self.written = replay, np.zeros(COPIES, dtype=np.int64)
+
+    def add(self, copies: list[int]) -> None:
+        chosen = np.array(copies)
+        number = self.written[chosen]
+        per_agent = np.stack([number, number + 0.5], axis=1)  # [E, N]
+        place = np.stack([chosen, number, number % EPISODE], axis=-1)
+        self.replay.add(
+            chosen,
+            Rows(
+                observation=np.repeat(place[:, None], AGENTS, axis=1),
+                action_mask=(number[:, None, None] >> np.arange(4)) & 1 == np.ones((AGENTS, 1)),
+                hears=np.broadcast_to((number % 2 == 0)[:, None, None], (len(copies), AGENTS, AGENTS)),
+                present=np.broadcast_to((number % 3 > 0)[:, None], (len(copies), AGENTS)),
+                first=number % EPISODE == 0,
+                action=np.stack([number % 4, (number + 1) % 4], axis=1),
+                reward=per_agent,
+                terminated=np.broadcast_to((number % 7 == 0)[:, None], (len(copies), AGENTS)),
+            ),
+        )
+        self.written[chosen] += 1
+
+
+def check(window: Window, writer: Writer, capacity: int) -> None:
+    """Every window holds consecutive rows of one copy, all of them still stored, with all their fields."""
+    copy, number = window.observation[:, :, 0, 0].long(), window.observation[:, :, 0, 1].long()
+    assert torch.equal(copy, copy[:1].expand_as(copy))
+    assert torch.equal(number, number[0] + torch.arange(number.shape[0]).unsqueeze(1))
+    assert bool((number >= torch.from_numpy(writer.written)[copy] - capacity).all())
+    assert torch.equal(window.reward, torch.stack([number, number + 0.5], dim=-1).float())
+    assert torch.equal(window.action, torch.stack([number % 4, (number + 1) % 4], dim=-1))
+    assert torch.equal(window.first, number % EPISODE == 0)
+    assert torch.equal(window.present[..., 0], number % 3 > 0)
+    assert torch.equal(window.terminated[..., 1], number % 7 == 0)
+    assert torch.equal(window.action_mask[..., 0, :], (number.unsqueeze(-1) >> torch.arange(4)) & 1 == 1)
+    if window.hears is not None:
+        assert torch.equal(window.hears[..., 1, 0], number % 2 == 0)
+
+
+@given(
+    st.lists(st.sets(st.integers(0, COPIES - 1), min_size=1).map(sorted), min_size=30, max_size=90),
+    st.sampled_from(["anywhere", "first"]),
+)
+@settings(max_examples=25)
+def test_windows_are_consecutive_rows_of_one_copy_however_often_the_ring_went_around(
+    schedule: list[list[int]], start: str
+) -> None:
+    replay = replay_of(start=start)
+    writer = Writer(replay)
+    random = np.random.default_rng(0)
+    for index, copies in enumerate(schedule):
+        writer.add(copies)
+        if index % 10 == 9 and replay.ready:
+            window = replay.sample(random)
+            check(window, writer, replay.capacity)
+            assert start == "anywhere" or bool(window.first[0].all())
+    assert len(replay) == int(np.minimum(writer.written, replay.capacity).sum())
+
+
+def test_every_possible_window_is_drawn_and_equally_often() -> None:
+    replay = replay_of(batch=4000)
+    writer = Writer(replay)
+    for _ in range(3 * replay.capacity + 5):
+        writer.add([0, 1, 2])
+    window = replay.sample(np.random.default_rng(0))
+    starts = window.observation[0, :, 0, :2].long()
+    drawn, counts = torch.unique(starts, dim=0, return_counts=True)
+    oldest, newest = int(writer.written[0]) - replay.capacity, int(writer.written[0]) - 4
+    expected = [[copy, number] for copy in range(COPIES) for number in range(oldest, newest + 1)]
+    assert drawn.tolist() == expected
+    share = 4000 / len(expected)
+    assert counts.min() > share - 6 * share**0.5
+    assert counts.max() < share + 6 * share**0.5
+
+
+def test_starts_at_first_rows_alone_if_asked() -> None:
+    replay = replay_of(start="first")
+    writer = Writer(replay)
+    for _ in range(2 * replay.capacity + 3):
+        writer.add([0, 1, 2])
+    starts = replay.sample(np.random.default_rng(0)).observation[0, :, 0, 1].long()
+    oldest, newest = int(writer.written[0]) - replay.capacity, int(writer.written[0]) - 4
+    assert set(starts.tolist()) == {number for number in range(oldest, newest + 1) if number % EPISODE == 0}
+
+
+def test_it_is_ready_with_the_minimum_of_rows_and_one_whole_window() -> None:
+    replay = replay_of(minimum=3, start="first")
+    writer = Writer(replay)
+    readiness = []
+    for _ in range(5):
+        writer.add([1])
+        readiness.append(replay.ready)
+    assert readiness == [False, False, False, True, True]
+    enough = replay_of(minimum=10)
+    other = Writer(enough)
+    for _ in range(4):
+        assert not enough.ready
+        other.add([0, 1, 2])
+    assert enough.ready
+
+
+def test_a_complete_graph_needs_no_neighbour_sets() -> None:
+    replay = replay_of(complete=True)
+    writer = Writer(replay)
+    for _ in range(10):
+        writer.add([0, 1, 2])
+    window = replay.sample(np.random.default_rng(0))
+    assert window.hears is None
+    check(window, writer, replay.capacity)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_absorbing_rows_are_placeholders_with_one_random_action_and_an_end(count: int) -> None:
+    replay = replay_of(window=3, absorbing_rows=count, batch=200)
+    writer = Writer(replay)
+    for _ in range(3):
+        writer.add([0, 2])
+    replay.add_absorbing(np.array([0]), np.random.default_rng(5))
+    assert len(replay) == 6 + count
+    window = replay.sample(np.random.default_rng(0))
+    placeholders = ~window.present.any(-1) & (window.reward == 0).all(-1) & (window.observation == 0).all((-1, -2))
+    absorbing = placeholders & window.terminated.all(-1) & ~window.first
+    assert bool(absorbing.any()) == (count > 0)
+    if count:
+        ends = absorbing[-1] & absorbing[-2]
+        assert bool(ends.any())
+        assert torch.equal(window.action[-1, ends], window.action[-2, ends]), "the action is repeated"
+        assert bool(window.action_mask[absorbing].all())
+        assert not window.hears[absorbing].any()
+
+
+@pytest.mark.parametrize("rows", [7, 40])
+def test_a_restored_replay_goes_on_as_the_saved_one(rows: int) -> None:
+    saved = replay_of()
+    writer = Writer(saved)
+    for number in range(rows):
+        writer.add([0, 1, 2] if number % 2 else [1])
+    restored = replay_of()
+    restored.restore({name: array.copy() for name, array in saved.state().items()})
+    again = Writer(restored)
+    again.written = writer.written.copy()
+    for one in (writer, again):
+        for _ in range(9):
+            one.add([0, 2])
+    assert len(saved) == len(restored)
+    windows = [replay.sample(np.random.default_rng(1)) for replay in (saved, restored)]
+    for name, value in vars(windows[0]).items():
+        assert torch.equal(value, getattr(windows[1], name)), name
+    check(windows[1], again, restored.capacity)
+
+
+def test_a_saved_replay_leaves_out_rows_that_were_never_written() -> None:
+    replay = replay_of()
+    writer = Writer(replay)
+    for _ in range(5):
+        writer.add([0, 1])
+    assert replay.state()["reward"].shape == (COPIES, 5, AGENTS)
+
+
+def test_a_replay_of_other_dimensions_is_refused() -> None:
+    other = Replay(ReplaySettings(capacity=36, window=4), spec(observation_size=4), copies=COPIES)
+    with pytest.raises(CheckpointError, match="observation"):
+        replay_of().restore(other.state())
+    with pytest.raises(CheckpointError, match="shape"):
+        replay_of().restore(Replay(ReplaySettings(capacity=36, window=4), spec(), copies=2).state())
