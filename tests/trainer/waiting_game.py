@@ -1,0 +1,67 @@
+"""A PettingZoo environment whose episodes differ in length and in how they end; `make` is its factory.
+
+Two agents see (seed of the episode / 1000, the step, the joint action before) and have three actions.  By its seed an
+episode takes 2 to 5 steps and ends by termination or by time; in every fifth one the second agent leaves after the
+first step.  An agent earns its action plus a tenth of the step.  The first agent hears the second at even steps, the
+second the first at odd ones.  It is won if the last joint action adds up to an even number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+NAMES = ("left", "right")
+
+
+class WaitingGame(ParallelEnv):
+    def __init__(self, *, early_leavers: bool = True, all_heard: bool = False) -> None:
+        self.metadata = {"name": "waiting_game"}
+        self.render_mode = None
+        self.possible_agents = list(NAMES)
+        self.agents: list[str] = []
+        self.max_cycles = 5
+        self._early_leavers, self._all_heard = early_leavers, all_heard
+
+    def observation_space(self, agent: str) -> spaces.Space:
+        return spaces.Box(-np.inf, np.inf, (4,), np.float32)
+
+    def action_space(self, agent: str) -> spaces.Space:
+        return spaces.Discrete(3)
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
+        self._seed, self._step, self._joint = int(seed or 0), 0, {name: 0 for name in NAMES}
+        self.agents = list(NAMES)
+        return self._seen(), self._infos(self.agents)
+
+    def step(self, actions: dict[str, int]) -> tuple[dict, dict, dict, dict, dict]:
+        assert set(actions) == set(self.agents)
+        self._step += 1
+        self._joint |= actions
+        over, terminal = self._step >= 2 + self._seed % 4, self._seed % 3 == 0
+        leaves = self._early_leavers and self._seed % 5 == 0
+        terminated = {name: (over and terminal) or (leaves and name == "right") for name in self.agents}
+        cut = {name: over and not terminated[name] for name in self.agents}
+        rewards = {name: float(action) + 0.1 * self._step for name, action in actions.items()}
+        infos = self._infos(self.agents)
+        self.agents = [name for name in self.agents if not terminated[name] and not cut[name]]
+        return self._seen(), rewards, terminated, cut, infos
+
+    def _seen(self) -> dict[str, np.ndarray]:
+        seen = np.array([self._seed % 997 / 1000, self._step, *self._joint.values()], dtype=np.float32)
+        return {name: seen for name in NAMES}
+
+    def _infos(self, present: list[str]) -> dict[str, dict[str, Any]]:
+        infos: dict[str, dict[str, Any]] = {name: {"won": sum(self._joint.values()) % 2 == 0} for name in present}
+        if not self._all_heard:
+            listener = NAMES[self._step % 2]
+            for name in present:
+                infos[name]["hears"] = [other for other in NAMES if other != name] if name == listener else []
+        return infos
+
+
+def make(**parameters: Any) -> WaitingGame:
+    return WaitingGame(**parameters)
