@@ -43,17 +43,18 @@ def world_model_loss(
 
     prior = model.rssm.probabilities(model.rssm.prior_logits(state[1]))
     reconstruction, decoder_feature = model.decoder(*state)
-    # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.
-    pair = (ids[:-1], deter[1:], probabilities[:-1])
+    # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.  The heads run over a T-th pair, of the
+    # last row with the first one, which is dropped: cheaper than cutting the wide probabilities on the way back.
+    pair = (ids, deter.roll(-1, dims=0), probabilities)
     within = torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, deter)
     # Weighted over all rows, like the means of the other terms, so that `within` only removes.
     terms = {
         "kl": balanced_kl(state[2], prior, settings),
         "reconstruction": _reconstruction(reconstruction, window.observation[:usable], present, settings),
-        "reward": _weighted_mean(_reward(model.reward(*pair).squeeze(-1), window.reward[1:], settings), within),
+        "reward": _weighted_mean(_reward(model.reward(*pair).squeeze(-1)[:-1], window.reward[1:], settings), within),
         "continue": _weighted_mean(
             functional.binary_cross_entropy_with_logits(
-                model.continuation(*pair).squeeze(-1), (~window.terminated[1:]).to(deter.dtype), reduction="none"
+                model.continuation(*pair).squeeze(-1)[:-1], (~window.terminated[1:]).to(deter.dtype), reduction="none"
             ),
             within,
         ),
@@ -85,7 +86,8 @@ class _BalancedDivergence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, posterior: Tensor, prior: Tensor, weight: float) -> Tensor:
-        log_ratio = torch.log(posterior + KL_EPSILON).sub_(torch.log(prior + KL_EPSILON))
+        # In place and without a second logarithm: these tensors are a thousand wide, and every pass counts.
+        log_ratio = (posterior + KL_EPSILON).div_(prior + KL_EPSILON).log_()
         ctx.save_for_backward(posterior, prior, log_ratio)
         ctx.weight = weight
         return torch.einsum("...c,...c->...", posterior, log_ratio)
@@ -94,8 +96,10 @@ class _BalancedDivergence(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         posterior, prior, log_ratio = ctx.saved_tensors
         gradient = gradient.unsqueeze(-1)
-        to_posterior = (posterior / (posterior + KL_EPSILON)).add_(log_ratio).mul_(ctx.weight * gradient)
-        to_prior = (posterior / (prior + KL_EPSILON)).mul_((ctx.weight - 1) * gradient)
+        to_posterior = posterior + KL_EPSILON
+        torch.div(posterior, to_posterior, out=to_posterior).add_(log_ratio).mul_(ctx.weight * gradient)
+        to_prior = prior + KL_EPSILON
+        torch.div(posterior, to_prior, out=to_prior).mul_((ctx.weight - 1) * gradient)
         return to_posterior, to_prior, None
 
 
