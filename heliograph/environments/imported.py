@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -59,6 +60,9 @@ def imported_environment(
 
 
 def _module(path: str, *, extras: Mapping[str, str]) -> Any:
+    # A console script does not look for modules where it was started, but that is where a user's own environment is.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     # pygame, under mpe2, greets on stdout, which belongs to the command that runs.
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:

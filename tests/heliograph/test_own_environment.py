@@ -1,0 +1,39 @@
+"""The example of an environment of one's own, through the registry and from the folder a user would stand in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from heliograph.environments import registry
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example_environment_plays_through_the_registry() -> None:
+    environment = registry.make("examples.own_environment:make", count=3)
+    percepts = environment.reset(np.array([5, 6, 5]))
+    assert (environment.spec.agents, environment.spec.observation_size, environment.spec.actions) == (2, 1, 2)
+    np.testing.assert_array_equal(percepts.observation[0], percepts.observation[2])
+    warmer = percepts.observation[:, :, 0].argmax(1)
+    for step in range(environment.spec.episode_limit):
+        transition = environment.step(np.repeat(warmer[:, None], 2, axis=1))
+        np.testing.assert_array_equal(transition.reward, 1.0)
+        assert transition.over.all() == (step == environment.spec.episode_limit - 1)
+    np.testing.assert_array_equal(transition.outcome, 4.0)
+    assert transition.truncated.all()
+    assert not transition.terminated.any()
+
+
+def test_a_command_finds_an_environment_in_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text((ROOT / "examples" / "own_environment.py").read_text())
+    command = [sys.executable, "-P", "-m", "heliograph", "train", "--environment", "mine:make", "--folder", "run"]
+    command += [f"--set=mamba.model.{name}=16" for name in ("hidden", "recurrent")]
+    command += ["--set=schedule.env_steps=200", "--set=replay.minimum=40", "--set=evaluation.final_episodes=8"]
+    command += ["--set=mamba.model_updates=1", "--set=schedule.steps_per_iteration=10"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "bundles" / "agent-1" / "step.onnx").is_file()
