@@ -17,6 +17,8 @@ import json
 import os
 import platform
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ import numpy as np
 import torch
 
 from heliograph import __version__
-from heliograph.errors import SettingsError
+from heliograph.errors import CheckpointError, SettingsError
 from heliograph.settings import resolve
 from trainer.settings import TrainSettings
 
@@ -77,19 +79,32 @@ class RunFolder:
         return json.loads((self.path / "run.json").read_text())["run_id"]
 
     def log(self, record: dict[str, Any]) -> None:
-        """Append one line to `metrics.jsonl`."""
-        with self.metrics.open("a") as file:
+        """Append one line to `metrics.jsonl`.  Raises CheckpointError if the disk refuses."""
+        with _checked_writing(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
         """All logged records, oldest first."""
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+        # A killed process or a full disk can leave the last line unfinished.
+        lines = self.metrics.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def forget_after(self, iteration: int) -> None:
-        """Drop records past an iteration, which a resumed run will write again."""
+        """Drop records past an iteration, which a resumed run will write again.  Raises as `log`."""
         kept = [record for record in self.history() if record["iteration"] <= iteration]
         partial = self.metrics.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        os.replace(partial, self.metrics)
+        with _checked_writing(self.metrics):
+            partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
+            os.replace(partial, self.metrics)
+
+
+@contextmanager
+def _checked_writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error}", remedy="The last checkpoint is whole; free space and resume"
+        ) from error
