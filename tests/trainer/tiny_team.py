@@ -23,6 +23,7 @@ SMALL = (
     "device=cpu",
     "environment.copies=4",
     "schedule.steps_per_iteration=3",
+    "schedule.stop_at_outcome=2.0",  # out of reach
     "evaluation.episodes=8",
     "evaluation.every=2",
     "evaluation.final_episodes=8",

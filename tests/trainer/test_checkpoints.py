@@ -1,0 +1,231 @@
+"""Interrupted and resumed runs equal uninterrupted ones, and a broken checkpoint never passes for a whole one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from tiny_team import Silent, resume, small_settings, start
+
+from heliograph.errors import CheckpointError, NonFiniteLoss
+from trainer.checkpoint import saved_checkpoints
+from trainer.run_folder import RunFolder
+from trainer.settings import TrainSettings
+from trainer.training import Training, restored_algorithm
+
+LAST = 8
+"""Iterations of the runs below; the first has too few rows for an update."""
+
+
+def settings_for(environment: str) -> TrainSettings:
+    # Dropout of both kinds draws from torch's generator, and an entropy that decays is a counter.
+    return small_settings(
+        "relay-signal",
+        f'environment.id="{environment}"',
+        "environment.parameters={agents=2, hears='range'}" if environment == "relay" else "environment.parameters={}",
+        "mamba.model.dropout=0.1",
+        "mamba.model.message_dropout=0.2",
+        "mamba.policy.entropy_decay=0.9",
+        "mamba.optimiser.warm_up_updates=5",
+        "replay.capacity=120",
+        "replay.start=anywhere",
+        env_steps=10_000,
+    )
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Everything of the newest checkpoint but the clock, and all metrics but times."""
+    folder = RunFolder.open(path)
+    checkpoint = saved_checkpoints(folder.checkpoints)[-1]
+    state = json.loads((checkpoint / "state.json").read_text())
+    del state["seconds"]
+    metrics = [
+        {name: value for name, value in record.items() if not name.startswith(("time/", "seconds"))}
+        for record in folder.history()
+    ]
+    arrays = load_file(checkpoint / "tensors.safetensors") | load_file(checkpoint / "replay.safetensors")
+    return {"name": checkpoint.name, "state": state, "metrics": metrics, "arrays": arrays}
+
+
+def assert_equal_runs(one: Path, other: Path) -> None:
+    first, second = contents(one), contents(other)
+    arrays, others = first.pop("arrays"), second.pop("arrays")
+    assert first == second
+    assert set(arrays) == set(others)
+    for name, array in arrays.items():
+        assert np.array_equal(array, others[name], equal_nan=True), name
+
+
+@pytest.fixture(scope="module", params=["relay", "waiting_game:make"])
+def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("uninterrupted") / "run"
+    start(path, settings_for(request.param), stop_after=LAST).run()
+    return path
+
+
+@pytest.mark.parametrize("stops", [[1], [5], [2, 3, 6]])
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    uninterrupted: Path, tmp_path: Path, stops: list[int]
+) -> None:
+    settings = RunFolder.open(uninterrupted).settings()
+    path = tmp_path / "run"
+    summary = start(path, settings, stop_after=stops[0]).run()
+    assert (summary.reason, summary.iterations, summary.evaluation) == ("interrupted", stops[0], None)
+    for stop in [*stops[1:], LAST]:
+        resume(path, stop_after=stop).run()
+    assert_equal_runs(uninterrupted, path)
+    metrics = contents(path)["metrics"]
+    assert [record["iteration"] for record in metrics] == list(range(1, LAST + 1))
+    assert any("policy/entropy" in record for record in metrics)
+    assert any("evaluate/greedy_outcome" in record for record in metrics)
+
+
+class Killed(Silent):
+    """Dies in the middle of an iteration's end, after it was logged."""
+
+    def iteration(self, record: dict[str, Any], *, share: float) -> None:
+        if record["iteration"] == self.stop_after:
+            raise ConnectionResetError("killed")
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(uninterrupted: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    start(path, RunFolder.open(uninterrupted).settings(), stop_after=3).run()
+    killed = Training(RunFolder.open(path), Killed(stop_after=6), resume=True)
+    with pytest.raises(ConnectionResetError):
+        killed.run()
+    folder = RunFolder.open(path)
+    assert len(folder.history()) == 6
+    with folder.metrics.open("a") as file:
+        file.write('{"iteration": 7, "env_st')  # what a crash leaves of a line
+    resume(path, stop_after=LAST).run()
+    assert_equal_runs(uninterrupted, path)
+
+
+def test_a_run_without_a_checkpoint_starts_over(uninterrupted: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    training = start(path, RunFolder.open(uninterrupted).settings())
+    training.progress = Killed(stop_after=2)
+    with pytest.raises(ConnectionResetError):
+        training.run()
+    assert not saved_checkpoints(RunFolder.open(path).checkpoints)
+    resume(path, stop_after=LAST).run()
+    assert_equal_runs(uninterrupted, path)
+
+
+def two_checkpoints(path: Path) -> list[Path]:
+    start(path, small_settings(env_steps=10_000), stop_after=2).run()
+    resume(path, stop_after=4).run()
+    return saved_checkpoints(RunFolder.open(path).checkpoints)
+
+
+def test_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    two_checkpoints(tmp_path / "run")
+    resume(tmp_path / "run", stop_after=5).run()
+    kept = saved_checkpoints(tmp_path / "run" / "checkpoints")
+    assert [path.name for path in kept] == ["00000004", "00000005"]
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "replay.safetensors", "state.json"])
+@pytest.mark.parametrize("left", [0, 20, -1])
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_still_resumes(
+    checkpoint_pair: Path, tmp_path: Path, name: str, left: int
+) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    older, newest = saved_checkpoints(path / "checkpoints")
+    file = newest / name
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(CheckpointError, match=newest.name) as caught:
+        resume(path)
+    assert caught.value.exit_code == 9
+    shutil.rmtree(newest)
+    resumed = resume(path, stop_after=3)
+    assert resumed.collector.env_steps == 2 * 12
+    resumed.run()
+    assert saved_checkpoints(path / "checkpoints")[0] == older
+
+
+@pytest.fixture(scope="module")
+def checkpoint_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pair") / "run"
+    assert len(two_checkpoints(path)) == 2
+    return path
+
+
+def test_a_checkpoint_of_another_format_or_other_networks_is_refused(checkpoint_pair: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    document = saved_checkpoints(path / "checkpoints")[-1] / "state.json"
+    before = document.read_text()
+    document.write_text(json.dumps(json.loads(before) | {"format_version": 99}))
+    with pytest.raises(CheckpointError, match="format 99"):
+        resume(path)
+    document.write_text(before)
+    settings = json.loads((path / "settings.json").read_text())
+    settings["mamba"]["model"]["hidden"] = 32
+    (path / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        resume(path)
+
+
+def test_half_a_checkpoint_is_no_checkpoint(checkpoint_pair: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    newest = saved_checkpoints(path / "checkpoints")[-1]
+    shutil.copytree(newest, newest.with_name("00000006.partial"))
+    assert resume(path).collector.env_steps == 4 * 12
+    empty = tmp_path / "empty"
+    start(empty, small_settings())
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        restored_algorithm(RunFolder.open(empty), device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("module", "parameter", "named"),
+    [
+        ("model", "rssm.prior_head.2.bias", "kl term"),
+        ("model", "decoder.out.0.weight", "reconstruction term"),
+        ("model", "reward.rest.0.weight", "reward term"),
+        ("model", "continuation.rest.0.bias", "continue term"),
+        ("model", "information.0.weight", "information term"),
+        ("critic", "embed.table", "gradient of the actor"),
+        ("critic", "out.0.bias", "gradient of the actor"),
+    ],
+)
+def test_a_weight_that_is_no_number_stops_training_with_the_term_named(
+    checkpoint_pair: Path, tmp_path: Path, module: str, parameter: str, named: str
+) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    training = resume(path)
+    poisoned = training.algorithm.modules()[module].get_parameter(parameter)
+    with torch.no_grad():
+        poisoned.flatten()[0] = torch.nan
+    others = {
+        name: {key: value.clone() for key, value in each.state_dict().items()}
+        for name, each in training.algorithm.modules().items()
+    }
+    with pytest.raises(NonFiniteLoss, match=named) as caught:
+        training.run()
+    assert caught.value.exit_code == 8
+    newest = saved_checkpoints(path / "checkpoints")[-1]
+    assert newest.name == "00000004"
+    # The step that would have spread it was not made.
+    for key, value in training.algorithm.modules()[module].state_dict().items():
+        assert torch.equal(value.isnan(), others[module][key].isnan()), key
+    assert not any(value.isnan().any() for value in training.algorithm.modules()["actor"].state_dict().values())
+    resume(path, stop_after=5).run()
+    assert saved_checkpoints(path / "checkpoints")[-1].name == "00000005"
+
+
+def test_a_reward_that_overflows_the_loss_names_the_reward_term(checkpoint_pair: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    training = resume(path)
+    state = training.replay.state()
+    training.replay.restore(state | {"reward": np.full_like(state["reward"], 1e30)})
+    with pytest.raises(NonFiniteLoss, match="reward term of the world-model loss is inf"):
+        training.run()
+    resume(path, stop_after=5).run()
