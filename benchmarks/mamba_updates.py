@@ -28,7 +28,13 @@ AUTHORS: dict[str, dict[str, Any]] = {
     # The released code, commit 2c97258: seconds on one and on two threads (midpoints of the observed ranges),
     # GFLOP, operators, peak GiB.
     "smac": {"model": (1.65, 1.1), "round": (29.0, 19.5), "gflop": (60.7, 1486.0), "operators": 16_700, "gib": 3.0},
-    "flatland": {"model": (13.6, 7.5), "round": (340.0, 210.0), "gflop": (589.0, 13_660.0), "operators": 40_400, "gib": 9.7},
+    "flatland": {
+        "model": (13.6, 7.5),
+        "round": (340.0, 210.0),
+        "gflop": (589.0, 13_660.0),
+        "operators": 40_400,
+        "gib": 9.7,
+    },
 }
 AUTHORS_ROOF = {1: 60.0, 2: 135.0}
 
@@ -97,8 +103,10 @@ def measure(shape: str, threads: int, repeats: int, part: str) -> dict[str, Any]
         terminated=torch.zeros(shape_, dtype=torch.bool),
     )
     metrics = Means()
-    run = (lambda: algorithm.update_model(window, metrics)) if part == "model" else (
-        lambda: algorithm.update_policy(window, metrics)
+    run = (
+        (lambda: algorithm.update_model(window, metrics))
+        if part == "model"
+        else (lambda: algorithm.update_policy(window, metrics))
     )
     roof_before = matrix_roof_gflops()
     if part == "model":
@@ -146,7 +154,13 @@ def main() -> int:
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 theirs = AUTHORS[shape][part][threads - 1]
                 scaled = found["seconds"] * found["roof_gflops"] / AUTHORS_ROOF[threads]
-                found |= {"shape": shape, "part": part, "threads": threads, "authors_s": theirs, "ratio": scaled / theirs}
+                found |= {
+                    "shape": shape,
+                    "part": part,
+                    "threads": threads,
+                    "authors_s": theirs,
+                    "ratio": scaled / theirs,
+                }
                 results.append(found)
                 print(
                     f"{shape:8} {part:5} {threads} thread(s): {found['seconds']:7.2f} s "

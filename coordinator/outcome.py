@@ -13,6 +13,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.estimates import Estimate, bootstrap, wilson
 from heliograph.manifest import Manifest
 
+
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """One pass of episodes in numbers; None where something was not measured or does not exist."""

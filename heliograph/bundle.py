@@ -176,9 +176,7 @@ def _checked(files: dict[str, bytes], *, origin: str) -> Bundle:
     manifest = Manifest.from_bytes(files[MANIFEST])
     if sha256(files[GRAPH]) != manifest.graph_sha256:
         raise BundleCorrupt(f"{origin}: {GRAPH} does not match the digest in its manifest", remedy="Fetch it again")
-    return Bundle(
-        manifest=manifest, manifest_bytes=files[MANIFEST], graph=files[GRAPH], signature=files.get(SIGNATURE)
-    )
+    return Bundle(manifest=manifest, manifest_bytes=files[MANIFEST], graph=files[GRAPH], signature=files.get(SIGNATURE))
 
 
 def _read(path: Path) -> bytes:

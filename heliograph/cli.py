@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = available_commands()
     # Only the module of the command that was asked for is imported; the overview needs them all, and each is cheap.
     chosen = next((word for word in argv if not word.startswith("-")), None)
-    loaded = {name: entry.load() for name, entry in commands.items() if chosen in (name, None) or chosen not in commands}
+    wanted = [chosen] if chosen in commands else list(commands)
+    loaded = {name: commands[name].load() for name in wanted}
     namespace = _parser(loaded).parse_args(argv)
     logging.basicConfig(
         level=namespace.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -76,8 +77,16 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
             name,
             help=command.summary,
             description=command.summary,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         subparser.add_argument("--log-level", choices=LOG_LEVELS, default="warning", help="verbosity on stderr")
         command.configure(subparser)
     return parser
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default where it tells something: not that an option is off, or that nothing was given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        quiet = action.default is None or isinstance(action.default, (bool, list))
+        return action.help if quiet else super()._get_help_string(action)

@@ -8,6 +8,7 @@ exactly one encoding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,15 +28,16 @@ class LatentCodec:
                 f"a latent needs at least 1 categorical and 2..65536 classes, not {self.categoricals} x {self.classes}"
             )
 
-    @property
+    # Cached, since they are read several times for every message.
+    @cached_property
     def bits_per_id(self) -> int:
         return (self.classes - 1).bit_length()
 
-    @property
+    @cached_property
     def payload_bits(self) -> int:
         return self.categoricals * self.bits_per_id
 
-    @property
+    @cached_property
     def payload_bytes(self) -> int:
         return -(-self.payload_bits // 8)
 
@@ -44,11 +46,12 @@ class LatentCodec:
         ids = np.asarray(latent)
         if ids.shape != (self.categoricals,):
             raise MessageError(f"latent has shape {ids.shape}, expected ({self.categoricals},)")
-        if int(ids.min()) < 0 or int(ids.max()) >= self.classes:
-            raise MessageError(f"latent id outside 0..{self.classes - 1}: {int(ids.min())}..{int(ids.max())}")
-        # One big integer is faster than bit arrays for messages of this size.
+        # Plain integers, and one big one, are faster than arrays for messages of this size.
+        values = ids.tolist()
+        if min(values) < 0 or max(values) >= self.classes:
+            raise MessageError(f"latent id outside 0..{self.classes - 1}: {min(values)}..{max(values)}")
         packed, width = 0, self.bits_per_id
-        for class_id in ids.tolist():
+        for class_id in values:
             packed = packed << width | class_id
         padding = self.payload_bytes * 8 - self.payload_bits
         return (packed << padding).to_bytes(self.payload_bytes, "big")

@@ -51,7 +51,9 @@ def parse_override(text: str) -> tuple[list[str], Any]:
 
 def merge(base: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return `base` with each `a.b=value` of `overrides` written into its nested tables, in order."""
-    result: dict[str, Any] = {key: merge(value, ()) if isinstance(value, Mapping) else value for key, value in base.items()}
+    result: dict[str, Any] = {
+        key: merge(value, ()) if isinstance(value, Mapping) else value for key, value in base.items()
+    }
     for text in overrides:
         path, value = parse_override(text)
         table = result

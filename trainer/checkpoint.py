@@ -47,7 +47,8 @@ def save_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         save_tensors(tensors, str(partial / "tensors.safetensors"))
-        save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial / "replay.safetensors")
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_arrays(whole, partial / "replay.safetensors")
         (partial / "state.json").write_text(json.dumps(document))
         for file in partial.iterdir():
             with file.open("rb") as handle:

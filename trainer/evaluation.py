@@ -89,10 +89,7 @@ def _noise(
 ) -> Draws:
     size = algorithm.message_size() + 1
     numbers = [
-        [
-            uniform(run_seed=seed, slot=slot, episode=int(episode), step=int(at), size=size)
-            for slot in range(agents)
-        ]
+        [uniform(run_seed=seed, slot=slot, episode=int(episode), step=int(at), size=size) for slot in range(agents)]
         for episode, at in zip(number, step, strict=True)
     ]
     return NoiseDraws(torch.from_numpy(np.array(numbers)).to(device))

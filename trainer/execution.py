@@ -101,9 +101,7 @@ class AgentStep(nn.Module):
         """Latent int32 [K], action int32 [], logits [A] and the next recurrent state [G]."""
         rssm = self.model.rssm
         keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
-        tokens = rssm.tokens(
-            inbox_latent.long(), inbox_action.long(), keep.expand(inbox_action.shape[0], 1)
-        )  # [N, H]
+        tokens = rssm.tokens(inbox_latent.long(), inbox_action.long(), keep.expand(inbox_action.shape[0], 1))  # [N, H]
         own = torch.tensor([self.slot])
         row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
         deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]

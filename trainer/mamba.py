@@ -6,7 +6,6 @@ agent steps its own copy of the model with the messages (z, a) of those it hears
 
 from __future__ import annotations
 
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -105,9 +104,7 @@ class Mamba:
     def observe_and_lose(self, window: Window) -> WorldModelLoss:
         """Posteriors and loss of one batch of windows."""
         loss = self.settings.loss
-        posteriors = self.model.observe(
-            window, RandomDraws().latent, reset_action_on_first=loss.reset_action_on_first
-        )
+        posteriors = self.model.observe(window, RandomDraws().latent, reset_action_on_first=loss.reset_action_on_first)
         return world_model_loss(self.model, window, posteriors, loss)
 
     def update_model(self, window: Window, metrics: Means) -> None:
@@ -116,7 +113,10 @@ class Mamba:
         self.model.train()
         loss = self._loss(window)
         self.model.eval()
-        values = {name: float(term) for name, term in zip(loss.terms, torch.stack(list(loss.terms.values())).detach())}
+        values = {
+            name: float(term)
+            for name, term in zip(loss.terms, torch.stack(list(loss.terms.values())).tolist(), strict=True)
+        }
         for name, value in values.items():
             if not np.isfinite(value):
                 raise NonFiniteLoss(
@@ -138,7 +138,8 @@ class Mamba:
             posteriors = self.model.observe(
                 window, RandomDraws().latent, reset_action_on_first=settings.loss.reset_action_on_first
             )
-        hears = window.hears if settings.model.train_with_neighbours and settings.model.imagine_with_neighbours else None
+        held = settings.model.train_with_neighbours and settings.model.imagine_with_neighbours
+        hears = window.hears if held else None
         usable = window.first.shape[0] - settings.loss.drop_last_row
         start = StartStates(
             ids=posteriors.ids[:usable].flatten(0, 1),

@@ -41,7 +41,8 @@ def write_summary(folder: RunFolder, training: Training, summary: Summary) -> st
         (f"{spec.outcome}, every message masked", summary.links_cut),
     ):
         if evaluation is not None:
-            lines.append(f"  {label}: {_words(estimate(evaluation.outcome.tolist()))}, {len(evaluation.outcome)} episodes")
+            found = _words(estimate(evaluation.outcome.tolist()))
+            lines.append(f"  {label}: {found}, {len(evaluation.outcome)} episodes")
     if spec.blind_bound is not None:
         lines.append(f"  bound of a team that cannot hear: {spec.blind_bound:.4g}")
     lines.append(f"  run folder: {folder.path}")

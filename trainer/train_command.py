@@ -15,8 +15,10 @@ GENERAL_PRESET = "cpu"
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="a preset's name or a TOML file; 'cpu' if only --environment is given")
     parser.add_argument("--list-presets", action="store_true", help="print the names of the presets and end")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
-    parser.add_argument("--environment", help="an id, an import path, or package.module:factory; see `heliograph environments`")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
+    parser.add_argument("--environment", metavar="ID", help="an id of `heliograph environments`, or an import path")
     parser.add_argument("--seed", type=int, help="override the preset's seed")
     parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the newest checkpoint of a run folder")

@@ -6,7 +6,6 @@ The loop owns time and files; what is learned is the algorithm's.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path

@@ -68,5 +68,5 @@ def _as_dict(row: KnownEnvironment) -> dict[str, Any]:
 
 
 COMMAND = Command(
-    summary="List the known environments with their sizes, limits and parameters.", configure=_configure, run=_run
+    summary="list the known environments with their sizes, limits and parameters", configure=_configure, run=_run
 )

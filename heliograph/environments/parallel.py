@@ -231,9 +231,7 @@ class ParallelVector(VectorEnvironment):
         found = [getattr(place, name, None) for place in places for name in _LIMIT_NAMES]
         limits = [int(limit) for limit in (*found, step_limit) if isinstance(limit, int | np.integer) and limit > 0]
         if not limits:
-            raise WorldError(
-                f"{self._name}: no episode limit found", remedy="Give one with the parameter step_limit"
-            )
+            raise WorldError(f"{self._name}: no episode limit found", remedy="Give one with the parameter step_limit")
         return min(limits)
 
     def _ask(self, what: str, call: Callable[[], Any]) -> Any:

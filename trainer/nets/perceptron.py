@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ def perceptron(sizes: list[int], activation: Activation) -> nn.Sequential:
     Weights are Xavier-uniform, biases keep the framework's default (MAMBA's released code).
     """
     layers: list[nn.Module] = []
-    for index, (width_in, width_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (width_in, width_out) in enumerate(pairwise(sizes)):
         if index:
             layers.append(activation())
         linear = nn.Linear(width_in, width_out)

@@ -1,6 +1,7 @@
 """PPO on imagined trajectories, for actor and attention critic (MAMBA §3.3).
 
-Axis legend: R joint rows (imagined states times horizon, flattened), N agents, K categoricals, G recurrent size, A actions.
+Axis legend: R joint rows (imagined states times horizon, flattened), N agents, K categoricals, G recurrent size,
+A actions.
 """
 
 from __future__ import annotations

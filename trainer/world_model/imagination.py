@@ -60,7 +60,7 @@ def imagine(model: WorldModel, actor: FeatureHead, start: StartStates, settings:
     keep = start.deter.new_ones(*start.deter.shape[:-1], 1)
     ids, deter = start.ids, start.deter
     all_ids, all_deter, actions, logits_, masks = [ids], [deter], [], [], []
-    for step in range(settings.horizon):
+    for _step in range(settings.horizon):
         available = _available(model, ids, deter, settings, draws)
         logits = masked_logits(actor(ids, deter), available)
         action = draws.action(logits)
@@ -85,9 +85,7 @@ def imagine(model: WorldModel, actor: FeatureHead, start: StartStates, settings:
     )
 
 
-def _available(
-    model: WorldModel, ids: Tensor, deter: Tensor, settings: PolicySettings, draws: Draws
-) -> Tensor | None:
+def _available(model: WorldModel, ids: Tensor, deter: Tensor, settings: PolicySettings, draws: Draws) -> Tensor | None:
     """Predicted action mask bool [M, N, A]."""
     if model.available is None:
         return None

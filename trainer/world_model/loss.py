@@ -37,8 +37,9 @@ def world_model_loss(
     """All terms over a window and its posteriors.  Heads run once over all rows."""
     ids, deter, probabilities = posteriors.ids, posteriors.deter, posteriors.probabilities
     usable = window.first.shape[0] - settings.drop_last_row  # rows of the state terms
-    # Cut once: every slice of a wide tensor costs a pass over all of it on the way back.
-    state = (ids, deter, probabilities) if usable == len(ids) else (ids[:usable], deter[:usable], probabilities[:usable])
+    state = (ids, deter, probabilities)
+    if usable < len(ids):  # cut once: every slice of a wide tensor costs a pass over all of it on the way back
+        state = (ids[:usable], deter[:usable], probabilities[:usable])
     present = window.present[:usable].to(deter.dtype)
 
     prior = model.rssm.probabilities(model.rssm.prior_logits(state[1]))
