@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from dataclasses import dataclass
 
 from coordinator.team import Team
@@ -47,7 +48,7 @@ class Clock:
         """Wait for the next grid point; a step that took longer skips to the one after it."""
         if self._period_s is None:
             return
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if self._origin is None:
             self._origin = now
             return
@@ -70,7 +71,6 @@ async def play(
 
     Raises NodeFailed if every node is gone.
     """
-    loop = asyncio.get_running_loop()
     categoricals = team.codec.categoricals if report_latents and team.codec is not None else None
     tally = Tally(episode=episode, seed=seed, world=world, observe=observe, categoricals=categoricals)
     views = world.reset(seed)
@@ -80,10 +80,11 @@ async def play(
         # Without anybody to wait for, idle actions would rush through the run while a node restarts or resumes.
         if not await team.wait_until(lambda: bool(team.responsive), timeout_s=pace.action_deadline_s) and not team.live:
             raise NodeFailed(f"every node is gone in episode {episode} at step {step}")
-        started = loop.time()
+        # Not the loop's clock: uvloop's counts whole milliseconds.
+        started = time.perf_counter()
         team.ask(views, episode=episode, step=step, message_deadline_s=pace.message_deadline_s)
         replies = await team.replies(timeout_s=pace.action_deadline_s)
-        latency_s = loop.time() - started
+        latency_s = time.perf_counter() - started
         actions = tally.actions(replies)
         advance = world.advance(actions)
         tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)

@@ -57,7 +57,7 @@ def rows(report: Report) -> list[Row]:
     name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
     table: list[Row] = [(f"{name} (95 % interval)", [_estimate(s.outcome) for s in summaries])]
     if report.blind_bound is not None:
-        table.append(("blind bound", [f"{report.blind_bound:.4f}"] * len(summaries)))
+        table.append(("blind bound", [f"{report.blind_bound:.3g}"] * len(summaries)))
     if measure != "return":
         table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
     table += [

@@ -119,7 +119,8 @@ async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
                 await _first_of(work, watch, stop)
             except Stopped:
                 state.interrupted = True
-        if supervisor is not None:
+        # After an interruption some may still be starting; those are not told anything, only ended.
+        if supervisor is not None and not state.interrupted:
             supervisor.wait(timeout_s=LEAVE_DEADLINE_S)
     return Report(
         title=f"{len(plan.bundles)} processes, {plan.manifest.algorithm} in {spec.id}",

@@ -64,10 +64,7 @@ class Roster:
             )
         holder = self._members.get(member.slot)
         if holder is not None:
-            raise SlotTaken(
-                f"slot {member.slot} is held by a live node at {holder.peer_address}",
-                remedy="Stop that node, or take another slot",
-            )
+            raise SlotTaken(f"slot {member.slot} is held by a live node at {holder.peer_address}")
         self._members[member.slot] = member
         self._seen.setdefault(member.slot, []).append(member.instance)
 

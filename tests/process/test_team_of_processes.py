@@ -80,7 +80,7 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
     silent = [records[step] for step in range(11, 14)]
     assert all(record.acted[0] and record.acted[1] for record in silent)
     assert sum(result.latency_s[10:14]) < 0.3, "after three silent steps nobody waits for its messages either"
-    assert all(link.lost is not None and link.lost >= 0 for link in reading.links), "it never died, so nothing is unknown"
+    assert all(link.lost is not None for link in reading.links), "it never died, so nothing is unknown"
 
 
 def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path, monkeypatch):
