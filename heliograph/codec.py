@@ -46,13 +46,12 @@ class LatentCodec:
         ids = np.asarray(latent)
         if ids.shape != (self.categoricals,):
             raise MessageError(f"latent has shape {ids.shape}, expected ({self.categoricals},)")
-        # Plain integers, and one big one, are faster than arrays for messages of this size.
-        values = ids.tolist()
+        values = ids.tolist()  # for few ids Python's own minimum is quicker than an array's
         if min(values) < 0 or max(values) >= self.classes:
             raise MessageError(f"latent id outside 0..{self.classes - 1}: {min(values)}..{max(values)}")
-        packed, width = 0, self.bits_per_id
-        for class_id in values:
-            packed = packed << width | class_id
+        packed = int.from_bytes(ids.astype(self._lane).tobytes(), "big")
+        for moved, kept, distance in reversed(self._moves):
+            packed = packed >> distance & moved | packed & kept
         padding = self.payload_bytes * 8 - self.payload_bits
         return (packed << padding).to_bytes(self.payload_bytes, "big")
 
@@ -65,8 +64,33 @@ class LatentCodec:
         if packed & ((1 << padding) - 1):
             raise MessageError("latent payload has non-zero padding bits")
         packed >>= padding
-        width, mask = self.bits_per_id, (1 << self.bits_per_id) - 1
-        ids = [packed >> shift & mask for shift in range((self.categoricals - 1) * width, -1, -width)]
-        if max(ids) >= self.classes:
-            raise MessageError(f"latent id {max(ids)} outside 0..{self.classes - 1}")
-        return np.array(ids, dtype=np.int32)
+        for moved, kept, distance in self._moves:
+            packed = (packed & moved) << distance | packed & kept
+        lanes = packed.to_bytes(self.categoricals * self._lane.itemsize, "big")
+        ids = np.frombuffer(lanes, dtype=self._lane).astype(np.int32)
+        if self.classes != 1 << self.bits_per_id and int(ids.max()) >= self.classes:
+            raise MessageError(f"latent id {int(ids.max())} outside 0..{self.classes - 1}")
+        return ids
+
+    @cached_property
+    def _lane(self) -> np.dtype:
+        """The type that an id has room in, most significant byte first."""
+        return np.dtype(">u1" if self.bits_per_id <= 8 else ">u2")
+
+    @cached_property
+    def _moves(self) -> tuple[tuple[int, int, int], ...]:
+        """How packed ids, as one big integer, spread to one lane each in ceil(log2 K) moves: per move the bits that
+        move, those that stay, and by how much.  A loop over the ids takes twice as long.
+
+        Counted from the last, id j has to move by j times the excess of a lane: by 2^b times it for each bit b of j.
+        """
+        width = self.bits_per_id
+        excess = 8 * self._lane.itemsize - width
+        moves = []
+        for bit in reversed(range((self.categoricals - 1).bit_length())):
+            halves = [0, 0]
+            for j in range(self.categoricals):
+                place = j * width + (j >> bit + 1 << bit + 1) * excess
+                halves[j >> bit & 1] |= (1 << width) - 1 << place
+            moves.append((halves[1], halves[0], excess << bit))
+        return tuple(moves) if excess else ()
