@@ -55,6 +55,7 @@ class Mesh(ABC):
         self.latent = np.random.default_rng(slot).integers(FORMAT.classes, size=FORMAT.categoricals, dtype=np.int32)
         self.missed = 0
         """Messages that a round went on without."""
+        self._packed = FORMAT.codec.encode(self.latent)
 
     @abstractmethod
     async def serve(self, host: str) -> str:
@@ -77,8 +78,8 @@ class Mesh(ABC):
         return len(self.payload(0, 1000))
 
     def payload(self, episode: int, step: int) -> bytes:
-        latent = FORMAT.codec.encode(self.latent)
-        return peer_pb2.LatentMessage(episode=episode, step=step, latent=latent, action=1).SerializeToString()
+        """A message by the least code: its latent is packed already, and none is unpacked on arrival."""
+        return peer_pb2.LatentMessage(episode=episode, step=step, latent=self._packed, action=1).SerializeToString()
 
 
 class HeliographMesh(Mesh):
