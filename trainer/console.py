@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from trainer.curve import draw_curve
 from trainer.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 LINE_INTERVAL_S = 10.0
 
@@ -27,7 +31,7 @@ class TrainingConsole:
     def __enter__(self) -> TrainingConsole:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(log_dir=str(self._folder.path))
+        self._attempt(lambda: setattr(self, "_writer", SummaryWriter(log_dir=str(self._folder.path))))
         if sys.stderr.isatty():
             from rich import progress
             from rich.console import Console
@@ -54,9 +58,8 @@ class TrainingConsole:
             print(text, file=sys.stderr, flush=True)
 
     def iteration(self, record: dict[str, Any], *, share: float) -> None:
-        for name, value in record.items():
-            if "/" in name:
-                self._writer.add_scalar(name, value, record["env_steps"])
+        if self._writer is not None:
+            self._attempt(lambda: self._write_scalars(record))
         if "evaluate/greedy_outcome" in record:
             self._outcome = f"  outcome {record['evaluate/greedy_outcome']:.3f}"
         line = f"step {record['env_steps']:>7}{self._outcome}"
@@ -79,5 +82,18 @@ class TrainingConsole:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        self._writer.close()
-        draw_curve(self._folder)
+        if self._writer is not None:
+            self._attempt(self._writer.close)
+        self._attempt(lambda: draw_curve(self._folder))
+
+    def _write_scalars(self, record: dict[str, Any]) -> None:
+        for name, value in record.items():
+            if "/" in name:
+                self._writer.add_scalar(name, value, record["env_steps"])
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        """Write what only people look at; a disk that refuses it must hide no error that matters."""
+        try:
+            write()
+        except OSError as error:
+            logger.warning("not written folder=%s error=%s", self._folder.path, error)

@@ -45,14 +45,12 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | None, settings: TrainSettings) -> RunFolder:
-        """Make a new folder.  Raises SettingsError if it holds a run already."""
+        """Make a new folder.  Raises SettingsError if it holds a run already or cannot be written."""
         if path is None:
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
             path = Path("runs") / f"{settings.algorithm}-{settings.environment.id.replace(':', '.')}-{stamp}"
         if (path / "settings.json").exists():
             raise SettingsError(f"{path} holds a run already", remedy=f"Go on with --resume {path}, or name another")
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
         about = {
             "run_id": secrets.token_hex(8),
             "heliograph": __version__,
@@ -61,7 +59,13 @@ class RunFolder:
             "python": platform.python_version(),
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        (path / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+            # Last, because it is what makes the folder a run.
+            (path / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise SettingsError(f"cannot make run folder {path}: {error}", remedy="Name another: --folder") from error
         return cls(path)
 
     @classmethod
