@@ -2,12 +2,14 @@
 
 Two agents see (seed of the episode / 1000, the step, the joint action before) and have three actions.  By its seed an
 episode takes 2 to 5 steps and ends by termination or by time; in every fifth one the second agent leaves after the
-first step.  An agent earns its action plus a tenth of the step.  The first agent hears the second at even steps, the
-second the first at odd ones.  It is won if the last joint action adds up to an even number.
+first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
+at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
+`announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,23 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 NAMES = ("left", "right")
+ANNOUNCEMENT = "waiting game: announced"
 
 
 class WaitingGame(ParallelEnv):
-    def __init__(self, *, early_leavers: bool = True, all_heard: bool = False) -> None:
+    steps_made = 0
+    """By all copies of this process together."""
+
+    def __init__(
+        self, *, early_leavers: bool = True, all_heard: bool = False, announce_at: int = 0, reward_factor: float = 1.0
+    ) -> None:
         self.metadata = {"name": "waiting_game"}
         self.render_mode = None
         self.possible_agents = list(NAMES)
         self.agents: list[str] = []
         self.max_cycles = 5
         self._early_leavers, self._all_heard = early_leavers, all_heard
+        self._announce_at, self._reward_factor = announce_at, reward_factor
 
     def observation_space(self, agent: str) -> spaces.Space:
         return spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -41,11 +50,14 @@ class WaitingGame(ParallelEnv):
         assert set(actions) == set(self.agents)
         self._step += 1
         self._joint |= actions
+        WaitingGame.steps_made += 1
+        if WaitingGame.steps_made == self._announce_at:
+            print(ANNOUNCEMENT, file=sys.stderr, flush=True)
         over, terminal = self._step >= 2 + self._seed % 4, self._seed % 3 == 0
         leaves = self._early_leavers and self._seed % 5 == 0
         terminated = {name: (over and terminal) or (leaves and name == "right") for name in self.agents}
         cut = {name: over and not terminated[name] for name in self.agents}
-        rewards = {name: float(action) + 0.1 * self._step for name, action in actions.items()}
+        rewards = {name: self._reward_factor * (float(action) + 0.1 * self._step) for name, action in actions.items()}
         infos = self._infos(self.agents)
         self.agents = [name for name in self.agents if not terminated[name] and not cut[name]]
         return self._seen(), rewards, terminated, cut, infos

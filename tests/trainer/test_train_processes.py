@@ -1,0 +1,180 @@
+"""`heliograph train` as a process of its own: Ctrl-C, resuming, a full disk, and learning to talk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from tiny_team import SMALL, resume, small_settings, start
+from waiting_game import ANNOUNCEMENT
+
+from heliograph.bundle import load_team
+from trainer.checkpoint import saved_checkpoints
+from trainer.run_folder import RunFolder
+
+GAME = "waiting_game:make"
+DEADLINE_S = 120
+ITERATIONS = 30
+
+
+def process(*arguments: str, file_limit_bytes: int | None = None) -> subprocess.Popen[str]:
+    """Start `heliograph train ARGUMENTS`; the caller ends or awaits it."""
+
+    def limit() -> None:
+        if file_limit_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
+
+    here = str(Path(__file__).parent)
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "heliograph", "train", *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+    )
+
+
+def finished(running: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr; a process that does not end in time is killed."""
+    try:
+        out, err = running.communicate(timeout=DEADLINE_S)
+    finally:
+        running.kill()
+    return running.returncode, out, err
+
+
+def await_line(running: subprocess.Popen[str], text: str) -> None:
+    """Read stderr until a line holds `text`."""
+    assert running.stderr is not None
+    watchdog = threading.Timer(DEADLINE_S, running.kill)
+    watchdog.start()
+    seen = []
+    for line in running.stderr:
+        seen.append(line)
+        if text in line:
+            watchdog.cancel()
+            return
+    watchdog.cancel()
+    pytest.fail(f"ended without {text!r}: {''.join(seen)}")
+
+
+def flags(*overrides: str, env_steps: int = 12 * ITERATIONS) -> list[str]:
+    return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *overrides) for part in ("--set", one)]
+
+
+def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    parameters = "environment.parameters={announce_at=25}"
+    running = process("--preset", "relay-signal", "--environment", GAME, "--folder", str(path), *flags(parameters))
+    await_line(running, ANNOUNCEMENT)
+    running.send_signal(signal.SIGINT)
+    code, out, err = finished(running)
+    assert code == 130, err
+    assert f"heliograph train --resume {path}" in out
+    stopped = saved_checkpoints(path / "checkpoints")[-1]
+    assert 2 <= int(stopped.name) < ITERATIONS
+    assert not (path / "bundles").exists()
+
+    code, out, err = finished(process("--resume", str(path)))
+    assert code == 0, err
+    assert "all environment steps done" in out
+    assert len(load_team(path / "bundles")) == 2
+    assert json.loads((path / "summary.json").read_text())["reason"] == "steps"
+
+    alone = tmp_path / "alone"
+    settings = small_settings("relay-signal", f'environment.id="{GAME}"', parameters, env_steps=12 * ITERATIONS + 1)
+    start(alone, settings, stop_after=ITERATIONS).run()
+    ours, theirs = (saved_checkpoints(each / "checkpoints")[-1] for each in (path, alone))
+    assert ours.name == theirs.name == f"{ITERATIONS:08d}"
+    for name in ("tensors.safetensors", "replay.safetensors"):
+        one, other = load_file(ours / name), load_file(theirs / name)
+        assert set(one) == set(other)
+        assert all(np.array_equal(one[key], other[key], equal_nan=True) for key in one)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, *, size_bytes: int) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
+    if not sys.platform.startswith("linux") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs; the test with a file size limit covers the rest")
+    try:
+        yield folder
+    finally:
+        # Lazily: a checkpoint that was read may still be mapped into memory.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def newest(path: Path) -> dict[str, bytes]:
+    checkpoint = saved_checkpoints(path / "checkpoints")[-1]
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(checkpoint.iterdir())}
+
+
+def interrupted_run(path: Path) -> None:
+    start(path, small_settings(env_steps=12 * 4), stop_after=2).run()
+
+
+@pytest.mark.parametrize("left_bytes", [60_000, 0])
+def test_a_full_disk_ends_training_and_leaves_the_checkpoint_before_whole(tmp_path: Path, left_bytes: int) -> None:
+    with small_disk(tmp_path / "disk", size_bytes=4 * 2**20) as disk:
+        path = disk / "run"
+        interrupted_run(path)
+        before = newest(path)
+        assert sum(map(len, before.values())) > 60_000, "the next one must not fit"
+        ballast = disk / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        os.truncate(ballast, max(0, ballast.stat().st_size - left_bytes))
+        code, _, err = finished(process("--resume", str(path)))
+        assert code == 9, err
+        last = err.strip().splitlines()[-1]
+        assert last.startswith("heliograph train: cannot write ")
+        assert "No space left on device" in last
+        assert newest(path) == before
+        ballast.unlink()
+        resume(path, stop_after=3).run()
+        assert [record["iteration"] for record in RunFolder.open(path).history()] == [1, 2, 3]
+
+
+def test_a_checkpoint_that_grows_past_the_file_limit_is_refused_and_the_one_before_stays(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    interrupted_run(path)
+    before = newest(path)
+    code, _, err = finished(process("--resume", str(path), file_limit_bytes=60_000))
+    assert code == 9, err
+    assert "cannot write checkpoint" in err
+    assert "00000004" in err
+    assert "Traceback" not in err
+    assert newest(path) == before
+    assert [each.name for each in (path / "checkpoints").iterdir()] == ["00000002"]
+
+
+def test_a_team_learns_to_talk_in_under_a_minute_and_is_blind_without_messages(tmp_path: Path) -> None:
+    """The learning test: `heliograph train --preset relay-signal`, with the real 32 x 32 message."""
+    path = tmp_path / "run"
+    code, out, err = finished(
+        process("--preset", "relay-signal", "--folder", str(path), "--set", "schedule.minutes=1.5")
+    )
+    assert code == 0, err
+    summary = json.loads((path / "summary.json").read_text())
+    assert summary["greedy"]["episodes"] >= 1000
+    assert summary["greedy"]["outcome"]["mean"] >= 0.9, out
+    assert summary["links_cut"]["outcome"]["mean"] <= 0.35, out
+    assert summary["blind_bound"] == 0.25
+    manifest = load_team(path / "bundles")[0].manifest
+    assert manifest.message is not None
+    assert (manifest.message.categoricals, manifest.message.classes) == (32, 32)
