@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import subprocess
 import sys
 import time
@@ -23,8 +24,11 @@ STOP_DEADLINE_S = 20.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="run folder; bundles end up in bundles/")
+    parser.add_argument("--folder", type=Path, help="new run folder; default: runs/demo, or the next free number")
     parser.add_argument("--preset", default="relay-demo", help="training preset")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="of the training"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the training and of the run")
     parser.add_argument("--episodes", type=int, default=100, help="episodes with messages, and as many without")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
@@ -38,13 +42,14 @@ def run(namespace: argparse.Namespace) -> int:
     from heliograph.errors import INTERRUPTED_EXIT_CODE
 
     started = time.monotonic()
-    print(f"1/2  training a team with preset {namespace.preset} into {namespace.folder}", file=sys.stderr, flush=True)
-    code = _train(namespace)
+    folder = namespace.folder or _free_folder()
+    print(f"1/2  training a team with preset {namespace.preset} into {folder}", file=sys.stderr, flush=True)
+    code = _train(namespace, folder)
     if code != 0:
         return code
     trained = time.monotonic()
     plan = make_plan(
-        load_team(namespace.folder / "bundles"),
+        load_team(folder / "bundles"),
         episodes=namespace.episodes,
         run_seed=namespace.seed,
         passes=("open", "cut"),
@@ -61,12 +66,23 @@ def run(namespace: argparse.Namespace) -> int:
     return NodeFailed.exit_code if report.endings else 0
 
 
-def _train(namespace: argparse.Namespace) -> int:
+def _free_folder() -> Path:
+    """The first of runs/demo, runs/demo-2, … that does not exist, so that a demo never touches an earlier run."""
+    numbers = itertools.count(2)
+    folder = Path("runs/demo")
+    while folder.exists():
+        folder = Path(f"runs/demo-{next(numbers)}")
+    return folder
+
+
+def _train(namespace: argparse.Namespace, folder: Path) -> int:
     """Run the training command with its own progress; it has torch, this process does not need it."""
     command = [sys.executable, "-m", "heliograph", "train", "--preset", namespace.preset]
-    command += ["--folder", str(namespace.folder), "--seed", str(namespace.seed)]
+    command += ["--folder", str(folder), "--seed", str(namespace.seed)]
+    command += [word for override in namespace.overrides for word in ("--set", override)]
     try:
-        process = subprocess.Popen(command)
+        # Stdout is for the demo's own table or JSON.
+        process = subprocess.Popen(command, stdout=sys.stderr)
     except OSError as error:
         raise SettingsError(f"cannot start the training: {error.strerror}") from error
     try:

@@ -38,6 +38,8 @@ def run(namespace: argparse.Namespace) -> int:
     from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE
 
+    if namespace.central and namespace.overrides:
+        raise SettingsError("--central evaluates in the run's own world, without --set")
     central_evaluator = _central_evaluator() if namespace.central else None
     folder = namespace.path / "bundles" if (namespace.path / "bundles").is_dir() else namespace.path
     plan = make_plan(

@@ -42,7 +42,7 @@ LEAVE_DEADLINE_S = 5.0
 T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 (not an error: somebody asked for it)
+class Stopped(Exception):
     """The run was asked to stop."""
 
 

@@ -1,0 +1,53 @@
+"""The table and the JSON of a run say what was measured, and nothing else."""
+
+import json
+from pathlib import Path
+
+from relay_team import relay_plan
+
+from coordinator.conservation import LinkBalance
+from coordinator.evaluation import evaluate
+from coordinator.report import Report, remarks, rows
+from coordinator.supervisor import Ending
+
+
+def link(sender: int, receiver: int, lost: int | None) -> LinkBalance:
+    counts = {"sent": 3, "sent_bytes": 90, "send_skipped": 0, "delivered": 3, "late": 0, "rejected": 0}
+    return LinkBalance(sender=sender, receiver=receiver, **counts, lost=lost)
+
+
+def report(**fields) -> Report:
+    base = evaluate(relay_plan(2, episodes=2, passes=("open", "cut")))
+    return Report(**{**vars(base), **fields})
+
+
+def test_one_process_shows_no_row_about_networks():
+    labels = [label.strip() for label, _ in rows(report())]
+    assert "success (95 % interval)" in labels
+    assert not {"late messages", "lost messages", "of it waiting for messages"} & set(labels)
+    assert dict(rows(report()))["masked messages"] == ["0 of 20", "0 of 0"]
+
+
+def test_every_row_has_a_cell_per_pass():
+    assert all(len(cells) == 2 for _, cells in rows(report()))
+
+
+def test_remarks_tell_losses_deaths_and_interruptions():
+    assert remarks(report()) == []
+    assert remarks(report(links=(link(0, 1, 0), link(1, 0, 0)))) == [
+        "All 2 links conserve: every message sent was received."
+    ]
+    ending = Ending(slot=1, exit_code=-9, log_tail="bye", log_path=Path("agent-1.log"))
+    told = "\n".join(
+        remarks(report(links=(link(0, 1, None), link(1, 0, 2)), endings=(ending,), interrupted=True, stale_acts=4))
+    )
+    for part in ("Interrupted", "Losses unknown on 1 of 2", "1->0: 2", "after their step: 4", "by signal 9", "bye"):
+        assert part in told
+
+
+def test_json_is_strict_and_complete():
+    text = json.dumps(report(blind_bound=float("nan")).as_dict(), allow_nan=False)
+    fields = json.loads(text)
+    assert fields["blind_bound"] is None
+    assert fields["summaries"][0]["outcome"].keys() == {"mean", "low", "high"}
+    assert fields["links"] is None

@@ -1,0 +1,90 @@
+"""The demo from training to the table, and the evaluation of its run folder, with a training of seconds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+DEADLINE_S = 120
+SMALL = (
+    "threads=1",
+    "device=cpu",
+    "environment.copies=4",
+    "schedule.env_steps=48",
+    "evaluation.episodes=4",
+    "evaluation.final_episodes=4",
+    "replay.capacity=200",
+    "replay.batch=4",
+    "replay.minimum=20",
+    "mamba.model_updates=1",
+    "mamba.model.hidden=16",
+    "mamba.model.recurrent=16",
+    "mamba.model.categoricals=4",
+    "mamba.model.classes=8",
+    "mamba.model.heads=2",
+    "mamba.policy.rounds=1",
+    "mamba.policy.epochs=1",
+    "mamba.policy.critic_heads=2",
+)
+
+
+def finish(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "heliograph", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    overrides = [word for setting in SMALL for word in ("--set", setting)]
+    arguments = ["--preset", "relay-signal", "--folder", folder, "--episodes", 5, "--json", folder / "demo.json"]
+    return folder, finish("demo", *arguments, *overrides)
+
+
+def test_the_demo_ends_with_its_table(demo):
+    folder, shown = demo
+    assert shown.returncode == 0, shown.stderr
+    for row in (
+        "success with messages",
+        "success with every message masked",
+        "blind bound",
+        "bits per agent-step",
+        "step latency p50",
+        "step latency p99",
+        "masked messages",
+        "late messages",
+        "total time",
+    ):
+        assert row in shown.stdout
+    told = json.loads((folder / "demo.json").read_text())
+    assert [summary["episodes"] for summary in told["summaries"]] == [5, 5]
+    assert told["summaries"][0]["bits_per_agent_step"] == 4 * 3 + 2
+    assert told["seconds"]["total"] >= told["seconds"]["training"] + told["seconds"]["running"] - 0.01
+
+
+def test_a_run_folder_is_evaluated_beside_its_networks(demo):
+    folder, _ = demo
+    shown = finish("evaluate", folder, "--episodes", 6, "--links", "both", "--central", "--json", folder / "both.json")
+    assert shown.returncode == 0, shown.stderr
+    told = json.loads((folder / "both.json").read_text())
+    assert [entry["episodes"] for entry in told["central"]] == [6, 6]
+    assert "all at once" in shown.stdout
+    for summary, central in zip(told["summaries"], told["central"], strict=True):
+        assert abs(summary["outcome"]["mean"] - central["outcome"]["mean"]) <= 1.0
+        assert central["label"] == summary["label"]
+
+
+def test_the_central_evaluation_knows_no_other_world(demo):
+    folder, _ = demo
+    refused = finish("evaluate", folder, "--central", "--set", "length=3")
+    assert refused.returncode == 2
+    assert "without --set" in refused.stderr
+
+
+def test_a_training_that_fails_ends_the_demo_with_its_code(tmp_path):
+    pytest.importorskip("torch")
+    failed = finish("demo", "--folder", tmp_path / "run", "--preset", "no-such-preset")
+    assert failed.returncode == 2
+    assert "no-such-preset" in failed.stderr
