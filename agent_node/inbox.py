@@ -56,10 +56,11 @@ class Inbox:
         self._policy = late_policy
         self._ledger = ledger
         self._kept: dict[int, dict[Label, tuple[Message, int]]] = defaultdict(dict)
-        self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold`
+        self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold` alone
         self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
         self._silent_steps: dict[int, int] = defaultdict(int)
         self._clock: Label | None = None  # the step that was begun last
+        self._reads: Label | None = None  # the label of the messages that this step reads
         self._closed: Label | None = None  # labels up to this one are over
         self._unread: Label | None = None  # the last step of the episode before: no step reads its messages
         self._awaited: set[int] = set()
@@ -68,8 +69,9 @@ class Inbox:
     def receive(self, peer: int, message: Message, *, size_bytes: int = 0) -> None:
         """Take a well-formed message at any time; counted now or when its step closes."""
         self._silent_steps[peer] = 0
-        label, counters = message.label, self._ledger[peer]
-        if label in self._kept[peer] or label == self._taken.get(peer) or self._is_impossible(label):
+        label, kept = message.label, self._kept[peer]
+        counters = self._ledger[peer]
+        if label in kept or label == self._taken.get(peer) or self._is_impossible(label):
             counters.rejected += 1
         elif label == self._unread:
             # Of an episode's last step: nobody was to read it, so it cannot have missed its step.
@@ -80,10 +82,10 @@ class Inbox:
             counters.late += 1
             self._remember(peer, message)
         else:
-            self._kept[peer][label] = (message, size_bytes)
-            if len(self._kept[peer]) > EARLY_KEPT:
-                self._drop(peer, min(self._kept[peer]))
-            if self._clock is not None and label == _label_before(self._clock):
+            kept[label] = (message, size_bytes)
+            if len(kept) > EARLY_KEPT:
+                self._drop(peer, min(kept))
+            if label == self._reads:
                 self.give_up(peer)
 
     def reject(self, peer: int) -> None:
@@ -94,17 +96,19 @@ class Inbox:
         """The clock moves to a step: what is older than its messages is over."""
         before = self._clock
         self._clock = (episode, step)
-        reads = _label_before(self._clock)
+        reads = self._reads = (episode, step - 1)  # at step 0 a label that no message can have
         if before is not None and before[0] != episode:
             self._unread = before
-        for peer in list(self._kept):
-            for label in sorted(self._kept[peer]):
+        for peer, kept in self._kept.items():
+            for label in sorted(kept):
+                if label == reads:
+                    continue
                 if label == self._unread:
                     self._deliver(peer, label)
                 elif label < reads:
                     self._drop(peer, label)
                 elif self._is_impossible(label):
-                    del self._kept[peer][label]
+                    del kept[label]
                     self._ledger[peer].rejected += 1
         self._closed = (reads[0], reads[1] - 1)
 
@@ -114,8 +118,7 @@ class Inbox:
 
     async def wait(self, awaited: Collection[int], *, until: float) -> None:
         """Wait until the messages of `awaited` are here or given up; at loop time `until` at the latest."""
-        assert self._clock is not None
-        reads = _label_before(self._clock)
+        reads = self._reads
         self._awaited = {peer for peer in awaited if reads not in self._kept[peer]}
         loop = asyncio.get_running_loop()
         if not self._awaited or loop.time() >= until:
@@ -142,9 +145,8 @@ class Inbox:
 
     def close(self, hears: Iterable[int], *, awaited: Collection[int]) -> ClosedStep:
         """Close the step: what it reads of `hears`.  Of `awaited`, those who are absent have been silent once more."""
-        assert self._clock is not None
-        reads = _label_before(self._clock)
-        self._closed = reads
+        assert self._reads is not None
+        reads = self._closed = self._reads
         arrived = {peer: kept[reads][0] for peer, kept in self._kept.items() if reads in kept}
         for peer in arrived:
             self._deliver(peer, reads)
@@ -191,6 +193,8 @@ class Inbox:
         self._remember(peer, message)
 
     def _remember(self, peer: int, message: Message) -> None:
+        if self._policy is LatePolicy.MASK:
+            return
         known = self._known.get(peer)
         if known is None or known.label < message.label:
             self._known[peer] = message
@@ -204,8 +208,3 @@ class Inbox:
     def _end_waiting(self) -> None:
         if self._all_here is not None and not self._all_here.done():
             self._all_here.set_result(None)
-
-
-def _label_before(clock: Label) -> Label:
-    """The label of the messages that a step reads; at step 0 one that no message can have."""
-    return clock[0], clock[1] - 1
