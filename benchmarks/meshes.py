@@ -74,8 +74,8 @@ class Mesh(ABC):
         """Stop listening and end what is open."""
 
     def bytes_sent(self) -> int:
-        """Serialised size of one message as it is sent now."""
-        return len(self.payload(0, 1000))
+        """Serialised size of one message in the middle of an episode."""
+        return len(self.payload(1, 1000))
 
     def payload(self, episode: int, step: int) -> bytes:
         """A message by the least code: its latent is packed already, and none is unpacked on arrival."""
