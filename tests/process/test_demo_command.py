@@ -66,14 +66,17 @@ def test_the_demo_ends_with_its_table(demo):
 
 def test_a_run_folder_is_evaluated_beside_its_networks(demo):
     folder, _ = demo
-    shown = finish("evaluate", folder, "--episodes", 6, "--links", "both", "--central", "--json", folder / "both.json")
+    arguments = ["--episodes", 40, "--sampled", "--links", "both", "--central", "--json", folder / "both.json"]
+    shown = finish("evaluate", folder, *arguments)
     assert shown.returncode == 0, shown.stderr
     told = json.loads((folder / "both.json").read_text())
-    assert [entry["episodes"] for entry in told["central"]] == [6, 6]
+    assert [(entry["episodes"], entry["label"]) for entry in told["central"]] == [
+        (40, "with messages"),
+        (40, "every message masked"),
+    ]
     assert "all at once" in shown.stdout
-    for summary, central in zip(told["summaries"], told["central"], strict=True):
-        assert abs(summary["outcome"]["mean"] - central["outcome"]["mean"]) <= 1.0
-        assert central["label"] == summary["label"]
+    # The first pass plays the same episodes with the same noise on both sides; the second continues the numbering here.
+    assert told["summaries"][0]["outcome"] == told["central"][0]["outcome"]
 
 
 def test_the_central_evaluation_knows_no_other_world(demo):
