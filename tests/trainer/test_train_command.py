@@ -1,0 +1,171 @@
+"""`heliograph train` and `heliograph export` as commands: presets, overrides, refusals, what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from tiny_team import SMALL
+
+from heliograph import bundle
+from heliograph.cli import main
+from heliograph.environments import registry
+from trainer.run_folder import RunFolder
+from trainer.settings import load_settings, preset_names
+
+NAMES = preset_names()
+
+
+def arguments(preset: str, path: Path, *more: str) -> list[str]:
+    overrides = [part for one in (*SMALL, "schedule.env_steps=60", "schedule.minutes=1") for part in ("--set", one)]
+    return ["train", "--preset", preset, "--folder", str(path), *overrides, *more]
+
+
+@pytest.mark.parametrize("preset", NAMES)
+def test_every_preset_trains_exports_and_leaves_a_readable_run(
+    preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    package = load_settings(preset, []).environment.id.partition(".")[0]
+    installed = package.startswith("relay") or find_spec(package) is not None
+    assert main(arguments(preset, path, *([] if installed else ["--environment", "relay"]))) == 0
+    out = capsys.readouterr().out
+    assert "all environment steps done: 60 environment steps, 5 iterations" in out
+
+    history = RunFolder.open(path).history()
+    assert [record["iteration"] for record in history] == [1, 2, 3, 4, 5]
+    assert all(math.isfinite(value) for record in history for value in record.values())
+    assert {"model/kl", "policy/entropy", "evaluate/greedy_outcome", "time/update_s"} <= set().union(*history)
+    assert any(path.glob("events.out.tfevents.*"))
+    assert (path / "learning_curve.png").read_bytes().startswith(b"\x89PNG\r\n")
+    summary = json.loads((path / "summary.json").read_text())
+    assert summary["greedy"]["episodes"] == summary["links_cut"]["episodes"] == 8
+
+    team = bundle.load_team(path / "bundles")
+    settings = RunFolder.open(path).settings()
+    assert len(team) == registry.make(settings.environment.id, count=1).spec.agents
+    assert {each.manifest.environment for each in team} == {settings.environment.id}
+    assert team[0].manifest.message is not None
+    assert team[0].manifest.training_step == 60
+    assert team[0].manifest.run_id == RunFolder.open(path).run_id
+
+
+def test_every_preset_says_what_it_is_for() -> None:
+    folder = Path(sys.modules["trainer"].__file__ or "").parent / "presets"
+    assert sorted(path.stem for path in folder.glob("*.toml")) == NAMES
+    for path in folder.glob("*.toml"):
+        assert path.read_text().startswith("# "), path
+    assert {"paper", "code", "relay", "relay-signal", "relay-demo"} <= set(NAMES)
+
+
+def test_the_published_presets_differ_where_paper_and_code_do() -> None:
+    paper, code = (load_settings(name, []) for name in ("paper", "code"))
+    assert (paper.mamba.policy.horizon, code.mamba.policy.horizon) == (15, 14)
+    assert (paper.mamba.optimiser.gradient_clip, code.mamba.optimiser.gradient_clip) == (10, 100)
+    assert (paper.mamba.model.communication, code.mamba.model.communication) == ("ego", "central")
+    assert (paper.mamba.loss.reset_action_on_first, code.mamba.loss.reset_action_on_first) == (True, False)
+    assert (paper.replay.time_limit_is_terminal, code.replay.time_limit_is_terminal) == (False, True)
+    flatland = load_settings("code-flatland", [])
+    assert (flatland.mamba.model.recurrent, flatland.mamba.model.train_with_neighbours) == (600, False)
+
+
+def test_a_preset_file_builds_on_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "relay-signal"\nseed = 5\n[mamba.loss]\nkl_scale = 0.5\n')
+    mine, base = load_settings(str(file), []), load_settings("relay-signal", [])
+    assert (mine.seed, mine.mamba.loss.kl_scale) == (5, 0.5)
+    assert mine.mamba.loss.reward_scale == base.mamba.loss.reward_scale
+    assert mine.environment == base.environment
+
+
+def test_presets_are_listed_without_torch() -> None:
+    code = (
+        "import sys; from heliograph.cli import main; main(['train', '--list-presets']); "
+        "main(['train', '--preset', 'relay', '--set', 'seed=3', '--dry-run']); "
+        "assert 'torch' not in sys.modules"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert out.splitlines()[: len(NAMES)] == NAMES
+    resolved = json.loads("\n".join(out.splitlines()[len(NAMES) :]))
+    assert resolved["seed"] == 3
+    assert resolved["mamba"]["model"]["categoricals"] == 32
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--preset", "no-such"], "unknown preset 'no-such'.*relay-signal"),
+        (["--preset", "relay", "--set", "mamba.model.hiden=3"], r"unknown key mamba.model.hiden.*valid here:.* hidden"),
+        (["--preset", "relay", "--set", "seed=minus one"], "seed: .*integer.*'minus one'"),
+        (["--preset", "relay", "--set", "seed"], "not of the form key=value"),
+        (["--preset", "relay", "--set", "environment.parameters.agents=1"], "agents: .*greater than or equal to 2"),
+        (["--preset", "relay", "--set", "device=warp"], "device 'warp'"),
+        ([], "say what to train with --preset or --environment"),
+        (["--preset", "relay", "--resume", "somewhere"], "say what to train with --preset or --environment"),
+        (["--resume", "somewhere", "--seed", "3"], "a resumed run keeps its settings"),
+        (["--resume", "somewhere"], "somewhere is not a run folder"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_sentence(
+    given: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *given, *([] if "--resume" in given else ["--folder", str(tmp_path / "run")])]) == 2
+    err = capsys.readouterr().err
+    assert re.search(told, err), err
+    assert "Traceback" not in err
+
+
+def test_a_folder_that_holds_a_run_or_cannot_be_made_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    RunFolder.create(path, load_settings("relay-signal", []))
+    before = (path / "settings.json").read_bytes()
+    assert main(arguments("relay", path)) == 2
+    assert f"--resume {path}" in capsys.readouterr().err
+    assert (path / "settings.json").read_bytes() == before
+    assert main(arguments("relay", path / "settings.json" / "run")) == 2
+    assert "cannot make run folder" in capsys.readouterr().err
+
+
+def test_a_loss_that_overflows_ends_the_command_with_exit_code_8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    more = ["--environment", "waiting_game:make", "--set", "environment.parameters={reward_factor=1e30}"]
+    assert main(arguments("relay-signal", path, *more)) == 8
+    err = capsys.readouterr().err
+    assert "the reward term of the world-model loss is inf at model update 0" in err
+    assert str(path) in err
+
+
+def test_another_environment_is_trained_with_its_own_sizes_and_exported_once_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    more = ["--environment", "waiting_game:make", "--seed", "4"]
+    assert main(arguments("relay", path, *more, "--set", "environment.parameters={all_heard=true}")) == 0
+    settings = RunFolder.open(path).settings()
+    assert (settings.environment.id, settings.seed) == ("waiting_game:make", 4)
+    assert settings.environment.parameters == {"all_heard": True}
+    manifest = bundle.load_team(path / "bundles")[0].manifest
+    assert (manifest.observation_size, manifest.actions.count, manifest.team_size) == (4, 3, 2)
+    capsys.readouterr()
+
+    assert main(["export", str(path), "--to", str(tmp_path / "elsewhere"), "--tar"]) == 0
+    printed = capsys.readouterr().out.split()
+    assert printed == [str(tmp_path / "elsewhere" / f"agent-{slot}.tar") for slot in range(2)]
+    again, first = bundle.load_team(tmp_path / "elsewhere"), bundle.load_team(path / "bundles")
+    assert [each.digest for each in again] == [each.digest for each in first]
+
+
+def test_a_run_without_a_checkpoint_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunFolder.create(tmp_path / "run", load_settings("relay-signal", []))
+    assert main(["export", str(tmp_path / "run")]) == 9
+    assert "holds no checkpoint" in capsys.readouterr().err
