@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from agent_node import footprint
 from agent_node.coordinator_world import CoordinatorWorld
 from agent_node.node import Node
 from heliograph import bundle as bundles
@@ -27,6 +28,7 @@ def run_node(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"slot {arguments.slot} cannot be", remedy="Slots count from 0")
     if arguments.join_timeout_s <= 0:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
+    footprint.bound_allocator()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(arguments))
 
@@ -62,6 +64,7 @@ async def _play(arguments: argparse.Namespace) -> None:
             _check(bundle, arguments)
         node = Node(bundle, listen=arguments.listen, advertise=arguments.advertise)
         del bundle  # its graph has megabytes, and the node has loaded it
+        footprint.give_back()
         await node.run(world)
     finally:
         await world.leave()

@@ -5,6 +5,7 @@ Axis legend: N agents, K categoricals, D observation size, A actions.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -37,9 +38,7 @@ class StepFunction:
     def __init__(self, bundle: Bundle) -> None:
         self.manifest = bundle.manifest
         try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.graph, sess_options=_session_options(), providers=["CPUExecutionProvider"]
-            )
+            self._session = _load(bundle.graph)
         except _RUNTIME_ERRORS as error:
             raise BundleCorrupt(f"step.onnx cannot be loaded: {_first_line(error)}") from None
         inputs, outputs = expected_tensors(self.manifest)
@@ -76,6 +75,17 @@ def expected_tensors(manifest: Manifest) -> tuple[dict[str, tuple], dict[str, tu
         inputs[f"state.{state.name}"] = (state.dtype, state.shape)
         outputs[f"state.{state.name}.next"] = (state.dtype, state.shape)
     return inputs, outputs
+
+
+def _load(graph: bytes) -> onnxruntime.InferenceSession:
+    options, providers = _session_options(), ["CPUExecutionProvider"]
+    if not hasattr(os, "memfd_create"):
+        return onnxruntime.InferenceSession(graph, sess_options=options, providers=providers)
+    # A session keeps a graph that it got as bytes, beside the weights that it made of it; a file it only reads.
+    with os.fdopen(os.memfd_create("step.onnx"), "wb") as file:
+        file.write(graph)
+        file.flush()
+        return onnxruntime.InferenceSession(f"/proc/self/fd/{file.fileno()}", sess_options=options, providers=providers)
 
 
 def _session_options() -> onnxruntime.SessionOptions:

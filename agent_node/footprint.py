@@ -1,0 +1,31 @@
+"""How a node process stays small: the C allocator's settings.  Imported by `process.py` alone.
+
+Loading a model copies it several times.  glibc keeps freed memory of that size for later, which never comes here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # names and numbers of <malloc.h>
+_LARGE_BYTES = 128 * 2**10
+
+
+def bound_allocator() -> None:
+    """Before anything large is allocated: give large blocks back as they are freed, and share one arena.
+
+    Each of gRPC's threads would otherwise get an arena for its few small blocks.  Does nothing without glibc.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Once the model is loaded: return what loading left behind to the operating system."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
