@@ -17,10 +17,14 @@ from heliograph.environments.vector import Percepts, VectorEnvironment
 from heliograph.seeds import episode_seed
 from trainer.algorithm import Algorithm
 from trainer.draws import RandomDraws
+from trainer.hearing import audible, hears_tensor
 from trainer.replay import Replay, Rows
 
 Policy = Callable[[Percepts, np.ndarray], np.ndarray]
 """Chooses actions [E, N] from percepts and who is at the first step of an episode [E]."""
+
+
+_ARRAYS = ("seeds", "first", "returns", "spoke")  # of a Collector, in its saved state
 
 
 class Collector:
@@ -40,6 +44,7 @@ class Collector:
         self._random = np.random.default_rng([seed, 0xAB])  # for absorbing rows
         self._team = algorithm.initial_state(environment.count)
         self._first = np.ones(environment.count, dtype=bool)
+        self._spoke = np.ones((environment.count, environment.spec.agents), dtype=bool)  # at the step before
         # What was done in the running episodes, to bring a resumed run's environments to the same point.
         self._seeds = np.zeros(environment.count, dtype=np.int64)
         self._actions: list[list[np.ndarray]] = [[] for _ in range(environment.count)]
@@ -51,16 +56,18 @@ class Collector:
         for _ in range(steps_per_copy):
             actions = self._act()
             transition = self.environment.step(actions)
+            self._spoke = self._percepts.present.copy()
+            percepts = audible(transition.percepts, spoke=self._spoke)
             self.env_steps += self.environment.count
             everyone = np.arange(self.environment.count)
             ended = transition.terminated
             if self.replay.settings.time_limit_is_terminal:
                 ended = ended | transition.truncated[:, None]
-            self._write(everyone, transition.percepts, action=actions, reward=transition.reward, ended=ended)
+            self._write(everyone, percepts, action=actions, reward=transition.reward, ended=ended)
             for copy in everyone:
                 self._actions[copy].append(actions[copy])
             self._returns += transition.reward.mean(1)
-            self._percepts, self._first = transition.percepts, np.zeros(self.environment.count, dtype=bool)
+            self._percepts, self._first = percepts, np.zeros(self.environment.count, dtype=bool)
             over = np.flatnonzero(transition.over)
             if over.size:
                 finished["outcome"] += transition.outcome[over].tolist()
@@ -78,7 +85,7 @@ class Collector:
             self._team,
             observation=self._tensor(percepts.observation),
             action_mask=self._tensor(percepts.action_mask),
-            hears=None if self.environment.spec.complete_graph else self._tensor(percepts.hears),
+            hears=hears_tensor(percepts, self.environment.spec, device=self.device),
             first=self._tensor(self._first),
             draws=RandomDraws(),
         )
@@ -89,6 +96,8 @@ class Collector:
         self.episodes_started += copies.size
         self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
         percepts = self.environment.reset(self._seeds[copies], copies)
+        self._spoke[copies] = percepts.present[copies]
+        percepts = audible(percepts, spoke=self._spoke)
         if copies.size == self.environment.count:
             self._returns = np.zeros(copies.size)
         self._returns[copies] = 0
@@ -140,7 +149,8 @@ class Collector:
             "env_steps": self.env_steps,
             "episodes_started": self.episodes_started,
             "random": self._random.bit_generator.state,
-            "arrays": {"seeds": self._seeds, "actions": actions, "first": self._first, "returns": self._returns}
+            "arrays": {name: getattr(self, f"_{name}") for name in _ARRAYS}
+            | {"actions": actions}
             | {f"team.{name}": value for name, value in team.items()},
         }
 
@@ -149,12 +159,12 @@ class Collector:
         arrays = state["arrays"]
         self.env_steps, self.episodes_started = state["env_steps"], state["episodes_started"]
         self._random.bit_generator.state = state["random"]
-        self._seeds, self._first, self._returns = (arrays[name].copy() for name in ("seeds", "first", "returns"))
+        self._seeds, self._first, self._returns, self._spoke = (arrays[name].copy() for name in _ARRAYS)
         self._actions = [[step for step in actions if step[0] >= 0] for actions in arrays["actions"]]
         self._team = type(self._team)(
             **{field.name: self._tensor(arrays[f"team.{field.name}"]) for field in fields(self._team)}
         )
-        self._percepts = _rewind(self.environment, self._seeds, self._actions)
+        self._percepts = audible(_rewind(self.environment, self._seeds, self._actions), spoke=self._spoke)
 
 
 def _rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[list[np.ndarray]]) -> Percepts:

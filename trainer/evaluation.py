@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from heliograph.environments.vector import Percepts, VectorEnvironment
+from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
 from heliograph.noise import uniform
 from heliograph.seeds import episode_seed
 from trainer.algorithm import Algorithm
 from trainer.draws import Draws, GreedyDraws, NoiseDraws
+from trainer.hearing import audible, hears_tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ def evaluate(
     number = np.arange(count)  # the episode that each copy plays; those past the last are played, and dropped
     seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number]
     percepts = environment.reset(np.array(seeds))
+    spoke = percepts.present.copy()
     state, step = algorithm.initial_state(count), np.zeros(count, dtype=np.int64)
     team_return = np.zeros(count)
     results = np.full((3, episodes), np.nan)
@@ -56,10 +58,11 @@ def evaluate(
             state,
             observation=torch.from_numpy(percepts.observation).to(device),
             action_mask=torch.from_numpy(np.ascontiguousarray(percepts.action_mask)).to(device),
-            hears=_hears(percepts, complete=spec.complete_graph, cut=links_cut, device=device),
+            hears=_hears(percepts, spec, spoke=spoke, cut=links_cut, device=device),
             first=torch.from_numpy(step == 0).to(device),
             draws=GreedyDraws() if greedy else _noise(algorithm, seed, number, step, spec.agents, device),
         )
+        spoke = percepts.present.copy()
         transition = environment.step(action.cpu().numpy())
         percepts, step = transition.percepts, step + 1
         team_return += transition.reward.mean(1)
@@ -74,14 +77,16 @@ def evaluate(
             progress(finished)
             seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number[over]]
             percepts = environment.reset(np.array(seeds), over)
-            step[over], team_return[over] = 0, 0
+            step[over], team_return[over], spoke[over] = 0, 0, percepts.present[over]
     return Evaluation(outcome=results[0], team_return=results[1], length=results[2].astype(np.int64))
 
 
-def _hears(percepts: Percepts, *, complete: bool, cut: bool, device: torch.device) -> torch.Tensor | None:
+def _hears(
+    percepts: Percepts, spec: EnvironmentSpec, *, spoke: np.ndarray, cut: bool, device: torch.device
+) -> torch.Tensor | None:
     if cut:
         return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=device)
-    return None if complete else torch.from_numpy(np.ascontiguousarray(percepts.hears)).to(device)
+    return hears_tensor(audible(percepts, spoke=spoke), spec, device=device)
 
 
 def _noise(

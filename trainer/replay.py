@@ -15,6 +15,7 @@ import torch
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
+from trainer.hearing import everyone_heard
 from trainer.replay_settings import ReplaySettings
 from trainer.world_model.window import Window
 
@@ -75,7 +76,8 @@ class Replay:
         rows = Rows(
             observation=np.zeros((count, *self._rows["observation"].shape[2:]), np.float32),
             action_mask=np.ones((count, agents, actions), bool),
-            hears=np.zeros((count, agents, agents), bool),
+            # On a complete graph nothing but an agent that left early makes a window need its graphs.
+            hears=np.broadcast_to(~np.eye(agents, dtype=bool) & self.complete_graph, (count, agents, agents)),
             present=np.zeros((count, agents), bool),
             first=np.zeros(count, bool),
             action=random.integers(actions, size=(count, agents)),
@@ -92,7 +94,7 @@ class Replay:
         steps = np.arange(self.settings.window)[:, None]
         copy, position = copies[chosen][None], (offsets[chosen][None] + steps) % self.capacity
         picked = {name: torch.from_numpy(ring[copy, position]) for name, ring in self._rows.items()}
-        if self.complete_graph:
+        if self.complete_graph and everyone_heard(picked["hears"].numpy()):
             picked["hears"] = None
         picked["action"] = picked["action"].long()
         return Window(**picked)

@@ -41,7 +41,7 @@ class Writer:
     def __init__(self, replay: Replay) -> None:
         self.replay, self.written = replay, np.zeros(COPIES, dtype=np.int64)
 
-    def add(self, copies: list[int]) -> None:
+    def add(self, copies: list[int], *, hears: np.ndarray | None = None) -> None:
         chosen = np.array(copies)
         number = self.written[chosen]
         per_agent = np.stack([number, number + 0.5], axis=1)  # [E, N]
@@ -51,7 +51,7 @@ class Writer:
             Rows(
                 observation=np.repeat(place[:, None], AGENTS, axis=1),
                 action_mask=(number[:, None, None] >> np.arange(4)) & 1 == np.ones((AGENTS, 1)),
-                hears=np.broadcast_to((number % 2 == 0)[:, None, None], (len(copies), AGENTS, AGENTS)),
+                hears=np.tile((number % 2 == 0)[:, None, None], (AGENTS, AGENTS)) if hears is None else hears,
                 present=np.broadcast_to((number % 3 > 0)[:, None], (len(copies), AGENTS)),
                 first=number % EPISODE == 0,
                 action=np.stack([number % 4, (number + 1) % 4], axis=1),
@@ -140,14 +140,18 @@ def test_it_is_ready_with_the_minimum_of_rows_and_one_whole_window() -> None:
     assert enough.ready
 
 
-def test_a_complete_graph_needs_no_neighbour_sets() -> None:
-    replay = replay_of(complete=True)
+@pytest.mark.parametrize("odd", [True, False])
+def test_a_window_has_neighbour_sets_unless_everybody_heard_everybody_in_all_of_it(odd: bool) -> None:
+    replay = replay_of(complete=True, start="first", window=2)
+    everyone = np.broadcast_to(~np.eye(AGENTS, dtype=bool), (COPIES, AGENTS, AGENTS))
+    nobody = np.zeros((COPIES, AGENTS, AGENTS), dtype=bool)
     writer = Writer(replay)
-    for _ in range(10):
-        writer.add([0, 1, 2])
-    window = replay.sample(np.random.default_rng(0))
-    assert window.hears is None
-    check(window, writer, replay.capacity)
+    for number in range(4):
+        writer.add([0, 1, 2], hears=nobody if number == (1 if odd else 3) else everyone)
+    window = replay.sample(np.random.default_rng(0))  # of rows 0 and 1
+    assert (window.hears is None) == (not odd)
+    if window.hears is not None:
+        assert window.hears.any((1, 2, 3)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("count", [0, 2])

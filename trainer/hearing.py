@@ -1,0 +1,36 @@
+"""Whose messages can be read: the world's graph, without agents that had no part in the step before.
+
+The runtime has no messages of an agent whose part of the episode is over, so training and evaluation have none either.
+
+Axis legend: E copies, N agents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph.environments.vector import EnvironmentSpec, Percepts
+
+
+def audible(percepts: Percepts, *, spoke: np.ndarray) -> Percepts:
+    """The percepts with nobody hearing agents outside of `spoke`, bool [E, N]: who took part in the step before.
+
+    At a first step that is whoever is present, with the zero vector as message.
+    """
+    return replace(percepts, hears=percepts.hears & spoke[:, None])
+
+
+def hears_tensor(percepts: Percepts, spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
+    """`percepts.hears` for an algorithm: bool [E, N, N], or None where everyone hears everyone."""
+    if spec.complete_graph and everyone_heard(percepts.hears):
+        return None
+    return torch.from_numpy(np.ascontiguousarray(percepts.hears)).to(device)
+
+
+def everyone_heard(hears: np.ndarray) -> bool:
+    """Whether the graphs [..., N, N] are complete."""
+    return bool((hears | np.eye(hears.shape[-1], dtype=bool)).all())
