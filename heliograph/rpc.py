@@ -30,8 +30,10 @@ _SHARED_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # An agent talks to addresses from its roster; a proxy variable of the shell must not reroute it.
     ("grpc.enable_http_proxy", 0),
     # A stopped or unplugged peer is noticed within about 6 s even if nobody writes.
-    ("grpc.keepalive_time_ms", 4000),
-    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_time_ms", 3000),
+    ("grpc.keepalive_timeout_ms", 3000),
+    # The one that ends the connection when a ping stays unanswered; its default is a minute.
+    ("grpc.http2.ping_timeout_ms", 3000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 )
