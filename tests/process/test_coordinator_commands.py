@@ -172,6 +172,18 @@ def test_nodes_started_elsewhere_join_and_notice_when_their_coordinator_is_gone(
             assert f"coordinator {address}" in nodes.log_tail(0)
 
 
+def test_nodes_give_up_a_coordinator_that_hangs(team, tmp_path):
+    command = ["coordinator", "--bundles", team, "--listen", "127.0.0.1:0", "--episodes", 100_000]
+    with running(*command, "--log-level", "info", say="waiting for 2 nodes at") as (coordinator, _, heard):
+        address = re.search(r"nodes at (\S+)", heard).group(1)
+        with Supervisor(lambda slot: node_command(address, slot, join_timeout_s=30), log_folder=tmp_path) as nodes:
+            nodes.start(0)
+            nodes.start(1)
+            read_until(coordinator.stderr, "playing")
+            coordinator.send_signal(signal.SIGSTOP)
+            assert nodes.wait(timeout_s=20) == {0: 7, 1: 7}, "six seconds by the keepalive"
+
+
 def test_attached_nodes_are_let_go_when_the_episodes_are_over(team, tmp_path):
     command = ["run", "--bundles", team, "--attach", "127.0.0.1:0", "--episodes", 2]
     with running(*command, say="waiting for 2 nodes at") as (coordinator, _, heard):
