@@ -71,13 +71,12 @@ class _Member:
         self.agent = agent
         self.inbox = Inbox(late_policy=late_policy, ledger=ledger)
         self._deliver_to = deliver_to
-        self.outbox: Outbox[Message] = Outbox(send=self._send, is_silent=self.inbox.is_silent, ledger=ledger)
+        self.outbox: Outbox[Message] = Outbox(send=self._send, is_silent=lambda peer: False, ledger=ledger)
 
     def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:
         hears = self.agent.reads(percept)
         self.inbox.begin(percept.episode, percept.step)
-        awaited = [peer for peer in hears if not self.inbox.is_silent(peer)]
-        closed = self.inbox.close(hears, awaited=awaited)
+        closed = self.inbox.close(hears, awaited=())
         return self.agent.step(percept, closed.messages), closed.masked
 
     def push(self, decision: Decision | None, percept: Percept) -> None:

@@ -28,7 +28,8 @@ class Stepper:
         self._wire = wire
         self._inbox = inbox
         self._peers = peers
-        self._outbox: Outbox[bytes] = Outbox(send=peers.send, is_silent=inbox.is_silent, ledger=ledger)
+        self._hears: tuple[int, ...] = ()
+        self._outbox: Outbox[bytes] = Outbox(send=peers.send, is_silent=self._is_silent, ledger=ledger)
 
     async def step(self, percept: Percept) -> StepReport:
         """Decide one step, at most `message_deadline_s` plus the time of the step function after this call.
@@ -37,7 +38,7 @@ class Stepper:
         """
         arrived_s, deadline_at = time.perf_counter(), asyncio.get_running_loop().time() + percept.message_deadline_s
         self._agent.check_neighbours(percept)
-        hears = self._agent.reads(percept)
+        self._hears, hears = percept.hears, self._agent.reads(percept)
         self._inbox.begin(percept.episode, percept.step)
         self._outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)
         awaited = [peer for peer in hears if self._peers.is_up(peer) and not self._inbox.is_silent(peer)]
@@ -59,3 +60,8 @@ class Stepper:
             waited_s=closed_s - arrived_s,
             computed_s=decided_s - closed_s,
         )
+
+    def _is_silent(self, peer: int) -> bool:
+        # Silence says something of a peer that we should hear now.  One that came back, and that we cannot hear any
+        # more, has no way to tell us that it listens again.
+        return peer in self._hears and self._inbox.is_silent(peer)

@@ -1,0 +1,203 @@
+"""The inbox: what a step reads does not depend on when and how often messages came, and every wait ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_node.counters import Ledger, LinkCounters
+from agent_node.inbox import EARLY_KEPT, MAX_AHEAD, SILENT_STEPS, Inbox, LatePolicy
+from agent_node.message import Message
+
+FAR_S = 30.0
+
+
+def text(step: int, *, episode: int = 0, value: int = 0) -> Message:
+    return Message(episode=episode, step=step, latent=np.array([value], dtype=np.int32), action=value)
+
+
+def new_inbox(policy: LatePolicy = LatePolicy.MASK) -> tuple[Inbox, Ledger]:
+    ledger = Ledger()
+    return Inbox(late_policy=policy, ledger=ledger), ledger
+
+
+def read(inbox: Inbox, step: int, hears: tuple[int, ...], *, episode: int = 0) -> dict[int, tuple[int, int]]:
+    """Begin and close a step without waiting; by sender (label's step, content)."""
+    inbox.begin(episode, step)
+    closed = inbox.close(hears, awaited=hears)
+    assert all(message.episode == episode for message in closed.messages.values())
+    return {peer: (message.step, message.action) for peer, message in closed.messages.items()}
+
+
+@given(st.data())
+def test_order_duplicates_and_early_arrival_change_nothing(data: st.DataObject) -> None:
+    sent = [(peer, text(step, value=10 * step + peer)) for peer in (1, 2, 4) for step in range(4)]
+    twice = data.draw(st.lists(st.sampled_from(sent), max_size=6))
+    arrivals = data.draw(st.permutations(sent + twice))
+    # Arrivals that come before the step that reads them is closed: any split that is never late.
+    due = [data.draw(st.integers(0, message.step + 1)) for _, message in arrivals]
+    inbox, ledger = new_inbox()
+    for step in range(5):
+        inbox.begin(0, step)
+        for (peer, message), when in zip(arrivals, due, strict=True):
+            if when == step:
+                inbox.receive(peer, message, size_bytes=3)
+        closed = inbox.close((1, 2) if step else (), awaited=())
+        expected = {peer: 10 * (step - 1) + peer for peer in (1, 2)} if step else {}
+        assert {peer: message.action for peer, message in closed.messages.items()} == expected
+        assert closed.masked == ()
+    for peer in (1, 2, 4):
+        copies = sum(1 for other, _ in twice if other == peer)
+        assert ledger[peer].delivered == 4, "also of slot 4, which was not in hearing"
+        assert ledger[peer].delivered_bytes == 12
+        assert ledger[peer].rejected + ledger[peer].late == copies
+
+
+def test_what_comes_after_its_step_was_closed_is_late_and_its_sender_was_masked() -> None:
+    inbox, ledger = new_inbox()
+    assert read(inbox, 1, (1, 2)) == {}
+    inbox.receive(1, text(0))
+    assert read(inbox, 2, (1, 2)) == {}
+    assert ledger[1] == LinkCounters(late=1, masked=2)
+    assert ledger[2] == LinkCounters(masked=2)
+
+
+def test_messages_of_an_episodes_last_step_are_no_losses_whenever_they_come() -> None:
+    inbox, ledger = new_inbox()
+    read(inbox, 0, ())
+    read(inbox, 1, ())
+    inbox.receive(1, text(1))
+    assert read(inbox, 0, (), episode=1) == {}
+    inbox.receive(2, text(1))
+    assert ledger[1] == LinkCounters(delivered=1)
+    assert ledger[2] == LinkCounters(delivered=1)
+    inbox.receive(2, text(1))
+    assert ledger[2].rejected == 1, "a duplicate still is one"
+
+
+def test_a_resumed_node_counts_the_backlog_as_late_and_reads_the_newest_step() -> None:
+    inbox, ledger = new_inbox()
+    read(inbox, 3, ())
+    for step in range(3, 10):
+        inbox.receive(1, text(step, value=step))
+    assert read(inbox, 10, (1,)) == {1: (9, 9)}
+    assert ledger[1] == LinkCounters(delivered=1, late=6)
+
+
+def test_a_long_backlog_is_bounded_and_keeps_the_newest() -> None:
+    inbox, ledger = new_inbox()
+    read(inbox, 0, ())
+    for step in range(1000):
+        inbox.receive(1, text(step, value=step))
+    assert ledger[1].late == 1000 - EARLY_KEPT
+    assert read(inbox, 1000, (1,)) == {1: (999, 999)}
+    assert ledger[1].late == 999
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        (text(5), "late"),
+        (text(6), "kept"),
+        (text(6 + MAX_AHEAD), "kept"),
+        (text(8 + MAX_AHEAD), "rejected"),
+        (text(2**32 - 1), "rejected"),
+        (text(0, episode=2**32 - 1), "rejected"),
+        (text(0, episode=3), "kept"),
+        (text(2**32 - 1, episode=3), "rejected"),
+        (text(9, episode=1), "late"),
+    ],
+)
+def test_labels_are_judged_by_our_own_clock(message: Message, verdict: str) -> None:
+    inbox, ledger = new_inbox()
+    inbox.begin(2, 7)
+    inbox.receive(1, Message(episode=message.episode or 2, step=message.step, latent=message.latent, action=0))
+    counted = {name: getattr(ledger[1], name) for name in ("late", "rejected")}
+    assert counted == {name: int(name == verdict) for name in counted}
+    assert inbox.totals()[1].delivered == int(verdict == "kept")
+
+
+def test_nonsense_from_before_the_first_step_is_rejected_by_it() -> None:
+    inbox, ledger = new_inbox()
+    inbox.receive(1, text(2**32 - 1, episode=2**32 - 1))
+    inbox.receive(1, text(4, value=7))
+    assert read(inbox, 5, (1,)) == {1: (4, 7)}
+    assert ledger[1] == LinkCounters(delivered=1, rejected=1)
+
+
+def test_hold_lets_the_last_known_message_of_the_episode_stand_in() -> None:
+    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    read(inbox, 0, ())
+    inbox.receive(1, text(0, value=7))
+    assert read(inbox, 1, (1, 2)) == {1: (0, 7)}
+    assert read(inbox, 2, (1, 2)) == {1: (1, 7)}, "relabelled as if it were the missing one"
+    inbox.receive(1, text(1, value=8))
+    assert ledger[1].late == 1
+    assert read(inbox, 3, (1,)) == {1: (2, 8)}, "a late one is newer knowledge"
+    inbox.receive(1, text(9, value=9))
+    assert read(inbox, 4, (1,)) == {1: (3, 8)}, "an early one is not, its step is still to come"
+    assert ledger[1].masked == 0
+    assert ledger[2].masked == 2
+    read(inbox, 0, (), episode=1)
+    assert read(inbox, 1, (1,), episode=1) == {}, "nothing is held over from another episode"
+
+
+def test_waiting_ends_with_the_last_message_and_not_before() -> None:
+    async def play() -> None:
+        inbox, _ = new_inbox()
+        inbox.begin(0, 1)
+        waiting = asyncio.create_task(inbox.wait((1, 2), until=asyncio.get_running_loop().time() + FAR_S))
+        await asyncio.sleep(0)
+        for peer, message in ((1, text(0)), (3, text(0)), (2, text(1)), (1, text(0))):
+            inbox.receive(peer, message)
+            await asyncio.sleep(0)
+            assert not waiting.done()
+        inbox.receive(2, text(0))
+        await asyncio.wait_for(waiting, 1)
+        inbox.begin(0, 2)
+        await asyncio.wait_for(inbox.wait((2,), until=asyncio.get_running_loop().time() + FAR_S), 1)
+
+    asyncio.run(play())
+
+
+def test_waiting_ends_at_the_deadline_and_when_a_stream_is_lost() -> None:
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        inbox, _ = new_inbox()
+        inbox.begin(0, 1)
+        started = loop.time()
+        await inbox.wait((1,), until=started + 0.05)
+        assert 0.04 <= loop.time() - started < 5
+        waiting = asyncio.create_task(inbox.wait((1, 2), until=loop.time() + FAR_S))
+        await asyncio.sleep(0)
+        inbox.give_up(1)
+        inbox.receive(2, text(0))
+        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(inbox.wait((1,), until=loop.time() - 1), 1)
+
+    asyncio.run(play())
+
+
+def test_a_peer_is_silent_after_some_steps_in_a_row_and_speaks_again() -> None:
+    inbox, _ = new_inbox()
+    for step in range(1, SILENT_STEPS):
+        read(inbox, step, (1,))
+    assert not inbox.is_silent(1)
+    inbox.receive(1, text(0))
+    for step in range(SILENT_STEPS, 2 * SILENT_STEPS):
+        assert not inbox.is_silent(1), "late is not silent"
+        read(inbox, step, (1,))
+    assert inbox.is_silent(1)
+    inbox.begin(0, 20)
+    inbox.close((1,), awaited=())
+    inbox.receive(1, text(20))
+    assert not inbox.is_silent(1)
+    for step in range(21, 21 + SILENT_STEPS + 1):
+        read(inbox, step, (1,))
+    assert inbox.is_silent(1)
+    inbox.heard_anew(1)
+    assert not inbox.is_silent(1)
