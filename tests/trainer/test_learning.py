@@ -1,0 +1,32 @@
+"""The learning test: `heliograph train --preset relay-signal` makes a team that talks, with the real 32 x 32 message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from heliograph.bundle import load_team
+
+MINUTES = 1.5
+
+
+def test_a_team_learns_to_talk_and_is_blind_without_messages(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "heliograph", "train", "--preset", "relay-signal"]
+        + ["--folder", str(path), "--set", f"schedule.minutes={MINUTES}"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((path / "summary.json").read_text())
+    assert summary["greedy"]["episodes"] >= 1000
+    assert summary["greedy"]["outcome"]["mean"] >= 0.9, done.stdout
+    assert summary["links_cut"]["outcome"]["mean"] <= 0.35, done.stdout
+    assert summary["blind_bound"] == 0.25
+    message = load_team(path / "bundles")[0].manifest.message
+    assert message is not None
+    assert (message.categoricals, message.classes) == (32, 32)
