@@ -79,15 +79,11 @@ def _central_evaluator() -> Callable[..., dict[str, Any]]:
         ) from None
 
 
-def _evaluate_centrally(
-    evaluator: Callable[..., dict[str, Any]], path: Path, plan: Plan, name: str
-) -> dict[str, Any]:
+def _evaluate_centrally(evaluator: Callable[..., dict[str, Any]], path: Path, plan: Plan, name: str) -> dict[str, Any]:
     from coordinator.plan import LABELS
     from heliograph.estimates import estimate
 
-    found = evaluator(
-        path, episodes=plan.episodes, seed=plan.run_seed, greedy=plan.greedy, links_cut=name == "cut"
-    )
+    found = evaluator(path, episodes=plan.episodes, seed=plan.run_seed, greedy=plan.greedy, links_cut=name == "cut")
     outcomes = [float(value) for value in found["outcomes"]]
     if not outcomes:
         raise SettingsError(f"the central evaluator played no episode of {path}")

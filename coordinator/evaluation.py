@@ -43,9 +43,7 @@ def evaluate(plan: Plan) -> Report:
     )
 
 
-def _evaluate_pass(
-    name: str, plan: Plan, team: LocalTeam, recorder: Recorder | None, summaries: list[Summary]
-) -> None:
+def _evaluate_pass(name: str, plan: Plan, team: LocalTeam, recorder: Recorder | None, summaries: list[Summary]) -> None:
     def observe(record: StepRecord) -> None:
         assert recorder is not None
         recorder.step(name, record)

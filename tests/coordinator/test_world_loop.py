@@ -33,9 +33,7 @@ def stage(script, *, pace):
             await server.team.wait_for_all(timeout_s=10)
             world = World(registry.make("relay", count=1, parameters={"length": LENGTH}))
             episode = asyncio.create_task(
-                play(
-                    server.team, world, episode=4, seed=11, pace=pace, clock=Clock(None), observe=records.append
-                )
+                play(server.team, world, episode=4, seed=11, pace=pace, clock=Clock(None), observe=records.append)
             )
             await script(server, nodes)
             return await episode, records, server.team.stale_acts
