@@ -1,4 +1,4 @@
-"""The learning test: `heliograph train --preset relay-signal` makes a team that talks, with the real 32 x 32 message."""
+"""The learning test: `heliograph train --preset relay-signal` makes a team that talks, with the 32 x 32 message."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MINUTES = 1.5
 
 def test_a_team_learns_to_talk_and_is_blind_without_messages(tmp_path: Path) -> None:
     path = tmp_path / "run"
+    arguments = ["--preset", "relay-signal", "--folder", str(path), "--set", f"schedule.minutes={MINUTES}"]
     done = subprocess.run(
-        [sys.executable, "-m", "heliograph", "train", "--preset", "relay-signal"]
-        + ["--folder", str(path), "--set", f"schedule.minutes={MINUTES}"],
+        [sys.executable, "-m", "heliograph", "train", *arguments],
         capture_output=True,
         text=True,
         timeout=240,
