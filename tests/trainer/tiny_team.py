@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +97,3 @@ def _training(folder: RunFolder, *, resume: bool, stop_after: int | None) -> Tra
     progress = Silent(stop_after=stop_after)
     progress.training = Training(folder, progress, resume=resume)
     return progress.training
-
-
-def files_under(folder: Path, names: Iterable[str]) -> set[str]:
-    """Which of the patterns in `names` something under `folder` fits."""
-    return {name for name in names if any(folder.glob(name))}
