@@ -156,6 +156,7 @@ class CoordinatorWorld:
         await self._channel.close()
 
     async def _connect(self) -> None:
+        _log.debug("connecting address=%s", self._address)
         try:
             await asyncio.wait_for(self._channel.channel_ready(), self._time_left_s())
         except TimeoutError:
