@@ -27,6 +27,7 @@ from trainer.algorithm import Algorithm
 FORMAT_VERSION = 1
 KEPT = 2
 """Checkpoints of a run that are kept: the newest, and one to fall back to."""
+FALL_BACK = "Delete that folder to go on from the checkpoint before it"
 
 
 def save_checkpoint(
@@ -78,7 +79,7 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
         state = json.loads((path / "state.json").read_text())
         tensors = load_tensors(str(path / "tensors.safetensors"))
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error}") from error
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=FALL_BACK) from error
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"checkpoint {path} has format {state.get('format_version')!r}, not {FORMAT_VERSION}")
     try:
@@ -103,7 +104,7 @@ def load_experience(path: Path) -> dict[str, np.ndarray]:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         return load_arrays(path / "replay.safetensors")
     except (OSError, KeyError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error}") from error
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=FALL_BACK) from error
 
 
 def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:

@@ -153,6 +153,11 @@ class Mamba:
         settings = self.settings.policy
         dream = self.dream(window)
         batch = policy_batch(dream, self.critic, settings)
+        if not torch.isfinite(batch.advantage).all():
+            raise NonFiniteLoss(
+                "the advantages of the imagined rows are not finite: the critic or the reward head has diverged",
+                remedy="The last checkpoint is whole; resume it with a smaller learning rate",
+            )
         rows = batch.returns.shape[0]
         for _ in range(settings.epochs):
             order = torch.randperm(rows, device=self.device)

@@ -32,6 +32,8 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.list_presets:
         print("\n".join(preset_names()))
         return 0
+    if namespace.resume is not None and (namespace.set or namespace.seed is not None or namespace.environment):
+        raise SettingsError("a resumed run keeps its settings", remedy="Start a new run to change them")
     if namespace.preset is None and namespace.environment is not None:
         namespace.preset = GENERAL_PRESET
     if (namespace.preset is None) == (namespace.resume is None):
@@ -40,8 +42,6 @@ def run(namespace: argparse.Namespace) -> int:
             remedy=f"Presets: {', '.join(preset_names())}",
         )
     if namespace.resume is not None:
-        if namespace.set or namespace.seed is not None or namespace.environment is not None:
-            raise SettingsError("a resumed run keeps its settings", remedy="Start a new run to change them")
         return _train(namespace.resume, settings=None)
     overrides = list(namespace.set)
     if namespace.environment is not None:

@@ -192,8 +192,8 @@ def test_half_a_checkpoint_is_no_checkpoint(checkpoint_pair: Path, tmp_path: Pat
         ("model", "reward.rest.0.weight", "reward term"),
         ("model", "continuation.rest.0.bias", "continue term"),
         ("model", "information.0.weight", "information term"),
-        ("critic", "embed.table", "gradient of the actor"),
-        ("critic", "out.0.bias", "gradient of the actor"),
+        ("critic", "embed.table", "advantages"),
+        ("critic", "out.0.bias", "advantages"),
     ],
 )
 def test_a_weight_that_is_no_number_stops_training_with_the_term_named(
