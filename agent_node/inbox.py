@@ -100,9 +100,9 @@ class Inbox:
         if before is not None and before[0] != episode:
             self._unread = before
         for peer, kept in self._kept.items():
+            if len(kept) == 1 and reads in kept:
+                continue  # the usual case, which this loop would leave as it is
             for label in sorted(kept):
-                if label == reads:
-                    continue
                 if label == self._unread:
                     self._deliver(peer, label)
                 elif label < reads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Generic, TypeVar
 
 from agent_node.counters import Ledger
@@ -38,9 +38,9 @@ class Outbox(Generic[Payload]):
         self._meant_for, self._sent_to = set(), set()
         self._offer(heard_by)
 
-    def catch_up(self, episode: int, step: int, *, heard_by: Iterable[int]) -> None:
+    def catch_up(self, episode: int, step: int, *, heard_by: Collection[int]) -> None:
         """At a new step: its listeners that have not got the message of the step before get it now."""
-        if self._label == (episode, step - 1):
+        if self._label == (episode, step - 1) and not self._sent_to.issuperset(heard_by):
             self._offer(heard_by)
 
     def _offer(self, listeners: Iterable[int]) -> None:
