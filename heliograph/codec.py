@@ -49,7 +49,8 @@ class LatentCodec:
         values = ids.tolist()  # for few ids Python's own minimum is quicker than an array's
         if min(values) < 0 or max(values) >= self.classes:
             raise MessageError(f"latent id outside 0..{self.classes - 1}: {min(values)}..{max(values)}")
-        packed = int.from_bytes(ids.astype(self._lane).tobytes(), "big")
+        lanes = bytes(values) if self._lane.itemsize == 1 else ids.astype(self._lane).tobytes()
+        packed = int.from_bytes(lanes, "big")
         for moved, kept, distance in reversed(self._moves):
             packed = packed >> distance & moved | packed & kept
         padding = self.payload_bytes * 8 - self.payload_bits
