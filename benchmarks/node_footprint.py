@@ -139,9 +139,11 @@ def until(done: Callable[[], bool], what: str) -> None:
 
 @contextlib.contextmanager
 def coordination(bundles: Path, *, episodes: int) -> Iterator[Coordination]:
-    with tempfile.TemporaryDirectory(prefix="heliograph-footprint-") as folder:
-        with Coordination(bundles, Path(folder), episodes=episodes) as running:
-            yield running
+    with (
+        tempfile.TemporaryDirectory(prefix="heliograph-footprint-") as folder,
+        Coordination(bundles, Path(folder), episodes=episodes) as running,
+    ):
+        yield running
 
 
 def single_starts(bundles: Path, *, starts: int) -> dict[str, Any]:
