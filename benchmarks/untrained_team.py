@@ -21,6 +21,8 @@ def export(*, agents: int, hidden: int, layers: int, to: Path) -> None:
     """Write `agent-0` … below `to`."""
     import torch
 
+    from dataclasses import replace
+
     from heliograph.bundle import make
     from heliograph.environments import registry
     from trainer.export import export_bundle
@@ -36,7 +38,7 @@ def export(*, agents: int, hidden: int, layers: int, to: Path) -> None:
         algorithm.step_function(0), spec=spec, slot=0, algorithm="mamba", run_id="benchmark", training_step=0
     )
     for slot in range(agents):
-        bundle = make(first.manifest.model_copy(update={"slot": slot}), first.graph)
+        bundle = make(replace(first.manifest, slot=slot), first.graph)
         bundle.save(to / f"agent-{slot}")
 
 

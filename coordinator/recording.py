@@ -17,6 +17,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,7 +55,7 @@ class Recorder:
             agents=self._spec.agents,
             observation_size=self._spec.observation_size,
             actions=self._spec.actions,
-            message=None if message is None else message.model_dump(),
+            message=None if message is None else asdict(message),
             bundles=[bundle.digest for bundle in self._plan.bundles],
         )
         return self

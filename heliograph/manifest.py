@@ -1,101 +1,178 @@
-"""The manifest of a bundle: everything that a node must know about its step function before it runs it."""
+"""The manifest of a bundle: everything that a node must know about its step function before it runs it.
+
+Plain dataclasses that check themselves, not pydantic models: an agent node needs no settings, and the library would be
+a fifth of its memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, ValidationError
+import re
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
 
 from heliograph.codec import LatentCodec
 from heliograph.errors import BundleCorrupt, BundleMismatch
-from heliograph.settings import Settings
 
 FORMAT_VERSION = 1
 
-Size = Annotated[int, Field(ge=1, le=2**24)]
+LARGEST_SIZE = 2**24
+"""Of any dimension; larger numbers are mistakes, or attacks on the reader's memory."""
 
 
-class DiscreteActions(Settings):
+@dataclass(frozen=True, kw_only=True)
+class DiscreteActions:
     """One of `count` actions, numbered from 0."""
 
-    kind: Literal["discrete"] = "discrete"
-    count: Size
+    count: int
+    kind: str = "discrete"
+
+    def __post_init__(self) -> None:
+        _check_integer("actions.count", self.count, 1, LARGEST_SIZE)
+        if self.kind != "discrete":
+            raise ValueError(f"actions.kind is {self.kind!r}, this program knows 'discrete'")
 
 
-class MessageFormat(Settings):
+@dataclass(frozen=True, kw_only=True)
+class MessageFormat:
     """A latent of `categoricals` class ids, each in 0..classes-1."""
 
-    categoricals: Annotated[int, Field(ge=1, le=4096)]
-    classes: Annotated[int, Field(ge=2, le=2**16)]
+    categoricals: int
+    classes: int
+
+    def __post_init__(self) -> None:
+        _check_integer("message.categoricals", self.categoricals, 1, 4096)
+        _check_integer("message.classes", self.classes, 2, 2**16)
 
     @property
     def codec(self) -> LatentCodec:
         return LatentCodec(categoricals=self.categoricals, classes=self.classes)
 
 
-class StateTensor(Settings):
+@dataclass(frozen=True, kw_only=True)
+class StateTensor:
     """One recurrent state tensor: graph input `state.<name>`, graph output `state.<name>.next`."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    shape: tuple[Size, ...]
-    dtype: Literal["float32"] = "float32"
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
     initial: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_text("state.name", self.name, r"[a-z][a-z0-9_]*")
+        for size in self.shape:
+            _check_integer(f"state.{self.name}.shape", size, 1, LARGEST_SIZE)
+        if self.dtype != "float32":
+            raise ValueError(f"state.{self.name}.dtype is {self.dtype!r}, this program knows 'float32'")
+        if type(self.initial) not in (int, float):
+            raise ValueError(f"state.{self.name}.initial is {self.initial!r}, expected a number")
 
-class Manifest(Settings):
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
     """What `manifest.json` holds.  The digest of a bundle is the SHA-256 of the file's bytes.
 
-    The graph's digest is in it, so signing the manifest signs the graph too.
+    The graph's digest is in it, so signing the manifest signs the graph too.  Raises ValueError, with the field named,
+    for values that make no sense.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: int = FORMAT_VERSION
     algorithm: str
     environment: str
-    environment_parameters: dict[str, Any] = {}
+    environment_parameters: dict[str, Any] = field(default_factory=dict)
     run_id: str
-    training_step: Annotated[int, Field(ge=0)]
-    team_size: Annotated[int, Field(ge=1, le=4096)]
-    slot: Annotated[int, Field(ge=0)]
-    observation_size: Size
+    training_step: int
+    team_size: int
+    slot: int
+    observation_size: int
     actions: DiscreteActions
     message: MessageFormat | None
     state: tuple[StateTensor, ...]
-    noise_size: Annotated[int, Field(ge=1)]
-    graph_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    noise_size: int
+    graph_sha256: str
     trainer_version: str
 
-    def model_post_init(self, _context: Any) -> None:
+    def __post_init__(self) -> None:
+        for name in ("algorithm", "environment", "run_id", "trainer_version"):
+            _check_text(name, getattr(self, name), r"[^\x00-\x1f]*")
+        if not isinstance(self.environment_parameters, dict):
+            raise ValueError(f"environment_parameters is {self.environment_parameters!r}, expected an object")
+        _check_integer("training_step", self.training_step, 0, 2**63 - 1)
+        _check_integer("team_size", self.team_size, 1, 4096)
+        _check_integer("slot", self.slot, 0, 4095)
         if self.slot >= self.team_size:
             raise ValueError(f"slot {self.slot} does not exist in a team of {self.team_size}")
+        _check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
+        _check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
+        _check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
-        return (json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode()
+        return (json.dumps(asdict(self), indent=2, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
         """Parse and validate.  Raises BundleCorrupt, or BundleMismatch for a format version that is not ours."""
         try:
-            fields = json.loads(data)
+            values = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise BundleCorrupt(f"manifest.json is not JSON: {error}") from None
-        if not isinstance(fields, dict):
+        if not isinstance(values, dict):
             raise BundleCorrupt("manifest.json does not hold an object")
-        version = fields.get("format_version")
-        if version != FORMAT_VERSION:
+        version = values.get("format_version")
+        if type(version) is not int or version != FORMAT_VERSION:
             raise BundleMismatch(
                 f"bundle has format version {version!r}, this program reads {FORMAT_VERSION}",
                 remedy="Export the run again with this version of heliograph",
             )
         try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join(str(part) for part in problem["loc"]) or "manifest"
-            raise BundleCorrupt(f"manifest.json: {place}: {problem['msg']}") from None
+            return cls._from_values(values)
+        except ValueError as error:
+            raise BundleCorrupt(f"manifest.json: {error}") from None
+
+    @classmethod
+    def _from_values(cls, values: dict[str, Any]) -> Manifest:
+        checked = _keys(cls, values, place="")
+        message, state = checked["message"], checked["state"]
+        if not isinstance(state, list):
+            raise ValueError(f"state is {state!r}, expected a list")
+        checked["actions"] = DiscreteActions(**_keys(DiscreteActions, checked["actions"], place="actions"))
+        checked["message"] = None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
+        checked["state"] = tuple(_state_tensor(tensor) for tensor in state)
+        return cls(**checked)
 
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _state_tensor(values: Any) -> StateTensor:
+    checked = _keys(StateTensor, values, place="state")
+    if not isinstance(checked["shape"], list):
+        raise ValueError(f"state.shape is {checked['shape']!r}, expected a list")
+    return StateTensor(**checked | {"shape": tuple(checked["shape"])})
+
+
+def _keys(model: type, values: Any, *, place: str) -> dict[str, Any]:
+    """The values of an object whose keys are those of a dataclass: none unknown, none missing."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{place} is {values!r}, expected an object")
+    prefix = f"{place}." if place else ""
+    known = {entry.name: entry for entry in fields(model)}
+    for key in values.keys() - known.keys():
+        raise ValueError(f"unknown key {prefix}{key}")
+    for name, entry in known.items():
+        if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
+            raise ValueError(f"{prefix}{name} is missing")
+    return dict(values)
+
+
+def _check_integer(name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name} is {value!r}, expected an integer in {low}..{high}")
+
+
+def _check_text(name: str, value: Any, pattern: str) -> None:
+    if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+        raise ValueError(f"{name} is {value!r}, expected text of the form {pattern}")

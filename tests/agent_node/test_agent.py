@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scripted_bundle import predict, scripted_bundle, scripted_team
@@ -154,7 +156,7 @@ def test_a_graph_that_is_not_the_manifests_is_refused() -> None:
     whole = scripted_bundle(slot=0, team_size=2)
 
     def with_graph(graph: bytes) -> Bundle:
-        return bundles.make(whole.manifest.model_copy(update={"graph_sha256": sha256(graph)}), graph)
+        return bundles.make(replace(whole.manifest, graph_sha256=sha256(graph)), graph)
 
     with pytest.raises(BundleCorrupt, match=r"step\.onnx cannot be loaded"):
         Agent(with_graph(whole.graph[: len(whole.graph) // 2]), run_seed=0, greedy=True)
