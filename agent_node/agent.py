@@ -120,9 +120,7 @@ class Agent:
                 f"its bundle expects ({self.manifest.actions.count},)"
             )
         if not mask.any():
-            raise WorldError(
-                f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}"
-            )
+            raise WorldError(f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}")
         return mask
 
     def _first_inbox(self, percept: Percept) -> dict[str, np.ndarray]:

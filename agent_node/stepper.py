@@ -49,9 +49,7 @@ class Stepper:
         decided_s = time.perf_counter()
         if decision.message is not None and self._wire is not None:
             payload = self._wire.serialise(decision.message)
-            self._outbox.push(
-                decision.message.label, payload, size_bytes=len(payload), heard_by=percept.heard_by
-            )
+            self._outbox.push(decision.message.label, payload, size_bytes=len(payload), heard_by=percept.heard_by)
         return StepReport(
             episode=percept.episode,
             step=percept.step,

@@ -78,8 +78,11 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     namespace = parser.parse_args()
     results = []
-    print(f"{'N':>3} {'mesh':12} {'p50 ms':>8} {'p99 ms':>8} {'CPU/msg us':>11} {'p50 x stream':>13} {'x tcp':>7} "
-          f"{'CPU x stream':>13} {'x tcp':>7} {'missed':>7}", flush=True)
+    print(
+        f"{'N':>3} {'mesh':12} {'p50 ms':>8} {'p99 ms':>8} {'CPU/msg us':>11} {'p50 x stream':>13} {'x tcp':>7} "
+        f"{'CPU x stream':>13} {'x tcp':>7} {'missed':>7}",
+        flush=True,
+    )
     for size in namespace.sizes:
         measured = asyncio.run(measure(size, repeats=namespace.repeats, seconds=namespace.seconds))
         for row in rows(size, measured):

@@ -92,7 +92,11 @@ class HeliographMesh(Mesh):
         self._peers = Peers(slot=slot, team_size=size, wire=wire, on_change=self._on_change)
         self._inbox = Inbox(late_policy=LatePolicy.MASK, ledger=ledger)
         self._stepper = Stepper(
-            Speaker(self.latent), wire=wire, inbox=self._inbox, peers=self._peers, ledger=ledger  # type: ignore[arg-type]
+            Speaker(self.latent),
+            wire=wire,
+            inbox=self._inbox,
+            peers=self._peers,
+            ledger=ledger,  # type: ignore[arg-type]
         )
         self._view = {
             "observation": np.zeros(4, dtype=np.float32),

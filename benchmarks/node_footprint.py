@@ -2,7 +2,7 @@
 
     python benchmarks/node_footprint.py [--sizes 2 10 25] [--starts 5] [--bundles DIR] [--json FILE]
 
-Real `heliograph node` processes with the bundle of an untrained team of the paper's size (see untrained_team.py)
+Real node processes (`python -m agent_node`) with the bundle of an untrained team of the paper's size (untrained_team.py)
 under a real coordinator (`heliograph run --attach`), which hands the bundles out.  First a single node is started
 alone, `--starts` times; then whole teams, which play `EPISODES` episodes.  Time is from the start of the process until
 its health check answers SERVING; memory is read while the team plays (RSS counts shared pages in every process, PSS
@@ -115,7 +115,7 @@ class Coordination:
 
     def start(self, slot: int) -> Node:
         log = self._folder / f"agent-{slot}-{len(self._nodes)}.log"
-        command = [sys.executable, "-m", "heliograph", "node", "--log-level", "info", "--coordinator", self.address]
+        command = [sys.executable, "-m", "agent_node", "--log-level", "info", "--coordinator", self.address]
         command += ["--slot", str(slot), "--join-timeout-s", str(START_TIMEOUT_S)]
         with log.open("wb") as file:
             started = time.perf_counter()

@@ -19,9 +19,9 @@ EPISODE_STEPS = 20
 
 def export(*, agents: int, hidden: int, layers: int, to: Path) -> None:
     """Write `agent-0` … below `to`."""
-    import torch
-
     from dataclasses import replace
+
+    import torch
 
     from heliograph.bundle import make
     from heliograph.environments import registry

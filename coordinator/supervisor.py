@@ -47,7 +47,7 @@ class Ending:
 def node_command(coordinator_address: str, slot: int, *, join_timeout_s: float) -> list[str]:
     """The command line of a local node that fetches its bundle from the coordinator."""
     return [
-        *(sys.executable, "-m", "heliograph", "node", "--log-level", "info"),
+        *(sys.executable, "-m", "agent_node", "--log-level", "info"),
         *("--coordinator", coordinator_address, "--slot", str(slot), "--listen", "127.0.0.1:0"),
         *("--join-timeout-s", f"{join_timeout_s:g}"),
     ]

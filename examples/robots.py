@@ -37,7 +37,14 @@ class Robot(StandaloneWorld):
     """One robot's sensor and actuator, on the team's common step grid."""
 
     def __init__(
-        self, *, slot: int, observation_size: int, actions: int, team: Team, roster: Sequence[Member], grid: StepGrid,
+        self,
+        *,
+        slot: int,
+        observation_size: int,
+        actions: int,
+        team: Team,
+        roster: Sequence[Member],
+        grid: StepGrid,
         steps: int,
     ) -> None:
         super().__init__(team=team, roster=roster)
@@ -96,9 +103,7 @@ async def robot(folder: Path, *, slot: int, addresses: Sequence[str], origin_uni
 
 
 def robot_process(folder: Path, slot: int, addresses: Sequence[str], origin_unix_s: float, steps: int) -> None:
-    world = asyncio.run(
-        robot(folder, slot=slot, addresses=addresses, origin_unix_s=origin_unix_s, steps=steps)
-    )
+    world = asyncio.run(robot(folder, slot=slot, addresses=addresses, origin_unix_s=origin_unix_s, steps=steps))
     masked = sum(len(report.masked) for report in world.reports)
     heard = len(world.reports) - 1 - masked  # nobody has a message at the first step
     print(f"robot {slot}: {len(world.reports)} steps, heard {heard}, missed {masked}, at {world.position:+.2f}")

@@ -138,7 +138,9 @@ class Manifest:
         if not isinstance(state, list):
             raise ValueError(f"state is {state!r}, expected a list")
         checked["actions"] = DiscreteActions(**_keys(DiscreteActions, checked["actions"], place="actions"))
-        checked["message"] = None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
+        checked["message"] = (
+            None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
+        )
         checked["state"] = tuple(_state_tensor(tensor) for tensor in state)
         return cls(**checked)
 

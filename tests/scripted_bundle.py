@@ -248,9 +248,7 @@ def _mail(g: _Graph, *, slot: int, team_size: int, message: MessageFormat, again
     content = g.add("Add", words, g.add("Mul", g.integer("inbox_action"), g.constant(3)))
     places = g.constant(range(1, team_size + 1))
     spoken = g.total(
-        g.add(
-            "Mul", g.add("Mul", g.add("Add", content, g.constant(1)), places), g.integer("inbox_present")
-        )
+        g.add("Mul", g.add("Mul", g.add("Add", content, g.constant(1)), places), g.integer("inbox_present"))
     )
     at_first = g.add("Mul", g.add("Sub", g.constant(1), again), g.constant(slot + 1))
     return g.add("Add", g.add("Mul", spoken, again), at_first)

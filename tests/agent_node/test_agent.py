@@ -128,9 +128,7 @@ def test_percepts_of_another_shape_are_refused() -> None:
     with pytest.raises(WorldError, match=r"shape \(7,\), its bundle expects \(6,\)"):
         agent.step(percept(0, size=7), {})
     with pytest.raises(WorldError, match="no legal action"):
-        agent.step(
-            Percept(episode=0, step=0, observation=np.zeros(6, np.float32), action_mask=np.zeros(5, bool)), {}
-        )
+        agent.step(Percept(episode=0, step=0, observation=np.zeros(6, np.float32), action_mask=np.zeros(5, bool)), {})
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,7 @@ async def admitted(channel: grpc.aio.Channel, hello: Hello = HELLO) -> grpc.aio.
 
 
 def said(step: int, *, episode: int = 0, value: int = 3) -> bytes:
-    return WIRE.serialise(
-        Message(episode=episode, step=step, latent=np.full(4, value, dtype=np.int32), action=value)
-    )
+    return WIRE.serialise(Message(episode=episode, step=step, latent=np.full(4, value, dtype=np.int32), action=value))
 
 
 async def counted(node: Node, condition: Callable[[LinkCounters], bool]) -> LinkCounters:

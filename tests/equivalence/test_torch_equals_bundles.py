@@ -72,9 +72,7 @@ def test_messages_change_the_episodes(team: tuple[Mamba, Any, Any]) -> None:
     algorithm, (environment, parameters), _ = team
     world = registry.make(environment, count=EPISODES, parameters=parameters)
     played = [
-        evaluate(
-            algorithm, world, episodes=EPISODES, seed=SEED, greedy=True, device=torch.device("cpu"), links_cut=cut
-        )
+        evaluate(algorithm, world, episodes=EPISODES, seed=SEED, greedy=True, device=torch.device("cpu"), links_cut=cut)
         for cut in (False, True)
     ]
     assert (np.abs(played[0].team_return - played[1].team_return) > 1e-3).mean() > 0.2

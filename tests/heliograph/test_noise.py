@@ -71,7 +71,6 @@ def test_numbers_never_change() -> None:
     assert ((drawn * 2**23) - 0.5).astype(int).tolist() == [6959850, 3542529, 436699]
 
 
-
 @pytest.mark.parametrize("field", ["run_seed", "slot", "episode", "step"])
 @pytest.mark.parametrize("value", [-1, 2**64])
 def test_numbers_outside_64_bits_are_refused(field: str, value: int) -> None:
