@@ -11,6 +11,7 @@ import torch
 from mamba_reference import RecordedDraws, Reference, load_reference, recorded_gradient
 
 from trainer.draws import Draws
+from trainer.execution import AgentStep, initial_state, team_step
 from trainer.policy.actor_critic import masked_logits
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
@@ -177,3 +178,75 @@ def test_one_adam_step_on_actor_and_critic_equals_the_released_code() -> None:
     after = actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3).loss
     close_scalar(reference, after, "ppo.actor_loss_after_one_adam_step")
     close_scalar(reference, critic_loss(critic, batch), "ppo.critic_loss_after_one_adam_step")
+
+
+def test_execution_of_a_team_equals_the_released_controller(reference: Reference) -> None:
+    model, agents = reference.model, reference.dims["agents"]
+    recorded = draws(reference, "exec_full.")
+    observation = reference.tensor(reference.data["exec_in.observation"])
+    action_mask = torch.from_numpy(reference.data["exec_in.avail"] > 0)
+    state = initial_state(model, copies=1, agents=agents)
+    for step in range(3):
+        # What the controller computes on the way, from the same state.
+        keep = torch.full((1, agents, 1), float(step > 0), dtype=reference.dtype)
+        rows = model.rssm.communicate(model.rssm.tokens(state.ids, state.action, keep), None)
+        decision = team_step(
+            model,
+            reference.actor,
+            state,
+            observation=observation[step][None],
+            action_mask=action_mask[step][None],
+            hears=None,
+            first=torch.tensor([step == 0]),
+            draws=recorded,
+        )
+        state = decision.state
+        inputs = model.rssm.posterior_inputs(model.encoder(observation[step]))
+        for name, ours, wide in (
+            ("comm_out", rows[0], False),
+            ("deter", state.deter[0], False),
+            ("post_logits", model.rssm.posterior_logits(state.deter[0], inputs).flatten(1), True),
+            ("actor_logits", reference.actor(state.ids, state.deter)[0], False),
+            ("actor_logits_masked", decision.logits[0], False),
+        ):
+            tolerance = {"rtol": 1e-5, "atol": 1e-5} if wide else reference.tolerance
+            expected = reference.outputs[f"exec_full.{name}"][step]
+            np.testing.assert_allclose(ours.detach().numpy(), expected, err_msg=name, **tolerance)
+
+
+def test_execution_of_each_agent_alone_equals_the_released_controller(reference: Reference) -> None:
+    agents, outputs = reference.dims["agents"], reference.outputs
+    ids, actions = reference.ids("exec_full.latent_ids"), reference.ids("exec_full.action_ids")
+    for slot in range(agents):
+        agent = AgentStep(reference.model, reference.actor, slot=slot)
+        deter = torch.zeros(reference.dims["gru"], dtype=reference.dtype)
+        for step in range(3):
+            before = max(step - 1, 0)  # at the first step the messages count as zero, whatever they are
+            latent, action, logits, deter = agent(
+                reference.tensor(reference.data["exec_in.observation"][step][slot]),
+                torch.from_numpy(reference.data["exec_in.avail"][step][slot] > 0),
+                ids[before].int(),
+                actions[before].int(),
+                torch.ones(agents, dtype=torch.bool),
+                torch.tensor(step == 0),
+                torch.tensor(False),
+                deter,
+                torch.cat(
+                    [
+                        noise_for(ids[step, slot], outputs["exec_full.post_logits"][step, slot].reshape(32, 32)),
+                        noise_for(actions[step, slot], outputs["exec_full.actor_logits_masked"][step, slot])[None],
+                    ]
+                ),
+            )
+            assert latent.tolist() == ids[step, slot].tolist()
+            assert int(action) == int(actions[step, slot])
+            for name, ours in (("deter", deter), ("actor_logits_masked", logits)):
+                expected = outputs[f"exec_full.{name}"][step, slot]
+                np.testing.assert_allclose(ours.detach().numpy(), expected, err_msg=name, **reference.tolerance)
+
+
+def noise_for(chosen: torch.Tensor, logits: np.ndarray) -> torch.Tensor:
+    """Uniform numbers in the middle of the chosen classes' share of the unit interval, for [...] and [..., C]."""
+    probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=-1)
+    share = probabilities.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+    return probabilities.cumsum(-1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - share / 2
