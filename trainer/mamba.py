@@ -6,6 +6,8 @@ agent steps its own copy of the model with the messages (z, a) of those it hears
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,7 +35,7 @@ class Mamba:
     name = "mamba"
 
     def __init__(
-        self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device, compile_updates: bool = False
+        self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
     ) -> None:
         self.settings, self.spec, self.device = settings, spec, device
         self.model = WorldModel(
@@ -53,9 +55,12 @@ class Mamba:
         }
         self.entropy_scale = policy.entropy_scale
         self.model_update_count = 0
-        # Shapes never change within a run, so one graph each serves all updates and all rollouts.
-        self._loss = torch.compile(self.observe_and_lose, dynamic=False) if compile_updates else self.observe_and_lose
-        self._imagine = torch.compile(imagine, dynamic=False) if compile_updates else imagine
+        self._loss, self._imagine = self.observe_and_lose, imagine
+        if compile_mode != "off":
+            # Shapes never change within a run, so one graph each serves all updates and all rollouts.
+            mode = "reduce-overhead" if compile_mode == "cuda-graphs" else "default"
+            self._loss = torch.compile(self.observe_and_lose, dynamic=False, mode=mode)
+            self._imagine = torch.compile(imagine, dynamic=False, mode=mode)
         self.eval()
 
     def eval(self) -> None:
@@ -201,7 +206,8 @@ class Mamba:
             "noise": torch.full((sizes.categoricals + 1,), 0.5),
         }
         return StepFunction(
-            module=AgentStep(self.model, self.actor, slot=slot),
+            # Copies on the CPU, where nodes run; training may go on elsewhere with the originals.
+            module=AgentStep(deepcopy(self.model).cpu(), deepcopy(self.actor).cpu(), slot=slot),
             inputs=inputs,
             outputs=("latent", "action", "logits", "state.deter.next"),
             state=(StateTensor(name="deter", shape=(sizes.recurrent,)),),

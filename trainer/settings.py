@@ -55,8 +55,8 @@ class TrainSettings(Settings):
     """auto, cpu, cuda or cuda:1."""
     threads: NonNegativeInt = 0
     """CPU threads of torch; 0: its own choice."""
-    compile: bool = False
-    """Compile the model update and imagination with torch.compile; pays off in long runs on a GPU."""
+    compile: Literal["off", "default", "cuda-graphs"] = "off"
+    """Compile the model update and imagination with torch.compile, or with CUDA graphs as well; for long GPU runs."""
     checkpoint_minutes: PositiveFloat = 5.0
     """Wall time between checkpoints."""
     environment: EnvironmentSettings

@@ -60,7 +60,7 @@ class Summary:
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
     """The networks of a run, freshly initialised from its seed."""
     torch.manual_seed(settings.seed)
-    return Mamba(settings.mamba, environment.spec, device=device, compile_updates=settings.compile)
+    return Mamba(settings.mamba, environment.spec, device=device, compile_mode=settings.compile)
 
 
 def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:
