@@ -45,6 +45,7 @@ class Collector:
         self._team = algorithm.initial_state(environment.count)
         self._first = np.ones(environment.count, dtype=bool)
         self._spoke = np.ones((environment.count, environment.spec.agents), dtype=bool)  # at the step before
+        self._returns = np.zeros(environment.count)  # of the running episodes, means over agents
         # What was done in the running episodes, to bring a resumed run's environments to the same point.
         self._seeds = np.zeros(environment.count, dtype=np.int64)
         self._actions: list[list[np.ndarray]] = [[] for _ in range(environment.count)]
@@ -98,8 +99,6 @@ class Collector:
         percepts = self.environment.reset(self._seeds[copies], copies)
         self._spoke[copies] = percepts.present[copies]
         percepts = audible(percepts, spoke=self._spoke)
-        if copies.size == self.environment.count:
-            self._returns = np.zeros(copies.size)
         self._returns[copies] = 0
         self._first[copies] = True
         for copy in copies:
