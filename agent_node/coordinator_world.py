@@ -34,6 +34,9 @@ from heliograph.pb import coordination_pb2, coordination_pb2_grpc
 QUEUED_MESSAGES = 64
 """Acts, changes of the peers, counters: the coordinator reads them all; more than this means that it does not."""
 
+SLOT_GRACE_S, SLOT_PAUSE_S = 8.0, 0.5
+"""How long to ask again for a slot that is taken: the keepalive ends a dead holder's session after six seconds."""
+
 LEAVE_TIMEOUT_S = 2.0
 """How long to wait for the coordinator's end of the session when this node leaves."""
 
@@ -83,8 +86,22 @@ class CoordinatorWorld:
         return bundle
 
     async def enter(self, node: NodeHandle) -> Team:
-        """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails."""
+        """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails.
+
+        A slot that is taken is asked for again for a while: the coordinator may not have noticed yet that its holder
+        is gone.
+        """
         await self._connect()
+        give_up = min(self._join_by, time.monotonic() + SLOT_GRACE_S)
+        while True:
+            try:
+                return await self._join(node)
+            except SlotTaken:
+                if time.monotonic() + SLOT_PAUSE_S > give_up:
+                    raise
+                await asyncio.sleep(SLOT_PAUSE_S)
+
+    async def _join(self, node: NodeHandle) -> Team:
         self._call = self._stub.Participate()
         self._writer = StreamWriter(self._call.write, limit=QUEUED_MESSAGES)
         join = coordination_pb2.Join(

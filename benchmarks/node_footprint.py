@@ -2,11 +2,12 @@
 
     python benchmarks/node_footprint.py [--sizes 2 10 25] [--starts 5] [--bundles DIR] [--json FILE]
 
-Real node processes (`python -m agent_node`) with the bundle of an untrained team of the paper's size (untrained_team.py)
-under a real coordinator (`heliograph run --attach`), which hands the bundles out.  First a single node is started
-alone, `--starts` times; then whole teams, which play `EPISODES` episodes.  Time is from the start of the process until
-its health check answers SERVING; memory is read while the team plays (RSS counts shared pages in every process, PSS
-divides them).  `--bundles` keeps exported teams for the next time.
+Real node processes (`python -m agent_node`) with the bundle of an untrained team of the paper's size, as
+untrained_team.py makes it, under a real coordinator (`heliograph run --attach`), which hands the bundles out.  First a
+single node is started alone, `--starts` times; then whole teams, which play `EPISODES` episodes.  Time is from the
+start of the process until its health check answers SERVING; memory is read while the team plays (RSS counts shared
+pages in every process, PSS divides them).
+`--bundles` keeps exported teams for the next time.
 """
 
 from __future__ import annotations
