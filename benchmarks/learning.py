@@ -70,6 +70,29 @@ def measure(task: str, seed: int, *, minutes: float, out: Path, episodes: int) -
     }
 
 
+def random_policy(folder: Path, *, episodes: int = 256) -> float:
+    """Mean outcome of uniformly random legal actions in a finished run's environment."""
+    import numpy as np
+
+    from heliograph.environments import registry
+    from heliograph.seeds import episode_seed
+
+    settings = json.loads((folder / "settings.json").read_text())["environment"]
+    environment = registry.make(settings["id"], count=episodes, parameters=settings["parameters"])
+    seeds = np.array([episode_seed(run_seed=0, episode=episode) for episode in range(episodes)])
+    percepts, random = environment.reset(seeds), np.random.default_rng(0)
+    outcome = np.full(episodes, np.nan)
+    while np.isnan(outcome).any():
+        transition = environment.step((random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1))
+        ended = transition.over & np.isnan(outcome)
+        outcome[ended] = transition.outcome[ended]
+        percepts = transition.percepts
+        if transition.over.any():
+            again = np.flatnonzero(transition.over)
+            percepts = environment.reset(seeds[again], again)
+    return float(outcome.mean())
+
+
 def line(row: dict[str, Any]) -> str:
     bound = "" if row["blind_bound"] is None else f"  blind bound {row['blind_bound']:.4f}"
     return (
@@ -126,6 +149,9 @@ def main() -> int:
 
     with ThreadPoolExecutor(namespace.jobs) as pool:
         rows = list(pool.map(one, wanted))
+    for task in namespace.tasks:
+        finished = namespace.out / f"{task}-seed{namespace.seeds[0]}"
+        print(f"{task:15} random policy {random_policy(finished):.3f} (256 episodes)", flush=True)
     with (namespace.out / "learning.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
