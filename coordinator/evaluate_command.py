@@ -27,6 +27,7 @@ It evaluates a run folder with the trainer's networks in one forward pass, so th
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="folder of bundles, or a run folder that has them in bundles/")
     arguments.add_episode_arguments(parser)
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="draw the first episode of each pass as PNG files")
     parser.add_argument("--central", action="store_true", help="also evaluate the run folder's networks, all at once")
 
 
@@ -52,6 +53,7 @@ def run(namespace: argparse.Namespace) -> int:
         greedy=namespace.greedy,
         passes=arguments.passes(namespace),
         record=namespace.record,
+        frames=namespace.frames,
     )
     report = evaluate(plan)
     central = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from coordinator.filming import FilmedWorld
 from coordinator.local import LocalTeam
 from coordinator.outcome import Summary, summarise
 from coordinator.plan import LABELS, Plan
@@ -49,6 +50,8 @@ def _evaluate_pass(name: str, plan: Plan, team: LocalTeam, recorder: Recorder | 
         recorder.step(name, record)
 
     world = plan.world(name)
+    if plan.frames is not None:
+        world = FilmedWorld(world, folder=plan.frames, name=name)
     results: list[EpisodeResult] = []
     messages = 0
     started = time.perf_counter()

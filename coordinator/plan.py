@@ -34,6 +34,8 @@ class Plan:
     pace: Pace = field(default_factory=Pace)
     passes: tuple[str, ...] = ("open",)
     record: Path | None = None
+    frames: Path | None = None
+    """Folder for pictures of the first episode of each pass; only a team in one process draws them."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:

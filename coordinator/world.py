@@ -53,7 +53,7 @@ class World:
             raise WorldError(f"a world is one copy of its environment, not {environment.count}")
         self.spec: EnvironmentSpec = environment.spec
         self.links_cut = links_cut
-        self._environment = environment
+        self.environment = environment
         self._present = np.ones(self.spec.agents, dtype=bool)
         self._views: tuple[View | None, ...] = ()
 
@@ -64,13 +64,13 @@ class World:
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
         """Start an episode; returns one view per slot."""
-        percepts = self._environment.reset(np.array([seed], dtype=np.int64))
+        percepts = self.environment.reset(np.array([seed], dtype=np.int64))
         self._present = percepts.present[0]
         return self._look(percepts)
 
     def advance(self, actions: Sequence[int]) -> Advance:
         """Apply one action per slot.  Raises WorldError if one is illegal or an observation is not finite."""
-        transition = self._environment.step(np.array([actions], dtype=np.int64))
+        transition = self.environment.step(np.array([actions], dtype=np.int64))
         return Advance(
             views=self._look(transition.percepts),
             reward=np.array(transition.reward[0], dtype=np.float32),

@@ -1,0 +1,42 @@
+"""A world that draws what happens in it: a PNG of every state of its first episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from coordinator.world import Advance, View, World
+from heliograph.environments.png import write_png
+from heliograph.errors import SettingsError
+
+
+class FilmedWorld(World):
+    """Like the world it is made of; writes `<name>-000.png`, `<name>-001.png`, … into a folder, for one episode.
+
+    Raises WorldError where the environment cannot be drawn, SettingsError if the folder cannot be made.
+    """
+
+    def __init__(self, world: World, *, folder: Path, name: str) -> None:
+        super().__init__(world.environment, links_cut=world.links_cut)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
+        self._folder, self._name = folder, name
+        self._episodes = self._frames = 0
+
+    def reset(self, seed: int) -> tuple[View | None, ...]:
+        views = super().reset(seed)
+        self._episodes += 1
+        self._draw()
+        return views
+
+    def advance(self, actions: Sequence[int]) -> Advance:
+        advance = super().advance(actions)
+        self._draw()
+        return advance
+
+    def _draw(self) -> None:
+        if self._episodes == 1:
+            write_png(self.environment.render(), self._folder / f"{self._name}-{self._frames:03d}.png")
+            self._frames += 1
