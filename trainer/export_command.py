@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from heliograph.cli import Command
+from trainer.extra import trainer_extra
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
+    with trainer_extra("exporting"):
+        return _export(namespace)
+
+
+def _export(namespace: argparse.Namespace) -> int:
     from trainer.run_folder import RunFolder
 
     folder = RunFolder.open(namespace.run)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from heliograph.cli import Command
+from trainer.extra import trainer_extra
 
 GENERAL_PRESET = "cpu"
 """For an environment without a preset of its own."""
@@ -42,7 +43,8 @@ def run(namespace: argparse.Namespace) -> int:
             remedy=f"Presets: {', '.join(preset_names())}",
         )
     if namespace.resume is not None:
-        return _train(namespace.resume, settings=None)
+        with trainer_extra("training"):
+            return _train(namespace.resume, settings=None)
     overrides = list(namespace.set)
     if namespace.environment is not None:
         # Another world's parameters mean nothing to this one.
@@ -53,7 +55,8 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.dry_run:
         print(settings.model_dump_json(indent=2))
         return 0
-    return _train(namespace.folder, settings=settings)
+    with trainer_extra("training"):
+        return _train(namespace.folder, settings=settings)
 
 
 def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-def]
