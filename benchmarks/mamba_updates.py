@@ -94,7 +94,6 @@ def measure(shape: str, threads: int, repeats: int, part: str, *, published: boo
     from trainer.mamba import Mamba
     from trainer.mamba_settings import MambaSettings
     from trainer.means import Means
-    from trainer.process import keep_freed_memory
     from trainer.world_model.window import Window
 
     class Operators(TorchDispatchMode):
@@ -107,8 +106,6 @@ def measure(shape: str, threads: int, repeats: int, part: str, *, published: boo
     torch.set_num_threads(threads)
     if published:
         arrange_as_published()
-    else:
-        keep_freed_memory()
     sizes = SHAPES[shape]
     spec = EnvironmentSpec(
         id=shape,

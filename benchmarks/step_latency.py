@@ -108,12 +108,10 @@ def collection(preset: str) -> dict[str, float]:
     from trainer.collector import Collector
     from trainer.draws import RandomDraws
     from trainer.mamba import Mamba
-    from trainer.process import keep_freed_memory
     from trainer.replay import Replay
     from trainer.settings import load_settings
 
     torch.set_num_threads(1)
-    keep_freed_memory()
     settings = load_settings(preset, [])
     chosen, count = settings.environment, settings.environment.copies
 

@@ -30,18 +30,8 @@ def evaluate(plan: Plan) -> Report:
                     _evaluate_pass(name, plan, team, recorder, summaries)
     except KeyboardInterrupt:
         interrupted = True
-    return Report(
-        title=f"{len(plan.bundles)} agents in one process, {plan.manifest.algorithm} in {spec.id}",
-        environment=spec.id,
-        parameters=spec.parameters,
-        algorithm=plan.manifest.algorithm,
-        run_seed=plan.run_seed,
-        greedy=plan.greedy,
-        agents=spec.agents,
-        blind_bound=spec.blind_bound,
-        summaries=tuple(summaries),
-        interrupted=interrupted,
-    )
+    team_name = f"{len(plan.bundles)} agents in one process"
+    return Report.of(plan, spec, team=team_name, summaries=summaries, interrupted=interrupted)
 
 
 def _evaluate_pass(name: str, plan: Plan, team: LocalTeam, recorder: Recorder | None, summaries: list[Summary]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ from coordinator.supervisor import Ending
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from coordinator.plan import Plan
+    from heliograph.environments.vector import EnvironmentSpec
 
 FORMAT, VERSION = "heliograph-report", 1
 
@@ -37,6 +40,22 @@ class Report:
     """Node processes that died during the run."""
     interrupted: bool = False
     stale_acts: int = 0
+
+    @classmethod
+    def of(cls, plan: Plan, spec: EnvironmentSpec, *, team: str, summaries: Iterable[Summary], **found: Any) -> Report:
+        """The report of a plan played in a world by `team` ("2 processes"); `found` are the remaining fields."""
+        return cls(
+            title=f"{team}, {plan.manifest.algorithm} in {spec.id}",
+            environment=spec.id,
+            parameters=spec.parameters,
+            algorithm=plan.manifest.algorithm,
+            run_seed=plan.run_seed,
+            greedy=plan.greedy,
+            agents=spec.agents,
+            blind_bound=spec.blind_bound,
+            summaries=tuple(summaries),
+            **found,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; documented in the fields of `Report`, `Summary` and `LinkBalance`."""

@@ -122,16 +122,11 @@ async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
         # After an interruption some may still be starting; those are not told anything, only ended.
         if supervisor is not None and not state.interrupted:
             supervisor.wait(timeout_s=LEAVE_DEADLINE_S)
-    return Report(
-        title=f"{len(plan.bundles)} processes, {plan.manifest.algorithm} in {spec.id}",
-        environment=spec.id,
-        parameters=spec.parameters,
-        algorithm=plan.manifest.algorithm,
-        run_seed=plan.run_seed,
-        greedy=plan.greedy,
-        agents=spec.agents,
-        blind_bound=spec.blind_bound,
-        summaries=tuple(state.summaries),
+    return Report.of(
+        plan,
+        spec,
+        team=f"{len(plan.bundles)} processes",
+        summaries=state.summaries,
         links=None if state.reading is None else state.reading.links,
         endings=tuple(state.endings),
         interrupted=state.interrupted,

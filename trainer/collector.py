@@ -5,7 +5,6 @@ Axis legend: E copies, N agents.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -19,10 +18,6 @@ from trainer.algorithm import Algorithm
 from trainer.draws import RandomDraws
 from trainer.hearing import audible, hears_tensor
 from trainer.replay import Replay, Rows
-
-Policy = Callable[[Percepts, np.ndarray], np.ndarray]
-"""Chooses actions [E, N] from percepts and who is at the first step of an episode [E]."""
-
 
 _ARRAYS = ("seeds", "first", "returns", "spoke")  # of a Collector, in its saved state
 

@@ -33,10 +33,10 @@ class RandomDraws:
     """Samples from torch's global generator, whose state a checkpoint keeps."""
 
     def latent(self, probabilities: Tensor) -> Tensor:
-        return sample_ids(probabilities, _uniform_like(probabilities[..., 0]))
+        return sample_ids(probabilities, torch.rand_like(probabilities[..., 0]))
 
     def action(self, logits: Tensor) -> Tensor:
-        return sample_ids(torch.softmax(logits, dim=-1), _uniform_like(logits[..., 0]))
+        return sample_ids(torch.softmax(logits, dim=-1), torch.rand_like(logits[..., 0]))
 
     def available(self, probabilities: Tensor) -> Tensor:
         return torch.rand_like(probabilities) < probabilities
@@ -72,7 +72,3 @@ class NoiseDraws:
 
     def available(self, probabilities: Tensor) -> Tensor:
         raise RuntimeError("an agent at execution reads its action mask, it never samples one")
-
-
-def _uniform_like(values: Tensor) -> Tensor:
-    return torch.rand_like(values)

@@ -20,10 +20,10 @@ from heliograph.errors import CheckpointError
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
 from trainer.collector import Collector
+from trainer.device import choose_device
 from trainer.evaluation import Evaluation, evaluate
 from trainer.export import export_bundle
 from trainer.mamba import Mamba
-from trainer.process import choose_device, keep_freed_memory
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
@@ -75,7 +75,6 @@ class Training:
         self.settings, self.folder, self.progress = settings, folder, progress
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        keep_freed_memory()
         self.device = choose_device(settings.device)
         self.environment = make_environment(settings, count=settings.environment.copies)
         self.algorithm = make_algorithm(settings, self.environment, self.device)
