@@ -10,8 +10,8 @@ from heliograph.cli import Command
 if TYPE_CHECKING:
     from heliograph.environments.registry import KnownEnvironment
 
-_COLUMNS = ("id", "agents", "observed", "actions", "steps", "outcome", "blind", "illegal actions", "hears", "installed")
-_WIDTH = 132
+_COLUMNS = ("id", "agents", "observed", "actions", "steps", "outcome", "blind", "illegal actions", "hears", "state", "drawn", "installed")
+_WIDTH = 160
 """Columns of the output where no terminal says how many it has."""
 
 
@@ -58,7 +58,8 @@ def _cells(row: KnownEnvironment) -> list[str]:
     sizes = [str(number) for number in (spec.agents, spec.observation_size, spec.actions, spec.episode_limit)]
     mask = "some" if spec.has_action_mask else "none"
     graph = "all" if spec.complete_graph else "some"
-    return [row.id, *sizes, spec.outcome, bound, mask, graph, "yes"]
+    state = str(spec.state_size) if spec.state_size else "none"
+    return [row.id, *sizes, spec.outcome, bound, mask, graph, state, "yes" if spec.renders else "no", "yes"]
 
 
 def _as_dict(row: KnownEnvironment) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class CueTask(VectorEnvironment):
             truncated=over,
             over=over.copy(),
             outcome=np.where(over, right.all(axis=1), np.nan).astype(np.float32),
+            lost=np.zeros(self.count, dtype=bool),
         )
 
     def _percepts(self) -> Percepts:

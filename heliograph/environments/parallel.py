@@ -93,6 +93,8 @@ class ParallelVector(VectorEnvironment):
             complete_graph=not self._offers_hears,
             outcome="return" if self._won_name is None else "won",
             has_action_mask=self._spaces.masks_actions(observations, infos),
+            state_size=self._state_size(first),
+            renders=getattr(first, "render_mode", None) == "rgb_array",
         )
         self._observation = np.zeros((count, agents, self.spec.observation_size), dtype=np.float32)
         self._mask = np.ones((count, agents, self.spec.actions), dtype=bool)
@@ -136,6 +138,7 @@ class ParallelVector(VectorEnvironment):
             truncated=truncated,
             over=~self._running,
             outcome=outcome,
+            lost=np.zeros(self.count, dtype=bool),
         )
 
     def _step_copy(self, copy: int, actions: np.ndarray, reward: np.ndarray) -> tuple[bool, float]:
@@ -214,16 +217,22 @@ class ParallelVector(VectorEnvironment):
 
     def state(self) -> np.ndarray | None:
         """See VectorEnvironment."""
-        try:
-            states = [np.asarray(environment.state(), dtype=np.float32).reshape(-1) for environment in self._copies]
-        except (NotImplementedError, AttributeError):
+        if not self.spec.state_size:
             return None
-        return np.stack(states)
+        states = [self._ask("state", environment.state) for environment in self._copies]
+        return np.stack([np.asarray(state, dtype=np.float32).reshape(-1) for state in states])
 
     def close(self) -> None:
         """Close all copies."""
         for environment in self._copies:
             environment.close()
+
+    @staticmethod
+    def _state_size(environment: Any) -> int:
+        try:
+            return int(np.size(environment.state()))
+        except (NotImplementedError, AttributeError):
+            return 0
 
     def _episode_limit(self, environment: Any, step_limit: int | None) -> int:
         inner = getattr(getattr(environment, "aec_env", None), "unwrapped", None)

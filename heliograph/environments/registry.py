@@ -1,55 +1,23 @@
 """Makes environments from an id and parameters, and lists the ids that are known.
 
-An id is the name of a built-in task, the import path of a module with a PettingZoo `parallel_env`
+An id is a name of `heliograph.environments.catalogue`, the import path of a module with a PettingZoo `parallel_env`
 (`mpe2.simple_spread_v3`), or `package.module:factory` with a factory of parallel environments of one's own.
 May be imported by `coordinator` and `trainer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from heliograph.environments.relay import RelayEnvironment, RelaySettings
-from heliograph.environments.relay_signal import RelaySignalEnvironment, RelaySignalSettings
+from heliograph.environments.catalogue import CATALOGUE, Entry
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
-from heliograph.errors import UnknownEnvironment
+from heliograph.errors import MissingExtra, UnknownEnvironment
 from heliograph.settings import Settings, resolve
-
-
-@dataclass(frozen=True, kw_only=True)
-class _BuiltIn:
-    summary: str
-    settings: type[Settings]
-    make: Callable[..., VectorEnvironment]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Adapted:
-    summary: str
-    package: str
-    extra: str
-
-
-_BUILT_IN = {
-    "relay": _BuiltIn(
-        summary="walk to a target that only a teammate can see", settings=RelaySettings, make=RelayEnvironment
-    ),
-    "relay-signal": _BuiltIn(
-        summary="name a symbol that only a teammate can see", settings=RelaySignalSettings, make=RelaySignalEnvironment
-    ),
-}
-
-_ADAPTED = {
-    "mpe2.simple_spread_v3": _Adapted(
-        summary="cover all landmarks without bumping into one another", package="mpe2", extra="mpe"
-    ),
-    "mpe2.simple_speaker_listener_v4": _Adapted(
-        summary="a speaker that cannot move, a listener that cannot see", package="mpe2", extra="mpe"
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,50 +42,66 @@ def make(environment: str, *, count: int, parameters: Mapping[str, Any] | None =
     SettingsError for a wrong parameter, WorldError if the environment cannot be used.
     """
     given = dict(parameters or {})
-    built_in = _BUILT_IN.get(environment)
-    if built_in is not None:
-        settings = resolve(built_in.settings, given, source=f"parameters of {environment}")
-        return built_in.make(settings, count=count)
-    if "." not in environment and ":" not in environment:
-        raise UnknownEnvironment(
-            f"there is no environment {environment!r}",
-            remedy=f"Known are {', '.join([*_BUILT_IN, *_ADAPTED])}, and import paths `package.module:factory`",
-        )
+    entry = CATALOGUE.get(environment)
+    if entry is not None and entry.settings:
+        settings = resolve(_settings(entry), {**entry.defaults, **given}, source=f"parameters of {environment}")
+        _require(environment, entry)
+        return _loaded(entry.adapter)(settings, id=environment, count=count)
+    if entry is None and "." not in environment and ":" not in environment:
+        raise UnknownEnvironment(f"there is no environment {environment!r}", remedy=_suggestion(environment))
     from heliograph.environments.imported import imported_environment
 
-    extras = {entry.package: entry.extra for entry in _ADAPTED.values()}
+    extras = {entry.package: entry.extra for entry in CATALOGUE.values() if entry.package}
     return imported_environment(environment, count=count, parameters=given, extras=extras)
 
 
 def known() -> list[KnownEnvironment]:
-    """All environments with a name of their own, built-in ones first; makes one copy of each that is installed."""
-    rows = [
+    """All environments with a name of their own; makes one copy of each that is installed."""
+    return [
         KnownEnvironment(
             id=name,
             summary=entry.summary,
-            installed=True,
-            install="",
-            spec=_spec(name),
-            parameters=tuple(entry.settings.model_fields),
+            installed=_installed(entry),
+            install=_install_command(entry),
+            spec=_spec(name) if _installed(entry) else None,
+            parameters=tuple(_settings(entry).model_fields) if entry.settings else None,
         )
-        for name, entry in _BUILT_IN.items()
+        for name, entry in CATALOGUE.items()
     ]
-    for name, entry in _ADAPTED.items():
-        installed = find_spec(entry.package) is not None
-        rows.append(
-            KnownEnvironment(
-                id=name,
-                summary=entry.summary,
-                installed=installed,
-                install=f"pip install 'heliograph[{entry.extra}]'",
-                spec=_spec(name) if installed else None,
-                parameters=None,
-            )
-        )
-    return rows
 
 
 def _spec(environment: str) -> EnvironmentSpec:
     made = make(environment, count=1)
     made.close()
     return made.spec
+
+
+def _installed(entry: Entry) -> bool:
+    return not entry.package or find_spec(entry.package) is not None
+
+
+def _install_command(entry: Entry) -> str:
+    return f"pip install 'heliograph[{entry.extra}]'" if entry.extra else ""
+
+
+def _require(environment: str, entry: Entry) -> None:
+    if not _installed(entry):
+        raise MissingExtra(
+            f"environment {environment!r} needs {entry.package!r}, which is not installed",
+            remedy=f"Install it with: {_install_command(entry)}",
+        )
+
+
+def _settings(entry: Entry) -> type[Settings]:
+    return _loaded(entry.settings)
+
+
+def _loaded(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _suggestion(environment: str) -> str:
+    close = difflib.get_close_matches(environment, CATALOGUE, n=3)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"{hint}Known are {', '.join(CATALOGUE)}, and import paths `package.module:factory`"

@@ -56,13 +56,13 @@ def hearing_graph(settings: RelaySettings, position: np.ndarray) -> np.ndarray:
 class RelayEnvironment(CueTask):
     """Vectorised over copies; every random number of an episode comes from its seed alone."""
 
-    def __init__(self, settings: RelaySettings, *, count: int) -> None:
+    def __init__(self, settings: RelaySettings, *, id: str = "relay", count: int) -> None:
         """Make `count` copies.  Raises WorldError if that is less than one."""
         agents, cells = settings.agents, settings.size**2
         # A team that cannot cross the grid in time wins less often than the bound says.
         reachable = settings.length >= 2 * (settings.size - 1)
         spec = EnvironmentSpec(
-            id="relay",
+            id=id,
             parameters=settings.model_dump(mode="json"),
             agents=agents,
             observation_size=2 * cells,
@@ -72,6 +72,8 @@ class RelayEnvironment(CueTask):
             outcome="won",
             blind_bound=blind_bound(settings, choices=cells) if reachable else None,
             has_action_mask=True,
+            state_size=2 * agents * cells,
+            renders=True,
         )
         super().__init__(settings, count=count, spec=spec)
         self.settings: RelaySettings = settings

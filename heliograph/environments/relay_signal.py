@@ -36,11 +36,11 @@ class RelaySignalEnvironment(CueTask):
     The target of an agent is the symbol that it must play.  With cue = next agent i sees the target of agent i - 1.
     """
 
-    def __init__(self, settings: RelaySignalSettings, *, count: int) -> None:
+    def __init__(self, settings: RelaySignalSettings, *, id: str = "relay-signal", count: int) -> None:
         """Make `count` copies.  Raises WorldError if that is less than one."""
         agents, symbols = settings.agents, settings.symbols
         spec = EnvironmentSpec(
-            id="relay-signal",
+            id=id,
             parameters=settings.model_dump(mode="json"),
             agents=agents,
             observation_size=symbols,
@@ -49,6 +49,8 @@ class RelaySignalEnvironment(CueTask):
             complete_graph=settings.hears == "all",
             outcome="won",
             blind_bound=blind_bound(settings, choices=symbols),
+            state_size=agents * symbols,
+            renders=True,
         )
         super().__init__(settings, count=count, spec=spec)
         self.settings: RelaySignalSettings = settings

@@ -40,6 +40,10 @@ class EnvironmentSpec:
     """Taken for an agent whose node does not answer; replaced by the first legal action where it is illegal."""
     has_action_mask: bool = False
     """Some actions are illegal at times; otherwise every mask is all true."""
+    state_size: int = 0
+    """Numbers S of the simulator's global state, which only the trainer may read; 0 where there is none."""
+    renders: bool = False
+    """Copies can be drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,9 @@ class Transition:
     over: np.ndarray
     """bool [E]: the episode has ended, either way; the copy must be reset before its next step."""
     outcome: np.ndarray
-    """float32 [E]: the team's result, see `EnvironmentSpec.outcome`; NaN where the episode goes on."""
+    """float32 [E]: the team's result, see `EnvironmentSpec.outcome`; NaN where the episode goes on, or is lost."""
+    lost: np.ndarray
+    """bool [E]: the simulator died; the copy is `over`, and its episode must not count."""
 
 
 class VectorEnvironment(ABC):

@@ -38,6 +38,7 @@ class Departing(VectorEnvironment):
             truncated=np.zeros(1, dtype=bool),
             over=np.zeros(1, dtype=bool),
             outcome=np.full(1, np.nan, dtype=np.float32),
+            lost=np.zeros(1, dtype=bool),
         )
 
     def _percepts(self):

@@ -1,0 +1,56 @@
+"""The environments with a name of their own: what each is, what it needs, and where its adapter lives.
+
+Data only: an adapter, and the simulator under it, is imported when `heliograph.environments.registry` makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One named environment."""
+
+    summary: str
+    adapter: str
+    """`module:Class` of a VectorEnvironment made from (settings, count=), or the import path of a module with a
+    PettingZoo `parallel_env`."""
+    settings: str = ""
+    """`module:Class` of the adapter's Settings; empty for a PettingZoo module, whose own factory checks parameters."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that the name stands for; those given by the caller override them."""
+    package: str = ""
+    """What must be importable; empty for what the base install holds."""
+    extra: str = ""
+    """The extra of this project that installs the package."""
+
+
+_HERE = "heliograph.environments"
+
+CATALOGUE: dict[str, Entry] = {
+    "relay": Entry(
+        summary="walk to a target that only a teammate can see",
+        adapter=f"{_HERE}.relay:RelayEnvironment",
+        settings=f"{_HERE}.relay:RelaySettings",
+    ),
+    "relay-signal": Entry(
+        summary="name a symbol that only a teammate can see",
+        adapter=f"{_HERE}.relay_signal:RelaySignalEnvironment",
+        settings=f"{_HERE}.relay_signal:RelaySignalSettings",
+    ),
+    "mpe2.simple_spread_v3": Entry(
+        summary="cover all landmarks without bumping into one another",
+        adapter="mpe2.simple_spread_v3",
+        package="mpe2",
+        extra="mpe",
+    ),
+    "mpe2.simple_speaker_listener_v4": Entry(
+        summary="a speaker that cannot move, a listener that cannot see",
+        adapter="mpe2.simple_speaker_listener_v4",
+        package="mpe2",
+        extra="mpe",
+    ),
+}
