@@ -1,22 +1,38 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+VENV_NUMPY2 ?= .venv-numpy2
 STUBS_VENV ?= .venv-stubs
 
-.PHONY: demo test install stubs clean
+.PHONY: demo test test-numpy2 install stubs clean
 
-# The demo and the tests start from nothing: a virtual environment with the pinned versions of constraints.txt.
-demo: $(VENV)/.installed
+# All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
+# the tests run Flatland (whose source package needs a C compiler) and SMAX as well.
+demo: $(VENV)/.demo
 	$(BIN)/heliograph demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
+# Flatland holds numpy at 1.26; here the rest runs with numpy 2.
+test-numpy2: $(VENV_NUMPY2)/.installed
+	$(VENV_NUMPY2)/bin/python -m pytest tests/heliograph tests/agent_node tests/coordinator tests/equivalence tests/trainer
+
 install: $(VENV)/.installed
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer]'
+	touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,mpe,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,mpe,flatland,smax,test]'
+	touch $@
+
+$(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_NUMPY2)
+	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,mpe,test]' 'numpy>=2'
 	touch $@
 
 # Made with the oldest grpcio-tools that the package supports, so that every supported runtime can load them.
@@ -28,4 +44,4 @@ stubs:
 	rm -rf $(STUBS_VENV)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV_NUMPY2) build dist *.egg-info
