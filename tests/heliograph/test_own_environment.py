@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from examples.own_environment import make
 from heliograph.environments import registry
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_example_environment_plays_through_the_registry() -> None:
+def test_the_example_plays_with_unequal_sizes_padded_and_every_agent_named() -> None:
     environment = registry.make("examples.own_environment:make", count=3)
+    spec = environment.spec
+    # The longest observation has 3 numbers, and a one-hot of the two agents says whose it is.
+    assert (spec.agents, spec.observation_size, spec.actions, spec.has_action_mask) == (2, 3 + 2, 3, True)
     percepts = environment.reset(np.array([5, 6, 5]))
-    assert (environment.spec.agents, environment.spec.observation_size, environment.spec.actions) == (2, 1, 2)
     np.testing.assert_array_equal(percepts.observation[0], percepts.observation[2])
-    warmer = percepts.observation[:, :, 0].argmax(1)
-    for step in range(environment.spec.episode_limit):
-        transition = environment.step(np.repeat(warmer[:, None], 2, axis=1))
+    np.testing.assert_array_equal(percepts.observation[0, 1], [1, 0, 0, 0, 1])
+    np.testing.assert_array_equal(percepts.action_mask[0], [[True, False, False], [True, True, True]])
+    door = percepts.observation[:, 0, :3].argmax(1)
+    for step in range(spec.episode_limit):
+        transition = environment.step(np.stack([np.zeros(3, dtype=np.int64), door], axis=1))
         np.testing.assert_array_equal(transition.reward, 1.0)
-        assert transition.over.all() == (step == environment.spec.episode_limit - 1)
+        assert transition.over.all() == (step == spec.episode_limit - 1)
     np.testing.assert_array_equal(transition.outcome, 4.0)
     assert transition.truncated.all()
     assert not transition.terminated.any()
+
+
+def test_the_example_passes_pettingzoos_own_test(parallel_api_test: Callable[..., None]) -> None:
+    parallel_api_test(make(), num_cycles=20)
 
 
 def test_a_command_finds_an_environment_in_the_current_folder(tmp_path: Path) -> None:

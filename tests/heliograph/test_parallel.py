@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +15,6 @@ from heliograph.environments.parallel import ParallelVector, as_parallel
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment, WorldError
 
 STAY = np.zeros((1, 2), dtype=int)
-
-
-@pytest.fixture(scope="module")
-def parallel_api_test() -> Callable[..., None]:
-    with warnings.catch_warnings():
-        # PettingZoo's test package imports environments of its own through an interface that it has deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return importlib.import_module("pettingzoo.test").parallel_api_test
 
 
 @pytest.mark.parametrize(
