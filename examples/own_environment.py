@@ -1,6 +1,6 @@
 """An environment of one's own: a lookout sees which door is open, and a runner who does not must take it.
 
-heliograph train --environment examples.own_environment:make --set schedule.minutes=2
+In this folder: heliograph train --environment own_environment:make --set schedule.minutes=2
 """
 
 import numpy as np
@@ -12,12 +12,14 @@ class Doors(ParallelEnv):
     metadata = {"name": "doors"}
     possible_agents = ["lookout", "runner"]
     episode_limit = 4
+    observed = {"lookout": Box(0, 1, (3,), np.float32), "runner": Box(0, 1, (1,), np.float32)}
+    acting = {"lookout": Discrete(1), "runner": Discrete(3)}
 
     def observation_space(self, agent):
-        return Box(0, 1, (3 if agent == "lookout" else 1,), np.float32)
+        return self.observed[agent]
 
     def action_space(self, agent):
-        return Discrete(1 if agent == "lookout" else 3)
+        return self.acting[agent]
 
     def reset(self, seed=None, options=None):
         self.agents, self.left = list(self.possible_agents), self.episode_limit
