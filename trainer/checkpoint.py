@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +37,33 @@ def save_checkpoint(
 ) -> Path:
     """Write `folder/<iteration>` and drop the oldest ones.  Raises CheckpointError if the disk refuses."""
     path = folder / f"{iteration:08d}"
-    partial = folder / f"{iteration:08d}.partial"
-    tensors = _tensors(algorithm)
     document = state | {
         "format_version": FORMAT_VERSION,
         "iteration": iteration,
         "counters": algorithm.counters(),
         "param_groups": {name: _groups(optimiser) for name, optimiser in algorithm.optimisers().items()},
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        save_tensors(tensors, str(partial / "tensors.safetensors"))
+    with whole_folder(path) as partial:
+        save_tensors(_tensors(algorithm), str(partial / "tensors.safetensors"))
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_arrays(whole, partial / "replay.safetensors")
         (partial / "state.json").write_text(json.dumps(document))
+    for old in saved_checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write files into, which takes the place of `path` when all of them are on the disk.
+
+    Raises CheckpointError if the disk refuses; then `path` is what it was.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
         for file in partial.iterdir():
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
@@ -61,9 +74,6 @@ def save_checkpoint(
         raise CheckpointError(
             f"cannot write checkpoint {path}: {error}", remedy="The one before it is whole; free space and resume"
         ) from error
-    for old in saved_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    return path
 
 
 def saved_checkpoints(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ runs/relay-20260101-120000/
     metrics.jsonl       one line per iteration
     events.out.*        the same for TensorBoard
     checkpoints/        see trainer.checkpoint
+    snapshots/          the networks at evaluations on the way, by environment steps; see trainer.snapshots
     learning_curve.png  evaluation outcome and losses over environment steps
     bundles/            agent-0 ... agent-(N-1)
     summary.json        result of the final evaluation
@@ -38,6 +39,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
+        self.snapshots = path / "snapshots"
         self.bundles = path / "bundles"
         self.metrics = path / "metrics.jsonl"
         self.curve = path / "learning_curve.png"

@@ -46,6 +46,8 @@ class EvaluationSettings(Settings):
     """Fresh episodes of the evaluation that ends a run."""
     sampled: bool = False
     """Evaluate the sampled policy as well as the greedy one."""
+    snapshots: NonNegativeInt = 10
+    """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
 
 
 class TrainSettings(Settings):

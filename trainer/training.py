@@ -27,6 +27,7 @@ from trainer.mamba import Mamba
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
+from trainer.snapshots import forget_snapshots_after, save_snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class Training:
             record = self._record(metrics, finished, collect_s=collected - started, update_s=now - collected)
             if self.replay.ready and self._iteration % settings.evaluation.every == 0:
                 record |= self._evaluate()
+                self._snapshot()
             self._seconds = resumed_seconds + time.monotonic() - began
             record["seconds"] = self._seconds
             self.folder.log(record)
@@ -157,6 +159,7 @@ class Training:
         if not path:
             logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
             self.folder.forget_after(0)
+            forget_snapshots_after(self.folder.snapshots, 0)
             return
         state = load_networks(path[0], self.algorithm)
         arrays = load_experience(path[0])
@@ -166,6 +169,7 @@ class Training:
         self._random.bit_generator.state = state["random"]
         self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
         self.folder.forget_after(self._iteration)
+        forget_snapshots_after(self.folder.snapshots, self.collector.env_steps)
 
     def _reason_to_end(self) -> str | None:
         schedule = self.settings.schedule
@@ -208,6 +212,16 @@ class Training:
         reached = target is not None and record["evaluate/greedy_outcome"] >= target
         self._reached = self._reached + 1 if reached else 0
         return record
+
+    def _snapshot(self) -> None:
+        settings = self.settings.evaluation
+        save_snapshot(
+            self.folder.snapshots,
+            env_steps=self.collector.env_steps,
+            evaluation=self._iteration // settings.every,
+            algorithm=self.algorithm,
+            limit=settings.snapshots,
+        )
 
     def _final(self, episodes: int, *, links_cut: bool) -> Evaluation:
         return evaluate(

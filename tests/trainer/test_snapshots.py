@@ -1,0 +1,99 @@
+"""Snapshots on the way: which ones stay, that they hold the networks, and that a resumed run keeps the same ones."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_team import resume, small_settings, small_team, start
+
+from heliograph.errors import CheckpointError
+from trainer.snapshots import _stride, load_snapshot, save_snapshot, saved_snapshots
+
+LIMIT = 3
+ITERATIONS = 14
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return small_settings("relay-signal", f"evaluation.snapshots={LIMIT}", env_steps=12 * ITERATIONS)
+
+
+@pytest.fixture(scope="module")
+def run(settings, tmp_path_factory):
+    """A whole run, and its training, whose networks are those of its end."""
+    path = tmp_path_factory.mktemp("snapshots") / "run"
+    training = start(path, settings)
+    training.run()
+    return path, training
+
+
+def evaluated_steps(path: Path) -> list[int]:
+    return [int(snapshot.name) for snapshot in saved_snapshots(path / "snapshots")]
+
+
+def test_a_run_keeps_evenly_spread_snapshots_of_its_evaluations(run):
+    path, training = run
+    steps = evaluated_steps(path)
+    evaluated = [r["env_steps"] for r in training.folder.history() if "evaluate/greedy_outcome" in r]
+    assert len(evaluated) > LIMIT
+    assert 1 < len(steps) <= LIMIT
+    assert set(steps) <= set(evaluated)
+    assert len({later - earlier for earlier, later in pairwise(steps)}) == 1
+
+
+def test_a_snapshot_brings_the_networks_of_its_evaluation_back(run):
+    path, training = run
+    last = saved_snapshots(path / "snapshots")[-1]
+    assert int(last.name) < training.collector.env_steps
+    algorithm = training.algorithm
+    name, ours = next(iter(algorithm.modules().items()))
+    at_the_end = {key: value.clone() for key, value in ours.state_dict().items()}
+    assert load_snapshot(last, algorithm) == int(last.name)
+    then = algorithm.modules()[name].state_dict()
+    assert any(not torch.equal(value, then[key]) for key, value in at_the_end.items())
+
+
+def test_a_resumed_run_keeps_the_snapshots_of_the_uninterrupted_one(run, settings, tmp_path: Path):
+    path = tmp_path / "run"
+    start(path, settings, stop_after=7).run()
+    before = evaluated_steps(path)
+    forgotten = path / "snapshots" / f"{10**6:09d}"  # written after the last checkpoint, before a crash
+    (path / "snapshots" / f"{before[-1]:09d}").rename(forgotten)
+    resume(path).run()
+    assert not forgotten.exists()
+    assert evaluated_steps(path) == evaluated_steps(run[0])
+
+
+@given(st.integers(1, 12), st.integers(1, 60))
+def test_at_most_the_limit_stays_and_half_of_it_at_least(limit, evaluations):
+    stride = _stride(evaluations, limit)
+    kept = len([number for number in range(1, evaluations + 1) if number % stride == 0])
+    assert kept <= limit
+    assert kept >= min(evaluations, (limit + 1) // 2)
+
+
+def test_no_snapshots_where_none_are_wanted(tmp_path: Path):
+    algorithm, _ = small_team("relay-signal", {})
+    save_snapshot(tmp_path / "snapshots", env_steps=5, evaluation=1, algorithm=algorithm, limit=0)
+    assert saved_snapshots(tmp_path / "snapshots") == []
+
+
+def test_a_broken_snapshot_or_one_of_another_team_is_told(tmp_path: Path):
+    algorithm, _ = small_team("relay-signal", {})
+    save_snapshot(tmp_path, env_steps=5, evaluation=1, algorithm=algorithm, limit=1)
+    (path,) = saved_snapshots(tmp_path)
+    other, _ = small_team("relay-signal", {}, hidden=24)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_snapshot(path, other)
+    tensors = path / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_snapshot(path, algorithm)
+    (path / "snapshot.json").write_text('{"format_version": 9}')
+    with pytest.raises(CheckpointError, match="has format 9"):
+        load_snapshot(path, algorithm)
