@@ -1,0 +1,123 @@
+"""The parent's handle of one worker process: starts it, exchanges objects with it, and ends it.
+
+For `heliograph.environments.worker` only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from multiprocessing import Pipe
+from typing import IO, Any
+
+from heliograph.environments.worker_process import CLOSE, Blueprint
+
+_logger = logging.getLogger(__name__)
+
+_PROGRAM = """
+import sys
+sys.path.extend(place for place in sys.argv[2:] if place not in sys.path)
+from heliograph.environments.worker_process import main
+main(int(sys.argv[1]))
+"""
+"""What the child runs, given the descriptor of its end of the pipe and the parent's import path."""
+
+_LAST_LINES = 20
+_LISTENING_S = 1.0
+"""How long to wait for the last words of a process that has ended; a runaway of its own may hold its stdout."""
+_CLOSING_S = 10.0
+"""How long a simulator may take to close before it is killed."""
+
+
+class WorkerDied(Exception):
+    """The process ended, or was ended because it did not answer in time; the text says which."""
+
+
+class WorkerHandle:
+    """A child in a session of its own: Ctrl-C in the terminal reaches the parent alone, which then decides.
+
+    The child ends when its end of the pipe reports that the parent has gone.  Ending it also ends what it started,
+    such as a game.
+    """
+
+    def __init__(self, blueprint: Blueprint, *, variables: Mapping[str, str]) -> None:
+        """Start the process with `variables` on top of this one's environment; do not wait for it."""
+        self._connection, theirs = Pipe()
+        with theirs:
+            descriptor = theirs.fileno()
+            self._process = subprocess.Popen(
+                # -P: or the child would look for modules in the current folder first.
+                [sys.executable, "-P", "-c", _PROGRAM, str(descriptor), *sys.path],
+                pass_fds=(descriptor,),
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        self._said: deque[str] = deque(maxlen=_LAST_LINES)
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
+        self.send(blueprint)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, request: Any) -> None:
+        """Send an object.  A process that has died is noticed when its answer is received."""
+        with contextlib.suppress(OSError):
+            self._connection.send(request)
+
+    def receive(self, *, timeout_s: float) -> Any:
+        """The answer to what was sent.  Raises WorkerDied, and leaves no process behind."""
+        try:
+            if self._connection.poll(timeout_s):
+                return self._connection.recv()
+        except (EOFError, OSError):
+            self.kill()
+            raise WorkerDied(f"ended with {_meaning(self._process.returncode)}") from None
+        self.kill()
+        raise WorkerDied(f"did not answer within {timeout_s:g} s")
+
+    def last_lines(self) -> str:
+        """The end of what the process has written to stdout and stderr."""
+        return "\n".join(self._said)
+
+    def close(self) -> None:
+        """Let the simulator close, then end the process."""
+        self.send((CLOSE, ()))
+        with contextlib.suppress(EOFError, OSError):
+            while self._connection.poll(_CLOSING_S):
+                self._connection.recv()  # an answer that nobody waited for; the end of the process ends the loop
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and what it started; nothing if that has been done."""
+        if self._process.returncode is not None:
+            return
+        # Before the process is waited for: until then nobody else can have its number.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._connection.close()
+        self._listener.join(_LISTENING_S)
+
+    def _listen(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                text = line.decode(errors="replace").rstrip()
+                self._said.append(text)
+                _logger.debug("worker pid=%d said=%r", self._process.pid, text)
+
+
+def _meaning(returncode: int) -> str:
+    return f"exit code {returncode}" if returncode >= 0 else f"signal {signal.Signals(-returncode).name}"

@@ -1,0 +1,117 @@
+"""The child side of `heliograph.environments.worker`: makes one environment and answers calls until the pipe closes.
+
+Runs as a process of its own, which ends with its parent, whatever the simulator is doing then.
+For `heliograph.environments` only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from heliograph.environments.vector import VectorEnvironment
+from heliograph.errors import HeliographError
+from heliograph.settings import Settings
+
+CLOSE = "close"
+"""The last call: it has no answer but the end of the process."""
+
+_ORPHAN_GRACE_S = 2.0
+"""How long an orphan may take to close its simulator before it is killed with all that it started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """What a worker needs to make its environment: a registry id and parameters, or an adapter and its settings."""
+
+    environment: str
+    """Registry id or import path; with `adapter`, only the name that the environment goes by."""
+    count: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Of the registry id; unused with `adapter`."""
+    adapter: str = ""
+    """`module:Class` of a VectorEnvironment made from (settings, id=, count=), past the registry."""
+    settings: Settings | None = None
+    """Of `adapter`."""
+
+    def build(self) -> VectorEnvironment:
+        """Make the environment in this process.  Raises what `registry.make` or the adapter raises."""
+        if not self.adapter:
+            from heliograph.environments.registry import make
+
+            return make(self.environment, count=self.count, parameters=self.parameters)
+        module, _, name = self.adapter.partition(":")
+        adapter = getattr(importlib.import_module(module), name)
+        made: VectorEnvironment = adapter(self.settings, id=self.environment, count=self.count)
+        return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An exception on its way to the parent."""
+
+    error: str
+    """Name of a class of `heliograph.errors`."""
+    message: str
+    remedy: str = ""
+
+
+def main(descriptor: int) -> None:
+    """Serve one environment on the inherited end of a pipe, given by its descriptor.
+
+    First comes a Blueprint, answered with the EnvironmentSpec; then come calls (name, arguments), each answered with
+    its value.  Any answer may be a Failure instead.
+    """
+    os.set_inheritable(descriptor, False)  # what the simulator starts must not keep the pipe open
+    os.dup(descriptor)  # and this one is never closed, so that the end of the pipe means the end of the process
+    connection = Connection(descriptor)
+    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    try:
+        blueprint = connection.recv()
+        environment = _attempt(blueprint.environment, "construction", blueprint.build)
+        if isinstance(environment, Failure):
+            connection.send(environment)
+            return
+        try:
+            _serve(connection, environment)
+        finally:
+            environment.close()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent has gone, and nobody is left to tell
+
+
+def _serve(connection: Connection, environment: VectorEnvironment) -> None:
+    connection.send(environment.spec)
+    while True:
+        name, arguments = connection.recv()
+        if name == CLOSE:
+            return
+        answer = _attempt(environment.spec.id, name, lambda: getattr(environment, name)(*arguments))  # noqa: B023
+        connection.send(answer)
+
+
+def _attempt(environment: str, what: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except HeliographError as error:
+        return Failure(error=type(error).__name__, message=error.message, remedy=error.remedy)
+    except Exception as error:  # foreign code may raise anything, and the parent must learn whose fault it is
+        message = f"adapter of {environment!r}: {what} raised {type(error).__name__}: {error}"
+        return Failure(error="WorldError", message=message)
+
+
+def _end_with_parent(descriptor: int) -> None:
+    """Wait until the parent's end of the pipe is closed; then end this process even in the midst of a call."""
+    hang_up = select.poll()
+    hang_up.register(descriptor, 0)
+    hang_up.poll()
+    time.sleep(_ORPHAN_GRACE_S)
+    os.killpg(0, signal.SIGKILL)
