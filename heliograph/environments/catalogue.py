@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.environments.smax_scenarios import SCENARIOS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -53,4 +55,15 @@ CATALOGUE: dict[str, Entry] = {
         package="mpe2",
         extra="mpe",
     ),
+    **{
+        f"smax-{name}": Entry(
+            summary=f"battle, {scenario.summary}",
+            adapter=f"{_HERE}.smax:SmaxEnvironment",
+            settings=f"{_HERE}.smax:SmaxSettings",
+            defaults={"scenario": name},
+            package="jaxmarl",
+            extra="smax",
+        )
+        for name, scenario in SCENARIOS.items()
+    },
 }

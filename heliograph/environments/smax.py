@@ -1,0 +1,184 @@
+"""SMAX: StarCraft-like battles of a team against a scripted one, on jaxmarl; all copies step in one compiled call.
+
+Every unit of the team is an agent.  A battle is decided when one side has no unit left; it is won if that is the
+enemy's alone.  The reward is the team's: the share of the enemies' health taken in a step, and 1 for winning.
+
+Axis legend: E copies, N agents, D observation size, A actions, S world state.
+For `heliograph.environments`; made by `heliograph.environments.registry`.  jax loads and compiles with the first reset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from heliograph.environments.smax_scenarios import SCENARIOS
+from heliograph.environments.vector import (
+    EnvironmentSpec,
+    Percepts,
+    Transition,
+    VectorEnvironment,
+    checked_actions,
+    checked_seeds,
+)
+from heliograph.errors import MissingExtra, WorldError
+from heliograph.settings import Settings
+
+if TYPE_CHECKING:
+    from heliograph.environments.smax_battle import Battle, Moment
+
+_OWN_NUMBERS, _SEEN_NUMBERS, _WORLD_NUMBERS = 10, 13, 12
+"""Of a unit: in its own observation, in another's, in the world state."""
+_MOVES_AND_STOP = 5
+
+
+class SmaxSettings(Settings):
+    """Parameters of the environments `smax-…`."""
+
+    scenario: Literal[tuple(SCENARIOS)]  # type: ignore[valid-type]
+    """Who fights whom."""
+    neighbours: Literal["all", "sight"] = "all"
+    """Who is heard: everyone (as MAMBA has it on SMAC), or the living allies within my unit's sight range now."""
+    termination: Literal["team", "agent"] = "team"
+    """Whether a dead unit stays to the end, seeing nothing and able only to stop (as in SMAC), or leaves the episode
+    with its death."""
+    step_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Steps after which an undecided battle is truncated."""
+    see_enemy_actions: bool = True
+    """Observations show what the enemies in sight did last."""
+    walls_cause_death: bool = True
+    """A unit that touches the border of the map dies."""
+    enemy_shoots: bool = True
+    """False makes the enemies harmless: they only approach."""
+    attack_mode: Literal["closest", "random"] = "closest"
+    """Which unit in range an enemy picks; it keeps to it until it is dead or out of range."""
+
+
+class SmaxEnvironment(VectorEnvironment):
+    """Vectorised over copies; a battle is a pure function of its seed and the team's actions."""
+
+    def __init__(self, settings: SmaxSettings, *, id: str, count: int) -> None:
+        """Make `count` copies.  Raises WorldError if that is less than one."""
+        if count < 1:
+            raise WorldError(f"an environment needs at least one copy, not {count}")
+        scenario = SCENARIOS[settings.scenario]
+        agents, units = scenario.allies, scenario.allies + scenario.enemies
+        self.count, self.settings = count, settings
+        self.spec = EnvironmentSpec(
+            id=id,
+            parameters=settings.model_dump(mode="json"),
+            agents=agents,
+            observation_size=_OWN_NUMBERS + _SEEN_NUMBERS * (units - 1),
+            actions=_MOVES_AND_STOP + scenario.enemies,
+            episode_limit=settings.step_limit,
+            complete_graph=settings.neighbours == "all",
+            outcome="won",
+            idle_action=_MOVES_AND_STOP - 1,
+            has_action_mask=True,
+            state_size=_WORLD_NUMBERS * units,
+            renders=True,
+        )
+        self._battle: Battle | None = None
+        self._units: Any = None  # the state of all copies, as the simulator keeps it
+        self._step = np.zeros(count, dtype=np.int64)
+        self._running = np.zeros(count, dtype=bool)
+        self._everyone = np.repeat(~np.eye(agents, dtype=bool)[None], count, axis=0)
+        self._percepts = Percepts(
+            observation=np.zeros((count, agents, self.spec.observation_size), dtype=np.float32),
+            action_mask=np.ones((count, agents, self.spec.actions), dtype=bool),
+            hears=self._everyone,
+            present=np.ones((count, agents), dtype=bool),
+        )
+        self._world = np.zeros((count, self.spec.state_size), dtype=np.float32)
+
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+        """See VectorEnvironment.  The first reset compiles, for seconds.  Raises MissingExtra if jaxmarl is broken."""
+        chosen, given = checked_seeds(seeds, copies, count=self.count)
+        first = self._battle is None
+        battle = self._loaded()
+        new, seed = np.zeros(self.count, dtype=bool), np.zeros(self.count, dtype=np.int64)
+        new[chosen], seed[chosen] = True, given
+        self._units, moment = battle.begin(battle.keys(seed), new, self._units)
+        if first:  # compile the step as well, so that no later one takes seconds
+            battle.advance(self._units, np.full((self.count, self.spec.agents), self.spec.idle_action, dtype=np.int32))
+        self._step[chosen], self._running[chosen] = 0, True
+        before, world = self._percepts, self._world
+        self._show(moment)
+        # What the other copies saw stays bit for bit: `begin` and `advance` may round differently.
+        for name in ("observation", "action_mask", "hears", "present"):
+            getattr(self._percepts, name)[~new] = getattr(before, name)[~new]
+        self._world[~new] = world[~new]
+        return self._percepts
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
+        if not self._running.all():
+            copy = int(np.argmin(self._running))
+            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        told = checked_actions(actions, mask=self._percepts.action_mask)
+        acted = self._percepts.present
+        self._units, moment = self._loaded().advance(self._units, told.astype(np.int32))
+        self._show(moment)
+        self._step += 1
+        alive = np.asarray(moment.alive)  # [E, N]
+        allies_left, enemies_left = alive.any(axis=1), np.asarray(moment.enemies_left)
+        decided = ~(allies_left & enemies_left)
+        truncated = ~decided & (self._step >= self.settings.step_limit)
+        over = decided | truncated
+        self._running = ~over
+        ended = ~alive if self.settings.termination == "agent" else np.zeros_like(alive)
+        return Transition(
+            percepts=self._percepts,
+            reward=np.asarray(moment.reward)[:, None] * acted,
+            terminated=ended | decided[:, None],
+            truncated=truncated,
+            over=over,
+            outcome=np.where(over, allies_left & ~enemies_left, np.nan).astype(np.float32),
+            lost=np.zeros(self.count, dtype=bool),
+        )
+
+    def state(self) -> np.ndarray:
+        """Health, position, cooldown and type of every living unit, then teams and types: float32 [E, S]."""
+        return self._world.copy()
+
+    def render(self, copy: int = 0) -> np.ndarray:
+        """The map with all units, their health and whom they attack; see `smax_picture.draw`."""
+        from heliograph.environments.smax_picture import draw
+
+        if self._battle is None:
+            raise WorldError(f"copy {copy} has no episode to draw", remedy="Reset it first")
+        return draw(self._battle.units(self._units, copy))
+
+    def _loaded(self) -> Battle:
+        if self._battle is None:
+            try:
+                from heliograph.environments.smax_battle import battle
+
+                self._battle = battle(
+                    self.settings.scenario,
+                    see_enemy_actions=self.settings.see_enemy_actions,
+                    walls_cause_death=self.settings.walls_cause_death,
+                    enemy_shoots=self.settings.enemy_shoots,
+                    attack_mode=self.settings.attack_mode,
+                )
+            except ImportError as error:
+                raise MissingExtra(
+                    f"environment {self.spec.id!r} cannot load jaxmarl: {error}",
+                    remedy="Install it with: pip install 'heliograph[smax]'",
+                ) from error
+            self._units = self._battle.nothing(self.count)
+        return self._battle
+
+    def _show(self, moment: Moment) -> None:
+        """Bring what the agents perceive now to numpy, as arrays of the caller's own."""
+        alive, legal = np.array(moment.alive), np.array(moment.legal)
+        leave = self.settings.termination == "agent"
+        self._percepts = Percepts(
+            observation=np.array(moment.observation),
+            action_mask=legal | ~alive[..., None] if leave else legal,
+            hears=self._everyone.copy() if self.settings.neighbours == "all" else np.array(moment.sees),
+            present=alive if leave else np.ones_like(alive),
+        )
+        self._world = np.array(moment.world)

@@ -1,0 +1,195 @@
+"""SMAX as two compiled functions over all copies: `begin` starts battles in some of them, `advance` plays one step.
+
+Axis legend: E copies, N allies, U units (allies first, then enemies), D observation size, A actions, S world state.
+Imports jax; for `heliograph.environments.smax`, which loads it with the first reset.
+
+Everything runs on the CPU, whatever else jax finds.  jax itself still claims memory on a GPU that it was installed
+for, as soon as it is imported; JAX_PLATFORMS=cpu in the process's environment keeps it away.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+STOP = 4
+"""The only action of a dead unit, after the four moves; the attacks follow it."""
+
+
+class Moment(NamedTuple):
+    """What the adapter needs to know after a step, computed in the same call."""
+
+    observation: Any
+    """float32 [E, N, D]; zeros for a dead unit."""
+    legal: Any
+    """bool [E, N, A]."""
+    sees: Any
+    """bool [E, N, N]: i and j live, and j is within the sight range of i."""
+    alive: Any
+    """bool [E, N]."""
+    enemies_left: Any
+    """bool [E]: at least one enemy lives."""
+    reward: Any
+    """float32 [E], of the team; 0 after a reset."""
+    world: Any
+    """float32 [E, S]: health, position, cooldown and type of every living unit, then teams and types of all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Units:
+    """All units of one copy, for a picture."""
+
+    position: np.ndarray
+    """float32 [U, 2], x and y in map units, y upwards."""
+    health: np.ndarray
+    """float32 [U], share of the full health."""
+    alive: np.ndarray
+    """bool [U]."""
+    radius: np.ndarray
+    """float32 [U], in map units."""
+    letter: list[str]
+    """Type of each, as the scenarios' names spell it."""
+    target: np.ndarray
+    """int [U]: the unit that it attacked in the last step, -1 for none."""
+    allies: int
+    width: int
+    height: int
+
+
+class Battle:
+    """The compiled functions of one scenario with one set of rules; every count of copies compiles once.
+
+    A battle is a pure function of its seed and the actions: the seed's 63 bits are its random key, and each step folds
+    its number into that key.
+    """
+
+    def __init__(
+        self, scenario: str, *, see_enemy_actions: bool, walls_cause_death: bool, enemy_shoots: bool, attack_mode: str
+    ) -> None:
+        """Raises ImportError where jaxmarl is not complete."""
+        with _unheard():
+            from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
+
+        self._game = HeuristicEnemySMAX(
+            scenario=map_name_to_scenario(scenario),
+            see_enemy_actions=see_enemy_actions,
+            walls_cause_death=walls_cause_death,
+            enemy_shoots=enemy_shoots,
+            attack_mode=attack_mode,
+        )
+        self._cpu = jax.local_devices(backend="cpu")[0]
+        self.begin = jax.jit(jax.vmap(self._begin))
+        self.advance = jax.jit(jax.vmap(self._advance))
+
+    def keys(self, seeds: np.ndarray) -> jax.Array:
+        """uint32 [E, 2] of int64 seeds [E]: both halves, so that no two seeds share a key."""
+        halves = np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)
+        return jax.device_put(halves, self._cpu)
+
+    def nothing(self, count: int) -> Any:
+        """A state of `count` copies in which nothing has begun; of the very types that `begin` and `advance` return.
+
+        The simulator's own first state differs from its later ones in type, which would compile `advance` twice.
+        """
+        shapes = jax.eval_shape(jax.vmap(self._start), jax.ShapeDtypeStruct((count, 2), np.uint32))
+        return jax.tree.map(lambda like: jax.device_put(np.zeros(like.shape, like.dtype), self._cpu), shapes)
+
+    def units(self, state: Any, copy: int) -> Units:
+        """What a picture of one copy shows."""
+        game, now = self._game, jax.tree.map(lambda values: np.asarray(values[copy]), state[1].state)
+        attack = now.prev_attack_actions - (STOP + 1)
+        team = np.arange(attack.size) >= game.num_allies
+        # Enemies count the allies from the last to the first.
+        target = np.where(team, game.num_allies - 1 - attack, game.num_allies + attack)
+        kind = now.unit_types
+        return Units(
+            position=now.unit_positions,
+            health=now.unit_health / np.asarray(game.unit_type_health)[kind],
+            alive=now.unit_alive,
+            radius=np.asarray(game.unit_type_radiuses)[kind],
+            letter=[game.unit_type_shorthands[index] for index in kind],
+            target=np.where(attack >= 0, target, -1),
+            allies=game.num_allies,
+            width=game.map_width,
+            height=game.map_height,
+        )
+
+    def _start(self, key: jax.Array) -> Any:
+        _, game_state = self._game.reset(_step_key(key, 0))
+        return key, game_state
+
+    def _begin(self, key: jax.Array, chosen: jax.Array, held: Any) -> tuple[Any, Moment]:
+        """A new battle of `key` uint32 [2] where `chosen`, else the one that is held."""
+        state = jax.tree.map(lambda new, old: jnp.where(chosen, new, old), self._start(key), held)
+        observations = self._game.get_obs(state[1])
+        return state, self._moment(state[1], observations, self._game.get_world_state(state[1]), jnp.float32(0.0))
+
+    def _advance(self, state: Any, actions: jax.Array) -> tuple[Any, Moment]:
+        """One step under int32 `actions` [N]; what a dead unit is told has no effect."""
+        key, before = state
+        heeded = jnp.where(before.state.unit_alive[: self._game.num_allies], actions, STOP)
+        # step_env, not step: the last state of a battle must stay visible.
+        observations, after, rewards, _, _ = self._game.step_env(
+            _step_key(key, before.state.step + 1), before, dict(zip(self._game.agents, heeded, strict=True))
+        )
+        reward = rewards[self._game.agents[0]]  # the same for the whole team
+        return (key, after), self._moment(after, observations, observations["world_state"], reward)
+
+    def _moment(self, state: Any, observations: Any, world: jax.Array, reward: jax.Array) -> Moment:
+        game, allies = self._game, self._game.num_allies
+        legal = game.get_avail_actions(state)
+        position, alive = state.state.unit_positions[:allies], state.state.unit_alive[:allies]
+        distance = jnp.linalg.norm(position[:, None] - position[None], axis=-1)  # [N, N]
+        sight = game.unit_type_sight_ranges[state.state.unit_types[:allies]]
+        near = (distance < sight[:, None]) & alive[:, None] & alive[None]
+        return Moment(
+            observation=jnp.stack([observations[agent] for agent in game.agents]),
+            legal=jnp.stack([legal[agent] for agent in game.agents]).astype(bool),
+            sees=near & ~jnp.eye(allies, dtype=bool),
+            alive=alive,
+            enemies_left=state.state.unit_alive[allies:].any(),
+            reward=reward,
+            world=world,
+        )
+
+
+@lru_cache(maxsize=16)
+def battle(
+    scenario: str, *, see_enemy_actions: bool, walls_cause_death: bool, enemy_shoots: bool, attack_mode: str
+) -> Battle:
+    """The Battle of these rules, shared by all environments of the process, so that it compiles once."""
+    return Battle(
+        scenario,
+        see_enemy_actions=see_enemy_actions,
+        walls_cause_death=walls_cause_death,
+        enemy_shoots=enemy_shoots,
+        attack_mode=attack_mode,
+    )
+
+
+def _step_key(key: jax.Array, number: Any) -> jax.Array:
+    # The algorithm is named because jax lets users change the default, and with it the size of a key.
+    return jax.random.fold_in(jax.random.wrap_key_data(key, impl="threefry2x32"), number)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Importing jaxmarl prints, and it points sys.stdout back to the process's own: undo both."""
+    names = ("stdout", "stderr", "__stdout__", "__stderr__")
+    kept = {name: getattr(sys, name) for name in names}
+    for name in names:
+        setattr(sys, name, io.StringIO())
+    try:
+        yield
+    finally:
+        for name, stream in kept.items():
+            setattr(sys, name, stream)
