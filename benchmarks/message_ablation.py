@@ -40,7 +40,7 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
     from trainer.mamba import Mamba
     from trainer.means import Means
     from trainer.replay import Replay, Rows
-    from trainer.settings import load_settings
+    from trainer.preset import load_settings
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

@@ -109,7 +109,7 @@ def collection(preset: str) -> dict[str, float]:
     from trainer.draws import RandomDraws
     from trainer.mamba import Mamba
     from trainer.replay import Replay
-    from trainer.settings import load_settings
+    from trainer.preset import load_settings
 
     torch.set_num_threads(1)
     settings = load_settings(preset, [])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from heliograph.errors import SettingsError
-from heliograph.settings import Settings, merge, read_toml, resolve
+from heliograph.settings import Settings
 from trainer.mamba_settings import MambaSettings
 from trainer.replay_settings import ReplaySettings
 
@@ -66,40 +63,3 @@ class TrainSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     replay: ReplaySettings = ReplaySettings()
     mamba: MambaSettings = MambaSettings()
-
-
-def preset_names() -> list[str]:
-    """Names of the presets that come with the trainer."""
-    return sorted(entry.name.removesuffix(".toml") for entry in _presets().iterdir() if entry.name.endswith(".toml"))
-
-
-def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
-    """Resolve a preset (a name, or the path of a TOML file) with `key=value` overrides.
-
-    A preset may name another one as `base`, whose values it overrides.  Raises SettingsError.
-    """
-    return resolve(TrainSettings, merge(_values(preset), overrides), source=f"preset {preset}")
-
-
-def _values(preset: str) -> dict[str, Any]:
-    if preset.endswith(".toml"):
-        path = Path(preset)
-    else:
-        if preset not in preset_names():
-            raise SettingsError(f"unknown preset {preset!r}", remedy=f"Known presets: {', '.join(preset_names())}")
-        path = Path(str(_presets() / f"{preset}.toml"))
-    values = read_toml(path)
-    base = values.pop("base", None)
-    return values if base is None else _overlay(_values(base), values)
-
-
-def _overlay(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in values.items():
-        below = merged.get(key)
-        merged[key] = _overlay(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
-    return merged
-
-
-def _presets() -> Any:
-    return files("trainer") / "presets"

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     from heliograph.errors import SettingsError
-    from trainer.settings import load_settings, preset_names
+    from trainer.preset import load_settings, preset_names
 
     if namespace.list_presets:
         print("\n".join(preset_names()))

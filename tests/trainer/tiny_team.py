@@ -11,8 +11,9 @@ from heliograph.environments import registry
 from heliograph.environments.vector import VectorEnvironment
 from trainer.mamba import Mamba
 from trainer.mamba_settings import MambaSettings
+from trainer.preset import load_settings
 from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings, load_settings
+from trainer.settings import TrainSettings
 from trainer.training import Training
 
 torch.set_num_threads(1)  # two threads on a small product cost more than they bring

@@ -1,0 +1,90 @@
+"""Presets: TOML files of settings, alone or as families with a member per map and flavour.
+
+A preset may name another one as `base`, whose values it overrides.  A file with `[variants.X]` tables is a family:
+`FAMILY-X` takes the family's values and then the variant's.  `[flavours.F]` tables make further members,
+`FAMILY-X-F`, whose own `base` lies beneath the family: how the paper, the authors' code or a small machine does the
+same worlds.  This module imports no framework, so a command can print settings before torch loads.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import SettingsError
+from heliograph.settings import merge, read_toml, resolve
+from trainer.settings import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    """Where a preset's values are: a file, and for the member of a family its variant and flavour."""
+
+    path: Path
+    variant: str | None = None
+    flavour: str | None = None
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the trainer."""
+    return sorted(_members())
+
+
+def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
+    """Resolve a preset (a name, or the path of a TOML file) with `key=value` overrides.  Raises SettingsError."""
+    member = _Member(path=Path(preset)) if preset.endswith(".toml") else _named(preset)
+    return resolve(TrainSettings, merge(_values(member), overrides), source=f"preset {preset}")
+
+
+@cache
+def _members() -> dict[str, _Member]:
+    folder = Path(str(files("trainer") / "presets"))
+    members = {}
+    for path in folder.glob("*.toml"):
+        content = read_toml(path)
+        if "variants" not in content:
+            members[path.stem] = _Member(path=path)
+        for variant in content.get("variants", {}):
+            members[f"{path.stem}-{variant}"] = _Member(path=path, variant=variant)
+            for flavour in content.get("flavours", {}):
+                members[f"{path.stem}-{variant}-{flavour}"] = _Member(path=path, variant=variant, flavour=flavour)
+    return members
+
+
+def _named(preset: str) -> _Member:
+    if preset not in _members():
+        close = difflib.get_close_matches(preset, _members(), n=3)
+        hint = f"Did you mean {' or '.join(close)}? " if close else ""
+        raise SettingsError(
+            f"unknown preset {preset!r}", remedy=f"{hint}See `heliograph train --list-presets`, or name a TOML file"
+        )
+    return _members()[preset]
+
+
+def _values(member: _Member) -> dict[str, Any]:
+    content = read_toml(member.path)
+    variants, flavours = content.pop("variants", {}), content.pop("flavours", {})
+    if variants and member.variant is None:
+        raise SettingsError(f"{member.path} is a family of presets", remedy=f"Name one of {', '.join(variants)}")
+    flavour = flavours[member.flavour] if member.flavour is not None else {}
+    base = flavour.get("base", content.get("base"))
+    layers = [_values(_named(base)) if base is not None else {}, content, flavour]
+    if member.variant is not None:
+        layers.append(variants[member.variant])
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = _overlay(values, {key: value for key, value in layer.items() if key != "base"})
+    return values
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _overlay(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
+    return merged
