@@ -23,11 +23,16 @@ class FilmedWorld(World):
         except OSError as error:
             raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
         self._folder, self._name = folder, name
-        self._episodes = self._frames = 0
+        self._seed: int | None = None
+        self._filming = False
+        self._frames = 0
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
         views = super().reset(seed)
-        self._episodes += 1
+        if self._seed is None:
+            self._seed = seed
+        # The first episode again is one that was lost with its simulator: from the first frame.
+        self._filming, self._frames = seed == self._seed, 0
         self._draw()
         return views
 
@@ -37,6 +42,6 @@ class FilmedWorld(World):
         return advance
 
     def _draw(self) -> None:
-        if self._episodes == 1:
+        if self._filming:
             write_png(self.environment.render(), self._folder / f"{self._name}-{self._frames:03d}.png")
             self._frames += 1

@@ -87,7 +87,7 @@ def make_plan(
         **arguments,
     )
     # Made once here, so that a wrong parameter or size is told before any process starts.
-    plan.world(plan.passes[0])
+    plan.world(plan.passes[0]).environment.close()
     return plan
 
 

@@ -38,12 +38,16 @@ class Progress:
         return self
 
     def advance(self) -> None:
-        self._done += 1
+        self.reach(self._done + 1)
+
+    def reach(self, done: int) -> None:
+        """So many units are done, all together."""
+        self._done = done
         if self._bar is not None:
-            self._bar.advance(self._task)
+            self._bar.update(self._task, completed=done)
             return
         now = time.monotonic()
-        if now - self._spoken >= LINE_INTERVAL_S and self._done < self._total:
+        if now - self._spoken >= LINE_INTERVAL_S and 0 < self._done < self._total:
             self._spoken = now
             left_s = (now - self._started) / self._done * (self._total - self._done)
             print(f"{self._description}: {self._done}/{self._total}, about {left_s:.0f} s left", file=sys.stderr)

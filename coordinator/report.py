@@ -40,6 +40,8 @@ class Report:
     """Node processes that died during the run."""
     interrupted: bool = False
     stale_acts: int = 0
+    lost_episodes: int = 0
+    """Episodes whose simulator died; they count nowhere."""
 
     @classmethod
     def of(cls, plan: Plan, spec: EnvironmentSpec, *, team: str, summaries: Iterable[Summary], **found: Any) -> Report:
@@ -139,6 +141,8 @@ def remarks(report: Report) -> list[str]:
             lines.append(f"Messages sent but never received: {_some(lossy)}")
         if report.links and not unknown and not lossy:
             lines.append(f"All {len(report.links)} links conserve: every message sent was received.")
+    if report.lost_episodes:
+        lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
     if report.stale_acts:
         lines.append(f"Actions that came after their step: {report.stale_acts}")
     lines += [str(ending) for ending in report.endings]

@@ -25,9 +25,9 @@ from coordinator.report import Report
 from coordinator.server import CoordinationServer
 from coordinator.supervisor import Ending, Supervisor, node_command
 from coordinator.trajectory import EpisodeResult, StepRecord
-from coordinator.world import World
+from coordinator.world import EpisodeLost, World
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import NodeFailed
+from heliograph.errors import NodeFailed, WorldError
 from heliograph.manifest import Manifest
 from heliograph.seeds import episode_seed
 
@@ -71,6 +71,7 @@ class _State:
     playing: bool = False
     """The start is over: from now on the team goes on without a node that dies."""
     interrupted: bool = False
+    lost_episodes: int = 0
 
 
 def run_processes(plan: Plan, staging: Staging) -> Report:
@@ -131,6 +132,7 @@ async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
         endings=tuple(state.endings),
         interrupted=state.interrupted,
         stale_acts=server.team.stale_acts,
+        lost_episodes=state.lost_episodes,
     )
 
 
@@ -185,20 +187,28 @@ async def _play_pass(
     try:
         with Progress(LABELS[name], total=plan.episodes) as bar:
             for episode in range(plan.first_episode(name), plan.first_episode(name) + plan.episodes):
-                result = await play(
-                    server.team,
-                    world,
-                    episode=episode,
-                    seed=episode_seed(run_seed=plan.run_seed, episode=episode),
-                    pace=plan.pace,
-                    clock=clock,
-                    observe=None if recorder is None else observe,
-                    report_latents=recorder is not None,
-                )
+                try:
+                    result = await play(
+                        server.team,
+                        world,
+                        episode=episode,
+                        seed=episode_seed(run_seed=plan.run_seed, episode=episode),
+                        pace=plan.pace,
+                        clock=clock,
+                        observe=None if recorder is None else observe,
+                        report_latents=recorder is not None,
+                    )
+                except EpisodeLost as lost:
+                    # Not played again: the nodes have spoken in it, and an episode's messages are numbered once.
+                    logger.warning("episode lost episode=%d cause=%s", episode, lost)
+                    state.lost_episodes += 1
+                    continue
                 results.append(result)
                 bar.advance()
                 if recorder is not None:
                     recorder.episode(name, result)
+            if not results:
+                raise WorldError(f"all {plan.episodes} episodes were lost with the simulator of {world.spec.id!r}")
     finally:
         # A stopped pass counts for what was finished; cancelled once, this task may still wait a bounded time.
         if results:

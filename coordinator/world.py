@@ -14,6 +14,10 @@ from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvi
 from heliograph.errors import WorldError
 
 
+class EpisodeLost(Exception):
+    """The simulator died during an episode, which must not count; the world can be reset."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class View:
     """What one agent perceives at one step."""
@@ -69,8 +73,13 @@ class World:
         return self._look(percepts)
 
     def advance(self, actions: Sequence[int]) -> Advance:
-        """Apply one action per slot.  Raises WorldError if one is illegal or an observation is not finite."""
+        """Apply one action per slot.
+
+        Raises EpisodeLost if the simulator died, WorldError if an action is illegal or an observation is not finite.
+        """
         transition = self.environment.step(np.array([actions], dtype=np.int64))
+        if transition.lost[0]:
+            raise EpisodeLost(f"the simulator of environment {self.spec.id!r} died during an episode")
         return Advance(
             views=self._look(transition.percepts),
             reward=np.array(transition.reward[0], dtype=np.float32),

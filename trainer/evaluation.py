@@ -6,18 +6,23 @@ Episode e of an evaluation with seed s has the world, and every agent the random
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
+from heliograph.environments.vector import LOST_EPISODE_REPEATS, EnvironmentSpec, Percepts, VectorEnvironment
+from heliograph.errors import WorldError
 from heliograph.noise import uniform
 from heliograph.seeds import episode_seed
 from trainer.algorithm import Algorithm
 from trainer.draws import Draws, GreedyDraws, NoiseDraws
 from trainer.hearing import audible, hears_tensor
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,11 @@ def evaluate(
     links_cut: bool = False,
     progress: Callable[[int], None] = lambda _finished: None,
 ) -> Evaluation:
-    """Play `episodes` whole episodes; with `links_cut` nobody hears anybody."""
+    """Play `episodes` whole episodes; with `links_cut` nobody hears anybody.
+
+    `progress` is told how many are finished.  An episode that is lost with its simulator is played again, from the
+    same seed; raises WorldError for one that is lost again and again.
+    """
     spec, count = environment.spec, environment.count
     number = np.arange(count)  # the episode that each copy plays; those past the last are played, and dropped
     seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number]
@@ -52,6 +61,7 @@ def evaluate(
     state, step = algorithm.initial_state(count), np.zeros(count, dtype=np.int64)
     team_return = np.zeros(count)
     results = np.full((3, episodes), np.nan)
+    losses: Counter[int] = Counter()
     following, finished = count, 0
     while finished < episodes:
         action, state = algorithm.act(
@@ -68,6 +78,9 @@ def evaluate(
         team_return += transition.reward.mean(1)
         over = np.flatnonzero(transition.over)
         for copy in over:
+            if transition.lost[copy] and number[copy] < episodes:
+                _count_loss(losses, int(number[copy]), spec)
+                continue
             if number[copy] < episodes:
                 results[:, number[copy]] = transition.outcome[copy], team_return[copy], step[copy]
                 finished += 1
@@ -79,6 +92,13 @@ def evaluate(
             percepts = environment.reset(np.array(seeds), over)
             step[over], team_return[over], spoke[over] = 0, 0, percepts.present[over]
     return Evaluation(outcome=results[0], team_return=results[1], length=results[2].astype(np.int64))
+
+
+def _count_loss(losses: Counter[int], episode: int, spec: EnvironmentSpec) -> None:
+    losses[episode] += 1
+    logger.warning("episode lost episode=%d attempt=%d environment=%s", episode, losses[episode], spec.id)
+    if losses[episode] > LOST_EPISODE_REPEATS:
+        raise WorldError(f"episode {episode} was lost {losses[episode]} times with the simulator of {spec.id!r}")
 
 
 def _hears(

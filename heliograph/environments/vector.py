@@ -80,6 +80,10 @@ class Transition:
     """bool [E]: the simulator died; the copy is `over`, and its episode must not count."""
 
 
+LOST_EPISODE_REPEATS = 3
+"""How often an evaluation plays an episode again that was lost with its simulator, before it gives up."""
+
+
 class VectorEnvironment(ABC):
     """`count` independent copies of one environment.
 
