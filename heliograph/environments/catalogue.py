@@ -32,6 +32,18 @@ class Entry:
 
 _HERE = "heliograph.environments"
 
+
+def _flatland(summary: str, **defaults: Any) -> Entry:
+    return Entry(
+        summary=summary,
+        adapter=f"{_HERE}.flatland:FlatlandEnvironment",
+        settings=f"{_HERE}.flatland_settings:FlatlandSettings",
+        defaults=defaults,
+        package="flatland",
+        extra="flatland",
+    )
+
+
 CATALOGUE: dict[str, Entry] = {
     "relay": Entry(
         summary="walk to a target that only a teammate can see",
@@ -42,6 +54,12 @@ CATALOGUE: dict[str, Entry] = {
         summary="name a symbol that only a teammate can see",
         adapter=f"{_HERE}.relay_signal:RelaySignalEnvironment",
         settings=f"{_HERE}.relay_signal:RelaySignalSettings",
+    ),
+    "flatland": _flatland("trains that must not block one another, on maps of any size"),
+    "flatland-5": _flatland("5 trains, 35 x 35 cells, 3 cities"),
+    "flatland-10": _flatland("10 trains, 35 x 35 cells, 4 cities", agents=10, cities=4, malfunction_interval=150.0),
+    "flatland-15": _flatland(
+        "15 trains, 45 x 40 cells, 5 cities", agents=15, width=45, height=40, cities=5, malfunction_interval=200.0
     ),
     "mpe2.simple_spread_v3": Entry(
         summary="cover all landmarks without bumping into one another",

@@ -1,0 +1,141 @@
+"""Flatland: trains that share rails, break down, and must not block one another on their ways between cities.
+
+The world of MAMBA's experiments on flatland-rl 4.3: no departure or arrival windows and the step limit of flatland 2,
+205 numbers for each train (`heliograph.environments.flatland_observation`), three actions, and a shaped reward.
+Where there is nothing to decide the first action is taken.  A train is done when it has arrived or is deadlocked, an
+episode when all are, or at its step limit.  There is no global state.
+
+Axis legend: E copies, N trains, D = 205, A = 3.  For `heliograph.environments`; imports flatland.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heliograph.environments.flatland_observation import OBSERVATION_SIZE
+from heliograph.environments.flatland_settings import FlatlandSettings
+from heliograph.environments.flatland_team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam, step_limit
+from heliograph.environments.vector import (
+    EnvironmentSpec,
+    Percepts,
+    Transition,
+    VectorEnvironment,
+    checked_actions,
+    checked_seeds,
+)
+from heliograph.errors import WorldError
+
+STOP_ACTION = 2
+
+
+class FlatlandEnvironment(VectorEnvironment):
+    """`count` simulators, one team each."""
+
+    def __init__(self, settings: FlatlandSettings, *, id: str = "flatland", count: int) -> None:
+        """Make `count` copies.  Raises WorldError if that is less than one."""
+        if count < 1:
+            raise WorldError(f"an environment needs at least one copy, not {count}")
+        self.settings = settings
+        self.count = count
+        agents = settings.agents
+        self.spec = EnvironmentSpec(
+            id=id,
+            parameters=settings.model_dump(mode="json"),
+            agents=agents,
+            observation_size=OBSERVATION_SIZE,
+            actions=ACTIONS,
+            # The generator may place fewer cities than asked for, but at least two.
+            episode_limit=settings.step_limit or step_limit(settings, cities=2),
+            complete_graph=False,
+            outcome="arrived",
+            idle_action=STOP_ACTION,
+            has_action_mask=not settings.published,
+        )
+        self._name = f"adapter of {id!r}"
+        self._teams = [RailTeam(settings) for _ in range(count)]
+        self._observation = np.zeros((count, agents, OBSERVATION_SIZE), dtype=np.float32)
+        self._mask = np.ones((count, agents, ACTIONS), dtype=bool)
+        self._hears = np.zeros((count, agents, agents), dtype=bool)
+        self._present = np.zeros((count, agents), dtype=bool)
+        self._forced = np.zeros((count, agents), dtype=bool)
+        self._running = np.zeros(count, dtype=bool)
+
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+        """See VectorEnvironment.  Also raises WorldError for a map that the simulator's generator cannot fill."""
+        chosen, given = checked_seeds(seeds, copies, count=self.count)
+        for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
+            # The simulator takes any seed, but seeds of more than 32 bits are hashed as for other environments.
+            short = seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
+            self._teams[copy].reset(short)
+            self._running[copy] = True
+            self._perceive(copy)
+        return self._percepts()
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
+        if not self._running.all():
+            copy = int(np.argmin(self._running))
+            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        legal = checked_actions(actions, mask=self._mask)
+        chosen = np.where(self._forced, 0, legal)
+        reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
+        terminated = np.zeros((self.count, self.spec.agents), dtype=bool)
+        outcome = np.full(self.count, np.nan, dtype=np.float32)
+        for copy, team in enumerate(self._teams):
+            native = team.native_of()[np.arange(self.spec.agents), chosen[copy]]
+            native[native == NO_COMMAND] = NOTHING
+            native[team.trains.deadlocked] = STOP
+            acting = self._present[copy].copy()
+            team.step_native(native)
+            reward[copy] = np.where(acting, team.reward, 0.0)
+            if not np.isfinite(reward[copy]).all():
+                raise WorldError(f"{self._name}: field 'reward' is not finite: {reward[copy].tolist()}")
+            self._perceive(copy)
+            terminated[copy] = ~self._present[copy]
+            if terminated[copy].all() or team.timed_out:
+                self._running[copy] = False
+                outcome[copy] = team.trains.arrived.mean()
+        over = ~self._running
+        return Transition(
+            percepts=self._percepts(),
+            reward=reward,
+            terminated=terminated,
+            truncated=over & ~terminated.all(-1),
+            over=over,
+            outcome=outcome,
+            lost=np.zeros(self.count, dtype=bool),
+        )
+
+    def _perceive(self, copy: int) -> None:
+        team = self._teams[copy]
+        trains, sight = team.trains, team.sight()
+        present = ~(trains.arrived | trains.deadlocked)
+        if sight.observation.shape != self._observation.shape[1:]:
+            raise WorldError(f"{self._name}: field 'observation' has shape {sight.observation.shape}")
+        if not np.isfinite(sight.observation).all():
+            train, entry = np.argwhere(~np.isfinite(sight.observation))[0].tolist()
+            raise WorldError(f"{self._name}: field 'observation' of train {train} is not finite at {entry}")
+        self._present[copy] = present
+        self._observation[copy] = np.where(present[:, None], sight.observation, 0.0)
+        self._forced[copy] = team.forced()
+        if not self.settings.published:
+            self._mask[copy, :, 1:] = ~self._forced[copy, :, None]
+        hears = team.within_reach() if self.settings.neighbours == "rail" else _heard(sight.edge_train)
+        self._hears[copy] = hears & present & present[:, None]
+        np.fill_diagonal(self._hears[copy], False)
+
+    def _percepts(self) -> Percepts:
+        return Percepts(
+            observation=self._observation.copy(),
+            action_mask=self._mask.copy(),
+            hears=self._hears.copy(),
+            present=self._present.copy(),
+        )
+
+
+def _heard(edge_train: np.ndarray) -> np.ndarray:
+    """bool [N, N] of who is the first train on an edge [N, 14] of whom."""
+    count = edge_train.shape[0]
+    heard = np.zeros((count, count + 1), dtype=bool)
+    heard[np.arange(count)[:, None], edge_train] = True  # -1 is the last column, which is cut off
+    return heard[:, :count]

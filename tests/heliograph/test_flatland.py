@@ -1,0 +1,181 @@
+"""The Flatland adapter: shapes, seeds, ends of episodes, forced moves, who hears whom, bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flatland")
+
+from heliograph.environments import registry
+from heliograph.environments.flatland_team import RailTeam
+from heliograph.environments.parallel import as_parallel
+from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.errors import SettingsError, WorldError
+
+SMALL: dict[str, Any] = {"agents": 4, "width": 24, "height": 24, "cities": 2, "malfunction_interval": 40}
+
+
+def random_actions(percepts: Percepts, random: np.random.Generator) -> np.ndarray:
+    return (random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1)
+
+
+def episode(environment: VectorEnvironment, seeds: list[int], *, action_seed: int = 0) -> list[Percepts | Transition]:
+    """Random play until one copy is over."""
+    random = np.random.default_rng(action_seed)
+    played: list[Percepts | Transition] = [environment.reset(np.array(seeds))]
+    percepts = played[0]
+    while isinstance(played[-1], Percepts) or not played[-1].over.any():
+        played.append(environment.step(random_actions(percepts, random)))
+        percepts = played[-1].percepts
+    return played
+
+
+def flat(played: list[Percepts | Transition], *, copy: int) -> list[bytes]:
+    shown = [entry.percepts if isinstance(entry, Transition) else entry for entry in played]
+    fields = [(p.observation[copy], p.action_mask[copy], p.hears[copy], p.present[copy]) for p in shown]
+    steps = [entry for entry in played if isinstance(entry, Transition)]
+    fields += [(t.reward[copy], t.terminated[copy], t.truncated[copy]) for t in steps]
+    return [array.tobytes() for arrays in fields for array in arrays]
+
+
+def test_shapes_and_ends_of_episodes() -> None:
+    environment = registry.make("flatland", count=2, parameters=SMALL)
+    spec = environment.spec
+    assert (spec.agents, spec.observation_size, spec.actions, spec.outcome) == (4, 205, 3, "arrived")
+    assert not spec.complete_graph
+    for seed in range(3):
+        played = episode(environment, [seed, seed + 10], action_seed=seed)
+        gone = np.zeros((2, 4), dtype=bool)
+        for entry in played[1:]:
+            assert isinstance(entry, Transition)
+            percepts = entry.percepts
+            assert percepts.observation.dtype == np.float32
+            assert (np.abs(percepts.observation) <= 2).all()
+            # Who is done stays done, sees nothing, is heard by nobody, earns nothing, and may do anything.
+            assert (entry.terminated >= gone).all()
+            assert not entry.reward[gone].any()
+            gone = entry.terminated
+            assert (percepts.present == ~gone).all()
+            assert not percepts.observation[gone].any()
+            assert percepts.action_mask[gone].all()
+            assert not percepts.hears[gone].any()
+            assert not percepts.hears.transpose(0, 2, 1)[gone].any()
+            assert np.array_equal(np.isnan(entry.outcome), ~entry.over)
+            assert np.array_equal(entry.over, entry.truncated | gone.all(-1))
+            assert not (entry.truncated & gone.all(-1)).any()
+
+
+def test_a_step_limit_truncates_and_shows_the_last_state() -> None:
+    environment = registry.make("flatland", count=1, parameters={**SMALL, "step_limit": 5})
+    *earlier, last = episode(environment, [1])[1:]
+    assert len(earlier) == 4
+    assert isinstance(last, Transition)
+    assert last.truncated.all()
+    assert not last.terminated.any()
+    assert last.percepts.present.all()
+    assert last.percepts.observation.any(-1).all()
+    assert last.outcome.tolist() == [0.0]
+    with pytest.raises(WorldError, match="no running episode"):
+        environment.step(np.zeros((1, 4), dtype=int))
+
+
+@pytest.mark.parametrize("more", [{}, {"rail_seed": 3, "neighbours": "rail"}], ids=str)
+def test_a_seed_repeats_its_episode_whatever_came_before_and_beside(more: dict[str, Any]) -> None:
+    environment = registry.make("flatland", count=2, parameters={**SMALL, **more, "step_limit": 60})
+    seeds = [2**62 + 5, 7]
+    first = episode(environment, seeds, action_seed=3)
+    episode(environment, [8, 9], action_seed=4)
+    again = episode(environment, seeds, action_seed=3)
+    assert flat(first, copy=0) == flat(again, copy=0)
+    assert flat(first, copy=1) == flat(again, copy=1)
+    swapped = environment.reset(np.array(seeds[::-1]))
+    assert swapped.observation[1].tobytes() == first[0].observation[0].tobytes()
+    assert swapped.observation[0].tobytes() != swapped.observation[1].tobytes()
+    broken = [entry.percepts.observation[..., 4] < 0 for entry in first[1:] if isinstance(entry, Transition)]
+    assert np.any(broken), "no malfunction: the test is about nothing"
+
+
+def test_a_forced_move_is_the_only_legal_one_and_published_leaves_the_choice_without_effect() -> None:
+    own = registry.make("flatland", count=1, parameters=SMALL)
+    theirs = registry.make("flatland", count=1, parameters={**SMALL, "published": True})
+    assert (own.spec.has_action_mask, theirs.spec.has_action_mask) == (True, False)
+    percepts, published = own.reset(np.array([4])), theirs.reset(np.array([4]))
+    random, forced_steps = np.random.default_rng(0), 0
+    for _ in range(60):
+        assert published.action_mask.all()
+        free = percepts.action_mask.all(-1)
+        assert (percepts.action_mask[~free] == (True, False, False)).all()
+        wanted = random.integers(3, size=(1, 4))
+        forced_steps += int(np.count_nonzero(~free & (wanted > 0)))
+        left, right = own.step(np.where(free, wanted, 0)), theirs.step(wanted)
+        assert left.reward.tobytes() == right.reward.tobytes()
+        assert np.array_equal(left.percepts.hears, right.percepts.hears)
+        percepts, published = left.percepts, right.percepts
+        if left.over.any():
+            break
+    assert forced_steps > 5
+
+
+def test_fixed_rails_are_the_same_in_every_episode() -> None:
+    fixed = registry.make("flatland", count=1, parameters={**SMALL, "rail_seed": 1})
+    fixed.reset(np.array([1]))
+    first = fixed._teams[0].rails  # type: ignore[attr-defined]
+    fixed.reset(np.array([2]))
+    second = fixed._teams[0].rails  # type: ignore[attr-defined]
+    assert np.array_equal(first.grid, second.grid)
+    assert first.targets.tolist() != second.targets.tolist()
+
+
+def test_hearing_along_rails_is_mutual_and_grows_with_its_reach() -> None:
+    heard = []
+    for reach in (0, 6, 1000):
+        more = {"neighbours": "rail", "rail_reach": reach, "malfunction_interval": 0}
+        played = episode(registry.make("flatland", count=1, parameters={**SMALL, **more}), [3], action_seed=1)
+        percepts = [entry.percepts for entry in played if isinstance(entry, Transition)]
+        heard.append(np.stack([entry.hears[0] for entry in percepts]))
+        assert np.array_equal(heard[-1], heard[-1].transpose(0, 2, 1))
+    assert (heard[0] <= heard[1]).all()
+    assert heard[1].sum() < heard[2].sum()
+    present = np.stack([entry.present[0] for entry in percepts])
+    assert np.array_equal(heard[2], present[:, None] & present[:, :, None] & ~np.eye(4, dtype=bool))
+
+
+def test_it_is_a_pettingzoo_parallel_environment(parallel_api_test: Callable[..., None]) -> None:
+    environment = registry.make("flatland", count=1, parameters={**SMALL, "step_limit": 40})
+    parallel_api_test(as_parallel(environment), num_cycles=100)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"width": 11}, "room for 0 cities"),
+        ({"cities": 30}, "room for 4 cities"),
+        ({"malfunction_shortest": 60}, "malfunction_longest 50 is less"),
+        ({"agents": 0}, "agents"),
+        ({"trains": 5}, "unknown key trains"),
+    ],
+    ids=str,
+)
+def test_impossible_parameters_are_refused_by_name(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        registry.make("flatland", count=1, parameters={**SMALL, **wrong})
+
+
+def test_observations_that_make_no_sense_stop_with_adapter_and_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = registry.make("flatland", count=1, parameters=SMALL)
+    sound = RailTeam.sight
+
+    def broken(team: RailTeam, value: np.ndarray) -> Any:
+        return replace(sound(team), observation=value)
+
+    monkeypatch.setattr(RailTeam, "sight", lambda team: broken(team, np.full((4, 205), np.nan, dtype=np.float32)))
+    with pytest.raises(WorldError, match=r"adapter of 'flatland': field 'observation' of train 0"):
+        environment.reset(np.array([1]))
+    monkeypatch.setattr(RailTeam, "sight", lambda team: broken(team, np.zeros((4, 204), dtype=np.float32)))
+    with pytest.raises(WorldError, match=r"adapter of 'flatland': field 'observation' has shape"):
+        environment.reset(np.array([1]))
