@@ -1,0 +1,105 @@
+"""Several workers as one environment: all of them work at once, and each loses only its own copies.
+
+Axis legend: E copies, N agents of a team.
+For `heliograph.environments` and for whoever collects from many processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TypeVar
+
+import numpy as np
+
+from heliograph.environments.vector import Percepts, Transition, VectorEnvironment, checked_seeds
+from heliograph.environments.worker import WorkerEnvironment
+from heliograph.errors import HeliographError
+
+_Answer = TypeVar("_Answer")
+
+
+class WorkerGroup(VectorEnvironment):
+    """The copies of all workers, in order; owns the workers, which must run the same environment."""
+
+    def __init__(self, workers: Sequence[WorkerEnvironment]) -> None:
+        """Wait until all are ready.  Raises what making an environment has raised, and then closes them all."""
+        self.workers = tuple(workers)
+        ends = np.cumsum([worker.count for worker in self.workers])
+        self._copies = [slice(end - worker.count, end) for worker, end in zip(self.workers, ends, strict=True)]
+        self.count = int(ends[-1])
+        try:
+            specs = [worker.spec for worker in self.workers]
+        except BaseException:
+            self.close()
+            raise
+        self.spec = specs[0]
+        self._latest: list[Percepts | None] = [None] * len(self.workers)
+
+    @property
+    def restarts(self) -> int:
+        """How often a process has been started again."""
+        return sum(worker.restarts for worker in self.workers)
+
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+        """See VectorEnvironment."""
+        chosen, given = checked_seeds(seeds, copies, count=self.count)
+        asked = []
+        for index, place in enumerate(self._copies):
+            mine = (chosen >= place.start) & (chosen < place.stop)
+            if mine.any() or self._latest[index] is None:
+                self.workers[index].send_reset(given[mine], chosen[mine] - place.start)
+                asked.append(index)
+        answers = _all_answers([self.workers[index].receive_reset for index in asked])
+        for index, percepts in zip(asked, answers, strict=True):
+            self._latest[index] = percepts
+        return _joined_percepts(self._latest)
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """See VectorEnvironment."""
+        for worker, place in zip(self.workers, self._copies, strict=True):
+            worker.send_step(np.asarray(actions)[place])
+        transitions = _all_answers([worker.receive_step for worker in self.workers])
+        self._latest = [transition.percepts for transition in transitions]
+        arrays = {
+            field.name: np.concatenate([getattr(transition, field.name) for transition in transitions])
+            for field in fields(Transition)
+            if field.name != "percepts"
+        }
+        return Transition(percepts=_joined_percepts(self._latest), **arrays)
+
+    def state(self) -> np.ndarray | None:
+        """See VectorEnvironment."""
+        if not self.spec.state_size:
+            return None
+        return np.concatenate([worker.state() for worker in self.workers])
+
+    def render(self, copy: int = 0) -> np.ndarray:
+        """See VectorEnvironment."""
+        index = next(index for index, place in enumerate(self._copies) if place.start <= copy < place.stop)
+        return self.workers[index].render(copy - self._copies[index].start)
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self.workers:
+            worker.close()
+
+
+def _all_answers(receivers: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
+    """Every answer, or the first error once all have been received: one left behind would be taken for the next."""
+    answers: list[_Answer] = []
+    errors: list[HeliographError] = []
+    for receive in receivers:
+        try:
+            answers.append(receive())
+        except HeliographError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return answers
+
+
+def _joined_percepts(parts: Sequence[Percepts | None]) -> Percepts:
+    return Percepts(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Percepts)}
+    )

@@ -1,0 +1,105 @@
+"""Several workers as one environment: the copies of one process, and losses that stay where they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+from troubled_relay import FAULTS, TroubledSettings
+
+from heliograph.environments import registry
+from heliograph.environments.vector import Percepts
+from heliograph.environments.worker import WorkerEnvironment
+from heliograph.environments.worker_group import WorkerGroup
+from heliograph.environments.worker_process import Blueprint
+from heliograph.errors import SettingsError, WorldError
+
+SEED_OF = {fault: seed for seed, fault in FAULTS.items()}
+
+
+@pytest.fixture(scope="module")
+def group() -> Iterator[WorkerGroup]:
+    """Copies 0 and 1 in the first worker, 2 in the second."""
+    made = WorkerGroup(
+        [
+            WorkerEnvironment(
+                Blueprint(
+                    environment="relay",
+                    count=count,
+                    adapter="troubled_relay:TroubledRelay",
+                    settings=TroubledSettings(),
+                )
+            )
+            for count in (2, 1)
+        ]
+    )
+    yield made
+    made.close()
+
+
+def assert_same(left: Any, right: Any) -> None:
+    for field in fields(left):
+        one, other = getattr(left, field.name), getattr(right, field.name)
+        if field.name == "percepts":
+            assert_same(one, other)
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=field.name)
+
+
+def legal(percepts: Percepts) -> np.ndarray:
+    return percepts.action_mask.argmax(-1)
+
+
+def test_a_group_is_one_environment_with_all_their_copies(group: WorkerGroup) -> None:
+    alone = registry.make("relay", count=3)
+    assert group.count == 3
+    percepts = group.reset(np.array([5, 6, 7]))
+    assert_same(percepts, alone.reset(np.array([5, 6, 7])))
+    for _ in range(2):
+        actions = legal(percepts)
+        transition = group.step(actions)
+        assert_same(transition, alone.step(actions))
+        percepts = transition.percepts
+    assert_same(group.reset(np.array([8, 9]), np.array([2, 1])), alone.reset(np.array([8, 9]), np.array([2, 1])))
+    assert (group.state()[:, 1:] == alone.state()[:, 1:]).all(), "the first entry is the double's own"
+    assert (group.render(2) == alone.render(2)).all()
+    with pytest.raises(WorldError, match=r"cannot reset copies \[3\]"):
+        group.reset(np.array([1]), np.array([3]))
+
+
+def test_a_worker_that_dies_takes_only_its_own_copies_along(group: WorkerGroup) -> None:
+    before = group.restarts
+    percepts = group.reset(np.array([1, 2, SEED_OF["killed"]]))
+    group.step(legal(percepts))
+    transition = group.step(legal(percepts))
+    assert transition.lost.tolist() == [False, False, True]
+    assert transition.over.tolist() == [False, False, True]
+    assert group.restarts == before + 1
+    percepts = group.reset(np.array([3]), np.array([2]))
+    assert percepts.present.all()
+    assert not group.step(legal(percepts)).lost.any()
+
+
+def test_an_error_in_one_worker_leaves_no_answer_of_another_behind(group: WorkerGroup) -> None:
+    percepts = group.reset(np.array([SEED_OF["raises"], 2, 3]))
+    group.step(legal(percepts))
+    with pytest.raises(WorldError, match="step raised KeyError"):
+        group.step(legal(percepts))
+    fresh = registry.make("relay", count=3)
+    percepts = group.reset(np.array([1, 2, 3]))
+    assert_same(percepts, fresh.reset(np.array([1, 2, 3])))
+    assert_same(group.step(legal(percepts)), fresh.step(legal(percepts)))
+
+
+def test_a_group_with_a_worker_that_cannot_start_is_closed() -> None:
+    workers = [
+        WorkerEnvironment(Blueprint(environment="relay", count=1, parameters=parameters))
+        for parameters in ({}, {"size": 1})
+    ]
+    with pytest.raises(SettingsError, match="size"):
+        WorkerGroup(workers)
+    with pytest.raises(AssertionError, match="closed"):
+        workers[0].reset(np.array([1]))
