@@ -28,6 +28,10 @@ class Entry:
     """What must be importable; empty for what the base install holds."""
     extra: str = ""
     """The extra of this project that installs the package."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """`module:Class` of reference policies by name, beside `random`; see `heliograph.environments.reference`."""
+    steps_at_once: str = ""
+    """How it keeps its copies busy together by itself, as the end of a sentence; empty where workers can help."""
 
 
 _HERE = "heliograph.environments"
@@ -41,6 +45,10 @@ def _flatland(summary: str, **defaults: Any) -> Entry:
         defaults=defaults,
         package="flatland",
         extra="flatland",
+        references={
+            "shortest-path": f"{_HERE}.flatland_policies:ShortestPath",
+            "deadlock-avoidance": f"{_HERE}.flatland_policies:DeadlockAvoidance",
+        },
     )
 
 
@@ -81,6 +89,7 @@ CATALOGUE: dict[str, Entry] = {
             defaults={"scenario": name},
             package="jaxmarl",
             extra="smax",
+            steps_at_once="steps all its copies in one compiled call",
         )
         for name, scenario in SCENARIOS.items()
     },

@@ -52,7 +52,8 @@ class FlatlandEnvironment(VectorEnvironment):
             has_action_mask=not settings.published,
         )
         self._name = f"adapter of {id!r}"
-        self._teams = [RailTeam(settings) for _ in range(count)]
+        self.teams = [RailTeam(settings) for _ in range(count)]
+        """The simulators, for whoever knows that this is Flatland."""
         self._observation = np.zeros((count, agents, OBSERVATION_SIZE), dtype=np.float32)
         self._mask = np.ones((count, agents, ACTIONS), dtype=bool)
         self._hears = np.zeros((count, agents, agents), dtype=bool)
@@ -66,48 +67,53 @@ class FlatlandEnvironment(VectorEnvironment):
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
             # The simulator takes any seed, but seeds of more than 32 bits are hashed as for other environments.
             short = seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
-            self._teams[copy].reset(short)
+            self.teams[copy].reset(short)
             self._running[copy] = True
             self._perceive(copy)
         return self._percepts()
 
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        if not self._running.all():
-            copy = int(np.argmin(self._running))
-            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
-        legal = checked_actions(actions, mask=self._mask)
-        chosen = np.where(self._forced, 0, legal)
+        self._check_running()
+        chosen = np.where(self._forced, 0, checked_actions(actions, mask=self._mask))
+        own = np.arange(self.spec.agents)
+        native = np.stack([team.native_of()[own, chosen[copy]] for copy, team in enumerate(self.teams)])
+        return self.step_native(np.where(native == NO_COMMAND, NOTHING, native))
+
+    def step_native(self, actions: np.ndarray) -> Transition:
+        """`step` with actions [E, N] of the simulator; deadlocked trains stop whatever theirs are."""
+        self._check_running()
         reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
-        terminated = np.zeros((self.count, self.spec.agents), dtype=bool)
+        truncated = np.zeros(self.count, dtype=bool)
         outcome = np.full(self.count, np.nan, dtype=np.float32)
-        for copy, team in enumerate(self._teams):
-            native = team.native_of()[np.arange(self.spec.agents), chosen[copy]]
-            native[native == NO_COMMAND] = NOTHING
-            native[team.trains.deadlocked] = STOP
+        for copy, team in enumerate(self.teams):
             acting = self._present[copy].copy()
-            team.step_native(native)
+            team.step_native(np.where(team.trains.deadlocked, STOP, actions[copy]))
             reward[copy] = np.where(acting, team.reward, 0.0)
             if not np.isfinite(reward[copy]).all():
                 raise WorldError(f"{self._name}: field 'reward' is not finite: {reward[copy].tolist()}")
             self._perceive(copy)
-            terminated[copy] = ~self._present[copy]
-            if terminated[copy].all() or team.timed_out:
-                self._running[copy] = False
+            truncated[copy] = team.timed_out and self._present[copy].any()
+            self._running[copy] = self._present[copy].any() and not truncated[copy]
+            if not self._running[copy]:
                 outcome[copy] = team.trains.arrived.mean()
-        over = ~self._running
         return Transition(
             percepts=self._percepts(),
             reward=reward,
-            terminated=terminated,
-            truncated=over & ~terminated.all(-1),
-            over=over,
+            terminated=~self._present,
+            truncated=truncated,
+            over=~self._running,
             outcome=outcome,
             lost=np.zeros(self.count, dtype=bool),
         )
 
+    def _check_running(self) -> None:
+        if not self._running.all():
+            copy = int(np.argmin(self._running))
+            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+
     def _perceive(self, copy: int) -> None:
-        team = self._teams[copy]
+        team = self.teams[copy]
         trains, sight = team.trains, team.sight()
         present = ~(trains.arrived | trains.deadlocked)
         if sight.observation.shape != self._observation.shape[1:]:

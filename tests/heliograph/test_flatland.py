@@ -124,9 +124,9 @@ def test_a_forced_move_is_the_only_legal_one_and_published_leaves_the_choice_wit
 def test_fixed_rails_are_the_same_in_every_episode() -> None:
     fixed = registry.make("flatland", count=1, parameters={**SMALL, "rail_seed": 1})
     fixed.reset(np.array([1]))
-    first = fixed._teams[0].rails  # type: ignore[attr-defined]
+    first = fixed.teams[0].rails  # type: ignore[attr-defined]
     fixed.reset(np.array([2]))
-    second = fixed._teams[0].rails  # type: ignore[attr-defined]
+    second = fixed.teams[0].rails  # type: ignore[attr-defined]
     assert np.array_equal(first.grid, second.grid)
     assert first.targets.tolist() != second.targets.tolist()
 
