@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment, checked_seeds
+from heliograph.environments.vector import Percepts, Transition, VectorEnvironment, checked_actions, checked_seeds
 from heliograph.environments.worker import WorkerEnvironment
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, WorldError
 
 _Answer = TypeVar("_Answer")
 
@@ -35,6 +35,7 @@ class WorkerGroup(VectorEnvironment):
             raise
         self.spec = specs[0]
         self._latest: list[Percepts | None] = [None] * len(self.workers)
+        self._over = np.ones(self.count, dtype=bool)
 
     @property
     def restarts(self) -> int:
@@ -53,12 +54,19 @@ class WorkerGroup(VectorEnvironment):
         answers = _all_answers([self.workers[index].receive_reset for index in asked])
         for index, percepts in zip(asked, answers, strict=True):
             self._latest[index] = percepts
+        self._over[chosen] = False
         return _joined_percepts(self._latest)
 
     def step(self, actions: np.ndarray) -> Transition:
-        """See VectorEnvironment."""
+        """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
+        # Checked here as well as in the workers, which do not know how their copies are numbered.
+        if self._over.any():
+            copy = int(np.argmax(self._over))
+            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        mask = np.concatenate([percepts.action_mask for percepts in self._latest])
+        legal = checked_actions(actions, mask=mask)
         for worker, place in zip(self.workers, self._copies, strict=True):
-            worker.send_step(np.asarray(actions)[place])
+            worker.send_step(legal[place])
         transitions = _all_answers([worker.receive_step for worker in self.workers])
         self._latest = [transition.percepts for transition in transitions]
         arrays = {
@@ -66,6 +74,7 @@ class WorkerGroup(VectorEnvironment):
             for field in fields(Transition)
             if field.name != "percepts"
         }
+        self._over = arrays["over"].copy()
         return Transition(percepts=_joined_percepts(self._latest), **arrays)
 
     def state(self) -> np.ndarray | None:

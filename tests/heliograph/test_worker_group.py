@@ -70,6 +70,23 @@ def test_a_group_is_one_environment_with_all_their_copies(group: WorkerGroup) ->
         group.reset(np.array([1]), np.array([3]))
 
 
+def test_a_group_names_a_copy_by_its_own_number(group: WorkerGroup) -> None:
+    percepts = group.reset(np.array([5, 6, 7]))
+    actions = legal(percepts)
+    copy, agent, forbidden = np.argwhere(~percepts.action_mask)[-1]
+    assert copy == 2
+    actions[copy, agent] = forbidden
+    with pytest.raises(WorldError, match=f"action {forbidden} of agent {agent} in copy 2 is illegal"):
+        group.step(actions)
+    for _ in range(group.spec.episode_limit):
+        transition = group.step(legal(percepts))
+        percepts = transition.percepts
+    assert transition.over.all()
+    group.reset(np.array([5, 6]), np.array([0, 1]))
+    with pytest.raises(WorldError, match="copy 2 has no running episode"):
+        group.step(legal(percepts))
+
+
 def test_a_worker_that_dies_takes_only_its_own_copies_along(group: WorkerGroup) -> None:
     before = group.restarts
     percepts = group.reset(np.array([1, 2, SEED_OF["killed"]]))
