@@ -136,7 +136,8 @@ def collection(preset: str) -> dict[str, float]:
     }
 
     def collect() -> None:
-        collector.collect(COLLECTED_STEPS)
+        collector.collect(COLLECTED_STEPS, algorithm)
+        collector.commit()
 
     def step_alone() -> None:
         nonlocal mask_now

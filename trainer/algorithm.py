@@ -16,10 +16,8 @@ from trainer.export import StepFunction
 from trainer.replay import Replay
 
 
-class Algorithm(Protocol):
-    """What learns.  The loop knows nothing else of MAMBA, MABL, MAG, MARIE or MAZero."""
-
-    name: str
+class Actor(Protocol):
+    """What acts for the teams of many environments at once."""
 
     def initial_state(self, copies: int) -> Any:
         """What the teams of `copies` environments carry from step to step, as a dataclass of tensors."""
@@ -36,7 +34,17 @@ class Algorithm(Protocol):
         draws: Draws,
     ) -> tuple[Tensor, Any]:
         """Actions int64 [E, N] and the next state, for float [E, N, D], bool [E, N, A], bool [E, N, N] (None: everyone
-        hears everyone) and bool [E]."""
+        hears everyone) and bool [E].  What is given is overwritten later, so the next state must not refer to it."""
+        ...
+
+
+class Algorithm(Actor, Protocol):
+    """What learns.  The loop knows nothing else of MAMBA, MABL, MAG, MARIE or MAZero."""
+
+    name: str
+
+    def acting_copy(self) -> Actor:
+        """Acts as this does now, whatever is learned later; for collecting in another thread."""
         ...
 
     def message_size(self) -> int:

@@ -26,7 +26,7 @@ from safetensors.torch import save_file as save_tensors
 from heliograph.errors import CheckpointError
 from trainer.algorithm import Algorithm
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEPT = 2
 """Checkpoints of a run that are kept: the newest, and one to fall back to."""
 FALL_BACK = "Delete that folder to go on from the checkpoint before it"

@@ -1,186 +1,247 @@
-"""Collecting experience: many copies of the environment, stepped with the current policy into replay.
+"""Collecting experience: many copies of the environment, stepped with a policy, their rows gathered for replay.
 
 Axis legend: E copies, N agents.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+import logging
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from heliograph.environments.vector import Percepts, VectorEnvironment
+from heliograph.environments.vector import (
+    Percepts,
+    Transition,
+    VectorEnvironment,
+    checked_percepts,
+    checked_transition,
+)
+from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
-from trainer.algorithm import Algorithm
+from trainer.algorithm import Actor
 from trainer.draws import RandomDraws
-from trainer.hearing import audible, hears_tensor
-from trainer.replay import Replay, Rows
+from trainer.harvest import Harvest
+from trainer.hearing import hears_tensor
+from trainer.replay import Replay
+from trainer.rewind import rewind
+from trainer.rows import absorbing_rows, empty_rows
 
-_ARRAYS = ("seeds", "first", "returns", "spoke")  # of a Collector, in its saved state
+logger = logging.getLogger(__name__)
+
+LOST_AT_MOST = 5
+"""Episodes per copy that may be lost with none finished in between."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The episodes that ended during one call of `collect`, and the counters after it."""
+
+    outcome: list[float]
+    team_return: list[float]
+    """Rewards summed over steps, averaged over agents."""
+    length: list[float]
+    """Steps."""
+    env_steps: int
+    """Of the run so far, over all copies."""
+    lost_episodes: int
+    """Of the run so far."""
 
 
 class Collector:
-    """Steps the environment and writes rows; episodes run on from one call to the next.
+    """Steps the environment; episodes run on from one call to the next, and so do the states of the teams.
 
-    Episode k of a run (counted over all copies, in the order of their starts) is seeded by (run seed, k).
+    Rows wait in a harvest until `commit` hands them to replay, which nothing else here writes to.  Episode k of a run
+    (counted over all copies, in the order of their starts) is seeded by (run seed, k).
     """
 
     def __init__(
-        self, environment: VectorEnvironment, algorithm: Algorithm, replay: Replay, *, seed: int, device: torch.device
+        self, environment: VectorEnvironment, actor: Actor, replay: Replay, *, seed: int, device: torch.device
     ) -> None:
-        self.environment, self.algorithm, self.replay = environment, algorithm, replay
+        self.environment, self.replay = environment, replay
         self.seed, self.device = seed, device
         self.env_steps = 0
-        """Steps of the environment, over all copies."""
         self.episodes_started = 0
+        self.lost_episodes = 0
+        """Episodes whose simulator died; nothing of them is kept."""
+        count, agents = environment.count, environment.spec.agents
         self._random = np.random.default_rng([seed, 0xAB])  # for absorbing rows
-        self._team = algorithm.initial_state(environment.count)
-        self._first = np.ones(environment.count, dtype=bool)
-        self._spoke = np.ones((environment.count, environment.spec.agents), dtype=bool)  # at the step before
-        self._returns = np.zeros(environment.count)  # of the running episodes, means over agents
-        # What was done in the running episodes, to bring a resumed run's environments to the same point.
-        self._seeds = np.zeros(environment.count, dtype=np.int64)
-        self._actions: list[list[np.ndarray]] = [[] for _ in range(environment.count)]
-        self._percepts = self._begin(np.arange(environment.count))
+        # Of its own, so that collecting draws the same numbers whatever is learned meanwhile.
+        entropy = np.random.SeedSequence([seed, 0xAC]).generate_state(1, np.uint64)
+        self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
+        self._draws = RandomDraws(self._generator)
+        self._team = actor.initial_state(count)
+        self._harvest = Harvest(environment.spec)
+        self._everyone = np.arange(count)
+        self._seeds = np.zeros(count, dtype=np.int64)
+        self._returns = np.zeros((count, agents))  # of the running episodes
+        self._lengths = np.zeros(count, dtype=np.int64)
+        self._lost_in_a_row = 0
+        # What the teams perceive now; the tensors share the memory of the arrays.
+        self._now = empty_rows(environment.spec, count)
+        self._inputs = {
+            name: torch.from_numpy(getattr(self._now, name)) for name in ("observation", "action_mask", "first")
+        }
+        self._begin(self._everyone)
+        self.commit()
 
-    def collect(self, steps_per_copy: int) -> dict[str, list[float]]:
-        """Step every copy so often; the outcome and team return of every episode that ended meanwhile."""
-        finished: dict[str, list[float]] = {"outcome": [], "return": [], "length": []}
+    def collect(self, steps_per_copy: int, actor: Actor) -> Collected:
+        """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again."""
+        ended: list[tuple[float, float, float]] = []
         for _ in range(steps_per_copy):
-            actions = self._act()
-            transition = self.environment.step(actions)
-            self._spoke = self._percepts.present.copy()
-            percepts = audible(transition.percepts, spoke=self._spoke)
+            actions = self._act(actor)
+            transition = checked_transition(self.environment.step(actions), of=self.environment)
             self.env_steps += self.environment.count
-            everyone = np.arange(self.environment.count)
-            ended = transition.terminated
-            if self.replay.settings.time_limit_is_terminal:
-                ended = ended | transition.truncated[:, None]
-            self._write(everyone, percepts, action=actions, reward=transition.reward, ended=ended)
-            for copy in everyone:
-                self._actions[copy].append(actions[copy])
-            self._returns += transition.reward.mean(1)
-            self._percepts, self._first = percepts, np.zeros(self.environment.count, dtype=bool)
-            over = np.flatnonzero(transition.over)
-            if over.size:
-                finished["outcome"] += transition.outcome[over].tolist()
-                finished["return"] += self._returns[over].tolist()
-                finished["length"] += [float(len(self._actions[copy])) for copy in over]
-                gone = over[transition.terminated[over].all(1)]
-                if gone.size:
-                    self.replay.add_absorbing(gone, self._random)
-                self._percepts = self._begin(over)
-        return finished
+            self._perceive(transition, actions)
+            if transition.over.any():
+                ended += self._end(transition)
+                self._begin(np.flatnonzero(transition.over))
+        outcome, team_return, length = (list(values) for values in zip(*ended, strict=True)) if ended else ([], [], [])
+        return Collected(
+            outcome=outcome,
+            team_return=team_return,
+            length=length,
+            env_steps=self.env_steps,
+            lost_episodes=self.lost_episodes,
+        )
 
-    def _act(self) -> np.ndarray:
-        percepts = self._percepts
-        action, self._team = self.algorithm.act(
+    def commit(self) -> None:
+        """Hand everything that was collected to replay."""
+        lost, copies, rows = self._harvest.take()
+        for copy in lost:
+            self.replay.discard(copy)
+        self.replay.add(copies, rows)
+
+    def _act(self, actor: Actor) -> np.ndarray:
+        action, self._team = actor.act(
             self._team,
-            observation=self._tensor(percepts.observation),
-            action_mask=self._tensor(percepts.action_mask),
-            hears=hears_tensor(percepts, self.environment.spec, device=self.device),
-            first=self._tensor(self._first),
-            draws=RandomDraws(),
+            **{name: tensor.to(self.device) for name, tensor in self._inputs.items()},
+            hears=hears_tensor(self._now, self.environment.spec, device=self.device),
+            draws=self._draws,
         )
         return action.cpu().numpy()
 
-    def _begin(self, copies: np.ndarray) -> Percepts:
+    def _perceive(self, transition: Transition, actions: np.ndarray) -> None:
+        """Take in what a step of all copies led to."""
+        now, percepts = self._now, transition.percepts
+        # Whoever had no part in the step before has no message of it.
+        np.logical_and(percepts.hears, now.present[:, None], out=now.hears)
+        np.copyto(now.observation, percepts.observation)
+        np.copyto(now.action_mask, percepts.action_mask)
+        np.copyto(now.present, percepts.present)
+        np.copyto(now.reward, transition.reward)
+        np.copyto(now.terminated, transition.terminated)
+        if self.replay.settings.time_limit_is_terminal:
+            now.terminated[transition.truncated] = True
+        now.action[:] = actions
+        now.first[:] = False
+        self._harvest.add(self._everyone, now)
+        self._returns += transition.reward
+        self._lengths += 1
+
+    def _end(self, transition: Transition) -> list[tuple[float, float, float]]:
+        """Close the episodes that are over: outcome, return and length of those that count."""
+        self._lose(np.flatnonzero(transition.lost))
+        over = np.flatnonzero(transition.over & ~transition.lost)
+        if over.size:
+            self._lost_in_a_row = 0
+        gone = over[transition.terminated[over].all(1)]
+        if gone.size:
+            # Every agent repeats one random action.
+            action = self._random.integers(self.environment.spec.actions, size=(gone.size, self._returns.shape[1]))
+            rows = absorbing_rows(self.environment.spec, action=action)
+            for _ in range(self.replay.settings.absorbing_rows):
+                self._harvest.add(gone, rows)
+        return [
+            (float(transition.outcome[copy]), float(self._returns[copy].mean()), float(self._lengths[copy]))
+            for copy in over
+        ]
+
+    def _lose(self, copies: np.ndarray) -> None:
+        """Forget the running episodes of some copies.  Raises WorldError if nothing but that happens any more."""
+        for copy in copies:
+            self._harvest.discard(int(copy))
+        self.lost_episodes += copies.size
+        self._lost_in_a_row += copies.size
+        if self._lost_in_a_row > LOST_AT_MOST * self.environment.count:
+            raise WorldError(
+                f"adapter of {self.environment.spec.id!r}: {self._lost_in_a_row} episodes in a row were lost",
+                remedy="Its simulator dies again and again; the last checkpoint is whole",
+            )
+
+    def _begin(self, copies: np.ndarray) -> None:
+        """Start new episodes in some copies."""
         numbers = self.episodes_started + np.arange(copies.size)
         self.episodes_started += copies.size
         self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
-        percepts = self.environment.reset(self._seeds[copies], copies)
-        self._spoke[copies] = percepts.present[copies]
-        percepts = audible(percepts, spoke=self._spoke)
-        self._returns[copies] = 0
-        self._first[copies] = True
-        for copy in copies:
-            self._actions[copy] = []
-        shape = (copies.size, self.environment.spec.agents)
-        zeros = np.zeros(shape)
-        self._write(copies, percepts, action=zeros, reward=zeros, ended=zeros.astype(bool), first=True)
-        return percepts
-
-    def _write(
-        self,
-        copies: np.ndarray,
-        percepts: Percepts,
-        *,
-        action: np.ndarray,
-        reward: np.ndarray,
-        ended: np.ndarray,
-        first: bool = False,
-    ) -> None:
-        self.replay.add(
-            copies,
-            Rows(
-                observation=percepts.observation[copies],
-                action_mask=percepts.action_mask[copies],
-                hears=percepts.hears[copies],
-                present=percepts.present[copies],
-                first=np.full(copies.size, first),
-                action=action,
-                reward=reward,
-                terminated=ended,
-            ),
-        )
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        percepts = checked_percepts(self.environment.reset(self._seeds[copies], copies), of=self.environment)
+        now = self._now
+        # The zero vector, which counts as the message of whoever is there, is heard at a first step.
+        now.hears[copies] = percepts.hears[copies] & percepts.present[copies][:, None]
+        for name in ("observation", "action_mask", "present"):
+            getattr(now, name)[copies] = getattr(percepts, name)[copies]
+        now.first[copies] = True
+        for array in (now.action, now.reward, now.terminated, self._returns, self._lengths):
+            array[copies] = 0
+        self._harvest.add(copies, now.pick(copies))
 
     def state(self) -> dict[str, Any]:
-        """Counters, RNG and the running episodes, as JSON values and arrays by name."""
-        length = max(len(actions) for actions in self._actions)
-        agents = self.environment.spec.agents
-        actions = np.full((self.environment.count, length, agents), -1, dtype=np.int64)
-        for copy, done in enumerate(self._actions):
-            if done:
-                actions[copy, : len(done)] = done
-        team = {field.name: getattr(self._team, field.name).cpu().numpy() for field in fields(self._team)}
+        """Counters, random states and the running episodes, as JSON values and arrays by name.
+
+        Belongs to the replay after a `commit`, which holds what was done and seen in the running episodes.
+        """
+        assert not len(self._harvest), "rows that are not in replay would be lost"
+        team = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
         return {
             "env_steps": self.env_steps,
             "episodes_started": self.episodes_started,
+            "lost_episodes": self.lost_episodes,
             "random": self._random.bit_generator.state,
-            "arrays": {name: getattr(self, f"_{name}") for name in _ARRAYS}
-            | {"actions": actions}
-            | {f"team.{name}": value for name, value in team.items()},
+            "arrays": {name: tensor.cpu().numpy() for name, tensor in team.items()}
+            | {"seeds": self._seeds, "returns": self._returns, "lengths": self._lengths}
+            | {"generator": self._generator.get_state().numpy()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a saved state: the running episodes are played again, action by action, from their seeds."""
+        """Take over a saved state; replay has taken over its own before.
+
+        The running episodes are played again.  One that does not come to what was seen then (a game that cannot be
+        repeated) is lost, and another is begun in its place.
+        """
         arrays = state["arrays"]
         self.env_steps, self.episodes_started = state["env_steps"], state["episodes_started"]
+        self.lost_episodes = state["lost_episodes"]
         self._random.bit_generator.state = state["random"]
-        self._seeds, self._first, self._returns, self._spoke = (arrays[name].copy() for name in _ARRAYS)
-        self._actions = [[step for step in actions if step[0] >= 0] for actions in arrays["actions"]]
+        self._generator.set_state(torch.from_numpy(arrays["generator"]))
+        self._seeds, self._returns, self._lengths = (arrays[name].copy() for name in ("seeds", "returns", "lengths"))
         self._team = type(self._team)(
-            **{field.name: self._tensor(arrays[f"team.{field.name}"]) for field in fields(self._team)}
+            **{name: torch.from_numpy(arrays[f"team.{name}"]).to(self.device) for name in self._team_names()}
         )
-        self._percepts = audible(_rewind(self.environment, self._seeds, self._actions), spoke=self._spoke)
+        self._harvest.take()
+        for name, array in vars(self.replay.newest()).items():
+            np.copyto(getattr(self._now, name), array)
+        done = [self.replay.running_actions(copy) for copy in self._everyone]
+        none = self._now.action[0, None][:0]
+        percepts, faithful = rewind(
+            self.environment, self._seeds, [none if actions is None else actions for actions in done]
+        )
+        same = faithful & np.array([actions is not None for actions in done]) & self._equals(percepts)
+        if not same.all():
+            lost = np.flatnonzero(~same)
+            logger.warning("episodes cannot be repeated and are lost copies=%s", lost.tolist())
+            self._lose(lost)
+            self._begin(lost)
+            self.commit()
 
+    def _team_names(self) -> list[str]:
+        return [field.name for field in fields(self._team)]
 
-def _rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[list[np.ndarray]]) -> Percepts:
-    """Bring every copy to the point that its seed and actions lead to.
-
-    All copies step together, so the shorter an episode, the later its copy is reset to it; until then it plays
-    legal actions of an episode that does not matter.
-    """
-    longest = max(len(done) for done in actions)
-    percepts = environment.reset(seeds)
-    for step in range(longest):
-        starting = np.array([copy for copy, done in enumerate(actions) if len(done) == longest - step and step])
-        if starting.size:
-            percepts = environment.reset(seeds[starting], starting)
-        joint = percepts.action_mask.argmax(-1)
-        for copy, done in enumerate(actions):
-            if len(done) >= longest - step:
-                joint[copy] = done[len(done) - (longest - step)]
-        transition = environment.step(joint)
-        percepts = transition.percepts
-        idle = np.array([copy for copy in np.flatnonzero(transition.over) if len(actions[copy]) < longest - step])
-        if idle.size:
-            percepts = environment.reset(seeds[idle], idle)
-    fresh = np.array([copy for copy, done in enumerate(actions) if not done and longest])
-    return environment.reset(seeds[fresh], fresh) if fresh.size else percepts
+    def _equals(self, percepts: Percepts) -> np.ndarray:
+        """bool [E]: the copies that show what is seen now."""
+        equal = np.ones(self.environment.count, dtype=bool)
+        for name in ("observation", "action_mask", "present"):
+            found, expected = getattr(percepts, name), getattr(self._now, name)
+            equal &= (found == expected).reshape(len(found), -1).all(1)
+        return equal

@@ -65,6 +65,8 @@ class TrainingConsole:
         line = f"step {record['env_steps']:>7}{self._outcome}"
         if "model/reconstruction" in record:
             line += f"  reconstruction {record['model/reconstruction']:.3f}  reward {record['model/reward']:.4f}"
+        if "collect/lost_episodes" in record:
+            line += f"  lost episodes {record['collect/lost_episodes']}"
         if self._bar is not None:
             self._bar.update(self._task, completed=share, description=line)
             return

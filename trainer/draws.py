@@ -30,16 +30,24 @@ class Draws(Protocol):
 
 
 class RandomDraws:
-    """Samples from torch's global generator, whose state a checkpoint keeps."""
+    """Samples from a generator of the networks' device; None: torch's global one, whose state a checkpoint keeps."""
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self._generator = generator
 
     def latent(self, probabilities: Tensor) -> Tensor:
-        return sample_ids(probabilities, torch.rand_like(probabilities[..., 0]))
+        return sample_ids(probabilities, self._uniform(probabilities[..., 0]))
 
     def action(self, logits: Tensor) -> Tensor:
-        return sample_ids(torch.softmax(logits, dim=-1), torch.rand_like(logits[..., 0]))
+        return sample_ids(torch.softmax(logits, dim=-1), self._uniform(logits[..., 0]))
 
     def available(self, probabilities: Tensor) -> Tensor:
-        return torch.rand_like(probabilities) < probabilities
+        return self._uniform(probabilities) < probabilities
+
+    def _uniform(self, like: Tensor) -> Tensor:
+        if self._generator is None:
+            return torch.rand_like(like)
+        return torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=self._generator)
 
 
 class GreedyDraws:

@@ -79,6 +79,40 @@ def team_step(
     return TeamDecision(state=TeamState(ids=ids, action=draws.action(logits), deter=deter), logits=logits)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """An `Actor`: the two networks that acting takes."""
+
+    model: WorldModel
+    actor: FeatureHead
+    agents: int
+
+    def initial_state(self, copies: int) -> TeamState:
+        return initial_state(self.model, copies=copies, agents=self.agents)
+
+    def act(
+        self,
+        state: TeamState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, TeamState]:
+        decision = team_step(
+            self.model,
+            self.actor,
+            state,
+            observation=observation,
+            action_mask=action_mask,
+            hears=hears,
+            first=first,
+            draws=draws,
+        )
+        return decision.action, decision.state
+
+
 class AgentStep(nn.Module):
     """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
 

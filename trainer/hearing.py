@@ -8,6 +8,7 @@ Axis legend: E copies, N agents.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -33,4 +34,9 @@ def hears_tensor(percepts: Percepts, spec: EnvironmentSpec, *, device: torch.dev
 
 def everyone_heard(hears: np.ndarray) -> bool:
     """Whether the graphs [..., N, N] are complete."""
-    return bool((hears | np.eye(hears.shape[-1], dtype=bool)).all())
+    return bool((hears | _oneself(hears.shape[-1])).all())
+
+
+@lru_cache
+def _oneself(agents: int) -> np.ndarray:
+    return np.eye(agents, dtype=bool)

@@ -16,7 +16,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
 from heliograph.manifest import MessageFormat, StateTensor
 from trainer.draws import Draws, RandomDraws
-from trainer.execution import AgentStep, TeamState, initial_state, team_step
+from trainer.execution import AgentStep, Team, TeamState
 from trainer.export import StepFunction
 from trainer.mamba_settings import MambaSettings
 from trainer.means import Means
@@ -47,6 +47,7 @@ class Mamba:
         ).to(device)
         self.actor = make_actor(settings.model, actions=spec.actions).to(device)
         self.critic = AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads).to(device)
+        self._team = Team(model=self.model, actor=self.actor, agents=spec.agents)
         policy = settings.policy
         self._optimisers = {
             "model": _adam(self.model, settings.optimiser.learning_rate),
@@ -69,7 +70,7 @@ class Mamba:
             module.eval()
 
     def initial_state(self, copies: int) -> TeamState:
-        return initial_state(self.model, copies=copies, agents=self.spec.agents)
+        return self._team.initial_state(copies)
 
     def act(
         self,
@@ -81,17 +82,12 @@ class Mamba:
         first: Tensor,
         draws: Draws,
     ) -> tuple[Tensor, TeamState]:
-        decision = team_step(
-            self.model,
-            self.actor,
-            state,
-            observation=observation,
-            action_mask=action_mask,
-            hears=hears,
-            first=first,
-            draws=draws,
+        return self._team.act(
+            state, observation=observation, action_mask=action_mask, hears=hears, first=first, draws=draws
         )
-        return decision.action, decision.state
+
+    def acting_copy(self) -> Team:
+        return deepcopy(self._team)
 
     def message_size(self) -> int:
         return self.settings.model.categoricals

@@ -1,14 +1,9 @@
 """Replay: a ring of rows per environment copy, from which windows of consecutive rows are drawn.
 
-Axis legend: T window length, B windows, E copies, N agents, D observation, A actions.
-
-An episode of n steps has n + 1 rows: its first observation, then one row per action with what it led to.  Where all
-agents terminate, absorbing rows follow (zero observation, a random action, no reward; MAMBA's released code).
+Axis legend: T window length, B windows, E copies, R rows.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,108 +12,122 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
 from trainer.hearing import everyone_heard
 from trainer.replay_settings import ReplaySettings
+from trainer.rows import Rows, empty_rows
 from trainer.world_model.window import Window
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """One row for each of some copies (first axis); what `Window` says of the fields holds here too."""
-
-    observation: np.ndarray
-    action_mask: np.ndarray
-    hears: np.ndarray
-    present: np.ndarray
-    first: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    terminated: np.ndarray
-
-
 class Replay:
-    """Rings of equal capacity, one per copy; rows of one copy stay in order."""
+    """Rings of equal capacity, one per copy; rows of one copy stay in order.
+
+    Row r of a copy, counted from the beginning, lies at r modulo capacity.  Those from `_oldest` (or from the one that
+    the head overwrites next, if that is later) up to `_written` are there.
+    """
 
     def __init__(self, settings: ReplaySettings, spec: EnvironmentSpec, *, copies: int) -> None:
         self.settings, self.copies = settings, copies
         self.complete_graph = spec.complete_graph
         self.capacity = max(settings.capacity // copies, settings.window + 1)
-        agents, actions = spec.agents, spec.actions
-        shapes = {
-            "observation": ((agents, spec.observation_size), np.float32),
-            "action_mask": ((agents, actions), bool),
-            "hears": ((agents, agents), bool),
-            "present": ((agents,), bool),
-            "first": ((), bool),
-            "action": ((agents,), np.int16),
-            "reward": ((agents,), np.float32),
-            "terminated": ((agents,), bool),
-        }
-        self._rows = {name: np.zeros((copies, self.capacity, *shape), dtype) for name, (shape, dtype) in shapes.items()}
-        self._written = np.zeros(copies, dtype=np.int64)  # since the beginning; the head is this modulo capacity
+        self._rows = empty_rows(spec, copies, self.capacity)
+        self._written = np.zeros(copies, dtype=np.int64)
+        self._oldest = np.zeros(copies, dtype=np.int64)
 
     def __len__(self) -> int:
-        return int(np.minimum(self._written, self.capacity).sum())
+        return int((self._written - self._first_kept()).sum())
 
     @property
     def ready(self) -> bool:
         """Enough rows for an update, and at least one whole window."""
-        return len(self) >= self.settings.minimum and len(self._starts()[0]) > 0
+        if len(self) < self.settings.minimum:
+            return False
+        return len(self._first_rows()[0]) > 0 if self.settings.start == "first" else bool(self._start_counts().any())
 
     def add(self, copies: np.ndarray, rows: Rows) -> None:
-        """Append one row to each of `copies` (indices)."""
-        head = self._written[copies] % self.capacity
-        for name, ring in self._rows.items():
-            ring[copies, head] = getattr(rows, name)
-        self._written[copies] += 1
+        """Append rows, each to the copy [R] beside it; those of one copy in the order in which they stand."""
+        order = np.argsort(copies, kind="stable")
+        counts = np.bincount(copies, minlength=self.copies)
+        rank = np.arange(len(copies)) - np.repeat(np.cumsum(counts) - counts, counts)  # among the rows of its copy
+        kept = rank >= counts[copies[order]] - self.capacity  # more than a ring holds would overwrite themselves
+        order, rank = order[kept], rank[kept]
+        copy = copies[order]
+        place = copy, (self._written[copy] + rank) % self.capacity
+        for name, ring in vars(self._rows).items():
+            ring[place] = getattr(rows, name)[order]
+        self._written += counts
 
-    def add_absorbing(self, copies: np.ndarray, random: np.random.Generator) -> None:
-        """Append the absorbing rows of episodes that terminated; every agent repeats one random action in them."""
-        count, agents, actions = len(copies), *self._rows["action_mask"].shape[2:]
-        rows = Rows(
-            observation=np.zeros((count, *self._rows["observation"].shape[2:]), np.float32),
-            action_mask=np.ones((count, agents, actions), bool),
-            # On a complete graph nothing but an agent that left early makes a window need its graphs.
-            hears=np.broadcast_to(~np.eye(agents, dtype=bool) & self.complete_graph, (count, agents, agents)),
-            present=np.zeros((count, agents), bool),
-            first=np.zeros(count, bool),
-            action=random.integers(actions, size=(count, agents)),
-            reward=np.zeros((count, agents), np.float32),
-            terminated=np.ones((count, agents), bool),
-        )
-        for _ in range(self.settings.absorbing_rows):
-            self.add(copies, rows)
+    def discard(self, copy: int) -> None:
+        """Take the rows of the episode that runs in a copy out again.
+
+        What they overwrote is gone, so the oldest row stays where it is until the head has come around to it.
+        """
+        oldest = self._first_kept()[copy]
+        begin = self._begin(copy)
+        self._written[copy] = oldest if begin is None else begin
+        self._oldest[copy] = oldest
+
+    def running_actions(self, copy: int) -> np.ndarray | None:
+        """Actions [n, N] of the episode that runs in a copy; None if its beginning was overwritten."""
+        begin = self._begin(copy)
+        if begin is None:
+            return None
+        return self._rows.action[copy, np.arange(begin + 1, self._written[copy]) % self.capacity]
+
+    def newest(self) -> Rows:
+        """The last row of every copy, [E, ...]."""
+        return self._rows.pick((np.arange(self.copies), (self._written - 1) % self.capacity))
 
     def sample(self, random: np.random.Generator) -> Window:
         """Draw a batch of windows, uniformly over all positions where one can start."""
-        copies, offsets = self._starts()
-        chosen = random.integers(len(copies), size=self.settings.batch)
+        copies, rows = self._starts(random)
         steps = np.arange(self.settings.window)[:, None]
-        copy, position = copies[chosen][None], (offsets[chosen][None] + steps) % self.capacity
-        picked = {name: torch.from_numpy(ring[copy, position]) for name, ring in self._rows.items()}
-        if self.complete_graph and everyone_heard(picked["hears"].numpy()):
-            picked["hears"] = None
-        picked["action"] = picked["action"].long()
-        return Window(**picked)
+        picked = self._rows.pick((copies[None], (rows[None] + steps) % self.capacity))  # [T, B, ...]
+        tensors = {name: torch.from_numpy(array) for name, array in vars(picked).items()}
+        if self.complete_graph and everyone_heard(picked.hears):
+            tensors["hears"] = None
+        tensors["action"] = tensors["action"].long()
+        return Window(**tensors)
 
-    def _starts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Copies and ring positions at which a window may begin without crossing the write head."""
-        filled = np.minimum(self._written, self.capacity)
-        age = np.arange(self.capacity)  # 0 is the oldest row
-        position = (np.where(self._written > self.capacity, self._written, 0)[:, None] + age) % self.capacity
-        whole = age[None] <= (filled - self.settings.window)[:, None]
+    def _first_kept(self) -> np.ndarray:
+        return np.maximum(self._oldest, self._written - self.capacity)
+
+    def _begin(self, copy: int) -> int | None:
+        """The first row of the episode that runs in a copy; None if it is no longer there."""
+        rows = np.arange(self._first_kept()[copy], self._written[copy])
+        begins = np.flatnonzero(self._rows.first[copy, rows % self.capacity])
+        return int(rows[begins[-1]]) if begins.size else None
+
+    def _start_counts(self) -> np.ndarray:
+        """How many windows begin in each copy, int64 [E]."""
+        return np.maximum(self._written - self._first_kept() - self.settings.window + 1, 0)
+
+    def _starts(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Copies and rows [B] at which windows begin."""
         if self.settings.start == "first":
-            whole &= np.take_along_axis(self._rows["first"], position, axis=1)
-        copies, ages = np.nonzero(whole)
-        return copies, position[copies, ages]
+            copies, rows = self._first_rows()
+            chosen = random.integers(len(copies), size=self.settings.batch)
+            return copies[chosen], rows[chosen]
+        counts = self._start_counts()
+        ends = np.cumsum(counts)
+        chosen = random.integers(ends[-1], size=self.settings.batch)
+        copies = np.searchsorted(ends, chosen, side="right")
+        return copies, (self._first_kept() - ends + counts)[copies] + chosen
+
+    def _first_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies and rows of all beginnings of episodes that have a whole window after them."""
+        rows = self._first_kept()[:, None] + np.arange(self.capacity)  # [E, capacity]
+        found = np.take_along_axis(self._rows.first, rows % self.capacity, axis=1)
+        copies, ages = np.nonzero(found & (np.arange(self.capacity) < self._start_counts()[:, None]))
+        return copies, rows[copies, ages]
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything, as arrays; rows that were never written are left out."""
         used = int(min(self._written.max(initial=0), self.capacity))
-        return {"written": self._written} | {name: ring[:, :used] for name, ring in self._rows.items()}
+        rows = {name: ring[:, :used] for name, ring in vars(self._rows).items()}
+        return {"written": self._written, "oldest": self._oldest} | rows
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over a saved state.  Raises CheckpointError if it is of a replay with other dimensions."""
-        self._written = state["written"].copy()
-        for name, ring in self._rows.items():
+        self._written, self._oldest = state["written"].copy(), state["oldest"].copy()
+        for name, ring in vars(self._rows).items():
             saved = state[name]
             if saved.shape[0] != ring.shape[0] or saved.shape[2:] != ring.shape[2:] or saved.shape[1] > self.capacity:
                 raise CheckpointError(f"replay of the checkpoint has {name} of shape {saved.shape}, not {ring.shape}")

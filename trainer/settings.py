@@ -18,6 +18,9 @@ class EnvironmentSettings(Settings):
     """Of the environment; checked by it."""
     copies: PositiveInt = 8
     """Stepped together while collecting."""
+    workers: NonNegativeInt = 0
+    """Processes that share the copies; 0: all in this process.  Simulators in Python gain from one per core that is
+    free while collecting; those that step all copies in one compiled call (SMAX) refuse them."""
 
 
 class ScheduleSettings(Settings):
@@ -31,6 +34,9 @@ class ScheduleSettings(Settings):
     """Stop after so much wall time even if steps are left; 0: no limit."""
     stop_at_outcome: float | None = None
     """Stop when two evaluations in a row reach this outcome."""
+    overlap: Literal["auto"] | bool = "auto"
+    """Collect an iteration's experience while the one before is learned from, acting with the networks from before
+    that update.  auto: if the networks are on a GPU; on a CPU the two would only take turns."""
 
 
 class EvaluationSettings(Settings):

@@ -26,6 +26,7 @@ def write_summary(folder: RunFolder, training: Training, summary: Summary) -> st
         "env_steps": summary.env_steps,
         "iterations": summary.iterations,
         "seconds": summary.seconds,
+        "lost_episodes": summary.lost_episodes,
         "outcome_name": spec.outcome,
         "blind_bound": spec.blind_bound,
         "greedy": _document(summary.evaluation),
@@ -43,6 +44,8 @@ def write_summary(folder: RunFolder, training: Training, summary: Summary) -> st
         if evaluation is not None:
             found = _words(estimate(evaluation.outcome.tolist()))
             lines.append(f"  {label}: {found}, {len(evaluation.outcome)} episodes")
+    if summary.lost_episodes:
+        lines.append(f"  episodes lost with their simulator, which count nowhere: {summary.lost_episodes}")
     if spec.blind_bound is not None:
         lines.append(f"  bound of a team that cannot hear: {spec.blind_bound:.4g}")
     lines.append(f"  run folder: {folder.path}")

@@ -87,6 +87,7 @@ def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-de
             print(f"the run folder is {folder.path}", file=sys.stderr)
             raise
         finally:
+            training.close()
             signal.signal(signal.SIGINT, previous[0])
             signal.signal(signal.SIGTERM, previous[1])
     print(write_summary(folder, training, summary))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,10 +19,11 @@ from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import CheckpointError
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
-from trainer.collector import Collector
+from trainer.collector import Collected, Collector
 from trainer.device import choose_device
 from trainer.evaluation import Evaluation, evaluate
 from trainer.export import export_bundle
+from trainer.feed import Feed
 from trainer.mamba import Mamba
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
@@ -56,6 +57,8 @@ class Summary:
     """Greedy, on fresh episodes; None if the run was interrupted."""
     links_cut: Evaluation | None
     """The same with every message masked; None without messages or if interrupted."""
+    lost_episodes: int
+    """Of training: those whose simulator died, which count nowhere."""
 
 
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
@@ -65,7 +68,8 @@ def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, devi
 
 
 def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:
-    return registry.make(settings.environment.id, count=count, parameters=settings.environment.parameters)
+    chosen = settings.environment
+    return registry.make(chosen.id, count=count, parameters=chosen.parameters, workers=chosen.workers)
 
 
 class Training:
@@ -83,6 +87,17 @@ class Training:
         self.collector = Collector(
             self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
         )
+        schedule = settings.schedule
+        overlap = self.device.type == "cuda" if schedule.overlap == "auto" else schedule.overlap
+        self.feed = Feed(
+            self.collector,
+            self.algorithm,
+            steps_per_copy=schedule.steps_per_iteration,
+            until=schedule.env_steps,
+            overlap=overlap,
+        )
+        self.env_steps = 0
+        """Of all iterations that have begun; with overlap the collector is ahead of it."""
         self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
         self._evaluation_environment = make_environment(
             settings, count=min(EVALUATION_COPIES, settings.evaluation.episodes)
@@ -100,17 +115,18 @@ class Training:
 
     def run(self) -> Summary:
         """Train until the schedule is done; the last act is a checkpoint, an export and a final evaluation."""
-        settings, schedule = self.settings, self.settings.schedule
+        settings = self.settings
         resumed_seconds, began = self._seconds, time.monotonic()
         saved = began
         while (reason := self._reason_to_end()) is None:
             started = time.monotonic()
-            finished = self.collector.collect(schedule.steps_per_iteration)
+            experience = self.feed.next()
+            self.env_steps = experience.env_steps
             collected = time.monotonic()
             metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
             self._iteration += 1
             now = time.monotonic()
-            record = self._record(metrics, finished, collect_s=collected - started, update_s=now - collected)
+            record = self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
             if self.replay.ready and self._iteration % settings.evaluation.every == 0:
                 record |= self._evaluate()
                 self._snapshot()
@@ -129,13 +145,22 @@ class Training:
         cut = self._final(final, links_cut=True) if self.algorithm.message_size() else None
         return self._summary(reason, self._final(final, links_cut=False), cut)
 
+    def close(self) -> None:
+        """Wait for what is being collected, and free what the environments hold."""
+        self.feed.close()
+        self.environment.close()
+        self._evaluation_environment.close()
+
     def save(self) -> None:
-        """Write a checkpoint.  Raises CheckpointError."""
+        """Write a checkpoint.  Raises CheckpointError, and what collecting ahead has raised."""
+        self.feed.settle()
         collector = self.collector.state()
         arrays = {f"replay.{name}": array for name, array in self.replay.state().items()}
         arrays |= {f"collector.{name}": array for name, array in collector.pop("arrays").items()}
         state = {
             "collector": collector,
+            "ahead": None if self.feed.ahead is None else asdict(self.feed.ahead),
+            "env_steps": self.env_steps,
             "random": self._random.bit_generator.state,
             "seconds": self._seconds,
             "reached": self._reached,
@@ -151,7 +176,7 @@ class Training:
             self.environment.spec,
             self.folder.bundles,
             run_id=self.folder.run_id,
-            training_step=self.collector.env_steps,
+            training_step=self.env_steps,
         )
 
     def _restore(self) -> None:
@@ -166,10 +191,12 @@ class Training:
         self.replay.restore({name[7:]: array for name, array in arrays.items() if name.startswith("replay.")})
         collected = {name[10:]: array for name, array in arrays.items() if name.startswith("collector.")}
         self.collector.restore(state["collector"] | {"arrays": collected})
+        self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
+        self.env_steps = state["env_steps"]
         self._random.bit_generator.state = state["random"]
         self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
         self.folder.forget_after(self._iteration)
-        forget_snapshots_after(self.folder.snapshots, self.collector.env_steps)
+        forget_snapshots_after(self.folder.snapshots, self.env_steps)
 
     def _reason_to_end(self) -> str | None:
         schedule = self.settings.schedule
@@ -179,18 +206,22 @@ class Training:
             return "outcome"
         if schedule.minutes and self._seconds >= 60 * schedule.minutes:
             return "time"
-        return "steps" if self.collector.env_steps >= schedule.env_steps else None
+        return "steps" if self.env_steps >= schedule.env_steps else None
 
     def _share(self) -> float:
         schedule = self.settings.schedule
-        share = self.collector.env_steps / schedule.env_steps
+        share = self.env_steps / schedule.env_steps
         return min(1.0, max(share, self._seconds / (60 * schedule.minutes) if schedule.minutes else 0.0))
 
     def _record(
-        self, metrics: dict[str, float], finished: dict[str, list[float]], *, collect_s: float, update_s: float
+        self, metrics: dict[str, float], experience: Collected, *, collect_s: float, update_s: float
     ) -> dict[str, Any]:
-        record: dict[str, Any] = {"iteration": self._iteration, "env_steps": self.collector.env_steps}
-        record |= {f"collect/{name}": float(np.mean(values)) for name, values in finished.items() if values}
+        """`collect_s` is how long the loop waited for the experience, which is less if it was collected ahead."""
+        record: dict[str, Any] = {"iteration": self._iteration, "env_steps": self.env_steps}
+        ended = {"outcome": experience.outcome, "return": experience.team_return, "length": experience.length}
+        record |= {f"collect/{name}": float(np.mean(values)) for name, values in ended.items() if values}
+        if experience.lost_episodes:
+            record["collect/lost_episodes"] = experience.lost_episodes
         return record | metrics | {"time/collect_s": collect_s, "time/update_s": update_s}
 
     def _evaluate(self) -> dict[str, float]:
@@ -217,7 +248,7 @@ class Training:
         settings = self.settings.evaluation
         save_snapshot(
             self.folder.snapshots,
-            env_steps=self.collector.env_steps,
+            env_steps=self.env_steps,
             evaluation=self._iteration // settings.every,
             algorithm=self.algorithm,
             limit=settings.snapshots,
@@ -237,11 +268,12 @@ class Training:
     def _summary(self, reason: str, evaluation: Evaluation | None, links_cut: Evaluation | None) -> Summary:
         return Summary(
             reason=reason,
-            env_steps=self.collector.env_steps,
+            env_steps=self.env_steps,
             iterations=self._iteration,
             seconds=self._seconds,
             evaluation=evaluation,
             links_cut=links_cut,
+            lost_episodes=self.collector.lost_episodes,
         )
 
 
@@ -273,4 +305,4 @@ def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algo
     if not saved:
         raise CheckpointError(f"{folder.path} holds no checkpoint", remedy="Train it first")
     state = load_networks(saved[-1], algorithm)
-    return algorithm, environment, int(state["collector"]["env_steps"])
+    return algorithm, environment, int(state["env_steps"])

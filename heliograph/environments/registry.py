@@ -16,7 +16,7 @@ from typing import Any
 
 from heliograph.environments.catalogue import CATALOGUE, Entry
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
-from heliograph.errors import MissingExtra, UnknownEnvironment
+from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
 from heliograph.settings import Settings, resolve
 
 
@@ -35,14 +35,18 @@ class KnownEnvironment:
     """Names of the parameters; None where the environment's own package defines them."""
 
 
-def make(environment: str, *, count: int, parameters: Mapping[str, Any] | None = None) -> VectorEnvironment:
-    """Make `count` copies of an environment.
+def make(
+    environment: str, *, count: int, parameters: Mapping[str, Any] | None = None, workers: int = 0
+) -> VectorEnvironment:
+    """Make `count` copies of an environment, in this process or spread over as many `workers`.
 
     Raises UnknownEnvironment for an id that means nothing, MissingExtra for one whose package is not installed,
     SettingsError for a wrong parameter, WorldError if the environment cannot be used.
     """
     given = dict(parameters or {})
     entry = CATALOGUE.get(environment)
+    if workers:
+        return _pooled(environment, entry, count=count, parameters=given, workers=workers)
     if entry is not None and entry.settings:
         settings = resolve(_settings(entry), {**entry.defaults, **given}, source=f"parameters of {environment}")
         _require(environment, entry)
@@ -53,6 +57,18 @@ def make(environment: str, *, count: int, parameters: Mapping[str, Any] | None =
 
     extras = {entry.package: entry.extra for entry in CATALOGUE.values() if entry.package}
     return imported_environment(environment, count=count, parameters=given, extras=extras)
+
+
+def _pooled(
+    environment: str, entry: Entry | None, *, count: int, parameters: Mapping[str, Any], workers: int
+) -> VectorEnvironment:
+    if entry is not None and entry.steps_at_once:
+        raise SettingsError(
+            f"{environment} {entry.steps_at_once}, so workers have nothing to add", remedy="Leave them at 0"
+        )
+    from heliograph.environments.pool import pooled
+
+    return pooled(environment, count=count, workers=workers, parameters=parameters)
 
 
 def known() -> list[KnownEnvironment]:

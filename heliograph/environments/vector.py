@@ -142,3 +142,43 @@ def checked_actions(actions: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
         copy, agent = (int(index) for index in np.argwhere(~legal)[0])
         raise WorldError(f"action {int(given[copy, agent])} of agent {agent} in copy {copy} is illegal there")
     return given
+
+
+def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: np.ndarray | None = None) -> Percepts:
+    """Return the percepts `of` an environment.
+
+    Raises WorldError, with adapter and field, for a wrong shape and for an observation that is not finite; of the
+    copies in `lost`, bool [E], only the shapes count.
+    """
+    spec = of.spec
+    agents = (of.count, spec.agents)
+    _check_shape("observation", percepts.observation, (*agents, spec.observation_size), spec)
+    _check_shape("action_mask", percepts.action_mask, (*agents, spec.actions), spec)
+    _check_shape("hears", percepts.hears, (*agents, spec.agents), spec)
+    _check_shape("present", percepts.present, agents, spec)
+    _check_finite("observation", percepts.observation, spec, lost)
+    return percepts
+
+
+def checked_transition(transition: Transition, *, of: VectorEnvironment) -> Transition:
+    """Return a transition `of` an environment.  Raises WorldError as `checked_percepts`, for its rewards as well."""
+    _check_shape("reward", transition.reward, (of.count, of.spec.agents), of.spec)
+    _check_finite("reward", transition.reward, of.spec, transition.lost)
+    checked_percepts(transition.percepts, of=of, lost=transition.lost)
+    return transition
+
+
+def _check_shape(name: str, values: np.ndarray, shape: tuple[int, ...], spec: EnvironmentSpec) -> None:
+    if values.shape != shape:
+        raise WorldError(f"adapter of {spec.id!r}: field {name!r} has shape {values.shape}, not {shape}")
+
+
+def _check_finite(name: str, values: np.ndarray, spec: EnvironmentSpec, lost: np.ndarray | None) -> None:
+    if np.isfinite(values).all():
+        return
+    broken = ~np.isfinite(values.reshape(*values.shape[:2], -1)).all(-1)  # [E, N]
+    if lost is not None:
+        broken &= ~lost[:, None]
+    if broken.any():
+        copy, agent = (int(index) for index in np.argwhere(broken)[0])
+        raise WorldError(f"adapter of {spec.id!r}: field {name!r} of agent {agent} in copy {copy} is not finite")

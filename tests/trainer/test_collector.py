@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from collecting import collect, collector_of, episodes_in
 from tiny_team import small_team
 
 from heliograph.environments import registry
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.seeds import episode_seed
 from trainer.collector import Collector
-from trainer.draws import Draws
 from trainer.replay import Replay
 from trainer.replay_settings import ReplaySettings
 
@@ -26,76 +23,8 @@ COPIES = 4
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """The state of `Counting`: steps since the start of the episode, int64 [E]."""
-
-    step: torch.Tensor
-
-
-class Counting:
-    """An `Algorithm` whose only state counts the steps of an episode; what it does follows from what it sees."""
-
-    name = "counting"
-
-    def initial_state(self, copies: int) -> Steps:
-        return Steps(step=torch.full((copies,), 999))
-
-    def act(
-        self,
-        state: Steps,
-        *,
-        observation: torch.Tensor,
-        action_mask: torch.Tensor,
-        hears: torch.Tensor | None,
-        first: torch.Tensor,
-        draws: Draws,
-    ) -> tuple[torch.Tensor, Steps]:
-        step = torch.where(first, 0, state.step + 1)
-        seen = (observation.double().sum((-1, -2)) * 1000).round().long() + step  # [E]
-        wanted = (seen.unsqueeze(-1) + 5 * torch.arange(observation.shape[1])) % action_mask.sum(-1)
-        legal = action_mask.long().cumsum(-1) - 1 == wanted.unsqueeze(-1)
-        return (legal & action_mask).long().argmax(-1), Steps(step=step)
-
-
-def collector_of(environment: VectorEnvironment, *, seed: int = 7, **settings: Any) -> Collector:
-    replay = Replay(
-        ReplaySettings(capacity=4000, window=4, minimum=1, **settings), environment.spec, copies=environment.count
-    )
-    return Collector(environment, Counting(), replay, seed=seed, device=CPU)
-
-
 def game(count: int = COPIES, **parameters: Any) -> VectorEnvironment:
     return registry.make(GAME, count=count, parameters=parameters)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Episode:
-    copy: int
-    start: int
-    """Steps that its copy had made before."""
-    rows: dict[str, np.ndarray]
-    """By field; the first row, one per step, and absorbing rows."""
-    steps: int
-    running: bool
-    """The last of its copy, which is not over."""
-
-
-def episodes_in(replay: Replay) -> Iterator[Episode]:
-    """The episodes of every copy's ring, in the order of their starts."""
-    state = replay.state()
-    found = []
-    for copy, written in enumerate(state["written"]):
-        firsts = [*np.flatnonzero(state["first"][copy, :written]), int(written)]
-        made = 0
-        for begin, end in pairwise(firsts):
-            rows = {name: array[copy, begin:end] for name, array in state.items() if name != "written"}
-            absorbing = (~rows["present"]).all(1) & rows["terminated"].all(1) & (rows["observation"] == 0).all((1, 2))
-            # The closing row of a termination is a placeholder too, but earned something.
-            steps = end - begin - 1 - int((absorbing & (rows["reward"] == 0).all(1)).sum())
-            found.append(Episode(copy=copy, start=made, rows=rows, steps=steps, running=end == firsts[-1]))
-            made += steps
-    yield from sorted(found, key=lambda episode: (episode.start, episode.copy))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +37,7 @@ def episodes_in(replay: Replay) -> Iterator[Episode]:
 )
 def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str, parameters: dict[str, Any]) -> None:
     collector = collector_of(registry.make(environment, count=COPIES, parameters=parameters))
-    collector.collect(40)
+    collect(collector, 40)
     alone = registry.make(environment, count=1, parameters=parameters)
     lengths, kinds = set(), set()
     for number, episode in enumerate(episodes_in(collector.replay)):
@@ -130,6 +59,10 @@ def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str,
             assert transition.over[0] == (row + 1 == episode.steps and not episode.running)
         absorbing = len(rows["first"]) - 1 - episode.steps
         assert absorbing == (2 if episode.steps and rows["terminated"][episode.steps].all() else 0)
+        if absorbing:
+            assert len(np.unique(rows["action"][-2:], axis=0)) == 1, "the action is repeated"
+            assert rows["action_mask"][-2:].all()
+            assert rows["hears"][-2:].any() == alone.spec.complete_graph
         lengths.add(episode.steps)
         kinds.add(absorbing)
     assert number + 1 == collector.episodes_started
@@ -141,29 +74,29 @@ def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str,
 
 def test_outcome_return_and_length_are_of_the_episodes_that_ended() -> None:
     collector = collector_of(game())
-    finished: dict[str, list[float]] = {"outcome": [], "return": [], "length": []}
-    for _ in range(15):  # episodes run on from call to call
-        for name, values in collector.collect(2).items():
-            finished[name] += values
+    parts = [collect(collector, 2) for _ in range(15)]  # episodes run on from call to call
+    outcome, team_return, length = (
+        [value for part in parts for value in getattr(part, name)] for name in ("outcome", "team_return", "length")
+    )
     over = [episode for episode in episodes_in(collector.replay) if not episode.running]
     ended = sorted(over, key=lambda episode: (episode.start + episode.steps, episode.copy))
     assert len(ended) > 20
-    assert finished["length"] == [episode.steps for episode in ended]
+    assert length == [episode.steps for episode in ended]
     returns = [episode.rows["reward"].sum(0).mean() for episode in ended]
-    assert finished["return"] == pytest.approx(returns, abs=1e-5)
-    assert set(finished["outcome"]) == {0.0, 1.0}
+    assert team_return == pytest.approx(returns, abs=1e-5)
+    assert set(outcome) == {0.0, 1.0}
     # Won where the last joint action adds up to an even number; of an agent that left, its last one counts.
     present = [episode for episode in ended if episode.rows["present"][1].all()]
     assert len(present) > 10
     for episode in present:
         won = episode.rows["action"][episode.steps].sum() % 2 == 0
-        assert finished["outcome"][ended.index(episode)] == won
+        assert outcome[ended.index(episode)] == won
 
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_time_limit_is_an_end_only_if_the_settings_say_so(terminal: bool) -> None:
     collector = collector_of(registry.make("relay", count=2, parameters={}), time_limit_is_terminal=terminal)
-    collector.collect(13)
+    collect(collector, 13)
     rows = [row for episode in episodes_in(collector.replay) for row in episode.rows["terminated"][:7].tolist()]
     last = [row for index, row in enumerate(rows) if index % 7 == 6]
     assert all(row == [terminal, terminal] for row in last[:4])
@@ -176,32 +109,32 @@ def test_a_time_limit_is_an_end_only_if_the_settings_say_so(terminal: bool) -> N
 @pytest.mark.parametrize("environment", [GAME, "relay"])
 def test_a_restored_collector_collects_what_the_saved_one_would_have(environment: str, done: int) -> None:
     saved = collector_of(registry.make(environment, count=COPIES, parameters={}))
-    saved.collect(done)
+    collect(saved, done)
     state = saved.state()
     arrays = {name: array.copy() for name, array in state.pop("arrays").items()}
     rows = {name: array.copy() for name, array in saved.replay.state().items()}
     state = json.loads(json.dumps(state))  # as a checkpoint keeps it
 
     restored = collector_of(registry.make(environment, count=COPIES, parameters={}), seed=7)
-    restored.collect(4)  # of no importance
+    collect(restored, 4)  # of no importance
     restored.replay.restore(rows)
     restored.restore(state | {"arrays": arrays})
-    assert saved.collect(11) == restored.collect(11)
+    assert collect(saved, 11) == collect(restored, 11)
     assert (saved.env_steps, saved.episodes_started) == (restored.env_steps, restored.episodes_started)
     one, other = saved.replay.state(), restored.replay.state()
     for name in one:
         written = one["written"]
         for copy in range(COPIES):
-            here = (copy, ...) if name == "written" else (copy, slice(written[copy]))
+            here = (copy, ...) if name in ("written", "oldest") else (copy, slice(written[copy]))
             assert np.array_equal(one[name][here], other[name][here]), name
 
 
 def test_copies_stand_at_different_steps_when_they_are_restored() -> None:
     """Guards the test above: the game does bring the copies apart."""
     collector = collector_of(game())
-    collector.collect(8)
-    actions = collector.state()["arrays"]["actions"]
-    lengths = (actions[:, :, 0] >= 0).sum(1)
+    collect(collector, 8)
+    lengths = collector.state()["arrays"]["lengths"]
+    assert [len(collector.replay.running_actions(copy)) for copy in range(COPIES)] == lengths.tolist()
     assert len(set(lengths.tolist())) >= 3
     assert 0 in lengths
 
@@ -211,7 +144,8 @@ def test_mamba_collects_what_it_did_with_the_neighbours_that_it_had() -> None:
     replay = Replay(ReplaySettings(capacity=200, window=4, minimum=1), environment.spec, copies=2)
     torch.manual_seed(3)
     collector = Collector(environment, algorithm, replay, seed=0, device=CPU)
-    collector.collect(7)
+    collector.collect(7, algorithm)
+    collector.commit()
     state = replay.state()
     # Illegal actions would have raised; that of a first row is nobody's.
     legal = np.take_along_axis(state["action_mask"][:, :-1], state["action"][:, 1:, :, None].astype(int), axis=3)

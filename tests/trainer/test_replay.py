@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
-from trainer.replay import Replay, Rows
+from trainer.replay import Replay
 from trainer.replay_settings import ReplaySettings
+from trainer.rows import Rows, empty_rows
 from trainer.world_model.window import Window
 
 COPIES, AGENTS, EPISODE = 3, 2, 5
@@ -33,6 +34,9 @@ def spec(*, complete: bool = False, observation_size: int = 3) -> EnvironmentSpe
 def replay_of(*, complete: bool = False, **changes: object) -> Replay:
     numbers = {"capacity": 36, "window": 4, "batch": 64, "minimum": 8}
     return Replay(ReplaySettings.model_validate({**numbers, **changes}), spec(complete=complete), copies=COPIES)
+
+
+SPEC = spec()
 
 
 class Writer:
@@ -154,24 +158,83 @@ def test_a_window_has_neighbour_sets_unless_everybody_heard_everybody_in_all_of_
         assert window.hears.any((1, 2, 3)).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_absorbing_rows_are_placeholders_with_one_random_action_and_an_end(count: int) -> None:
-    replay = replay_of(window=3, absorbing_rows=count, batch=200)
+class Episodes:
+    """Writes episodes some of which are lost; keeps a list of what should be left, and a ring of its own."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self.serial = 0
+        self.left: list[list[int]] = [[] for _ in range(COPIES)]
+        self.begun = [0] * COPIES
+        self.slots: list[dict[int, int]] = [{} for _ in range(COPIES)]
+
+    def write(self, copy: int, *, first: bool) -> None:
+        if first:
+            self.begun[copy] = len(self.left[copy])
+        place = np.array([[copy, self.serial, 0]])
+        rows = empty_rows(SPEC, 1)
+        rows.observation[:] = place[:, None]
+        rows.first[:] = first
+        self.replay.add(np.array([copy]), rows)
+        self.slots[copy][len(self.left[copy]) % self.replay.capacity] = self.serial
+        self.left[copy].append(self.serial)
+        self.serial += 1
+
+    def lose(self, copy: int) -> None:
+        self.replay.discard(copy)
+        del self.left[copy][self.begun[copy] :]
+
+    def intact(self, copy: int) -> list[int]:
+        """The newest rows that nothing has overwritten, not even an episode that was lost."""
+        rows = self.left[copy]
+        kept = [self.slots[copy][number % self.replay.capacity] == serial for number, serial in enumerate(rows)]
+        return rows[len(rows) - kept[::-1].index(False) if False in kept else 0 :]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, COPIES - 1), st.integers(0, 15), st.booleans()), min_size=20, max_size=60),
+    st.sampled_from(["anywhere", "first"]),
+)
+@settings(max_examples=60)
+def test_no_window_holds_rows_of_a_lost_episode_or_crosses_a_gap_that_it_left(
+    schedule: list[tuple[int, int, bool]], start: str
+) -> None:
+    replay = replay_of(start=start)  # 12 rows of a copy, so that a long episode laps itself
+    episodes = Episodes(replay)
+    for copy, steps, lost in schedule:
+        for step in range(steps + 1):
+            episodes.write(copy, first=step == 0)
+        if lost:
+            episodes.lose(copy)
+        intact = [episodes.intact(copy) for copy in range(COPIES)]
+        # A lost episode longer than the ring leaves nothing, as do rows that are older than its overwritten ones.
+        assert len(replay) == sum(map(len, intact))
+        if not replay.ready:
+            continue
+        window = replay.sample(np.random.default_rng(0))
+        owner, serial = window.observation[0, :, 0, 0].long().tolist(), window.observation[:, :, 0, 1].long()
+        for number, copy in enumerate(owner):
+            rows = serial[:, number].tolist()
+            place = intact[copy].index(rows[0])
+            assert rows == intact[copy][place : place + len(rows)]
+        assert start == "anywhere" or bool(window.first[0].all())
+
+
+def test_actions_of_a_running_episode_are_those_since_its_first_row_while_that_is_there() -> None:
+    replay = replay_of()
     writer = Writer(replay)
-    for _ in range(3):
-        writer.add([0, 2])
-    replay.add_absorbing(np.array([0]), np.random.default_rng(5))
-    assert len(replay) == 6 + count
-    window = replay.sample(np.random.default_rng(0))
-    placeholders = ~window.present.any(-1) & (window.reward == 0).all(-1) & (window.observation == 0).all((-1, -2))
-    absorbing = placeholders & window.terminated.all(-1) & ~window.first
-    assert bool(absorbing.any()) == (count > 0)
-    if count:
-        ends = absorbing[-1] & absorbing[-2]
-        assert bool(ends.any())
-        assert torch.equal(window.action[-1, ends], window.action[-2, ends]), "the action is repeated"
-        assert bool(window.action_mask[absorbing].all())
-        assert not window.hears[absorbing].any()
+    for _ in range(2 * EPISODE + 3):
+        writer.add([1])
+    done = replay.running_actions(1)
+    assert done is not None
+    assert done.tolist() == [[number % 4, (number + 1) % 4] for number in (11, 12)]
+    assert replay.newest().reward[1].tolist() == [12.0, 12.5]
+    long = Episodes(replay_of())
+    for step in range(replay.capacity):
+        long.write(0, first=step == 0)
+    assert len(long.replay.running_actions(0)) == replay.capacity - 1
+    long.write(0, first=False)
+    assert long.replay.running_actions(0) is None
 
 
 @pytest.mark.parametrize("rows", [7, 40])

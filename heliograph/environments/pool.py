@@ -1,0 +1,34 @@
+"""Copies of one environment spread over worker processes that step at the same time.
+
+For `heliograph.environments` only; `heliograph.environments.registry.make` makes one when it is given `workers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from heliograph.environments.worker import WorkerEnvironment
+from heliograph.environments.worker_group import WorkerGroup
+from heliograph.environments.worker_process import Blueprint
+
+_VARIABLES = {"OMP_NUM_THREADS": "1"}
+"""The workers have the cores among them as it is."""
+
+
+def pooled(environment: str, *, count: int, workers: int, parameters: Mapping[str, Any]) -> WorkerGroup:
+    """Make `count` copies in at most `workers` processes, about as many in each.
+
+    Their episodes are those of one process; a worker that dies loses its own copies alone.
+    Raises what making the environment has raised.
+    """
+    workers = min(workers, count)
+    shares = [count // workers + (number < count % workers) for number in range(workers)]
+    return WorkerGroup(
+        [
+            WorkerEnvironment(
+                Blueprint(environment=environment, count=share, parameters=parameters), variables=_VARIABLES
+            )
+            for share in shares
+        ]
+    )

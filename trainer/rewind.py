@@ -1,0 +1,41 @@
+"""Bringing an environment back to where it stood: every running episode is played again from its seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heliograph.environments.vector import Percepts, VectorEnvironment
+
+
+def rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[np.ndarray]) -> tuple[Percepts, np.ndarray]:
+    """Play `actions[copy]` [n, N] of the episode with seed `seeds[copy]` in every copy, each with an n of its own.
+
+    Returns the percepts of all copies, and bool [E] which of them could be played to the end: an episode that does not
+    repeat itself from its seed may refuse an action, or be over too early.
+
+    All copies step together, so the shorter an episode, the later its copy is reset to it; until then it plays legal
+    actions of an episode that does not matter, and so does one that could not be repeated.
+    """
+    lengths = np.array([len(done) for done in actions])
+    longest = int(lengths.max())
+    faithful = np.ones(environment.count, dtype=bool)
+    percepts = environment.reset(seeds)
+    for step in range(longest):
+        left = longest - step
+        if step and (starting := np.flatnonzero(lengths == left)).size:
+            percepts = environment.reset(seeds[starting], starting)
+        joint = percepts.action_mask.argmax(-1)
+        for copy in np.flatnonzero((lengths >= left) & faithful):
+            wanted = actions[copy][lengths[copy] - left]
+            faithful[copy] = np.take_along_axis(percepts.action_mask[copy], wanted[:, None], axis=1).all()
+            if faithful[copy]:
+                joint[copy] = wanted
+        transition = environment.step(joint)
+        percepts = transition.percepts
+        faithful &= ~(transition.over & (lengths >= left))
+        if (over := np.flatnonzero(transition.over)).size:
+            percepts = environment.reset(seeds[over], over)
+    fresh = np.flatnonzero(lengths == 0)
+    if longest and fresh.size:
+        percepts = environment.reset(seeds[fresh], fresh)
+    return percepts, faithful

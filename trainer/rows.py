@@ -1,0 +1,68 @@
+"""Rows of experience: what one copy of the environment showed at one step, and the action that led there.
+
+Axis legend: R rows, N agents, D observation, A actions.
+
+An episode of n steps has n + 1 rows: its first observation, then one row per action with what it led to.  Where all
+agents terminate, absorbing rows follow (zero observation, a random action, no reward; MAMBA's released code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliograph.environments.vector import EnvironmentSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Some rows (first axis R); what `Window` says of the fields holds here too."""
+
+    observation: np.ndarray
+    action_mask: np.ndarray
+    hears: np.ndarray
+    present: np.ndarray
+    first: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+
+    def pick(self, chosen: object) -> Rows:
+        """Some of the rows, by anything that indexes an array."""
+        return self.map(lambda array: array[chosen])
+
+    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
+        return Rows(**{name: change(array) for name, array in vars(self).items()})
+
+
+def empty_rows(spec: EnvironmentSpec, *leading: int) -> Rows:
+    """Rows of zeros, [*leading, ...]."""
+    agents, actions = spec.agents, spec.actions
+    return Rows(
+        observation=np.zeros((*leading, agents, spec.observation_size), np.float32),
+        action_mask=np.zeros((*leading, agents, actions), bool),
+        hears=np.zeros((*leading, agents, agents), bool),
+        present=np.zeros((*leading, agents), bool),
+        first=np.zeros(leading, bool),
+        action=np.zeros((*leading, agents), np.int16),
+        reward=np.zeros((*leading, agents), np.float32),
+        terminated=np.zeros((*leading, agents), bool),
+    )
+
+
+def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray) -> Rows:
+    """One absorbing row for each joint `action` [R, N]."""
+    count, agents = action.shape
+    return Rows(
+        observation=np.zeros((count, agents, spec.observation_size), np.float32),
+        action_mask=np.ones((count, agents, spec.actions), bool),
+        # On a complete graph nothing but an agent that left early makes a window need its graphs.
+        hears=np.broadcast_to(~np.eye(agents, dtype=bool) & spec.complete_graph, (count, agents, agents)),
+        present=np.zeros((count, agents), bool),
+        first=np.zeros(count, bool),
+        action=action,
+        reward=np.zeros((count, agents), np.float32),
+        terminated=np.ones((count, agents), bool),
+    )
