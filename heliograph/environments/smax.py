@@ -100,16 +100,19 @@ class SmaxEnvironment(VectorEnvironment):
         battle = self._loaded()
         new, seed = np.zeros(self.count, dtype=bool), np.zeros(self.count, dtype=np.int64)
         new[chosen], seed[chosen] = True, given
-        self._units, moment = battle.begin(battle.keys(seed), new, self._units)
+        self._units, moment = battle.begin(_keys(seed), new, self._units)
         if first:  # compile the step as well, so that no later one takes seconds
             battle.advance(self._units, np.full((self.count, self.spec.agents), self.spec.idle_action, dtype=np.int32))
         self._step[chosen], self._running[chosen] = 0, True
-        before, world = self._percepts, self._world
-        self._show(moment)
-        # What the other copies saw stays bit for bit: `begin` and `advance` may round differently.
+        # What the other copies saw stays bit for bit: `begin` need not round as `advance` does.
+        shown = self._seen(moment)
+        merged = {}
         for name in ("observation", "action_mask", "hears", "present"):
-            getattr(self._percepts, name)[~new] = getattr(before, name)[~new]
-        self._world[~new] = world[~new]
+            merged[name] = getattr(self._percepts, name).copy()
+            merged[name][chosen] = getattr(shown, name)[chosen]
+        self._percepts = Percepts(**merged)
+        self._world = self._world.copy()
+        self._world[chosen] = np.asarray(moment.world)[chosen]
         return self._percepts
 
     def step(self, actions: np.ndarray) -> Transition:
@@ -120,7 +123,7 @@ class SmaxEnvironment(VectorEnvironment):
         told = checked_actions(actions, mask=self._percepts.action_mask)
         acted = self._percepts.present
         self._units, moment = self._loaded().advance(self._units, told.astype(np.int32))
-        self._show(moment)
+        self._percepts, self._world = self._seen(moment), np.asarray(moment.world)
         self._step += 1
         alive = np.asarray(moment.alive)  # [E, N]
         allies_left, enemies_left = alive.any(axis=1), np.asarray(moment.enemies_left)
@@ -171,14 +174,17 @@ class SmaxEnvironment(VectorEnvironment):
             self._units = self._battle.nothing(self.count)
         return self._battle
 
-    def _show(self, moment: Moment) -> None:
-        """Bring what the agents perceive now to numpy, as arrays of the caller's own."""
+    def _seen(self, moment: Moment) -> Percepts:
         alive, legal = np.array(moment.alive), np.array(moment.legal)
         leave = self.settings.termination == "agent"
-        self._percepts = Percepts(
+        return Percepts(
             observation=np.array(moment.observation),
             action_mask=legal | ~alive[..., None] if leave else legal,
             hears=self._everyone.copy() if self.settings.neighbours == "all" else np.array(moment.sees),
             present=alive if leave else np.ones_like(alive),
         )
-        self._world = np.array(moment.world)
+
+
+def _keys(seeds: np.ndarray) -> np.ndarray:
+    """uint32 [E, 2] of int64 seeds [E]: both halves of each, so that no two seeds share a key."""
+    return np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)

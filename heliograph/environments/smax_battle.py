@@ -90,11 +90,6 @@ class Battle:
         self.begin = jax.jit(jax.vmap(self._begin))
         self.advance = jax.jit(jax.vmap(self._advance))
 
-    def keys(self, seeds: np.ndarray) -> jax.Array:
-        """uint32 [E, 2] of int64 seeds [E]: both halves, so that no two seeds share a key."""
-        halves = np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)
-        return jax.device_put(halves, self._cpu)
-
     def nothing(self, count: int) -> Any:
         """A state of `count` copies in which nothing has begun; of the very types that `begin` and `advance` return.
 
@@ -105,7 +100,7 @@ class Battle:
 
     def units(self, state: Any, copy: int) -> Units:
         """What a picture of one copy shows."""
-        game, now = self._game, jax.tree.map(lambda values: np.asarray(values[copy]), state[1].state)
+        game, now = self._game, jax.tree.map(lambda values: np.asarray(values)[copy], state[1].state)
         attack = now.prev_attack_actions - (STOP + 1)
         team = np.arange(attack.size) >= game.num_allies
         # Enemies count the allies from the last to the first.
