@@ -1,0 +1,162 @@
+"""What one run achieved over its environment steps, read from its folder or from a marl-eval file.
+
+Axis legend: P evaluations of a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heliograph.environments.defaults import changed_parameters
+from heliograph.errors import SettingsError
+from heliograph.marl_eval import EvaluatedRun, environment_and_task
+from heliograph.marl_eval import read as read_marl_eval
+
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "outcome": ("won", "arrived", "outcome", "win_rate", "return"),
+    "return": ("return", "episode_return", "mean_episode_return"),
+}
+"""What we compare, and what marl-eval files call it: the first of these names that a run has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """One run: one seed of whatever its label stands for."""
+
+    source: str
+    """Where it was read, for messages."""
+    task: str
+    label: str
+    measure: str
+    """What its values are: won, arrived, return, or outcome where the run does not say."""
+    steps: np.ndarray
+    """int64 [P], ascending: environment steps at the evaluations."""
+    values: np.ndarray
+    """float64 [P]."""
+    final: float | None
+    """After training, on episodes that no evaluation on the way has seen; None where that was not measured."""
+    seed: int | None = None
+    settings: Mapping[str, Any] | None = None
+    """Resolved; None for a run of a marl-eval file."""
+
+
+def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str | None) -> History:
+    """Read a run folder; its label is `label`, else the value of the setting `by`, else its algorithm.
+
+    Raises SettingsError if it is no run folder, lacks the setting, or was never evaluated.
+    """
+    settings = _json(path / "settings.json")
+    summary = _json(path / "summary.json") if (path / "summary.json").is_file() else {}
+    key = f"evaluate/{policy}_{metric}"
+    records = [record for record in _records(path / "metrics.jsonl") if key in record]
+    if not records:
+        raise SettingsError(
+            f"{path} holds no evaluation of the {policy} policy",
+            remedy="Train it further" if policy == "greedy" else "Train with --set evaluation.sampled=true",
+        )
+    world = dict(settings["environment"])
+    parameters = changed_parameters(world["id"], world.get("parameters", {}))
+    if by is not None and by.startswith("environment.parameters."):
+        parameters.pop(by.removeprefix("environment.parameters."), None)  # it makes labels, not tasks
+    final = (summary.get("greedy") or {}) if policy == "greedy" else {}
+    if label is None:
+        label = str(settings["algorithm"]) if by is None else _setting(settings, by, path)
+    return History(
+        source=str(path),
+        task=_task(*environment_and_task(world["id"], parameters)),
+        label=label,
+        measure="return" if metric == "return" else str(summary.get("outcome_name", "outcome")),
+        **_checked(
+            path, [record["env_steps"] for record in records], [record[key] for record in records], final, metric
+        ),
+        seed=settings.get("seed"),
+        settings=settings,
+    )
+
+
+def read_file(path: Path, *, metric: str, label: str | None) -> list[History]:
+    """Read a marl-eval file; labels are its algorithms, or `label` if it holds one algorithm alone."""
+    runs = read_marl_eval(path)
+    algorithms = sorted({run.algorithm for run in runs})
+    if not runs:
+        raise SettingsError(f"{path} holds no runs")
+    if label is not None and len(algorithms) > 1:
+        raise SettingsError(f"{path} holds {', '.join(algorithms)}: they cannot all be {label!r}")
+    return [_history(run, path, metric=metric, label=label) for run in runs]
+
+
+def _history(run: EvaluatedRun, path: Path, *, metric: str, label: str | None) -> History:
+    source = f"{path}:{'/'.join(run.key)}"
+    known = {name for step in run.steps for name in step.metrics}
+    name = next((name for name in METRICS[metric] if name in known), None)
+    if name is None:
+        raise SettingsError(
+            f"{source} has no {metric}: it holds {', '.join(sorted(known)) or 'no steps'}",
+            remedy=f"Names that are understood: {', '.join(METRICS[metric])}",
+        )
+    steps = [step for step in run.steps if name in step.metrics]
+    final = {metric: float(np.mean(run.absolute[name]))} if name in run.absolute else {}
+    return History(
+        source=source,
+        task=_task(run.environment, run.task),
+        label=label or run.algorithm,
+        measure=name,
+        **_checked(
+            source, [step.step_count for step in steps], [np.mean(step.metrics[name]) for step in steps], final, metric
+        ),
+    )
+
+
+def _task(environment: str, task: str) -> str:
+    """Both names, unless the second says it all."""
+    return task if task.startswith(environment) else f"{environment}/{task}"
+
+
+def _checked(
+    source: object, steps: Sequence[int], values: Sequence[float], final: Mapping[str, Any], metric: str
+) -> dict[str, Any]:
+    """Steps, values and the final value of a history, the steps ascending."""
+    found = final.get(metric)
+    last = found["mean"] if isinstance(found, Mapping) else found  # summary.json gives outcomes with their interval
+    array = np.array(values, dtype=np.float64)
+    if not np.isfinite(array).all() or (last is not None and not np.isfinite(last)):
+        raise SettingsError(f"{source} holds an evaluation that is not a finite number")
+    order = np.argsort(steps, kind="stable")
+    return {"steps": np.array(steps, dtype=np.int64)[order], "values": array[order], "final": last}
+
+
+def _setting(settings: Mapping[str, Any], key: str, path: Path) -> str:
+    """`name=value` of a setting, by its last name."""
+    value: Any = settings
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = ", ".join(sorted(value)) if isinstance(value, Mapping) else "none"
+            raise SettingsError(f"{path} has no setting {key!r}: nothing is called {part!r} (valid there: {known})")
+        value = value[part]
+    if isinstance(value, Mapping):
+        raise SettingsError(f"{key} is a table of settings", remedy=f"Name one of {', '.join(sorted(value))} in it")
+    return f"{key.rpartition('.')[2]}={value}"
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What a run logged; a last line without its end was cut by a crash."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path.parent} is not a run folder (no {path.name} in it)") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
