@@ -126,6 +126,7 @@ def _scores(axes: Any, section: Section, styles: dict[str, dict[str, str]]) -> N
     if section.share:
         axes.set_xlim(-0.02, 1.02)
     else:
+        axes.use_sticky_edges = False  # of the bars, which would end at the frame
         axes.margins(x=0.08)
 
 
