@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.environments.smac_maps import RACES, SMAC_MAPS, SMACV2_SIZES
 from heliograph.environments.smax_scenarios import SCENARIOS
 
 
@@ -28,6 +29,8 @@ class Entry:
     """What must be importable; empty for what the base install holds."""
     extra: str = ""
     """The extra of this project that installs the package."""
+    install: str = ""
+    """Shell commands, joined by ` && `, that install what no extra can."""
     references: Mapping[str, str] = field(default_factory=dict)
     """`module:Class` of reference policies by name, beside `random`; see `heliograph.environments.reference`."""
     steps_at_once: str = ""
@@ -49,6 +52,21 @@ def _flatland(summary: str, **defaults: Any) -> Entry:
             "shortest-path": f"{_HERE}.flatland_policies:ShortestPath",
             "deadlock-avoidance": f"{_HERE}.flatland_policies:DeadlockAvoidance",
         },
+    )
+
+
+def _smac(kind: str, summary: str, **defaults: Any) -> Entry:
+    return Entry(
+        summary=summary,
+        adapter=f"{_HERE}.smac:SmacEnvironment",
+        settings=f"{_HERE}.smac_settings:{kind}",
+        defaults=defaults,
+        package="smacv2",
+        # Neither it nor the game is on PyPI, where `smac` is something else; with its dependencies it would replace
+        # protobuf by a version that is too old for us.
+        install="pip install 'heliograph[smac]' && pip install --no-deps git+https://github.com/oxwhirl/smacv2.git"
+        " && heliograph doctor smac",
+        steps_at_once="plays each copy in a process of its own",
     )
 
 
@@ -92,5 +110,20 @@ CATALOGUE: dict[str, Entry] = {
             steps_at_once="steps all its copies in one compiled call",
         )
         for name, scenario in SCENARIOS.items()
+    },
+    **{
+        f"smac-{name}": _smac("SmacSettings", f"battle, {battle.allies} units against {battle.enemies}", map=name)
+        for name, battle in SMAC_MAPS.items()
+    },
+    **{
+        f"smacv2-{race}-{units}_vs_{enemies}": _smac(
+            "Smacv2Settings",
+            f"battle, {units} units against {enemies}, types and places drawn",
+            race=race,
+            units=units,
+            enemies=enemies,
+        )
+        for race in RACES
+        for units, enemies in SMACV2_SIZES
     },
 }

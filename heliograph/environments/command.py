@@ -1,73 +1,113 @@
-"""`heliograph environments`: the table of known environments, or the same as JSON."""
+"""`heliograph environments`: the list of known environments, or all about one of them, as text or JSON."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
 
 if TYPE_CHECKING:
+    from heliograph.environments.listing import DescribedEnvironment
     from heliograph.environments.registry import KnownEnvironment
+    from heliograph.environments.vector import EnvironmentSpec
 
-_COLUMNS = ("id", "agents", "observed", "actions", "steps", "outcome", "blind", "illegal actions", "hears", "state", "drawn", "installed")
-_WIDTH = 160
-"""Columns of the output where no terminal says how many it has."""
+_MOST_COLUMNS = 100
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("environment", nargs="?", metavar="NAME", help="say all about this one, by name or import path")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.environment is not None:
+        from heliograph.environments.listing import describe
+
+        described = describe(arguments.environment)
+        _print_json(described) if arguments.json else _print_one(described)
+        return 0
     from heliograph.environments.registry import known
 
     rows = known()
-    if arguments.json:
-        import json
-
-        print(json.dumps([_as_dict(row) for row in rows], indent=2))
-        return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Environments, with default parameters")
-    for column in _COLUMNS:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    console.print(table)
-    for row in rows:
-        console.print(f"[bold]{row.id}[/bold]: {row.summary}.", highlight=False)
-        if row.parameters:
-            console.print(f"  parameters: {', '.join(row.parameters)}", highlight=False)
-        if not row.installed:
-            console.print(f"  install: {row.install}", markup=False, highlight=False)
-    console.print("Any other PettingZoo parallel environment: its module's path, or package.module:factory.")
+    _print_json(rows) if arguments.json else _print_list(rows)
     return 0
 
 
-def _cells(row: KnownEnvironment) -> list[str]:
-    spec = row.spec
-    if spec is None:
-        return [row.id, *[""] * (len(_COLUMNS) - 2), "no"]
-    bound = "" if spec.blind_bound is None else f"{spec.blind_bound:.4f}"
-    sizes = [str(number) for number in (spec.agents, spec.observation_size, spec.actions, spec.episode_limit)]
-    mask = "some" if spec.has_action_mask else "none"
-    graph = "all" if spec.complete_graph else "some"
-    state = str(spec.state_size) if spec.state_size else "none"
-    return [row.id, *sizes, spec.outcome, bound, mask, graph, state, "yes" if spec.renders else "no", "yes"]
-
-
-def _as_dict(row: KnownEnvironment) -> dict[str, Any]:
+def _print_json(shown: object) -> None:
+    import json
     from dataclasses import asdict
 
-    return asdict(row)
+    print(json.dumps([asdict(row) for row in shown] if isinstance(shown, list) else asdict(shown), indent=2))
+
+
+def _print_list(rows: list[KnownEnvironment]) -> None:
+    for family, members in groupby(rows, key=lambda row: row.family):
+        group = list(members)
+        state = "installed" if group[0].installed else "not installed; install with"
+        print(f"{family}: {state if group[0].package else 'built in'}")
+        if not group[0].installed:
+            _print_install(group[0])
+        _print_pairs([(row.id, row.summary) for row in group])
+    print("\nAll about one: heliograph environments NAME")
+    print("Your own: a module with a PettingZoo parallel_env, or package.module:factory")
+
+
+def _print_install(row: KnownEnvironment) -> None:
+    for command in row.install.split(" && "):
+        print(f"    {command}")  # never wrapped, so that it can be copied
+
+
+def _print_one(described: DescribedEnvironment) -> None:
+    import json
+
+    row = described.known
+    print(f"{row.id}: {row.summary}\n")
+    if described.spec is None:
+        print("not installed; install with")
+        _print_install(row)
+    else:
+        _print_pairs([*_facts(described.spec), ("reference policies", ", ".join(described.references))])
+    if described.parameters is None:
+        print("\nIts parameters are those of its own package.")
+        return
+    print("\nparameters = defaults (and possible values)")
+    for parameter in described.parameters:
+        default = "nothing" if parameter.default is None else json.dumps(parameter.default)
+        print(f"  {parameter.name} = {default}  ({parameter.values})")
+        if parameter.help:
+            _print_pairs([("  ", parameter.help)])
+
+
+def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
+    bound = [] if spec.blind_bound is None else [("best without messages", f"{spec.blind_bound:.4f}")]
+    return [
+        ("agents", str(spec.agents)),
+        ("observation", f"{spec.observation_size} numbers"),
+        ("actions", f"{spec.actions}, {'some illegal at times' if spec.has_action_mask else 'all legal always'}"),
+        ("episode", f"at most {spec.episode_limit} steps"),
+        ("outcome", spec.outcome),
+        *bound,
+        ("who hears whom", "everyone everyone" if spec.complete_graph else "some others, changing with the step"),
+        ("global state", f"{spec.state_size} numbers, for the trainer alone" if spec.state_size else "none"),
+        ("can be drawn", "yes" if spec.renders else "no"),
+    ]
+
+
+def _print_pairs(pairs: list[tuple[str, str]]) -> None:
+    import shutil
+    import textwrap
+
+    left_width = max(len(left) for left, _ in pairs)
+    width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
+    for left, right in pairs:
+        lines = textwrap.wrap(f"  {left:{left_width}}  {right}", width, subsequent_indent=" " * (left_width + 4))
+        print("\n".join(lines))
 
 
 COMMAND = Command(
-    summary="list the known environments with their sizes, limits and parameters", configure=_configure, run=_run
+    summary="list the known environments, or say all about one: sizes, limits, parameters",
+    configure=_configure,
+    run=_run,
 )

@@ -15,9 +15,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from heliograph.environments.catalogue import CATALOGUE, Entry
-from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
+from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
 from heliograph.settings import Settings, resolve
+
+_FEW = 5
+"""Environments of a family that a message names one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +28,14 @@ class KnownEnvironment:
     """One row of the list of environments."""
 
     id: str
+    family: str
+    """What the ids of its kind begin with, such as `smax`."""
     summary: str
+    package: str
+    """What it needs beyond the base install; empty for nothing."""
     installed: bool
     install: str
-    """Command that installs what is missing; empty for what needs nothing."""
-    spec: EnvironmentSpec | None
-    """Dimensions, limits and capabilities with default parameters; None where it is not installed."""
-    parameters: tuple[str, ...] | None
-    """Names of the parameters; None where the environment's own package defines them."""
+    """How to install what it needs; empty for nothing."""
 
 
 def make(
@@ -72,36 +75,37 @@ def _pooled(
 
 
 def known() -> list[KnownEnvironment]:
-    """All environments with a name of their own; makes one copy of each that is installed."""
+    """All environments with a name of their own; makes none, and imports no simulator."""
+    packages = {entry.package for entry in CATALOGUE.values()}
+    present = {package: _importable(package) for package in packages}
     return [
         KnownEnvironment(
             id=name,
+            family=family(name),
             summary=entry.summary,
-            installed=_installed(entry),
+            package=entry.package,
+            installed=present[entry.package],
             install=_install_command(entry),
-            spec=_spec(name) if _installed(entry) else None,
-            parameters=tuple(_settings(entry).model_fields) if entry.settings else None,
         )
         for name, entry in CATALOGUE.items()
     ]
 
 
-def _spec(environment: str) -> EnvironmentSpec:
-    made = make(environment, count=1)
-    made.close()
-    return made.spec
+def family(environment: str) -> str:
+    """What an id begins with, up to its first hyphen or dot."""
+    return environment.partition("-")[0].partition(".")[0]
 
 
-def _installed(entry: Entry) -> bool:
-    return not entry.package or find_spec(entry.package) is not None
+def _importable(package: str) -> bool:
+    return not package or find_spec(package) is not None
 
 
 def _install_command(entry: Entry) -> str:
-    return f"pip install 'heliograph[{entry.extra}]'" if entry.extra else ""
+    return entry.install or (f"pip install 'heliograph[{entry.extra}]'" if entry.extra else "")
 
 
 def _require(environment: str, entry: Entry) -> None:
-    if not _installed(entry):
+    if not _importable(entry.package):
         raise MissingExtra(
             f"environment {environment!r} needs {entry.package!r}, which is not installed",
             remedy=f"Install it with: {_install_command(entry)}",
@@ -120,4 +124,14 @@ def _loaded(path: str) -> Any:
 def _suggestion(environment: str) -> str:
     close = difflib.get_close_matches(environment, CATALOGUE, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}Known are {', '.join(CATALOGUE)}, and import paths `package.module:factory`"
+    families: dict[str, list[str]] = {}
+    for name in CATALOGUE:
+        families.setdefault(family(name), []).append(name)
+    named = families.get(family(environment)) or [
+        name
+        for kind, members in families.items()
+        for name in (members if len(members) <= _FEW else [f"{len(members)} of {kind}"])
+    ]
+    return (
+        f"{hint}Known are {', '.join(named)} (`heliograph environments` lists all), and paths `package.module:factory`"
+    )
