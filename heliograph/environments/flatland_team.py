@@ -10,15 +10,23 @@ from __future__ import annotations
 
 import random
 import warnings
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from flatland.core.env_observation_builder import DummyObservationBuilder
 from flatland.envs.line_generators import sparse_line_generator
-from flatland.envs.malfunction_generators import MalfunctionParameters, ParamMalfunctionGen
+from flatland.envs.malfunction_generators import (
+    NBR_CHACHED_RAND,
+    Malfunction,
+    MalfunctionParameters,
+    MalfunctionProcessData,
+)
 from flatland.envs.rail_env import RailEnv
 from flatland.envs.rail_generators import sparse_rail_generator
+from flatland.envs.rail_grid_transition_map import RailGridTransitionMap
 from flatland.envs.rewards import Rewards
+from flatland.envs.step_utils.speed_counter import SpeedCounter
 from flatland.envs.step_utils.states import TrainState
 from flatland.envs.timetable_utils import Timetable
 
@@ -33,6 +41,11 @@ NO_COMMAND = -1
 
 UNREACHABLE_CELLS = 1000.0
 """What an infinite distance counts as in the reward."""
+
+CACHED_ANSWERS = 50_000
+"""Answers about rails that any of the simulator's caches may hold when an episode begins."""
+
+_STANDS, _GOES = Fraction(0), Fraction(1)
 
 _NATIVE_OF_TURN = np.array([FORWARD, RIGHT, FORWARD, LEFT])
 """By change of heading; in a dead end forward turns the train round."""
@@ -74,7 +87,10 @@ class RailTeam:
             ) from error
         finally:
             random.setstate(chance)  # the simulator seeds the whole process
+            _forget_old_rails()
         agents = self.simulator.agents
+        for agent in agents:
+            agent.speed_counter = _FullSpeed()
         goals = np.array([next(iter(agent.targets))[0] for agent in agents])
         self.rails = survey(self.simulator.rail.grid, goals)
         self._identity = np.random.default_rng(seed).random(len(agents))
@@ -91,18 +107,16 @@ class RailTeam:
         self._read()
         self._to_go = self._distance_to_go()
 
-    def _simulator(self, seed: int) -> RailEnv:
+    def _simulator(self, seed: int) -> _Simulator:
         settings = self.settings
-        rate = 1.0 / settings.malfunction_interval if settings.malfunction_interval else 0.0
-        malfunctions = MalfunctionParameters(rate, settings.malfunction_shortest, settings.malfunction_longest)
-        return RailEnv(
+        return _Simulator(
             width=settings.width,
             height=settings.height,
             number_of_agents=settings.agents,
             rail_generator=self._rails,
             line_generator=sparse_line_generator({1.0: 1.0}),
             timetable_generator=self._timetable,
-            malfunction_generator=ParamMalfunctionGen(malfunctions),
+            malfunction_generator=_Malfunctions(settings),
             obs_builder_object=DummyObservationBuilder(),
             rewards=_NoRewards(),
             random_seed=seed,
@@ -230,6 +244,61 @@ class RailTeam:
         cells = self.rails.distance[np.arange(trains.place.size), trains.place]
         cells = np.where(np.isinf(cells), UNREACHABLE_CELLS, cells)
         return np.where(trains.arrived, 0.0, cells)
+
+
+def _forget_old_rails() -> None:
+    """Keep the simulator's caches small: they hold every rail ever laid, megabytes for each episode."""
+    caches = [getattr(RailGridTransitionMap, name) for name in dir(RailGridTransitionMap)]
+    caches = [cache for cache in caches if hasattr(cache, "cache_clear")]
+    if any(cache.cache_info().currsize > CACHED_ANSWERS for cache in caches):
+        for cache in caches:
+            cache.cache_clear()
+
+
+class _Simulator(RailEnv):
+    """Without what a step spends on answers that nobody reads."""
+
+    def get_info_dict(self) -> dict[str, Any]:
+        return {}
+
+
+class _Malfunctions:
+    """The simulator's ParamMalfunctionGen, draw for draw, without keeping the million numbers that it draws."""
+
+    def __init__(self, settings: FlatlandSettings) -> None:
+        rate = 1.0 / settings.malfunction_interval if settings.malfunction_interval else 0.0
+        self._parameters = MalfunctionParameters(rate, settings.malfunction_shortest, settings.malfunction_longest)
+        self._asked = 0
+        self._breaks: frozenset[int] | None = None
+
+    def generate(self, np_random: np.random.RandomState) -> Malfunction | None:
+        """Asked for every train in every step."""
+        rate, shortest, longest = self._parameters
+        if not rate:
+            return None
+        if self._breaks is None:
+            happens = np_random.rand(NBR_CHACHED_RAND) < 1 - np.exp(-rate)
+            self._breaks = frozenset(np.flatnonzero(happens).tolist())
+        self._asked = (self._asked + 1) % NBR_CHACHED_RAND
+        return Malfunction(np_random.randint(shortest, longest + 1) + 1) if self._asked in self._breaks else None
+
+    def get_process_data(self) -> MalfunctionProcessData:
+        return MalfunctionProcessData(*self._parameters)
+
+
+class _FullSpeed(SpeedCounter):
+    """A train that stands or crosses one cell per step, without fractions: they cost a third of a step."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+    def step(self, speed: Fraction | None = None) -> None:
+        if speed is not None:
+            self._speed = _GOES if speed else _STANDS
+        self._is_cell_entry = self._speed is _GOES
+
+    def is_cell_exit(self, speed: Fraction) -> bool:
+        return bool(speed)
 
 
 class _NoRewards(Rewards[float]):
