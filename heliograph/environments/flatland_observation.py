@@ -81,31 +81,34 @@ def look(rails: Rails, trains: Trains, *, published: bool) -> Sight:
     tree = rails.tree[trains.place]  # [N, 14]
     traffic = _traffic(rails, trains, tree)
     visible = tree < rails.end.size - 1
-    visible[:, _SECOND] &= ~traffic.deadlocked[:, _OVER_SECOND] & visible[:, _OVER_SECOND]
-    visible[:, _THIRD] &= ~traffic.deadlocked[:, _OVER_THIRD] & visible[:, _OVER_THIRD]
+    if traffic.deadlocked.any():
+        visible[:, _SECOND] &= ~traffic.deadlocked[:, _OVER_SECOND] & visible[:, _OVER_SECOND]
+        visible[:, _THIRD] &= ~traffic.deadlocked[:, _OVER_THIRD] & visible[:, _OVER_THIRD]
     count = trains.place.size
     own = np.arange(count)[:, None]
-    end, cells = rails.end[tree], rails.length[tree].astype(np.float64)
-    at_target = rails.cell[end] == rails.targets[:, None]
+    cells = rails.length[tree].astype(np.float64)
+    left = rails.distance[own, rails.end[tree]]  # from the end of each edge
     behind = np.zeros((count, EDGES), dtype=bool)
-    behind[:, _SECOND] = at_target[:, _OVER_SECOND]
-    behind[:, _THIRD] = at_target[:, _OVER_THIRD] | behind[:, _OVER_THIRD]
-    left = rails.distance[own, end]  # from the end of each edge
-    left[behind] = -1.0
+    at_target = left == 0
+    if at_target.any():
+        behind[:, _SECOND] = at_target[:, _OVER_SECOND]
+        behind[:, _THIRD] = at_target[:, _OVER_THIRD] | behind[:, _OVER_THIRD]
+        left[behind] = -1.0
     here = rails.distance[own[:, 0], trains.place]
-    before = np.empty((count, EDGES))
-    before[:, :2] = here[:, None]
-    before[:, 2:] = left[:, _OVER]
     merge = np.full(tree.shape, np.inf) if published else rails.merge[tree]
+    to_train, to_end, to_merge, after, after_start = scale.distance(
+        np.stack([traffic.nearest, cells, merge, left, left + cells])
+    )
+    to_target = scale.distance(here)
+    before = np.concatenate([np.stack([to_target, to_target], axis=1), after[:, _OVER]], axis=1)
+    gains = np.stack([after - before, after_start - before], axis=-1)
+    if not published:
+        gains[behind] = 0.0
 
     full = np.empty((count, OBSERVATION_SIZE), dtype=np.float32)
     edges = full[:, OWN:].reshape(count, EDGES, PER_EDGE)
     edges[..., 0] = _flag(~behind)
-    edges[..., 1] = scale.distance(traffic.nearest)
-    edges[..., 2] = scale.distance(cells)
-    edges[..., 3] = scale.distance(merge)
-    edges[..., 4] = scale.gain(left, before, behind)
-    edges[..., 5] = scale.gain(left + cells, before, behind)
+    edges[..., 1], edges[..., 2], edges[..., 3], edges[..., 4:6] = to_train, to_end, to_merge, gains
     edges[..., 6:14] = traffic.flags
     edges[~visible] = 0.0
     only_way = visible[:, 0] & ~visible[:, 1]
@@ -113,7 +116,7 @@ def look(rails: Rails, trains: Trains, *, published: bool) -> Sight:
     full[:, 2] = trains.identity
     full[:, 3] = _flag(trains.deadlocked)
     full[:, 4] = _flag(~trains.broken)
-    full[:, 5] = scale.distance(here)
+    full[:, 5] = to_target
     full[:, 6] = -1.0 if published else _flag(trains.on_map & rails.on_switch[trains.place])
     full[:, 7] = _flag(only_way & ((cells[:, 0] == 1) | (merge[:, 0] == 1)))
     full[:, 8] = _flag(~trains.on_map)
@@ -138,10 +141,6 @@ class _Scale:
         if self._published:
             return np.where(cells == np.inf, 0.0, cells / 100.0 - 10)
         return np.minimum(cells / self._half_perimeter, _FARTHEST)
-
-    def gain(self, cells: np.ndarray, before: np.ndarray, behind: np.ndarray) -> np.ndarray:
-        gained = self.distance(cells) - self.distance(before)
-        return gained if self._published else np.where(behind, 0.0, gained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,14 +167,15 @@ def _traffic(rails: Rails, trains: Trains, tree: np.ndarray) -> _Traffic:
     at = passed[which, heading]
     train = seen[which]
     along = heading == rails.heading[trains.place[train]]
-    ahead = rails.order[tree.reshape(-1, 1)] - rails.order[at]
-    edge, hit = np.nonzero((ahead >= 0) & (ahead < rails.upstream[at]))
+    # Below zero wraps round to far above every count, so one comparison finds both ends.
+    ahead = (rails.order[tree.reshape(-1, 1)] - rails.order[at]).view(np.uint32)
+    edge, hit = np.divmod(np.flatnonzero(ahead < rails.upstream[at]), max(at.size, 1))
     train, along = train[hit], along[hit]
     cells = rails.length[tree.reshape(-1)[edge]] - rails.length[at[hit]] + 1
     stuck = trains.deadlocked[train]
 
     nearest = np.full(edges, np.inf)
-    np.minimum.at(nearest, edge, cells)
+    np.minimum.at(nearest, edge, cells.astype(np.float64))
     same = np.bincount(edge[along], minlength=edges)
     other = np.bincount(edge[~along], minlength=edges)
     highest_other = np.zeros(edges, dtype=np.int64)

@@ -58,9 +58,9 @@ class Rails:
     merge: np.ndarray
     """float [V + 1], cells until the first switch that only others can use, counted like `length`; inf without one."""
     order: np.ndarray
-    """int [V + 1], position in the preorder of the line trees."""
+    """int32 [V + 1], position in the preorder of the line trees."""
     upstream: np.ndarray
-    """int [V + 1], configurations whose line passes here, itself included: those of order `order` and following.
+    """uint32 [V + 1], configurations whose line passes here, itself included: those of order `order` and following.
     0 for V."""
     distance: np.ndarray
     """float [N, V + 1], cells to the train's target by the shortest path; inf where there is none."""
@@ -190,7 +190,7 @@ def _lines(onward: np.ndarray, follows: np.ndarray) -> tuple[np.ndarray, np.ndar
             if here != root:
                 upstream[successor[here]] += upstream[here]
     upstream[none] = 0
-    return np.array(end), np.array(length), np.array(order), np.array(upstream)
+    return np.array(end), np.array(length), np.array(order, dtype=np.int32), np.array(upstream, dtype=np.uint32)
 
 
 def _first_on_line(marked: np.ndarray, follows: np.ndarray, onward: np.ndarray, length: np.ndarray) -> np.ndarray:
