@@ -39,8 +39,9 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
     from heliograph.seeds import episode_seed
     from trainer.mamba import Mamba
     from trainer.means import Means
-    from trainer.replay import Replay, Rows
     from trainer.preset import load_settings
+    from trainer.replay import Replay
+    from trainer.rows import Rows
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

@@ -108,8 +108,8 @@ def collection(preset: str) -> dict[str, float]:
     from trainer.collector import Collector
     from trainer.draws import RandomDraws
     from trainer.mamba import Mamba
-    from trainer.replay import Replay
     from trainer.preset import load_settings
+    from trainer.replay import Replay
 
     torch.set_num_threads(1)
     settings = load_settings(preset, [])

@@ -89,16 +89,16 @@ class Collector:
 
     def collect(self, steps_per_copy: int, actor: Actor) -> Collected:
         """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again."""
-        ended: list[tuple[float, float, float]] = []
+        ended: list[np.ndarray] = []  # [3, episodes] each
         for _ in range(steps_per_copy):
             actions = self._act(actor)
             transition = checked_transition(self.environment.step(actions), of=self.environment)
             self.env_steps += self.environment.count
             self._perceive(transition, actions)
             if transition.over.any():
-                ended += self._end(transition)
+                ended.append(self._end(transition))
                 self._begin(np.flatnonzero(transition.over))
-        outcome, team_return, length = (list(values) for values in zip(*ended, strict=True)) if ended else ([], [], [])
+        outcome, team_return, length = np.concatenate([np.empty((3, 0)), *ended], axis=1).tolist()
         return Collected(
             outcome=outcome,
             team_return=team_return,
@@ -141,8 +141,8 @@ class Collector:
         self._returns += transition.reward
         self._lengths += 1
 
-    def _end(self, transition: Transition) -> list[tuple[float, float, float]]:
-        """Close the episodes that are over: outcome, return and length of those that count."""
+    def _end(self, transition: Transition) -> np.ndarray:
+        """Close the episodes that are over: outcome, return and length [3, episodes] of those that count."""
         self._lose(np.flatnonzero(transition.lost))
         over = np.flatnonzero(transition.over & ~transition.lost)
         if over.size:
@@ -154,10 +154,7 @@ class Collector:
             rows = absorbing_rows(self.environment.spec, action=action)
             for _ in range(self.replay.settings.absorbing_rows):
                 self._harvest.add(gone, rows)
-        return [
-            (float(transition.outcome[copy]), float(self._returns[copy].mean()), float(self._lengths[copy]))
-            for copy in over
-        ]
+        return np.stack([transition.outcome[over], self._returns[over].mean(1), self._lengths[over]])
 
     def _lose(self, copies: np.ndarray) -> None:
         """Forget the running episodes of some copies.  Raises WorldError if nothing but that happens any more."""

@@ -23,7 +23,7 @@ LAST = 8
 """Iterations of the runs below; the first has too few rows for an update."""
 
 
-def settings_for(environment: str) -> TrainSettings:
+def settings_for(environment: str, overlap: str) -> TrainSettings:
     # Dropout of both kinds draws from torch's generator, and an entropy that decays is a counter.
     return small_settings(
         "relay-signal",
@@ -35,6 +35,7 @@ def settings_for(environment: str) -> TrainSettings:
         "mamba.optimiser.warm_up_updates=5",
         "replay.capacity=120",
         "replay.start=anywhere",
+        f"schedule.overlap={overlap}",
         env_steps=10_000,
     )
 
@@ -62,10 +63,12 @@ def assert_equal_runs(one: Path, other: Path) -> None:
         assert np.array_equal(array, others[name], equal_nan=True), name
 
 
-@pytest.fixture(scope="module", params=["relay", "waiting_game:make"])
+@pytest.fixture(
+    scope="module", params=[("relay", "false"), ("waiting_game:make", "false"), ("waiting_game:make", "true")], ids=str
+)
 def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("uninterrupted") / "run"
-    start(path, settings_for(request.param), stop_after=LAST).run()
+    start(path, settings_for(*request.param), stop_after=LAST).run()
     return path
 
 
