@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heliograph.environments import registry
 from heliograph.environments.parallel import as_parallel
 from heliograph.environments.smac import SmacEnvironment
 from heliograph.environments.smac_maps import RACES
@@ -269,6 +270,20 @@ def test_pettingzoos_own_test_passes(made: Made, settings: BattleSettings) -> No
         warnings.simplefilter("ignore", DeprecationWarning)
         parallel_api_test = importlib.import_module("pettingzoo.test").parallel_api_test
     parallel_api_test(as_parallel(made(settings)), num_cycles=80)
+
+
+@pytest.mark.parametrize(("name", "agents"), [("smac-2s3z", 5), ("smacv2-protoss-10_vs_11", 10)])
+def test_the_registry_makes_what_a_name_stands_for(made: Made, name: str, agents: int) -> None:
+    environment = registry.make(name, count=1, parameters={"difficulty": "3"})
+    try:
+        assert (environment.spec.id, environment.spec.agents) == (name, agents)
+        again = registry.make(name, count=1, parameters=environment.spec.parameters)
+        again.close()
+        assert again.spec == environment.spec
+        with pytest.raises(SettingsError, match="plays each copy in a process of its own"):
+            registry.make(name, count=2, workers=2)
+    finally:
+        environment.close()
 
 
 def test_an_unknown_map_or_parameter_lists_the_known_ones(made: Made) -> None:
