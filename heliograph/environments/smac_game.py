@@ -85,26 +85,44 @@ class SmacGame(VectorEnvironment):
         self._cannot_reset = getattr(sys.modules[StarCraft2Env.__module__], "CannotResetException", ())
         self._started = False
         self._finished = 0
+        """Episodes of this game.  At 0 a reset makes the simulator anew: with a first episode unfinished it would start
+        a second game beside the first, and after a crash wait for units to die that the new game does not have."""
 
     def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         if not chosen.size:
             return self._percepts
-        seed = int(given[-1])
         with self._ending_the_process():
-            # Until an episode has finished, the simulator starts another game at each reset, leaves the last one
-            # running, and adds the enemies' health to the return that it scales rewards with once more.
-            if not self._started or self._settings.relaunch or not self._finished:
-                if self._started:
-                    self._simulator.close()
-                self._make(seed=int(np.random.SeedSequence(seed).generate_state(1)[0]))
-            self._seed_python(seed)
-            self._begin()
+            self._begin(int(given[-1]))
             self._percepts = self._perceived()
         self._elapsed = 0
         self._running = True
         return self._percepts
+
+    def _begin(self, seed: int) -> None:
+        """Start an episode.  What the simulator's `reset` returns is None at times, so nobody looks at it."""
+        for _ in range(_RESET_ATTEMPTS):
+            fresh = not self._finished or self._settings.relaunch
+            if fresh:
+                if self._started:
+                    self._simulator.close()
+                self._make(seed=int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            self._seed_python(seed)
+            self._started = True
+            unscaled, restarts = self._game.max_reward, self._game.force_restarts
+            try:
+                self._simulator.reset()
+            except self._cannot_reset:
+                continue  # not all units appeared
+            if self._game.force_restarts == restarts:
+                if fresh:
+                    # Rewards are scaled by it, and the simulator adds the enemies once per look at a field that fills.
+                    enemies = self._game.enemies.values()
+                    self._game.max_reward = unscaled + sum(enemy.health_max + enemy.shield_max for enemy in enemies)
+                return
+            self._finished = 0  # the units are those of the game before the crash
+        raise WorldError(f"adapter of {self._id!r}: no episode began in {_RESET_ATTEMPTS} attempts")
 
     def _seed_python(self, seed: int) -> None:
         source = np.random.default_rng(seed)
@@ -112,19 +130,6 @@ class SmacGame(VectorEnvironment):
         np.random.seed(int(source.integers(2**32)))
         for draw in self._draws:
             _seed_generators(draw, source)
-
-    def _begin(self) -> None:
-        """Start an episode.  What `reset` returns is None at times, so nobody looks at it."""
-        self._started = True
-        for _ in range(_RESET_ATTEMPTS):
-            restarts = self._game.force_restarts
-            try:
-                self._simulator.reset()
-            except self._cannot_reset:
-                continue  # not all units appeared
-            if self._game.force_restarts == restarts:
-                return  # after a restart within a reset, the units would be those of the game before
-        raise WorldError(f"adapter of {self._id!r}: no episode began in {_RESET_ATTEMPTS} attempts")
 
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if no episode is running."""
@@ -140,7 +145,9 @@ class SmacGame(VectorEnvironment):
         cut = bool(info.get("episode_limit", False)) or (self._elapsed >= self.spec.episode_limit and not over)
         over = bool(over) or cut
         self._running = not over
-        if over and not lost:
+        if lost:
+            self._finished = 0
+        elif over:
             self._finished += 1
             self._save_replay()
         return Transition(

@@ -182,7 +182,7 @@ class WorkerEnvironment(VectorEnvironment):
         self.restarts += 1
         last = said.rpartition("\n")[2]
         _logger.warning(
-            "worker restarted environment=%s pid=%d cause=%r restarts=%d lost_copies=%d last_line=%r",
+            "worker restarted environment=%s pid=%d cause=%r restarts=%d copies=%d last_line=%r",
             self._blueprint.environment,
             self._handle.pid,
             str(death),

@@ -160,7 +160,7 @@ def test_a_crash_of_the_game_loses_the_episode_of_its_copy_alone(made: Made) -> 
 
 
 def test_rewards_keep_their_scale_after_a_crash_in_the_first_episode(made: Made) -> None:
-    environment = made(crash=[[0, 0, 2]])
+    environment = made(crash=[[0, 0, 2]], slow_units=[[4, 0]])
     assert played(environment, 1)[-1].lost.all()
     environment.reset(np.array([1]))
     environment.reset(np.array([1]))  # given up before it has finished

@@ -260,6 +260,14 @@ def test_closing_ends_the_process_and_may_be_repeated(started: Started) -> None:
     assert not child.is_running()
 
 
+def test_closing_amid_a_step_ends_the_process_too(started: Started) -> None:
+    worker = started(troubled())
+    worker.send_step(legal(worker.reset(GOOD)))
+    child = psutil.Process(worker.pid)
+    worker.close()
+    assert not child.is_running()
+
+
 def test_children_end_with_a_killed_parent_even_amid_a_step() -> None:
     program = (
         "import numpy as np, sys, test_worker\n"

@@ -2,12 +2,14 @@
 
 Put the folder above this package on the import path.  The variable SMAC_DOUBLE may hold JSON with faults, each a list
 of [launch, episode] or, with a step, [launch, episode, step], counted from 0 in a process (episodes from a launch on):
+- "slow_units": not all units of an episode are there at once, and the simulator looks again;
 - "no_units": the units of an episode do not appear; the battle raises, the wrapper tries again and returns None;
 - "crash_in_reset": the game crashes while an episode begins, and is started again;
 - "crash": the game crashes at a step, and is started again: the step returns (0, True, {});
 - "raise": the simulator raises at a step what it does not catch itself;
 - "no_game": true if the game is not installed; "idle_enemies": true if enemies neither walk nor shoot.
-What the real simulator would do wrong in silence is an assertion here: two games at once, the native protocol code.
+What the real simulator does wrong in silence is an assertion here: two games at once, waiting for ever after a crash,
+the native protocol code.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -90,6 +93,7 @@ class StarCraft2Env:
         self.force_restarts = self.battles_game = self.battles_won = 0
         self._episodes = 0
         self._ally_health = self._enemy_health = np.zeros(0)
+        self._stale = False
 
     def _launch(self) -> None:
         if FAULTS.get("no_game"):
@@ -104,6 +108,7 @@ class StarCraft2Env:
         StarCraft2Env.running = False
         self._launch()
         self.force_restarts += 1
+        self._stale = True
 
     def _faulty(self, fault: str, *when: int) -> bool:
         return [StarCraft2Env.launches - 1, *when] in FAULTS.get(fault, [])
@@ -112,6 +117,8 @@ class StarCraft2Env:
         config = episode_config or {}
         if self._episodes == 0:
             self._launch()
+        else:
+            assert not self._stale, "waits for ever until the units of a crashed game die in the new one"
         self._episode, self._steps = self._begun, 0
         self._begun += 1
         if self._faulty("no_units", self._episode):
@@ -124,7 +131,7 @@ class StarCraft2Env:
             return self.get_obs(), self.get_state()
         self._create(config)
         if self._episodes == 0:
-            self.max_reward += self.n_enemies * HEALTH
+            self.max_reward += self.n_enemies * HEALTH * (3 if self._faulty("slow_units", self._episode) else 1)
         return self.get_obs(), self.get_state()
 
     def _create(self, config: dict[str, Any]) -> None:
@@ -182,6 +189,10 @@ class StarCraft2Env:
                 self._enemies[enemy] += 1.5 * gaps[target] / distances[target]
         after = self._enemy_health.clip(0).sum() + 10.0 * (self._enemy_health > 0).sum()
         return float(before - after)
+
+    @property
+    def enemies(self) -> dict[int, SimpleNamespace]:
+        return {enemy: SimpleNamespace(health_max=HEALTH, shield_max=0.0) for enemy in range(self.n_enemies)}
 
     def get_avail_agent_actions(self, agent: int) -> list[int]:
         if self._ally_health[agent] <= 0:
