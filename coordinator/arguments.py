@@ -6,8 +6,11 @@ import argparse
 from pathlib import Path
 
 
-def add_episode_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to play: bundles' team size, episodes, seed, greediness, world, links, outputs."""
+def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-untyped-def]
+    """What to play: bundles' team size, episodes, seed, greediness, world, links, outputs.
+
+    Returns the group of options of which only one may be given, for more ways to choose the policy.
+    """
     parser.add_argument("--agents", type=int, help="team size; refused unless the bundles are for it")
     parser.add_argument("--episodes", type=int, default=100, help="episodes of each pass")
     parser.add_argument("--seed", type=int, default=0, help="of the run: worlds and the agents' noise follow from it")
@@ -36,6 +39,7 @@ def add_episode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minimum-outcome", type=float, metavar="X", help="exit with code 1 if the first pass comes out below X"
     )
+    return choice
 
 
 def add_pace_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,64 +1,99 @@
-"""`heliograph evaluate`: a team of bundles in one process, beside the trainer's own central evaluation if asked for."""
+"""`heliograph evaluate`: teams of bundles, each in one process; the trainer's networks and references beside them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from importlib.metadata import entry_points
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator import arguments
 from heliograph.cli import Command
-from heliograph.errors import MissingExtra, SettingsError
+from heliograph.errors import SettingsError
 
 if TYPE_CHECKING:
+    from coordinator.central import CentralTeam
     from coordinator.plan import Plan
     from coordinator.report import Report
+    from coordinator.scores import Score
 
-EVALUATOR_GROUP, CENTRAL = "heliograph.evaluators", "central"
-"""Entry point of a callable `(path: Path, *, episodes, seed, greedy, links_cut) -> dict` with the keys `episodes`
-and `outcomes` (one float per episode).
-
-It evaluates a run folder with the trainer's networks in one forward pass, so this house needs no torch for it.
-"""
+POLICIES = {"greedy": (True,), "sampled": (False,), "both": (True, False)}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="folder of bundles, or a run folder that has them in bundles/")
-    arguments.add_episode_arguments(parser)
-    parser.add_argument("--frames", type=Path, metavar="DIR", help="draw the first episode of each pass as PNG files")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="folder of bundles, or a run folder that has them in bundles/",
+    )
+    choice = arguments.add_episode_arguments(parser)
+    choice.add_argument("--policy", choices=POLICIES, help="the greedy policy, the sampled one, or one after the other")
+    parser.add_argument(
+        "--checkpoints",
+        choices=("last", "all"),
+        default="last",
+        help="the bundles; or the run's snapshots and newest networks, all agents at once",
+    )
     parser.add_argument("--central", action="store_true", help="also evaluate the run folder's networks, all at once")
+    parser.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also play a reference policy, such as random, in the runs' worlds or --environment; repeatable",
+    )
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="draw the first episode of each pass as PNG files")
+    parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 
 
 def run(namespace: argparse.Namespace) -> int:
+    if not namespace.paths and not (namespace.reference and namespace.environment):
+        raise SettingsError(
+            "there is nothing to evaluate", remedy="Name run folders, or a --reference and its --environment"
+        )
+    if namespace.overrides and (namespace.central or namespace.checkpoints == "all"):
+        raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
+    single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
+    if single and not namespace.reference and namespace.marl_eval is None:
+        return _evaluate_one(namespace, namespace.paths[0])
+    return _evaluate_several(namespace)
+
+
+def _greedy(namespace: argparse.Namespace) -> tuple[bool, ...]:
+    return (namespace.greedy,) if namespace.policy is None else POLICIES[namespace.policy]
+
+
+def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
+    """One team, with everything that is known of its episodes."""
+    from coordinator.central import central_team
     from coordinator.conclusion import minimum_exit_code, write_json
     from coordinator.evaluation import evaluate
     from coordinator.plan import make_plan
     from coordinator.report import print_report
+    from coordinator.survey import bundle_folder
     from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE
 
-    if namespace.central and namespace.overrides:
-        raise SettingsError("--central evaluates in the run's own world, without --set")
-    central_evaluator = _central_evaluator() if namespace.central else None
-    folder = namespace.path / "bundles" if (namespace.path / "bundles").is_dir() else namespace.path
+    team = central_team(path) if namespace.central else None
     plan = make_plan(
-        load_team(folder),
+        load_team(bundle_folder(path)),
         agents=namespace.agents,
         environment=namespace.environment,
         overrides=namespace.overrides,
         episodes=namespace.episodes,
         run_seed=namespace.seed,
-        greedy=namespace.greedy,
+        greedy=_greedy(namespace)[0],
         passes=arguments.passes(namespace),
         record=namespace.record,
         frames=namespace.frames,
     )
     report = evaluate(plan)
     central = []
-    if central_evaluator is not None and not report.interrupted:
-        central = [_evaluate_centrally(central_evaluator, namespace.path, plan, name) for name in plan.passes]
+    if team is not None and not report.interrupted:
+        central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
+        team.close()
     write_json(report.as_dict() | ({"central": central} if namespace.central else {}), namespace.json)
     if namespace.json != Path("-"):
         print_report(report)
@@ -69,32 +104,21 @@ def run(namespace: argparse.Namespace) -> int:
     return minimum_exit_code(report, namespace.minimum_outcome)
 
 
-def _central_evaluator() -> Callable[..., dict[str, Any]]:
-    found = list(entry_points(group=EVALUATOR_GROUP, name=CENTRAL))
-    if not found:
-        raise MissingExtra("no central evaluator is installed", remedy="pip install 'heliograph[trainer]'")
-    try:
-        return found[0].load()
-    except ImportError as error:
-        raise MissingExtra(
-            f"the central evaluator needs {error.name}", remedy="pip install 'heliograph[trainer]'"
-        ) from None
-
-
-def _evaluate_centrally(evaluator: Callable[..., dict[str, Any]], path: Path, plan: Plan, name: str) -> dict[str, Any]:
+def _evaluate_centrally(team: CentralTeam, plan: Plan, name: str) -> dict[str, Any]:
     from coordinator.plan import LABELS
+    from coordinator.progress import Progress
     from heliograph.estimates import estimate
 
-    found = evaluator(path, episodes=plan.episodes, seed=plan.run_seed, greedy=plan.greedy, links_cut=name == "cut")
-    outcomes = [float(value) for value in found["outcomes"]]
-    if not outcomes:
-        raise SettingsError(f"the central evaluator played no episode of {path}")
-    found_estimate = estimate(outcomes)
-    return {
-        "label": LABELS[name],
-        "episodes": int(found["episodes"]),
-        "outcome": {"mean": found_estimate.mean, "low": found_estimate.low, "high": found_estimate.high},
-    }
+    with Progress(f"{LABELS[name]}, all at once", total=plan.episodes) as bar:
+        found = team.play(
+            team.newest,
+            episodes=plan.episodes,
+            seed=plan.run_seed,
+            greedy=plan.greedy,
+            links_cut=name == "cut",
+            progress=bar.reach,
+        )
+    return {"label": LABELS[name], "episodes": plan.episodes, "outcome": vars(estimate(found.outcome.tolist()))}
 
 
 def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
@@ -118,4 +142,70 @@ def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-COMMAND = Command(summary="evaluate a team of bundles in one process", configure=configure, run=run)
+def _evaluate_several(namespace: argparse.Namespace) -> int:
+    """Many teams, checkpoints or policies, with a row for each."""
+    from coordinator.conclusion import write_json
+    from coordinator.score_table import print_scores
+    from coordinator.scores import as_dict, evaluated_runs, groups
+    from coordinator.survey import Request, survey
+    from heliograph import marl_eval
+    from heliograph.errors import INTERRUPTED_EXIT_CODE
+
+    for name in ("record", "frames"):
+        if getattr(namespace, name) is not None:
+            raise SettingsError(
+                f"--{name} shows one evaluation", remedy="Name one run, its last checkpoint, one policy"
+            )
+    every = namespace.checkpoints == "all"
+    file = namespace.marl_eval
+    earlier = marl_eval.read(file) if file is not None and file.exists() else []
+    scores: list[Score] = []
+    interrupted = False
+    try:
+        survey(
+            Request(
+                paths=tuple(namespace.paths),
+                references=tuple(namespace.reference),
+                agents=namespace.agents,
+                environment=namespace.environment,
+                overrides=tuple(namespace.overrides),
+                episodes=namespace.episodes,
+                seed=namespace.seed,
+                greedy=_greedy(namespace),
+                passes=arguments.passes(namespace),
+                every_checkpoint=every,
+                central=namespace.central,
+                marl_eval=file is not None,
+            ),
+            scores,
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+    found = groups(scores, every_checkpoint=every)
+    document = as_dict(scores, found, episodes=namespace.episodes, seed=namespace.seed, interrupted=interrupted)
+    write_json(document, namespace.json)
+    if file is not None and not interrupted:
+        marl_eval.write(file, marl_eval.merge(earlier, evaluated_runs(scores, evaluation_seed=namespace.seed)))
+        print(f"written to {file}", file=sys.stderr)
+    if namespace.json != Path("-"):
+        print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed)
+    if interrupted:
+        print("interrupted; what is shown are the episodes that were finished", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
+    return _minimum_exit_code(scores, namespace.minimum_outcome)
+
+
+def _minimum_exit_code(scores: list[Score], minimum: float | None) -> int:
+    """0, or 1 if any team with open links came out below the minimum; references need not reach it."""
+    from coordinator.conclusion import BELOW_MINIMUM_EXIT_CODE
+
+    below = [s for s in scores if s.links == "open" and minimum is not None and s.estimate.mean < minimum]
+    for score in below:
+        print(
+            f"{score.run}: outcome {score.estimate.mean:.3f} is below the minimum of {minimum:g}",
+            file=sys.stderr,
+        )
+    return BELOW_MINIMUM_EXIT_CODE if below else 0
+
+
+COMMAND = Command(summary="evaluate teams of bundles, each in one process", configure=configure, run=run)

@@ -1,26 +1,84 @@
-"""The trainer's side of `heliograph evaluate --central`, found through the entry point `heliograph.evaluators`."""
+"""The trainer's side of `heliograph evaluate`, found through the entry point `heliograph.evaluators`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from trainer.evaluation import evaluate
+from heliograph.environments import registry
+from heliograph.environments.vector import VectorEnvironment
+from heliograph.errors import CheckpointError
+from trainer.checkpoint import load_networks, saved_checkpoints
+from trainer.evaluation import Evaluation, evaluate
 from trainer.run_folder import RunFolder
-from trainer.training import restored_algorithm
+from trainer.snapshots import load_snapshot, saved_snapshots
+from trainer.training import EVALUATION_COPIES, make_algorithm, make_environment
 
 
-def evaluate_centrally(path: Path, *, episodes: int, seed: int, greedy: bool, links_cut: bool) -> dict[str, Any]:
-    """Play episodes with the networks of the newest checkpoint of a run folder, all agents in one batch."""
-    device = torch.device("cpu")
-    algorithm, environment, _ = restored_algorithm(RunFolder.open(path), device=device)
-    result = evaluate(
-        algorithm, environment, episodes=episodes, seed=seed, greedy=greedy, device=device, links_cut=links_cut
-    )
-    return {
-        "episodes": episodes,
-        "outcomes": result.outcome.tolist(),
-        "returns": result.team_return.tolist(),
-    }
+class CentralEvaluator:
+    """Plays episodes with the networks of a run folder, all agents in one batch; see `coordinator.central`."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the newest networks.  Raises SettingsError if this is no run folder, CheckpointError if it has none."""
+        folder = RunFolder.open(path)
+        settings = self._settings = folder.settings()
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        saved = saved_checkpoints(folder.checkpoints)
+        if not saved:
+            raise CheckpointError(f"{path} holds no checkpoint", remedy="Train it first")
+        self._newest = saved[-1]
+        self._device = torch.device("cpu")
+        self._environment: VectorEnvironment | None = None
+        with closing(
+            registry.make(settings.environment.id, count=1, parameters=settings.environment.parameters)
+        ) as one:
+            self.spec = one.spec
+            self._algorithm = make_algorithm(settings, one, self._device)
+        self.algorithm = self._algorithm.name
+        self._loaded = self.newest = int(load_networks(self._newest, self._algorithm)["env_steps"])
+        self._snapshots = {int(snapshot.name): snapshot for snapshot in saved_snapshots(folder.snapshots)}
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """Environment steps of the snapshots, ascending."""
+        return tuple(self._snapshots)
+
+    def play(
+        self,
+        checkpoint: int,
+        *,
+        episodes: int,
+        seed: int,
+        greedy: bool,
+        links_cut: bool,
+        progress: Callable[[int], None],
+    ) -> Evaluation:
+        """Play with the networks as they were after `checkpoint` steps: those of a snapshot, or the newest ones."""
+        if checkpoint != self._loaded:
+            if checkpoint == self.newest:
+                load_networks(self._newest, self._algorithm)
+            else:
+                load_snapshot(self._snapshots[checkpoint], self._algorithm)
+            self._loaded = checkpoint
+        if self._environment is None:
+            self._environment = make_environment(self._settings, count=min(EVALUATION_COPIES, episodes))
+        return evaluate(
+            self._algorithm,
+            self._environment,
+            episodes=episodes,
+            seed=seed,
+            greedy=greedy,
+            device=self._device,
+            links_cut=links_cut,
+            progress=progress,
+        )
+
+    def close(self) -> None:
+        """Free the world's simulators; the next play makes them again."""
+        if self._environment is not None:
+            self._environment.close()
+            self._environment = None

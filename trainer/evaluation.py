@@ -88,6 +88,7 @@ def evaluate(
             following += 1
         if over.size:
             progress(finished)
+        if over.size and finished < episodes:
             seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number[over]]
             percepts = environment.reset(np.array(seeds), over)
             step[over], team_return[over], spoke[over] = 0, 0, percepts.present[over]

@@ -20,14 +20,14 @@ ITERATIONS = 14
 
 @pytest.fixture(scope="module")
 def settings():
-    return small_settings("relay-signal", f"evaluation.snapshots={LIMIT}", env_steps=12 * ITERATIONS)
+    return small_settings("relay-signal", f"evaluation.snapshots={LIMIT}", env_steps=10**6)
 
 
 @pytest.fixture(scope="module")
 def run(settings, tmp_path_factory):
     """A whole run, and its training, whose networks are those of its end."""
     path = tmp_path_factory.mktemp("snapshots") / "run"
-    training = start(path, settings)
+    training = start(path, settings, stop_after=ITERATIONS)
     training.run()
     return path, training
 
@@ -64,7 +64,7 @@ def test_a_resumed_run_keeps_the_snapshots_of_the_uninterrupted_one(run, setting
     before = evaluated_steps(path)
     forgotten = path / "snapshots" / f"{10**6:09d}"  # written after the last checkpoint, before a crash
     (path / "snapshots" / f"{before[-1]:09d}").rename(forgotten)
-    resume(path).run()
+    resume(path, stop_after=ITERATIONS).run()
     assert not forgotten.exists()
     assert evaluated_steps(path) == evaluated_steps(run[0])
 

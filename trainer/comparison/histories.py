@@ -45,6 +45,11 @@ class History:
     settings: Mapping[str, Any] | None = None
     """Resolved; None for a run of a marl-eval file."""
 
+    @property
+    def untrained(self) -> bool:
+        """A reference: it was evaluated before any training alone, and is the same at every step."""
+        return self.steps.tolist() == [0]
+
 
 def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str | None) -> History:
     """Read a run folder; its label is `label`, else the value of the setting `by`, else its algorithm.

@@ -54,11 +54,12 @@ def _task(name: str, histories: Sequence[History]) -> Task:
     measures = sorted({history.measure for history in histories} - {"outcome"})
     if len(measures) > 1:
         raise SettingsError(f"the runs of {name} measure different things: {', '.join(measures)}")
-    start, end = max(int(h.steps[0]) for h in histories), min(int(h.steps[-1]) for h in histories)
+    trained = [history for history in histories if not history.untrained] or histories
+    start, end = max(int(h.steps[0]) for h in trained), min(int(h.steps[-1]) for h in trained)
     if start > end:
         raise SettingsError(f"the runs of {name} share no range of steps: one ends at {end:,}, one begins at {start:,}")
-    equal = len({int(history.steps[-1]) for history in histories}) == 1
-    grid, interpolated = _grid(histories, start, end)
+    equal = len({int(history.steps[-1]) for history in trained}) == 1
+    grid, interpolated = _grid(trained, start, end)
     curves = {label: np.stack([_at(history, grid) for history in runs[label]]) for label in labels}
     remarks = _remarks(runs)
     if equal and all(history.final is not None for history in histories):
@@ -68,7 +69,7 @@ def _task(name: str, histories: Sequence[History]) -> Task:
         scores = {label: curves[label][:, -1] for label in labels}
         scored = f"evaluation at {end:,} environment steps"
         if not equal:
-            longest = max(int(history.steps[-1]) for history in histories)
+            longest = max(int(history.steps[-1]) for history in trained)
             remarks.insert(
                 0, f"Runs end between {end:,} and {longest:,} steps; all are compared at the shortest one's end."
             )
@@ -98,6 +99,7 @@ def _grid(histories: Sequence[History], start: int, end: int) -> tuple[np.ndarra
 
 
 def _at(history: History, grid: np.ndarray) -> np.ndarray:
+    """Between evaluations on a straight line; a reference is the same everywhere."""
     return np.interp(grid, history.steps, history.values)
 
 

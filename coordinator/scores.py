@@ -1,0 +1,176 @@
+"""What evaluations came to: a score per team and policy, and what the runs of one algorithm come to together.
+
+Axis legend: R runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from heliograph.aggregates import Aggregate, aggregate, interquartile_mean, mean
+from heliograph.estimates import Estimate, bootstrap, wilson
+from heliograph.marl_eval import EvaluatedRun, EvaluatedStep, Metrics
+
+FORMAT, VERSION = "heliograph-scores", 1
+
+ALONE, TOGETHER, REFERENCE = "each alone", "all at once", "reference"
+"""Who plays: bundles, each agent by itself; the trainer's networks in one batch; a scripted team."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One team, played with one policy over some episodes."""
+
+    run: str
+    """What was named on the command line: a folder, or a reference."""
+    environment: str
+    task: str
+    """The two names of `heliograph.marl_eval`."""
+    algorithm: str
+    seed: int | None
+    """Of the training; None where it is not known."""
+    env_steps: int | None
+    """Of the training until the checkpoint that was played; None for a reference."""
+    team: str
+    policy: str
+    """greedy or sampled; empty for a reference, which has its own."""
+    links: str
+    """open or cut."""
+    measure: str
+    outcome: tuple[float, ...]
+    """Per episode."""
+    team_return: tuple[float, ...]
+    seconds: float
+    chosen: bool = False
+    """The best of all checkpoints, on fresh episodes: those on which it was chosen would flatter it."""
+
+    @property
+    def estimate(self) -> Estimate:
+        """Of the outcome, over episodes."""
+        return wilson(self.outcome) if self.measure == "won" else bootstrap(self.outcome)
+
+    @property
+    def return_estimate(self) -> Estimate:
+        return bootstrap(self.team_return)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The same from several runs: each run counts once, with its mean."""
+
+    scores: tuple[Score, ...]
+    iqm: Aggregate
+    mean: Aggregate
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """[R]."""
+        return tuple(score.estimate.mean for score in self.scores)
+
+
+def groups(scores: Sequence[Score], *, every_checkpoint: bool) -> list[Group]:
+    """Scores of several runs that differ in their seed alone; where every checkpoint was played, at the same step."""
+    found: dict[tuple[Any, ...], list[Score]] = {}
+    for score in scores:
+        if score.team == REFERENCE:
+            continue
+        steps = score.env_steps if every_checkpoint and not score.chosen else None
+        key = (score.environment, score.task, score.algorithm, steps, score.chosen)
+        found.setdefault((*key, score.team, score.policy, score.links), []).append(score)
+    result = []
+    for members in found.values():
+        if len(members) > 1:
+            means = [[score.estimate.mean for score in members]]
+            result.append(
+                Group(
+                    scores=tuple(members),
+                    iqm=aggregate(means, interquartile_mean),
+                    mean=aggregate(means, mean),
+                )
+            )
+    return result
+
+
+def as_dict(
+    scores: Sequence[Score], found: Sequence[Group], *, episodes: int, seed: int, interrupted: bool
+) -> dict[str, Any]:
+    """For JSON; documented in the fields of `Score` and `Group`."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "episodes": episodes,
+        "seed": seed,
+        "interrupted": interrupted,
+        "scores": [
+            {
+                **vars(score),
+                "outcome": vars(score.estimate),
+                "return": vars(score.return_estimate),
+                "team_return": list(score.team_return),
+                "outcomes": list(score.outcome),
+            }
+            for score in scores
+        ],
+        "groups": [
+            {
+                "algorithm": group.scores[0].algorithm,
+                "task": group.scores[0].task,
+                "team": group.scores[0].team,
+                "policy": group.scores[0].policy,
+                "links": group.scores[0].links,
+                "env_steps": [score.env_steps for score in group.scores],
+                "runs": [score.run for score in group.scores],
+                "iqm": vars(group.iqm),
+                "mean": vars(group.mean),
+            }
+            for group in found
+        ],
+    }
+
+
+def evaluated_runs(scores: Sequence[Score], *, evaluation_seed: int) -> list[EvaluatedRun]:
+    """The scores as runs of marl-eval.
+
+    Absolute metrics are those of the checkpoint that was chosen; where a single one was played, its own.
+    """
+    found: dict[tuple[str, str, str, str], list[Score]] = {}
+    alone = any(score.team == ALONE for score in scores)
+    for score in scores:
+        seed = evaluation_seed if score.team == REFERENCE else score.seed
+        name = score.run if seed is None else f"seed_{seed}"
+        key = (score.environment, score.task, _algorithm(score, alone=alone), name)
+        found.setdefault(key, []).append(score)
+    return [
+        EvaluatedRun(
+            environment=environment,
+            task=task,
+            algorithm=algorithm,
+            run=run,
+            steps=tuple(
+                EvaluatedStep(step_count=score.env_steps or 0, metrics=_metrics(score))
+                for score in members
+                if not score.chosen
+            ),
+            absolute=_metrics(next((score for score in members if score.chosen), members[-1])),
+        )
+        for (environment, task, algorithm, run), members in found.items()
+    ]
+
+
+def _algorithm(score: Score, *, alone: bool) -> str:
+    """What is not greedy, with open links, is another algorithm; so are networks all at once where bundles play too."""
+    parts = [score.algorithm]
+    if score.policy == "sampled":
+        parts.append("sampled")
+    if score.links == "cut":
+        parts.append("cut")
+    if score.team == TOGETHER and alone:
+        parts.append("central")
+    return "-".join(parts)
+
+
+def _metrics(score: Score) -> Metrics:
+    metrics = {score.measure: score.outcome}
+    return metrics if score.measure == "return" else {**metrics, "return": score.team_return}

@@ -1,0 +1,176 @@
+"""`heliograph evaluate` with several teams, policies and references: one row each, and what they come to together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from relay_team import relay_bundles
+from scripted_bundle import save_team, scripted_team
+from waiting_game import ANNOUNCEMENT
+
+from heliograph.aggregates import aggregate
+from heliograph.cli import main
+from heliograph.environments.reference import play_reference
+from heliograph.marl_eval import EvaluatedRun, read, write
+
+DEADLINE_S = 60
+
+
+def run_folder(path: Path, *, seed: int, agents: int = 2) -> Path:
+    """A finished run as far as the coordinator looks at it."""
+    save_team(relay_bundles(agents, run_id=f"run-{seed}"), path / "bundles")
+    (path / "settings.json").write_text(json.dumps({"seed": seed}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("runs")
+    return [str(run_folder(folder / f"seed{seed}", seed=seed)) for seed in (3, 4)]
+
+
+def evaluate(*arguments: object) -> int:
+    return main(["evaluate", *map(str, arguments)])
+
+
+def test_every_run_and_policy_has_a_row_and_equals_its_own_evaluation(runs, tmp_path: Path, capsys):
+    common = ["--episodes", 6, "--seed", 5]
+    document = tmp_path / "scores.json"
+    assert evaluate(*runs, *common, "--policy", "both", "--json", document) == 0
+    shown = capsys.readouterr().out
+    assert "6 episodes, seed 5, relay, each alone, open" in shown
+    assert "over runs, each with its mean" in shown
+    scores = json.loads(document.read_text())
+    rows = [(score["run"], score["policy"]) for score in scores["scores"]]
+    assert rows == [(run, policy) for run in runs for policy in ("greedy", "sampled")]
+    for score in scores["scores"]:
+        alone = tmp_path / "alone.json"
+        assert evaluate(score["run"], *common, "--policy", score["policy"], "--json", alone) == 0
+        (summary,) = json.loads(alone.read_text())["summaries"]
+        assert (summary["outcome"], summary["team_return"]) == (score["outcome"], score["return"])
+        assert len(score["outcomes"]) == summary["episodes"] == 6
+    (greedy, sampled) = scores["groups"]
+    means = [score["outcome"]["mean"] for score in scores["scores"]]
+    assert greedy["iqm"] == vars(aggregate([means[0::2]]))
+    assert sampled["mean"]["value"] == pytest.approx(sum(means[1::2]) / 2)
+
+
+def test_references_play_the_runs_episodes_in_the_runs_worlds(runs, tmp_path: Path, capsys):
+    document = tmp_path / "scores.json"
+    arguments = ["--set", "size=3", "--reference", "random", "--episodes", 4, "--links", "both", "--json", document]
+    assert evaluate(runs[0], *arguments) == 0
+    capsys.readouterr()
+    scores = json.loads(document.read_text())["scores"]
+    assert [(score["run"], score["links"]) for score in scores] == [(runs[0], "open"), (runs[0], "cut"), ("random", "")]
+    expected = play_reference("relay", "random", parameters={"size": 3}, episodes=4, seed=0)
+    assert scores[-1]["outcomes"] == expected.outcome.tolist()
+    assert scores[-1]["team_return"] == pytest.approx(expected.team_return.tolist())
+    assert evaluate("--reference", "random", "--environment", "relay", "--episodes", 4, "--json", document) == 0
+    assert [score["run"] for score in json.loads(document.read_text())["scores"]] == ["random"]
+
+
+def test_results_are_added_to_a_marl_eval_file(runs, tmp_path: Path):
+    file = tmp_path / "results.json"
+    write(file, [EvaluatedRun(environment="relay", task="relay", algorithm="theirs", run="seed_0")])
+    assert evaluate(*runs, "--episodes", 3, "--policy", "both", "--reference", "random", "--marl-eval", file) == 0
+    found = {(run.algorithm, run.run): run for run in read(file)}
+    assert sorted(found) == [
+        ("random", "seed_0"),
+        ("scripted", "seed_3"),
+        ("scripted", "seed_4"),
+        ("scripted-sampled", "seed_3"),
+        ("scripted-sampled", "seed_4"),
+        ("theirs", "seed_0"),
+    ]
+    run = found["scripted", "seed_3"]
+    assert (run.environment, run.task, [step.step_count for step in run.steps]) == ("relay", "relay", [0])
+    assert run.steps[0].metrics == run.absolute
+    assert {name: len(values) for name, values in run.absolute.items()} == {"won": 3, "return": 3}
+
+
+def test_a_minimum_holds_for_every_run(runs, capsys):
+    assert evaluate(*runs, "--episodes", 2, "--minimum-outcome", 0.0) == 0
+    assert evaluate(*runs, "--episodes", 2, "--minimum-outcome", 1.5) == 1
+    told = capsys.readouterr().err
+    assert all(f"{run}: outcome" in told for run in runs)
+
+
+def test_runs_in_different_worlds_say_so(runs, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    three = run_folder(Path("three"), seed=3, agents=3)
+    assert evaluate(runs[0], three, "--episodes", 2, "--marl-eval", "results.json") == 0
+    shown = capsys.readouterr().out
+    assert "relay[agents=3]" in shown
+    assert {run.task for run in read(Path("results.json"))} == {"relay", "relay[agents=3]"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        ([], 2, "there is nothing to evaluate"),
+        (["--reference", "random"], 2, "there is nothing to evaluate"),
+        (["RUN", "--reference", "shortest"], 2, "has no reference policy 'shortest'. Known are random"),
+        (["RUN", "RUN2", "--record", "x.jsonl"], 2, "--record shows one evaluation"),
+        (["RUN", "RUN2", "--set", "nonsense=1"], 2, "unknown key nonsense"),
+        (["RUN", "RUN2", "--environment", "relay-signal"], 3, "trained in 'relay', not in 'relay-signal'"),
+        (["RUN", "RUN2", "--set", "size=3", "--checkpoints", "all"], 2, "without --set"),
+        (["RUN", "TWIN", "--marl-eval", "x.json"], 2, "have the same task and seed"),
+        (["RUN", "STOPPED"], 2, "its training has not ended"),
+        (["RUN", "NOWHERE"], 3, "there is no bundle at"),
+        (["RUN", "--policy", "both", "--episodes", 0], 2, "at least one episode"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told_before_anything_is_played(
+    runs, tmp_path: Path, capsys, arguments, code, part
+):
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    (stopped / "settings.json").write_text('{"seed": 9}')
+    twin = run_folder(tmp_path / "twin", seed=3)
+    named = {"RUN": runs[0], "RUN2": runs[1], "TWIN": twin, "STOPPED": stopped, "NOWHERE": tmp_path / "nowhere"}
+    assert evaluate(*(named.get(argument, argument) for argument in arguments)) == code
+    captured = capsys.readouterr()
+    assert part in captured.err
+    assert captured.out == ""
+
+
+def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
+    team = scripted_team(
+        team_size=2,
+        actions=3,
+        observation_size=4,
+        environment="waiting_game:make",
+        environment_parameters={"announce_at": 40},
+    )
+    for name in ("one", "two"):
+        save_team(team, tmp_path / name)
+    root = Path(__file__).parents[2]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "heliograph", "evaluate", "one", "two", "--episodes", "100000"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (root, root / "tests"))), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(DEADLINE_S, running.kill)
+    watchdog.start()
+    try:
+        assert running.stderr is not None
+        assert any(ANNOUNCEMENT in line for line in running.stderr)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    finally:
+        watchdog.cancel()
+        running.kill()
+    assert running.returncode == 130
+    assert "interrupted" in err
+    assert "one" in out
+    assert "two" not in out
