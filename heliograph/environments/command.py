@@ -75,9 +75,9 @@ def _print_one(described: DescribedEnvironment) -> None:
     print("\nparameters = defaults (and possible values)")
     for parameter in described.parameters:
         default = "nothing" if parameter.default is None else json.dumps(parameter.default)
-        print(f"  {parameter.name} = {default}  ({parameter.values})")
+        _print_pairs([(f"{parameter.name} = {default}", f"({parameter.values})")], hanging=4)
         if parameter.help:
-            _print_pairs([("  ", parameter.help)])
+            _print_pairs([("", parameter.help)], hanging=4)
 
 
 def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
@@ -95,15 +95,17 @@ def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
     ]
 
 
-def _print_pairs(pairs: list[tuple[str, str]]) -> None:
+def _print_pairs(pairs: list[tuple[str, str]], *, hanging: int | None = None) -> None:
+    """In two columns, or with lines that go on, and those with nothing on the left, `hanging` columns from the left."""
     import shutil
     import textwrap
 
     left_width = max(len(left) for left, _ in pairs)
     width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
     for left, right in pairs:
-        lines = textwrap.wrap(f"  {left:{left_width}}  {right}", width, subsequent_indent=" " * (left_width + 4))
-        print("\n".join(lines))
+        further = " " * (left_width + 4 if hanging is None else hanging)
+        first = f"  {left:{left_width}}  {right}" if left else f"{further}{right}"
+        print("\n".join(textwrap.wrap(first, width, subsequent_indent=further)))
 
 
 COMMAND = Command(

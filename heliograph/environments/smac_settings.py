@@ -79,7 +79,7 @@ class BattleSettings(Settings):
 class SmacSettings(BattleSettings):
     """Parameters of the environments `smac-…`."""
 
-    map: str = "3m"
+    map: Annotated[str, Field(json_schema_extra={"enum": list(SMAC_MAPS)})] = "3m"
     """The battle."""
 
     @field_validator("map")
