@@ -36,7 +36,8 @@ _FARTHEST = 2.0
 _SECOND, _THIRD = slice(2, 6), slice(6, 14)
 _OVER_SECOND, _OVER_THIRD = np.array([0, 0, 1, 1]), np.array([2, 2, 3, 3, 4, 4, 5, 5])
 _OVER = np.concatenate([_OVER_SECOND, _OVER_THIRD])
-_HEADINGS = np.arange(4)
+_BEHIND = ((2, 3, 6, 7, 8, 9), (4, 5, 10, 11, 12, 13), (6, 7), (8, 9), (10, 11), (12, 13), *[()] * 8)
+"""The edges that an edge leads to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,141 +70,149 @@ class Sight:
     """int [N, 14], the first train on each edge that is not deadlocked, or -1."""
 
 
-def look(rails: Rails, trains: Trains, *, published: bool) -> Sight:
-    """Return what every train sees; see the module for the entries.
+class Outlook:
+    """What the trains of one episode see, wherever they are.
 
-    `published`: finite distances d as d / 100 - 10 and infinite ones as 0, coordinates / 100, -1 as the distance from
-    behind the target, and entry 6 and an edge's entry 3 without effect, as in MAMBA's code.  Otherwise distances are
-    shares of half the map's perimeter, at most 2, which also stands for infinite; coordinates are shares of the sides
-    of the map; and entries 4 and 5 of an edge behind the target are 0.
+    All that does not depend on where the others are is worked out once for every place, as most of it never changes.
     """
-    scale = _Scale(rails, published=published)
-    tree = rails.tree[trains.place]  # [N, 14]
-    traffic = _traffic(rails, trains, tree)
-    visible = tree < rails.end.size - 1
-    if traffic.deadlocked.any():
-        visible[:, _SECOND] &= ~traffic.deadlocked[:, _OVER_SECOND] & visible[:, _OVER_SECOND]
-        visible[:, _THIRD] &= ~traffic.deadlocked[:, _OVER_THIRD] & visible[:, _OVER_THIRD]
-    count = trains.place.size
-    own = np.arange(count)[:, None]
-    cells = rails.length[tree].astype(np.float64)
-    left = rails.distance[own, rails.end[tree]]  # from the end of each edge
-    behind = np.zeros((count, EDGES), dtype=bool)
-    at_target = left == 0
-    if at_target.any():
+
+    def __init__(self, rails: Rails, *, published: bool) -> None:
+        """`published`: finite distances d as d / 100 - 10 and infinite ones as 0, coordinates / 100, -1 as the distance
+        from behind the target, and entry 6 and an edge's entry 3 without effect, as in MAMBA's code.  Otherwise
+        distances are shares of half the map's perimeter, at most 2, which also stands for infinite; coordinates are
+        shares of the sides of the map; and entries 4 and 5 of an edge behind the target are 0.
+        """
+        self._rails = rails
+        self._published = published
+        self._count = rails.targets.size
+        self._own = np.arange(self._count)
+        self._none = rails.end.size - 1
+        height, width = rails.grid.shape
+        self._sides = (100, 100) if published else (height, width)
+        self._half_perimeter = height + width
+        self._heading_index = rails.index[: height * width * 4].reshape(-1, 4)
+        absent = rails.tree == self._none  # [V + 1, 14]
+        merge = np.full(rails.tree.shape, np.inf) if published else rails.merge[rails.tree]
+        # [V + 1, 14, 14], edges without trains; entries 0, 4 and 5 are each train's own.
+        self._edges = np.empty((*rails.tree.shape, PER_EDGE), dtype=np.float32)
+        self._edges[...] = (0, self._distance(np.inf), 0, 0, 0, 0, -1, -1, -1, -1, -1, 1, 1, -1)
+        self._edges[..., 2] = self._distance(rails.length[rails.tree].astype(np.float64))
+        self._edges[..., 3] = self._distance(merge)
+        self._edges[absent] = 0.0
+        self._ways = np.stack([self._to_target(train, absent) for train in self._own])  # [N, V + 1, 14, 3]
+        self._left = self._distance(rails.distance).astype(np.float32)  # [N, V + 1]
+        # [V + 1, 9], the same for the numbers about a train itself.
+        self._selves = np.empty((self._none + 1, OWN), dtype=np.float32)
+        self._selves[:, 0], self._selves[:, 1] = self._coordinates(rails.cell)
+        self._selves[:, 6] = -1.0 if published else np.where(rails.on_switch, 1.0, -1.0)
+        next_cell = (rails.length[rails.tree[:, 0]] == 1) | (merge[:, 0] == 1)
+        self._selves[:, 7] = np.where(~absent[:, 0] & absent[:, 1] & next_cell, 1.0, -1.0)
+
+    def _to_target(self, train: int, absent: np.ndarray) -> np.ndarray:
+        """float32 [V + 1, 14, 3], entries 0, 4 and 5 of all edges for a train."""
+        rails = self._rails
+        left = rails.distance[train][rails.end[rails.tree]]  # from the end of each edge
+        at_target = left == 0
+        behind = np.zeros(left.shape, dtype=bool)
         behind[:, _SECOND] = at_target[:, _OVER_SECOND]
         behind[:, _THIRD] = at_target[:, _OVER_THIRD] | behind[:, _OVER_THIRD]
         left[behind] = -1.0
-    here = rails.distance[own[:, 0], trains.place]
-    merge = np.full(tree.shape, np.inf) if published else rails.merge[tree]
-    to_train, to_end, to_merge, after, after_start = scale.distance(
-        np.stack([traffic.nearest, cells, merge, left, left + cells])
-    )
-    to_target = scale.distance(here)
-    before = np.concatenate([np.stack([to_target, to_target], axis=1), after[:, _OVER]], axis=1)
-    gains = np.stack([after - before, after_start - before], axis=-1)
-    if not published:
-        gains[behind] = 0.0
+        at_end = self._distance(left)
+        at_start = np.empty(left.shape)
+        at_start[:, :2] = self._distance(rails.distance[train])[:, None]
+        at_start[:, 2:] = at_end[:, _OVER]
+        through = self._distance(left + rails.length[rails.tree]) - at_start
+        ways = np.stack([np.where(behind, -1.0, 1.0), at_end - at_start, through], axis=-1)
+        if not self._published:
+            ways[behind, 1:] = 0.0
+        ways[absent] = 0.0
+        return ways.astype(np.float32)
 
-    full = np.empty((count, OBSERVATION_SIZE), dtype=np.float32)
-    edges = full[:, OWN:].reshape(count, EDGES, PER_EDGE)
-    edges[..., 0] = _flag(~behind)
-    edges[..., 1], edges[..., 2], edges[..., 3], edges[..., 4:6] = to_train, to_end, to_merge, gains
-    edges[..., 6:14] = traffic.flags
-    edges[~visible] = 0.0
-    only_way = visible[:, 0] & ~visible[:, 1]
-    full[:, 0], full[:, 1] = scale.coordinates(np.where(trains.on_map, rails.cell[trains.place], trains.start))
-    full[:, 2] = trains.identity
-    full[:, 3] = _flag(trains.deadlocked)
-    full[:, 4] = _flag(~trains.broken)
-    full[:, 5] = to_target
-    full[:, 6] = -1.0 if published else _flag(trains.on_map & rails.on_switch[trains.place])
-    full[:, 7] = _flag(only_way & ((cells[:, 0] == 1) | (merge[:, 0] == 1)))
-    full[:, 8] = _flag(~trains.on_map)
-    full[trains.arrived] = 0.0
-    return Sight(observation=full, edge_train=np.where(visible, traffic.first, -1))
+    def look(self, trains: Trains) -> Sight:
+        """Return what every train sees; see the module for the entries."""
+        place, count = trains.place, self._count
+        full = np.empty((count, OBSERVATION_SIZE), dtype=np.float32)
+        full[:, :OWN] = self._selves[place]
+        full[:, 2] = trains.identity
+        full[:, 3] = np.where(trains.deadlocked, 1.0, -1.0)
+        full[:, 4] = np.where(trains.broken, -1.0, 1.0)
+        full[:, 5] = self._left[self._own, place]
+        full[:, 8] = np.where(trains.on_map, -1.0, 1.0)
+        full[~trains.on_map, 6] = -1.0
+        nowhere = place == self._none
+        if nowhere.any():  # arrived, or waiting where no rail leads anywhere
+            full[nowhere, 0], full[nowhere, 1] = self._coordinates(trains.start[nowhere])
+        edges = self._edges[place].reshape(-1, PER_EDGE)
+        ways = self._ways[self._own, place].reshape(-1, 3)
+        edges[:, 0] = ways[:, 0]
+        edges[:, 4:6] = ways[:, 1:]
+        first = np.full(count * EDGES, -1)
+        self._show_traffic(trains, edges, first)
+        full[:, OWN:] = edges.reshape(count, -1)
+        full[trains.arrived] = 0.0
+        return Sight(observation=full, edge_train=first.reshape(count, EDGES))
 
+    def _show_traffic(self, trains: Trains, edges: np.ndarray, first: np.ndarray) -> None:
+        """Write the trains on the edges [N * 14, 14] into them, and the first that can move into `first` [N * 14]."""
+        met = self._meetings(trains)
+        if not met:
+            return
+        deadlocked = trains.deadlocked.tolist()
+        numbers, blocked = [], []
+        for edge, meetings in met.items():
+            same = sum(along for _, _, along in meetings)
+            others = [train for _, train, along in meetings if not along]
+            movable = [meeting for meeting in meetings if not deadlocked[meeting[1]]]
+            _, handle, along_first = min(movable) if movable else (0, -1, True)
+            # Of the train of highest index; where a line passes it twice, as it is met first.
+            along_highest = max((train, -cells, along) for cells, train, along in meetings)[2]
+            first[edge] = handle
+            if len(movable) < len(meetings):
+                blocked.append(edge)
+            numbers.append(
+                [
+                    *(min(meetings)[0], same >= 1, same >= 2, len(others) >= 1, len(others) >= 2),
+                    *(bool(others) and max(others) > edge // EDGES, along_first, along_highest),
+                    len(movable) < len(meetings),
+                ]
+            )
+        written = np.array(numbers, dtype=np.float64)  # [edges met, 9]
+        where = list(met)
+        edges[where, 1] = self._distance(written[:, 0])
+        edges[where, 6:14] = 2.0 * written[:, 1:] - 1.0
+        hidden = [edge - edge % EDGES + behind for edge in blocked for behind in _BEHIND[edge % EDGES]]
+        edges[hidden] = 0.0
+        first[hidden] = -1
 
-class _Scale:
-    """How cells become numbers."""
+    def _meetings(self, trains: Trains) -> dict[int, list[tuple[int, int, bool]]]:
+        """(cells away, train, going the same way) for the edges, counted train * 14 + edge, on which trains are.
 
-    def __init__(self, rails: Rails, *, published: bool) -> None:
-        self._published = published
-        self._shape = rails.grid.shape
-        self._half_perimeter = sum(rails.grid.shape)
+        A train counts twice on a line that passes it twice.
+        """
+        rails = self._rails
+        seen = np.flatnonzero(trains.on_map)
+        places = trains.place[seen]
+        # A train may be passed in any heading in which its cell can be entered.
+        passed = self._heading_index[rails.cell[places]]  # [seen, 4]
+        which, heading = np.nonzero(passed < self._none)
+        at = passed[which, heading]
+        starts = rails.tree[trains.place].reshape(-1)
+        # Below zero wraps round to far above every count, so one comparison finds both ends.
+        ahead = (rails.order[starts][:, None] - rails.order[at]).view(np.uint32)
+        edge, hit = np.divmod(np.flatnonzero(ahead < rails.upstream[at]), max(at.size, 1))
+        cells = rails.length[starts[edge]] - rails.length[at[hit]] + 1
+        train, along = seen[which], heading == rails.heading[places][which]
+        met: dict[int, list[tuple[int, int, bool]]] = {}
+        hits = zip(edge.tolist(), cells.tolist(), train[hit].tolist(), along[hit].tolist(), strict=True)
+        for where, *meeting in hits:
+            met.setdefault(where, []).append(tuple(meeting))
+        return met
 
-    def coordinates(self, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        row, column = np.divmod(cell, self._shape[1])
-        height, width = (100, 100) if self._published else self._shape
-        return row / height, column / width
+    def _coordinates(self, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        row, column = np.divmod(cell, self._rails.grid.shape[1])
+        return row / self._sides[0], column / self._sides[1]
 
-    def distance(self, cells: np.ndarray) -> np.ndarray:
+    def _distance(self, cells: np.ndarray | float) -> np.ndarray:
         if self._published:
-            return np.where(cells == np.inf, 0.0, cells / 100.0 - 10)
-        return np.minimum(cells / self._half_perimeter, _FARTHEST)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Traffic:
-    """The trains on each edge, all [N, 14]."""
-
-    nearest: np.ndarray
-    """float, cells to the first train, inf without one."""
-    first: np.ndarray
-    """int, the first that is not deadlocked, or -1."""
-    deadlocked: np.ndarray
-    """bool, a train on it is."""
-    flags: np.ndarray
-    """float [N, 14, 8], entries 6 to 13."""
-
-
-def _traffic(rails: Rails, trains: Trains, tree: np.ndarray) -> _Traffic:
-    """Look up which trains are on which lines; the same train counts twice where a line passes it twice."""
-    count, edges = trains.place.size, tree.size
-    seen = np.flatnonzero(trains.on_map)
-    # A train may be passed in any heading in which its cell can be entered.
-    passed = rails.index[rails.cell[trains.place[seen]][:, None] * 4 + _HEADINGS]  # [seen, 4]
-    which, heading = np.nonzero(passed < rails.end.size - 1)
-    at = passed[which, heading]
-    train = seen[which]
-    along = heading == rails.heading[trains.place[train]]
-    # Below zero wraps round to far above every count, so one comparison finds both ends.
-    ahead = (rails.order[tree.reshape(-1, 1)] - rails.order[at]).view(np.uint32)
-    edge, hit = np.divmod(np.flatnonzero(ahead < rails.upstream[at]), max(at.size, 1))
-    train, along = train[hit], along[hit]
-    cells = rails.length[tree.reshape(-1)[edge]] - rails.length[at[hit]] + 1
-    stuck = trains.deadlocked[train]
-
-    nearest = np.full(edges, np.inf)
-    np.minimum.at(nearest, edge, cells.astype(np.float64))
-    same = np.bincount(edge[along], minlength=edges)
-    other = np.bincount(edge[~along], minlength=edges)
-    highest_other = np.zeros(edges, dtype=np.int64)
-    np.maximum.at(highest_other, edge[~along], train[~along])
-    # The first to move and the one of highest index are found by sorting keys that carry what is asked about them.
-    most = rails.end.size
-    first = np.full(edges, np.iinfo(np.int64).max)
-    np.minimum.at(first, edge[~stuck], ((cells * count + train) * 2 + along)[~stuck])
-    highest = np.full(edges, -1)
-    np.maximum.at(highest, edge, (train * most + most - 1 - cells) * 2 + along)
-    alone = first == np.iinfo(np.int64).max
-    deadlocked = np.zeros(edges, dtype=bool)
-    deadlocked[edge[stuck]] = True
-    own = np.repeat(np.arange(count), EDGES)
-    flags = np.stack(
-        [
-            *(same >= 1, same >= 2, other >= 1, other >= 2, highest_other > own),
-            *(alone | (first % 2 == 1), (highest < 0) | (highest % 2 == 1), deadlocked),
-        ],
-        axis=-1,
-    )
-    return _Traffic(
-        nearest=nearest.reshape(count, EDGES),
-        first=np.where(alone, -1, first // 2 % count).reshape(count, EDGES),
-        deadlocked=deadlocked.reshape(count, EDGES),
-        flags=_flag(flags).reshape(count, EDGES, 8),
-    )
-
-
-def _flag(values: np.ndarray) -> np.ndarray:
-    return np.where(values, 1.0, -1.0)
+            return np.where(np.isinf(cells), 0.0, np.asarray(cells) / 100.0 - 10)
+        return np.minimum(np.asarray(cells) / self._half_perimeter, _FARTHEST)

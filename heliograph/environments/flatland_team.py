@@ -30,7 +30,7 @@ from flatland.envs.step_utils.speed_counter import SpeedCounter
 from flatland.envs.step_utils.states import TrainState
 from flatland.envs.timetable_utils import Timetable
 
-from heliograph.environments.flatland_observation import Sight, Trains, look
+from heliograph.environments.flatland_observation import Outlook, Sight, Trains
 from heliograph.environments.flatland_rails import Rails, reached, survey
 from heliograph.environments.flatland_settings import FlatlandSettings
 from heliograph.errors import WorldError
@@ -80,6 +80,7 @@ class RailTeam:
                 warnings.simplefilter("ignore")  # it warns about cities left out and rails not laid
                 self.simulator = self._simulator(seed)
                 self.simulator.reset(random_seed=seed)
+                self.simulator.malfunction_generator.draw(self.simulator.np_random)
         except Exception as error:  # the generator fails in many ways on maps it cannot fill
             raise WorldError(
                 f"no rails of {self.settings.width} x {self.settings.height} cells for seed {seed}: {error}",
@@ -95,6 +96,7 @@ class RailTeam:
         self.rails = survey(self.simulator.rail.grid, goals)
         self._identity = np.random.default_rng(seed).random(len(agents))
         self._ways_on = [[cell for cell in row if cell >= 0] for row in self.rails.cell[self.rails.exits].tolist()]
+        self._outlook = Outlook(self.rails, published=self.settings.published)
         self._natives = _natives(self.rails)
         self._reach: dict[int, np.ndarray] = {}
         self._deadlocked = np.zeros(len(agents), dtype=bool)
@@ -164,7 +166,7 @@ class RailTeam:
     def sight(self) -> Sight:
         """What all trains see now; deadlocked ones too."""
         if self._sight is None:
-            self._sight = look(self.rails, self.trains, published=self.settings.published)
+            self._sight = self._outlook.look(self.trains)
         return self._sight
 
     def within_reach(self) -> np.ndarray:
@@ -269,18 +271,22 @@ class _Malfunctions:
         rate = 1.0 / settings.malfunction_interval if settings.malfunction_interval else 0.0
         self._parameters = MalfunctionParameters(rate, settings.malfunction_shortest, settings.malfunction_longest)
         self._asked = 0
-        self._breaks: frozenset[int] | None = None
+        self._breaks: frozenset[int] = frozenset()
+
+    def draw(self, np_random: np.random.RandomState) -> None:
+        """Between reset and first step, where the simulator's own generator takes its numbers."""
+        rate = self._parameters.malfunction_rate
+        if rate:
+            happens = np_random.rand(NBR_CHACHED_RAND) < 1 - np.exp(-rate)
+            self._breaks = frozenset(np.flatnonzero(happens).tolist())
 
     def generate(self, np_random: np.random.RandomState) -> Malfunction | None:
         """Asked for every train in every step."""
-        rate, shortest, longest = self._parameters
-        if not rate:
-            return None
-        if self._breaks is None:
-            happens = np_random.rand(NBR_CHACHED_RAND) < 1 - np.exp(-rate)
-            self._breaks = frozenset(np.flatnonzero(happens).tolist())
         self._asked = (self._asked + 1) % NBR_CHACHED_RAND
-        return Malfunction(np_random.randint(shortest, longest + 1) + 1) if self._asked in self._breaks else None
+        if self._asked not in self._breaks:
+            return None
+        _, shortest, longest = self._parameters
+        return Malfunction(np_random.randint(shortest, longest + 1) + 1)
 
     def get_process_data(self) -> MalfunctionProcessData:
         return MalfunctionProcessData(*self._parameters)
