@@ -22,6 +22,8 @@ class TrainingConsole:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
+        self.measure = "outcome"
+        """What the outcome of the run's world is, for the plot; known once there is a world."""
         self._bar: Any = None
         self._writer: Any = None
         self._spoken = self._started = time.monotonic()
@@ -86,7 +88,7 @@ class TrainingConsole:
             self._bar.stop()
         if self._writer is not None:
             self._attempt(self._writer.close)
-        self._attempt(lambda: draw_curve(self._folder))
+        self._attempt(lambda: draw_curve(self._folder, measure=self.measure))
 
     def _write_scalars(self, record: dict[str, Any]) -> None:
         for name, value in record.items():

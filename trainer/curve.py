@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from trainer.run_folder import RunFolder
 
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's, which colour-blind people tell apart."""
+SHARES = ("won", "arrived")
+LOSSES = ("reconstruction", "reward", "kl", "continue", "information", "available")
+BESIDE = {"bbox_to_anchor": (1.01, 1.0), "loc": "upper left", "frameon": False}
+"""Where a legend hides no curve."""
 
-def draw_curve(folder: RunFolder) -> None:
-    """Draw `learning_curve.png` from `metrics.jsonl`; nothing if nothing was learned yet."""
+
+def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
+    """Draw `learning_curve.png` from `metrics.jsonl`; nothing if nothing was learned yet.
+
+    `measure` is what the outcome is: won and arrived are shares, drawn from 0 to 1.
+    """
     records = [record for record in folder.history() if "model/reconstruction" in record]
     if not records:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
-    training = [record for record in records if "collect/outcome" in record]
-    above.plot(
-        [record["env_steps"] for record in training],
-        [record["collect/outcome"] for record in training],
-        color="0.75",
-        linewidth=1,
-        label="while collecting, sampled",
-    )
-    for kind, colour in (("greedy", "tab:blue"), ("sampled", "tab:orange")):
-        name = f"evaluate/{kind}_outcome"
-        points = [(record["env_steps"], record[name]) for record in records if name in record]
-        if points:
-            above.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, label=f"evaluation, {kind}")
-    above.set_ylabel("outcome")
-    above.legend(frameon=False)
-    for name in ("reconstruction", "reward", "kl", "continue", "information", "available"):
-        key = f"model/{name}"
-        points = [(record["env_steps"], record[key]) for record in records if record.get(key, 0) > 0]
-        if points:
-            below.plot(*zip(*points, strict=True), linewidth=1, label=name)
+    above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
+    for kind, colour in zip(("greedy", "sampled"), COLOURS, strict=False):
+        steps, values = _points(records, f"evaluate/{kind}_outcome")
+        if steps:
+            above.plot(steps, values, color=colour, marker="o", markersize=3, label=f"evaluation,\n{kind}")
+    above.set_ylabel(measure)
+    if measure in SHARES:
+        above.set_ylim(-0.02, 1.02)
+    for name, colour in zip(LOSSES, COLOURS, strict=True):
+        steps, values = _points([record for record in records if record.get(f"model/{name}", 0) > 0], f"model/{name}")
+        if steps:
+            below.plot(steps, values, color=colour, linewidth=1, label=name)
     below.set_yscale("log")
     below.set_ylabel("world-model loss terms")
     below.set_xlabel("environment steps")
-    below.legend(frameon=False, ncols=3)
+    for axes in (above, below):
+        axes.grid(color="0.92", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(**BESIDE)
     settings = folder.settings()
     figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}")
     figure.savefig(folder.curve, dpi=110)
+
+
+def _points(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """Environment steps and values of the records that have the metric."""
+    found = [(record["env_steps"], record[name]) for record in records if name in record]
+    return [steps for steps, _ in found], [value for _, value in found]

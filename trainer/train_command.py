@@ -73,6 +73,7 @@ def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-de
         from trainer.training import Training
 
         training = Training(folder, console, resume=settings is None)
+        console.measure = training.environment.spec.outcome
 
         def stop(_signal: int, _frame: object) -> None:
             console.note("stopping after this iteration; a checkpoint will be written")
