@@ -6,8 +6,7 @@
 The adapter plays episodes with one copy and random legal actions.  flatland-rl's own RailEnv with its dummy
 observation, default rewards and malfunctions then repeats the native actions of the same episodes, and must end with
 the same trains arrived.  The two take turns, episode by episode.  Steps per CPU-second of one core
-(`time.process_time`) leave resets out, which are shown beside; drawing the numbers of an episode's malfunctions happens
-in its first step, so it counts.
+(`time.process_time`) leave resets out, which are shown beside, and with them the drawing of an episode's malfunctions.
 """
 
 from __future__ import annotations
@@ -33,8 +32,7 @@ from flatland.envs.timetable_utils import Timetable
 
 from heliograph.environments import registry
 from heliograph.environments.flatland import FlatlandEnvironment
-from heliograph.environments.flatland_settings import FlatlandSettings
-from heliograph.environments.flatland_team import step_limit
+from heliograph.environments.flatland_settings import FlatlandSettings, step_limit
 from heliograph.environments.reference import RandomPolicy
 
 TARGETS = {"flatland-5": 1500, "flatland-10": 1200, "flatland-15": 1000}
@@ -102,6 +100,8 @@ def repeat(settings: FlatlandSettings, seed: int, actions: list[dict[int, int]],
         random_seed=seed,
     )
     simulator.reset(random_seed=seed)
+    # It would draw them in its first step; nothing else draws in between.
+    simulator.malfunction_generator.generate_rand_numbers(simulator.np_random)
     with stepping:
         for action in actions:
             simulator.step(action)

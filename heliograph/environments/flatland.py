@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from heliograph.environments.flatland_observation import OBSERVATION_SIZE
-from heliograph.environments.flatland_settings import FlatlandSettings
-from heliograph.environments.flatland_team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam, step_limit
+from heliograph.environments.flatland_settings import FlatlandSettings, step_limit
+from heliograph.environments.flatland_team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam
 from heliograph.environments.vector import (
     EnvironmentSpec,
     Percepts,

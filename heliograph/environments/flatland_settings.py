@@ -71,3 +71,8 @@ class FlatlandSettings(Settings):
 def city_side(rail_pairs: int) -> int:
     """Cells of a side of the square that the generator keeps for a city."""
     return 2 * (rail_pairs + 2 + 1)
+
+
+def step_limit(settings: FlatlandSettings, *, cities: int) -> int:
+    """Steps of an episode on a map with that many cities."""
+    return int(8 * (settings.width + settings.height + settings.agents / cities))
