@@ -10,6 +10,8 @@ Axis legend: E copies, N trains, D = 205, A = 3.  For `heliograph.environments`;
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from heliograph.environments.flatland_observation import OBSERVATION_SIZE
@@ -50,6 +52,7 @@ class FlatlandEnvironment(VectorEnvironment):
             outcome="arrived",
             idle_action=STOP_ACTION,
             has_action_mask=not settings.published,
+            renders=True,
         )
         self._name = f"adapter of {id!r}"
         self.teams = [RailTeam(settings) for _ in range(count)]
@@ -60,6 +63,8 @@ class FlatlandEnvironment(VectorEnvironment):
         self._present = np.zeros((count, agents), dtype=bool)
         self._forced = np.zeros((count, agents), dtype=bool)
         self._running = np.zeros(count, dtype=bool)
+        self._started: set[int] = set()
+        self._maps: dict[int, Any] = {}
 
     def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
         """See VectorEnvironment.  Also raises WorldError for a map that the simulator's generator cannot fill."""
@@ -68,6 +73,8 @@ class FlatlandEnvironment(VectorEnvironment):
             # The simulator takes any seed, but seeds of more than 32 bits are hashed as for other environments.
             short = seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
             self.teams[copy].reset(short)
+            self._started.add(copy)
+            self._maps.pop(copy, None)
             self._running[copy] = True
             self._perceive(copy)
         return self._percepts()
@@ -106,6 +113,17 @@ class FlatlandEnvironment(VectorEnvironment):
             outcome=outcome,
             lost=np.zeros(self.count, dtype=bool),
         )
+
+    def render(self, copy: int = 0) -> np.ndarray:
+        """See `heliograph.environments.flatland_drawing`.  Raises WorldError before the first reset of the copy."""
+        from heliograph.environments.flatland_drawing import empty_map, picture
+
+        if copy not in self._started:
+            raise WorldError(f"copy {copy} has nothing to draw", remedy="Reset it first")
+        team = self.teams[copy]
+        if copy not in self._maps:
+            self._maps[copy] = empty_map(team.rails)
+        return picture(team.rails, team.trains, self._maps[copy])
 
     def _check_running(self) -> None:
         if not self._running.all():

@@ -25,6 +25,8 @@ from heliograph.seeds import episode_seed
 
 RANDOM = "random"
 MOST_COPIES = 8
+EPISODES_PER_COPY = 8
+"""Fewer would not be worth a copy: what copies play after the last episode is for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,8 @@ def play_reference(
     if episodes < 1:
         raise SettingsError(f"cannot play {episodes} episodes", remedy="Play at least one")
     made = _policy_class(environment_id, policy)
-    environment = registry.make(environment_id, count=min(episodes, MOST_COPIES), parameters=parameters)
+    count = min(MOST_COPIES, 1 + episodes // EPISODES_PER_COPY)
+    environment = registry.make(environment_id, count=count, parameters=parameters)
     try:
         return _play(environment, made(environment, seed=seed), episodes=episodes, seed=seed, progress=progress)
     finally:

@@ -150,6 +150,36 @@ def test_it_is_a_pettingzoo_parallel_environment(parallel_api_test: Callable[...
     parallel_api_test(as_parallel(environment), num_cycles=100)
 
 
+def test_pictures_show_rails_and_what_becomes_of_trains() -> None:
+    environment = registry.make("flatland", count=2, parameters=SMALL)
+    assert environment.spec.renders
+    with pytest.raises(WorldError, match="nothing to draw"):
+        environment.render(0)
+    environment.reset(np.array([1, 2]))
+    before = environment.render(0)
+    assert before.dtype == np.uint8
+    assert before.shape == (24 * 36, 24 * 36, 3)
+    assert not np.array_equal(before, environment.render(1))
+    assert np.array_equal(before, environment.render(0))
+    rails = environment.teams[0].rails.grid > 0  # type: ignore[attr-defined]
+    drawn = (before.reshape(24, 36, 24, 36, 3).min((1, 3, 4)) < 150) & ~_marked(environment)
+    assert np.array_equal(drawn[~_marked(environment)], rails[~_marked(environment)])
+    *_, last = episode(environment, [1, 2])
+    assert isinstance(last, Transition)
+    copy = int(np.argmax(last.over))
+    assert not np.array_equal(environment.render(copy), before)
+
+
+def _marked(environment: Any) -> np.ndarray:
+    """bool [H, W], cells with a train or a target in copy 0, and those beside them."""
+    team = environment.teams[0]
+    marked = np.zeros((24, 24), dtype=bool)
+    for cell in (*team.rails.targets, *team.trains.start):
+        row, column = divmod(int(cell), 24)
+        marked[row - 1 : row + 2, column - 1 : column + 2] = True
+    return marked
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
