@@ -23,9 +23,6 @@ MOVES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
 EDGES = 14
 """Edges of a binary tree of depth 3, counted breadth first."""
 
-PARENTS = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
-"""Parent of each edge from the third on."""
-
 _TURNS = (-1, 0, 1, 2)
 """Left, forward, right, back: the order of branches everywhere."""
 
