@@ -15,7 +15,7 @@ from trainer.checkpoint import load_networks, saved_checkpoints
 from trainer.evaluation import Evaluation, evaluate
 from trainer.run_folder import RunFolder
 from trainer.snapshots import load_snapshot, saved_snapshots
-from trainer.training import EVALUATION_COPIES, make_algorithm, make_environment
+from trainer.training import evaluation_environment, make_algorithm
 
 
 class CentralEvaluator:
@@ -65,7 +65,7 @@ class CentralEvaluator:
                 load_snapshot(self._snapshots[checkpoint], self._algorithm)
             self._loaded = checkpoint
         if self._environment is None:
-            self._environment = make_environment(self._settings, count=min(EVALUATION_COPIES, episodes))
+            self._environment = evaluation_environment(self._settings, episodes=episodes)
         return evaluate(
             self._algorithm,
             self._environment,

@@ -28,11 +28,11 @@ def _export(namespace: argparse.Namespace) -> int:
 
     from trainer.training import export_team, restored_algorithm
 
-    algorithm, environment, env_steps = restored_algorithm(folder, device=torch.device("cpu"))
+    algorithm, spec, env_steps = restored_algorithm(folder, device=torch.device("cpu"))
     target = namespace.to or folder.bundles
     paths = export_team(
         algorithm,
-        environment.spec,
+        spec,
         target,
         run_id=folder.run_id,
         training_step=env_steps,

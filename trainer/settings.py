@@ -43,6 +43,8 @@ class EvaluationSettings(Settings):
     every: PositiveInt = 20
     """Iterations between evaluations."""
     episodes: PositiveInt = 128
+    copies: PositiveInt = 128
+    """Stepped together while evaluating; as many as there are episodes at most."""
     seed: NonNegativeInt = 2**32
     """Of the evaluation episodes, which are the same every time and never those of training."""
     final_episodes: PositiveInt = 1000

@@ -32,8 +32,6 @@ from trainer.snapshots import forget_snapshots_after, save_snapshot
 
 logger = logging.getLogger(__name__)
 
-EVALUATION_COPIES = 128
-
 
 class Progress(Protocol):
     """Who is told how far a run is."""
@@ -72,6 +70,11 @@ def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironmen
     return registry.make(chosen.id, count=count, parameters=chosen.parameters, workers=chosen.workers)
 
 
+def evaluation_environment(settings: TrainSettings, *, episodes: int) -> VectorEnvironment:
+    """As many copies as the settings want for so many episodes."""
+    return make_environment(settings, count=min(settings.evaluation.copies, episodes))
+
+
 class Training:
     """One run, fresh or resumed.  `stop()` may be called from a signal handler."""
 
@@ -99,9 +102,7 @@ class Training:
         self.env_steps = 0
         """Of all iterations that have begun; with overlap the collector is ahead of it."""
         self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
-        self._evaluation_environment = make_environment(
-            settings, count=min(EVALUATION_COPIES, settings.evaluation.episodes)
-        )
+        self._evaluation_environment = evaluation_environment(settings, episodes=settings.evaluation.episodes)
         self._iteration = 0
         self._seconds = 0.0
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
@@ -296,13 +297,14 @@ def export_team(
     return paths
 
 
-def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, VectorEnvironment, int]:
-    """The networks of a run's newest checkpoint, its environment (many copies) and its environment steps."""
+def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, EnvironmentSpec, int]:
+    """The networks of a run's newest checkpoint, what its environment is like, and its environment steps."""
     settings = folder.settings()
-    environment = make_environment(settings, count=EVALUATION_COPIES)
+    environment = make_environment(settings, count=1)
+    environment.close()
     algorithm = make_algorithm(settings, environment, device)
     saved = saved_checkpoints(folder.checkpoints)
     if not saved:
         raise CheckpointError(f"{folder.path} holds no checkpoint", remedy="Train it first")
     state = load_networks(saved[-1], algorithm)
-    return algorithm, environment, int(state["env_steps"])
+    return algorithm, environment.spec, int(state["env_steps"])
