@@ -23,7 +23,11 @@ TASKS: dict[str, list[str]] = {
     "relay-2": ["--preset", "relay"],
     "relay-3": ["--preset", "relay", "--set", "environment.parameters.agents=3"],
     "simple-spread": ["--environment", "mpe2.simple_spread_v3"],
+    "flatland": ["--preset", "mamba-flatland-cpu"],
+    "smax-3m": ["--preset", "mamba-smax-3m-cpu"],
 }
+REFERENCE_SEED = 2**32 + 1
+"""So that reference policies play the episodes of the evaluation that ends a training."""
 COLUMNS = [
     "task",
     "seed",
@@ -70,27 +74,20 @@ def measure(task: str, seed: int, *, minutes: float, out: Path, episodes: int) -
     }
 
 
-def random_policy(folder: Path, *, episodes: int = 256) -> float:
-    """Mean outcome of uniformly random legal actions in a finished run's environment."""
-    import numpy as np
-
-    from heliograph.environments import registry
-    from heliograph.seeds import episode_seed
+def references(folder: Path, *, episodes: int = 256) -> list[str]:
+    """What policies that learn nothing reach in a finished run's environment, a line each."""
+    from heliograph.environments.reference import play_reference, reference_names
+    from heliograph.estimates import estimate
 
     settings = json.loads((folder / "settings.json").read_text())["environment"]
-    environment = registry.make(settings["id"], count=episodes, parameters=settings["parameters"])
-    seeds = np.array([episode_seed(run_seed=0, episode=episode) for episode in range(episodes)])
-    percepts, random = environment.reset(seeds), np.random.default_rng(0)
-    outcome = np.full(episodes, np.nan)
-    while np.isnan(outcome).any():
-        transition = environment.step((random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1))
-        ended = transition.over & np.isnan(outcome)
-        outcome[ended] = transition.outcome[ended]
-        percepts = transition.percepts
-        if transition.over.any():
-            again = np.flatnonzero(transition.over)
-            percepts = environment.reset(seeds[again], again)
-    return float(outcome.mean())
+    lines = []
+    for policy in reference_names(settings["id"]):
+        played = play_reference(
+            settings["id"], policy, parameters=settings["parameters"], episodes=episodes, seed=REFERENCE_SEED
+        )
+        found = estimate(played.outcome.tolist())
+        lines.append(f"{policy:20} {found.mean:8.3f} [{found.low:.3f}, {found.high:.3f}] ({episodes} episodes)")
+    return lines
 
 
 def line(row: dict[str, Any]) -> str:
@@ -151,7 +148,8 @@ def main() -> int:
         rows = list(pool.map(one, wanted))
     for task in namespace.tasks:
         finished = namespace.out / f"{task}-seed{namespace.seeds[0]}"
-        print(f"{task:15} random policy {random_policy(finished):.3f} (256 episodes)", flush=True)
+        for found in references(finished):
+            print(f"{task:15} {found}", flush=True)
     with (namespace.out / "learning.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
