@@ -44,6 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also play a reference policy, such as random, in the runs' worlds or --environment; repeatable",
     )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that play bundles' episodes side by side"
+    )
     parser.add_argument("--frames", type=Path, metavar="DIR", help="draw the first episode of each pass as PNG files")
     parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 
@@ -55,6 +58,8 @@ def run(namespace: argparse.Namespace) -> int:
         )
     if namespace.overrides and (namespace.central or namespace.checkpoints == "all"):
         raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
+    if namespace.jobs < 1 or (namespace.jobs > 1 and namespace.frames is not None):
+        raise SettingsError(f"--jobs {namespace.jobs}: at least one process plays, and with --frames just one")
     single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
     if single and not namespace.reference and namespace.marl_eval is None:
         return _evaluate_one(namespace, namespace.paths[0])
@@ -89,7 +94,7 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
         record=namespace.record,
         frames=namespace.frames,
     )
-    report = evaluate(plan)
+    report = evaluate(plan, jobs=namespace.jobs)
     central = []
     if team is not None and not report.interrupted:
         central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
@@ -174,6 +179,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
                 greedy=_greedy(namespace),
                 passes=arguments.passes(namespace),
                 every_checkpoint=every,
+                jobs=namespace.jobs,
                 central=namespace.central,
                 marl_eval=file is not None,
             ),

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from contextlib import ExitStack
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 
-from coordinator.filming import FilmedWorld
-from coordinator.local import LocalEpisode, LocalTeam
 from coordinator.outcome import summarise
 from coordinator.plan import LABELS, Plan
 from coordinator.progress import Progress
 from coordinator.recording import Recorder
 from coordinator.report import Report
-from coordinator.trajectory import EpisodeResult, StepRecord
-from coordinator.world import EpisodeLost, World
-from heliograph.environments.vector import LOST_EPISODE_REPEATS, EnvironmentSpec
-from heliograph.errors import WorldError
-
-logger = logging.getLogger(__name__)
+from coordinator.trajectory import EpisodeResult
+from coordinator.whole_episodes import whole_episodes
+from heliograph.environments.vector import EnvironmentSpec
 
 
 @dataclass(kw_only=True)
@@ -33,15 +27,15 @@ class PlayedPass:
     seconds: float = 0.0
 
 
-def evaluate(plan: Plan) -> Report:
+def evaluate(plan: Plan, *, jobs: int = 1) -> Report:
     """Play the plan's passes; after Ctrl-C the report holds what was finished and says so."""
     played: list[PlayedPass] = []
+    spec = world_spec(plan)
     interrupted = False
     try:
-        play(plan, played)
+        play(plan, spec, played, jobs=jobs)
     except KeyboardInterrupt:
         interrupted = True
-    spec = played[0].spec if played else plan.world(plan.passes[0]).spec
     summaries = [
         summarise(
             part.results,
@@ -58,57 +52,37 @@ def evaluate(plan: Plan) -> Report:
     return Report.of(plan, spec, team=team_name, summaries=summaries, interrupted=interrupted)
 
 
-def play(plan: Plan, played: list[PlayedPass], *, title: str = "") -> None:
+def world_spec(plan: Plan) -> EnvironmentSpec:
+    """What the plan's world is like."""
+    with closing(plan.world(plan.passes[0]).environment) as environment:
+        return environment.spec
+
+
+def play(plan: Plan, spec: EnvironmentSpec, played: list[PlayedPass], *, jobs: int, title: str = "") -> None:
     """Play the plan's passes and add each to `played` as it begins, so that Ctrl-C leaves what was finished.
 
+    `spec` is that of the plan's world, `jobs` how many processes play side by side, each with a team of its own;
     `title` goes before the name of a pass on its progress bar.  Raises WorldError or BundleError as the team does.
     """
-    team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy)
-    with ExitStack() as stack:
-        recorder = None
+    recording = nullcontext() if plan.record is None else Recorder(plan.record, plan=plan, spec=spec)
+    with recording as recorder:
         for name in plan.passes:
-            world = plan.world(name)
-            stack.callback(world.environment.close)
-            if plan.frames is not None:
-                world = FilmedWorld(world, folder=plan.frames, name=name)
-            if plan.record is not None and recorder is None:
-                recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=world.spec))
-            played.append(PlayedPass(name=name, spec=world.spec))
-            _play_pass(plan, team, world, recorder, played[-1], title=title)
+            played.append(PlayedPass(name=name, spec=spec))
+            _play_pass(plan, recorder, played[-1], jobs=jobs, title=title)
 
 
-def _play_pass(
-    plan: Plan, team: LocalTeam, world: World, recorder: Recorder | None, part: PlayedPass, *, title: str
-) -> None:
-    name = part.name
-    started = time.perf_counter()
-    try:
-        with Progress(title + LABELS[name], total=plan.episodes) as bar:
-            for episode in range(plan.first_episode(name), plan.first_episode(name) + plan.episodes):
-                found, steps = _play_whole(team, world, episode=episode, recorded=recorder is not None)
-                part.results.append(found.result)
-                part.messages += found.messages
-                bar.advance()
-                if recorder is not None:
-                    for record in steps:
-                        recorder.step(name, record)
-                    recorder.episode(name, found.result)
-    finally:
-        part.seconds = time.perf_counter() - started
-
-
-def _play_whole(
-    team: LocalTeam, world: World, *, episode: int, recorded: bool
-) -> tuple[LocalEpisode, list[StepRecord]]:
-    """Play an episode, again from its start if it is lost with its simulator; its steps, if they are to be recorded."""
-    for attempt in range(1 + LOST_EPISODE_REPEATS):
-        steps: list[StepRecord] = []
+def _play_pass(plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs: int, title: str) -> None:
+    with whole_episodes(plan, part.name, jobs=jobs) as episodes:
+        started = time.perf_counter()
         try:
-            observe = steps.append if recorded else None
-            return team.play(world, episode=episode, observe=observe, report_latents=recorded), steps
-        except EpisodeLost as lost:
-            logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
-    raise WorldError(
-        f"episode {episode} was lost {1 + LOST_EPISODE_REPEATS} times with the simulator of {world.spec.id!r}",
-        remedy="An episode that its simulator cannot play is no fault of the team's; report it with its seed",
-    )
+            with Progress(title + LABELS[part.name], total=plan.episodes) as bar:
+                for found, steps in episodes:
+                    part.results.append(found.result)
+                    part.messages += found.messages
+                    bar.advance()
+                    if recorder is not None:
+                        for record in steps:
+                            recorder.step(part.name, record)
+                        recorder.episode(part.name, found.result)
+        finally:
+            part.seconds = time.perf_counter() - started

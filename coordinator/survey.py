@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.central import CentralTeam, central_team
-from coordinator.evaluation import PlayedPass, play
+from coordinator.evaluation import PlayedPass, play, world_spec
 from coordinator.plan import LABELS, Plan, make_plan
 from coordinator.progress import Progress
 from coordinator.scores import ALONE, REFERENCE, TOGETHER, Score
@@ -48,6 +48,8 @@ class Request:
     passes: tuple[str, ...] = ("open",)
     every_checkpoint: bool = False
     """With the trainer's networks, all agents at once; otherwise the bundles, each agent alone."""
+    jobs: int = 1
+    """Processes that play bundles side by side."""
     central: bool = False
     """The trainer's newest networks as well."""
     marl_eval: bool = False
@@ -64,13 +66,14 @@ def survey(request: Request, scores: list[Score]) -> None:
     teams = {path: central_team(path) for path in request.paths if request.every_checkpoint or request.central}
     for path, team in teams.items():
         _check_central(path, team, request)
-    specs = {path: _spec(part[0]) for path, part in plans.items()} or {path: team.spec for path, team in teams.items()}
+    specs = {path: world_spec(part[0]) for path, part in plans.items()}
+    specs |= {path: team.spec for path, team in teams.items() if path not in specs}
     if request.marl_eval:
         _check_names(specs)
     worlds = _reference_worlds(request, list(specs.values()))
     for path in request.paths:
         for plan in plans.get(path, ()):
-            _play_bundles(path, plan, scores)
+            _play_bundles(path, plan, specs[path], scores, jobs=request.jobs)
         if path in teams:
             with closing(teams[path]) as team:
                 for score in _play_centrally(path, team, request):
@@ -122,11 +125,6 @@ def _plans(path: Path, request: Request) -> list[Plan]:
     ]
 
 
-def _spec(plan: Plan) -> EnvironmentSpec:
-    with closing(plan.world(plan.passes[0]).environment) as environment:
-        return environment.spec
-
-
 def _check_central(path: Path, team: CentralTeam, request: Request) -> None:
     if request.environment is not None and request.environment != team.spec.id:
         raise SettingsError(f"{path} was trained in {team.spec.id!r}, not in {request.environment!r}")
@@ -168,11 +166,11 @@ def _reference_worlds(request: Request, worlds: list[EnvironmentSpec]) -> list[E
     return list(different.values())
 
 
-def _play_bundles(path: Path, plan: Plan, scores: list[Score]) -> None:
+def _play_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Score], *, jobs: int) -> None:
     """Every pass of a plan; one that is interrupted counts with what was finished."""
     played: list[PlayedPass] = []
     try:
-        play(plan, played, title=f"{path}, {POLICIES[plan.greedy]}, ")
+        play(plan, spec, played, jobs=jobs, title=f"{path}, {POLICIES[plan.greedy]}, ")
     finally:
         for part in played:
             if part.results:

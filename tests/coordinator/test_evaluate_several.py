@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from scripted_bundle import save_team, scripted_team
 from waiting_game import ANNOUNCEMENT
 
 from heliograph.aggregates import aggregate
+from heliograph.bundle import make
 from heliograph.cli import main
 from heliograph.environments.reference import play_reference
+from heliograph.manifest import sha256
 from heliograph.marl_eval import EvaluatedRun, read, write
 
 DEADLINE_S = 60
@@ -174,3 +177,25 @@ def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
     assert "interrupted" in err
     assert "one" in out
     assert "two" not in out
+
+
+def test_processes_side_by_side_play_the_same_episodes(runs, tmp_path: Path):
+    reports, records = [], []
+    for jobs in (1, 2):
+        report, record = tmp_path / f"{jobs}.json", tmp_path / f"{jobs}.jsonl"
+        assert evaluate(runs[0], "--episodes", 5, "--json", report, "--record", record, "--jobs", jobs) == 0
+        (summary,) = json.loads(report.read_text())["summaries"]
+        reports.append({name: summary[name] for name in ("outcome", "team_return", "steps", "messages")})
+        records.append(record.read_text())
+    assert reports[0] == reports[1]
+    assert records[0] == records[1]
+
+
+def test_an_error_in_one_of_several_processes_gets_through(tmp_path: Path, capsys):
+    team = relay_bundles(2)
+    manifest = replace(team[1].manifest, graph_sha256=sha256(b"no graph"))
+    save_team([team[0], make(manifest, b"no graph")], tmp_path)
+    assert evaluate(tmp_path, "--episodes", 4, "--jobs", 2) == 3
+    told = capsys.readouterr().err
+    assert told.startswith("heliograph evaluate: ")
+    assert "Traceback" not in told

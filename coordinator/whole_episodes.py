@@ -1,0 +1,102 @@
+"""Whole episodes of a team in one process: one after another, or side by side in several such processes.
+
+An episode depends on its number and the plan alone, so both ways play the same ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from coordinator.filming import FilmedWorld
+from coordinator.local import LocalEpisode, LocalTeam
+from coordinator.plan import Plan
+from coordinator.trajectory import StepRecord
+from coordinator.world import EpisodeLost, World
+from heliograph.environments.vector import LOST_EPISODE_REPEATS
+from heliograph.errors import WorldError
+
+logger = logging.getLogger(__name__)
+
+WholeEpisode = tuple[LocalEpisode, list[StepRecord]]
+"""What came of it, and its steps, if the plan records them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    """A team and its world for one pass of a plan."""
+
+    plan: Plan
+    team: LocalTeam
+    world: World
+
+    @classmethod
+    def build(cls, plan: Plan, name: str) -> _Stage:
+        team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy)
+        world = plan.world(name)
+        if plan.frames is not None:
+            world = FilmedWorld(world, folder=plan.frames, name=name)
+        return cls(plan=plan, team=team, world=world)
+
+    def play(self, episode: int) -> WholeEpisode:
+        """Play an episode, again from its start if it is lost with its simulator."""
+        recorded = self.plan.record is not None
+        for attempt in range(1 + LOST_EPISODE_REPEATS):
+            steps: list[StepRecord] = []
+            observe = steps.append if recorded else None
+            try:
+                return self.team.play(self.world, episode=episode, observe=observe, report_latents=recorded), steps
+            except EpisodeLost as lost:
+                logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
+        raise WorldError(
+            f"episode {episode} was lost {1 + LOST_EPISODE_REPEATS} times with the simulator of {self.world.spec.id!r}",
+            remedy="An episode that its simulator cannot play is no fault of the team's; report it with its seed",
+        )
+
+
+@contextmanager
+def whole_episodes(plan: Plan, name: str, *, jobs: int) -> Iterator[Iterator[WholeEpisode]]:
+    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time.
+
+    Raises BundleError or WorldError as a team and its world do.
+    """
+    numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
+    if jobs == 1:
+        stage = _Stage.build(plan, name)
+        with closing(stage.world.environment):
+            yield map(stage.play, numbers)
+        return
+    pool = ProcessPoolExecutor(
+        min(jobs, plan.episodes),
+        mp_context=multiprocessing.get_context("spawn"),  # a fork would take the threads of simulators along
+        initializer=_begin,
+        initargs=(plan, name),
+    )
+    try:
+        yield pool.map(_play, numbers)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_plan_and_pass: tuple[Plan, str] | None = None
+_stage: _Stage | None = None
+"""Of a process of the pool; the stage is built with its first episode, because errors get through from there alone."""
+
+
+def _begin(plan: Plan, name: str) -> None:
+    global _plan_and_pass
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its pool
+    _plan_and_pass = plan, name
+
+
+def _play(episode: int) -> WholeEpisode:
+    global _stage
+    assert _plan_and_pass is not None
+    if _stage is None:
+        _stage = _Stage.build(*_plan_and_pass)
+    return _stage.play(episode)
