@@ -15,6 +15,7 @@ CONFIDENCE_Z = 1.959963984540054
 """Two-sided 95 %."""
 
 RESAMPLES = 2000
+PICKS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,10 @@ def wilson(wins: Sequence[float]) -> Estimate:
 def bootstrap(values: Sequence[float]) -> Estimate:
     """Mean with the percentile bootstrap's interval; the same values always give the same interval."""
     sample = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
-    means = sample[picks].mean(axis=1)  # [RESAMPLES]
+    random = np.random.default_rng(0)
+    rows = max(1, PICKS_AT_ONCE // len(sample))  # all at once, ten thousand episodes would take 300 MB
+    sizes = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
+    picks = (random.integers(len(sample), size=(size, len(sample))) for size in sizes)
+    means = np.concatenate([sample[part].mean(axis=1) for part in picks])  # [RESAMPLES]
     low, high = np.percentile(means, [2.5, 97.5])
     return Estimate(mean=float(sample.mean()), low=float(low), high=float(high))
