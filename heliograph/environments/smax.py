@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _OWN_NUMBERS, _SEEN_NUMBERS, _WORLD_NUMBERS = 10, 13, 12
 """Of a unit: in its own observation, in another's, in the world state."""
 _MOVES_AND_STOP = 5
+_PERCEPT_FIELDS = ("observation", "action_mask", "hears", "present")
+_BEGIN_AT_ONCE = 4
+"""Copies that one call begins: with random actions, about as many of 32 end in one step."""
 
 
 class SmaxSettings(Settings):
@@ -96,23 +99,24 @@ class SmaxEnvironment(VectorEnvironment):
     def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
         """See VectorEnvironment.  The first reset compiles, for seconds.  Raises MissingExtra if jaxmarl is broken."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
-        first = self._battle is None
+        new = self._battle is None
         battle = self._loaded()
-        new, seed = np.zeros(self.count, dtype=bool), np.zeros(self.count, dtype=np.int64)
-        new[chosen], seed[chosen] = True, given
-        self._units, moment = battle.begin(_keys(seed), new, self._units)
-        if first:  # compile the step as well, so that no later one takes seconds
+        percepts = {name: getattr(self._percepts, name).copy() for name in _PERCEPT_FIELDS}
+        self._world = self._world.copy()
+        width = min(self.count, _BEGIN_AT_ONCE)  # always the same, so that it compiles once
+        for start in range(0, chosen.size, width):
+            copies_now, seeds_now = chosen[start : start + width], given[start : start + width]
+            keys, row = np.zeros((width, 2), dtype=np.uint32), np.full(self.count, -1, dtype=np.int32)
+            keys[: seeds_now.size], row[copies_now] = _keys(seeds_now), np.arange(copies_now.size)
+            self._units, moment = battle.begin(keys, row, self._units)
+            shown = self._seen(moment)
+            for name, values in percepts.items():
+                values[copies_now] = getattr(shown, name)[: copies_now.size]
+            self._world[copies_now] = np.asarray(moment.world)[: copies_now.size]
+        if new:  # compile the step as well, so that no later one takes seconds
             battle.advance(self._units, np.full((self.count, self.spec.agents), self.spec.idle_action, dtype=np.int32))
         self._step[chosen], self._running[chosen] = 0, True
-        # What the other copies saw stays bit for bit: `begin` need not round as `advance` does.
-        shown = self._seen(moment)
-        merged = {}
-        for name in ("observation", "action_mask", "hears", "present"):
-            merged[name] = getattr(self._percepts, name).copy()
-            merged[name][chosen] = getattr(shown, name)[chosen]
-        self._percepts = Percepts(**merged)
-        self._world = self._world.copy()
-        self._world[chosen] = np.asarray(moment.world)[chosen]
+        self._percepts = Percepts(**percepts)
         return self._percepts
 
     def step(self, actions: np.ndarray) -> Transition:
@@ -125,20 +129,17 @@ class SmaxEnvironment(VectorEnvironment):
         self._units, moment = self._loaded().advance(self._units, told.astype(np.int32))
         self._percepts, self._world = self._seen(moment), np.asarray(moment.world)
         self._step += 1
-        alive = np.asarray(moment.alive)  # [E, N]
-        allies_left, enemies_left = alive.any(axis=1), np.asarray(moment.enemies_left)
-        decided = ~(allies_left & enemies_left)
+        decided = np.asarray(moment.decided)
         truncated = ~decided & (self._step >= self.settings.step_limit)
         over = decided | truncated
         self._running = ~over
-        ended = ~alive if self.settings.termination == "agent" else np.zeros_like(alive)
         return Transition(
             percepts=self._percepts,
             reward=np.asarray(moment.reward)[:, None] * acted,
-            terminated=ended | decided[:, None],
+            terminated=decided[:, None] | ~self._percepts.present,  # none leaves but by its death
             truncated=truncated,
             over=over,
-            outcome=np.where(over, allies_left & ~enemies_left, np.nan).astype(np.float32),
+            outcome=np.where(over, np.asarray(moment.won), np.float32(np.nan)),
             lost=np.zeros(self.count, dtype=bool),
         )
 
@@ -175,12 +176,12 @@ class SmaxEnvironment(VectorEnvironment):
         return self._battle
 
     def _seen(self, moment: Moment) -> Percepts:
-        alive, legal = np.array(moment.alive), np.array(moment.legal)
+        alive, legal = np.array(moment.alive), np.array(moment.legal)  # copies, for the caller may write to them
         leave = self.settings.termination == "agent"
         return Percepts(
             observation=np.array(moment.observation),
             action_mask=legal | ~alive[..., None] if leave else legal,
-            hears=self._everyone.copy() if self.settings.neighbours == "all" else np.array(moment.sees),
+            hears=np.array(moment.sees) if self.settings.neighbours == "sight" else self._everyone[: len(alive)].copy(),
             present=alive if leave else np.ones_like(alive),
         )
 

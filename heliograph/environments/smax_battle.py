@@ -21,6 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+State = tuple[Any, ...]
+"""All copies as the simulator keeps them: the leaves of a pair (key of the battle, jaxmarl's state), each [E, ...].
+
+Flat, because taking the simulator's classes apart in every call costs time.
+"""
 STOP = 4
 """The only action of a dead unit, after the four moves; the attacks follow it."""
 
@@ -36,8 +41,10 @@ class Moment(NamedTuple):
     """bool [E, N, N]: i and j live, and j is within the sight range of i."""
     alive: Any
     """bool [E, N]."""
-    enemies_left: Any
-    """bool [E]: at least one enemy lives."""
+    decided: Any
+    """bool [E]: one side, or both, has no living unit."""
+    won: Any
+    """bool [E]: the enemies have none, the team has."""
     reward: Any
     """float32 [E], of the team; 0 after a reset."""
     world: Any
@@ -87,20 +94,22 @@ class Battle:
             attack_mode=attack_mode,
         )
         self._cpu = jax.local_devices(backend="cpu")[0]
-        self.begin = jax.jit(jax.vmap(self._begin))
+        one_key = jax.ShapeDtypeStruct((2,), np.uint32)
+        self._leaves, self.tree = jax.tree.flatten(jax.eval_shape(self._start, one_key))
+        self.begin = jax.jit(self._begin)
         self.advance = jax.jit(jax.vmap(self._advance))
 
-    def nothing(self, count: int) -> Any:
+    def nothing(self, count: int) -> State:
         """A state of `count` copies in which nothing has begun; of the very types that `begin` and `advance` return.
 
         The simulator's own first state differs from its later ones in type, which would compile `advance` twice.
         """
-        shapes = jax.eval_shape(jax.vmap(self._start), jax.ShapeDtypeStruct((count, 2), np.uint32))
-        return jax.tree.map(lambda like: jax.device_put(np.zeros(like.shape, like.dtype), self._cpu), shapes)
+        return tuple(jax.device_put(np.zeros((count, *leaf.shape), leaf.dtype), self._cpu) for leaf in self._leaves)
 
-    def units(self, state: Any, copy: int) -> Units:
+    def units(self, state: State, copy: int) -> Units:
         """What a picture of one copy shows."""
-        game, now = self._game, jax.tree.map(lambda values: np.asarray(values)[copy], state[1].state)
+        game = self._game
+        now = jax.tree.unflatten(self.tree, [np.asarray(leaf)[copy] for leaf in state])[1].state
         attack = now.prev_attack_actions - (STOP + 1)
         team = np.arange(attack.size) >= game.num_allies
         # Enemies count the allies from the last to the first.
@@ -122,22 +131,36 @@ class Battle:
         _, game_state = self._game.reset(_step_key(key, 0))
         return key, game_state
 
-    def _begin(self, key: jax.Array, chosen: jax.Array, held: Any) -> tuple[Any, Moment]:
-        """A new battle of `key` uint32 [2] where `chosen`, else the one that is held."""
-        state = jax.tree.map(lambda new, old: jnp.where(chosen, new, old), self._start(key), held)
-        observations = self._game.get_obs(state[1])
-        return state, self._moment(state[1], observations, self._game.get_world_state(state[1]), jnp.float32(0.0))
+    def _begin(self, keys: jax.Array, row: jax.Array, held: State) -> tuple[State, Moment]:
+        """Begin battles of `keys` uint32 [R, 2]; `row` int32 [E] says which of them a copy gets, -1 for the held one.
 
-    def _advance(self, state: Any, actions: jax.Array) -> tuple[Any, Moment]:
+        The moment holds the R new battles alone.
+        """
+        new = jax.vmap(self._start)(keys)
+        moment = jax.vmap(self._first_moment)(new)
+
+        def placed(begun: jax.Array, old: jax.Array) -> jax.Array:
+            chosen = (row >= 0).reshape(-1, *(1,) * (old.ndim - 1))
+            return jnp.where(chosen, begun[row], old)
+
+        return tuple(map(placed, jax.tree.leaves(new), held)), moment
+
+    def _advance(self, state: State, actions: jax.Array) -> tuple[State, Moment]:
         """One step under int32 `actions` [N]; what a dead unit is told has no effect."""
-        key, before = state
+        key, before = jax.tree.unflatten(self.tree, state)
         heeded = jnp.where(before.state.unit_alive[: self._game.num_allies], actions, STOP)
         # step_env, not step: the last state of a battle must stay visible.
         observations, after, rewards, _, _ = self._game.step_env(
             _step_key(key, before.state.step + 1), before, dict(zip(self._game.agents, heeded, strict=True))
         )
         reward = rewards[self._game.agents[0]]  # the same for the whole team
-        return (key, after), self._moment(after, observations, observations["world_state"], reward)
+        moment = self._moment(after, observations, observations["world_state"], reward)
+        return tuple(jax.tree.leaves((key, after))), moment
+
+    def _first_moment(self, state: Any) -> Moment:
+        game_state = state[1]
+        observations, world = self._game.get_obs(game_state), self._game.get_world_state(game_state)
+        return self._moment(game_state, observations, world, jnp.float32(0.0))
 
     def _moment(self, state: Any, observations: Any, world: jax.Array, reward: jax.Array) -> Moment:
         game, allies = self._game, self._game.num_allies
@@ -145,13 +168,15 @@ class Battle:
         position, alive = state.state.unit_positions[:allies], state.state.unit_alive[:allies]
         distance = jnp.linalg.norm(position[:, None] - position[None], axis=-1)  # [N, N]
         sight = game.unit_type_sight_ranges[state.state.unit_types[:allies]]
+        allies_left, enemies_left = alive.any(), state.state.unit_alive[allies:].any()
         near = (distance < sight[:, None]) & alive[:, None] & alive[None]
         return Moment(
             observation=jnp.stack([observations[agent] for agent in game.agents]),
             legal=jnp.stack([legal[agent] for agent in game.agents]).astype(bool),
             sees=near & ~jnp.eye(allies, dtype=bool),
             alive=alive,
-            enemies_left=state.state.unit_alive[allies:].any(),
+            decided=~(allies_left & enemies_left),
+            won=allies_left & ~enemies_left,
             reward=reward,
             world=world,
         )

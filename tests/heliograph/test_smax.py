@@ -276,7 +276,7 @@ def test_hearing_by_sight_is_directed_and_among_the_living(team: SmaxEnvironment
     import jax
 
     battle, cpu = compiled(), jax.local_devices(backend="cpu")[0]
-    state, _ = battle.begin(np.zeros((COPIES, 2), np.uint32), np.ones(COPIES, bool), battle.nothing(COPIES))
+    state, _ = battle.begin(np.zeros((COPIES, 2), np.uint32), np.arange(COPIES, dtype=np.int32), battle.nothing(COPIES))
     marine, stalker = 0, 2  # they see 9 and 10 units far
     row = {
         "unit_types": np.array([marine, stalker, marine, marine, marine, marine], np.uint8),
@@ -284,9 +284,9 @@ def test_hearing_by_sight_is_directed_and_among_the_living(team: SmaxEnvironment
         "unit_alive": np.array([True, True, False, True, True, True]),
         "unit_health": np.array([45, 160, 0, 45, 45, 45], np.float32),
     }
-    key, game = state
+    key, game = jax.tree.unflatten(battle.tree, state)
     placed = {name: jax.device_put(np.repeat(value[None], COPIES, axis=0), cpu) for name, value in row.items()}
-    arranged = (key, game.replace(state=game.state.replace(**placed)))
+    arranged = tuple(jax.tree.leaves((key, game.replace(state=game.state.replace(**placed)))))
     before = battle.advance._cache_size()
     _, moment = battle.advance(arranged, np.full((COPIES, 3), STOP, np.int32))
     assert battle.advance._cache_size() == before
