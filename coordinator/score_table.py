@@ -31,7 +31,12 @@ def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: i
     console = output_console()
     kinds = {name: sorted({cell(score) for score in scores} - {""}) for name, cell in NAMED.items()}
     shown = {name: cell for name, cell in NAMED.items() if len(kinds[name]) > 1}
-    said = [kind for name, found in kinds.items() if name not in shown and name != "env steps" for kind in found]
+    said = [
+        f"after {kind} env steps" if name == "env steps" else kind
+        for name, found in kinds.items()
+        if name not in shown
+        for kind in found
+    ]
     title = ", ".join(filter(None, [f"{episodes} episodes, seed {seed}", *said]))
     table = Table(title=Text(title), title_justify="left")
     columns: dict[str, Column] = {"": lambda score: score.run, **shown}

@@ -6,28 +6,23 @@ Everything is checked before the first episode is played, and scores are handed 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from coordinator.central import CentralTeam, central_team
-from coordinator.evaluation import PlayedPass, play, world_spec
-from coordinator.plan import LABELS, Plan, make_plan
-from coordinator.progress import Progress
-from coordinator.scores import ALONE, REFERENCE, TOGETHER, Score
+from coordinator.evaluation import world_spec
+from coordinator.plan import Plan, make_plan
+from coordinator.scored_play import score_bundles, score_central_team, score_reference, task_of, training_seed
+from coordinator.scores import Score
 from heliograph.bundle import load_team
 from heliograph.environments import registry
-from heliograph.environments.defaults import changed_parameters
-from heliograph.environments.reference import play_reference, reference_names
+from heliograph.environments.reference import reference_names
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
-from heliograph.marl_eval import environment_and_task
 from heliograph.settings import merge
 
-POLICIES = {True: "greedy", False: "sampled"}
 ABSOLUTE_FACTOR = 10
 """How many times more episodes the chosen checkpoint plays (Gorsane et al. 2022)."""
 
@@ -73,33 +68,19 @@ def survey(request: Request, scores: list[Score]) -> None:
     worlds = _reference_worlds(request, list(specs.values()))
     for path in request.paths:
         for plan in plans.get(path, ()):
-            _play_bundles(path, plan, specs[path], scores, jobs=request.jobs)
+            score_bundles(path, plan, specs[path], scores, jobs=request.jobs)
         if path in teams:
             with closing(teams[path]) as team:
-                for score in _play_centrally(path, team, request):
+                for score in _central_scores(path, team, request):
                     scores.append(score)
     for name in request.references:
         for world in worlds:
-            scores.append(_play_reference(name, world, request))
-
-
-def training_seed(path: Path) -> int | None:
-    """The seed of a run folder's training; None for a folder of bundles."""
-    file = path / "settings.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8")).get("seed") if file.is_file() else None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
+            scores.append(score_reference(name, world, episodes=request.episodes, seed=request.seed))
 
 
 def bundle_folder(path: Path) -> Path:
     """Where the bundles are: in the folder itself, or in a run folder's `bundles`."""
     return path / "bundles" if (path / "bundles").is_dir() else path
-
-
-def _names(spec: EnvironmentSpec) -> tuple[str, str]:
-    """Environment and task of a marl-eval file."""
-    return environment_and_task(spec.id, changed_parameters(spec.id, spec.parameters))
 
 
 def _plans(path: Path, request: Request) -> list[Plan]:
@@ -141,7 +122,7 @@ def _check_names(specs: Mapping[Path, EnvironmentSpec]) -> None:
     """Runs of a marl-eval file are told apart by their seeds."""
     names: dict[tuple[object, ...], Path] = {}
     for path, spec in specs.items():
-        key = (*_names(spec), training_seed(path))
+        key = (*task_of(spec), training_seed(path))
         if key[-1] is not None and names.setdefault(key, path) != path:
             raise SettingsError(
                 f"{names[key]} and {path} have the same task and seed, by which a marl-eval file tells runs apart",
@@ -166,108 +147,24 @@ def _reference_worlds(request: Request, worlds: list[EnvironmentSpec]) -> list[E
     return list(different.values())
 
 
-def _play_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Score], *, jobs: int) -> None:
-    """Every pass of a plan; one that is interrupted counts with what was finished."""
-    played: list[PlayedPass] = []
-    try:
-        play(plan, spec, played, jobs=jobs, title=f"{path}, {POLICIES[plan.greedy]}, ")
-    finally:
-        for part in played:
-            if part.results:
-                environment, task = _names(part.spec)
-                scores.append(
-                    Score(
-                        run=str(path),
-                        environment=environment,
-                        task=task,
-                        algorithm=plan.manifest.algorithm,
-                        seed=training_seed(path),
-                        env_steps=plan.manifest.training_step,
-                        team=ALONE,
-                        policy=POLICIES[plan.greedy],
-                        links=part.name,
-                        measure=part.spec.outcome,
-                        outcome=tuple(result.outcome for result in part.results),
-                        team_return=tuple(result.team_return for result in part.results),
-                        seconds=part.seconds,
-                    )
-                )
-
-
-def _play_centrally(path: Path, team: CentralTeam, request: Request) -> Iterator[Score]:
+def _central_scores(path: Path, team: CentralTeam, request: Request) -> Iterator[Score]:
+    """Of every policy, pass and checkpoint that was asked for, in this order."""
     steps = sorted({*team.snapshots, team.newest}) if request.every_checkpoint else [team.newest]
     for greedy in request.greedy:
         for name in request.passes:
             found = []
             for checkpoint in steps:
-                found.append(_central_score(path, team, request, checkpoint, greedy=greedy, name=name))
+                found.append(
+                    score_central_team(
+                        path, team, checkpoint, episodes=request.episodes, seed=request.seed, greedy=greedy, name=name
+                    )
+                )
                 yield found[-1]
             if request.marl_eval and request.every_checkpoint:
                 best = max(found, key=lambda score: (score.estimate.mean, score.env_steps))
                 assert best.env_steps is not None
-                more = replace(request, episodes=ABSOLUTE_FACTOR * request.episodes, seed=request.seed + 1)
-                again = _central_score(path, team, more, best.env_steps, greedy=greedy, name=name)
+                more = ABSOLUTE_FACTOR * request.episodes
+                again = score_central_team(
+                    path, team, best.env_steps, episodes=more, seed=request.seed + 1, greedy=greedy, name=name
+                )
                 yield replace(again, chosen=True)
-
-
-def _central_score(
-    path: Path, team: CentralTeam, request: Request, checkpoint: int, *, greedy: bool, name: str
-) -> Score:
-    started = time.perf_counter()
-    title = f"{path} at {checkpoint:,} steps, {POLICIES[greedy]}, {LABELS[name]}"
-    with Progress(title, total=request.episodes) as bar:
-        found = team.play(
-            checkpoint,
-            episodes=request.episodes,
-            seed=request.seed,
-            greedy=greedy,
-            links_cut=name == "cut",
-            progress=bar.reach,
-        )
-    environment, task = _names(team.spec)
-    return Score(
-        run=str(path),
-        environment=environment,
-        task=task,
-        algorithm=team.algorithm,
-        seed=training_seed(path),
-        env_steps=checkpoint,
-        team=TOGETHER,
-        policy=POLICIES[greedy],
-        links=name,
-        measure=team.spec.outcome,
-        **_results(found),
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _play_reference(name: str, world: EnvironmentSpec, request: Request) -> Score:
-    started = time.perf_counter()
-    with Progress(f"{name} in {world.id}", total=request.episodes) as bar:
-        found = play_reference(
-            world.id,
-            name,
-            parameters=world.parameters,
-            episodes=request.episodes,
-            seed=request.seed,
-            progress=bar.reach,
-        )
-    environment, task = _names(world)
-    return Score(
-        run=name,
-        environment=environment,
-        task=task,
-        algorithm=name,
-        seed=None,
-        env_steps=None,
-        team=REFERENCE,
-        policy="",
-        links="",
-        measure=world.outcome,
-        **_results(found),
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _results(found: Any) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(map(float, getattr(found, name))) for name in ("outcome", "team_return")}
