@@ -1,0 +1,45 @@
+"""Presets: every one of them resolves, and families lay variant and flavour over one another in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heliograph.environments.catalogue import CATALOGUE
+from heliograph.errors import SettingsError
+from trainer.preset import load_settings, preset_names
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_resolves_to_a_world_that_has_a_name(name: str) -> None:
+    assert load_settings(name, []).environment.id in CATALOGUE
+
+
+def test_a_flavour_lies_beneath_its_family_and_a_variant_above() -> None:
+    tuned, paper, code = (load_settings(f"mamba-flatland-10{flavour}", []) for flavour in ("", "-paper", "-code"))
+    assert [each.environment.id for each in (tuned, paper, code)] == ["flatland-10"] * 3
+    assert [each.schedule.env_steps for each in (tuned, paper, code)] == [1_000_000] * 3
+    assert [each.mamba.model.posterior_scale for each in (tuned, paper, code)] == [20.0, 1.0, 1.0]
+    assert [each.mamba.model.recurrent for each in (tuned, paper, code)] == [400, 400, 600]
+    assert [each.environment.parameters.get("published", False) for each in (tuned, paper, code)] == [
+        False,
+        False,
+        True,
+    ]
+    assert code.mamba.model.communication == "central"
+    assert [each.mamba.policy.advantage_normalisation for each in (tuned, paper, code)] == [True, False, False]
+
+
+def test_a_family_is_not_a_preset_and_a_misspelt_name_is_helped() -> None:
+    with pytest.raises(SettingsError, match="Did you mean mamba-smax-3m"):
+        load_settings("mamba-smax-3mm", [])
+    with pytest.raises(SettingsError, match="unknown preset 'mamba-smax'"):
+        load_settings("mamba-smax", [])
+
+
+def test_a_family_file_of_ones_own_asks_for_a_member(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "relay"\n[variants.two]\nseed = 2\n')
+    with pytest.raises(SettingsError, match=r"family of presets.*Name one of two"):
+        load_settings(str(file), [])
