@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
+from heliograph.environments.vector import (
+    EnvironmentSpec,
+    Percepts,
+    VectorEnvironment,
+    checked_percepts,
+    checked_transition,
+)
 from heliograph.errors import WorldError
 
 
@@ -68,16 +74,16 @@ class World:
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
         """Start an episode; returns one view per slot."""
-        percepts = self.environment.reset(np.array([seed], dtype=np.int64))
+        percepts = checked_percepts(self.environment.reset(np.array([seed], dtype=np.int64)), of=self.environment)
         self._present = percepts.present[0]
         return self._look(percepts)
 
     def advance(self, actions: Sequence[int]) -> Advance:
         """Apply one action per slot.
 
-        Raises EpisodeLost if the simulator died, WorldError if an action is illegal or an observation is not finite.
+        Raises EpisodeLost if the simulator died, WorldError for an illegal action or a result that breaks the contract.
         """
-        transition = self.environment.step(np.array([actions], dtype=np.int64))
+        transition = checked_transition(self.environment.step(np.array([actions], dtype=np.int64)), of=self.environment)
         if transition.lost[0]:
             raise EpisodeLost(f"the simulator of environment {self.spec.id!r} died during an episode")
         return Advance(
@@ -105,9 +111,6 @@ class World:
         if self.links_cut:
             hears = np.zeros_like(hears)
         self._present = present
-        if not np.isfinite(percepts.observation[0]).all():
-            slot = int(np.argmin(np.isfinite(percepts.observation[0]).all(axis=-1)))
-            raise WorldError(f"environment {self.spec.id!r} gave agent {slot} an observation that is not finite")
         # Copies, because an environment may write its next step into the same arrays.
         self._views = tuple(
             View(

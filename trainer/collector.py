@@ -118,7 +118,7 @@ class Collector:
         action, self._team = actor.act(
             self._team,
             **{name: tensor.to(self.device) for name, tensor in self._inputs.items()},
-            hears=hears_tensor(self._now, self.environment.spec, device=self.device),
+            hears=hears_tensor(self._now.hears, self.environment.spec, device=self.device),
             draws=self._draws,
         )
         return action.cpu().numpy()
@@ -214,7 +214,10 @@ class Collector:
         self._generator.set_state(torch.from_numpy(arrays["generator"]))
         self._seeds, self._returns, self._lengths = (arrays[name].copy() for name in ("seeds", "returns", "lengths"))
         self._team = type(self._team)(
-            **{name: torch.from_numpy(arrays[f"team.{name}"]).to(self.device) for name in self._team_names()}
+            **{
+                field.name: torch.from_numpy(arrays[f"team.{field.name}"]).to(self.device)
+                for field in fields(self._team)
+            }
         )
         self._harvest.take()
         for name, array in vars(self.replay.newest()).items():
@@ -231,9 +234,6 @@ class Collector:
             self._lose(lost)
             self._begin(lost)
             self.commit()
-
-    def _team_names(self) -> list[str]:
-        return [field.name for field in fields(self._team)]
 
     def _equals(self, percepts: Percepts) -> np.ndarray:
         """bool [E]: the copies that show what is seen now."""

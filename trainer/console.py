@@ -77,9 +77,9 @@ class TrainingConsole:
             self._share_at_start = share
         if now - self._spoken >= LINE_INTERVAL_S:
             self._spoken = now
-            done = max(share - self._share_at_start, 1e-9)
-            left_s = (now - self._started) / done * (1 - share)
-            print(f"{line}  ({share:.0%}, at most {left_s:.0f} s left)", file=sys.stderr, flush=True)
+            done = share - self._share_at_start
+            left = f", at most {(now - self._started) / done * (1 - share):.0f} s left" if done > 0 else ""
+            print(f"{line}  ({share:.0%}{left})", file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

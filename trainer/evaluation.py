@@ -14,7 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from heliograph.environments.vector import LOST_EPISODE_REPEATS, EnvironmentSpec, Percepts, VectorEnvironment
+from heliograph.environments.vector import (
+    LOST_EPISODE_REPEATS,
+    EnvironmentSpec,
+    Percepts,
+    VectorEnvironment,
+    checked_percepts,
+    checked_transition,
+)
 from heliograph.errors import WorldError
 from heliograph.noise import uniform
 from heliograph.seeds import episode_seed
@@ -56,7 +63,7 @@ def evaluate(
     spec, count = environment.spec, environment.count
     number = np.arange(count)  # the episode that each copy plays; those past the last are played, and dropped
     seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number]
-    percepts = environment.reset(np.array(seeds))
+    percepts = checked_percepts(environment.reset(np.array(seeds)), of=environment)
     spoke = percepts.present.copy()
     state, step = algorithm.initial_state(count), np.zeros(count, dtype=np.int64)
     team_return = np.zeros(count)
@@ -73,7 +80,7 @@ def evaluate(
             draws=GreedyDraws() if greedy else _noise(algorithm, seed, number, step, spec.agents, device),
         )
         spoke = percepts.present.copy()
-        transition = environment.step(action.cpu().numpy())
+        transition = checked_transition(environment.step(action.cpu().numpy()), of=environment)
         percepts, step = transition.percepts, step + 1
         team_return += transition.reward.mean(1)
         over = np.flatnonzero(transition.over)
@@ -90,7 +97,7 @@ def evaluate(
             progress(finished)
         if over.size and finished < episodes:
             seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number[over]]
-            percepts = environment.reset(np.array(seeds), over)
+            percepts = checked_percepts(environment.reset(np.array(seeds), over), of=environment)
             step[over], team_return[over], spoke[over] = 0, 0, percepts.present[over]
     return Evaluation(outcome=results[0], team_return=results[1], length=results[2].astype(np.int64))
 
@@ -107,7 +114,7 @@ def _hears(
 ) -> torch.Tensor | None:
     if cut:
         return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=device)
-    return hears_tensor(audible(percepts, spoke=spoke), spec, device=device)
+    return hears_tensor(audible(percepts, spoke=spoke).hears, spec, device=device)
 
 
 def _noise(

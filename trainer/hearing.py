@@ -25,11 +25,11 @@ def audible(percepts: Percepts, *, spoke: np.ndarray) -> Percepts:
     return replace(percepts, hears=percepts.hears & spoke[:, None])
 
 
-def hears_tensor(percepts: Percepts, spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
-    """`percepts.hears` for an algorithm: bool [E, N, N], or None where everyone hears everyone."""
-    if spec.complete_graph and everyone_heard(percepts.hears):
+def hears_tensor(hears: np.ndarray, spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
+    """`Percepts.hears` for an algorithm: bool [E, N, N], or None where everyone hears everyone."""
+    if spec.complete_graph and everyone_heard(hears):
         return None
-    return torch.from_numpy(np.ascontiguousarray(percepts.hears)).to(device)
+    return torch.from_numpy(np.ascontiguousarray(hears)).to(device)
 
 
 def everyone_heard(hears: np.ndarray) -> bool:

@@ -8,7 +8,6 @@ agents terminate, absorbing rows follow (zero observation, a random action, no r
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +30,7 @@ class Rows:
 
     def pick(self, chosen: object) -> Rows:
         """Some of the rows, by anything that indexes an array."""
-        return self.map(lambda array: array[chosen])
-
-    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
-        return Rows(**{name: change(array) for name, array in vars(self).items()})
+        return Rows(**{name: array[chosen] for name, array in vars(self).items()})
 
 
 def empty_rows(spec: EnvironmentSpec, *leading: int) -> Rows:

@@ -105,7 +105,7 @@ def test_views_do_not_change_when_the_environment_goes_on():
 
 
 def test_an_observation_that_is_not_finite_is_told_with_its_agent():
-    with pytest.raises(WorldError, match="gave agent 0 an observation that is not finite"):
+    with pytest.raises(WorldError, match="'observation' of agent 0 in copy 0 is not finite"):
         World(Departing(observation=float("nan"))).reset(0)
 
 
