@@ -34,6 +34,8 @@ from trainer.replay_settings import ReplaySettings
 SETUPS = {"relay": (32, 4000), "flatland-5": (8, 400), "smax-3m": (32, 400)}
 """Copies, and steps of every copy in a slice."""
 OTHERS = (8, 400)
+STEPS_PER_ITERATION = 50
+"""Of every copy, after which its rows go into replay."""
 
 
 class RandomActions:
@@ -93,8 +95,9 @@ def collecting(environment: VectorEnvironment, *, seed: int) -> Callable[[int], 
     collector = Collector(environment, actor, replay, seed=seed, device=torch.device("cpu"))
 
     def play(steps: int) -> None:
-        collector.collect(steps, actor)
-        collector.commit()
+        for _ in range(steps // STEPS_PER_ITERATION):
+            collector.collect(STEPS_PER_ITERATION, actor)
+            collector.commit()
 
     return play
 

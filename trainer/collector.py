@@ -27,7 +27,7 @@ from trainer.harvest import Harvest
 from trainer.hearing import hears_tensor
 from trainer.replay import Replay
 from trainer.rewind import rewind
-from trainer.rows import absorbing_rows, empty_rows
+from trainer.rows import Rows, absorbing_rows, empty_rows
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Collected:
     outcome: list[float]
     team_return: list[float]
     """Rewards summed over steps, averaged over agents."""
-    length: list[float]
+    length: list[int]
     """Steps."""
     env_steps: int
     """Of the run so far, over all copies."""
@@ -89,7 +89,7 @@ class Collector:
 
     def collect(self, steps_per_copy: int, actor: Actor) -> Collected:
         """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again."""
-        ended: list[np.ndarray] = []  # [3, episodes] each
+        ended = [(np.empty(0), self._returns[:0], self._lengths[:0])]  # outcome, return of each agent, length
         for _ in range(steps_per_copy):
             actions = self._act(actor)
             transition = checked_transition(self.environment.step(actions), of=self.environment)
@@ -98,11 +98,11 @@ class Collector:
             if transition.over.any():
                 ended.append(self._end(transition))
                 self._begin(np.flatnonzero(transition.over))
-        outcome, team_return, length = np.concatenate([np.empty((3, 0)), *ended], axis=1).tolist()
+        outcome, returns, length = (np.concatenate(parts) for parts in zip(*ended, strict=True))
         return Collected(
-            outcome=outcome,
-            team_return=team_return,
-            length=length,
+            outcome=outcome.tolist(),
+            team_return=returns.mean(1).tolist(),
+            length=length.tolist(),
             env_steps=self.env_steps,
             lost_episodes=self.lost_episodes,
         )
@@ -141,20 +141,21 @@ class Collector:
         self._returns += transition.reward
         self._lengths += 1
 
-    def _end(self, transition: Transition) -> np.ndarray:
-        """Close the episodes that are over: outcome, return and length [3, episodes] of those that count."""
-        self._lose(np.flatnonzero(transition.lost))
+    def _end(self, transition: Transition) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Close the episodes that are over: outcome, return of each agent and length of those that count."""
         over = np.flatnonzero(transition.over & ~transition.lost)
+        if transition.lost.any():
+            self._lose(np.flatnonzero(transition.lost))
         if over.size:
             self._lost_in_a_row = 0
         gone = over[transition.terminated[over].all(1)]
         if gone.size:
             # Every agent repeats one random action.
             action = self._random.integers(self.environment.spec.actions, size=(gone.size, self._returns.shape[1]))
-            rows = absorbing_rows(self.environment.spec, action=action)
-            for _ in range(self.replay.settings.absorbing_rows):
-                self._harvest.add(gone, rows)
-        return np.stack([transition.outcome[over], self._returns[over].mean(1), self._lengths[over]])
+            times = self.replay.settings.absorbing_rows
+            rows = absorbing_rows(self.environment.spec, action=action.repeat(times, axis=0))
+            self._harvest.add(gone.repeat(times), rows)
+        return transition.outcome[over], self._returns[over], self._lengths[over]
 
     def _lose(self, copies: np.ndarray) -> None:
         """Forget the running episodes of some copies.  Raises WorldError if nothing but that happens any more."""
@@ -174,15 +175,23 @@ class Collector:
         self.episodes_started += copies.size
         self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
         percepts = checked_percepts(self.environment.reset(self._seeds[copies], copies), of=self.environment)
-        now = self._now
-        # The zero vector, which counts as the message of whoever is there, is heard at a first step.
-        now.hears[copies] = percepts.hears[copies] & percepts.present[copies][:, None]
-        for name in ("observation", "action_mask", "present"):
-            getattr(now, name)[copies] = getattr(percepts, name)[copies]
-        now.first[copies] = True
-        for array in (now.action, now.reward, now.terminated, self._returns, self._lengths):
-            array[copies] = 0
-        self._harvest.add(copies, now.pick(copies))
+        present = percepts.present[copies]
+        nothing = np.zeros(present.shape, dtype=bool)
+        rows = Rows(
+            observation=percepts.observation[copies],
+            action_mask=percepts.action_mask[copies],
+            # The zero vector, which counts as the message of whoever is there, is heard at a first step.
+            hears=percepts.hears[copies] & present[:, None],
+            present=present,
+            first=np.ones(copies.size, dtype=bool),
+            action=nothing,
+            reward=nothing,
+            terminated=nothing,
+        )
+        for name, array in vars(rows).items():
+            getattr(self._now, name)[copies] = array
+        self._returns[copies], self._lengths[copies] = 0, 0
+        self._harvest.add(copies, rows)
 
     def state(self) -> dict[str, Any]:
         """Counters, random states and the running episodes, as JSON values and arrays by name.
