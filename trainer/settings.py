@@ -19,8 +19,9 @@ class EnvironmentSettings(Settings):
     copies: PositiveInt = 8
     """Stepped together while collecting."""
     workers: NonNegativeInt = 0
-    """Processes that share the copies; 0: all in this process.  Simulators in Python gain from one per core that is
-    free while collecting; those that step all copies in one compiled call (SMAX) refuse them."""
+    """Processes that share the copies; 0: all in this process.  A step then costs about a millisecond of talk, so they
+    pay where all copies together need many (large railways), and only on cores that are free while collecting; see
+    benchmarks/collection.py.  Refused where copies are stepped together anyhow (SMAX, SMAC)."""
 
 
 class ScheduleSettings(Settings):
