@@ -31,8 +31,8 @@ from flatland.envs.step_utils.states import TrainState
 from flatland.envs.timetable_utils import Timetable
 
 from heliograph.environments import registry
-from heliograph.environments.flatland import FlatlandEnvironment
-from heliograph.environments.flatland_settings import FlatlandSettings, step_limit
+from heliograph.environments.flatland.environment import FlatlandEnvironment
+from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
 from heliograph.environments.reference import RandomPolicy
 
 TARGETS = {"flatland-5": 1500, "flatland-10": 1200, "flatland-15": 1000}

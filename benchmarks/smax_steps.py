@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from heliograph.environments import registry
-from heliograph.environments.smax_scenarios import SCENARIOS
+from heliograph.environments.smax.scenarios import SCENARIOS
 
 WARM_UP_STEPS = 20
 

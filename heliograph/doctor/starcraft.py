@@ -11,7 +11,7 @@ from pathlib import Path
 from heliograph.doctor.finding import Finding
 from heliograph.doctor.packages import examine_versions
 from heliograph.doctor.trial import try_imports
-from heliograph.environments.smac_maps import SMAC_MAPS, SMACV2_MAP_FILE
+from heliograph.environments.smac.maps import SMAC_MAPS, SMACV2_MAP_FILE
 
 _SMACV2 = "pip install --no-deps git+https://github.com/oxwhirl/smacv2.git"
 _MODULES = ("s2clientprotocol.sc2api_pb2", "pysc2.run_configs", "smacv2.env")

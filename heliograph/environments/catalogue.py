@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from heliograph.environments.smac_maps import RACES, SMAC_MAPS, SMACV2_SIZES
-from heliograph.environments.smax_scenarios import SCENARIOS
+from heliograph.environments.smac.maps import RACES, SMAC_MAPS, SMACV2_SIZES
+from heliograph.environments.smax.scenarios import SCENARIOS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +43,14 @@ _HERE = "heliograph.environments"
 def _flatland(summary: str, **defaults: Any) -> Entry:
     return Entry(
         summary=summary,
-        adapter=f"{_HERE}.flatland:FlatlandEnvironment",
-        settings=f"{_HERE}.flatland_settings:FlatlandSettings",
+        adapter=f"{_HERE}.flatland.environment:FlatlandEnvironment",
+        settings=f"{_HERE}.flatland.settings:FlatlandSettings",
         defaults=defaults,
         package="flatland",
         extra="flatland",
         references={
-            "shortest-path": f"{_HERE}.flatland_policies:ShortestPath",
-            "deadlock-avoidance": f"{_HERE}.flatland_policies:DeadlockAvoidance",
+            "shortest-path": f"{_HERE}.flatland.policies:ShortestPath",
+            "deadlock-avoidance": f"{_HERE}.flatland.policies:DeadlockAvoidance",
         },
     )
 
@@ -58,8 +58,8 @@ def _flatland(summary: str, **defaults: Any) -> Entry:
 def _smac(kind: str, summary: str, **defaults: Any) -> Entry:
     return Entry(
         summary=summary,
-        adapter=f"{_HERE}.smac:SmacEnvironment",
-        settings=f"{_HERE}.smac_settings:{kind}",
+        adapter=f"{_HERE}.smac.environment:SmacEnvironment",
+        settings=f"{_HERE}.smac.settings:{kind}",
         defaults=defaults,
         package="smacv2",
         # Neither it nor the game is on PyPI, where `smac` is something else; with its dependencies it would replace
@@ -102,8 +102,8 @@ CATALOGUE: dict[str, Entry] = {
     **{
         f"smax-{name}": Entry(
             summary=f"battle, {scenario.summary}",
-            adapter=f"{_HERE}.smax:SmaxEnvironment",
-            settings=f"{_HERE}.smax:SmaxSettings",
+            adapter=f"{_HERE}.smax.environment:SmaxEnvironment",
+            settings=f"{_HERE}.smax.environment:SmaxSettings",
             defaults={"scenario": name},
             package="jaxmarl",
             extra="smax",

@@ -69,7 +69,7 @@ def _pooled(
         raise SettingsError(
             f"{environment} {entry.steps_at_once}, so workers have nothing to add", remedy="Leave them at 0"
         )
-    from heliograph.environments.pool import pooled
+    from heliograph.environments.workers.pool import pooled
 
     return pooled(environment, count=count, workers=workers, parameters=parameters)
 

@@ -16,7 +16,7 @@ import pytest
 from heliograph.cli import main
 from heliograph.doctor import command, machine, packages, starcraft, trial
 from heliograph.doctor.finding import Finding, usable
-from heliograph.environments.smac_maps import SMAC_MAPS
+from heliograph.environments.smac.maps import SMAC_MAPS
 
 DOUBLE = Path(__file__).parent / "smac_double"
 FINE = [Finding(name="x", state="ok", detail="1.0")]

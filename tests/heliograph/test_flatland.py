@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("flatland")
 
 from heliograph.environments import registry
-from heliograph.environments.flatland_team import RailTeam
+from heliograph.environments.flatland.team import RailTeam
 from heliograph.environments.parallel import as_parallel
 from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
 from heliograph.errors import SettingsError, WorldError

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("flatland")
 
 from heliograph.environments import registry
-from heliograph.environments.flatland_settings import FlatlandSettings
-from heliograph.environments.flatland_team import RailTeam
+from heliograph.environments.flatland.settings import FlatlandSettings
+from heliograph.environments.flatland.team import RailTeam
 
 EPISODES = sorted((Path(__file__).parents[1] / "golden" / "flatland").glob("*.npz"))
 

@@ -14,9 +14,9 @@ import pytest
 
 from heliograph.environments import registry
 from heliograph.environments.parallel import as_parallel
-from heliograph.environments.smac import SmacEnvironment
-from heliograph.environments.smac_maps import RACES
-from heliograph.environments.smac_settings import BattleSettings, SmacSettings, Smacv2Settings
+from heliograph.environments.smac.environment import SmacEnvironment
+from heliograph.environments.smac.maps import RACES
+from heliograph.environments.smac.settings import BattleSettings, SmacSettings, Smacv2Settings
 from heliograph.environments.vector import Percepts, Transition
 from heliograph.errors import SettingsError, WorldError
 from heliograph.settings import resolve

@@ -19,9 +19,9 @@ import pytest
 from heliograph.environments import registry
 from heliograph.environments.drawing import BACKGROUND, COLOURS
 from heliograph.environments.parallel import as_parallel
-from heliograph.environments.smax import SmaxEnvironment, SmaxSettings
-from heliograph.environments.smax_picture import DEAD, PIXELS_PER_UNIT, draw
-from heliograph.environments.smax_scenarios import SCENARIOS
+from heliograph.environments.smax.environment import SmaxEnvironment, SmaxSettings
+from heliograph.environments.smax.picture import DEAD, PIXELS_PER_UNIT, draw
+from heliograph.environments.smax.scenarios import SCENARIOS
 from heliograph.environments.vector import Percepts, Transition
 from heliograph.errors import MissingExtra, SettingsError, WorldError
 from heliograph.settings import resolve
@@ -42,7 +42,7 @@ def marines(count: int = COPIES, **parameters: Any) -> SmaxEnvironment:
 
 
 def compiled() -> Any:
-    from heliograph.environments.smax_battle import battle
+    from heliograph.environments.smax.battle import battle
 
     return battle("3m", **RULES)
 
@@ -314,7 +314,7 @@ def test_a_picture_shows_where_the_units_are(team: SmaxEnvironment) -> None:
 
 
 def test_a_picture_shows_health_shots_and_the_dead() -> None:
-    from heliograph.environments.smax_battle import Units
+    from heliograph.environments.smax.battle import Units
 
     shown = Units(
         position=np.array([[4, 4], [8, 4], [4, 8]], np.float32),

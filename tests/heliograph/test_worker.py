@@ -19,8 +19,8 @@ from troubled_relay import FAULTS, LAST_WORDS, TroubledRelay, TroubledSettings
 
 from heliograph.environments import registry
 from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
-from heliograph.environments.worker import WorkerEnvironment
-from heliograph.environments.worker_process import Blueprint
+from heliograph.environments.workers.protocol import Blueprint
+from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import SettingsError, UnknownEnvironment, WorldError
 
 DEADLINE_S = 60.0
@@ -271,7 +271,7 @@ def test_closing_amid_a_step_ends_the_process_too(started: Started) -> None:
 def test_children_end_with_a_killed_parent_even_amid_a_step() -> None:
     program = (
         "import numpy as np, sys, test_worker\n"
-        "from heliograph.environments.worker import WorkerEnvironment\n"
+        "from heliograph.environments.workers.worker import WorkerEnvironment\n"
         "workers = [WorkerEnvironment(test_worker.troubled()) for _ in range(2)]\n"
         f"for worker, seed in zip(workers, (1, {SEED_OF['hangs']})):\n"
         "    actions = test_worker.legal(worker.reset(np.array([seed, 2])))\n"

@@ -12,9 +12,9 @@ from troubled_relay import FAULTS, TroubledSettings
 
 from heliograph.environments import registry
 from heliograph.environments.vector import Percepts
-from heliograph.environments.worker import WorkerEnvironment
-from heliograph.environments.worker_group import WorkerGroup
-from heliograph.environments.worker_process import Blueprint
+from heliograph.environments.workers.group import WorkerGroup
+from heliograph.environments.workers.protocol import Blueprint
+from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import SettingsError, WorldError
 
 SEED_OF = {fault: seed for seed, fault in FAULTS.items()}

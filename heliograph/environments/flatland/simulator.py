@@ -1,7 +1,7 @@
 """flatland-rl's simulator as the Flatland environments use it, one for each episode.
 
 Its dynamics are untouched; what a step spends on rewards, answers and fractions that nobody needs is left out.
-For `heliograph.environments.flatland_team`; imports flatland.
+For `heliograph.environments.flatland.team`; imports flatland.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flatland.envs.rewards import Rewards
 from flatland.envs.step_utils.speed_counter import SpeedCounter
 from flatland.envs.timetable_utils import Timetable
 
-from heliograph.environments.flatland_settings import FlatlandSettings, step_limit
+from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
 from heliograph.errors import WorldError
 
 CACHED_ANSWERS = 50_000

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from heliograph.environments.worker import WorkerEnvironment
-from heliograph.environments.worker_group import WorkerGroup
-from heliograph.environments.worker_process import Blueprint
+from heliograph.environments.workers.group import WorkerGroup
+from heliograph.environments.workers.protocol import Blueprint
+from heliograph.environments.workers.worker import WorkerEnvironment
 
 _VARIABLES = {"OMP_NUM_THREADS": "1"}
 """The workers have the cores among them as it is."""

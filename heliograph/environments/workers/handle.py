@@ -1,6 +1,6 @@
 """The parent's handle of one worker process: starts it, exchanges objects with it, and ends it.
 
-For `heliograph.environments.worker` only.
+For `heliograph.environments.workers.worker` only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from multiprocessing import Pipe
 from typing import IO, Any
 
-from heliograph.environments.worker_process import CLOSE, Blueprint
+from heliograph.environments.workers.protocol import CLOSE, Blueprint
 
 _logger = logging.getLogger(__name__)
 
 _PROGRAM = """
 import sys
 sys.path.extend(place for place in sys.argv[2:] if place not in sys.path)
-from heliograph.environments.worker_process import main
+from heliograph.environments.workers.process import main
 main(int(sys.argv[1]))
 """
 """What the child runs, given the descriptor of its end of the pipe and the parent's import path."""

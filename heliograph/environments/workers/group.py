@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from heliograph.environments.vector import Percepts, Transition, VectorEnvironment, checked_actions, checked_seeds
-from heliograph.environments.worker import WorkerEnvironment
+from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import HeliographError, WorldError
 
 _Answer = TypeVar("_Answer")

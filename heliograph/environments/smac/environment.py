@@ -9,10 +9,10 @@ For `heliograph.environments`; made by `heliograph.environments.registry`.
 
 from __future__ import annotations
 
-from heliograph.environments.smac_settings import BattleSettings
-from heliograph.environments.worker import WorkerEnvironment
-from heliograph.environments.worker_group import WorkerGroup
-from heliograph.environments.worker_process import Blueprint
+from heliograph.environments.smac.settings import BattleSettings
+from heliograph.environments.workers.group import WorkerGroup
+from heliograph.environments.workers.protocol import Blueprint
+from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import WorldError
 
 _VARIABLES = {
@@ -23,13 +23,13 @@ _VARIABLES = {
 
 
 class SmacEnvironment(WorkerGroup):
-    """`count` games in `count` processes; see `heliograph.environments.smac_game` for what they do."""
+    """`count` games in `count` processes; see `heliograph.environments.smac.game` for what they do."""
 
     def __init__(self, settings: BattleSettings, *, id: str, count: int) -> None:
         """Start the processes.  Raises WorldError for less than one copy, or if the simulator cannot be loaded."""
         if count < 1:
             raise WorldError(f"an environment needs at least one copy, not {count}")
         blueprint = Blueprint(
-            environment=id, count=1, adapter="heliograph.environments.smac_game:SmacGame", settings=settings
+            environment=id, count=1, adapter="heliograph.environments.smac.game:SmacGame", settings=settings
         )
         super().__init__([WorkerEnvironment(blueprint, variables=_VARIABLES) for _ in range(count)])

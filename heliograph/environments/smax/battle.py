@@ -1,7 +1,7 @@
 """SMAX as two compiled functions over all copies: `begin` starts battles in some of them, `advance` plays one step.
 
 Axis legend: E copies, N allies, U units (allies first, then enemies), D observation size, A actions, S world state.
-Imports jax; for `heliograph.environments.smax`, which loads it with the first reset.
+Imports jax; for `heliograph.environments.smax.environment`, which loads it with the first reset.
 
 Everything runs on the CPU, whatever else jax finds.  jax itself still claims memory on a GPU that it was installed
 for, as soon as it is imported; JAX_PLATFORMS=cpu in the process's environment keeps it away.

@@ -18,7 +18,7 @@ for each edge.  Flags are +1 and -1, absent edges zeros.
 | | | 13 | a train on it is deadlocked |
 
 Behind an edge with a deadlocked train nothing is seen.  Axis legend: N trains, V configurations of
-`heliograph.environments.flatland_rails`.  For `heliograph.environments`; imports no simulator.
+`heliograph.environments.flatland.rails`.  For `heliograph.environments`; imports no simulator.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.environments.flatland_rails import EDGES, Rails
+from heliograph.environments.flatland.rails import EDGES, Rails
 
 OWN, PER_EDGE = 9, 14
 OBSERVATION_SIZE = OWN + PER_EDGE * EDGES

@@ -1,7 +1,7 @@
 """Flatland: trains that share rails, break down, and must not block one another on their ways between cities.
 
 The world of MAMBA's experiments on flatland-rl 4.3: no departure or arrival windows and the step limit of flatland 2,
-205 numbers for each train (`heliograph.environments.flatland_observation`), three actions, and a shaped reward.
+205 numbers for each train (`heliograph.environments.flatland.observation`), three actions, and a shaped reward.
 Where there is nothing to decide the first action is taken.  A train is done when it has arrived or is deadlocked, an
 episode when all are, or at its step limit.  There is no global state.
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.environments.flatland_observation import OBSERVATION_SIZE
-from heliograph.environments.flatland_settings import FlatlandSettings, step_limit
-from heliograph.environments.flatland_team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam
+from heliograph.environments.flatland.observation import OBSERVATION_SIZE
+from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
+from heliograph.environments.flatland.team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam
 from heliograph.environments.vector import (
     EnvironmentSpec,
     Percepts,
@@ -115,8 +115,8 @@ class FlatlandEnvironment(VectorEnvironment):
         )
 
     def render(self, copy: int = 0) -> np.ndarray:
-        """See `heliograph.environments.flatland_drawing`.  Raises WorldError before the first reset of the copy."""
-        from heliograph.environments.flatland_drawing import empty_map, picture
+        """See `heliograph.environments.flatland.drawing`.  Raises WorldError before the first reset of the copy."""
+        from heliograph.environments.flatland.drawing import empty_map, picture
 
         if copy not in self._started:
             raise WorldError(f"copy {copy} has nothing to draw", remedy="Reset it first")

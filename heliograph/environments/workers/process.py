@@ -1,4 +1,4 @@
-"""The child side of `heliograph.environments.worker`: makes one environment and answers calls until the pipe closes.
+"""The child side of a worker: makes one environment and answers calls until the pipe closes.
 
 Runs as a process of its own, which ends with its parent, whatever the simulator is doing then.
 For `heliograph.environments` only.
@@ -12,56 +12,17 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from heliograph.environments import registry
 from heliograph.environments.vector import VectorEnvironment
+from heliograph.environments.workers.protocol import CLOSE, Blueprint, Failure
 from heliograph.errors import HeliographError
-from heliograph.settings import Settings
-
-CLOSE = "close"
-"""The last call: it has no answer but the end of the process."""
 
 _ORPHAN_GRACE_S = 2.0
 """How long an orphan may take to close its simulator before it is killed with all that it started."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blueprint:
-    """What a worker needs to make its environment: a registry id and parameters, or an adapter and its settings."""
-
-    environment: str
-    """Registry id or import path; with `adapter`, only the name that the environment goes by."""
-    count: int
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Of the registry id; unused with `adapter`."""
-    adapter: str = ""
-    """`module:Class` of a VectorEnvironment made from (settings, id=, count=), past the registry."""
-    settings: Settings | None = None
-    """Of `adapter`."""
-
-    def build(self) -> VectorEnvironment:
-        """Make the environment in this process.  Raises what `registry.make` or the adapter raises."""
-        if not self.adapter:
-            from heliograph.environments.registry import make
-
-            return make(self.environment, count=self.count, parameters=self.parameters)
-        module, _, name = self.adapter.partition(":")
-        adapter = getattr(importlib.import_module(module), name)
-        made: VectorEnvironment = adapter(self.settings, id=self.environment, count=self.count)
-        return made
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An exception on its way to the parent."""
-
-    error: str
-    """Name of a class of `heliograph.errors`."""
-    message: str
-    remedy: str = ""
 
 
 def main(descriptor: int) -> None:
@@ -76,7 +37,7 @@ def main(descriptor: int) -> None:
     threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     try:
         blueprint = connection.recv()
-        environment = _attempt(blueprint.environment, "construction", blueprint.build)
+        environment = _attempt(blueprint.environment, "construction", lambda: build(blueprint))
         if isinstance(environment, Failure):
             connection.send(environment)
             return
@@ -86,6 +47,16 @@ def main(descriptor: int) -> None:
             environment.close()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent has gone, and nobody is left to tell
+
+
+def build(blueprint: Blueprint) -> VectorEnvironment:
+    """Make the environment in this process.  Raises what `registry.make` or the adapter raises."""
+    if not blueprint.adapter:
+        return registry.make(blueprint.environment, count=blueprint.count, parameters=blueprint.parameters)
+    module, _, name = blueprint.adapter.partition(":")
+    adapter = getattr(importlib.import_module(module), name)
+    made: VectorEnvironment = adapter(blueprint.settings, id=blueprint.environment, count=blueprint.count)
+    return made
 
 
 def _serve(connection: Connection, environment: VectorEnvironment) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from heliograph.environments.smac_maps import RACES, SMAC_MAPS
+from heliograph.environments.smac.maps import RACES, SMAC_MAPS
 from heliograph.settings import Settings
 
 _OURS = frozenset({"map", "hears", "relaunch", "replay_dir", "save_replay_every", "race", "units", "enemies"})

@@ -14,8 +14,8 @@ import numpy as np
 
 from heliograph import errors
 from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
-from heliograph.environments.worker_handle import WorkerDied, WorkerHandle
-from heliograph.environments.worker_process import Blueprint, Failure
+from heliograph.environments.workers.handle import WorkerDied, WorkerHandle
+from heliograph.environments.workers.protocol import Blueprint, Failure
 from heliograph.errors import WorldError
 
 _logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 A disc per living unit, blue for the team and orange for the enemy, filled as high as its health, with the letter of its
 type; a line of its colour to the unit that it attacked; a grey cross where a unit has died.
-For `heliograph.environments.smax`.
+For `heliograph.environments.smax.environment`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from heliograph.environments.drawing import BACKGROUND, COLOURS, LINE
 
 if TYPE_CHECKING:
-    from heliograph.environments.smax_battle import Units
+    from heliograph.environments.smax.battle import Units
 
 PIXELS_PER_UNIT = 24
 UNITS_PER_LINE = 4

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from heliograph.environments.drawing import BACKGROUND, COLOURS, LINE
-from heliograph.environments.flatland_observation import Trains
-from heliograph.environments.flatland_rails import MOVES, Rails
+from heliograph.environments.flatland.observation import Trains
+from heliograph.environments.flatland.rails import MOVES, Rails
 
 LONGEST_SIDE_PIXELS = 960
 _SMALLEST_CELL, _LARGEST_CELL = 10, 36

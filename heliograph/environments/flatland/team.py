@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from flatland.envs.step_utils.states import TrainState
 
-from heliograph.environments.flatland_observation import Outlook, Sight, Trains
-from heliograph.environments.flatland_rails import Rails, reached, survey
-from heliograph.environments.flatland_settings import FlatlandSettings
-from heliograph.environments.flatland_simulator import Simulators
+from heliograph.environments.flatland.observation import Outlook, Sight, Trains
+from heliograph.environments.flatland.rails import Rails, reached, survey
+from heliograph.environments.flatland.settings import FlatlandSettings
+from heliograph.environments.flatland.simulator import Simulators
 from heliograph.errors import WorldError
 
 ACTIONS = 3

@@ -51,7 +51,7 @@ class FlatlandSettings(Settings):
     """Once, when no train ahead will ever let this one pass."""
     published: bool = False
     """The observation in the form of MAMBA's code, and all three actions legal even where the first is taken in their
-    place; otherwise see `flatland_observation.look`, and a forced move is the only legal action."""
+    place; otherwise see `flatland.observation.look`, and a forced move is the only legal action."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.environments.smac_settings import OPERATIONAL, BattleSettings, Smacv2Settings
+from heliograph.environments.smac.settings import OPERATIONAL, BattleSettings, Smacv2Settings
 from heliograph.environments.vector import (
     EnvironmentSpec,
     Percepts,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from heliograph.environments.smax_scenarios import SCENARIOS
+from heliograph.environments.smax.scenarios import SCENARIOS
 from heliograph.environments.vector import (
     EnvironmentSpec,
     Percepts,
@@ -27,7 +27,7 @@ from heliograph.errors import MissingExtra, WorldError
 from heliograph.settings import Settings
 
 if TYPE_CHECKING:
-    from heliograph.environments.smax_battle import Battle, Moment
+    from heliograph.environments.smax.battle import Battle, Moment
 
 _OWN_NUMBERS, _SEEN_NUMBERS, _WORLD_NUMBERS = 10, 13, 12
 """Of a unit: in its own observation, in another's, in the world state."""
@@ -148,8 +148,8 @@ class SmaxEnvironment(VectorEnvironment):
         return self._world.copy()
 
     def render(self, copy: int = 0) -> np.ndarray:
-        """The map with all units, their health and whom they attack; see `smax_picture.draw`."""
-        from heliograph.environments.smax_picture import draw
+        """The map with all units, their health and whom they attack; see `smax.picture.draw`."""
+        from heliograph.environments.smax.picture import draw
 
         if self._battle is None:
             raise WorldError(f"copy {copy} has no episode to draw", remedy="Reset it first")
@@ -158,7 +158,7 @@ class SmaxEnvironment(VectorEnvironment):
     def _loaded(self) -> Battle:
         if self._battle is None:
             try:
-                from heliograph.environments.smax_battle import battle
+                from heliograph.environments.smax.battle import battle
 
                 self._battle = battle(
                     self.settings.scenario,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.environments.flatland import FlatlandEnvironment
-from heliograph.environments.flatland_team import NOTHING
+from heliograph.environments.flatland.environment import FlatlandEnvironment
+from heliograph.environments.flatland.team import NOTHING
 from heliograph.environments.reference import Reference
 from heliograph.environments.vector import Percepts, Transition
 from heliograph.errors import MissingExtra

@@ -1,0 +1,1 @@
+"""SMAX: battles like SMAC's in JAX, all copies in one compiled call."""
