@@ -20,6 +20,8 @@ RAILWAY = "environment.parameters={agents=2, width=26, height=26, cities=2, step
     ("preset", "package", "overrides"),
     [
         ("mamba-flatland-5", "flatland", (RAILWAY, "schedule.overlap=true")),
+        ("mamba-flatland-5-code", "flatland", (RAILWAY,)),
+        ("mamba-flatland-cpu", "flatland", ()),
         ("mamba-smax-3m", "jaxmarl", ()),
         ("mamba-smac-3m", "heliograph", ()),
     ],
