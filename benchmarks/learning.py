@@ -26,8 +26,8 @@ TASKS: dict[str, list[str]] = {
     "flatland": ["--preset", "mamba-flatland-cpu"],
     "smax-3m": ["--preset", "mamba-smax-3m-cpu"],
 }
-REFERENCE_SEED = 2**32 + 1
-"""So that reference policies play the episodes of the evaluation that ends a training."""
+FINAL_SEED = 2**32 + 1
+"""Of the evaluation that ends a training; the processes and the reference policies play the same episodes."""
 COLUMNS = [
     "task",
     "seed",
@@ -54,7 +54,7 @@ def measure(task: str, seed: int, *, minutes: float, out: Path, episodes: int) -
     summary = json.loads((folder / "summary.json").read_text())
     report = folder / "processes.json"
     command = [sys.executable, "-m", "heliograph", "run", "--bundles", str(folder / "bundles")]
-    command += ["--episodes", str(episodes), "--seed", str(seed + 1000), "--json", str(report)]
+    command += ["--episodes", str(episodes), "--seed", str(FINAL_SEED), "--json", str(report)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     processes = json.loads(report.read_text())["summaries"][0]["outcome"]
     central = summary["greedy"]["outcome"]
@@ -83,7 +83,7 @@ def references(folder: Path, *, episodes: int = 256) -> list[str]:
     lines = []
     for policy in reference_names(settings["id"]):
         played = play_reference(
-            settings["id"], policy, parameters=settings["parameters"], episodes=episodes, seed=REFERENCE_SEED
+            settings["id"], policy, parameters=settings["parameters"], episodes=episodes, seed=FINAL_SEED
         )
         found = estimate(played.outcome.tolist())
         lines.append(f"{policy:20} {found.mean:8.3f} [{found.low:.3f}, {found.high:.3f}] ({episodes} episodes)")
