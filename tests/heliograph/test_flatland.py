@@ -209,3 +209,12 @@ def test_observations_that_make_no_sense_stop_with_adapter_and_field(monkeypatch
     monkeypatch.setattr(RailTeam, "sight", lambda team: broken(team, np.zeros((4, 204), dtype=np.float32)))
     with pytest.raises(WorldError, match=r"adapter of 'flatland': field 'observation' has shape"):
         environment.reset(np.array([1]))
+
+
+def test_a_target_out_of_reach_is_as_far_away_as_the_settings_say() -> None:
+    one_line = {"agents": 4, "width": 20, "height": 22, "cities": 2, "rails_between_cities": 1}
+    progress_alone = {"malfunction_interval": 0, "approach_reward": 1.0, "arrival_reward": 0.0, "deadlock_reward": 0.0}
+    worlds = [one_line | progress_alone | {"unreachable_cells": cells} for cells in (1000.0, 60.0)]
+    far, near = (episode(registry.make("flatland", count=1, parameters=world), [0]) for world in worlds)
+    difference = np.array([a.reward - b.reward for a, b in zip(far[1:], near[1:], strict=True)])
+    assert set(np.abs(difference).ravel().tolist()) == {0.0, 940.0}

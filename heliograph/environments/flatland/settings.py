@@ -47,6 +47,9 @@ class FlatlandSettings(Settings):
     """Once, on arrival."""
     approach_reward: float = 0.01
     """Times the cells gained towards the target by the shortest path."""
+    unreachable_cells: Annotated[float, Field(gt=0)] = 1000.0
+    """Cells that a target out of reach is away in the reward, as in MAMBA's code; with a large `approach_reward` one
+    wrong turn then outweighs everything else."""
     deadlock_reward: float = -5.0
     """Once, when no train ahead will ever let this one pass."""
     published: bool = False

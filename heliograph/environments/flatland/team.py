@@ -21,9 +21,6 @@ ACTIONS = 3
 NOTHING, LEFT, FORWARD, RIGHT, STOP = range(5)
 NO_COMMAND = -1
 
-UNREACHABLE_CELLS = 1000.0
-"""What an infinite distance counts as in the reward."""
-
 _NATIVE_OF_TURN = np.array([FORWARD, RIGHT, FORWARD, LEFT])
 """By change of heading; in a dead end forward turns the train round."""
 
@@ -170,7 +167,7 @@ class RailTeam:
     def _distance_to_go(self) -> np.ndarray:
         trains = self.trains
         cells = self.rails.distance[np.arange(trains.place.size), trains.place]
-        cells = np.where(np.isinf(cells), UNREACHABLE_CELLS, cells)
+        cells = np.where(np.isinf(cells), self.settings.unreachable_cells, cells)
         return np.where(trains.arrived, 0.0, cells)
 
 
