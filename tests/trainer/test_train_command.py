@@ -52,7 +52,8 @@ def test_every_preset_trains_exports_and_leaves_a_readable_run(
 
     team = bundle.load_team(path / "bundles")
     settings = RunFolder.open(path).settings()
-    assert len(team) == registry.make(settings.environment.id, count=1).spec.agents
+    world = settings.environment
+    assert len(team) == registry.make(world.id, count=1, parameters=world.parameters).spec.agents
     assert {each.manifest.environment for each in team} == {settings.environment.id}
     assert team[0].manifest.message is not None
     assert team[0].manifest.training_step == 60

@@ -30,21 +30,19 @@ ITERATIONS = 30
 
 def process(*arguments: str, file_limit_bytes: int | None = None) -> subprocess.Popen[str]:
     """Start `heliograph train ARGUMENTS`; the caller ends or awaits it."""
-
-    def limit() -> None:
-        if file_limit_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
-
     here = str(Path(__file__).parents[1])  # where waiting_game is
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-m", "heliograph", "train", *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=limit,
     )
+    if file_limit_bytes is not None:
+        # From outside and long before it writes, because code run in a fork does not bear the threads of a simulator.
+        resource.prlimit(started.pid, resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
+    return started
 
 
 def finished(running: subprocess.Popen[str]) -> tuple[int, str, str]:
