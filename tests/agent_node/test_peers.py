@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import grpc
@@ -32,6 +32,9 @@ WIRE = MessageWire.of(TEAM[0].manifest)
 HELLO = Hello(run_id="run", slot=0, bundle_digest=TEAM[0].digest, instance="first")
 PATH = "/heliograph.v1.Peer/Exchange"
 DEADLINE_S = 20.0
+
+LOOP = asyncio.Runner()
+"""One for the whole module: gRPC's poller can hold events for a closed loop, and then loses others with them."""
 
 
 class Stage(StandaloneWorld):
@@ -120,12 +123,18 @@ async def counted(node: Node, condition: Callable[[LinkCounters], bool]) -> Link
             await asyncio.sleep(0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_loop() -> Iterator[None]:
+    with LOOP:
+        yield
+
+
 def play(script: Callable[..., Awaitable[None]], roster: list[Member] | None = None) -> None:
     async def run() -> None:
         async with asyncio.timeout(60), node_of_slot_1(roster) as (node, world, channel):
             await script(node, world, channel)
 
-    asyncio.run(run())
+    LOOP.run(run())
 
 
 @pytest.mark.parametrize(
