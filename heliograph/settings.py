@@ -6,6 +6,7 @@ This module imports nothing heavy, so a command can resolve and print its settin
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -72,6 +73,12 @@ def resolve(model: type[SettingsT], values: Mapping[str, Any], *, source: str) -
     except ValidationError as error:
         lines = [_explain(model, problem) for problem in error.errors()]
         raise SettingsError(f"{source}: " + "; ".join(lines)) from None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The beginning of a remedy for a name that is not known: what may have been meant, or nothing."""
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"Did you mean {' or '.join(close)}? " if close else ""
 
 
 def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ same worlds.  This module imports no framework, so a command can print settings 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import SettingsError
-from heliograph.settings import merge, read_toml, resolve
+from heliograph.settings import did_you_mean, merge, read_toml, resolve
 from trainer.settings import TrainSettings
 
 
@@ -58,8 +57,7 @@ def _members() -> dict[str, _Member]:
 
 def _named(preset: str) -> _Member:
     if preset not in _members():
-        close = difflib.get_close_matches(preset, _members(), n=3)
-        hint = f"Did you mean {' or '.join(close)}? " if close else ""
+        hint = did_you_mean(preset, _members())
         raise SettingsError(
             f"unknown preset {preset!r}", remedy=f"{hint}See `heliograph train --list-presets`, or name a TOML file"
         )

@@ -18,6 +18,7 @@ from heliograph.environments.vector import (
     Percepts,
     Transition,
     VectorEnvironment,
+    check_running,
     checked_actions,
     checked_seeds,
 )
@@ -87,9 +88,7 @@ class CueTask(VectorEnvironment):
 
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        if (self._step >= self.settings.length).any():
-            copy = int(np.argmax(self._step >= self.settings.length))
-            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        check_running(self._step < self.settings.length)
         reward, right = self._apply(checked_actions(actions, mask=self._action_mask()))
         if self.settings.reward == "team":
             reward = np.repeat(reward.mean(axis=1, keepdims=True), self.spec.agents, axis=1)

@@ -17,10 +17,12 @@ from heliograph.environments.vector import (
     Percepts,
     Transition,
     VectorEnvironment,
+    check_running,
     checked_actions,
     checked_seeds,
 )
 from heliograph.errors import MissingExtra, WorldError
+from heliograph.seeds import short_seed
 
 if TYPE_CHECKING:
     from heliograph.environments.parallel_view import ParallelView
@@ -110,8 +112,7 @@ class ParallelVector(VectorEnvironment):
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
             environment = self._copies[copy]
-            # Many simulators refuse seeds of more than 32 bits; those are hashed, so that they stay apart.
-            short = seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
+            short = short_seed(seed)
             observations, infos = self._ask("reset", lambda here=environment, seed=short: here.reset(seed=seed))
             self._terminated[copy] = False
             self._return[copy] = 0.0
@@ -122,9 +123,7 @@ class ParallelVector(VectorEnvironment):
 
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        if not self._running.all():
-            copy = int(np.argmin(self._running))
-            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        check_running(self._running)
         legal = checked_actions(actions, mask=self._mask)
         reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
         truncated = np.zeros(self.count, dtype=bool)

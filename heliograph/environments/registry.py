@@ -7,7 +7,6 @@ May be imported by `coordinator` and `trainer`.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 from heliograph.environments.catalogue import CATALOGUE, Entry
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
-from heliograph.settings import Settings, resolve
+from heliograph.settings import Settings, did_you_mean, resolve
 
 _FEW = 5
 """Environments of a family that a message names one by one."""
@@ -122,8 +121,7 @@ def _loaded(path: str) -> Any:
 
 
 def _suggestion(environment: str) -> str:
-    close = difflib.get_close_matches(environment, CATALOGUE, n=3)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    hint = did_you_mean(environment, CATALOGUE)
     families: dict[str, list[str]] = {}
     for name in CATALOGUE:
         families.setdefault(family(name), []).append(name)

@@ -130,6 +130,13 @@ def checked_seeds(seeds: np.ndarray, copies: np.ndarray | None, *, count: int) -
     return chosen, given.astype(np.int64)
 
 
+def check_running(running: np.ndarray) -> None:
+    """Raise WorldError unless an episode runs in every copy, bool [E]."""
+    if not running.all():
+        copy = int(np.argmin(running))
+        raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+
+
 def checked_actions(actions: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
     """Return actions as an integer array [E, N].  Raises WorldError for a wrong shape, range or an illegal action."""
     given = np.asarray(actions)

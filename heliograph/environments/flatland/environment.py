@@ -22,10 +22,12 @@ from heliograph.environments.vector import (
     Percepts,
     Transition,
     VectorEnvironment,
+    check_running,
     checked_actions,
     checked_seeds,
 )
 from heliograph.errors import WorldError
+from heliograph.seeds import short_seed
 
 STOP_ACTION = 2
 
@@ -70,9 +72,7 @@ class FlatlandEnvironment(VectorEnvironment):
         """See VectorEnvironment.  Also raises WorldError for a map that the simulator's generator cannot fill."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
-            # The simulator takes any seed, but seeds of more than 32 bits are hashed as for other environments.
-            short = seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
-            self.teams[copy].reset(short)
+            self.teams[copy].reset(short_seed(seed))
             self._started.add(copy)
             self._maps.pop(copy, None)
             self._running[copy] = True
@@ -81,7 +81,7 @@ class FlatlandEnvironment(VectorEnvironment):
 
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        self._check_running()
+        check_running(self._running)
         chosen = np.where(self._forced, 0, checked_actions(actions, mask=self._mask))
         own = np.arange(self.spec.agents)
         native = np.stack([team.native_of()[own, chosen[copy]] for copy, team in enumerate(self.teams)])
@@ -89,7 +89,7 @@ class FlatlandEnvironment(VectorEnvironment):
 
     def step_native(self, actions: np.ndarray) -> Transition:
         """`step` with actions [E, N] of the simulator; deadlocked trains stop whatever theirs are."""
-        self._check_running()
+        check_running(self._running)
         reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
         truncated = np.zeros(self.count, dtype=bool)
         outcome = np.full(self.count, np.nan, dtype=np.float32)
@@ -124,11 +124,6 @@ class FlatlandEnvironment(VectorEnvironment):
         if copy not in self._maps:
             self._maps[copy] = empty_map(team.rails)
         return picture(team.rails, team.trains, self._maps[copy])
-
-    def _check_running(self) -> None:
-        if not self._running.all():
-            copy = int(np.argmin(self._running))
-            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
 
     def _perceive(self, copy: int) -> None:
         team = self.teams[copy]

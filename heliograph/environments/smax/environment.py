@@ -20,6 +20,7 @@ from heliograph.environments.vector import (
     Percepts,
     Transition,
     VectorEnvironment,
+    check_running,
     checked_actions,
     checked_seeds,
 )
@@ -121,9 +122,7 @@ class SmaxEnvironment(VectorEnvironment):
 
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        if not self._running.all():
-            copy = int(np.argmin(self._running))
-            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        check_running(self._running)
         told = checked_actions(actions, mask=self._percepts.action_mask)
         acted = self._percepts.present
         self._units, moment = self._loaded().advance(self._units, told.astype(np.int32))

@@ -12,9 +12,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment, checked_actions, checked_seeds
+from heliograph.environments.vector import (
+    Percepts,
+    Transition,
+    VectorEnvironment,
+    check_running,
+    checked_actions,
+    checked_seeds,
+)
 from heliograph.environments.workers.worker import WorkerEnvironment
-from heliograph.errors import HeliographError, WorldError
+from heliograph.errors import HeliographError
 
 _Answer = TypeVar("_Answer")
 
@@ -60,9 +67,7 @@ class WorkerGroup(VectorEnvironment):
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         # Checked here as well as in the workers, which do not know how their copies are numbered.
-        if self._over.any():
-            copy = int(np.argmax(self._over))
-            raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
+        check_running(~self._over)
         mask = np.concatenate([percepts.action_mask for percepts in self._latest])
         legal = checked_actions(actions, mask=mask)
         for worker, place in zip(self.workers, self._copies, strict=True):
