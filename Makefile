@@ -40,7 +40,7 @@ stubs:
 	$(PYTHON) -m venv $(STUBS_VENV)
 	$(STUBS_VENV)/bin/pip install --quiet grpcio-tools==1.74.0
 	$(STUBS_VENV)/bin/python -m grpc_tools.protoc -Iheliograph/pb=proto/heliograph/v1 \
-		--python_out=. --pyi_out=. --grpc_python_out=. proto/heliograph/v1/peer.proto proto/heliograph/v1/coordination.proto
+		--python_out=. --pyi_out=. --grpc_python_out=. proto/heliograph/v1/*.proto
 	rm -rf $(STUBS_VENV)
 
 clean:

@@ -1,3 +1,4 @@
+from heliograph.pb import latent_pb2 as _latent_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -77,20 +78,22 @@ class CoordinatorMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Roster, _Mapping]] = ..., percept: _Optional[_Union[Percept, _Mapping]] = ..., counters_request: _Optional[_Union[CountersRequest, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("run_id", "run_seed", "team_size", "greedy", "late_policy", "report_latents")
+    __slots__ = ("run_id", "run_seed", "team_size", "greedy", "late_policy", "report_latents", "coding")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_SEED_FIELD_NUMBER: _ClassVar[int]
     TEAM_SIZE_FIELD_NUMBER: _ClassVar[int]
     GREEDY_FIELD_NUMBER: _ClassVar[int]
     LATE_POLICY_FIELD_NUMBER: _ClassVar[int]
     REPORT_LATENTS_FIELD_NUMBER: _ClassVar[int]
+    CODING_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     run_seed: int
     team_size: int
     greedy: bool
     late_policy: LatePolicy
     report_latents: bool
-    def __init__(self, run_id: _Optional[str] = ..., run_seed: _Optional[int] = ..., team_size: _Optional[int] = ..., greedy: bool = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., report_latents: bool = ...) -> None: ...
+    coding: _latent_pb2.LatentCoding
+    def __init__(self, run_id: _Optional[str] = ..., run_seed: _Optional[int] = ..., team_size: _Optional[int] = ..., greedy: bool = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., report_latents: bool = ..., coding: _Optional[_Union[_latent_pb2.LatentCoding, _Mapping]] = ...) -> None: ...
 
 class Roster(_message.Message):
     __slots__ = ("members",)
@@ -111,7 +114,7 @@ class Member(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., peer_address: _Optional[str] = ..., instance: _Optional[str] = ..., bundle_digest: _Optional[str] = ...) -> None: ...
 
 class Percept(_message.Message):
-    __slots__ = ("episode", "step", "observation", "action_mask", "hears", "heard_by", "first", "message_deadline_us")
+    __slots__ = ("episode", "step", "observation", "action_mask", "hears", "heard_by", "first", "message_deadline_us", "lost", "late")
     EPISODE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +123,8 @@ class Percept(_message.Message):
     HEARD_BY_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
     episode: int
     step: int
     observation: bytes
@@ -128,7 +133,9 @@ class Percept(_message.Message):
     heard_by: _containers.RepeatedScalarFieldContainer[int]
     first: bool
     message_deadline_us: int
-    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., observation: _Optional[bytes] = ..., action_mask: _Optional[bytes] = ..., hears: _Optional[_Iterable[int]] = ..., heard_by: _Optional[_Iterable[int]] = ..., first: bool = ..., message_deadline_us: _Optional[int] = ...) -> None: ...
+    lost: _containers.RepeatedScalarFieldContainer[int]
+    late: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., observation: _Optional[bytes] = ..., action_mask: _Optional[bytes] = ..., hears: _Optional[_Iterable[int]] = ..., heard_by: _Optional[_Iterable[int]] = ..., first: bool = ..., message_deadline_us: _Optional[int] = ..., lost: _Optional[_Iterable[int]] = ..., late: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Act(_message.Message):
     __slots__ = ("episode", "step", "action", "latent", "masked", "waited_us", "computed_us")
@@ -159,7 +166,7 @@ class Counters(_message.Message):
     def __init__(self, links: _Optional[_Iterable[_Union[LinkCounters, _Mapping]]] = ...) -> None: ...
 
 class LinkCounters(_message.Message):
-    __slots__ = ("peer", "sent", "sent_bytes", "send_skipped", "delivered", "delivered_bytes", "late", "rejected", "masked")
+    __slots__ = ("peer", "sent", "sent_bytes", "send_skipped", "delivered", "delivered_bytes", "late", "rejected", "masked", "sent_bits", "lost")
     PEER_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +176,8 @@ class LinkCounters(_message.Message):
     LATE_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     MASKED_FIELD_NUMBER: _ClassVar[int]
+    SENT_BITS_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     peer: int
     sent: int
     sent_bytes: int
@@ -178,7 +187,9 @@ class LinkCounters(_message.Message):
     late: int
     rejected: int
     masked: int
-    def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ...) -> None: ...
+    sent_bits: int
+    lost: int
+    def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ..., sent_bits: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class Shutdown(_message.Message):
     __slots__ = ("reason",)
