@@ -52,6 +52,8 @@ class MessageWire:
             wire = peer_pb2.LatentMessage.FromString(data)
         except DecodeError:
             raise MessageError(f"{len(data)} bytes are not a message") from None
+        if wire.codec:
+            raise MessageError(f"message has its latent written with codec {wire.codec}, this team only packs bits")
         latent = self._codec.decode(wire.latent)
         if wire.action >= self._actions:
             raise MessageError(f"message has action {wire.action}, there are {self._actions}")

@@ -12,8 +12,18 @@ BASE = ""
 """In place of an extra: what every installation needs."""
 
 _MODULES = {
-    BASE: ("numpy", "grpc", "grpc_health.v1.health_pb2", "google.protobuf", "onnxruntime", "cryptography", "pydantic"),
+    BASE: (
+        "numpy",
+        "grpc",
+        "grpc_health.v1.health_pb2",
+        "google.protobuf",
+        "onnxruntime",
+        "cryptography",
+        "pydantic",
+        "constriction",
+    ),
     "trainer": ("torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"),
+    "bandwidth": ("matplotlib", "psutil"),
     "mpe": ("pettingzoo", "mpe2"),
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),

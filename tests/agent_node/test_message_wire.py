@@ -94,11 +94,13 @@ def test_ids_out_of_range_are_refused(ids: list[int]) -> None:
         (b"", "latent payload has 0 bytes, expected 2"),
         (peer_pb2.LatentMessage(latent=b"\0" * 3).SerializeToString(), "3 bytes, expected 2"),
         (peer_pb2.LatentMessage(latent=b"\0" * 2, action=5).SerializeToString(), "action 5, there are 5"),
-        (peer_pb2.LatentMessage(latent=b"\0" * 2).SerializeToString() + b"\x28\x01", "no field"),
+        (peer_pb2.LatentMessage(latent=b"\0" * 2).SerializeToString() + b"\x30\x01", "no field"),
+        (peer_pb2.LatentMessage(latent=b"\0" * 2, codec=1).SerializeToString(), "with codec 1"),
+        (peer_pb2.LatentMessage(latent=b"\0" * 2, codec=9).SerializeToString(), "with codec 9"),
         (b"\0" * 35, "none has more than 34"),
         (b"\x12\xff", "not a message"),
     ],
-    ids=["empty", "long latent", "action", "unknown field", "oversized", "garbage"],
+    ids=["empty", "long latent", "action", "unknown field", "needless codec", "unknown codec", "oversized", "garbage"],
 )
 def test_refusals_name_what_was_wrong(data: bytes, complaint: str) -> None:
     with pytest.raises(MessageError, match=complaint):
