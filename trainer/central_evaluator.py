@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from heliograph.environments import registry
+from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import CheckpointError
 from trainer.checkpoint import load_networks, saved_checkpoints
-from trainer.evaluation import Evaluation, evaluate
+from trainer.evaluation import evaluate
 from trainer.run_folder import RunFolder
 from trainer.snapshots import load_snapshot, saved_snapshots
 from trainer.training import evaluation_environment, make_algorithm
@@ -56,7 +57,7 @@ class CentralEvaluator:
         greedy: bool,
         links_cut: bool,
         progress: Callable[[int], None],
-    ) -> Evaluation:
+    ) -> PlayedEpisodes:
         """Play with the networks as they were after `checkpoint` steps: those of a snapshot, or the newest ones."""
         if checkpoint != self._loaded:
             if checkpoint == self.newest:

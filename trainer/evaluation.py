@@ -2,46 +2,23 @@
 
 Episode e of an evaluation with seed s has the world, and every agent the random numbers, of episode e of
 `heliograph run --seed s`; so the two can be compared episode by episode.
+
+Axis legend: E copies, N agents.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from heliograph.environments.vector import (
-    LOST_EPISODE_REPEATS,
-    EnvironmentSpec,
-    Percepts,
-    VectorEnvironment,
-    checked_percepts,
-    checked_transition,
-)
-from heliograph.errors import WorldError
+from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
+from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
 from heliograph.noise import uniform
-from heliograph.seeds import episode_seed
 from trainer.algorithm import Algorithm
 from trainer.draws import Draws, GreedyDraws, NoiseDraws
 from trainer.hearing import audible, hears_tensor
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One number per episode, in the order of their numbers."""
-
-    outcome: np.ndarray
-    """float64 [episodes]: the team's result, see the environment's `outcome`."""
-    team_return: np.ndarray
-    """float64 [episodes]: rewards summed over steps, averaged over agents."""
-    length: np.ndarray
-    """int64 [episodes]: steps."""
 
 
 def evaluate(
@@ -54,75 +31,65 @@ def evaluate(
     device: torch.device,
     links_cut: bool = False,
     progress: Callable[[int], None] = lambda _finished: None,
-) -> Evaluation:
+) -> PlayedEpisodes:
     """Play `episodes` whole episodes; with `links_cut` nobody hears anybody.
 
-    `progress` is told how many are finished.  An episode that is lost with its simulator is played again, from the
-    same seed; raises WorldError for one that is lost again and again.
+    `progress` is told how many are finished.  Raises WorldError as `play_episodes` does.
     """
-    spec, count = environment.spec, environment.count
-    number = np.arange(count)  # the episode that each copy plays; those past the last are played, and dropped
-    seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number]
-    percepts = checked_percepts(environment.reset(np.array(seeds)), of=environment)
-    spoke = percepts.present.copy()
-    state, step = algorithm.initial_state(count), np.zeros(count, dtype=np.int64)
-    team_return = np.zeros(count)
-    results = np.full((3, episodes), np.nan)
-    losses: Counter[int] = Counter()
-    following, finished = count, 0
-    while finished < episodes:
-        action, state = algorithm.act(
-            state,
-            observation=torch.from_numpy(percepts.observation).to(device),
-            action_mask=torch.from_numpy(np.ascontiguousarray(percepts.action_mask)).to(device),
-            hears=_hears(percepts, spec, spoke=spoke, cut=links_cut, device=device),
-            first=torch.from_numpy(step == 0).to(device),
-            draws=GreedyDraws() if greedy else _noise(algorithm, seed, number, step, spec.agents, device),
+    networks = _Networks(algorithm, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
+    return play_episodes(environment, networks, episodes=episodes, seed=seed, progress=progress)
+
+
+class _Networks(Player):
+    """An algorithm as a player, with the noise of the runtime's agents."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        environment: VectorEnvironment,
+        *,
+        seed: int,
+        greedy: bool,
+        links_cut: bool,
+        device: torch.device,
+    ) -> None:
+        self._algorithm, self._environment, self._device = algorithm, environment, device
+        self._seed, self._greedy, self._links_cut = seed, greedy, links_cut
+        self._state = algorithm.initial_state(environment.count)
+        self._number = np.zeros(environment.count, dtype=np.int64)
+        self._step = np.zeros(environment.count, dtype=np.int64)
+        self._spoke = np.zeros((environment.count, environment.spec.agents), dtype=bool)  # at the step before
+
+    def begin(self, copy: int, *, episode: int) -> None:
+        self._number[copy], self._step[copy] = episode, 0
+
+    def step(self, percepts: Percepts) -> Transition:
+        first = self._step == 0
+        spoke = np.where(first[:, None], percepts.present, self._spoke)
+        action, self._state = self._algorithm.act(
+            self._state,
+            observation=torch.from_numpy(percepts.observation).to(self._device),
+            action_mask=torch.from_numpy(np.ascontiguousarray(percepts.action_mask)).to(self._device),
+            hears=self._hears(percepts, spoke=spoke),
+            first=torch.from_numpy(first).to(self._device),
+            draws=GreedyDraws() if self._greedy else self._noise(),
         )
-        spoke = percepts.present.copy()
-        transition = checked_transition(environment.step(action.cpu().numpy()), of=environment)
-        percepts, step = transition.percepts, step + 1
-        team_return += transition.reward.mean(1)
-        over = np.flatnonzero(transition.over)
-        for copy in over:
-            if transition.lost[copy] and number[copy] < episodes:
-                _count_loss(losses, int(number[copy]), spec)
-                continue
-            if number[copy] < episodes:
-                results[:, number[copy]] = transition.outcome[copy], team_return[copy], step[copy]
-                finished += 1
-            number[copy] = following
-            following += 1
-        if over.size:
-            progress(finished)
-        if over.size and finished < episodes:
-            seeds = [episode_seed(run_seed=seed, episode=int(episode)) for episode in number[over]]
-            percepts = checked_percepts(environment.reset(np.array(seeds), over), of=environment)
-            step[over], team_return[over], spoke[over] = 0, 0, percepts.present[over]
-    return Evaluation(outcome=results[0], team_return=results[1], length=results[2].astype(np.int64))
+        self._spoke = percepts.present.copy()
+        self._step += 1
+        return self._environment.step(action.cpu().numpy())
 
+    def _hears(self, percepts: Percepts, *, spoke: np.ndarray) -> torch.Tensor | None:
+        if self._links_cut:
+            return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=self._device)
+        return hears_tensor(audible(percepts, spoke=spoke).hears, self._environment.spec, device=self._device)
 
-def _count_loss(losses: Counter[int], episode: int, spec: EnvironmentSpec) -> None:
-    losses[episode] += 1
-    logger.warning("episode lost episode=%d attempt=%d environment=%s", episode, losses[episode], spec.id)
-    if losses[episode] > LOST_EPISODE_REPEATS:
-        raise WorldError(f"episode {episode} was lost {losses[episode]} times with the simulator of {spec.id!r}")
-
-
-def _hears(
-    percepts: Percepts, spec: EnvironmentSpec, *, spoke: np.ndarray, cut: bool, device: torch.device
-) -> torch.Tensor | None:
-    if cut:
-        return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=device)
-    return hears_tensor(audible(percepts, spoke=spoke).hears, spec, device=device)
-
-
-def _noise(
-    algorithm: Algorithm, seed: int, number: np.ndarray, step: np.ndarray, agents: int, device: torch.device
-) -> Draws:
-    size = algorithm.message_size() + 1
-    numbers = [
-        [uniform(run_seed=seed, slot=slot, episode=int(episode), step=int(at), size=size) for slot in range(agents)]
-        for episode, at in zip(number, step, strict=True)
-    ]
-    return NoiseDraws(torch.from_numpy(np.array(numbers)).to(device))
+    def _noise(self) -> Draws:
+        size = self._algorithm.message_size() + 1
+        numbers = [
+            [
+                uniform(run_seed=self._seed, slot=slot, episode=int(episode), step=int(at), size=size)
+                for slot in range(self._environment.spec.agents)
+            ]
+            for episode, at in zip(self._number, self._step, strict=True)
+        ]
+        return NoiseDraws(torch.from_numpy(np.array(numbers)).to(self._device))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.estimates import Estimate, estimate
-from trainer.evaluation import Evaluation
 from trainer.run_folder import RunFolder
 from trainer.training import Summary, Training
 
@@ -56,7 +56,7 @@ def write_summary(folder: RunFolder, training: Training, summary: Summary) -> st
     return "\n".join(lines)
 
 
-def _document(evaluation: Evaluation | None) -> dict[str, Any] | None:
+def _document(evaluation: PlayedEpisodes | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
     found = estimate(evaluation.outcome.tolist())

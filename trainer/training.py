@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from heliograph.environments import registry
+from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import CheckpointError
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
 from trainer.collector import Collected, Collector
 from trainer.device import choose_device
-from trainer.evaluation import Evaluation, evaluate
+from trainer.evaluation import evaluate
 from trainer.export import export_bundle
 from trainer.feed import Feed
 from trainer.mamba import Mamba
@@ -51,9 +52,9 @@ class Summary:
     iterations: int
     seconds: float
     """Wall time of training, interruptions left out."""
-    evaluation: Evaluation | None
+    evaluation: PlayedEpisodes | None
     """Greedy, on fresh episodes; None if the run was interrupted."""
-    links_cut: Evaluation | None
+    links_cut: PlayedEpisodes | None
     """The same with every message masked; None without messages or if interrupted."""
     lost_episodes: int
     """Of training: those whose simulator died, which count nowhere."""
@@ -255,7 +256,7 @@ class Training:
             limit=settings.snapshots,
         )
 
-    def _final(self, episodes: int, *, links_cut: bool) -> Evaluation:
+    def _final(self, episodes: int, *, links_cut: bool) -> PlayedEpisodes:
         return evaluate(
             self.algorithm,
             self._evaluation_environment,
@@ -266,7 +267,7 @@ class Training:
             links_cut=links_cut,
         )
 
-    def _summary(self, reason: str, evaluation: Evaluation | None, links_cut: Evaluation | None) -> Summary:
+    def _summary(self, reason: str, evaluation: PlayedEpisodes | None, links_cut: PlayedEpisodes | None) -> Summary:
         return Summary(
             reason=reason,
             env_steps=self.env_steps,

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.environments.episodes import Player
 from heliograph.environments.flatland.environment import FlatlandEnvironment
 from heliograph.environments.flatland.team import NOTHING
-from heliograph.environments.reference import Reference
 from heliograph.environments.vector import Percepts, Transition
 from heliograph.errors import MissingExtra
 
 
-class ShortestPath(Reference):
+class ShortestPath(Player):
     """Every train departs at once and takes the shortest way to its target, whoever comes towards it."""
 
     def __init__(self, environment: FlatlandEnvironment, *, seed: int) -> None:
@@ -39,7 +39,7 @@ def _shortest(distance: np.ndarray, team: Any) -> np.ndarray:
     return distance[np.arange(ways.shape[0])[:, None], ways].argmin(-1)
 
 
-class DeadlockAvoidance(Reference):
+class DeadlockAvoidance(Player):
     """DeadLockAvoidancePolicy of flatland-baselines: a train goes on while it leaves room for those that come towards
     it on its shortest path.  It gives native actions."""
 

@@ -1,0 +1,114 @@
+"""Whole episodes of an environment by their numbers, several copies at once: what scores are made of.
+
+Episode e of the run seed s has one world, whoever plays it, so any two scores over the same numbers can be compared.
+
+Axis legend: E copies, N agents.  May be imported by every house that may import environments.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliograph.environments.vector import (
+    LOST_EPISODE_REPEATS,
+    Percepts,
+    Transition,
+    VectorEnvironment,
+    checked_percepts,
+    checked_transition,
+)
+from heliograph.errors import WorldError
+from heliograph.seeds import episode_seed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayedEpisodes:
+    """One number per episode, in the order of their numbers."""
+
+    outcome: np.ndarray
+    """float64 [episodes]: the team's result, see the environment's `outcome`."""
+    team_return: np.ndarray
+    """float64 [episodes]: rewards summed over steps, averaged over agents."""
+    length: np.ndarray
+    """int64 [episodes]: steps."""
+
+
+class Player(ABC):
+    """Plays for all agents in all copies of an environment at once."""
+
+    @abstractmethod
+    def begin(self, copy: int, *, episode: int) -> None:
+        """An episode of that number has begun in a copy."""
+
+    @abstractmethod
+    def step(self, percepts: Percepts) -> Transition:
+        """Act on the newest percepts and step the environment."""
+
+
+def play_episodes(
+    environment: VectorEnvironment,
+    player: Player,
+    *,
+    episodes: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda _finished: None,
+) -> PlayedEpisodes:
+    """Play episodes 0 … `episodes` - 1 of the run seed `seed`; `progress` is told how many are finished.
+
+    An episode that is lost with its simulator is played again, from the same seed; raises WorldError for one that is
+    lost again and again.
+    """
+    number = np.arange(environment.count)  # the episode that each copy plays; those past the last are dropped
+    step, team_return = np.zeros(environment.count, dtype=np.int64), np.zeros(environment.count)
+    results = np.full((3, episodes), np.nan)
+    losses: Counter[int] = Counter()
+    following, finished = environment.count, 0
+    percepts = _begin(environment, player, number, number, seed=seed)
+    while finished < episodes:
+        transition = checked_transition(player.step(percepts), of=environment)
+        percepts, step = transition.percepts, step + 1
+        team_return += transition.reward.mean(1)
+        over = np.flatnonzero(transition.over)
+        for copy in over.tolist():
+            played = int(number[copy])
+            if played < episodes:
+                if transition.lost[copy]:
+                    _count_loss(losses, played, environment)
+                    continue
+                results[:, played] = transition.outcome[copy], team_return[copy], step[copy]
+                finished += 1
+            number[copy] = following
+            following += 1
+        if over.size:
+            progress(finished)
+        if over.size and finished < episodes:
+            percepts = _begin(environment, player, over, number[over], seed=seed)
+            step[over], team_return[over] = 0, 0.0
+    return PlayedEpisodes(outcome=results[0], team_return=results[1], length=results[2].astype(np.int64))
+
+
+def _begin(
+    environment: VectorEnvironment, player: Player, copies: np.ndarray, numbers: np.ndarray, *, seed: int
+) -> Percepts:
+    seeds = np.array([episode_seed(run_seed=seed, episode=episode) for episode in numbers.tolist()])
+    percepts = checked_percepts(environment.reset(seeds, copies), of=environment)
+    for copy, episode in zip(copies.tolist(), numbers.tolist(), strict=True):
+        player.begin(copy, episode=episode)
+    return percepts
+
+
+def _count_loss(losses: Counter[int], episode: int, environment: VectorEnvironment) -> None:
+    losses[episode] += 1
+    logger.warning("episode lost episode=%d attempt=%d environment=%s", episode, losses[episode], environment.spec.id)
+    if losses[episode] > LOST_EPISODE_REPEATS:
+        raise WorldError(
+            f"episode {episode} was lost {losses[episode]} times with the simulator of {environment.spec.id!r}"
+        )
