@@ -93,6 +93,7 @@ def counters_of(totals: Mapping[int, LinkCounters]) -> coordination_pb2.Counters
                 late=counters.late,
                 rejected=counters.rejected,
                 masked=counters.masked,
+                lost=counters.lost,
             )
             for peer, counters in sorted(totals.items())
         ]

@@ -1,6 +1,7 @@
 """What a node counts about its links, one entry per peer.  Imported by the node; the coordinator reconciles both ends.
 
-For the link i -> j, with `sent` counted by i and the rest by j: sent = delivered + late + rejected + lost.
+For the link i -> j, with `sent` counted by i and the rest by j: sent = delivered + late + rejected + lost + missing,
+where only the coordinator can tell what is missing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class LinkCounters:
     """Malformed, duplicate, or of a step that cannot be."""
     masked: int = 0
     """Steps at which the peer should have been heard and was absent."""
+    lost: int = 0
+    """Got through, but the simulated channel had lost them (`Percept.lost`)."""
 
 
 class Ledger(defaultdict[int, LinkCounters]):

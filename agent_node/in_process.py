@@ -6,6 +6,7 @@ those of N processes bit for bit, as long as no message of theirs is late.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from agent_node.agent import Agent
@@ -30,6 +31,8 @@ class InProcessTeam:
         self._members = [_Member(agent, late_policy=late_policy, deliver_to=self._deliver_to) for agent in agents]
         self.masked: list[tuple[int, ...]] = [() for _ in agents]
         """Per agent, the slots that it should have heard at the last step and could not."""
+        self.computed_s: list[float] = [0.0 for _ in agents]
+        """Per agent, how long it took to decide the last step."""
 
     def step(self, percepts: Sequence[Percept | None]) -> list[Decision | None]:
         """One step of the whole team.  A slot whose percept is None takes no part in it and has no decision.
@@ -50,7 +53,9 @@ class InProcessTeam:
             member.outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)
         decisions: list[Decision | None] = [None for _ in self._members]
         for member, percept in present:
-            decisions[member.agent.slot], self.masked[member.agent.slot] = member.decide(percept)
+            slot, started = member.agent.slot, time.perf_counter()
+            decisions[slot], self.masked[slot] = member.decide(percept)
+            self.computed_s[slot] = time.perf_counter() - started
         for member, percept in present:
             member.push(decisions[member.agent.slot], percept)
         return decisions

@@ -1,12 +1,14 @@
-"""Do the two ends of every link tell the same story?  sent(i->j) = delivered + late + rejected + lost, lost >= 0.
+"""Do the two ends of every link tell the same story?  sent(i->j) = delivered + late + rejected + lost + missing.
 
-Each node counts what it sent to and what it got from each peer.  Only the coordinator sees both ends, so only
-it can say what was lost.  A link with an end that died is unknown: its last counts went with it.
+Each node counts what it sent to and what it got from each peer, also what the simulated channel has lost of it.  Only
+the coordinator sees both ends, so only it can say what is missing, which is never negative.  A link with an end that
+died is unknown: its last counts went with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from heliograph.errors import MessageError
@@ -25,6 +27,7 @@ class LinkCounters:
     late: int = 0
     rejected: int = 0
     masked: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +42,10 @@ class LinkBalance:
     delivered: int
     late: int
     rejected: int
-    lost: int | None
-    """None: one end died or did not report, so nobody knows."""
+    lost: int
+    """In the simulated channel, as the receiver was told."""
+    missing: int | None
+    """Sent and never received, for no known reason; None: one end died or did not report, so nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +64,7 @@ Reports = Mapping[int, NodeReport]
 def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) -> list[LinkBalance]:
     """Reconcile both ends of every directed link, ascending by (sender, receiver).
 
-    `unknown` are slots whose node was replaced: its links are listed with `lost` None.  Raises MessageError if
+    `unknown` are slots whose node was replaced: its links are listed with `missing` None.  Raises MessageError if
     a receiver claims more messages than its sender sent.
     """
     unsure = set(unknown) | (set(range(team_size)) - set(reports))
@@ -71,13 +76,14 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                 continue
             out = by_link.get((sender, receiver), LinkCounters(peer=receiver))
             received = by_link.get((receiver, sender), LinkCounters(peer=sender))
-            lost = out.sent - received.delivered - received.late - received.rejected
+            missing = out.sent - received.delivered - received.late - received.rejected - received.lost
             if sender in unsure or receiver in unsure:
-                lost = None
-            elif lost < 0:
+                missing = None
+            elif missing < 0:
                 raise MessageError(
-                    f"link {sender}->{receiver}: {out.sent} messages sent, but {out.sent - lost} received "
-                    f"({received.delivered} delivered, {received.late} late, {received.rejected} rejected)",
+                    f"link {sender}->{receiver}: {out.sent} messages sent, but {out.sent - missing} received "
+                    f"({received.delivered} delivered, {received.late} late, {received.rejected} rejected, "
+                    f"{received.lost} lost in the simulated channel)",
                     remedy="One of the two nodes miscounts; compare their versions",
                 )
             balances.append(
@@ -90,26 +96,51 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                     delivered=received.delivered,
                     late=received.late,
                     rejected=received.rejected,
-                    lost=lost,
+                    lost=received.lost,
+                    missing=missing,
                 )
             )
     return balances
 
 
+def added(balances: Iterable[Sequence[LinkBalance]]) -> tuple[LinkBalance, ...]:
+    """Add up what is known of the same links several times, such as once per episode."""
+    sums: dict[tuple[int, int], Counter[str]] = {}
+    for links in balances:
+        for link in links:
+            counts = {name: value for name, value in vars(link).items() if name not in ("sender", "receiver")}
+            sums.setdefault((link.sender, link.receiver), Counter()).update(counts)
+    return tuple(
+        LinkBalance(sender=sender, receiver=receiver, **counts) for (sender, receiver), counts in sorted(sums.items())
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Sums over all links of a team between two readings of its counters."""
+    """Sums over all links of a team, between two readings of its counters."""
 
     sent: int
-    sent_bytes: int
+    sent_bytes: int | None
+    """None where nothing was serialised."""
     send_skipped: int
     delivered: int
     late: int
     rejected: int
     lost: int
+    missing: int
     """On the links that are known."""
     unknown_links: int
-    """Directed links whose losses nobody knows."""
+    """Directed links of which nobody knows what is missing."""
+
+    @classmethod
+    def within_a_process(cls, links: Sequence[LinkBalance]) -> Traffic:
+        """The sums of links that are all known, and over which nothing was serialised."""
+
+        def total(name: str) -> int:
+            return sum(getattr(link, name) for link in links)
+
+        names = ("sent", "send_skipped", "delivered", "late", "rejected", "lost", "missing")
+        return cls(sent_bytes=None, unknown_links=0, **{name: total(name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +168,9 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         delivered=difference("delivered"),
         late=difference("late"),
         rejected=difference("rejected"),
-        lost=_lost(now) - (0 if since is None else _lost(since)),
-        unknown_links=sum(link.lost is None for link in now.links),
+        lost=difference("lost"),
+        missing=_missing(now) - (0 if since is None else _missing(since)),
+        unknown_links=sum(link.missing is None for link in now.links),
     )
 
 
@@ -146,5 +178,5 @@ def _sum(report: NodeReport, name: str) -> int:
     return sum(getattr(link, name) for link in report.links)
 
 
-def _lost(reading: Reading) -> int:
-    return sum(link.lost or 0 for link in reading.links)
+def _missing(reading: Reading) -> int:
+    return sum(link.missing or 0 for link in reading.links)

@@ -6,6 +6,7 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 
+from coordinator.conservation import LinkBalance, Traffic, added
 from coordinator.outcome import summarise
 from coordinator.plan import LABELS, Plan
 from coordinator.progress import Progress
@@ -23,7 +24,7 @@ class PlayedPass:
     name: str
     spec: EnvironmentSpec
     results: list[EpisodeResult] = field(default_factory=list)
-    messages: int = 0
+    links: tuple[LinkBalance, ...] = ()
     seconds: float = 0.0
 
 
@@ -43,13 +44,14 @@ def evaluate(plan: Plan, *, jobs: int = 1) -> Report:
             spec=part.spec,
             manifest=plan.manifest,
             seconds=part.seconds,
-            messages=part.messages,
+            traffic=Traffic.within_a_process(part.links),
         )
         for part in played
         if part.results
     ]
     team_name = f"{len(plan.bundles)} agents in one process"
-    return Report.of(plan, spec, team=team_name, summaries=summaries, interrupted=interrupted)
+    links = added(part.links for part in played)
+    return Report.of(plan, spec, team=team_name, summaries=summaries, links=links, interrupted=interrupted)
 
 
 def world_spec(plan: Plan) -> EnvironmentSpec:
@@ -78,7 +80,7 @@ def _play_pass(plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs:
             with Progress(title + LABELS[part.name], total=plan.episodes) as bar:
                 for found, steps in episodes:
                     part.results.append(found.result)
-                    part.messages += found.messages
+                    part.links = added((part.links, found.links))
                     bar.advance()
                     if recorder is not None:
                         for record in steps:

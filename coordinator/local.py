@@ -1,37 +1,43 @@
 """The team in one process: the same worlds, percepts, noise and messages, without processes, clocks or network.
 
-The only module of this house that imports `agent_node`.  What it plays equals what N processes play, bit for bit,
-as long as no message is late there; a test holds that.
+The only module of this house that imports `agent_node`, whose in-process team holds the rules of messages.  What it
+plays equals what N processes play, bit for bit, as long as no message is late there; a test holds that.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from agent_node.agent import Agent
-from agent_node.message import Message
+from agent_node.in_process import InProcessTeam
+from agent_node.inbox import LatePolicy
 from agent_node.percept import Percept
+from coordinator.conservation import LinkBalance, LinkCounters, NodeReport, balance
 from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally
 from coordinator.world import View, World
 from heliograph.bundle import Bundle
+from heliograph.errors import MessageError
 from heliograph.seeds import episode_seed
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalEpisode:
-    """A finished episode and the messages that processes would have sent in it, each counted once per listener."""
+    """A finished episode, and what became of its messages on every directed link."""
 
     result: EpisodeResult
-    messages: int
+    links: tuple[LinkBalance, ...]
 
 
 class LocalTeam:
     """One agent per bundle.  Raises BundleError if one cannot be loaded."""
 
-    def __init__(self, bundles: Sequence[Bundle], *, run_seed: int, greedy: bool) -> None:
+    def __init__(
+        self, bundles: Sequence[Bundle], *, run_seed: int, greedy: bool, late_policy: str = LatePolicy.MASK.value
+    ) -> None:
         self._run_seed = run_seed
+        self._late_policy = LatePolicy(late_policy)
         self._agents = [Agent(bundle, run_seed=run_seed, greedy=greedy) for bundle in bundles]
         message = bundles[0].manifest.message
         self._categoricals = None if message is None else message.categoricals
@@ -39,7 +45,11 @@ class LocalTeam:
     def play(
         self, world: World, *, episode: int, observe: Observer | None = None, report_latents: bool = False
     ) -> LocalEpisode:
-        """Play one episode in `world`.  Raises WorldError or BundleError if one of the two misbehaves."""
+        """Play one episode in `world`.
+
+        Raises WorldError or BundleError if one of the two misbehaves, MessageError if the counts of a link do not add
+        up.
+        """
         seed = episode_seed(run_seed=self._run_seed, episode=episode)
         tally = Tally(
             episode=episode,
@@ -48,49 +58,62 @@ class LocalTeam:
             observe=observe,
             categoricals=self._categoricals if report_latents else None,
         )
+        # A new one, because labels go forward within a team, and episodes may be played in any order, or again.
+        team = InProcessTeam(self._agents, late_policy=self._late_policy)
         views: tuple[View | None, ...] = world.reset(seed)
-        spoken: dict[int, Message] = {}
-        told: dict[int, frozenset[int]] = {}
-        step = messages = 0
+        step = 0
         while True:
             started = time.perf_counter()
-            # Whoever hears of step - 1 only now is sent it now; the others got it when it was made.
-            messages += sum(len(set(v.heard_by) - told[v.slot]) for v in views if v is not None and v.slot in told)
-            replies, decided = self._decide(views, spoken, episode=episode, step=step)
+            replies = _replies(team, [_percept(view, episode=episode, step=step) for view in views])
             latency_s = time.perf_counter() - started
-            told = {slot: frozenset(views[slot].heard_by) for slot in decided}  # type: ignore[union-attr]
-            messages += sum(len(listeners) for listeners in told.values())
             actions = tally.actions(replies)
             advance = world.advance(actions)
             tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
             if advance.over:
-                return LocalEpisode(result=tally.result(advance.outcome), messages=messages)
-            views, spoken, step = advance.views, decided, step + 1
+                return LocalEpisode(result=tally.result(advance.outcome), links=_links(team, size=len(self._agents)))
+            views, step = advance.views, step + 1
 
-    def _decide(
-        self, views: Sequence[View | None], spoken: dict[int, Message], *, episode: int, step: int
-    ) -> tuple[dict[int, Reply], dict[int, Message]]:
-        replies: dict[int, Reply] = {}
-        decided: dict[int, Message] = {}
-        for view in views:
-            if view is None:
-                continue
-            percept = Percept(
-                episode=episode,
-                step=step,
-                observation=view.observation,
-                action_mask=view.action_mask,
-                hears=view.hears,
-                heard_by=view.heard_by,
-                first=step == 0,
-                message_deadline_s=0.0,
-            )
-            started = time.perf_counter()
-            inbox = {} if self._categoricals is None else {slot: spoken[slot] for slot in view.hears if slot in spoken}
-            decision = self._agents[view.slot].step(percept, inbox)
-            computed_s = time.perf_counter() - started
-            latent = None if decision.message is None else decision.message.latent
-            replies[view.slot] = Reply(action=decision.action, latent=latent, computed_s=computed_s)
-            if decision.message is not None:
-                decided[view.slot] = decision.message
-        return replies, decided
+
+def _percept(view: View | None, *, episode: int, step: int) -> Percept | None:
+    if view is None:
+        return None
+    return Percept(
+        episode=episode,
+        step=step,
+        observation=view.observation,
+        action_mask=view.action_mask,
+        hears=view.hears,
+        heard_by=view.heard_by,
+        first=step == 0,
+        message_deadline_s=0.0,
+    )
+
+
+def _replies(team: InProcessTeam, percepts: Sequence[Percept | None]) -> dict[int, Reply]:
+    return {
+        slot: Reply(
+            action=decision.action,
+            latent=None if decision.message is None else decision.message.latent,
+            masked=team.masked[slot],
+            computed_s=team.computed_s[slot],
+        )
+        for slot, decision in enumerate(team.step(percepts))
+        if decision is not None
+    }
+
+
+def _links(team: InProcessTeam, *, size: int) -> tuple[LinkBalance, ...]:
+    reports = {
+        slot: NodeReport(
+            instance=str(slot),
+            links=tuple(
+                LinkCounters(peer=peer, **asdict(counters)) for peer, counters in sorted(team.counters(slot).items())
+            ),
+        )
+        for slot in range(size)
+    }
+    links = tuple(balance(reports, team_size=size))
+    for link in links:
+        if link.missing:
+            raise MessageError(f"link {link.sender}->{link.receiver} of a team in one process misses {link.missing}")
+    return links

@@ -36,8 +36,11 @@ class Summary:
     computed_p99_s: float | None
     hearable: int
     masked: int
-    late: int | None
-    lost: int | None
+    late: int
+    lost: int
+    """In the simulated channel."""
+    missing: int | None
+    """Sent and never received, for no known reason; None where nobody knows."""
     messages: int
     """Messages sent, each counted once per listener."""
     message_bits: int
@@ -63,10 +66,9 @@ def summarise(
     spec: EnvironmentSpec,
     manifest: Manifest,
     seconds: float,
-    messages: int,
-    traffic: Traffic | None = None,
+    traffic: Traffic,
 ) -> Summary:
-    """Sum up at least one episode.  `messages` sent in it; `traffic` where links were counted."""
+    """Sum up at least one episode and the traffic in it."""
     steps = sum(result.steps for result in results)
     agent_steps = steps * spec.agents
     bits = message_bits(manifest)
@@ -90,12 +92,13 @@ def summarise(
         computed_p99_s=_percentile(computed, 99),
         hearable=sum(result.hearable for result in results),
         masked=sum(result.masked for result in results),
-        late=None if traffic is None else traffic.late,
-        lost=None if traffic is None or traffic.unknown_links else traffic.lost,
-        messages=messages,
+        late=traffic.late,
+        lost=traffic.lost,
+        missing=None if traffic.unknown_links else traffic.missing,
+        messages=traffic.sent,
         message_bits=bits,
-        bits_per_agent_step=messages * bits / agent_steps,
-        bytes_per_agent_step=None if traffic is None else traffic.sent_bytes / agent_steps,
+        bits_per_agent_step=traffic.sent * bits / agent_steps,
+        bytes_per_agent_step=None if traffic.sent_bytes is None else traffic.sent_bytes / agent_steps,
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),
     )

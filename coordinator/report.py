@@ -35,7 +35,7 @@ class Report:
     blind_bound: float | None
     summaries: tuple[Summary, ...]
     links: tuple[LinkBalance, ...] | None = None
-    """None where nothing went over links."""
+    """None where the run ended before they were counted."""
     endings: tuple[Ending, ...] = ()
     """Node processes that died during the run."""
     interrupted: bool = False
@@ -91,8 +91,8 @@ def rows(report: Report) -> list[Row]:
         ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),
         ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
         ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
-        ("late messages", ["" if s.late is None else str(s.late) for s in summaries]),
-        ("lost messages", ["" if s.lost is None else str(s.lost) for s in summaries]),
+        ("late messages", [str(s.late) for s in summaries]),
+        ("lost messages", ["" if s.missing is None else str(s.missing) for s in summaries]),
         ("actions not in time", [str(s.idle) for s in summaries]),
     ]
     if any(s.illegal for s in summaries):
@@ -131,8 +131,8 @@ def remarks(report: Report) -> list[str]:
     if report.interrupted:
         lines.append("Interrupted; what is shown are the episodes that were finished.")
     if report.links is not None:
-        unknown = [f"{link.sender}->{link.receiver}" for link in report.links if link.lost is None]
-        lossy = [f"{link.sender}->{link.receiver}: {link.lost}" for link in report.links if link.lost]
+        unknown = [f"{link.sender}->{link.receiver}" for link in report.links if link.missing is None]
+        lossy = [f"{link.sender}->{link.receiver}: {link.missing}" for link in report.links if link.missing]
         if unknown:
             lines.append(
                 f"Losses unknown on {len(unknown)} of {len(report.links)} links, an end of which died: {_some(unknown)}"

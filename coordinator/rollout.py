@@ -234,7 +234,6 @@ async def _book(
             spec=spec,
             manifest=manifest,
             seconds=seconds,
-            messages=passed.sent,
             traffic=passed,
         )
     )

@@ -25,7 +25,7 @@ COUNTERS_DEADLINE_S = 5.0
 """How long nodes may take to answer with their counters; they first flush what they still have to send."""
 
 SETTLE_DEADLINE_S = 1.0
-"""How long messages may still be on their way after their senders have flushed; then they count as lost."""
+"""How long messages may still be on their way after their senders have flushed; then they count as missing."""
 
 SETTLE_INTERVAL_S = 0.05
 
@@ -200,7 +200,7 @@ class Team:
         while True:
             reports = await self._reports()
             links = tuple(balance(reports, team_size=self.size, unknown=self.roster.replaced))
-            if not any(link.lost for link in links) or loop.time() >= settled_at:
+            if not any(link.missing for link in links) or loop.time() >= settled_at:
                 return Reading(reports=reports, links=links)
             # The last messages were sent before their senders answered, but may still be on their way.
             await asyncio.sleep(SETTLE_INTERVAL_S)

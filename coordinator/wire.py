@@ -91,6 +91,7 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
             late=link.late,
             rejected=link.rejected,
             masked=link.masked,
+            lost=link.lost,
         )
         for link in counters.links
     )

@@ -10,14 +10,14 @@ def report(instance: str, *links: LinkCounters) -> NodeReport:
     return NodeReport(instance=instance, links=links)
 
 
-def test_what_was_sent_is_delivered_late_rejected_or_lost():
+def test_what_was_sent_is_delivered_late_rejected_lost_or_missing():
     reports = {
-        0: report("a", LinkCounters(peer=1, sent=10, sent_bytes=270, delivered=3, late=1)),
-        1: report("b", LinkCounters(peer=0, sent=4, sent_bytes=108, delivered=6, late=2, rejected=1)),
+        0: report("a", LinkCounters(peer=1, sent=10, sent_bytes=270, delivered=3, late=1, lost=1)),
+        1: report("b", LinkCounters(peer=0, sent=5, sent_bytes=135, delivered=6, late=2, rejected=1)),
     }
     there, back = balance(reports, team_size=2)
-    assert (there.sender, there.receiver, there.lost) == (0, 1, 1)
-    assert (back.sender, back.receiver, back.lost) == (1, 0, 0)
+    assert (there.sender, there.receiver, there.lost, there.missing) == (0, 1, 0, 1)
+    assert (back.sender, back.receiver, back.lost, back.missing) == (1, 0, 1, 0)
     assert (there.delivered, there.late, there.rejected, there.sent_bytes) == (6, 2, 1, 270)
 
 
@@ -33,14 +33,14 @@ def test_links_of_a_node_that_died_are_unknown_and_never_guessed():
         1: report("b", LinkCounters(peer=0, delivered=9), LinkCounters(peer=2)),
     }
     links = balance(reports, team_size=3, unknown={1})
-    known = [(link.sender, link.receiver) for link in links if link.lost is not None]
+    known = [(link.sender, link.receiver) for link in links if link.missing is not None]
     assert known == [], "slot 1 was replaced and slot 2 did not report, so no pair has two whole ends"
     assert len(links) == 6
 
 
 def test_a_peer_never_spoken_with_counts_as_zero():
     links = balance({0: report("a"), 1: report("b")}, team_size=2)
-    assert [link.lost for link in links] == [0, 0]
+    assert [link.missing for link in links] == [0, 0]
 
 
 def test_traffic_is_the_difference_per_process_and_starts_from_zero_for_a_new_one():

@@ -6,6 +6,7 @@ from statistics import NormalDist
 import pytest
 from relay_team import relay_bundles
 
+from coordinator.conservation import Traffic
 from coordinator.outcome import bootstrap, message_bits, summarise, wilson
 from coordinator.trajectory import EpisodeResult
 from heliograph.environments import registry
@@ -68,12 +69,15 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
         spec=registry.make("relay", count=1).spec,
         manifest=relay_bundles(2)[0].manifest,
         seconds=2.0,
-        messages=8,
+        traffic=Traffic(
+            sent=8, sent_bytes=None, send_skipped=0, delivered=5, late=1, rejected=0, lost=2, missing=0, unknown_links=1
+        ),
     )
     assert (summary.episodes, summary.steps, summary.hearable, summary.masked) == (2, 4, 8, 2)
     assert summary.outcome.mean == 0.5
     assert summary.bits_per_agent_step == 8 * 15 / (4 * 2)
     assert summary.latency_p50_s == pytest.approx(0.02)
     assert summary.waited_p50_s is None
-    assert summary.late is None
+    assert (summary.messages, summary.late, summary.lost) == (8, 1, 2)
+    assert summary.missing is None
     assert summary.bytes_per_agent_step is None

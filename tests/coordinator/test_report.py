@@ -11,9 +11,9 @@ from coordinator.report import Report, remarks, rows
 from coordinator.supervisor import Ending
 
 
-def link(sender: int, receiver: int, lost: int | None) -> LinkBalance:
-    counts = {"sent": 3, "sent_bytes": 90, "send_skipped": 0, "delivered": 3, "late": 0, "rejected": 0}
-    return LinkBalance(sender=sender, receiver=receiver, **counts, lost=lost)
+def link(sender: int, receiver: int, missing: int | None) -> LinkBalance:
+    counts = {"sent": 3, "sent_bytes": 90, "send_skipped": 0, "delivered": 3, "late": 0, "rejected": 0, "lost": 0}
+    return LinkBalance(sender=sender, receiver=receiver, **counts, missing=missing)
 
 
 def report(**fields) -> Report:
@@ -21,10 +21,12 @@ def report(**fields) -> Report:
     return Report(**{**vars(base), **fields})
 
 
-def test_one_process_shows_no_row_about_networks():
+def test_one_process_counts_its_messages_and_shows_no_row_about_waiting_or_bytes():
     labels = [label.strip() for label, _ in rows(report())]
     assert "success (95 % interval)" in labels
-    assert not {"late messages", "lost messages", "of it waiting for messages"} & set(labels)
+    assert not {"of it waiting for messages", "serialised bytes per agent-step"} & set(labels)
+    assert dict(rows(report()))["late messages"] == ["0", "0"]
+    assert dict(rows(report()))["lost messages"] == ["0", "0"]
     assert dict(rows(report()))["masked messages"] == ["0 of 20", "0 of 0"]
 
 
@@ -33,10 +35,7 @@ def test_every_row_has_a_cell_per_pass():
 
 
 def test_remarks_tell_losses_deaths_and_interruptions():
-    assert remarks(report()) == []
-    assert remarks(report(links=(link(0, 1, 0), link(1, 0, 0)))) == [
-        "All 2 links conserve: every message sent was received."
-    ]
+    assert remarks(report()) == ["All 2 links conserve: every message sent was received."]
     ending = Ending(slot=1, exit_code=-9, log_tail="bye", log_path=Path("agent-1.log"))
     told = "\n".join(
         remarks(report(links=(link(0, 1, None), link(1, 0, 2)), endings=(ending,), interrupted=True, stale_acts=4))
@@ -50,4 +49,7 @@ def test_json_is_strict_and_complete():
     fields = json.loads(text)
     assert fields["blind_bound"] is None
     assert fields["summaries"][0]["outcome"].keys() == {"mean", "low", "high"}
-    assert fields["links"] is None
+    assert [(entry["sender"], entry["receiver"], entry["missing"]) for entry in fields["links"]] == [
+        (0, 1, 0),
+        (1, 0, 0),
+    ]

@@ -191,7 +191,7 @@ def test_counters_are_reconciled_once_messages_have_arrived():
                 report(nodes[0], {"sent": 3, "delivered": 2}, {"sent": 3, "delivered": 2}),
                 report(nodes[1], {"sent": 2, "delivered": 2}, {"sent": 2, "delivered": 3}),
             )
-            assert [link.lost for link in reading.links] == [0, 0]
+            assert [link.missing for link in reading.links] == [0, 0]
 
             with pytest.raises(MessageError, match="2 messages sent, but 3 received"):
                 await asyncio.gather(

@@ -42,13 +42,14 @@ def test_every_latent_and_action_is_the_predicted_one(agents, parameters, links)
         counters = [prediction.counter for prediction in predictions]
         said = {slot: (prediction.latent, prediction.action) for slot, prediction in enumerate(predictions)}
     assert played.result.steps == len(records) == plan.parameters["length"]
-    assert (played.messages == 0) == (links == "cut")
+    assert (sum(link.sent for link in played.links) == 0) == (links == "cut")
 
 
 def test_a_complete_graph_sends_each_message_once_to_each_listener():
     plan = relay_plan(3)
     played = LocalTeam(plan.bundles, run_seed=0, greedy=True).play(plan.world("open"), episode=0)
-    assert played.messages == 3 * 2 * played.result.steps
+    assert [link.sent for link in played.links] == [played.result.steps] * 3 * 2
+    assert [link.delivered for link in played.links] == [played.result.steps] * 3 * 2
     assert played.result.hearable == 3 * 2 * (played.result.steps - 1)
 
 

@@ -49,9 +49,9 @@ def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
     assert not any(record.masked[0, 2] or record.masked[2, 0] for record in records)
     assert result.idle == 6
     assert max(result.latency_s) < PACE.action_deadline_s, "nobody waited for the dead"
-    unknown = {(link.sender, link.receiver) for link in reading.links if link.lost is None}
+    unknown = {(link.sender, link.receiver) for link in reading.links if link.missing is None}
     assert unknown == {(0, 1), (1, 0), (2, 1), (1, 2)}
-    assert all(link.lost == 0 for link in reading.links if link.lost is not None)
+    assert all(link.missing == 0 for link in reading.links if link.missing is not None)
 
 
 def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
@@ -80,7 +80,7 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
     silent = [records[step] for step in range(11, 14)]
     assert all(record.acted[0] and record.acted[1] for record in silent)
     assert sum(result.latency_s[10:14]) < 3 * PACE.message_deadline_s, "nobody waits for a silent peer"
-    assert all(link.lost is not None for link in reading.links), "it never died, so nothing is unknown"
+    assert all(link.missing is not None for link in reading.links), "it never died, so nothing is unknown"
 
 
 def test_a_node_stopped_for_longer_than_the_keepalive_loses_its_slot_and_says_so(tmp_path):
@@ -138,8 +138,8 @@ def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path, 
         else:
             assert not (record.masked & ~pair).any()
     assert max(result.latency_s) < PACE.action_deadline_s
-    assert all(link.lost == 0 for link in reading.links if {link.sender, link.receiver} != {0, 1})
-    assert all(link.lost is not None and link.lost >= 0 for link in reading.links)
+    assert all(link.missing == 0 for link in reading.links if {link.sender, link.receiver} != {0, 1})
+    assert all(link.missing is not None and link.missing >= 0 for link in reading.links)
 
 
 @pytest.mark.parametrize("late_policy", ["mask", "hold"])
