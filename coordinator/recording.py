@@ -1,85 +1,84 @@
-"""Recorded episodes: one JSON object per line, gzipped if the file's name ends in `.gz`.
+"""Writes recorded episodes: one JSON object per line, gzipped if the file's name ends in `.gz`.
 
-Format version 1, in order:
-    {"kind": "header", "format": "heliograph-recording", "version": 1, "environment": …, "parameters": {…},
-     "run_seed": …, "greedy": …, "agents": N, "observation_size": D, "actions": A, "message": {…} or null,
-     "bundles": [digest per slot]}
-    then for each episode its steps and its end:
+Format version 2, in order (N agents, D observation size, A actions, K categoricals, C classes, S state size):
+    {"kind": "header", "format": "heliograph-recording", "version": 2, "environment": …, "parameters": {…},
+     "algorithm": …, "run_seed": …, "greedy": …, "late_policy": "mask" | "hold", "codec": …, "channel": … or null,
+     "agents": N, "observation_size": D, "actions": A, "state_size": S, "message": {"categoricals": K, "classes": C}
+     or null, "recurrent_size": numbers in an agent's recurrent state, "bundles": [digest per slot],
+     "tables": [K][C] counts that the codec reads by, or null, "observation_names": [D] or [], "state_names": [S] or []}
+    then for each finished episode its steps and its end:
     {"kind": "step", "pass": "open" | "cut", "episode": …, "step": …, "present": [N], "observation": [N][D],
      "action_mask": [N][A], "hears": [[slots that i could hear] per i], "masked": [[heard slots that were absent]],
-     "acted": [N], "action": [N], "reward": [N], "latent": [N][K] or null}
+     "lost": [[heard slots whose message the simulated channel lost]], "late": [[… delayed beyond its step]],
+     "acted": [N], "action": [N], "reward": [N], "latent": [N][K] or null, "state": [S] or null}
     {"kind": "episode", "pass": …, "episode": …, "seed": …, "steps": …, "outcome": …, "return": …}
+    and at the end, without which a file is not whole, the numbers of episodes and steps and the totals per link:
+    {"kind": "end", "episodes": …, "steps": …, "sent": [N][N] messages of i to j, "heard": [N][N] of j read by i}
+Whom a message was sent to is not written, because it follows from who can hear whom (`coordinator.exchange`).
 Numbers are float32 as decimal numbers that read back exactly; a latent of -1s was not reported.
+`coordinator.bandwidth.trace` reads it.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from coordinator import exchange
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 
-FORMAT, VERSION = "heliograph-recording", 1
+FORMAT, VERSION = "heliograph-recording", 2
 
 
 class Recorder:
-    """Writes a recording; a context manager.  Raises SettingsError if the file cannot be written."""
+    """Writes a recording; a context manager.  Raises SettingsError if the file cannot be written.
+
+    Steps are written with the end of their episode, so what was interrupted or lost leaves nothing in the file.
+    """
 
     def __init__(self, path: Path, *, plan: Plan, spec: EnvironmentSpec) -> None:
         self._path, self._plan, self._spec = path, plan, spec
+        self._steps: list[StepRecord] = []
+        self._episodes = self._steps_written = 0
+        self._sent = np.zeros((spec.agents, spec.agents), dtype=np.int64)
+        self._heard = np.zeros((spec.agents, spec.agents), dtype=np.int64)
 
     def __enter__(self) -> Recorder:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _open(self._path, "wt")
+            self._file = _open(self._path)
         except OSError as error:
             raise SettingsError(f"cannot record to {self._path}: {error.strerror}") from error
-        message = self._plan.manifest.message
-        self._write(
-            kind="header",
-            format=FORMAT,
-            version=VERSION,
-            environment=self._spec.id,
-            parameters=self._spec.parameters,
-            run_seed=self._plan.run_seed,
-            greedy=self._plan.greedy,
-            agents=self._spec.agents,
-            observation_size=self._spec.observation_size,
-            actions=self._spec.actions,
-            message=None if message is None else asdict(message),
-            bundles=[bundle.digest for bundle in self._plan.bundles],
-        )
+        self._write(kind="header", format=FORMAT, version=VERSION, **_header(self._plan, self._spec))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with self._file:
+            self._write(
+                kind="end",
+                episodes=self._episodes,
+                steps=self._steps_written,
+                sent=self._sent.tolist(),
+                heard=self._heard.tolist(),
+            )
 
     def step(self, name: str, record: StepRecord) -> None:
-        self._write(
-            **{"kind": "step", "pass": name},
-            episode=record.episode,
-            step=record.step,
-            present=record.present.tolist(),
-            observation=record.observation.tolist(),
-            action_mask=record.action_mask.astype(int).tolist(),
-            hears=[np.flatnonzero(row).tolist() for row in record.hears],
-            masked=[np.flatnonzero(row).tolist() for row in record.masked],
-            acted=record.acted.tolist(),
-            action=record.action.tolist(),
-            reward=record.reward.tolist(),
-            latent=None if record.latent is None else record.latent.tolist(),
-        )
+        if self._steps and self._steps[0].episode != record.episode:
+            self._steps = []
+        self._steps.append(record)
 
     def episode(self, name: str, result: EpisodeResult) -> None:
+        for record in self._steps:
+            self._write(**{"kind": "step", "pass": name}, **_step(record))
         self._write(
             **{"kind": "episode", "pass": name, "return": result.team_return},
             episode=result.episode,
@@ -87,6 +86,20 @@ class Recorder:
             steps=result.steps,
             outcome=result.outcome,
         )
+        self._add_up()
+        self._steps = []
+
+    def _add_up(self) -> None:
+        present, hears, masked, lost, late = (
+            np.array([getattr(record, name) for record in self._steps])
+            for name in ("present", "hears", "masked", "lost", "late")
+        )
+        spoke = np.array([_spoke(record) for record in self._steps])
+        sent = exchange.sent(spoke=spoke, present=present, hears=hears)
+        self._episodes += 1
+        self._steps_written += len(self._steps)
+        self._sent += sent.sum(0)
+        self._heard += exchange.heard(sent=sent, hears=hears, absent=masked | lost | late).sum(0)
 
     def _write(self, **line: Any) -> None:
         try:
@@ -95,17 +108,55 @@ class Recorder:
             raise SettingsError(f"cannot record to {self._path}: {error.strerror}") from error
 
 
-def read_recording(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield a recording's lines, the header first.  Raises SettingsError if it is not one of this version."""
-    with _open(path, "rt") as file:
-        for number, text in enumerate(file):
-            line = json.loads(text)
-            if number == 0 and (line.get("format"), line.get("version")) != (FORMAT, VERSION):
-                raise SettingsError(f"{path} is not a {FORMAT} of version {VERSION}")
-            yield line
+def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
+    manifest = plan.manifest
+    return {
+        "environment": spec.id,
+        "parameters": spec.parameters,
+        "algorithm": manifest.algorithm,
+        "run_seed": plan.run_seed,
+        "greedy": plan.greedy,
+        "late_policy": plan.late_policy,
+        "codec": "bit-packed",
+        "channel": None,
+        "agents": spec.agents,
+        "observation_size": spec.observation_size,
+        "actions": spec.actions,
+        "state_size": spec.state_size,
+        "message": None if manifest.message is None else asdict(manifest.message),
+        "recurrent_size": sum(math.prod(state.shape) for state in manifest.state),
+        "bundles": [bundle.digest for bundle in plan.bundles],
+        "tables": None,
+        "observation_names": list(spec.observation_names),
+        "state_names": list(spec.state_names),
+    }
 
 
-def _open(path: Path, mode: str) -> IO[str]:
+def _step(record: StepRecord) -> dict[str, Any]:
+    return {
+        "episode": record.episode,
+        "step": record.step,
+        "present": record.present.tolist(),
+        "observation": record.observation.tolist(),
+        "action_mask": record.action_mask.astype(int).tolist(),
+        **{
+            name: [np.flatnonzero(row).tolist() for row in getattr(record, name)]
+            for name in ("hears", "masked", "lost", "late")
+        },
+        "acted": record.acted.tolist(),
+        "action": record.action.tolist(),
+        "reward": record.reward.tolist(),
+        "latent": None if record.latent is None else record.latent.tolist(),
+        "state": None if record.state is None else record.state.tolist(),
+    }
+
+
+def _spoke(record: StepRecord) -> np.ndarray:
+    """bool [N]: who made a message at this step."""
+    return np.zeros_like(record.present) if record.latent is None else record.latent[:, 0] >= 0
+
+
+def _open(path: Path) -> IO[str]:
     if path.suffix == ".gz":
-        return gzip.open(path, mode, encoding="utf-8")  # type: ignore[return-value]
-    return path.open(mode, encoding="utf-8")
+        return gzip.open(path, "wt", encoding="utf-8")  # type: ignore[return-value]
+    return path.open("w", encoding="utf-8")

@@ -29,6 +29,10 @@ class StepRecord:
     """bool [N, N]: [i, j] says that i could hear j."""
     masked: np.ndarray
     """bool [N, N]: [i, j] says that i should have heard j and did not."""
+    lost: np.ndarray
+    """bool [N, N]: of `hears`, what the simulated channel lost."""
+    late: np.ndarray
+    """bool [N, N]: of `hears`, what the simulated channel delayed beyond this step."""
     acted: np.ndarray
     """bool [N]: false where the world took the idle action for the agent."""
     action: np.ndarray
@@ -37,6 +41,8 @@ class StepRecord:
     """float32 [N]."""
     latent: np.ndarray | None
     """int32 [N, K], -1 where none was reported; None if latents are not reported at all."""
+    state: np.ndarray | None
+    """float32 [S], the simulator's global state before the actions, where it has one; no agent is ever told of it."""
 
 
 Observer = Callable[[StepRecord], None]
@@ -91,9 +97,15 @@ class Tally:
         self._waited_s: list[float] = []
         self._computed_s: list[float] = []
         self._hearable = self._masked = self._idle = self._illegal = 0
+        self._state: np.ndarray | None = None
 
     def actions(self, replies: dict[int, Reply]) -> list[int]:
-        """The joint action: what each agent answered, where it answered with something legal."""
+        """The joint action: what each agent answered, where it answered with something legal.
+
+        To be asked for before the world moves, since what is recorded of its state is from before.
+        """
+        if self._observe is not None:
+            self._state = self._world.state()
         joint = []
         for slot, view in enumerate(self._world.views):
             reply = replies.get(slot)
@@ -163,10 +175,13 @@ class Tally:
             action_mask=np.ones((agents, spec.actions), dtype=bool),
             hears=np.zeros((agents, agents), dtype=bool),
             masked=np.zeros((agents, agents), dtype=bool),
+            lost=np.zeros((agents, agents), dtype=bool),
+            late=np.zeros((agents, agents), dtype=bool),
             acted=np.array([slot in replies for slot in range(agents)]),
             action=np.array(actions, dtype=np.int64),
             reward=reward,
             latent=None if self._categoricals is None else np.full((agents, self._categoricals), -1, dtype=np.int32),
+            state=self._state,
         )
         for slot, view in enumerate(views):
             if view is not None:

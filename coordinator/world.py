@@ -93,6 +93,11 @@ class World:
             outcome=float(transition.outcome[0]),
         )
 
+    def state(self) -> np.ndarray | None:
+        """The simulator's global state now, float32 [S], for recordings alone; None where there is none."""
+        state = self.environment.state()
+        return None if state is None else np.array(state[0], dtype=np.float32)
+
     def is_legal(self, slot: int, action: int) -> bool:
         view = self._views[slot]
         return view is not None and 0 <= action < self.spec.actions and bool(view.action_mask[action])

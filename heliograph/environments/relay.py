@@ -53,6 +53,15 @@ def hearing_graph(settings: RelaySettings, position: np.ndarray) -> np.ndarray:
     return graph
 
 
+def cell_names(what: str, size: int) -> list[str]:
+    """A name for each entry of a one-hot place: "at = (0, 1)" for row 0, column 1."""
+    return [f"{what} = ({row}, {column})" for row in range(size) for column in range(size)]
+
+
+def _shown_target(settings: RelaySettings) -> str:
+    return {"next": "target of the next", "own": "own target", "none": "nothing"}[settings.cue]
+
+
 class RelayEnvironment(CueTask):
     """Vectorised over copies; every random number of an episode comes from its seed alone."""
 
@@ -74,6 +83,13 @@ class RelayEnvironment(CueTask):
             has_action_mask=True,
             state_size=2 * agents * cells,
             renders=True,
+            observation_names=(*cell_names("at", settings.size), *cell_names(_shown_target(settings), settings.size)),
+            state_names=tuple(
+                name
+                for what in ("at", "target")
+                for slot in range(agents)
+                for name in cell_names(f"agent {slot} {what}", settings.size)
+            ),
         )
         super().__init__(settings, count=count, spec=spec)
         self.settings: RelaySettings = settings

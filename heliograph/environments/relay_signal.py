@@ -51,6 +51,10 @@ class RelaySignalEnvironment(CueTask):
             blind_bound=blind_bound(settings, choices=symbols),
             state_size=agents * symbols,
             renders=True,
+            observation_names=tuple(f"cue = {symbol}" for symbol in range(symbols)),
+            state_names=tuple(
+                f"agent {slot} must play = {symbol}" for slot in range(agents) for symbol in range(symbols)
+            ),
         )
         super().__init__(settings, count=count, spec=spec)
         self.settings: RelaySignalSettings = settings

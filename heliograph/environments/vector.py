@@ -44,6 +44,17 @@ class EnvironmentSpec:
     """Numbers S of the simulator's global state, which only the trainer may read; 0 where there is none."""
     renders: bool = False
     """Copies can be drawn."""
+    observation_names: tuple[str, ...] = ()
+    """What each of the D entries of an observation is, for people; empty where they have no names.  Entries such as
+    "cue = 0", "cue = 1" that share what is before the " = " are one feature, one-hot."""
+    state_names: tuple[str, ...] = ()
+    """Likewise for the S entries of the global state."""
+
+    def __post_init__(self) -> None:
+        for name, size in (("observation_names", self.observation_size), ("state_names", self.state_size)):
+            names = getattr(self, name)
+            if names and len(names) != size:
+                raise ValueError(f"{name} are {len(names)}, but there are {size} entries")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,49 +1,64 @@
-"""What is recorded reads back as it happened, and what is not a recording is refused."""
+"""What is recorded reads back as it happened, with the messages that were sent and read."""
 
-import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from relay_team import relay_plan
 
+from coordinator.bandwidth.trace import read_trace
 from coordinator.evaluation import evaluate
 from coordinator.local import LocalTeam
-from coordinator.recording import read_recording
+from coordinator.trajectory import StepRecord
 from heliograph.errors import SettingsError
 
 
 @pytest.mark.parametrize("name", ["episodes.jsonl", "episodes.jsonl.gz"])
 def test_a_recording_holds_every_step_exactly(tmp_path, name):
-    world = {"hears": "ring", "observation_noise": 0.1}
+    world = {"hears": "range", "size": 4, "observation_noise": 0.1}
     plan = relay_plan(3, episodes=2, passes=("open", "cut"), record=tmp_path / name, **world)
     evaluate(plan)
-    header, *lines = read_recording(plan.record)
-    assert (header["agents"], header["actions"], header["message"]) == (3, 5, {"categoricals": 4, "classes": 8})
-    assert header["bundles"] == [bundle.digest for bundle in plan.bundles]
+    trace = read_trace(plan.record)
+    spec = plan.world("open").spec
+    assert (trace.header.agents, trace.header.actions) == (3, 5)
+    assert trace.header.message == plan.manifest.message
+    assert trace.header.bundles == tuple(bundle.digest for bundle in plan.bundles)
+    assert trace.header.observation_names == spec.observation_names
+    assert trace.header.recurrent_size == 1
 
-    played = []
+    numbers = [(episode.pass_name, episode.episode) for episode in trace.episodes]
+    assert numbers == [("open", 0), ("open", 1), ("cut", 2), ("cut", 3)]
+    assert len({episode.seed for episode in trace.episodes}) == 4
     team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy)
-    for name in plan.passes:
-        for episode in (0, 1) if name == "open" else (2, 3):
-            team.play(plan.world(name), episode=episode, observe=played.append, report_latents=True)
-    steps = [line for line in lines if line["kind"] == "step"]
-    assert len(steps) == len(played) == 4 * 6
-    for line, record in zip(steps, played, strict=True):
-        assert (line["episode"], line["step"]) == (record.episode, record.step)
-        assert np.array_equal(np.array(line["observation"], dtype=np.float32), record.observation)
-        assert np.array_equal(np.array(line["reward"], dtype=np.float32), record.reward)
-        assert line["latent"] == record.latent.tolist()
-        assert line["hears"] == [np.flatnonzero(row).tolist() for row in record.hears]
-    episodes = [line for line in lines if line["kind"] == "episode"]
-    assert [(line["pass"], line["episode"]) for line in episodes] == [("open", 0), ("open", 1), ("cut", 2), ("cut", 3)]
-    assert len({line["seed"] for line in episodes}) == 4
+    for read in trace.episodes:
+        steps = []
+        played = team.play(plan.world(read.pass_name), episode=read.episode, observe=steps.append, report_latents=True)
+        assert played.result.outcome == read.outcome
+        sent = read.sent().sum(0)
+        assert {(link.sender, link.receiver): link.sent for link in played.links} == {
+            (i, j): sent[i, j] for i, j in np.ndindex(3, 3) if i != j
+        }
+        assert len(steps) == read.steps == 6
+        for field in fields(StepRecord):
+            if field.name not in ("episode", "step"):
+                recorded = np.array([getattr(step, field.name) for step in steps])
+                assert np.array_equal(getattr(read, field.name), recorded), field.name
+    assert trace.episodes[0].state.shape == (6, spec.state_size)
 
 
-def test_something_else_is_refused(tmp_path):
-    other = tmp_path / "other.jsonl"
-    other.write_text(json.dumps({"kind": "header", "format": "heliograph-recording", "version": 2}) + "\n")
-    with pytest.raises(SettingsError, match="of version 1"):
-        next(read_recording(other))
+def test_a_trace_says_who_was_sent_and_who_read_a_message(tmp_path):
+    """Against the plain rule of the protocol, message by message, on a graph that changes as the agents move."""
+    plan = relay_plan(4, episodes=3, record=tmp_path / "moving.jsonl", hears="range", size=4, length=8)
+    evaluate(plan)
+    changes = 0
+    for episode in read_trace(plan.record).episodes:
+        sent, heard, hears = episode.sent(), episode.heard, episode.hears
+        changes += (hears[1:] != hears[:-1]).sum()
+        for step, i, j in np.ndindex(sent.shape):
+            last = step + 1 == episode.steps
+            assert sent[step, i, j] == (hears[step, j, i] or (not last and hears[step + 1, j, i]))
+            assert heard[step, i, j] == (step > 0 and hears[step, i, j])
+    assert changes > 0
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.environments.flatland.names import OBSERVATION_NAMES
 from heliograph.environments.flatland.observation import OBSERVATION_SIZE
 from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
 from heliograph.environments.flatland.team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam
@@ -55,6 +56,7 @@ class FlatlandEnvironment(VectorEnvironment):
             idle_action=STOP_ACTION,
             has_action_mask=not settings.published,
             renders=True,
+            observation_names=OBSERVATION_NAMES,
         )
         self._name = f"adapter of {id!r}"
         self.teams = [RailTeam(settings) for _ in range(count)]

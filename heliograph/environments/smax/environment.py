@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from heliograph.environments.smax.names import observation_names, state_names
 from heliograph.environments.smax.scenarios import SCENARIOS
 from heliograph.environments.vector import (
     EnvironmentSpec,
@@ -83,6 +84,8 @@ class SmaxEnvironment(VectorEnvironment):
             has_action_mask=True,
             state_size=_WORLD_NUMBERS * units,
             renders=True,
+            observation_names=observation_names(allies=agents, enemies=scenario.enemies),
+            state_names=state_names(allies=agents, enemies=scenario.enemies),
         )
         self._battle: Battle | None = None
         self._units: Any = None  # the state of all copies, as the simulator keeps it
