@@ -14,7 +14,7 @@ from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.percept import Percept
 from agent_node.world import StepReport, Team
-from heliograph.codec import LatentCodec
+from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import MessageError, WorldError
 from heliograph.pb import coordination_pb2
 
@@ -66,14 +66,14 @@ def percept_of(wire: coordination_pb2.Percept) -> Percept:
     )
 
 
-def act_of(report: StepReport, *, codec: LatentCodec | None) -> coordination_pb2.Act:
+def act_of(report: StepReport, *, codec: BitPacked | None) -> coordination_pb2.Act:
     """`codec` None leaves the latent out."""
     message = report.decision.message
     return coordination_pb2.Act(
         episode=report.episode,
         step=report.step,
         action=report.decision.action,
-        latent=b"" if codec is None or message is None else codec.encode(message.latent),
+        latent=b"" if codec is None or message is None else codec.pack(message.latent),
         masked=report.masked,
         waited_us=round(report.waited_s * 1e6),
         computed_us=round(report.computed_s * 1e6),

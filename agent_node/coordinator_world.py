@@ -19,7 +19,7 @@ from agent_node.world import NodeHandle, StepReport, Team
 from heliograph import bundle as bundles
 from heliograph import rpc
 from heliograph.bundle import MAX_BUNDLE_BYTES, Bundle
-from heliograph.codec import LatentCodec
+from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import (
     BundleCorrupt,
     BundleMismatch,
@@ -56,7 +56,7 @@ class CoordinatorWorld:
         self._timeout_s = join_timeout_s
         self._channel = rpc.channel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES)
         self._stub = coordination_pb2_grpc.CoordinationStub(self._channel)
-        self._codec: LatentCodec | None = None  # of reported latents, if the coordinator wants them
+        self._codec: BitPacked | None = None  # of reported latents, if the coordinator wants them
         self._call: grpc.aio.StreamStreamCall | None = None
         self._writer: StreamWriter[coordination_pb2.NodeMessage] | None = None
         self._reading: asyncio.Task[None] | None = None

@@ -40,7 +40,7 @@ class MessageWire:
         return peer_pb2.LatentMessage(
             episode=message.episode,
             step=message.step,
-            latent=self._codec.encode(message.latent),
+            latent=self._codec.pack(message.latent),
             action=message.action,
         ).SerializeToString()
 
@@ -54,7 +54,7 @@ class MessageWire:
             raise MessageError(f"{len(data)} bytes are not a message") from None
         if wire.codec:
             raise MessageError(f"message has its latent written with codec {wire.codec}, this team only packs bits")
-        latent = self._codec.decode(wire.latent)
+        latent = self._codec.unpack(wire.latent)
         if wire.action >= self._actions:
             raise MessageError(f"message has action {wire.action}, there are {self._actions}")
         message = Message(episode=wire.episode, step=wire.step, latent=latent, action=wire.action)

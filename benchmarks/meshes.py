@@ -55,7 +55,7 @@ class Mesh(ABC):
         self.latent = np.random.default_rng(slot).integers(FORMAT.classes, size=FORMAT.categoricals, dtype=np.int32)
         self.missed = 0
         """Messages that a round went on without."""
-        self._packed = FORMAT.codec.encode(self.latent)
+        self._packed = FORMAT.codec.pack(self.latent)
 
     @abstractmethod
     async def serve(self, host: str) -> str:

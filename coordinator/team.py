@@ -15,7 +15,7 @@ from coordinator.conservation import LinkCounters, NodeReport, Reading, balance
 from coordinator.roster import Member, Roster
 from coordinator.trajectory import Reply
 from coordinator.world import View
-from heliograph.codec import LatentCodec
+from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import NodeFailed
 from heliograph.pb import coordination_pb2 as pb
 
@@ -58,7 +58,7 @@ class Session:
 class Team:
     """The sessions of the live nodes, by slot.  `codec` decodes reported latents; None if there are none."""
 
-    def __init__(self, roster: Roster, *, codec: LatentCodec | None) -> None:
+    def __init__(self, roster: Roster, *, codec: BitPacked | None) -> None:
         self.roster = roster
         self.size = roster.team_size
         self.stale_acts = 0
@@ -96,7 +96,7 @@ class Team:
 
     def on_act(self, session: Session, act: wire.Act) -> None:
         """Raises MessageError if a reported latent cannot be decoded."""
-        latent = self.codec.decode(act.latent) if self.codec is not None and act.latent else None
+        latent = self.codec.unpack(act.latent) if self.codec is not None and act.latent else None
         answered, session.outstanding = session.outstanding, None
         if session not in self._awaited or (act.episode, act.step) != self._asked or answered != self._asked:
             self.stale_acts += 1

@@ -12,7 +12,7 @@ import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
-from heliograph.codec import LatentCodec
+from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import BundleCorrupt, BundleMismatch
 
 FORMAT_VERSION = 1
@@ -46,8 +46,9 @@ class MessageFormat:
         _check_integer("message.classes", self.classes, 2, 2**16)
 
     @property
-    def codec(self) -> LatentCodec:
-        return LatentCodec(categoricals=self.categoricals, classes=self.classes)
+    def codec(self) -> BitPacked:
+        """The codec that needs to know nothing else."""
+        return BitPacked(categoricals=self.categoricals, classes=self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)

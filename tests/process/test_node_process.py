@@ -165,7 +165,7 @@ def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_perce
         noise=noise.uniform(run_seed=3, slot=0, episode=0, step=39, size=BUNDLE.manifest.noise_size),
     )
     assert acts[-1].action == expected.action
-    assert tuple(BUNDLE.manifest.message.codec.decode(acts[-1].latent).tolist()) == expected.latent
+    assert tuple(BUNDLE.manifest.message.codec.unpack(acts[-1].latent).tolist()) == expected.latent
 
 
 def test_an_unusable_percept_ends_the_node_with_the_worlds_code() -> None:

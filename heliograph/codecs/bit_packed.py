@@ -1,26 +1,31 @@
-"""The latent codec: K class ids of ceil(log2 C) bits each, packed without gaps.
+"""Bit-packed: K class ids of ceil(log2 C) bits each, without gaps.  What the other codecs fall back to.
 
 32 categoricals of 32 classes take exactly 160 bits = 20 bytes.  Ids are packed in order, most significant
-bit first; the last byte is padded with zero bits, and a decoder refuses anything else, so every latent has
-exactly one encoding.
+bit first; the last byte is padded with zero bits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
+from heliograph.codecs.codec import Encoded
 from heliograph.errors import MessageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentCodec:
-    """Packs int32 ids [K] with 0 <= id < `classes` into `payload_bytes` bytes and back."""
+class BitPacked:
+    """A `Codec`, and ids [K] as `payload_bytes` bytes without one: `pack` and `unpack`."""
 
     categoricals: int
     classes: int
+    spec: ClassVar[str] = "bit-packed"
+    lossless: ClassVar[bool] = True
+    needs_previous: ClassVar[bool] = False
+    tables_sha256: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if self.categoricals < 1 or not 2 <= self.classes <= 2**16:
@@ -41,22 +46,38 @@ class LatentCodec:
     def payload_bytes(self) -> int:
         return -(-self.payload_bits // 8)
 
-    def encode(self, latent: np.ndarray) -> bytes:
-        """Pack ids [K].  Raises MessageError if the shape or an id is out of range."""
+    def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
+        return self.payload_bits
+
+    def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+        return Encoded(self.pack(latent))
+
+    def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
+        if fell_back:
+            raise MessageError("latent is said to have fallen back to bit-packed, which is all that is written here")
+        return self.unpack(payload)
+
+    def checked(self, latent: np.ndarray) -> list[int]:
+        """The ids as a list.  Raises MessageError if the shape or an id is out of range."""
         ids = np.asarray(latent)
         if ids.shape != (self.categoricals,):
             raise MessageError(f"latent has shape {ids.shape}, expected ({self.categoricals},)")
         values = ids.tolist()  # for few ids Python's own minimum is quicker than an array's
         if min(values) < 0 or max(values) >= self.classes:
             raise MessageError(f"latent id outside 0..{self.classes - 1}: {min(values)}..{max(values)}")
-        lanes = bytes(values) if self._lane.itemsize == 1 else ids.astype(self._lane).tobytes()
+        return values
+
+    def pack(self, latent: np.ndarray) -> bytes:
+        """Pack ids [K].  Raises MessageError if the shape or an id is out of range."""
+        values = self.checked(latent)
+        lanes = bytes(values) if self._lane.itemsize == 1 else np.array(values, dtype=self._lane).tobytes()
         packed = int.from_bytes(lanes, "big")
         for moved, kept, distance in reversed(self._moves):
             packed = packed >> distance & moved | packed & kept
         padding = self.payload_bytes * 8 - self.payload_bits
         return (packed << padding).to_bytes(self.payload_bytes, "big")
 
-    def decode(self, payload: bytes) -> np.ndarray:
+    def unpack(self, payload: bytes) -> np.ndarray:
         """Unpack to int32 ids [K].  Raises MessageError for a wrong length, a class out of range or dirty padding."""
         if len(payload) != self.payload_bytes:
             raise MessageError(f"latent payload has {len(payload)} bytes, expected {self.payload_bytes}")

@@ -1,0 +1,9 @@
+"""How latents are written for the wire, one codec per file.  May be imported by every house; needs numpy alone, and the
+entropy codec `constriction` once it is made.
+"""
+
+from heliograph.codecs.codec import Codec, Encoded
+from heliograph.codecs.registry import make, names
+from heliograph.codecs.tables import LatentTables
+
+__all__ = ["Codec", "Encoded", "LatentTables", "make", "names"]
