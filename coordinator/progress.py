@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 
 LINE_INTERVAL_S = 10.0
+
+_counted_by: ContextVar[Callable[[], None] | None] = ContextVar("_counted_by", default=None)
+
+
+@contextmanager
+def counted_by(advance: Callable[[], None]) -> Iterator[None]:
+    """Inside, bars are not shown: each unit of theirs calls `advance`, so that a longer work shows one bar for all."""
+    token = _counted_by.set(advance)
+    try:
+        yield
+    finally:
+        _counted_by.reset(token)
 
 
 class Progress:
@@ -16,10 +31,12 @@ class Progress:
         self._description, self._total = description, total
         self._done = 0
         self._bar = None
+        self._advance_other: Callable[[], None] | None = None
 
     def __enter__(self) -> Progress:
         self._started = self._spoken = time.monotonic()
-        if sys.stderr.isatty():
+        self._advance_other = _counted_by.get()
+        if self._advance_other is None and sys.stderr.isatty():
             from rich import progress
             from rich.console import Console
 
@@ -42,7 +59,11 @@ class Progress:
 
     def reach(self, done: int) -> None:
         """So many units are done, all together."""
-        self._done = done
+        new, self._done = range(self._done, done), done
+        if self._advance_other is not None:
+            for _ in new:
+                self._advance_other()
+            return
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
             return
