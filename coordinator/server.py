@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from coordinator import wire
 from coordinator.handout import Handout
-from coordinator.roster import Roster
+from coordinator.roster import Member, Roster
 from coordinator.service import CoordinationService
 from coordinator.team import Team
 from heliograph import rpc
@@ -28,7 +28,8 @@ CLOSE_GRACE_S = 1.0
 class CoordinationServer:
     """An async context manager: inside, nodes can join at `address`; `team` is who did.
 
-    `listen` is host:port, port 0 for any free one.  Entering raises PortTaken if it cannot be had.
+    `listen` is host:port, port 0 for any free one, or unix:path.  Entering raises PortTaken if it cannot be had.
+    `address_of` as in `Team`.
     """
 
     def __init__(
@@ -40,11 +41,14 @@ class CoordinationServer:
         late_policy: str = "mask",
         report_latents: bool = False,
         listen: str = "127.0.0.1:0",
+        address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
     ) -> None:
         handout = Handout(bundles)
         message = bundles[0].manifest.message
         self.run_id = uuid.uuid4().hex
-        self.team = Team(Roster(handout.digests), codec=None if message is None else message.codec)
+        self.team = Team(
+            Roster(handout.digests), codec=None if message is None else message.codec, address_of=address_of
+        )
         self._handout = handout
         self._greeting = wire.welcome(
             run_id=self.run_id,
@@ -65,7 +69,8 @@ class CoordinationServer:
         port = rpc.bind(self._server, self._listen)
         await self._server.start()
         await self._health.serving()
-        self.address = f"{self._listen.rpartition(':')[0]}:{port}"
+        host, _, _ = self._listen.rpartition(":")
+        self.address = self._listen if host == "unix" else f"{host}:{port}"
         logger.info("listening address=%s run_id=%s", self.address, self.run_id)
         return self
 

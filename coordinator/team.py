@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coordinator import wire
 from coordinator.conservation import LinkCounters, NodeReport, Reading, balance
@@ -56,10 +56,20 @@ class Session:
 
 
 class Team:
-    """The sessions of the live nodes, by slot.  `codec` decodes reported latents; None if there are none."""
+    """The sessions of the live nodes, by slot.  `codec` decodes reported latents; None if there are none.
 
-    def __init__(self, roster: Roster, *, codec: BitPacked | None) -> None:
+    `address_of(slot, member)` is where the node of `slot` is told to reach the member; by default where that listens.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        *,
+        codec: BitPacked | None,
+        address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
+    ) -> None:
         self.roster = roster
+        self._address_of = address_of
         self.size = roster.team_size
         self.stale_acts = 0
         """Answers to a step that was already over; each came from a node that had been unresponsive."""
@@ -228,10 +238,12 @@ class Team:
         return await self.wait_until(lambda: not self._sessions, timeout_s=timeout_s)
 
     def _announce(self) -> None:
-        message = wire.roster(self.roster.members)
-        for session in self._sessions.values():
-            session.outbox.put_nowait(message)
+        for slot, session in self._sessions.items():
+            session.outbox.put_nowait(wire.roster(self._as_told(slot, member) for member in self.roster.members))
         self._changed.set()
+
+    def _as_told(self, slot: int, member: Member) -> Member:
+        return member if member.slot == slot else replace(member, peer_address=self._address_of(slot, member))
 
     def _reaches(self, slot: int, peer: int) -> bool:
         return slot in self._sessions and peer in self._sessions[slot].connected

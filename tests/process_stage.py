@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from tcp_detour import TcpDetour
 
-from coordinator import server as server_module
-from coordinator import wire
 from coordinator.episode import Clock, Pace, play
 from coordinator.roster import Member
 from coordinator.server import CoordinationServer
@@ -29,26 +26,11 @@ NOTICE_DEADLINE_S = 15.0
 Script = Callable[[int], Awaitable[None]]
 
 
-class DetouredTeam(Team):
-    """Tells chosen nodes the detour's address instead of the peer's: `detours[(dialler, peer)]`, dialler < peer."""
-
-    detours: Mapping[tuple[int, int], TcpDetour] = {}
-
-    def _announce(self) -> None:
-        for slot, session in self._sessions.items():
-            session.outbox.put_nowait(wire.roster([self._as_told(slot, member) for member in self.roster.members]))
-        self._changed.set()
-
-    def _as_told(self, slot: int, member: Member) -> Member:
-        detour = self.detours.get((slot, member.slot))
-        if detour is None:
-            return member
-        detour.target = member.peer_address
-        return replace(member, peer_address=detour.address)
-
-
 class Stage:
-    """An async context manager: inside, every slot has a live node process, connected but for the `missing` pairs."""
+    """An async context manager: inside, every slot has a live node process, connected but for the `missing` pairs.
+
+    `detours[(dialler, peer)]`, dialler < peer, lead over a TcpDetour.
+    """
 
     def __init__(
         self,
@@ -59,10 +41,17 @@ class Stage:
         greedy: bool = False,
         late_policy: str = "mask",
         missing: Sequence[tuple[int, int]] = (),
+        detours: Mapping[tuple[int, int], TcpDetour] | None = None,
     ) -> None:
         self.bundles, self.run_seed, self._missing = bundles, run_seed, list(missing)
+        self._detours = detours or {}
         self.server = CoordinationServer(
-            bundles, run_seed=run_seed, greedy=greedy, late_policy=late_policy, report_latents=True
+            bundles,
+            run_seed=run_seed,
+            greedy=greedy,
+            late_policy=late_policy,
+            report_latents=True,
+            address_of=self._address_of,
         )
         self.supervisor = Supervisor(
             lambda slot: node_command(self.server.address, slot, join_timeout_s=START_DEADLINE_S), log_folder=folder
@@ -95,6 +84,13 @@ class Stage:
     async def all_connected(self) -> None:
         await self.until(lambda: self.team.missing_links() == self._missing, "all pairs connected")
 
+    def _address_of(self, slot: int, member: Member) -> str:
+        detour = self._detours.get((slot, member.slot))
+        if detour is None:
+            return member.peer_address
+        detour.target = member.peer_address
+        return detour.address
+
     async def play(
         self, *, script: Script | None = None, episode: int = 0, pace: Pace | None = None, links_cut: bool = False
     ) -> tuple[EpisodeResult, list[StepRecord]]:
@@ -125,8 +121,3 @@ class _ScriptedClock(Clock):
         if self._script is not None:
             await self._script(self._step)
         self._step += 1
-
-
-def lead_over(monkeypatch, detours: Mapping[tuple[int, int], TcpDetour]) -> None:
-    """Let coordination servers made from now on lead these pairs over their detours."""
-    monkeypatch.setattr(server_module, "Team", type("Detoured", (DetouredTeam,), {"detours": detours}))

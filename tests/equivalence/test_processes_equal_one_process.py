@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from process_stage import Stage, lead_over
+from process_stage import Stage
 from relay_team import relay_bundles, relay_plan
 from tcp_detour import TcpDetour
 
@@ -52,16 +52,15 @@ def test_recordings_are_equal_and_every_link_conserves(tmp_path, agents, paramet
     assert over_grpc.summaries[1].messages == 0
 
 
-def test_the_order_of_arrival_changes_nothing(tmp_path, monkeypatch):
+def test_the_order_of_arrival_changes_nothing(tmp_path):
     bundles = relay_bundles(3, length=12)
     detours = {pair: TcpDetour(delay_s=0.02) for pair in ((0, 1), (0, 2), (1, 2))}
-    lead_over(monkeypatch, detours)
 
     async def play():
         async with asyncio.timeout(120), AsyncExitStack() as stack:
             for detour in detours.values():
                 await stack.enter_async_context(detour)
-            stage = await stack.enter_async_context(Stage(bundles, tmp_path))
+            stage = await stack.enter_async_context(Stage(bundles, tmp_path, detours=detours))
             return await stage.play(episode=1)
 
     result, records = asyncio.run(play())

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
-from process_stage import Stage, lead_over
+from process_stage import Stage
 from relay_team import relay_bundles
 from tcp_detour import TcpDetour
 
@@ -106,14 +106,13 @@ def test_a_node_stopped_for_longer_than_the_keepalive_loses_its_slot_and_says_so
     assert not records[-1].masked.any()
 
 
-def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path, monkeypatch):
+def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path):
     detour = TcpDetour()
-    lead_over(monkeypatch, {(0, 1): detour})
 
     async def play():
         async with asyncio.timeout(120), AsyncExitStack() as stack:
             await stack.enter_async_context(detour)
-            stage = await stack.enter_async_context(Stage(BUNDLES, tmp_path))
+            stage = await stack.enter_async_context(Stage(BUNDLES, tmp_path, detours={(0, 1): detour}))
 
             async def script(step):
                 if step == 8:
@@ -143,15 +142,14 @@ def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path, 
 
 
 @pytest.mark.parametrize("late_policy", ["mask", "hold"])
-def test_a_team_starts_without_a_link_that_never_comes_up(tmp_path, monkeypatch, late_policy):
+def test_a_team_starts_without_a_link_that_never_comes_up(tmp_path, late_policy):
     detour = TcpDetour()
     detour.sever()
-    lead_over(monkeypatch, {(0, 2): detour})
 
     async def play():
         async with asyncio.timeout(120), AsyncExitStack() as stack:
             await stack.enter_async_context(detour)
-            stage = Stage(BUNDLES, tmp_path, late_policy=late_policy, missing=[(0, 2)])
+            stage = Stage(BUNDLES, tmp_path, late_policy=late_policy, missing=[(0, 2)], detours={(0, 2): detour})
             await stack.enter_async_context(stage)
             return await stage.play(pace=PACE)
 
