@@ -55,7 +55,7 @@ class Agent:
 
     def check_neighbours(self, percept: Percept) -> None:
         """Raise WorldError if the percept names a neighbour that is not another slot of the team."""
-        for slot in (*percept.hears, *percept.heard_by):
+        for slot in (*percept.hears, *percept.heard_by, *percept.lost, *percept.late):
             if not 0 <= slot < self.manifest.team_size or slot == self.slot:
                 raise WorldError(
                     f"percept of slot {self.slot} at episode {percept.episode} step {percept.step} names slot {slot} "

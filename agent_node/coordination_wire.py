@@ -51,9 +51,11 @@ def members_of(roster: coordination_pb2.Roster) -> list[Member]:
 
 
 def percept_of(wire: coordination_pb2.Percept) -> Percept:
-    """Sizes are the agent's to check.  Raises WorldError if the bytes are no arrays."""
+    """Sizes are the agent's to check.  Raises WorldError if the bytes are no arrays, or a delay is missing."""
     if len(wire.observation) % 4:
         raise WorldError(f"observation has {len(wire.observation)} bytes, not a multiple of 4")
+    if len(wire.late) != len(wire.late_by) or not all(wire.late_by):
+        raise WorldError(f"messages of slots {list(wire.late)} are late by {list(wire.late_by)} steps")
     return Percept(
         episode=wire.episode,
         step=wire.step,
@@ -62,6 +64,8 @@ def percept_of(wire: coordination_pb2.Percept) -> Percept:
         hears=tuple(wire.hears),
         heard_by=tuple(wire.heard_by),
         first=wire.first,
+        lost=tuple(wire.lost),
+        late=dict(zip(wire.late, wire.late_by, strict=True)),
         message_deadline_s=wire.message_deadline_us * 1e-6,
     )
 
@@ -94,6 +98,7 @@ def counters_of(totals: Mapping[int, LinkCounters]) -> coordination_pb2.Counters
                 rejected=counters.rejected,
                 masked=counters.masked,
                 lost=counters.lost,
+                read=counters.read,
             )
             for peer, counters in sorted(totals.items())
         ]

@@ -24,13 +24,15 @@ class LinkCounters:
     """In time for the step that reads them, whether or not the peer could then be heard."""
     delivered_bytes: int = 0
     late: int = 0
-    """Well-formed, but after their step was closed."""
+    """Well-formed, but after their step was closed, or delayed by the simulated channel."""
     rejected: int = 0
     """Malformed, duplicate, or of a step that cannot be."""
     masked: int = 0
     """Steps at which the peer should have been heard and was absent."""
     lost: int = 0
     """Got through, but the simulated channel had lost them (`Percept.lost`)."""
+    read: int = 0
+    """Of those delivered: read by a step, so neither out of hearing nor after the last step."""
 
 
 class Ledger(defaultdict[int, LinkCounters]):

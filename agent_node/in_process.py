@@ -19,7 +19,7 @@ from heliograph.errors import SettingsError
 
 
 class InProcessTeam:
-    """N agents, slots 0..N-1 in order, that exchange their messages at once and without loss.
+    """N agents, slots 0..N-1 in order, that exchange their messages at once, with no losses but the percepts' ones.
 
     Raises SettingsError if the agents are not one whole team.
     """
@@ -80,7 +80,7 @@ class _Member:
 
     def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:
         hears = self.agent.reads(percept)
-        self.inbox.begin(percept.episode, percept.step)
+        self.inbox.begin(percept.episode, percept.step, lost=percept.lost, late=percept.late)
         closed = self.inbox.close(hears, awaited=())
         return self.agent.step(percept, closed.messages), closed.masked
 

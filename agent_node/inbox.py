@@ -2,15 +2,16 @@
 
 Imported by the node and by the in-process team.  A message labelled (episode, t - 1) is read at step t of that
 episode.  What comes early is kept, what comes twice or cannot be is rejected, what comes after its step was closed
-is late; the order of arrival never matters.  The deadline sits on a future of the event loop and never on an
-operation of a stream, since a timeout around such an operation cancels the stream.
+is late; the order of arrival never matters, nor does it to what a simulated channel lost or delayed.  The deadline
+sits on a future of the event loop and never on an operation of a stream, since a timeout around such an operation
+cancels the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -28,6 +29,12 @@ us; then only its newest matter."""
 
 MAX_AHEAD = 1024
 """A label further ahead of our own clock, in steps or episodes, cannot come from a sane peer of the same run."""
+
+
+_NOTHING_LATE: Mapping[int, int] = {}
+
+_NEVER = 2**63
+"""The step on which the simulated channel delivers what it has lost."""
 
 
 class LatePolicy(Enum):
@@ -59,6 +66,8 @@ class Inbox:
         self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold` alone
         self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
         self._silent_steps: dict[int, int] = defaultdict(int)
+        self._withheld: dict[tuple[int, Label], int] = {}  # by peer: the step on which the channel delivers it
+        self._delayed: list[tuple[int, int, Message]] = []  # (step, peer, message) that are not delivered yet
         self._clock: Label | None = None  # the step that was begun last
         self._reads: Label | None = None  # the label of the messages that this step reads
         self._closed: Label | None = None  # labels up to this one are over
@@ -79,8 +88,7 @@ class Inbox:
             counters.delivered += 1
             counters.delivered_bytes += size_bytes
         elif self._closed is not None and label <= self._closed:
-            counters.late += 1
-            self._remember(peer, message)
+            self._leave_out(peer, message)
         else:
             kept[label] = (message, size_bytes)
             if len(kept) > EARLY_KEPT:
@@ -92,8 +100,14 @@ class Inbox:
         """Count bytes of a peer that are not a message."""
         self._ledger[peer].rejected += 1
 
-    def begin(self, episode: int, step: int) -> None:
-        """The clock moves to a step: what is older than its messages is over."""
+    def begin(
+        self, episode: int, step: int, *, lost: Iterable[int] = (), late: Mapping[int, int] = _NOTHING_LATE
+    ) -> None:
+        """The clock moves to a step: what is older than its messages is over.
+
+        Of the messages that it reads, a simulated channel has lost those of the peers `lost`, and delayed those of
+        `late` by so many steps.
+        """
         before = self._clock
         self._clock = (episode, step)
         reads = self._reads = (episode, step - 1)  # at step 0 a label that no message can have
@@ -111,6 +125,20 @@ class Inbox:
                     del kept[label]
                     self._ledger[peer].rejected += 1
         self._closed = (reads[0], reads[1] - 1)
+        if self._withheld or self._delayed:
+            self._deliver_delayed(episode, step)
+        for peer in lost:
+            self._withheld[peer, reads] = _NEVER
+        for peer, steps in late.items():
+            self._withheld[peer, reads] = step + steps
+
+    def is_worth_waiting_for(self, peer: int) -> bool:
+        """Whether the peer may still say something that matters to this step."""
+        if self.is_silent(peer):
+            return False
+        # What the channel withholds is not read now.  But `hold` depends on what the peer had got through before, and
+        # that is certainly here only once this is.
+        return self._policy is LatePolicy.HOLD or (peer, self._reads) not in self._withheld
 
     def is_silent(self, peer: int) -> bool:
         """Whether the peer was awaited in vain for SILENT_STEPS steps and has not spoken since."""
@@ -147,19 +175,26 @@ class Inbox:
         """Close the step: what it reads of `hears`.  Of `awaited`, those who are absent have been silent once more."""
         assert self._reads is not None
         reads = self._closed = self._reads
-        arrived = {peer: kept[reads][0] for peer, kept in self._kept.items() if reads in kept}
-        for peer in arrived:
-            self._deliver(peer, reads)
+        here = {peer for peer, kept in self._kept.items() if reads in kept}
+        arrived = {}
+        for peer in here:
+            if (peer, reads) in self._withheld:
+                self._taken[peer] = reads
+                self._drop(peer, reads)
+            else:
+                arrived[peer] = self._deliver(peer, reads)
         messages, masked = {}, []
         for peer in sorted(hears):
-            message = arrived.get(peer) or self._stand_in(peer, reads)
-            if message is None:
+            if peer in arrived:
+                messages[peer] = arrived[peer]
+                self._ledger[peer].read += 1
+            elif (stand_in := self._stand_in(peer, reads)) is not None:
+                messages[peer] = stand_in
+            else:
                 masked.append(peer)
                 self._ledger[peer].masked += 1
-            else:
-                messages[peer] = message
         for peer in awaited:
-            if peer not in arrived:
+            if peer not in here:
                 self._silent_steps[peer] += 1
         return ClosedStep(messages=messages, masked=tuple(masked))
 
@@ -179,18 +214,42 @@ class Inbox:
         start = step if label[0] == episode else 0
         return label[0] > episode + MAX_AHEAD or (label[0] >= episode and label[1] > start + MAX_AHEAD)
 
-    def _deliver(self, peer: int, label: Label) -> None:
+    def _deliver(self, peer: int, label: Label) -> Message:
         message, size_bytes = self._kept[peer].pop(label)
         counters = self._ledger[peer]
         counters.delivered += 1
         counters.delivered_bytes += size_bytes
         self._taken[peer] = label
         self._remember(peer, message)
+        return message
 
     def _drop(self, peer: int, label: Label) -> None:
-        message, _ = self._kept[peer].pop(label)
+        self._leave_out(peer, self._kept[peer].pop(label)[0])
+
+    def _leave_out(self, peer: int, message: Message) -> None:
+        """Count a message that its step does not read as lost or late; a late one may stand in later."""
+        delivered_at = self._withheld.pop((peer, message.label), None)
+        if delivered_at == _NEVER:
+            self._ledger[peer].lost += 1
+            return
         self._ledger[peer].late += 1
-        self._remember(peer, message)
+        if delivered_at is not None and self._clock is not None and self._clock < (message.episode, delivered_at):
+            self._delayed.append((delivered_at, peer, message))
+        else:
+            self._remember(peer, message)
+
+    def _deliver_delayed(self, episode: int, step: int) -> None:
+        """At the beginning of a step: what the channel delivers by now may stand in from now on."""
+        arrived, self._delayed = self._delayed, []
+        for delivered_at, peer, message in arrived:
+            if (episode, step) < (message.episode, delivered_at):
+                self._delayed.append((delivered_at, peer, message))
+            else:
+                self._remember(peer, message)
+        # What the channel withheld and was never sent must not pile up.
+        stale = [key for key in self._withheld if key[1] < (episode - 1, 0) or key[1] < (episode, step - MAX_AHEAD)]
+        for key in stale:
+            del self._withheld[key]
 
     def _remember(self, peer: int, message: Message) -> None:
         if self._policy is LatePolicy.MASK:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,5 +26,9 @@ class Percept:
     """Slots that can hear this agent at this step."""
     first: bool = False
     """First step of this agent in this episode; it starts over from zero state and reads no messages."""
+    lost: tuple[int, ...] = ()
+    """Slots whose message of step - 1 a simulated channel lost: to be treated as never arrived."""
+    late: Mapping[int, int] = field(default_factory=dict)
+    """Slots whose message of step - 1 it delayed, and by how many steps, 1 or more."""
     message_deadline_s: float = 0.05
     """How long after the percept's arrival to wait for the messages of `hears`; what comes later is late."""

@@ -39,9 +39,9 @@ class Stepper:
         arrived_s, deadline_at = time.perf_counter(), asyncio.get_running_loop().time() + percept.message_deadline_s
         self._agent.check_neighbours(percept)
         self._hears, hears = percept.hears, self._agent.reads(percept)
-        self._inbox.begin(percept.episode, percept.step)
+        self._inbox.begin(percept.episode, percept.step, lost=percept.lost, late=percept.late)
         self._outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)
-        awaited = [peer for peer in hears if self._peers.is_up(peer) and not self._inbox.is_silent(peer)]
+        awaited = [peer for peer in hears if self._peers.is_up(peer) and self._inbox.is_worth_waiting_for(peer)]
         await self._inbox.wait(awaited, until=deadline_at)
         closed = self._inbox.close(hears, awaited=awaited)
         closed_s = time.perf_counter()

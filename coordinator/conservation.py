@@ -28,6 +28,7 @@ class LinkCounters:
     rejected: int = 0
     masked: int = 0
     lost: int = 0
+    read: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class LinkBalance:
     sent_bytes: int
     send_skipped: int
     delivered: int
+    read: int
+    """Of those delivered: read by a step, so neither out of hearing nor after the last step."""
     late: int
     rejected: int
     lost: int
@@ -94,6 +97,7 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                     sent_bytes=out.sent_bytes,
                     send_skipped=out.send_skipped,
                     delivered=received.delivered,
+                    read=received.read,
                     late=received.late,
                     rejected=received.rejected,
                     lost=received.lost,
@@ -124,6 +128,7 @@ class Traffic:
     """None where nothing was serialised."""
     send_skipped: int
     delivered: int
+    read: int
     late: int
     rejected: int
     lost: int
@@ -139,7 +144,7 @@ class Traffic:
         def total(name: str) -> int:
             return sum(getattr(link, name) for link in links)
 
-        names = ("sent", "send_skipped", "delivered", "late", "rejected", "lost", "missing")
+        names = ("sent", "send_skipped", "delivered", "read", "late", "rejected", "lost", "missing")
         return cls(sent_bytes=None, unknown_links=0, **{name: total(name) for name in names})
 
 
@@ -166,6 +171,7 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         sent_bytes=difference("sent_bytes"),
         send_skipped=difference("send_skipped"),
         delivered=difference("delivered"),
+        read=difference("read"),
         late=difference("late"),
         rejected=difference("rejected"),
         lost=difference("lost"),

@@ -85,6 +85,8 @@ def _percept(view: View | None, *, episode: int, step: int) -> Percept | None:
         hears=view.hears,
         heard_by=view.heard_by,
         first=step == 0,
+        lost=view.lost,
+        late=view.late,
         message_deadline_s=0.0,
     )
 

@@ -92,6 +92,7 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
             rejected=link.rejected,
             masked=link.masked,
             lost=link.lost,
+            read=link.read,
         )
         for link in counters.links
     )
@@ -138,6 +139,9 @@ def percept(view: View, *, episode: int, step: int, first: bool, message_deadlin
             hears=view.hears,
             heard_by=view.heard_by,
             first=first,
+            lost=view.lost,
+            late=view.late.keys(),
+            late_by=view.late.values(),
             message_deadline_us=round(message_deadline_s * 1e6),
         )
     )

@@ -5,8 +5,8 @@ Axis legend: N agents, D observation size, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class View:
     """The slots whose messages of the step before it may read, ascending."""
     heard_by: tuple[int, ...]
     """The slots that can hear it, ascending."""
+    lost: tuple[int, ...] = ()
+    """The slots whose message of the step before the simulated channel lost on its way here, ascending."""
+    late: Mapping[int, int] = field(default_factory=dict)
+    """The slots, ascending, whose message of the step before it delayed, and by how many steps, 1 or more."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,7 +114,7 @@ class Member(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., peer_address: _Optional[str] = ..., instance: _Optional[str] = ..., bundle_digest: _Optional[str] = ...) -> None: ...
 
 class Percept(_message.Message):
-    __slots__ = ("episode", "step", "observation", "action_mask", "hears", "heard_by", "first", "message_deadline_us", "lost", "late")
+    __slots__ = ("episode", "step", "observation", "action_mask", "hears", "heard_by", "first", "message_deadline_us", "lost", "late", "late_by")
     EPISODE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,7 @@ class Percept(_message.Message):
     MESSAGE_DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
+    LATE_BY_FIELD_NUMBER: _ClassVar[int]
     episode: int
     step: int
     observation: bytes
@@ -135,7 +136,8 @@ class Percept(_message.Message):
     message_deadline_us: int
     lost: _containers.RepeatedScalarFieldContainer[int]
     late: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., observation: _Optional[bytes] = ..., action_mask: _Optional[bytes] = ..., hears: _Optional[_Iterable[int]] = ..., heard_by: _Optional[_Iterable[int]] = ..., first: bool = ..., message_deadline_us: _Optional[int] = ..., lost: _Optional[_Iterable[int]] = ..., late: _Optional[_Iterable[int]] = ...) -> None: ...
+    late_by: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., observation: _Optional[bytes] = ..., action_mask: _Optional[bytes] = ..., hears: _Optional[_Iterable[int]] = ..., heard_by: _Optional[_Iterable[int]] = ..., first: bool = ..., message_deadline_us: _Optional[int] = ..., lost: _Optional[_Iterable[int]] = ..., late: _Optional[_Iterable[int]] = ..., late_by: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Act(_message.Message):
     __slots__ = ("episode", "step", "action", "latent", "masked", "waited_us", "computed_us")
@@ -166,7 +168,7 @@ class Counters(_message.Message):
     def __init__(self, links: _Optional[_Iterable[_Union[LinkCounters, _Mapping]]] = ...) -> None: ...
 
 class LinkCounters(_message.Message):
-    __slots__ = ("peer", "sent", "sent_bytes", "send_skipped", "delivered", "delivered_bytes", "late", "rejected", "masked", "sent_bits", "lost")
+    __slots__ = ("peer", "sent", "sent_bytes", "send_skipped", "delivered", "delivered_bytes", "late", "rejected", "masked", "sent_bits", "lost", "read")
     PEER_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +180,7 @@ class LinkCounters(_message.Message):
     MASKED_FIELD_NUMBER: _ClassVar[int]
     SENT_BITS_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
     peer: int
     sent: int
     sent_bytes: int
@@ -189,7 +192,8 @@ class LinkCounters(_message.Message):
     masked: int
     sent_bits: int
     lost: int
-    def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ..., sent_bits: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
+    read: int
+    def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ..., sent_bits: _Optional[int] = ..., lost: _Optional[int] = ..., read: _Optional[int] = ...) -> None: ...
 
 class Shutdown(_message.Message):
     __slots__ = ("reason",)

@@ -110,8 +110,8 @@ def test_counters_balance_without_a_network() -> None:
     team = InProcessTeam(agents)
     for step in range(5):
         team.step([percept(step, (1,)), percept(step, (0,))])
-    assert team.counters(0) == {1: LinkCounters(sent=5, delivered=5)}
-    assert team.counters(1) == {0: LinkCounters(sent=5, delivered=5)}
+    assert team.counters(0) == {1: LinkCounters(sent=5, delivered=5, read=4)}
+    assert team.counters(1) == {0: LinkCounters(sent=5, delivered=5, read=4)}
 
 
 def test_teams_and_percepts_that_do_not_fit_are_refused() -> None:

@@ -85,7 +85,7 @@ def test_a_resumed_node_counts_the_backlog_as_late_and_reads_the_newest_step() -
     for step in range(3, 10):
         inbox.receive(1, text(step, value=step))
     assert read(inbox, 10, (1,)) == {1: (9, 9)}
-    assert ledger[1] == LinkCounters(delivered=1, late=6)
+    assert ledger[1] == LinkCounters(delivered=1, read=1, late=6)
 
 
 def test_a_long_backlog_is_bounded_and_keeps_the_newest() -> None:
@@ -126,7 +126,7 @@ def test_nonsense_from_before_the_first_step_is_rejected_by_it() -> None:
     inbox.receive(1, text(2**32 - 1, episode=2**32 - 1))
     inbox.receive(1, text(4, value=7))
     assert read(inbox, 5, (1,)) == {1: (4, 7)}
-    assert ledger[1] == LinkCounters(delivered=1, rejected=1)
+    assert ledger[1] == LinkCounters(delivered=1, read=1, rejected=1)
 
 
 def test_hold_lets_the_last_known_message_of_the_episode_stand_in() -> None:
@@ -201,3 +201,78 @@ def test_a_peer_is_silent_after_some_steps_in_a_row_and_speaks_again() -> None:
     assert inbox.is_silent(1)
     inbox.heard_anew(1)
     assert not inbox.is_silent(1)
+
+
+def test_what_the_channel_lost_is_counted_once_whenever_it_comes_and_never_stands_in() -> None:
+    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    read(inbox, 0, ())
+    inbox.receive(1, text(0, value=7))
+    inbox.begin(0, 1, lost=(1, 2))
+    closed = inbox.close((1, 2), awaited=())
+    assert (closed.messages, closed.masked) == ({}, (1, 2))
+    inbox.receive(2, text(0, value=8))
+    inbox.receive(1, text(0, value=7))
+    assert read(inbox, 2, (1, 2)) == {}
+    assert ledger[1] == LinkCounters(lost=1, rejected=1, masked=2), "the second copy is a duplicate"
+    assert ledger[2] == LinkCounters(lost=1, masked=2)
+
+
+@pytest.mark.parametrize("before_its_step_closes", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_what_the_channel_delays_is_late_and_stands_in_from_the_step_that_delivers_it(
+    before_its_step_closes: bool, steps: int
+) -> None:
+    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    read(inbox, 0, ())
+    inbox.receive(1, text(0, value=7))
+    assert read(inbox, 1, (1,)) == {1: (0, 7)}
+    message = text(1, value=8)
+    if before_its_step_closes:
+        inbox.receive(1, message)
+    inbox.begin(0, 2, late={1: steps})
+    assert {peer: found.action for peer, found in inbox.close((1,), awaited=()).messages.items()} == {1: 7}
+    if not before_its_step_closes:
+        inbox.receive(1, message)
+    for step in range(3, 8):
+        inbox.begin(0, step, lost=(1,))
+        closed = inbox.close((1,), awaited=())
+        assert closed.messages[1].action == (8 if step >= 2 + steps else 7), step
+    assert ledger[1] == LinkCounters(delivered=1, read=1, late=1)
+
+
+def test_messages_that_overtake_one_another_leave_the_newest_to_stand_in() -> None:
+    inbox, _ = new_inbox(LatePolicy.HOLD)
+    read(inbox, 0, ())
+    for step, late in ((1, 3), (2, 1)):
+        inbox.receive(1, text(step - 1, value=step))
+        inbox.begin(0, step, late={1: late})
+        assert inbox.close((1,), awaited=()).messages == {}
+    seen = []
+    for step in (3, 4, 5):
+        inbox.begin(0, step, lost=(1,))
+        seen.append(inbox.close((1,), awaited=()).messages[1].action)
+    assert seen == [2, 2, 2], "of step 1, delivered at 3; the older one comes at 4 and is no news"
+
+
+def test_nothing_delayed_stands_in_for_a_message_of_another_episode() -> None:
+    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    read(inbox, 0, ())
+    inbox.receive(1, text(0, value=7))
+    inbox.begin(0, 1, late={1: 1})
+    inbox.close((1,), awaited=())
+    read(inbox, 0, (), episode=1)
+    assert read(inbox, 1, (1,), episode=1) == {}
+    assert ledger[1] == LinkCounters(late=1, masked=2)
+
+
+@pytest.mark.parametrize("policy", list(LatePolicy))
+def test_the_channel_makes_nobody_silent_and_under_mask_nobody_waits_for_what_it_withholds(policy: LatePolicy) -> None:
+    inbox, _ = new_inbox(policy)
+    for step in range(1, 3 * SILENT_STEPS):
+        inbox.begin(0, step, lost=(1,), late={2: 1})
+        awaited = [peer for peer in (1, 2, 3) if inbox.is_worth_waiting_for(peer)]
+        assert awaited == ([1, 2, 3] if policy is LatePolicy.HOLD else [3])
+        for peer in (1, 2, 3):
+            inbox.receive(peer, text(step - 1))
+        inbox.close((1, 2, 3), awaited=awaited)
+        assert not any(inbox.is_silent(peer) for peer in (1, 2, 3))

@@ -70,7 +70,16 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
         manifest=relay_bundles(2)[0].manifest,
         seconds=2.0,
         traffic=Traffic(
-            sent=8, sent_bytes=None, send_skipped=0, delivered=5, late=1, rejected=0, lost=2, missing=0, unknown_links=1
+            sent=8,
+            sent_bytes=None,
+            send_skipped=0,
+            delivered=5,
+            read=4,
+            late=1,
+            rejected=0,
+            lost=2,
+            missing=0,
+            unknown_links=1,
         ),
     )
     assert (summary.episodes, summary.steps, summary.hearable, summary.masked) == (2, 4, 8, 2)

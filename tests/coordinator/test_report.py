@@ -12,7 +12,16 @@ from coordinator.supervisor import Ending
 
 
 def link(sender: int, receiver: int, missing: int | None) -> LinkBalance:
-    counts = {"sent": 3, "sent_bytes": 90, "send_skipped": 0, "delivered": 3, "late": 0, "rejected": 0, "lost": 0}
+    counts = {
+        "sent": 3,
+        "sent_bytes": 90,
+        "send_skipped": 0,
+        "delivered": 3,
+        "read": 2,
+        "late": 0,
+        "rejected": 0,
+        "lost": 0,
+    }
     return LinkBalance(sender=sender, receiver=receiver, **counts, missing=missing)
 
 
