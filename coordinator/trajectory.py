@@ -188,6 +188,8 @@ class Tally:
                 record.observation[slot] = view.observation
                 record.action_mask[slot] = view.action_mask
                 record.hears[slot, list(view.hears)] = True
+                record.lost[slot, [peer for peer in view.hears if peer in view.lost]] = True
+                record.late[slot, [peer for peer in view.hears if peer in view.late]] = True
         for slot, reply in replies.items():
             record.masked[slot, list(reply.masked)] = True
             if record.latent is not None and reply.latent is not None:
