@@ -1,8 +1,8 @@
 """The bundle: one agent's policy and local model as a manifest and an ONNX graph, for one slot.
 
-On disk it is a directory or a `.tar` with `manifest.json`, `step.onnx` and, if signed, `manifest.sig`.  There is
-no pickle in it.  A bundle is a pure function `step(observation, inbox, state, noise) -> (latent, action, state)`;
-`docs/bundle.md` lists the tensors of the graph.
+On disk it is a directory or a `.tar` with `manifest.json`, `step.onnx`, the tables of a learned message code in
+`tables.json` and, if signed, `manifest.sig`.  There is no pickle in it.  A bundle is a pure function
+`step(observation, inbox, state, noise) -> (latent, action, state)`; `docs/bundle.md` lists the tensors of the graph.
 """
 
 from __future__ import annotations
@@ -11,30 +11,34 @@ import io
 import os
 import shutil
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from heliograph.codecs.tables import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
 from heliograph.manifest import Manifest, sha256
 
-MANIFEST, GRAPH, SIGNATURE = "manifest.json", "step.onnx", "manifest.sig"
+MANIFEST, GRAPH, TABLES, SIGNATURE = FILES = ("manifest.json", "step.onnx", "tables.json", "manifest.sig")
 MAX_BUNDLE_BYTES = 512 * 2**20
 """Larger bundles are refused unread: a policy of this project has a few megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A manifest, as parsed and as bytes, the graph's bytes and an optional ed25519 signature of the manifest."""
+    """A manifest, as parsed and as bytes, the graph's bytes, and optionally tables of what the team says and an ed25519
+    signature of the manifest."""
 
     manifest: Manifest
     manifest_bytes: bytes
     graph: bytes
+    tables: LatentTables | None = None
+    """Counts [K, C], the same in all bundles of a team; codecs that go by tables need them."""
     signature: bytes | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the manifest, which itself holds the graph's: names the whole bundle."""
+        """SHA-256 of the manifest, which itself holds those of graph and tables: names the whole bundle."""
         return sha256(self.manifest_bytes)
 
     def check_slot(self, *, slot: int, team_size: int) -> None:
@@ -59,7 +63,7 @@ class Bundle:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         signature = Ed25519PrivateKey.from_private_bytes(private_key).sign(self.manifest_bytes)
-        return Bundle(manifest=self.manifest, manifest_bytes=self.manifest_bytes, graph=self.graph, signature=signature)
+        return replace(self, signature=signature)
 
     def verify(self, trusted_key: bytes) -> None:
         """Raise BundleUntrusted unless the manifest is signed by this raw 32-byte ed25519 public key."""
@@ -105,20 +109,22 @@ class Bundle:
             raise BundleError(f"cannot write bundle {path}: {error.strerror}") from error
 
     def _files(self) -> dict[str, bytes]:
-        files = {MANIFEST: self.manifest_bytes, GRAPH: self.graph}
-        return files if self.signature is None else files | {SIGNATURE: self.signature}
+        tables = None if self.tables is None else self.tables.to_bytes()
+        files = {MANIFEST: self.manifest_bytes, GRAPH: self.graph, TABLES: tables, SIGNATURE: self.signature}
+        return {name: data for name, data in files.items() if data is not None}
 
 
-def make(manifest: Manifest, graph: bytes) -> Bundle:
-    """Join a manifest and its graph; the manifest's digest field must already be the graph's."""
-    return _checked({MANIFEST: manifest.to_bytes(), GRAPH: graph}, origin="new bundle")
+def make(manifest: Manifest, graph: bytes, tables: LatentTables | None = None) -> Bundle:
+    """Join a manifest with its graph and tables; the manifest's digest fields must already be theirs."""
+    files = {MANIFEST: manifest.to_bytes(), GRAPH: graph}
+    return _checked(files if tables is None else files | {TABLES: tables.to_bytes()}, origin="new bundle")
 
 
 def load(path: Path) -> Bundle:
     """Read a bundle from a directory or a tar.  Raises BundleCorrupt or BundleMismatch; never runs anything in it."""
     try:
         if path.is_dir():
-            files = {name: _read(path / name) for name in (MANIFEST, GRAPH, SIGNATURE) if (path / name).exists()}
+            files = {name: _read(path / name) for name in FILES if (path / name).exists()}
             return _checked(files, origin=str(path))
         return from_tar(_read(path), origin=str(path))
     except FileNotFoundError:
@@ -135,7 +141,7 @@ def from_tar(data: bytes, *, origin: str) -> Bundle:
             for entry in archive:
                 # A sparse entry counts as a file, and a few of its bytes can stand for gigabytes of zeros.
                 plain = entry.isfile() and not entry.issparse()
-                if not plain or entry.name not in (MANIFEST, GRAPH, SIGNATURE) or entry.name in files:
+                if not plain or entry.name not in FILES or entry.name in files:
                     raise BundleCorrupt(f"{origin}: unexpected entry {entry.name!r}")
                 member = archive.extractfile(entry)
                 assert member is not None
@@ -161,6 +167,10 @@ def load_team(folder: Path) -> list[Bundle]:
         )
         if bundle.manifest.message != first.manifest.message or bundle.manifest.run_id != first.manifest.run_id:
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} come from different runs")
+        if bundle.tables != first.tables:
+            raise BundleMismatch(
+                f"bundles of slot 0 and slot {slot} hold different tables", remedy="Export the whole team at once"
+            )
     return bundles
 
 
@@ -176,7 +186,28 @@ def _checked(files: dict[str, bytes], *, origin: str) -> Bundle:
     manifest = Manifest.from_bytes(files[MANIFEST])
     if sha256(files[GRAPH]) != manifest.graph_sha256:
         raise BundleCorrupt(f"{origin}: {GRAPH} does not match the digest in its manifest", remedy="Fetch it again")
-    return Bundle(manifest=manifest, manifest_bytes=files[MANIFEST], graph=files[GRAPH], signature=files.get(SIGNATURE))
+    return Bundle(
+        manifest=manifest,
+        manifest_bytes=files[MANIFEST],
+        graph=files[GRAPH],
+        tables=_checked_tables(files.get(TABLES), manifest, origin=origin),
+        signature=files.get(SIGNATURE),
+    )
+
+
+def _checked_tables(data: bytes | None, manifest: Manifest, *, origin: str) -> LatentTables | None:
+    if (None if data is None else sha256(data)) != manifest.tables_sha256:
+        raise BundleCorrupt(f"{origin}: {TABLES} does not match the digest in its manifest", remedy="Fetch it again")
+    if data is None:
+        return None
+    try:
+        tables = LatentTables.from_bytes(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleCorrupt(f"{origin}: {TABLES}: {error}") from None
+    assert manifest.message is not None
+    if tables.counts.shape != (manifest.message.categoricals, manifest.message.classes):
+        raise BundleCorrupt(f"{origin}: {TABLES} has shape {tables.counts.shape}, messages are {manifest.message}")
+    return tables
 
 
 def _read(path: Path) -> bytes:

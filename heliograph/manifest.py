@@ -92,6 +92,8 @@ class Manifest:
     state: tuple[StateTensor, ...]
     noise_size: int
     graph_sha256: str
+    tables_sha256: str | None = None
+    """Of `tables.json`; None, and then not in the file, for a bundle without tables."""
     trainer_version: str
 
     def __post_init__(self) -> None:
@@ -107,10 +109,17 @@ class Manifest:
         _check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
         _check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
         _check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
+        if self.tables_sha256 is not None:
+            _check_text("tables_sha256", self.tables_sha256, r"[0-9a-f]{64}")
+            if self.message is None:
+                raise ValueError("tables_sha256 is given for an agent that sends no messages")
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
-        return (json.dumps(asdict(self), indent=2, sort_keys=True) + "\n").encode()
+        values = asdict(self)
+        if self.tables_sha256 is None:
+            del values["tables_sha256"]
+        return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:

@@ -34,6 +34,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
+from heliograph.codecs import LatentTables
 from heliograph.manifest import DiscreteActions, Manifest, MessageFormat, StateTensor, sha256
 
 RUN_ID = "scripted-run"
@@ -120,6 +121,7 @@ def scripted_bundle(
     environment_parameters: dict[str, Any] | None = None,
     run_id: str = RUN_ID,
     ballast_parameters: int = 0,
+    tables: LatentTables | None = None,
 ) -> Bundle:
     """Build the bundle of one slot, with the function of the module docstring."""
     message = MessageFormat(categoricals=categoricals, classes=classes) if messages else None
@@ -145,9 +147,10 @@ def scripted_bundle(
         state=(StateTensor(name="counter", shape=(1,)),),
         noise_size=1 + (categoricals if messages else 0),
         graph_sha256=sha256(graph),
+        tables_sha256=None if tables is None else tables.sha256,
         trainer_version="scripted",
     )
-    return bundles.make(manifest, graph)
+    return bundles.make(manifest, graph, tables)
 
 
 class _Graph:

@@ -6,9 +6,10 @@ import io
 import json
 import re
 import tarfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -17,15 +18,18 @@ from hypothesis import strategies as st
 from scripted_bundle import save_team, scripted_bundle, scripted_team
 
 from heliograph import bundle as bundles
-from heliograph.bundle import GRAPH, MANIFEST, SIGNATURE, Bundle
+from heliograph.bundle import FILES, GRAPH, MANIFEST, TABLES, Bundle
+from heliograph.codecs import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
-from heliograph.manifest import FORMAT_VERSION, Manifest
+from heliograph.manifest import FORMAT_VERSION, Manifest, sha256
 
 PRIVATE_KEY = bytes(range(32))
 PUBLIC_KEY = Ed25519PrivateKey.from_private_bytes(PRIVATE_KEY).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 UNSIGNED = scripted_bundle(slot=1, team_size=3, environment_parameters={"agents": 3, "size": 4})
 SIGNED = UNSIGNED.sign(PRIVATE_KEY)
-TAR = SIGNED.to_tar()
+COUNTS = np.arange(32).reshape(4, 8)
+TABLED = scripted_bundle(slot=1, team_size=3, tables=LatentTables(COUNTS)).sign(PRIVATE_KEY)
+TAR = TABLED.to_tar()
 DOCUMENT = Path(__file__).parents[2] / "docs" / "bundle.md"
 
 
@@ -46,11 +50,11 @@ def is_refused_or_the_signed_one(data: bytes) -> bool:
         bundle.verify(PUBLIC_KEY)
     except BundleError:
         return True
-    return (bundle.manifest_bytes, bundle.graph) == (SIGNED.manifest_bytes, SIGNED.graph)
+    return bundle == TABLED
 
 
 @pytest.mark.parametrize("name", ["agent-1", "agent-1.tar"])
-@pytest.mark.parametrize("bundle", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("bundle", [UNSIGNED, SIGNED, TABLED], ids=["unsigned", "signed", "tables"])
 def test_a_saved_bundle_comes_back(tmp_path: Path, name: str, bundle: Bundle) -> None:
     bundle.save(tmp_path / "deep" / name)
     assert bundles.load(tmp_path / "deep" / name) == bundle
@@ -80,7 +84,7 @@ def test_a_truncated_tar_is_refused_or_lost_only_padding(length: int) -> None:
         bundle = bundles.from_tar(TAR[:length], origin="test")
     except BundleCorrupt:
         return
-    assert (bundle.manifest_bytes, bundle.graph) == (SIGNED.manifest_bytes, SIGNED.graph)
+    assert bundle in (TABLED, replace(TABLED, signature=None)), "the signature is the last file"
 
 
 def test_one_altered_byte_anywhere_never_gives_another_function() -> None:
@@ -113,6 +117,33 @@ def test_an_altered_graph_is_found_without_a_signature(tmp_path: Path) -> None:
         bundles.load(tmp_path / "agent-1")
 
 
+@pytest.mark.parametrize("tables", [None, b"", b"{}", LatentTables(COUNTS + 1).to_bytes()])
+def test_tables_are_those_of_the_manifest(tmp_path: Path, tables: bytes | None) -> None:
+    TABLED.save(tmp_path / "agent-1")
+    (tmp_path / "agent-1" / TABLES).unlink()
+    if tables is not None:
+        (tmp_path / "agent-1" / TABLES).write_bytes(tables)
+    with pytest.raises(BundleCorrupt, match=r"tables\.json does not match the digest"):
+        bundles.load(tmp_path / "agent-1")
+    UNSIGNED.save(tmp_path / "agent-2")
+    (tmp_path / "agent-2" / TABLES).write_bytes(TABLED.tables.to_bytes())
+    with pytest.raises(BundleCorrupt, match=r"tables\.json does not match the digest"):
+        bundles.load(tmp_path / "agent-2")
+
+
+@pytest.mark.parametrize("tables", [b"{}", b"[" * 100_000, LatentTables(COUNTS.T).to_bytes(), b'{"counts": [[0.5]]}'])
+def test_tables_that_make_no_sense_are_refused(tables: bytes) -> None:
+    manifest = replace(UNSIGNED.manifest, tables_sha256=sha256(tables))
+    files = [(MANIFEST, manifest.to_bytes()), (GRAPH, UNSIGNED.graph), (TABLES, tables)]
+    with pytest.raises(BundleCorrupt, match=r"tables\.json"):
+        bundles.from_tar(tarred(files), origin="test")
+
+
+def test_a_bundle_without_tables_is_written_as_before_there_were_any() -> None:
+    assert UNSIGNED.tables is None
+    assert b"tables" not in UNSIGNED.manifest_bytes
+
+
 def test_an_altered_manifest_has_another_digest() -> None:
     altered = UNSIGNED.manifest_bytes.replace(b'"algorithm": "scripted"', b'"algorithm": "scripteD"')
     bundle = bundles.from_tar(tarred([(MANIFEST, altered), (GRAPH, UNSIGNED.graph)]), origin="test")
@@ -133,7 +164,7 @@ def test_an_altered_manifest_has_another_digest() -> None:
     ],
     ids=["no graph", "no manifest", "extra", "twice", "parent", "absolute", "folder", "empty"],
 )
-def test_a_tar_holds_the_three_names_once_and_nothing_else(files: list[tuple[str, bytes]]) -> None:
+def test_a_tar_holds_each_of_its_names_once_and_nothing_else(files: list[tuple[str, bytes]]) -> None:
     with pytest.raises(BundleCorrupt):
         bundles.from_tar(tarred(files), origin="test")
 
@@ -217,6 +248,9 @@ def test_a_team_with_a_gap_a_stranger_or_a_swap_is_refused(tmp_path: Path) -> No
     scripted_bundle(slot=2, team_size=3, run_id="another").save(tmp_path / "agent-2")
     with pytest.raises(BundleMismatch, match="slot 0 and slot 2 come from different runs"):
         bundles.load_team(tmp_path)
+    scripted_bundle(slot=2, team_size=3, tables=LatentTables(COUNTS)).save(tmp_path / "agent-2")
+    with pytest.raises(BundleMismatch, match="slot 0 and slot 2 hold different tables"):
+        bundles.load_team(tmp_path)
     team[1].save(tmp_path / "agent-2")
     with pytest.raises(BundleMismatch, match="slot 1, not for slot 2"):
         bundles.load_team(tmp_path)
@@ -231,6 +265,8 @@ def test_a_team_with_a_gap_a_stranger_or_a_swap_is_refused(tmp_path: Path) -> No
         ({"slot": -1}, BundleCorrupt, "slot"),
         ({"team_size": 0}, BundleCorrupt, "team_size"),
         ({"graph_sha256": "zz"}, BundleCorrupt, "graph_sha256"),
+        ({"tables_sha256": "zz"}, BundleCorrupt, "tables_sha256"),
+        ({"tables_sha256": "0" * 64, "message": None}, BundleCorrupt, "sends no messages"),
         ({"message": {"categoricals": 0, "classes": 8}}, BundleCorrupt, "message"),
         ({"state": [{"name": "../x", "shape": [1]}]}, BundleCorrupt, "state"),
         ({"actions": {"kind": "continuous", "count": 2}}, BundleCorrupt, "actions"),
@@ -273,4 +309,4 @@ def test_documentation_lists_the_graphs_tensors() -> None:
 def test_the_file_names_are_the_documented_ones() -> None:
     text = DOCUMENT.read_text()
     table = text[text.index("## Files") : text.index("## Tensors")]
-    assert re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE) == [MANIFEST, GRAPH, SIGNATURE]
+    assert re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE) == list(FILES)
