@@ -25,9 +25,22 @@ class CentralEpisodes(Protocol):
     """float64 [episodes]."""
 
 
+class CentralReplay(Protocol):
+    """What the networks decide at the steps of an episode; undefined where an agent was not present."""
+
+    latent: np.ndarray | None
+    """int32 [T, N, K]; None without messages."""
+    action: np.ndarray
+    """int64 [T, N]."""
+    logits: np.ndarray
+    """float32 [T, N, A]."""
+
+
 class CentralTeam(Protocol):
     """The networks of a run folder in their own world."""
 
+    run_id: str
+    """As in the manifests of the run's bundles."""
     spec: EnvironmentSpec
     algorithm: str
     newest: int
@@ -46,6 +59,26 @@ class CentralTeam(Protocol):
         progress: Callable[[int], None],
     ) -> CentralEpisodes:
         """Play with the networks of one of these checkpoints; `progress` is told how many episodes are finished."""
+        ...
+
+    def replay(
+        self,
+        *,
+        run_seed: int,
+        greedy: bool,
+        episode: int,
+        observation: np.ndarray,
+        action_mask: np.ndarray,
+        present: np.ndarray,
+        hears: np.ndarray,
+        latent: np.ndarray | None,
+        action: np.ndarray,
+    ) -> CentralReplay:
+        """What the newest networks decide, as float32 on the CPU, on percepts and messages that were recorded.
+
+        Observation float32 [T, N, D], action_mask bool [T, N, A], present bool [T, N], hears bool [T, N, N]; the
+        messages are latent int32 [T, N, K] and action int64 [T, N], so a decision that differs changes no later one.
+        """
         ...
 
     def close(self) -> None:

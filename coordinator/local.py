@@ -10,9 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from agent_node.agent import Agent
 from agent_node.in_process import InProcessTeam
 from agent_node.inbox import LatePolicy
+from agent_node.message import Decision
 from agent_node.percept import Percept
 from coordinator.conservation import LinkBalance, LinkCounters, NodeReport, balance
 from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally
@@ -41,6 +44,8 @@ class LocalTeam:
         self._agents = [Agent(bundle, run_seed=run_seed, greedy=greedy) for bundle in bundles]
         message = bundles[0].manifest.message
         self._categoricals = None if message is None else message.categoricals
+        self.logits: dict[int, np.ndarray] = {}
+        """float32 [A] by slot, of the newest step; not on the wire, so known here alone."""
 
     def play(
         self, world: World, *, episode: int, observe: Observer | None = None, report_latents: bool = False
@@ -64,7 +69,9 @@ class LocalTeam:
         step = 0
         while True:
             started = time.perf_counter()
-            replies = _replies(team, [_percept(view, episode=episode, step=step) for view in views])
+            decisions = team.step([_percept(view, episode=episode, step=step) for view in views])
+            replies = _replies(team, decisions)
+            self.logits = {slot: decision.logits for slot, decision in enumerate(decisions) if decision is not None}
             latency_s = time.perf_counter() - started
             actions = tally.actions(replies)
             advance = world.advance(actions)
@@ -91,7 +98,7 @@ def _percept(view: View | None, *, episode: int, step: int) -> Percept | None:
     )
 
 
-def _replies(team: InProcessTeam, percepts: Sequence[Percept | None]) -> dict[int, Reply]:
+def _replies(team: InProcessTeam, decisions: Sequence[Decision | None]) -> dict[int, Reply]:
     return {
         slot: Reply(
             action=decision.action,
@@ -99,7 +106,7 @@ def _replies(team: InProcessTeam, percepts: Sequence[Percept | None]) -> dict[in
             masked=team.masked[slot],
             computed_s=team.computed_s[slot],
         )
-        for slot, decision in enumerate(team.step(percepts))
+        for slot, decision in enumerate(decisions)
         if decision is not None
     }
 

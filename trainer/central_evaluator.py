@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import CheckpointError
+from trainer.central_replay import RecordedEpisode, Replay, replay
 from trainer.checkpoint import load_networks, saved_checkpoints
 from trainer.evaluation import evaluate
 from trainer.run_folder import RunFolder
@@ -32,6 +34,7 @@ class CentralEvaluator:
         if not saved:
             raise CheckpointError(f"{path} holds no checkpoint", remedy="Train it first")
         self._newest = saved[-1]
+        self.run_id = folder.run_id
         self._device = torch.device("cpu")
         self._environment: VectorEnvironment | None = None
         with closing(
@@ -59,12 +62,7 @@ class CentralEvaluator:
         progress: Callable[[int], None],
     ) -> PlayedEpisodes:
         """Play with the networks as they were after `checkpoint` steps: those of a snapshot, or the newest ones."""
-        if checkpoint != self._loaded:
-            if checkpoint == self.newest:
-                load_networks(self._newest, self._algorithm)
-            else:
-                load_snapshot(self._snapshots[checkpoint], self._algorithm)
-            self._loaded = checkpoint
+        self._load(checkpoint)
         if self._environment is None:
             self._environment = evaluation_environment(self._settings, episodes=episodes)
         return evaluate(
@@ -77,6 +75,20 @@ class CentralEvaluator:
             links_cut=links_cut,
             progress=progress,
         )
+
+    def replay(self, *, run_seed: int, greedy: bool, **recorded: Any) -> Replay:
+        """What the newest networks decide on a `RecordedEpisode`, whose fields are given by name."""
+        self._load(self.newest)
+        return replay(self._algorithm, RecordedEpisode(**recorded), run_seed=run_seed, greedy=greedy)
+
+    def _load(self, checkpoint: int) -> None:
+        if checkpoint == self._loaded:
+            return
+        if checkpoint == self.newest:
+            load_networks(self._newest, self._algorithm)
+        else:
+            load_snapshot(self._snapshots[checkpoint], self._algorithm)
+        self._loaded = checkpoint
 
     def close(self) -> None:
         """Free the world's simulators; the next play makes them again."""

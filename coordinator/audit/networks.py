@@ -1,0 +1,94 @@
+"""The trainer's networks on the same percepts and messages: they must decide as the bundles do, up to rounding."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from coordinator.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Check
+from coordinator.audit.play import Played
+from coordinator.audit.script import Script
+from coordinator.central import CentralTeam, central_team
+from coordinator.plan import Plan
+from heliograph.errors import HeliographError
+
+NAME = "trainer's networks"
+
+LOGIT_TOLERANCE = 1e-4
+
+TIES = 1e-3
+"""The share of categoricals that may differ: where two classes are equally likely, rounding decides."""
+
+
+def run_folder_of(path: Path) -> Path | None:
+    """The run folder that bundles lie in, if they lie in one."""
+    return next((folder for folder in (path, path.parent) if (folder / "settings.json").is_file()), None)
+
+
+def check_networks(path: Path, plan: Plan, plays: list[tuple[Script, Played]]) -> Check:
+    """Compare plays in the world's own graph, which hold their logits, with the networks of the run at `path`."""
+    folder = run_folder_of(path)
+    if folder is None:
+        return _unchecked(f"{path} is not in a run folder, which would have the networks")
+    if not plays:
+        return _unchecked("interrupted before")
+    try:
+        team = central_team(folder)
+    except HeliographError as error:
+        return _unchecked(str(error))
+    if (team.run_id, team.newest) != (plan.manifest.run_id, plan.manifest.training_step):
+        return _unchecked(
+            f"bundles are of run {plan.manifest.run_id} at step {plan.manifest.training_step}, "
+            f"the newest networks of run {team.run_id} at {team.newest}"
+        )
+    return _compare(team, plan, plays)
+
+
+def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) -> Check:
+    decisions = categoricals = ties = 0
+    largest = 0.0
+    for script, played in plays:
+        found = team.replay(
+            run_seed=plan.run_seed,
+            greedy=plan.greedy,
+            episode=played.episode,
+            observation=script.observation,
+            action_mask=script.action_mask,
+            present=script.present,
+            hears=played.hears,
+            latent=played.latent,
+            action=played.action,
+        )
+        same = script.present.copy()  # [T, N]
+        if played.latent is not None and found.latent is not None:
+            different = (found.latent != played.latent) & script.present[..., None]
+            ties += int(different.sum())
+            categoricals += int(script.present.sum()) * played.latent.shape[2]
+            same &= ~different.any(axis=2)
+        assert played.logits is not None
+        apart = np.where(script.action_mask, np.abs(found.logits - played.logits), 0.0).max(axis=2)
+        largest = max(largest, float(apart[same].max(initial=0.0)))
+        decisions += int(same.sum())
+        # Two actions whose logits are closer than the tolerance are a tie, too.
+        for step, slot in np.argwhere(same & (found.action != played.action)):
+            chosen = found.logits[step, slot]
+            margin = abs(float(chosen[found.action[step, slot]] - chosen[played.action[step, slot]]))
+            if not plan.greedy or margin > 2 * LOGIT_TOLERANCE:
+                return _refuted(
+                    f"agent {slot} takes action {played.action[step, slot]} at step {step} of play {played.episode}, "
+                    f"the networks {found.action[step, slot]}"
+                )
+    said = f"{decisions} decisions, logits at most {largest:.1e} apart, {ties} of {categoricals} categoricals differ"
+    if largest > LOGIT_TOLERANCE or math.isnan(largest) or ties > TIES * categoricals:
+        return _refuted(said)
+    return Check(name=NAME, verdict=HOLDS, said=said)
+
+
+def _refuted(said: str) -> Check:
+    return Check(name=NAME, verdict=REFUTED, said=said)
+
+
+def _unchecked(said: str) -> Check:
+    return Check(name=NAME, verdict=NOT_CHECKED, said=said)
