@@ -5,3 +5,9 @@ process; `Node` (node.py) runs one against a `World` (world.py) and its peers ov
 `heliograph` and onnxruntime, and never torch, a simulator, the trainer or the coordinator: an agent cannot reach
 what it was not told.
 """
+
+import os
+
+# Since 1.29 onnxruntime keeps a database that all its processes map and write, and sends from it to its makers,
+# unless this is set before it is imported: a way between agents, and a connection, that no agent may have.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
