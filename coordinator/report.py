@@ -15,6 +15,7 @@ from coordinator.supervisor import Ending
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from coordinator.bandwidth.layers.wire_report import WireReport
     from coordinator.plan import Plan
     from heliograph.environments.vector import EnvironmentSpec
 
@@ -36,6 +37,8 @@ class Report:
     summaries: tuple[Summary, ...]
     links: tuple[LinkBalance, ...] | None = None
     """None where the run ended before they were counted."""
+    wire: WireReport | None = None
+    """None where links were not counted."""
     endings: tuple[Ending, ...] = ()
     """Node processes that died during the run."""
     interrupted: bool = False
@@ -61,7 +64,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; documented in the fields of `Report`, `Summary` and `LinkBalance`."""
-        fields = dataclasses.asdict(self)
+        fields = dataclasses.asdict(dataclasses.replace(self, wire=None))
+        fields["wire"] = None if self.wire is None else self.wire.as_dict()
         fields["endings"] = [
             {"slot": end.slot, "exit_code": end.exit_code, "log": str(end.log_path)} for end in self.endings
         ]

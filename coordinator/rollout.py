@@ -15,6 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from coordinator.bandwidth.layers.accounting import Account
+from coordinator.bandwidth.layers.link_plan import LinkPlan
+from coordinator.bandwidth.layers.links import Links
+from coordinator.bandwidth.layers.links_of import links_of
+from coordinator.bandwidth.layers.wire_report import WireReport
 from coordinator.conservation import Reading, traffic
 from coordinator.episode import Clock, play
 from coordinator.outcome import Summary, summarise
@@ -23,11 +28,12 @@ from coordinator.progress import Progress
 from coordinator.recording import Recorder
 from coordinator.report import Report
 from coordinator.server import CoordinationServer
-from coordinator.supervisor import Ending, Supervisor, node_command
+from coordinator.supervisor import Ending, Supervisor
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import EpisodeLost, World
+from heliograph.codecs.codec import Codec
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import NodeFailed, WorldError
+from heliograph.errors import NodeFailed, SettingsError, WorldError
 from heliograph.manifest import Manifest
 from heliograph.seeds import episode_seed
 
@@ -61,6 +67,12 @@ class Staging:
     """Then until every pair has a stream; after that the run begins without the missing ones, and says so."""
     log_folder: Path | None = None
     """Where the processes' logs go and stay; None: a temporary folder that is kept only if a process failed."""
+    links: LinkPlan | None = None
+    """Links that are counted, for processes that are started here; None: nodes dial one another, and count alone."""
+
+    def __post_init__(self) -> None:
+        if self.links is not None and not self.spawn:
+            raise SettingsError("links can be counted only between nodes that are started here")
 
 
 @dataclass(kw_only=True)
@@ -68,6 +80,7 @@ class _State:
     summaries: list[Summary] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
     reading: Reading | None = None
+    wire: WireReport | None = None
     playing: bool = False
     """The start is over: from now on the team goes on without a node that dies."""
     interrupted: bool = False
@@ -83,9 +96,18 @@ def run_processes(plan: Plan, staging: Staging) -> Report:
 async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
     """Run a plan until it is done or `stop` is set; the report then says so and holds what was finished.
 
-    Raises NodeFailed if nodes do not come up or all of them die, PortTaken, WorldError, MessageError.
+    Raises NodeFailed if nodes do not come up or all of them die, PortTaken, WorldError, MessageError, and SettingsError
+    if the machine cannot make the links.
     """
+    async with links_of(staging.links, team_size=len(plan.bundles), listen=staging.listen) as links:
+        return await _run_over(links, plan, staging, stop)
+
+
+async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Event) -> Report:
     state = _State()
+    account = None
+    if staging.links is not None:
+        account = Account(links, codec=_counted_codec(plan))
     worlds = {name: plan.world(name) for name in plan.passes}
     spec = worlds[plan.passes[0]].spec
     server = CoordinationServer(
@@ -93,8 +115,10 @@ async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
         run_seed=plan.run_seed,
         greedy=plan.greedy,
         late_policy=plan.late_policy,
-        report_latents=plan.record is not None,
-        listen=staging.listen,
+        codec=plan.codec,
+        report_latents=plan.record is not None or account is not None,
+        listen=links.listen,
+        address_of=links.address_of,
     )
     with ExitStack() as stack:
         recorder = None
@@ -109,26 +133,28 @@ async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
             assert log_folder is not None
             supervisor = stack.enter_context(
                 Supervisor(
-                    lambda slot: node_command(server.address, slot, join_timeout_s=staging.start_timeout_s),
+                    lambda slot: links.command(slot, server.address, join_timeout_s=staging.start_timeout_s),
                     log_folder=log_folder,
                 )
             )
         async with server:
             watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
-            work = _work(plan, staging, server, supervisor, worlds, recorder, state)
+            work = _work(plan, staging, server, supervisor, worlds, recorder, account, state)
             try:
                 await _first_of(work, watch, stop)
             except Stopped:
                 state.interrupted = True
         # After an interruption some may still be starting; those are not told anything, only ended.
         if supervisor is not None and not state.interrupted:
-            supervisor.wait(timeout_s=LEAVE_DEADLINE_S)
+            # In a thread, because links may have to pass on what nodes say while they leave.
+            await asyncio.to_thread(supervisor.wait, timeout_s=LEAVE_DEADLINE_S)
     return Report.of(
         plan,
         spec,
         team=f"{len(plan.bundles)} processes",
         summaries=state.summaries,
         links=None if state.reading is None else state.reading.links,
+        wire=state.wire,
         endings=tuple(state.endings),
         interrupted=state.interrupted,
         stale_acts=server.team.stale_acts,
@@ -143,6 +169,7 @@ async def _work(
     supervisor: Supervisor | None,
     worlds: dict[str, World],
     recorder: Recorder | None,
+    account: Account | None,
     state: _State,
 ) -> None:
     team = server.team
@@ -162,11 +189,13 @@ async def _work(
         lambda: not team.missing_links(), timeout_s=staging.connect_timeout_s
     ):
         logger.warning("starting without streams between pairs=%s", team.missing_links())
+    if account is not None:
+        account.begin()
     state.playing = True
     logger.info("playing address=%s passes=%s", server.address, plan.passes)
     clock = Clock(plan.pace.period_s)
     for name in plan.passes:
-        await _play_pass(name, plan, server, worlds[name], clock, recorder, state)
+        await _play_pass(name, plan, server, worlds[name], clock, recorder, account, state)
 
 
 async def _play_pass(
@@ -176,11 +205,14 @@ async def _play_pass(
     world: World,
     clock: Clock,
     recorder: Recorder | None,
+    account: Account | None,
     state: _State,
 ) -> None:
+    witnesses = [witness for witness in (recorder, account) if witness is not None]
+
     def observe(record: StepRecord) -> None:
-        assert recorder is not None
-        recorder.step(name, record)
+        for witness in witnesses:
+            witness.step(name, record)
 
     results: list[EpisodeResult] = []
     started = time.perf_counter()
@@ -195,8 +227,8 @@ async def _play_pass(
                         seed=episode_seed(run_seed=plan.run_seed, episode=episode),
                         pace=plan.pace,
                         clock=clock,
-                        observe=None if recorder is None else observe,
-                        report_latents=recorder is not None,
+                        observe=observe if witnesses else None,
+                        report_latents=bool(witnesses),
                     )
                 except EpisodeLost as lost:
                     # Not played again: the nodes have spoken in it, and an episode's messages are numbered once.
@@ -205,8 +237,8 @@ async def _play_pass(
                     continue
                 results.append(result)
                 bar.advance()
-                if recorder is not None:
-                    recorder.episode(name, result)
+                for witness in witnesses:
+                    witness.episode(name, result)
             if not results:
                 raise WorldError(f"all {plan.episodes} episodes were lost with the simulator of {world.spec.id!r}")
     finally:
@@ -214,6 +246,10 @@ async def _play_pass(
         if results:
             seconds = time.perf_counter() - started
             await _book(name, results, plan.manifest, world.spec, seconds, server, state)
+            if account is not None and state.reading is not None:
+                whole = len(results) == plan.episodes
+                doubt = None if whole else "not all episodes were played to their end"
+                state.wire = account.report(state.reading, doubt=doubt)
 
 
 async def _book(
@@ -237,6 +273,12 @@ async def _book(
             traffic=passed,
         )
     )
+
+
+def _counted_codec(plan: Plan) -> Codec:
+    if plan.manifest.message is None:
+        raise SettingsError(f"bundles of {plan.manifest.algorithm!r} send no messages that could be counted")
+    return plan.manifest.message.codec
 
 
 async def _watch(supervisor: Supervisor, staging: Staging, state: _State) -> None:

@@ -1,0 +1,108 @@
+"""The account of a run over counted links: begun when they are connected, fed with each step, closed with a report.
+
+Imported by `coordinator.rollout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from coordinator.bandwidth.layers.ledger import Ledger
+from coordinator.bandwidth.layers.links import Link, Links
+from coordinator.bandwidth.layers.passed import COMPUTED, MEASURED, FrameCount, Passed, Provenance
+from coordinator.bandwidth.layers.reconciliation import Recorded, reconcile
+from coordinator.bandwidth.layers.wire_report import LinkRow, WireReport
+from coordinator.conservation import Reading
+from coordinator.trajectory import EpisodeResult, StepRecord
+from heliograph.codecs.codec import Codec
+
+CONTENT = {
+    "messages": Provenance(label=MEASURED, source="the nodes' counters"),
+    "latent": Provenance(label=COMPUTED, source="the codec's exact size of every recorded latent"),
+    "codec": Provenance(label=COMPUTED, source="every recorded latent, encoded again"),
+    "protobuf": Provenance(label=MEASURED, source="the nodes' counters of serialised bytes"),
+}
+
+
+class Account:
+    """What passed over `links`, by whom it was counted, and whether the counts agree."""
+
+    def __init__(self, links: Links, *, codec: Codec) -> None:
+        self._links = links
+        self._ledger = Ledger(team_size=links.team_size, codec=codec, http2_bytes=links.http2_bytes)
+        self._connecting: dict[Link, Passed] = {}
+
+    def begin(self) -> None:
+        """Links are connected; what passes from now on is the play."""
+        self._connecting = self._links.passed()
+        self._ledger.begin()
+
+    def step(self, pass_name: str, record: StepRecord) -> None:
+        self._ledger.step(pass_name, record)
+
+    def episode(self, pass_name: str, result: EpisodeResult) -> None:
+        self._ledger.episode(result)
+
+    def report(self, reading: Reading, *, doubt: str | None) -> WireReport:
+        """Everything since `begin`.  `doubt` is why not every message may have been recorded.
+
+        Raises MessageError if counts differ that must be equal.
+        """
+        total = self._links.passed()
+        passed = {link: total[link].since(self._connecting[link]) for link in total}
+        episodes = self._ledger.episodes()
+        if doubt is None and not self._ledger.answered:
+            doubt = "an agent did not answer a step, or not with a legal action, so its message is not known"
+        none = np.zeros((self._links.team_size, self._links.team_size), dtype=np.int64)
+        messages, bits, codec_bytes, protobuf_bytes = (
+            sum((getattr(episode, name).sum(0) for episode in episodes), none)
+            for name in ("sent", "latent_bits", "codec_bytes", "protobuf_bytes")
+        )
+        recorded = {
+            link: Recorded(messages=int(messages[link]), protobuf_bytes=int(protobuf_bytes[link])) for link in total
+        }
+        conservation = reconcile(reading.links, recorded=recorded, passed=passed, doubt=doubt)
+        rows = tuple(
+            LinkRow(
+                sender=balance.sender,
+                receiver=balance.receiver,
+                messages=balance.sent,
+                latent_bits=int(bits[link]),
+                codec_bytes=int(codec_bytes[link]),
+                protobuf_bytes=balance.sent_bytes,
+                http2_bytes=_serving(passed, link),
+                frames=_occurring(passed[link]),
+                tcp_segments=passed[link].tcp_segments,
+                ip_bytes=passed[link].ip_bytes,
+            )
+            for balance in reading.links
+            for link in [(balance.sender, balance.receiver)]
+        )
+        return WireReport(
+            kind=self._links.kind,
+            links=rows,
+            layers={**CONTENT, "http2": self._links.http2, "tcp": self._links.tcp, "ip": self._links.ip},
+            connecting_http2_bytes=_sum(before.http2_bytes for before in self._connecting.values()),
+            connecting_ip_bytes=_sum(before.ip_bytes for before in self._connecting.values()),
+            conservation=(*conservation, *self._links.remarks),
+            episodes=tuple(episodes),
+        )
+
+
+def _serving(passed: Mapping[Link, Passed], link: Link) -> int | None:
+    """HTTP/2 bytes that serve a link's messages: a window update is caused by what came the other way."""
+    mine, other = passed[link], passed[link[1], link[0]]
+    if mine.http2_bytes is None or mine.frames is None or other.frames is None:
+        return mine.http2_bytes
+    return mine.http2_bytes - mine.frames["WINDOW_UPDATE"].bytes + other.frames["WINDOW_UPDATE"].bytes
+
+
+def _occurring(passed: Passed) -> dict[str, FrameCount] | None:
+    return None if passed.frames is None else {kind: count for kind, count in passed.frames.items() if count.bytes}
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)

@@ -1,0 +1,76 @@
+"""Three counts of the same messages: equal ones agree, different ones name the link, unknown ones say why."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.bandwidth.layers.http2 import HEADER_BYTES, KINDS
+from coordinator.bandwidth.layers.passed import FrameCount, Passed
+from coordinator.bandwidth.layers.reconciliation import Recorded, reconcile
+from coordinator.conservation import LinkCounters, NodeReport, balance
+from heliograph.errors import MessageError
+
+SENT = {(0, 1): (4, 100), (1, 0): (3, 70)}
+"""Messages and bytes of protobuf."""
+
+
+def balances(*, missing: int = 0, unknown: tuple[int, ...] = (), skipped: int = 0):
+    reports = {}
+    for slot, peer in SENT:
+        sent, size = SENT[slot, peer]
+        counters = LinkCounters(
+            peer=peer, sent=sent, sent_bytes=size, send_skipped=skipped, delivered=SENT[peer, slot][0] - missing
+        )
+        reports[slot] = NodeReport(instance=str(slot), links=(counters,))
+    return balance(reports, team_size=2, unknown=unknown)
+
+
+def recorded(**changes):
+    return {link: Recorded(messages=sent, protobuf_bytes=size) for link, (sent, size) in SENT.items()} | changes
+
+
+def framed(*, connections: int = 0, more: int = 0) -> dict[tuple[int, int], Passed]:
+    passed = {}
+    for link, (sent, size) in SENT.items():
+        frames = dict.fromkeys(KINDS, FrameCount())
+        frames["DATA"] = FrameCount(frames=2, bytes=size + 5 * sent + 2 * HEADER_BYTES + more)
+        passed[link] = Passed(connections=connections, frames=frames)
+    return passed
+
+
+def test_equal_counts_agree():
+    sentences = reconcile(balances(), recorded=recorded(), passed=framed(), doubt=None)
+    assert [sentence.split(":")[0] for sentence in sentences] == ["2 of 2 links", "2 of 2 links"]
+
+
+def test_a_difference_between_records_and_nodes_names_the_link():
+    wrong = recorded() | {(1, 0): Recorded(messages=2, protobuf_bytes=70)}
+    with pytest.raises(MessageError, match=r"link 1->0: 2 messages sent by the records, 3 by the nodes"):
+        reconcile(balances(), recorded=wrong, passed=framed(), doubt=None)
+
+
+def test_a_difference_between_frames_and_nodes_names_the_link():
+    with pytest.raises(MessageError, match=r"link 0->1: 121 bytes in DATA frames by the frames, 120 by the nodes"):
+        reconcile(balances(), recorded=recorded(), passed=framed(more=1), doubt=None)
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        ({"unknown": (1,)}, "died"),
+        ({"skipped": 2}, "2 messages were not sent"),
+    ],
+)
+def test_a_link_that_nobody_can_know_all_of_is_named_with_the_reason(known, reason):
+    wrong = recorded() | {(0, 1): Recorded(messages=9, protobuf_bytes=9)}
+    sentences = reconcile(balances(**known), recorded=wrong, passed=framed(), doubt=None)
+    assert sentences[0].startswith("0 of 2 links")
+    assert "0->1 could not be compared" in sentences[2]
+    assert reason in sentences[2]
+
+
+def test_frames_are_not_compared_where_a_connection_broke_with_what_was_in_it():
+    for links, passed in ((balances(), framed(connections=1, more=7)), (balances(missing=1), framed(more=7))):
+        sentences = reconcile(links, recorded=recorded(), passed=passed, doubt="the run was cut short")
+        assert sentences[1].startswith("0 of 2 links")
+        assert "the run was cut short" in sentences[2]

@@ -1,0 +1,84 @@
+"""A team of processes whose links are counted plays as one whose links are not, and every count agrees."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from relay_team import relay_plan
+
+from coordinator.bandwidth.layers.link_plan import LinkPlan
+from coordinator.rollout import Staging, run_processes
+from heliograph.errors import SettingsError
+
+STEPS, EPISODES, AGENTS = 12, 2, 3
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Reports and recordings of the same run, over plain links and over counted ones."""
+    folder = tmp_path_factory.mktemp("runs")
+    found = {}
+    for name, links in (("plain", None), ("counted", LinkPlan())):
+        record = folder / f"{name}.jsonl"
+        plan = relay_plan(AGENTS, episodes=EPISODES, length=STEPS, run_seed=3, record=record)
+        found[name] = run_processes(plan, Staging(links=links)), record.read_bytes()
+    return found
+
+
+def test_counting_changes_nothing_of_what_is_played(runs):
+    assert runs["counted"][1] == runs["plain"][1]
+    assert runs["plain"][0].wire is None
+
+
+def test_records_nodes_and_frames_agree_on_every_link(runs):
+    wire = runs["counted"][0].wire
+    assert len(wire.links) == AGENTS * (AGENTS - 1)
+    assert wire.conservation[0].startswith("6 of 6 links")
+    assert wire.conservation[1].startswith("6 of 6 links")
+    assert len(wire.conservation) == 2
+    for link in wire.links:
+        assert link.messages == EPISODES * STEPS
+        assert link.frames["DATA"].frames <= link.messages, "a message never takes two frames, two may share one"
+        data = link.frames["DATA"]
+        assert data.bytes - 9 * data.frames == link.protobuf_bytes + 5 * link.messages
+        assert set(link.frames) <= {"DATA", "WINDOW_UPDATE", "PING"}
+
+
+def test_layers_hold_one_another_and_say_how_they_are_known(runs):
+    wire = runs["counted"][0].wire
+    sizes = [wire.bytes_per_message(layer) for layer in ("latent", "codec", "protobuf", "http2")]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 12 / 8, "4 categoricals of 8 classes"
+    assert wire.layers["http2"].label == "measured"
+    if sys.platform == "linux":
+        assert wire.bytes_per_message("ip") > sizes[-1]
+        assert (wire.layers["tcp"].label, wire.layers["ip"].label) == ("measured", "computed")
+    assert wire.connecting_http2_bytes > 3 * 24, "three prefaces at least"
+    document = runs["counted"][0].as_dict()["wire"]
+    assert document["bytes_per_message"]["protobuf"] == sizes[2]
+    assert document["links"][0]["frames"]["DATA"]["frames"] > 0
+
+
+def test_steps_add_up_to_the_run(runs):
+    wire = runs["counted"][0].wire
+    assert [episode.episode for episode in wire.episodes] == list(range(EPISODES))
+    for link in wire.links:
+        at = link.sender, link.receiver
+        assert sum(episode.sent[:, *at].sum() for episode in wire.episodes) == link.messages
+        assert sum(episode.protobuf_bytes[:, *at].sum() for episode in wire.episodes) == link.protobuf_bytes
+    travelled = sum(episode.http2_bytes.sum() for episode in wire.episodes)
+    counted = sum(count.bytes for link in wire.links for count in link.frames.values())
+    assert 0 <= counted - travelled < 200 * len(wire.links), "but for what the last step sent"
+    assert not np.diagonal(wire.episodes[0].sent, axis1=1, axis2=2).any()
+
+
+def test_links_of_nodes_started_elsewhere_cannot_be_counted():
+    with pytest.raises(SettingsError, match="started here"):
+        Staging(spawn=False, links=LinkPlan())
+
+
+def test_bundles_without_messages_have_nothing_to_count():
+    with pytest.raises(SettingsError, match="send no messages"):
+        run_processes(relay_plan(2, messages=False), Staging(links=LinkPlan()))
