@@ -5,11 +5,12 @@ Format version 2, in order (N agents, D observation size, A actions, K categoric
      "algorithm": …, "run_seed": …, "greedy": …, "late_policy": "mask" | "hold", "codec": …, "channel": … or null,
      "agents": N, "observation_size": D, "actions": A, "state_size": S, "message": {"categoricals": K, "classes": C}
      or null, "recurrent_size": numbers in an agent's recurrent state, "bundles": [digest per slot],
-     "tables": [K][C] counts that the codec reads by, or null, "observation_names": [D] or [], "state_names": [S] or []}
+     "tables": [K][C] counts that codecs go by, or null, "observation_names": [D] or [], "state_names": [S] or []}
     then for each finished episode its steps and its end:
     {"kind": "step", "pass": "open" | "cut", "episode": …, "step": …, "present": [N], "observation": [N][D],
      "action_mask": [N][A], "hears": [[slots that i could hear] per i], "masked": [[heard slots that were absent]],
-     "lost": [[heard slots whose message the simulated channel lost]], "late": [[… delayed beyond its step]],
+     "lost": [[slots whose message of the step before the simulated channel lost]],
+     "late": [[[slot, steps by which it delayed that] …]],
      "acted": [N], "action": [N], "reward": [N], "latent": [N][K] or null, "state": [S] or null}
     {"kind": "episode", "pass": …, "episode": …, "seed": …, "steps": …, "outcome": …, "return": …}
     and at the end, without which a file is not whole, the numbers of episodes and steps and the totals per link:
@@ -90,16 +91,16 @@ class Recorder:
         self._steps = []
 
     def _add_up(self) -> None:
-        present, hears, masked, lost, late = (
+        present, hears, masked, lost, delay = (
             np.array([getattr(record, name) for record in self._steps])
-            for name in ("present", "hears", "masked", "lost", "late")
+            for name in ("present", "hears", "masked", "lost", "delay")
         )
         spoke = np.array([_spoke(record) for record in self._steps])
         sent = exchange.sent(spoke=spoke, present=present, hears=hears)
         self._episodes += 1
         self._steps_written += len(self._steps)
         self._sent += sent.sum(0)
-        self._heard += exchange.heard(sent=sent, hears=hears, absent=masked | lost | late).sum(0)
+        self._heard += exchange.heard(sent=sent, hears=hears, absent=masked | lost | (delay > 0)).sum(0)
 
     def _write(self, **line: Any) -> None:
         try:
@@ -109,7 +110,7 @@ class Recorder:
 
 
 def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
-    manifest = plan.manifest
+    manifest, tables = plan.manifest, plan.bundles[0].tables
     return {
         "environment": spec.id,
         "parameters": spec.parameters,
@@ -126,7 +127,7 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
         "message": None if manifest.message is None else asdict(manifest.message),
         "recurrent_size": sum(math.prod(state.shape) for state in manifest.state),
         "bundles": [bundle.digest for bundle in plan.bundles],
-        "tables": None,
+        "tables": None if tables is None else tables.counts.tolist(),
         "observation_names": list(spec.observation_names),
         "state_names": list(spec.state_names),
     }
@@ -141,8 +142,9 @@ def _step(record: StepRecord) -> dict[str, Any]:
         "action_mask": record.action_mask.astype(int).tolist(),
         **{
             name: [np.flatnonzero(row).tolist() for row in getattr(record, name)]
-            for name in ("hears", "masked", "lost", "late")
+            for name in ("hears", "masked", "lost")
         },
+        "late": [[[int(slot), int(row[slot])] for slot in np.flatnonzero(row)] for row in record.delay],
         "acted": record.acted.tolist(),
         "action": record.action.tolist(),
         "reward": record.reward.tolist(),

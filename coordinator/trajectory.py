@@ -30,9 +30,9 @@ class StepRecord:
     masked: np.ndarray
     """bool [N, N]: [i, j] says that i should have heard j and did not."""
     lost: np.ndarray
-    """bool [N, N]: of `hears`, what the simulated channel lost."""
-    late: np.ndarray
-    """bool [N, N]: of `hears`, what the simulated channel delayed beyond this step."""
+    """bool [N, N]: [i, j] says that the simulated channel lost what j said to i at the step before."""
+    delay: np.ndarray
+    """int64 [N, N]: by how many steps it delayed that; 0 where it did not."""
     acted: np.ndarray
     """bool [N]: false where the world took the idle action for the agent."""
     action: np.ndarray
@@ -176,7 +176,7 @@ class Tally:
             hears=np.zeros((agents, agents), dtype=bool),
             masked=np.zeros((agents, agents), dtype=bool),
             lost=np.zeros((agents, agents), dtype=bool),
-            late=np.zeros((agents, agents), dtype=bool),
+            delay=np.zeros((agents, agents), dtype=np.int64),
             acted=np.array([slot in replies for slot in range(agents)]),
             action=np.array(actions, dtype=np.int64),
             reward=reward,
@@ -188,8 +188,8 @@ class Tally:
                 record.observation[slot] = view.observation
                 record.action_mask[slot] = view.action_mask
                 record.hears[slot, list(view.hears)] = True
-                record.lost[slot, [peer for peer in view.hears if peer in view.lost]] = True
-                record.late[slot, [peer for peer in view.hears if peer in view.late]] = True
+                record.lost[slot, list(view.lost)] = True
+                record.delay[slot, list(view.late)] = list(view.late.values())
         for slot, reply in replies.items():
             record.masked[slot, list(reply.masked)] = True
             if record.latent is not None and reply.latent is not None:

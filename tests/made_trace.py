@@ -56,7 +56,7 @@ def made_trace(latents: np.ndarray, *, classes: int, **parts: Any) -> Trace:
                 hears=hears[episode].copy(),
                 masked=nobody,
                 lost=nobody,
-                late=nobody,
+                delay=nobody.astype(np.int64),
                 acted=np.ones((steps, agents), dtype=bool),
                 action=np.zeros((steps, agents), dtype=np.int64),
                 reward=np.zeros((steps, agents), dtype=np.float32),

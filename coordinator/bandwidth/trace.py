@@ -74,9 +74,9 @@ class TraceEpisode:
     masked: np.ndarray
     """bool [T, N, N]: of `hears`, what was not there in time, for whatever reason."""
     lost: np.ndarray
-    """bool [T, N, N]: of `hears`, messages that the simulated channel lost."""
-    late: np.ndarray
-    """bool [T, N, N]: of `hears`, messages that the simulated channel delayed beyond the step."""
+    """bool [T, N, N]: [t, i, j] says that the simulated channel lost what j said to i at step t - 1."""
+    delay: np.ndarray
+    """int64 [T, N, N]: by how many steps it delayed that; 0 where it did not."""
     acted: np.ndarray
     """bool [T, N]."""
     action: np.ndarray
@@ -91,6 +91,11 @@ class TraceEpisode:
     @property
     def steps(self) -> int:
         return len(self.present)
+
+    @property
+    def late(self) -> np.ndarray:
+        """bool [T, N, N]: what the simulated channel delayed beyond its step."""
+        return self.delay > 0
 
     @cached_property
     def spoke(self) -> np.ndarray:

@@ -121,10 +121,10 @@ class Steps:
                 row[name] = _array(line[name], name, *self._optional[name])
             else:
                 _check(line[name] is None, name, line[name], "null, as the header says")
-        for name in ("hears", "masked", "lost", "late"):
+        for name in ("hears", "masked", "lost"):
             row[name] = _pairs(line[name], name, self._header.agents)
-            if name != "hears":
-                _check(not (row[name] & ~row["hears"]).any(), name, line[name], "some of those that were hearable")
+        row["delay"] = _delays(line["late"], self._header.agents)
+        _check(not (row["masked"] & ~row["hears"]).any(), "masked", line["masked"], "some of those that were hearable")
         _check(_within(row["action"], 0, self._header.actions), "action", line["action"], "actions that exist")
         if "latent" in row:
             self._check_latent(row["latent"])
@@ -182,6 +182,18 @@ def _pairs(value: Any, name: str, agents: int) -> np.ndarray:
         _check(proper and sorted(set(row)) == row and slot not in row, name, row, "ascending slots of others")
         pairs[slot, row] = True
     return pairs
+
+
+def _delays(value: Any, agents: int) -> np.ndarray:
+    """int64 [N, N] of one list of [slot, steps] per agent."""
+    proper = isinstance(value, list) and all(isinstance(row, list) for row in value)
+    pairs = [pair for row in value for pair in row] if proper else []
+    proper = proper and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
+    proper = proper and all(type(steps) is int and 0 < steps < 2**63 for _, steps in pairs)
+    _check(proper, "late", value, "a slot and a number of steps for each delayed message")
+    delays = np.zeros((agents, agents), dtype=np.int64)
+    delays[_pairs([[slot for slot, _ in row] for row in value], "late", agents)] = [steps for _, steps in pairs]
+    return delays
 
 
 def _array(value: Any, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:

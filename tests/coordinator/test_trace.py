@@ -99,6 +99,8 @@ def test_a_missing_or_doubled_line_is_noticed(tmp_path_factory, lines, data):
         (1, {"latent": [[9] * 4] * 2}, "line 2: has a latent with an id outside 0..7"),
         (1, {"action": [0, 5]}, "line 2: has action .* actions that exist"),
         (1, {"hears": [[0], [0]]}, "line 2: has hears .* slots of others"),
+        (1, {"lost": [[1, 1], []]}, "line 2: has lost .* slots of others"),
+        (1, {"late": [[[1, 0]], []]}, "line 2: has late .* number of steps"),
         (1, {"observation": [[0.5] * 8, [1e300] * 8]}, "line 2: has a observation with a number beyond float32"),
         (2, {"step": 7}, "line 3: is step 7 where step 1 should be"),
         (3, {"steps": 3}, "line 4: ends an episode of 3 steps, of which 2 are there"),
