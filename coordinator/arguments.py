@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coordinator.channel.keys import KEYS
+
+if TYPE_CHECKING:
+    from coordinator.channel import Channel
 
 
 def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-untyped-def]
@@ -34,6 +40,16 @@ def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-u
         default="open",
         help="as the world says; every message masked; or both, one pass after the other",
     )
+    parser.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"simulate faults of the links; may be given several times.  {'; '.join(KEYS.values())}",
+    )
+    parser.add_argument(
+        "--late", choices=("mask", "hold"), default="mask", help="a late message is absent, or the last one stands in"
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every step to FILE (.jsonl or .jsonl.gz)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
     parser.add_argument(
@@ -44,9 +60,6 @@ def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-u
 
 def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
     """How the world waits for its nodes."""
-    parser.add_argument(
-        "--late", choices=("mask", "hold"), default="mask", help="a late message is absent, or the last one stands in"
-    )
     parser.add_argument("--message-deadline-s", type=float, default=1.0, help="how long a node waits for messages")
     parser.add_argument(
         "--action-deadline-s", type=float, default=5.0, help="how long the world waits for a node's action"
@@ -56,6 +69,13 @@ def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connect-timeout-s", type=float, default=10.0, help="then until every pair of nodes should be connected"
     )
+
+
+def channel(namespace: argparse.Namespace) -> Channel | None:
+    """The channel that was asked for.  Raises SettingsError if it cannot be."""
+    from coordinator.channel import Channel
+
+    return Channel.parse(*namespace.channel) if namespace.channel else None
 
 
 def passes(namespace: argparse.Namespace) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ def run(namespace: argparse.Namespace) -> int:
         )
     if namespace.overrides and (namespace.central or namespace.checkpoints == "all"):
         raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
+    if namespace.channel and (namespace.central or namespace.checkpoints == "all"):
+        raise SettingsError("the trainer's networks act all at once, without links that --channel could disturb")
     if namespace.jobs < 1 or (namespace.jobs > 1 and namespace.frames is not None):
         raise SettingsError(f"--jobs {namespace.jobs}: at least one process plays, and with --frames just one")
     single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
@@ -90,6 +92,8 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
         episodes=namespace.episodes,
         run_seed=namespace.seed,
         greedy=_greedy(namespace)[0],
+        late_policy=namespace.late,
+        channel=arguments.channel(namespace),
         passes=arguments.passes(namespace),
         record=namespace.record,
         frames=namespace.frames,
@@ -177,6 +181,8 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
                 episodes=namespace.episodes,
                 seed=namespace.seed,
                 greedy=_greedy(namespace),
+                late_policy=namespace.late,
+                channel=arguments.channel(namespace),
                 passes=arguments.passes(namespace),
                 every_checkpoint=every,
                 jobs=namespace.jobs,

@@ -17,7 +17,9 @@ class FilmedWorld(World):
     """
 
     def __init__(self, world: World, *, folder: Path, name: str) -> None:
-        super().__init__(world.environment, links_cut=world.links_cut)
+        super().__init__(
+            world.environment, links_cut=world.links_cut, channel=world.channel, longest_bits=world.longest_bits
+        )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

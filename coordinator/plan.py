@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coordinator.channel import Channel
 from coordinator.episode import Pace
 from coordinator.world import World
 from heliograph.bundle import Bundle
@@ -31,6 +32,8 @@ class Plan:
     run_seed: int = 0
     greedy: bool = True
     late_policy: str = "mask"
+    channel: Channel | None = None
+    """What is to happen to messages; None: nothing."""
     pace: Pace = field(default_factory=Pace)
     passes: tuple[str, ...] = ("open",)
     record: Path | None = None
@@ -56,7 +59,13 @@ class Plan:
         environment = registry.make(self.environment, count=1, parameters=self.parameters)
         check_sizes(self.manifest, environment.spec)
         # Bundles without messages have nothing to hear, and nobody should count what they do not hear.
-        return World(environment, links_cut=name == "cut" or self.manifest.message is None)
+        message = self.manifest.message
+        return World(
+            environment,
+            links_cut=name == "cut" or message is None,
+            channel=self.channel,
+            longest_bits=0 if message is None else message.codec.payload_bits,
+        )
 
     def first_episode(self, name: str) -> int:
         return self.passes.index(name) * self.episodes

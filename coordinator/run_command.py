@@ -46,6 +46,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         run_seed=namespace.seed,
         greedy=namespace.greedy,
         late_policy=namespace.late,
+        channel=arguments.channel(namespace),
         pace=Pace(
             action_deadline_s=namespace.action_deadline_s,
             message_deadline_s=namespace.message_deadline_s,

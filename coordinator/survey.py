@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coordinator.central import CentralTeam, central_team
+from coordinator.channel import Channel
 from coordinator.evaluation import world_spec
 from coordinator.plan import Plan, make_plan
 from coordinator.scored_play import score_bundles, score_central_team, score_reference, task_of, training_seed
@@ -40,6 +41,8 @@ class Request:
     seed: int = 0
     greedy: tuple[bool, ...] = (True,)
     """The policies: greedy, sampled, or both."""
+    late_policy: str = "mask"
+    channel: Channel | None = None
     passes: tuple[str, ...] = ("open",)
     every_checkpoint: bool = False
     """With the trainer's networks, all agents at once; otherwise the bundles, each agent alone."""
@@ -100,6 +103,8 @@ def _plans(path: Path, request: Request) -> list[Plan]:
             episodes=request.episodes,
             run_seed=request.seed,
             greedy=greedy,
+            late_policy=request.late_policy,
+            channel=request.channel,
             passes=request.passes,
         )
         for greedy in request.greedy

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coordinator.channel import Channel
+from coordinator.channel.medium import Medium
 from heliograph.environments.vector import (
     EnvironmentSpec,
     Percepts,
@@ -59,14 +61,26 @@ class Advance:
 class World:
     """The first copy of `environment`, whose episodes are played one after another.
 
-    With `links_cut` nobody ever hears anybody; everything else stays the same.
+    With `links_cut` nobody ever hears anybody; everything else stays the same.  `channel` is what happens to messages,
+    whose latents have at most `longest_bits`.  Raises SettingsError if it asks for what team or environment have not.
     """
 
-    def __init__(self, environment: VectorEnvironment, *, links_cut: bool = False) -> None:
+    def __init__(
+        self,
+        environment: VectorEnvironment,
+        *,
+        links_cut: bool = False,
+        channel: Channel | None = None,
+        longest_bits: int = 0,
+    ) -> None:
         if environment.count != 1:
             raise WorldError(f"a world is one copy of its environment, not {environment.count}")
         self.spec: EnvironmentSpec = environment.spec
         self.links_cut = links_cut
+        self.channel, self.longest_bits = channel, longest_bits
+        if channel is not None:
+            channel.check_world(self.spec)
+        self._medium: Medium | None = None
         self.environment = environment
         self._present = np.ones(self.spec.agents, dtype=bool)
         self._views: tuple[View | None, ...] = ()
@@ -80,6 +94,8 @@ class World:
         """Start an episode; returns one view per slot."""
         percepts = checked_percepts(self.environment.reset(np.array([seed], dtype=np.int64)), of=self.environment)
         self._present = percepts.present[0]
+        if self.channel is not None:
+            self._medium = Medium(self.channel, seed=seed, agents=self.spec.agents, longest_bits=self.longest_bits)
         return self._look(percepts)
 
     def advance(self, actions: Sequence[int]) -> Advance:
@@ -119,6 +135,10 @@ class World:
         hears = percepts.hears[0] & present[:, None] & self._present[None, :]
         if self.links_cut:
             hears = np.zeros_like(hears)
+        verdict = None
+        if self._medium is not None:
+            distances = self.environment.distances()[0] if self.spec.has_distances else None
+            hears, verdict = self._medium.carry(hears, distances)
         self._present = present
         # Copies, because an environment may write its next step into the same arrays.
         self._views = tuple(
@@ -128,6 +148,8 @@ class World:
                 action_mask=np.array(percepts.action_mask[0, slot], dtype=bool),
                 hears=_indices(hears[slot]),
                 heard_by=_indices(hears[:, slot]),
+                lost=() if verdict is None else verdict.lost_by(slot),
+                late={} if verdict is None else verdict.late_at(slot),
             )
             if present[slot]
             else None

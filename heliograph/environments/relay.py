@@ -45,12 +45,15 @@ def hearing_graph(settings: RelaySettings, position: np.ndarray) -> np.ndarray:
     if settings.hears == "ring":
         graph = np.broadcast_to(informed_by(agents, offset=-1), (copies, agents, agents)).copy()
     elif settings.hears == "range":
-        distance = np.abs(position[:, :, None] - position[:, None]).max(-1)  # [E, N, N]
-        graph = distance <= (settings.range + slots % 2)[None, :, None]
+        graph = _distances(position) <= (settings.range + slots % 2)[None, :, None]
     else:
         graph = np.ones((copies, agents, agents), dtype=bool)
     graph[:, slots, slots] = False
     return graph
+
+
+def _distances(position: np.ndarray) -> np.ndarray:
+    return np.abs(position[:, :, None] - position[:, None]).max(-1)  # [E, N, 2] -> [E, N, N], Chebyshev
 
 
 def cell_names(what: str, size: int) -> list[str]:
@@ -83,6 +86,7 @@ class RelayEnvironment(CueTask):
             has_action_mask=True,
             state_size=2 * agents * cells,
             renders=True,
+            has_distances=True,
             observation_names=(*cell_names("at", settings.size), *cell_names(_shown_target(settings), settings.size)),
             state_names=tuple(
                 name
@@ -119,6 +123,10 @@ class RelayEnvironment(CueTask):
 
     def _hears(self) -> np.ndarray:
         return hearing_graph(self.settings, self._position)
+
+    def distances(self) -> np.ndarray:
+        """In cells, Chebyshev, as hearing ranges are."""
+        return _distances(self._position).astype(np.float32)
 
     def _one_hot(self, places: np.ndarray) -> np.ndarray:
         return one_hot(places @ (self.settings.size, 1), self.settings.size**2)  # [E, N, 2] -> [E, N, G * G]

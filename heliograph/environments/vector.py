@@ -44,6 +44,8 @@ class EnvironmentSpec:
     """Numbers S of the simulator's global state, which only the trainer may read; 0 where there is none."""
     renders: bool = False
     """Copies can be drawn."""
+    has_distances: bool = False
+    """It can be told how far apart the agents are, see `VectorEnvironment.distances`."""
     observation_names: tuple[str, ...] = ()
     """What each of the D entries of an observation is, for people; empty where they have no names.  Entries such as
     "cue = 0", "cue = 1" that share what is before the " = " are one feature, one-hot."""
@@ -121,6 +123,11 @@ class VectorEnvironment(ABC):
 
     def state(self) -> np.ndarray | None:
         """Global state float32 [E, S] of the simulator, for the trainer only; None where there is none."""
+        return None
+
+    def distances(self) -> np.ndarray | None:
+        """float32 [E, N, N]: how far apart two agents are now, in the environment's unit of length; None where
+        `EnvironmentSpec.has_distances` is false.  For experiments with channels; no agent is ever told."""
         return None
 
     def close(self) -> None:

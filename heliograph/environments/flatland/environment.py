@@ -56,6 +56,7 @@ class FlatlandEnvironment(VectorEnvironment):
             idle_action=STOP_ACTION,
             has_action_mask=not settings.published,
             renders=True,
+            has_distances=True,
             observation_names=OBSERVATION_NAMES,
         )
         self._name = f"adapter of {id!r}"
@@ -115,6 +116,14 @@ class FlatlandEnvironment(VectorEnvironment):
             outcome=outcome,
             lost=np.zeros(self.count, dtype=bool),
         )
+
+    def distances(self) -> np.ndarray:
+        """In cells of the map, as the crow flies; a train that has not departed is where it starts."""
+        if len(self._started) < self.count:
+            raise WorldError("trains are nowhere before their first episode", remedy="Reset all copies first")
+        cells = np.stack([team.cells for team in self.teams])  # [E, N]
+        place = np.stack(np.divmod(cells, self.settings.width), axis=-1)
+        return np.linalg.norm(place[:, :, None] - place[:, None], axis=-1).astype(np.float32)
 
     def render(self, copy: int = 0) -> np.ndarray:
         """See `heliograph.environments.flatland.drawing`.  Raises WorldError before the first reset of the copy."""

@@ -92,11 +92,15 @@ class RailTeam:
             self._sight = self._outlook.look(self.trains)
         return self._sight
 
+    @property
+    def cells(self) -> np.ndarray:
+        """int [N], where the trains are; before they depart their start."""
+        return np.where(self.trains.on_map, self.rails.cell[self.trains.place], self._start)
+
     def within_reach(self) -> np.ndarray:
-        """bool [N, N], trains at most `rail_reach` cells of rail apart; from their start before they depart."""
-        cells = np.where(self.trains.on_map, self.rails.cell[self.trains.place], self._start)
-        near = np.stack([self._reached_from(int(cell)) for cell in cells])  # [N, H * W]
-        return near[:, cells]
+        """bool [N, N], trains at most `rail_reach` cells of rail apart."""
+        near = np.stack([self._reached_from(int(cell)) for cell in self.cells])  # [N, H * W]
+        return near[:, self.cells]
 
     def _reached_from(self, cell: int) -> np.ndarray:
         found = self._reach.get(cell)

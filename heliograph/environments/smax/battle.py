@@ -106,6 +106,10 @@ class Battle:
         """
         return tuple(jax.device_put(np.zeros((count, *leaf.shape), leaf.dtype), self._cpu) for leaf in self._leaves)
 
+    def positions(self, state: State) -> np.ndarray:
+        """float32 [E, N, 2], x and y of the allies in map units."""
+        return np.asarray(jax.tree.unflatten(self.tree, state)[1].state.unit_positions)[:, : self._game.num_allies]
+
     def units(self, state: State, copy: int) -> Units:
         """What a picture of one copy shows."""
         game = self._game

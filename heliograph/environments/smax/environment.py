@@ -84,6 +84,7 @@ class SmaxEnvironment(VectorEnvironment):
             has_action_mask=True,
             state_size=_WORLD_NUMBERS * units,
             renders=True,
+            has_distances=True,
             observation_names=observation_names(allies=agents, enemies=scenario.enemies),
             state_names=state_names(allies=agents, enemies=scenario.enemies),
         )
@@ -148,6 +149,13 @@ class SmaxEnvironment(VectorEnvironment):
     def state(self) -> np.ndarray:
         """Health, position, cooldown and type of every living unit, then teams and types: float32 [E, S]."""
         return self._world.copy()
+
+    def distances(self) -> np.ndarray:
+        """In map units, as the crow flies; of the dead from where they fell."""
+        if self._battle is None:
+            raise WorldError("units are nowhere before their first battle", remedy="Reset all copies first")
+        position = self._battle.positions(self._units)
+        return np.linalg.norm(position[:, :, None] - position[:, None], axis=-1)
 
     def render(self, copy: int = 0) -> np.ndarray:
         """The map with all units, their health and whom they attack; see `smax.picture.draw`."""

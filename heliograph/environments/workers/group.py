@@ -88,6 +88,12 @@ class WorkerGroup(VectorEnvironment):
             return None
         return np.concatenate([worker.state() for worker in self.workers])
 
+    def distances(self) -> np.ndarray | None:
+        """See VectorEnvironment."""
+        if not self.spec.has_distances:
+            return None
+        return np.concatenate([worker.distances() for worker in self.workers])
+
     def render(self, copy: int = 0) -> np.ndarray:
         """See VectorEnvironment."""
         index = next(index for index, place in enumerate(self._copies) if place.start <= copy < place.stop)

@@ -119,15 +119,21 @@ class WorkerEnvironment(VectorEnvironment):
 
     def state(self) -> np.ndarray | None:
         """See VectorEnvironment; zeros where the process has died."""
-        if not self.spec.state_size:
-            return None
+        return self._told("state", self.count, self.spec.state_size) if self.spec.state_size else None
+
+    def distances(self) -> np.ndarray | None:
+        """See VectorEnvironment; zeros where the process has died."""
+        agents = self.spec.agents
+        return self._told("distances", self.count, agents, agents) if self.spec.has_distances else None
+
+    def _told(self, name: str, *shape: int) -> np.ndarray:
         try:
-            self._send("state")
-            state: np.ndarray = self._receive()
+            self._send(name)
+            answer: np.ndarray = self._receive()
         except WorkerDied as death:
             self._start_again(death)
             self._lost = True
-        return np.zeros((self.count, self.spec.state_size), dtype=np.float32) if self._lost else state
+        return np.zeros(shape, dtype=np.float32) if self._lost else answer
 
     def render(self, copy: int = 0) -> np.ndarray:
         """See VectorEnvironment.  Also raises WorldError if the process dies of it."""

@@ -1,0 +1,88 @@
+"""The channel during one episode: what becomes of every message.  The one place where that is decided.
+
+Axis legend: N agents; of [N, N], entry [i, j] is about the message from j to i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.channel import hearing
+from coordinator.channel.delay import Delay
+from coordinator.channel.losses import Erasure, Fading, GilbertElliott
+from coordinator.channel.rate import TokenBuckets
+from coordinator.channel.settings import Channel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What becomes of the messages of one step."""
+
+    lost: np.ndarray
+    """bool [N, N]."""
+    late_by: np.ndarray
+    """int64 [N, N]: by how many steps those that are not lost are late; 0 for those in time and those lost."""
+
+    def lost_by(self, receiver: int) -> tuple[int, ...]:
+        """Senders whose message it does not get, ascending."""
+        return tuple(np.flatnonzero(self.lost[receiver]).tolist())
+
+    def late_at(self, receiver: int) -> dict[int, int]:
+        """Senders, ascending, whose message is late there, and by how many steps."""
+        return {int(sender): int(self.late_by[receiver, sender]) for sender in np.flatnonzero(self.late_by[receiver])}
+
+
+class Medium:
+    """Judges the messages of an episode: a pure function of (seed, link, step), but for the rate limit, which also
+    depends on what was sent before.
+
+    `seed` is the episode's (`heliograph.seeds.episode_seed`), `longest_bits` the size of the longest latent.
+    """
+
+    def __init__(self, channel: Channel, *, seed: int, agents: int, longest_bits: int) -> None:
+        self._channel, self._agents = channel, agents
+        self._step = 0
+        self._heard_before = np.zeros((agents, agents), dtype=bool)
+        self.bits = np.full((agents, agents), longest_bits)
+        """int64 [N, N]: sizes of the latents of the step before, for the rate limit; to be set where they vary."""
+        self._buckets = None
+        if channel.rate_bits is not None:
+            self._buckets = TokenBuckets(channel.rate_bits, longest_bits=longest_bits, agents=agents)
+        self._erasure = Erasure(channel, seed=seed, agents=agents) if channel.erasure or channel.links else None
+        self._bursts = None if channel.burst is None else GilbertElliott(channel.burst, seed=seed, agents=agents)
+        self._fading = None if channel.distance is None else Fading(channel.distance, seed=seed, agents=agents)
+        self._delay = Delay(channel, seed=seed, agents=agents) if channel.delay_ms else None
+
+    def carry(self, hears: np.ndarray, distances: np.ndarray | None) -> tuple[np.ndarray, Verdict]:
+        """At each step, in order: who can still hear whom, bool [N, N], and what became of the step before's messages.
+
+        `hears` bool [N, N] is what the world allows, `distances` float32 [N, N] are needed where the channel asks for
+        them.
+        """
+        hears = hearing.heard(self._channel, hears, distances)
+        # To whoever could hear it when it was made, and to whoever hears of that step only now; see `Outbox`.
+        sent = self._heard_before | hears if self._step else np.zeros_like(hears)
+        verdict = self.judge(self._step - 1, sent=sent, distances=distances)
+        self._step, self._heard_before = self._step + 1, hears
+        return hears, verdict
+
+    def judge(self, step: int, *, sent: np.ndarray, distances: np.ndarray | None) -> Verdict:
+        """What becomes of those of the messages made at `step` that were `sent`, bool [N, N]."""
+        lost = np.zeros((self._agents, self._agents), dtype=bool)
+        if not sent.any():
+            return Verdict(lost=lost, late_by=lost.astype(np.int64))
+        if self._buckets is not None:
+            lost |= self._buckets.lost(sent, self.bits)
+        for losses in (self._erasure, self._bursts):
+            if losses is not None:
+                lost |= losses.lost(step)
+        if self._fading is not None:
+            assert distances is not None
+            lost |= self._fading.lost(step, distances)
+        lost &= sent
+        late_by = np.zeros((self._agents, self._agents), dtype=np.int64)
+        if self._delay is not None:
+            late_by = np.where(sent & ~lost, self._delay.late_by(step), 0)
+        return Verdict(lost=lost, late_by=late_by)
