@@ -15,6 +15,7 @@ from agent_node.inbox import LatePolicy
 from agent_node.percept import Percept
 from agent_node.world import StepReport, Team
 from heliograph.codecs.bit_packed import BitPacked
+from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, WorldError
 from heliograph.pb import coordination_pb2
 
@@ -25,7 +26,7 @@ _LATE_POLICIES = {
 
 
 def team_of(welcome: coordination_pb2.Welcome) -> Team:
-    """Raises MessageError if the run is not named or the late policy is none that we know."""
+    """Raises MessageError if the run is not named or the late policy or the codec is none that we know."""
     if not welcome.run_id:
         raise MessageError("the coordinator's welcome names no run")
     if welcome.late_policy not in _LATE_POLICIES:
@@ -35,6 +36,7 @@ def team_of(welcome: coordination_pb2.Welcome) -> Team:
         run_seed=welcome.run_seed,
         greedy=welcome.greedy,
         late_policy=_LATE_POLICIES[welcome.late_policy],
+        coding=Coding.from_wire(welcome.coding),
     )
 
 
@@ -91,6 +93,7 @@ def counters_of(totals: Mapping[int, LinkCounters]) -> coordination_pb2.Counters
                 peer=peer,
                 sent=counters.sent,
                 sent_bytes=counters.sent_bytes,
+                sent_bits=counters.sent_bits,
                 send_skipped=counters.send_skipped,
                 delivered=counters.delivered,
                 delivered_bytes=counters.delivered_bytes,

@@ -18,6 +18,8 @@ class LinkCounters:
     """Handed to a stream."""
     sent_bytes: int = 0
     """Serialised size of those."""
+    sent_bits: int = 0
+    """Of the latents in those, as their codec counts them."""
     send_skipped: int = 0
     """Meant for the peer, but there was no stream, or the peer had been silent for too long."""
     delivered: int = 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
+from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
 from heliograph.pb import peer_pb2
 from heliograph.rpc import PROTOCOL_VERSION
@@ -37,6 +38,8 @@ class Hello:
     slot: int
     bundle_digest: str
     instance: str
+    coding: Coding = field(default_factory=Coding)
+    """How it writes and reads latents."""
     protocol_version: int = PROTOCOL_VERSION
 
     def serialise(self) -> bytes:
@@ -46,6 +49,7 @@ class Hello:
             slot=self.slot,
             bundle_digest=self.bundle_digest,
             instance=self.instance,
+            coding=self.coding.to_wire(),
         ).SerializeToString()
 
     @classmethod
@@ -57,14 +61,15 @@ class Hello:
             wire = peer_pb2.Hello.FromString(data)
         except DecodeError:
             raise MessageError(f"{len(data)} bytes are not a hello") from None
-        for field in ("run_id", "bundle_digest", "instance"):
-            if not getattr(wire, field):
-                raise MessageError(f"hello has no {field}")
+        for name in ("run_id", "bundle_digest", "instance"):
+            if not getattr(wire, name):
+                raise MessageError(f"hello has no {name}")
         return cls(
             run_id=wire.run_id,
             slot=wire.slot,
             bundle_digest=wire.bundle_digest,
             instance=wire.instance,
+            coding=Coding.from_wire(wire.coding),
             protocol_version=wire.protocol_version,
         )
 
@@ -87,6 +92,10 @@ def refusal(hello: Hello, *, own: Hello, team_size: int, roster: Mapping[int, Me
     if hello.run_id != own.run_id:
         return Refusal(
             status="FAILED_PRECONDITION", sentence=f"run {hello.run_id!r}, this node is in run {own.run_id!r}"
+        )
+    if hello.coding != own.coding:
+        return Refusal(
+            status="FAILED_PRECONDITION", sentence=f"it writes latents with {hello.coding}, this node with {own.coding}"
         )
     if hello.slot == own.slot:
         return Refusal(status="PERMISSION_DENIED", sentence=f"slot {hello.slot} is this node's own")

@@ -12,23 +12,36 @@ from collections.abc import Callable, Sequence
 from agent_node.agent import Agent
 from agent_node.counters import Ledger, LinkCounters
 from agent_node.inbox import Inbox, LatePolicy
-from agent_node.message import Decision, Message
+from agent_node.message import Decision, Label, Message
 from agent_node.outbox import Outbox
 from agent_node.percept import Percept
+from agent_node.wire import MessageWire, Outgoing, Written
+from heliograph.codecs import Codec
 from heliograph.errors import SettingsError
 
 
 class InProcessTeam:
     """N agents, slots 0..N-1 in order, that exchange their messages at once, with no losses but the percepts' ones.
 
+    `codec` is how messages are written, bit-packed if it is None; they are, so that the counts are those of processes.
     Raises SettingsError if the agents are not one whole team.
     """
 
-    def __init__(self, agents: Sequence[Agent], *, late_policy: LatePolicy = LatePolicy.MASK) -> None:
+    def __init__(
+        self, agents: Sequence[Agent], *, late_policy: LatePolicy = LatePolicy.MASK, codec: Codec | None = None
+    ) -> None:
         slots = [(agent.slot, agent.manifest.team_size) for agent in agents]
         if slots != [(slot, len(agents)) for slot in range(len(agents))]:
             raise SettingsError(f"agents with (slot, team size) {slots} are not one team in the order of its slots")
-        self._members = [_Member(agent, late_policy=late_policy, deliver_to=self._deliver_to) for agent in agents]
+        self._members = [
+            _Member(
+                agent,
+                late_policy=late_policy,
+                wire=MessageWire.of(agent.manifest, codec),
+                deliver_to=self._deliver_to,
+            )
+            for agent in agents
+        ]
         self.masked: list[tuple[int, ...]] = [() for _ in agents]
         """Per agent, the slots that it should have heard at the last step and could not."""
         self.computed_s: list[float] = [0.0 for _ in agents]
@@ -61,22 +74,30 @@ class InProcessTeam:
         return decisions
 
     def counters(self, slot: int) -> dict[int, LinkCounters]:
-        """Totals of one agent's links by peer slot; bytes stay 0, since nothing is serialised here."""
+        """Totals of one agent's links by peer slot."""
         return self._members[slot].inbox.totals()
 
-    def _deliver_to(self, receiver: int, sender: int, message: Message) -> None:
-        self._members[receiver].inbox.receive(sender, message)
+    def _deliver_to(self, receiver: int, sender: int, message: Message, size_bytes: int) -> None:
+        self._members[receiver].inbox.receive(sender, message, size_bytes=size_bytes)
 
 
 class _Member:
     def __init__(
-        self, agent: Agent, *, late_policy: LatePolicy, deliver_to: Callable[[int, int, Message], None]
+        self,
+        agent: Agent,
+        *,
+        late_policy: LatePolicy,
+        wire: MessageWire | None,
+        deliver_to: Callable[[int, int, Message, int], None],
     ) -> None:
         ledger = Ledger()
         self.agent = agent
         self.inbox = Inbox(late_policy=late_policy, ledger=ledger)
+        self._wire = wire
         self._deliver_to = deliver_to
-        self.outbox: Outbox[Message] = Outbox(send=self._send, is_silent=lambda peer: False, ledger=ledger)
+        self.outbox = Outbox(send=self._send, is_silent=lambda peer: False, ledger=ledger)
+        self._said: Message | None = None
+        self._sent: dict[int, Label] = {}
 
     def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:
         hears = self.agent.reads(percept)
@@ -85,9 +106,13 @@ class _Member:
         return self.agent.step(percept, closed.messages), closed.masked
 
     def push(self, decision: Decision | None, percept: Percept) -> None:
-        if decision is not None and decision.message is not None:
-            self.outbox.push(decision.message.label, decision.message, size_bytes=0, heard_by=percept.heard_by)
+        if decision is not None and decision.message is not None and self._wire is not None:
+            outgoing = Outgoing(decision.message, before=self._said, wire=self._wire)
+            self.outbox.push(outgoing, heard_by=percept.heard_by)
+            self._said = decision.message
 
-    def _send(self, peer: int, message: Message) -> bool:
-        self._deliver_to(peer, self.agent.slot, message)
-        return True
+    def _send(self, peer: int, message: Outgoing) -> Written:
+        written = message.written(self._sent.get(peer))
+        self._sent[peer] = message.message.label
+        self._deliver_to(peer, self.agent.slot, message.as_read, len(written.data))
+        return written

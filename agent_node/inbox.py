@@ -16,9 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from agent_node.counters import Ledger, LinkCounters
-from agent_node.message import Message
-
-Label = tuple[int, int]
+from agent_node.message import Label, Message
 
 SILENT_STEPS = 3
 """A peer that was awaited in vain for so many steps in a row is neither waited for nor sent to, until it speaks."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Label = tuple[int, int]
+"""(episode, step) of a message: their order, and what tells one from another."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
@@ -18,8 +21,7 @@ class Message:
     action: int
 
     @property
-    def label(self) -> tuple[int, int]:
-        """(episode, step): the order of messages, and what tells one from another."""
+    def label(self) -> Label:
         return self.episode, self.step
 
 

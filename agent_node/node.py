@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 
 from agent_node.agent import Agent
 from agent_node.counters import Ledger, LinkCounters
@@ -18,9 +19,10 @@ from agent_node.step_function import StepFunction
 from agent_node.stepper import Stepper
 from agent_node.wire import MessageWire
 from agent_node.world import Team, World
-from heliograph import rpc
+from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
-from heliograph.errors import SettingsError
+from heliograph.codecs.coding import Coding
+from heliograph.errors import BundleMismatch, SettingsError
 
 FLUSH_TIMEOUT_S = 1.0
 """What a peer's transport does not take within so long is given up at the end of a run."""
@@ -49,22 +51,20 @@ class Node:
         self.instance = uuid.uuid4().hex
         self.peer_address = ""  # known once it listens
         self._listen, self._host = listen, advertise or host
-        self._bundle = Bundle(manifest=bundle.manifest, manifest_bytes=bundle.manifest_bytes, graph=b"")
+        self._bundle = replace(bundle, graph=b"")
         self._function = StepFunction(bundle)
-        self._wire = MessageWire.of(bundle.manifest)
         self._peers: Peers | None = None
         self._inbox: Inbox | None = None
 
     async def run(self, world: World) -> None:
         """Serve, enter the world and play until it is over; drain and leave it then, after an error, or if cancelled.
 
-        Raises PortTaken, what the world raises (CoordinatorGone among others), and what `Agent.step` raises.
+        Raises PortTaken, what the world raises (CoordinatorGone among others), BundleMismatch if the run's latents are
+        written by other tables than the bundle's, and what `Agent.step` raises.
         """
         server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
         health = rpc.Health(server)
-        self._peers = Peers(
-            slot=self.slot, team_size=self.manifest.team_size, wire=self._wire, on_change=world.connected
-        )
+        self._peers = Peers(slot=self.slot, team_size=self.manifest.team_size, on_change=world.connected)
         self._peers.add_to(server)
         self.peer_address = f"{self._host}:{rpc.bind(server, self._listen)}"
         await health.starting()
@@ -96,11 +96,29 @@ class Node:
 
     def _join(self, team: Team) -> Stepper:
         assert self._peers is not None
+        wire = self._message_wire(team.coding)
         ledger = Ledger()
         self._inbox = Inbox(late_policy=team.late_policy, ledger=ledger)
         self._peers.introduce(
-            Hello(run_id=team.run_id, slot=self.slot, bundle_digest=self.bundle_digest, instance=self.instance),
+            Hello(
+                run_id=team.run_id,
+                slot=self.slot,
+                bundle_digest=self.bundle_digest,
+                instance=self.instance,
+                coding=team.coding,
+            ),
             inbox=self._inbox,
+            wire=wire,
         )
         agent = Agent(self._bundle, run_seed=team.run_seed, greedy=team.greedy, step_function=self._function)
-        return Stepper(agent, wire=self._wire, inbox=self._inbox, peers=self._peers, ledger=ledger)
+        return Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, ledger=ledger)
+
+    def _message_wire(self, coding: Coding) -> MessageWire | None:
+        if self.manifest.message is None:
+            return None
+        codec = codecs.make(coding.spec, self.manifest.message, self._bundle.tables)
+        if Coding.of(codec) != coding:
+            raise BundleMismatch(
+                f"this run writes latents with {coding}, the bundle of slot {self.slot} with {Coding.of(codec)}"
+            )
+        return MessageWire.of(self.manifest, codec)

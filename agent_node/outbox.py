@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Generic, TypeVar
 
 from agent_node.counters import Ledger
-from agent_node.inbox import Label
+from agent_node.message import Label
+from agent_node.wire import Outgoing, Written
 
-Payload = TypeVar("Payload")
 
-
-class Outbox(Generic[Payload]):
+class Outbox:
     """Hands the message of the last step to each listener once.
 
-    `send(peer, payload)` hands it to the peer's stream, or returns False if there is none.  `is_silent(peer)` says
-    that sending is useless: a stopped process blocks no writer, and would get all of it at once when it resumes.
+    `send(peer, message)` hands it to the peer's stream, and returns what was written to that, or None if there is none.
+    `is_silent(peer)` says that sending is useless: a stopped process blocks no writer, and would get all of it at once
+    when it resumes.
     """
 
     def __init__(
-        self, *, send: Callable[[int, Payload], bool], is_silent: Callable[[int], bool], ledger: Ledger
+        self,
+        *,
+        send: Callable[[int, Outgoing], Written | None],
+        is_silent: Callable[[int], bool],
+        ledger: Ledger,
     ) -> None:
         self._send = send
         self._is_silent = is_silent
         self._ledger = ledger
         self._label: Label | None = None
-        self._payload: Payload | None = None
-        self._size_bytes = 0
+        self._newest: Outgoing | None = None
         self._meant_for: set[int] = set()
         self._sent_to: set[int] = set()
 
-    def push(self, label: Label, payload: Payload, *, size_bytes: int, heard_by: Iterable[int]) -> None:
+    def push(self, message: Outgoing, *, heard_by: Iterable[int]) -> None:
         """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
         for peer in self._meant_for - self._sent_to:
             self._ledger[peer].send_skipped += 1
-        self._label, self._payload, self._size_bytes = label, payload, size_bytes
+        self._label, self._newest = message.message.label, message
         self._meant_for, self._sent_to = set(), set()
         self._offer(heard_by)
 
@@ -44,12 +46,15 @@ class Outbox(Generic[Payload]):
             self._offer(heard_by)
 
     def _offer(self, listeners: Iterable[int]) -> None:
-        assert self._payload is not None
+        assert self._newest is not None
         for peer in listeners:
             self._meant_for.add(peer)
-            if peer in self._sent_to or self._is_silent(peer) or not self._send(peer, self._payload):
+            if peer in self._sent_to or self._is_silent(peer):
                 continue
-            self._sent_to.add(peer)
-            counters = self._ledger[peer]
-            counters.sent += 1
-            counters.sent_bytes += self._size_bytes
+            written = self._send(peer, self._newest)
+            if written is not None:
+                self._sent_to.add(peer)
+                counters = self._ledger[peer]
+                counters.sent += 1
+                counters.sent_bytes += len(written.data)
+                counters.sent_bits += written.latent_bits

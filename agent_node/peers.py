@@ -17,7 +17,7 @@ import grpc.aio
 from agent_node.hello import HELLO_METADATA, Hello, Member, refusal
 from agent_node.inbox import Inbox
 from agent_node.peer_stream import PeerStream
-from agent_node.wire import MessageWire
+from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph import rpc
 from heliograph.errors import MessageError, PeerRefused
 
@@ -46,12 +46,11 @@ class Peers:
         *,
         slot: int,
         team_size: int,
-        wire: MessageWire | None,
         on_change: Callable[[tuple[int, ...]], None],
     ) -> None:
         self._slot = slot
         self._team_size = team_size
-        self._wire = wire
+        self._wire: MessageWire | None = None
         self._on_change = on_change
         self._own: Hello | None = None
         self._inbox: Inbox | None = None
@@ -65,9 +64,12 @@ class Peers:
         handler = grpc.stream_stream_rpc_method_handler(self._accept)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
 
-    def introduce(self, own: Hello, *, inbox: Inbox) -> None:
-        """Say who this node is and where messages go; from now on peers are dialled and admitted."""
-        self._own, self._inbox = own, inbox
+    def introduce(self, own: Hello, *, inbox: Inbox, wire: MessageWire | None) -> None:
+        """Say who this node is, how messages are written and where they go; from now on peers are dialled and admitted.
+
+        `wire` is None in a team without messages.
+        """
+        self._own, self._inbox, self._wire = own, inbox, wire
         self.update_roster(self._roster.values())
 
     def update_roster(self, members: Iterable[Member]) -> None:
@@ -95,10 +97,10 @@ class Peers:
     def is_up(self, slot: int) -> bool:
         return slot in self._streams
 
-    def send(self, slot: int, payload: bytes) -> bool:
-        """Hand a serialised message to a peer's stream and return at once; False if there is none that keeps up."""
+    def send(self, slot: int, message: Outgoing) -> Written | None:
+        """Hand a message to a peer's stream and return at once; None if there is none that keeps up."""
         stream = self._streams.get(slot)
-        return stream is not None and stream.writer.send(payload)
+        return None if stream is None else stream.send(message)
 
     async def flush(self, *, timeout_s: float) -> None:
         """Wait until what was sent so far is written, at most `timeout_s`."""
@@ -140,17 +142,17 @@ class Peers:
         stream = PeerStream(instance=hello.instance, write=context.write)
         self._attach(hello.slot, stream)
         try:
-            reason = await stream.read_until_ended(self._read_accepted(hello.slot, context))
+            reason = await stream.read_until_ended(self._read_accepted(hello.slot, stream, context))
             await stream.writer.flush(timeout_s=HANDSHAKE_TIMEOUT_S if reason is None else 0)
         finally:
             self._detach(hello.slot, stream)
         if reason is not None and not self._closing:
             await context.abort(grpc.StatusCode.ABORTED, reason)
 
-    async def _read_accepted(self, slot: int, context: grpc.aio.ServicerContext) -> None:
+    async def _read_accepted(self, slot: int, stream: PeerStream, context: grpc.aio.ServicerContext) -> None:
         # Cheaper than the iterator of requests, which is a generator around the same read.
         while (data := await context.read()) is not grpc.aio.EOF:
-            self._receive(slot, data)
+            self._receive(slot, stream, data)
 
     async def _dial(self, member: Member) -> None:
         """Keep a stream with a higher slot, until the roster says otherwise or this node leaves."""
@@ -184,7 +186,7 @@ class Peers:
             stream = PeerStream(instance=Hello.parse(answer).instance, write=call.write)
             self._attach(member.slot, stream)
             try:
-                reason = await stream.read_until_ended(self._read_dialled(member.slot, call))
+                reason = await stream.read_until_ended(self._read_dialled(member.slot, stream, call))
                 await stream.writer.flush(timeout_s=HANDSHAKE_TIMEOUT_S if reason is None else 0)
                 await call.done_writing()
             except grpc.aio.AioRpcError as error:
@@ -194,9 +196,9 @@ class Peers:
         finally:
             call.cancel()
 
-    async def _read_dialled(self, slot: int, call: grpc.aio.StreamStreamCall) -> None:
+    async def _read_dialled(self, slot: int, stream: PeerStream, call: grpc.aio.StreamStreamCall) -> None:
         while (data := await call.read()) is not grpc.aio.EOF:
-            self._receive(slot, data)
+            self._receive(slot, stream, data)
 
     def _check_answer(self, hello: Hello, member: Member) -> None:
         assert self._own is not None
@@ -205,16 +207,17 @@ class Peers:
             sentence = f"it is slot {hello.slot}" if refused is None else refused.sentence
             raise PeerRefused(f"{member.peer_address} is not slot {member.slot} of this team: {sentence}")
 
-    def _receive(self, slot: int, data: bytes) -> None:
+    def _receive(self, slot: int, stream: PeerStream, data: bytes) -> None:
         assert self._inbox is not None
         try:
             if self._wire is None:
                 raise MessageError("this team does not exchange messages")
-            message = self._wire.parse(data)
+            message = self._wire.parse(data, stream.received)
         except MessageError as error:
             _log.debug("message rejected slot=%d reason=%r", slot, str(error))
             self._inbox.reject(slot)
             return
+        stream.received = message
         self._inbox.receive(slot, message, size_bytes=len(data))
 
     def _attach(self, slot: int, stream: PeerStream) -> None:

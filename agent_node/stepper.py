@@ -13,10 +13,11 @@ import time
 from agent_node.agent import Agent
 from agent_node.counters import Ledger
 from agent_node.inbox import Inbox
+from agent_node.message import Message
 from agent_node.outbox import Outbox
 from agent_node.peers import Peers
 from agent_node.percept import Percept
-from agent_node.wire import MessageWire
+from agent_node.wire import MessageWire, Outgoing
 from agent_node.world import StepReport
 
 
@@ -29,7 +30,8 @@ class Stepper:
         self._inbox = inbox
         self._peers = peers
         self._hears: tuple[int, ...] = ()
-        self._outbox: Outbox[bytes] = Outbox(send=peers.send, is_silent=self._is_silent, ledger=ledger)
+        self._outbox = Outbox(send=peers.send, is_silent=self._is_silent, ledger=ledger)
+        self._said: Message | None = None
 
     async def step(self, percept: Percept) -> StepReport:
         """Decide one step, at most `message_deadline_s` plus the time of the step function after this call.
@@ -48,8 +50,9 @@ class Stepper:
         decision = self._agent.step(percept, closed.messages)
         decided_s = time.perf_counter()
         if decision.message is not None and self._wire is not None:
-            payload = self._wire.serialise(decision.message)
-            self._outbox.push(decision.message.label, payload, size_bytes=len(payload), heard_by=percept.heard_by)
+            outgoing = Outgoing(decision.message, before=self._said, wire=self._wire)
+            self._outbox.push(outgoing, heard_by=percept.heard_by)
+            self._said = decision.message
         return StepReport(
             episode=percept.episode,
             step=percept.step,

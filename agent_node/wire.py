@@ -1,60 +1,81 @@
-"""Peer messages as bytes, and back, strictly.  Imported by the node's peer code and by tests of the protocol.
+"""Peer messages as bytes, and back, strictly.  Imported by the node's peer code, the in-process team and tests.
 
 Protobuf objects of the peer protocol never leave this module and `hello.py`.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
 from google.protobuf.message import DecodeError
 
-from agent_node.message import Message
+from agent_node.message import Label, Message
+from heliograph.codecs import Codec
 from heliograph.errors import MessageError
 from heliograph.manifest import Manifest, MessageFormat
-from heliograph.pb import peer_pb2
+from heliograph.pb import latent_pb2, peer_pb2
 
 _OVERHEAD_BYTES = 32
-"""Upper bound of what is not the latent: three tagged varints of at most 6 bytes each, a tag and a length."""
+"""Upper bound of what is not the latent: three tagged varints of at most 6 bytes each, a tag and a length, a codec."""
+
+_FELL_BACK = latent_pb2.LATENT_CODEC_BIT_PACKED
+
+
+class Written(NamedTuple):
+    """A message as it goes over a stream."""
+
+    data: bytes
+    latent_bits: int
+    """Of the latent in it, as its codec counts them, without padding."""
 
 
 class MessageWire:
-    """Serialises and parses the messages of one team's format: K categoricals of C classes, A actions."""
+    """Serialises and parses the messages of one team: K categoricals of C classes by `codec`, A actions.
 
-    def __init__(self, message_format: MessageFormat, *, actions: int) -> None:
-        self._codec = message_format.codec
+    Without a codec the bits are packed.
+    """
+
+    def __init__(self, message_format: MessageFormat, *, actions: int, codec: Codec | None = None) -> None:
+        self.codec: Codec = message_format.codec if codec is None else codec
+        self.max_bytes = message_format.codec.payload_bytes + _OVERHEAD_BYTES
+        """No message is longer; what is longer is refused unread."""
         self._actions = actions
 
     @classmethod
-    def of(cls, manifest: Manifest) -> MessageWire | None:
+    def of(cls, manifest: Manifest, codec: Codec | None = None) -> MessageWire | None:
         """The wire format of a bundle's messages; None if it sends none."""
         if manifest.message is None:
             return None
-        return cls(manifest.message, actions=manifest.actions.count)
+        return cls(manifest.message, actions=manifest.actions.count, codec=codec)
 
-    @property
-    def max_bytes(self) -> int:
-        """No message is longer; what is longer is refused unread."""
-        return self._codec.payload_bytes + _OVERHEAD_BYTES
+    def serialise(self, message: Message, previous: np.ndarray | None = None) -> Written:
+        """For a listener that has got `previous`, the sender's latent of the step before, on the same stream.
 
-    def serialise(self, message: Message) -> bytes:
-        """Raises MessageError if the latent does not fit the format."""
-        return peer_pb2.LatentMessage(
-            episode=message.episode,
-            step=message.step,
-            latent=self._codec.pack(message.latent),
-            action=message.action,
-        ).SerializeToString()
+        Raises MessageError if the latent does not fit the format.
+        """
+        latent, fell_back = self.codec.encode(message.latent, previous)
+        wire = peer_pb2.LatentMessage(episode=message.episode, step=message.step, latent=latent, action=message.action)
+        if fell_back:
+            wire.codec = _FELL_BACK
+        return Written(wire.SerializeToString(), self.codec.size_bits(message.latent, previous))
 
-    def parse(self, data: bytes) -> Message:
-        """Raises MessageError for anything but the one serialisation of a valid message."""
+    def parse(self, data: bytes, before: Message | None = None) -> Message:
+        """`before` is what came before it on the same stream.
+
+        Raises MessageError for anything but the one serialisation of a valid message.
+        """
         if len(data) > self.max_bytes:
             raise MessageError(f"message has {len(data)} bytes, none has more than {self.max_bytes}")
         try:
             wire = peer_pb2.LatentMessage.FromString(data)
         except DecodeError:
             raise MessageError(f"{len(data)} bytes are not a message") from None
-        if wire.codec:
-            raise MessageError(f"message has its latent written with codec {wire.codec}, this team only packs bits")
-        latent = self._codec.unpack(wire.latent)
+        if wire.codec not in (0, _FELL_BACK):
+            raise MessageError(f"message is written with codec {wire.codec}, here they are with {self.codec.spec}")
+        follows = before is not None and before.label == (wire.episode, wire.step - 1)
+        latent = self.codec.decode(wire.latent, before.latent if follows else None, wire.codec == _FELL_BACK)
         if wire.action >= self._actions:
             raise MessageError(f"message has action {wire.action}, there are {self._actions}")
         message = Message(episode=wire.episode, step=wire.step, latent=latent, action=wire.action)
@@ -63,3 +84,37 @@ class MessageWire:
         if wire.ByteSize() != len(data):
             raise MessageError("message holds bytes that are no field of it")
         return message
+
+
+class Outgoing:
+    """A message on its way to its listeners.
+
+    Serialised when the first of them is there, and at most twice: for those who have got `before`, the sender's message
+    of the step before, and for the others, if the codec makes a difference between them.
+    """
+
+    def __init__(self, message: Message, *, before: Message | None, wire: MessageWire) -> None:
+        self.message = message
+        self._wire = wire
+        follows = wire.codec.needs_previous and before is not None
+        self._before = before if follows and before.label == (message.episode, message.step - 1) else None
+        self._alone: Written | None = None
+        self._following: Written | None = None
+
+    def written(self, sent_before: Label | None) -> Written:
+        """For a stream that `sent_before` was the label of the newest message on, None if it is the first.
+
+        Raises MessageError if the latent does not fit the format.
+        """
+        if self._before is not None and self._before.label == sent_before:
+            if self._following is None:
+                self._following = self._wire.serialise(self.message, self._before.latent)
+            return self._following
+        if self._alone is None:
+            self._alone = self._wire.serialise(self.message)
+        return self._alone
+
+    @cached_property
+    def as_read(self) -> Message:
+        """What its listeners get without a stream between; not what was said, if the codec loses some of it."""
+        return self.message if self._wire.codec.lossless else self._wire.parse(self.written(None).data)

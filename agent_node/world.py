@@ -8,7 +8,7 @@ needs no coordinator.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent_node.counters import LinkCounters
@@ -16,6 +16,7 @@ from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision
 from agent_node.percept import Percept
+from heliograph.codecs.coding import Coding
 from heliograph.manifest import Manifest
 
 
@@ -30,6 +31,8 @@ class Team:
     greedy: bool
     """Most likely latents and actions instead of sampled ones."""
     late_policy: LatePolicy = LatePolicy.MASK
+    coding: Coding = field(default_factory=Coding)
+    """How all nodes write latents to one another."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,13 +87,13 @@ class HeliographMesh(Mesh):
 
     def __init__(self, slot: int, size: int) -> None:
         super().__init__(slot, size)
-        wire, ledger = MessageWire(FORMAT, actions=ACTIONS), Ledger()
+        self._wire, ledger = MessageWire(FORMAT, actions=ACTIONS), Ledger()
         self._connected = asyncio.Event()
-        self._peers = Peers(slot=slot, team_size=size, wire=wire, on_change=self._on_change)
+        self._peers = Peers(slot=slot, team_size=size, on_change=self._on_change)
         self._inbox = Inbox(late_policy=LatePolicy.MASK, ledger=ledger)
         self._stepper = Stepper(
             Speaker(self.latent),
-            wire=wire,
+            wire=self._wire,
             inbox=self._inbox,
             peers=self._peers,
             ledger=ledger,  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ class HeliographMesh(Mesh):
 
     async def connect(self, addresses: list[str]) -> None:
         hello = Hello(run_id="benchmark", slot=self.slot, bundle_digest="none", instance=str(self.slot))
-        self._peers.introduce(hello, inbox=self._inbox)
+        self._peers.introduce(hello, inbox=self._inbox, wire=self._wire)
         self._peers.update_roster(Member(slot=peer, peer_address=addresses[peer]) for peer in self.peers)
         await self._connected.wait()
 

@@ -41,6 +41,12 @@ def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-u
         help="as the world says; every message masked; or both, one pass after the other",
     )
     parser.add_argument(
+        "--codec",
+        default="bit-packed",
+        metavar="SPEC",
+        help="how latents are written: bit-packed, entropy, most-informative:M, repeats",
+    )
+    parser.add_argument(
         "--channel",
         action="append",
         default=[],

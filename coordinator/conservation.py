@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from heliograph.errors import MessageError
 
@@ -21,6 +21,7 @@ class LinkCounters:
     peer: int
     sent: int = 0
     sent_bytes: int = 0
+    sent_bits: int = 0
     send_skipped: int = 0
     delivered: int = 0
     delivered_bytes: int = 0
@@ -39,6 +40,8 @@ class LinkBalance:
     receiver: int
     sent: int
     sent_bytes: int
+    sent_bits: int
+    """Of the latents, as their codec counts them."""
     send_skipped: int
     delivered: int
     read: int
@@ -95,6 +98,7 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                     receiver=receiver,
                     sent=out.sent,
                     sent_bytes=out.sent_bytes,
+                    sent_bits=out.sent_bits,
                     send_skipped=out.send_skipped,
                     delivered=received.delivered,
                     read=received.read,
@@ -124,8 +128,9 @@ class Traffic:
     """Sums over all links of a team, between two readings of its counters."""
 
     sent: int
-    sent_bytes: int | None
-    """None where nothing was serialised."""
+    sent_bytes: int
+    sent_bits: int
+    """Of the latents, as their codec counts them."""
     send_skipped: int
     delivered: int
     read: int
@@ -139,13 +144,13 @@ class Traffic:
 
     @classmethod
     def within_a_process(cls, links: Sequence[LinkBalance]) -> Traffic:
-        """The sums of links that are all known, and over which nothing was serialised."""
+        """The sums of links that are all known."""
 
         def total(name: str) -> int:
             return sum(getattr(link, name) for link in links)
 
-        names = ("sent", "send_skipped", "delivered", "read", "late", "rejected", "lost", "missing")
-        return cls(sent_bytes=None, unknown_links=0, **{name: total(name) for name in names})
+        names = (field.name for field in fields(cls) if field.name != "unknown_links")
+        return cls(unknown_links=0, **{name: total(name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +174,7 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
     return Traffic(
         sent=difference("sent"),
         sent_bytes=difference("sent_bytes"),
+        sent_bits=difference("sent_bits"),
         send_skipped=difference("send_skipped"),
         delivered=difference("delivered"),
         read=difference("read"),

@@ -92,6 +92,7 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
         episodes=namespace.episodes,
         run_seed=namespace.seed,
         greedy=_greedy(namespace)[0],
+        codec=namespace.codec,
         late_policy=namespace.late,
         channel=arguments.channel(namespace),
         passes=arguments.passes(namespace),

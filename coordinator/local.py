@@ -20,6 +20,7 @@ from agent_node.percept import Percept
 from coordinator.conservation import LinkBalance, LinkCounters, NodeReport, balance
 from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally
 from coordinator.world import View, World
+from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.errors import MessageError
 from heliograph.seeds import episode_seed
@@ -34,16 +35,23 @@ class LocalEpisode:
 
 
 class LocalTeam:
-    """One agent per bundle.  Raises BundleError if one cannot be loaded."""
+    """One agent per bundle.  Raises BundleError if one cannot be loaded, SettingsError if the codec cannot be had."""
 
     def __init__(
-        self, bundles: Sequence[Bundle], *, run_seed: int, greedy: bool, late_policy: str = LatePolicy.MASK.value
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        run_seed: int,
+        greedy: bool,
+        late_policy: str = LatePolicy.MASK.value,
+        codec: str = codecs.BIT_PACKED,
     ) -> None:
         self._run_seed = run_seed
         self._late_policy = LatePolicy(late_policy)
         self._agents = [Agent(bundle, run_seed=run_seed, greedy=greedy) for bundle in bundles]
         message = bundles[0].manifest.message
         self._categoricals = None if message is None else message.categoricals
+        self._codec = None if message is None else codecs.make(codec, message, bundles[0].tables)
         self.logits: dict[int, np.ndarray] = {}
         """float32 [A] by slot, of the newest step; not on the wire, so known here alone."""
 
@@ -64,7 +72,7 @@ class LocalTeam:
             categoricals=self._categoricals if report_latents else None,
         )
         # A new one, because labels go forward within a team, and episodes may be played in any order, or again.
-        team = InProcessTeam(self._agents, late_policy=self._late_policy)
+        team = InProcessTeam(self._agents, late_policy=self._late_policy, codec=self._codec)
         views: tuple[View | None, ...] = world.reset(seed)
         step = 0
         while True:

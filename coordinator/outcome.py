@@ -43,20 +43,18 @@ class Summary:
     """Sent and never received, for no known reason; None where nobody knows."""
     messages: int
     """Messages sent, each counted once per listener."""
-    message_bits: int
-    """Content of one message: the latent and the action."""
+    message_bits: float
+    """Mean content of a message that was sent: the latent as its codec counts it, and the action; 0 if none was."""
     bits_per_agent_step: float
-    bytes_per_agent_step: float | None
+    bytes_per_agent_step: float
     """Serialised messages, as the nodes counted them."""
     idle: int
     illegal: int
 
 
-def message_bits(manifest: Manifest) -> int:
-    """Bits that one message carries: K ids and one of A actions; 0 without messages."""
-    if manifest.message is None:
-        return 0
-    return manifest.message.codec.payload_bits + (manifest.actions.count - 1).bit_length()
+def action_bits(manifest: Manifest) -> int:
+    """Bits that naming one of A actions takes."""
+    return (manifest.actions.count - 1).bit_length()
 
 
 def summarise(
@@ -71,7 +69,7 @@ def summarise(
     """Sum up at least one episode and the traffic in it."""
     steps = sum(result.steps for result in results)
     agent_steps = steps * spec.agents
-    bits = message_bits(manifest)
+    bits = traffic.sent_bits + traffic.sent * action_bits(manifest)
     outcomes = [result.outcome for result in results]
     latency = [value for result in results for value in result.latency_s]
     waited = [value for result in results for value in result.waited_s]
@@ -96,9 +94,9 @@ def summarise(
         lost=traffic.lost,
         missing=None if traffic.unknown_links else traffic.missing,
         messages=traffic.sent,
-        message_bits=bits,
-        bits_per_agent_step=traffic.sent * bits / agent_steps,
-        bytes_per_agent_step=None if traffic.sent_bytes is None else traffic.sent_bytes / agent_steps,
+        message_bits=bits / traffic.sent if traffic.sent else 0.0,
+        bits_per_agent_step=bits / agent_steps,
+        bytes_per_agent_step=traffic.sent_bytes / agent_steps,
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),
     )

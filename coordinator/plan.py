@@ -10,6 +10,7 @@ from typing import Any
 from coordinator.channel import Channel
 from coordinator.episode import Pace
 from coordinator.world import World
+from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
 from heliograph.environments.vector import EnvironmentSpec
@@ -32,6 +33,8 @@ class Plan:
     run_seed: int = 0
     greedy: bool = True
     late_policy: str = "mask"
+    codec: str = codecs.BIT_PACKED
+    """How latents are written; a spec of `heliograph.codecs`."""
     channel: Channel | None = None
     """What is to happen to messages; None: nothing."""
     pace: Pace = field(default_factory=Pace)
@@ -49,6 +52,10 @@ class Plan:
             raise SettingsError(f"passes are {', '.join(LABELS)}, not {self.passes}")
         if self.late_policy not in ("mask", "hold"):
             raise SettingsError(f"late messages are masked or held, not {self.late_policy!r}")
+        if self.manifest.message is not None:
+            codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
+        elif self.codec != codecs.BIT_PACKED:
+            raise SettingsError(f"bundles that send no messages have no use for codec {self.codec!r}")
 
     @property
     def manifest(self) -> Manifest:

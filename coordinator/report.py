@@ -89,7 +89,7 @@ def rows(report: Report) -> list[Row]:
         ("episodes", [str(s.episodes) for s in summaries]),
         ("environment steps", [f"{s.steps} ({s.steps / s.seconds:.0f}/s)" for s in summaries]),
         ("bits per agent-step", [f"{s.bits_per_agent_step:.1f}" for s in summaries]),
-        ("bits per message", [str(s.message_bits) for s in summaries]),
+        ("bits per message", [f"{s.message_bits:.4g}" for s in summaries]),
         ("serialised bytes per agent-step", [_number(s.bytes_per_agent_step) for s in summaries]),
         ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
         ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),

@@ -46,6 +46,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         run_seed=namespace.seed,
         greedy=namespace.greedy,
         late_policy=namespace.late,
+        codec=namespace.codec,
         channel=arguments.channel(namespace),
         pace=Pace(
             action_deadline_s=namespace.action_deadline_s,

@@ -12,8 +12,9 @@ from coordinator.handout import Handout
 from coordinator.roster import Member, Roster
 from coordinator.service import CoordinationService
 from coordinator.team import Team
-from heliograph import rpc
+from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
+from heliograph.codecs.coding import Coding
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class CoordinationServer:
     """An async context manager: inside, nodes can join at `address`; `team` is who did.
 
     `listen` is host:port, port 0 for any free one, or unix:path.  Entering raises PortTaken if it cannot be had.
+    `codec` is how nodes write latents to one another; SettingsError if the bundles have not what it needs.
     `address_of` as in `Team`.
     """
 
@@ -39,6 +41,7 @@ class CoordinationServer:
         run_seed: int,
         greedy: bool,
         late_policy: str = "mask",
+        codec: str = codecs.BIT_PACKED,
         report_latents: bool = False,
         listen: str = "127.0.0.1:0",
         address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
@@ -57,6 +60,7 @@ class CoordinationServer:
             greedy=greedy,
             late_policy=late_policy,
             report_latents=report_latents,
+            coding=Coding() if message is None else Coding.of(codecs.make(codec, message, bundles[0].tables)),
         )
         self._listen = listen
         self.address = ""

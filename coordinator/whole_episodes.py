@@ -37,7 +37,13 @@ class _Stage:
 
     @classmethod
     def build(cls, plan: Plan, name: str) -> _Stage:
-        team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy, late_policy=plan.late_policy)
+        team = LocalTeam(
+            plan.bundles,
+            run_seed=plan.run_seed,
+            greedy=plan.greedy,
+            late_policy=plan.late_policy,
+            codec=plan.codec,
+        )
         world = plan.world(name)
         if plan.frames is not None:
             world = FilmedWorld(world, folder=plan.frames, name=name)

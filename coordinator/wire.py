@@ -13,6 +13,7 @@ import numpy as np
 from coordinator.conservation import LinkCounters
 from coordinator.roster import Member
 from coordinator.world import View
+from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
 from heliograph.pb import coordination_pb2 as pb
 
@@ -85,6 +86,7 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
             peer=link.peer,
             sent=link.sent,
             sent_bytes=link.sent_bytes,
+            sent_bits=link.sent_bits,
             send_skipped=link.send_skipped,
             delivered=link.delivered,
             delivered_bytes=link.delivered_bytes,
@@ -99,7 +101,7 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
 
 
 def welcome(
-    *, run_id: str, run_seed: int, team_size: int, greedy: bool, late_policy: str, report_latents: bool
+    *, run_id: str, run_seed: int, team_size: int, greedy: bool, late_policy: str, report_latents: bool, coding: Coding
 ) -> pb.CoordinatorMessage:
     return pb.CoordinatorMessage(
         welcome=pb.Welcome(
@@ -109,6 +111,7 @@ def welcome(
             greedy=greedy,
             late_policy=LATE_POLICIES[late_policy],
             report_latents=report_latents,
+            coding=coding.to_wire(),
         )
     )
 

@@ -3,7 +3,7 @@ entropy codec `constriction` once it is made.
 """
 
 from heliograph.codecs.codec import Codec, Encoded
-from heliograph.codecs.registry import make, names
+from heliograph.codecs.registry import BIT_PACKED, make, names
 from heliograph.codecs.tables import LatentTables
 
-__all__ = ["Codec", "Encoded", "LatentTables", "make", "names"]
+__all__ = ["BIT_PACKED", "Codec", "Encoded", "LatentTables", "make", "names"]

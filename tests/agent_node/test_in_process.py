@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scripted_bundle import predict, scripted_team
@@ -110,8 +112,12 @@ def test_counters_balance_without_a_network() -> None:
     team = InProcessTeam(agents)
     for step in range(5):
         team.step([percept(step, (1,)), percept(step, (0,))])
-    assert team.counters(0) == {1: LinkCounters(sent=5, delivered=5, read=4)}
-    assert team.counters(1) == {0: LinkCounters(sent=5, delivered=5, read=4)}
+    for slot in range(2):
+        (counters,) = team.counters(slot).values()
+        assert counters.delivered_bytes == counters.sent_bytes > 5 * 2
+        assert replace(counters, sent_bytes=0, delivered_bytes=0) == LinkCounters(
+            sent=5, sent_bits=5 * 4 * 3, delivered=5, read=4
+        )
 
 
 def test_teams_and_percepts_that_do_not_fit_are_refused() -> None:

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from agent_node.counters import Ledger, LinkCounters
+from agent_node.message import Message
 from agent_node.outbox import Outbox
+from agent_node.wire import MessageWire, Outgoing, Written
+from heliograph.manifest import MessageFormat
+
+WIRE = MessageWire(MessageFormat(categoricals=4, classes=8), actions=5)
+
+
+def outgoing(step: int) -> Outgoing:
+    message = Message(episode=0, step=step, latent=np.full(4, step, dtype=np.int32), action=1)
+    return Outgoing(message, before=None, wire=WIRE)
 
 
 def test_each_listener_of_either_step_gets_the_message_once() -> None:
-    sent: list[tuple[int, str]] = []
+    sent: list[tuple[int, int]] = []
     up, silent, ledger = {1, 2, 3}, {3}, Ledger()
 
-    def send(peer: int, payload: str) -> bool:
+    def send(peer: int, message: Outgoing) -> Written | None:
         if peer not in up:
-            return False
-        sent.append((peer, payload))
-        return True
+            return None
+        sent.append((peer, message.message.step))
+        return message.written(None)
 
-    outbox: Outbox[str] = Outbox(send=send, is_silent=silent.__contains__, ledger=ledger)
+    outbox = Outbox(send=send, is_silent=silent.__contains__, ledger=ledger)
     outbox.catch_up(0, 0, heard_by=(1, 2))
     assert sent == [], "nothing was said yet"
-    outbox.push((0, 0), "zero", size_bytes=4, heard_by=(1, 3, 4))
-    assert sent == [(1, "zero")], "not to the silent, not without a stream"
+    outbox.push(outgoing(0), heard_by=(1, 3, 4))
+    assert sent == [(1, 0)], "not to the silent, not without a stream"
     up.add(4)
     outbox.catch_up(0, 1, heard_by=(1, 2, 4))
-    assert sent[1:] == [(2, "zero"), (4, "zero")]
-    outbox.push((0, 1), "one", size_bytes=3, heard_by=())
+    assert sent[1:] == [(2, 0), (4, 0)]
+    outbox.push(outgoing(1), heard_by=())
     outbox.catch_up(0, 3, heard_by=(1,))
     outbox.catch_up(1, 0, heard_by=(1,))
     assert len(sent) == 3, "no step reads an old message"
-    assert ledger == {
-        1: LinkCounters(sent=1, sent_bytes=4),
-        2: LinkCounters(sent=1, sent_bytes=4),
-        3: LinkCounters(send_skipped=1),
-        4: LinkCounters(sent=1, sent_bytes=4),
-    }
+    once = LinkCounters(sent=1, sent_bytes=len(outgoing(0).written(None).data), sent_bits=4 * 3)
+    assert ledger == {1: once, 2: once, 3: LinkCounters(send_skipped=1), 4: once}

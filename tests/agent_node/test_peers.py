@@ -110,7 +110,9 @@ async def admitted(channel: grpc.aio.Channel, hello: Hello = HELLO) -> grpc.aio.
 
 
 def said(step: int, *, episode: int = 0, value: int = 3) -> bytes:
-    return WIRE.serialise(Message(episode=episode, step=step, latent=np.full(4, value, dtype=np.int32), action=value))
+    return WIRE.serialise(
+        Message(episode=episode, step=step, latent=np.full(4, value, dtype=np.int32), action=value)
+    ).data
 
 
 async def counted(node: Node, condition: Callable[[LinkCounters], bool]) -> LinkCounters:
@@ -207,7 +209,7 @@ def test_bad_messages_are_counted_and_the_stream_goes_on(name: str) -> None:
             setattr(expected, field, getattr(expected, field) + count)
         if "delivered" in counts:
             expected.delivered_bytes += len(data)
-        expected.sent_bytes = len(await call.read()) + len(await call.read())
+        expected.sent_bytes, expected.sent_bits = len(await call.read()) + len(await call.read()), 2 * 4 * 3
         assert await counted(node, lambda now: now.rejected == expected.rejected) == expected
 
     play(script)

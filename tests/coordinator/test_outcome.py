@@ -7,7 +7,7 @@ import pytest
 from relay_team import relay_bundles
 
 from coordinator.conservation import Traffic
-from coordinator.outcome import bootstrap, message_bits, summarise, wilson
+from coordinator.outcome import action_bits, bootstrap, summarise, wilson
 from coordinator.trajectory import EpisodeResult
 from heliograph.environments import registry
 
@@ -57,9 +57,8 @@ def test_bootstrap_interval_contains_the_mean_and_repeats_itself():
     assert bootstrap([2.0, 2.0]).low == bootstrap([2.0, 2.0]).high == 2.0
 
 
-def test_bits_of_a_message_are_its_latent_and_its_action():
-    assert message_bits(relay_bundles(2)[0].manifest) == 4 * 3 + 3, "4 ids of 8 classes, one of 5 actions"
-    assert message_bits(relay_bundles(2, messages=False)[0].manifest) == 0
+def test_an_action_takes_as_many_bits_as_naming_one_of_all():
+    assert action_bits(relay_bundles(2)[0].manifest) == 3, "one of 5"
 
 
 def test_summary_adds_up_and_leaves_out_what_was_not_measured():
@@ -71,7 +70,8 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
         seconds=2.0,
         traffic=Traffic(
             sent=8,
-            sent_bytes=None,
+            sent_bytes=200,
+            sent_bits=8 * 12,
             send_skipped=0,
             delivered=5,
             read=4,
@@ -85,8 +85,9 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
     assert (summary.episodes, summary.steps, summary.hearable, summary.masked) == (2, 4, 8, 2)
     assert summary.outcome.mean == 0.5
     assert summary.bits_per_agent_step == 8 * 15 / (4 * 2)
+    assert summary.message_bits == 15
     assert summary.latency_p50_s == pytest.approx(0.02)
     assert summary.waited_p50_s is None
     assert (summary.messages, summary.late, summary.lost) == (8, 1, 2)
     assert summary.missing is None
-    assert summary.bytes_per_agent_step is None
+    assert summary.bytes_per_agent_step == 25
