@@ -70,6 +70,17 @@ class Agent:
         Raises WorldError for an unusable percept, MessageError for a message of the wrong step, sender or shape,
         BundleError if the graph answers nonsense; the agent is then as it was before.
         """
+        answers, decision = self._answers(percept, inbox)
+        self._state = {name: answers[f"state.{name}.next"] for name in self._initial}
+        self._previous = (percept.episode, percept.step)
+        self._own = decision.message
+        return decision
+
+    def consider(self, percept: Percept, inbox: Mapping[int, Message]) -> Decision:
+        """What `step` would decide here, for the sake of comparison: the agent stays as it is."""
+        return self._answers(percept, inbox)[1]
+
+    def _answers(self, percept: Percept, inbox: Mapping[int, Message]) -> tuple[Mapping[str, np.ndarray], Decision]:
         first = self.starts_over(percept)
         feeds = {
             "observation": self._checked_observation(percept),
@@ -91,11 +102,7 @@ class Agent:
         elif inbox:
             raise MessageError(f"slot {self.slot} has a bundle without messages, but got some of {sorted(inbox)}")
         answers = self._function(feeds)
-        decision = self._decision(percept, answers)
-        self._state = {name: answers[f"state.{name}.next"] for name in state}
-        self._previous = (percept.episode, percept.step)
-        self._own = decision.message
-        return decision
+        return answers, self._decision(percept, answers)
 
     def _checked_observation(self, percept: Percept) -> np.ndarray:
         observation = np.ascontiguousarray(percept.observation, dtype=np.float32)

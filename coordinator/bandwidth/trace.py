@@ -38,8 +38,8 @@ class TraceHeader:
     greedy: bool
     late_policy: str
     codec: str
-    channel: Any
-    """As the run's settings wrote it; None for links without simulated faults."""
+    channel: str | None
+    """What `Channel.parse` reads; None for links without simulated faults."""
     agents: int
     observation_size: int
     actions: int

@@ -41,6 +41,7 @@ def read_header(line: dict[str, Any]) -> dict[str, Any]:
     _integer(line, "run_seed", low=0, high=2**64 - 1)
     _check(isinstance(line["greedy"], bool), "greedy", line["greedy"], "true or false")
     _check(line["late_policy"] in ("mask", "hold"), "late_policy", line["late_policy"], "mask or hold")
+    _check(isinstance(line["channel"], str | None), "channel", line["channel"], "text or null")
     _check(isinstance(line["parameters"], dict), "parameters", line["parameters"], "an object")
     _names(line, "bundles", (line["agents"],))
     _names(line, "observation_names", (0, line["observation_size"]))

@@ -164,3 +164,16 @@ def test_a_graph_that_is_not_the_manifests_is_refused() -> None:
     silent = scripted_bundle(slot=0, team_size=2, messages=False).graph
     with pytest.raises(BundleMismatch, match="inbox_action"):
         Agent(with_graph(silent), run_seed=0, greedy=True)
+
+
+def test_an_agent_that_considers_stays_as_it_is() -> None:
+    asked, silent = (Agent(scripted_bundle(slot=1, team_size=3), run_seed=5, greedy=False) for _ in range(2))
+    for step in range(5):
+        now, heard = percept(step, first=step == 0), {2: message(step - 1)} if step else {}
+        other = {2: message(step - 1, latent=(7, 2, 3, 4))} if step else {}
+        considered = asked.consider(now, other)
+        expected = silent.step(now, heard)
+        decision = asked.step(now, heard)
+        assert decision.action == expected.action
+        assert np.array_equal(decision.message.latent, expected.message.latent)
+        assert np.array_equal(considered.message.latent, expected.message.latent) == (step == 0)
