@@ -144,6 +144,9 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                 await _first_of(work, watch, stop)
             except Stopped:
                 state.interrupted = True
+            if supervisor is not None:
+                # Those that died since the watch looked last; from here on they are told to end.
+                state.endings += supervisor.ended()
         # After an interruption some may still be starting; those are not told anything, only ended.
         if supervisor is not None and not state.interrupted:
             # In a thread, because links may have to pass on what nodes say while they leave.

@@ -1,4 +1,4 @@
-"""Reads a channel's `key=value` texts.  Used by `Channel.parse` alone."""
+"""Reads a channel's `key=value` texts.  Used by `Channel.parse` and by sweeps."""
 
 from __future__ import annotations
 

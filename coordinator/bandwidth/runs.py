@@ -1,0 +1,92 @@
+"""The teams that are measured: run folders or folders of bundles, made for the same world and loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coordinator.bandwidth.cell import Cell
+from coordinator.channel import Channel
+from coordinator.episode import Pace
+from coordinator.plan import Plan, make_plan
+from coordinator.survey import bundle_folder
+from heliograph.bundle import Bundle, load_team
+from heliograph.errors import BundleMismatch
+from heliograph.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One trained team."""
+
+    name: str
+    folder: Path
+    bundles: tuple[Bundle, ...]
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundles[0].manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Casting:
+    """Who plays how: the plan of every cell, but for what the cell itself says."""
+
+    runs: tuple[Run, ...]
+    episodes: int = 100
+    greedy: bool = True
+    overrides: tuple[str, ...] = ()
+    pace: Pace = field(default_factory=Pace)
+
+    def plan(self, run: Run, *, seed: int, **arguments: Any) -> Plan:
+        """A plan of one of the runs; `arguments` are fields of Plan."""
+        return make_plan(
+            run.bundles,
+            overrides=self.overrides,
+            episodes=self.episodes,
+            greedy=self.greedy,
+            pace=self.pace,
+            run_seed=seed,
+            **arguments,
+        )
+
+    def __call__(self, cell: Cell) -> Plan:
+        """The plan of a cell."""
+        setting = cell.setting
+        return self.plan(
+            next(run for run in self.runs if run.name == cell.run),
+            seed=cell.seed,
+            codec=setting.codec,
+            channel=Channel.parse(setting.channel) if setting.channel else None,
+            late_policy=setting.late,
+            passes=(setting.links,),
+        )
+
+
+def load_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
+    """Load the teams.  Raises BundleError, also if they are not for the same world, team and messages."""
+    folders = [bundle_folder(path) for path in paths]
+    teams = [tuple(load_team(folder)) for folder in folders]
+    runs = tuple(
+        Run(name=name, folder=folder, bundles=team)
+        for name, folder, team in zip(_names(paths), folders, teams, strict=True)
+    )
+    for run in runs[1:]:
+        for what in ("environment", "environment_parameters", "team_size", "message"):
+            ours, theirs = getattr(runs[0].manifest, what), getattr(run.manifest, what)
+            if ours != theirs:
+                raise BundleMismatch(
+                    f"{what.replace('_', ' ')}: {runs[0].folder} has {ours}, {run.folder} has {theirs}",
+                    remedy="Runs of one sweep are seeds of one training; measure others on their own",
+                )
+    return runs
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A folder's own name, with a number before it where several have the same."""
+    names = [(path.resolve().parent if path.resolve().name == "bundles" else path.resolve()).name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{place}-{name}" for place, name in enumerate(names)]
