@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from heliograph.doctor.finding import Finding
 
 BASE = "base"
-PARTS = (BASE, "trainer", "mpe", "flatland", "smax", "mujoco", "smac", "docker")
+PARTS = (BASE, "trainer", "mpe", "flatland", "smax", "mujoco", "smac", "docker", "network")
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +42,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _examine(part: str) -> list[Finding]:
-    from heliograph.doctor import machine, packages, starcraft
+    from heliograph.doctor import machine, network, packages, starcraft
 
     if part == BASE:
         return [*packages.examine_python(), *packages.examine_extra(packages.BASE), *machine.examine_machine()]
     if part == "docker":
         return machine.examine_docker()
+    if part == "network":
+        return network.examine_network()
     return starcraft.examine_smac() if part == "smac" else packages.examine_extra(part)
 
 

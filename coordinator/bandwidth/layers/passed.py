@@ -50,7 +50,7 @@ class Passed:
             }
         return Passed(
             connections=self.connections - before.connections,
-            http2_bytes=_less(self.http2_bytes, before.http2_bytes),
+            http2_bytes=_less(self.http2_bytes, before.http2_bytes) if kept or frames is not None else None,
             frames=frames,
             tcp_segments=_less(self.tcp_segments, before.tcp_segments) if kept else None,
             ip_bytes=_less(self.ip_bytes, before.ip_bytes),

@@ -46,10 +46,10 @@ def reconcile(
         else:
             doubts[link] = reason
         framed += _frames_agree(balance, passed[link])
-    sentences = [
-        f"{agreed} of {len(balances)} links: the records name exactly the messages and bytes that the nodes counted.",
-        f"{framed} of {len(balances)} links: the DATA frames that passed hold exactly these bytes.",
-    ]
+    total = len(balances)
+    sentences = [f"{agreed} of {total} links: the records name exactly the messages and bytes that the nodes counted."]
+    if any(link.frames is not None for link in passed.values()):
+        sentences.append(f"{framed} of {total} links: the DATA frames that passed hold exactly these bytes.")
     sentences += [f"{sender}->{receiver} could not be compared: {why}." for (sender, receiver), why in doubts.items()]
     return tuple(sentences)
 
