@@ -143,7 +143,6 @@ class _Audit:
                 await self._ask(condition, number, stage, one_process)
                 await inspector.look()
                 bar.advance()
-        findings.untested = list(dict.fromkeys(findings.untested))
 
     async def _ask(self, condition: Condition, number: int, stage: Stage, one_process: OneProcess) -> None:
         script = self._recorded.scripts[number]
@@ -156,8 +155,8 @@ class _Audit:
             )
             if found is None:
                 self._findings.untested.append(
-                    f"{condition.check} in script {number}: agent {condition.perturbed} is not there at step {start}, "
-                    "or only ever saw one thing"
+                    f"{condition.check} {condition.path or condition.perturbed} in script {number}: "
+                    f"agent {condition.perturbed} is not there at step {start}, or only ever saw one thing"
                 )
                 return
             changed = found

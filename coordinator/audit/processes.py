@@ -44,7 +44,7 @@ class Inspector:
         """The verdicts so far."""
         modules = sum(self._modules.values())
         unread = sorted(slot for slot, count in self._modules.items() if not count)
-        sorts = self._stage.server.team.size
+        nodes = self._stage.server.team.size
         without = {
             IMPORTS: ""
             if modules and not unread
@@ -54,9 +54,9 @@ class Inspector:
             FILES: "" if files.can_be_read(os.getpid()) else "it takes the /proc of Linux",
         }
         held = {
-            IMPORTS: f"{modules} modules in {sorts} processes, none of {', '.join(self._packages)}",
-            SOCKETS: f"each of {sorts} processes has its coordinator, its peers and its own port ({self._looks} looks)",
-            FILES: f"none of {sorts} processes can write to a file but its log ({self._looks} looks)",
+            IMPORTS: f"{modules} modules in {nodes} processes, none of {', '.join(self._packages)}",
+            SOCKETS: f"each of {nodes} processes has its coordinator, its peers and its own port ({self._looks} looks)",
+            FILES: f"none of {nodes} processes can write to a file but its log ({self._looks} looks)",
         }
         return [self._check(name, without[name], held[name]) for name in (IMPORTS, SOCKETS, FILES)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MATRICES = {LINK: "one link alone, forced open", WORLD: "the world's own hearing graph"}
+
+DRAWN_STEPS = 8
+"""Later than so many steps all cells look alike; their numbers tell them apart."""
 
 SHOWN_LEAKS, SHOWN_UNTESTED = 8, 4
 
@@ -103,7 +107,7 @@ def draw(findings: Findings, path: Path) -> bool:
     except ImportError:
         return False
     side = max(3.0, 0.45 * findings.agents)
-    figure = Figure(figsize=(2 * side + 1.5, side + 1.2), layout="constrained")
+    figure = Figure(figsize=(2 * side + 1.0, side + 1.6), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, len(MATRICES)), MATRICES.items(), strict=True):
         _draw_matrix(axes, findings, name, title)
     figure.suptitle(f"Steps until an agent's observations reach another's answers\n{findings.title}", fontsize=10)
@@ -112,12 +116,8 @@ def draw(findings: Findings, path: Path) -> bool:
 
 
 def _draw_matrix(axes: Axes, findings: Findings, name: str, title: str) -> None:
-    import numpy as np
-
-    delays = np.array([[np.nan if d is None else d for d in row] for row in findings.matrix(name)], dtype=float)
-    longest = max(3.0, float(np.nanmax(delays))) if np.isfinite(delays).any() else 3.0
-    # Light for soon: the number in a cell is dark and must stay readable.
-    axes.imshow(delays, cmap="summer", vmin=0.0, vmax=1.5 * longest)
+    delays = [[math.nan if delay is None else delay for delay in row] for row in findings.matrix(name)]
+    axes.imshow(delays, cmap="YlGn_r", vmin=-2.0, vmax=DRAWN_STEPS)
     for j, row in enumerate(cells(findings, name)):
         for i, text in enumerate(row):
             axes.text(i, j, "" if i == j else text, ha="center", va="center", fontsize=9)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 _MAPPED = "::ffff:"
@@ -36,7 +38,24 @@ def unexpected_sockets(
             )
             if not explained:
                 unexpected.setdefault(slot, []).append(_named(found, own, remote))
+        unknown = _unknown_sockets(pids[slot], known={found.fd for found in connections})
+        if unknown:
+            unexpected.setdefault(slot, []).append(f"sockets of another kind, open as {unknown}")
     return unexpected
+
+
+def _unknown_sockets(pid: int, *, known: Collection[int]) -> list[int]:
+    """File descriptors of sockets that psutil does not list, such as raw ones; nobody knows them but on Linux."""
+    folder = Path(f"/proc/{pid}/fd")
+    numbers = [int(name) for name in os.listdir(folder)] if folder.is_dir() else []
+    return [number for number in sorted(numbers) if number not in known and _is_socket(folder / str(number))]
+
+
+def _is_socket(link: Path) -> bool:
+    try:
+        return link.is_socket()
+    except FileNotFoundError:
+        return False  # closed while we looked
 
 
 def _address(end: Any) -> str:

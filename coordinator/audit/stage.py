@@ -35,6 +35,9 @@ START_TIMEOUT_S, LEAVE_DEADLINE_S = 60.0, 5.0
 
 WATCH_INTERVAL_S = 0.1
 
+NOTICE_S = 1.0
+"""How long after a play that does not count a node may be found to have ended."""
+
 ATTEMPTS = 3
 """How often a script is played until every message was in time."""
 
@@ -92,7 +95,7 @@ class Stage:
         if error is None:
             self.supervisor.wait(timeout_s=LEAVE_DEADLINE_S)
         self.supervisor.__exit__(kind, error, trace)
-        if error is None and not self._keep_logs:
+        if not self._keep_logs and not isinstance(error, NetworkError):
             shutil.rmtree(self._log_folder, ignore_errors=True)
 
     async def play(self, script: Script) -> Played:
@@ -114,6 +117,8 @@ class Stage:
             )
             if not result.masked and not result.idle:
                 return Played.of(records)
+            # A session ends a moment before its process; if that is why, the watch says so.
+            await self._unless_one_ends(asyncio.sleep(NOTICE_S))
         raise NetworkError(
             f"{result.masked} messages and {result.idle} actions were not there in time, {ATTEMPTS} times in a row",
             remedy=f"Look into the nodes' logs in {self._log_folder}",
