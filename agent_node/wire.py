@@ -72,13 +72,16 @@ class MessageWire:
             wire = peer_pb2.LatentMessage.FromString(data)
         except DecodeError:
             raise MessageError(f"{len(data)} bytes are not a message") from None
-        if wire.codec not in (0, _FELL_BACK):
-            raise MessageError(f"message is written with codec {wire.codec}, here they are with {self.codec.spec}")
-        follows = before is not None and before.label == (wire.episode, wire.step - 1)
-        latent = self.codec.decode(wire.latent, before.latent if follows else None, wire.codec == _FELL_BACK)
-        if wire.action >= self._actions:
-            raise MessageError(f"message has action {wire.action}, there are {self._actions}")
-        message = Message(episode=wire.episode, step=wire.step, latent=latent, action=wire.action)
+        episode, step, action, codec = wire.episode, wire.step, wire.action, wire.codec
+        if codec not in (0, _FELL_BACK):
+            raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
+        previous = None
+        if self.codec.needs_previous and before is not None and before.label == (episode, step - 1):
+            previous = before.latent
+        latent = self.codec.decode(wire.latent, previous, codec == _FELL_BACK)
+        if action >= self._actions:
+            raise MessageError(f"message has action {action}, there are {self._actions}")
+        message = Message(episode=episode, step=step, latent=latent, action=action)
         # Unknown fields and repeated or overlong encodings parse, but nobody of this protocol version sends them.
         wire.DiscardUnknownFields()
         if wire.ByteSize() != len(data):
