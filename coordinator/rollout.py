@@ -31,7 +31,7 @@ from coordinator.server import CoordinationServer
 from coordinator.supervisor import Ending, Supervisor
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import EpisodeLost, World
-from heliograph.codecs.codec import Codec
+from heliograph import codecs
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NodeFailed, SettingsError, WorldError
 from heliograph.manifest import Manifest
@@ -107,7 +107,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
     state = _State()
     account = None
     if staging.links is not None:
-        account = Account(links, codec=_counted_codec(plan))
+        account = _account(links, plan)
     worlds = {name: plan.world(name) for name in plan.passes}
     spec = worlds[plan.passes[0]].spec
     server = CoordinationServer(
@@ -278,10 +278,11 @@ async def _book(
     )
 
 
-def _counted_codec(plan: Plan) -> Codec:
-    if plan.manifest.message is None:
+def _account(links: Links, plan: Plan) -> Account:
+    message = plan.manifest.message
+    if message is None:
         raise SettingsError(f"bundles of {plan.manifest.algorithm!r} send no messages that could be counted")
-    return plan.manifest.message.codec
+    return Account(links, codec=codecs.make(plan.codec, message, plan.bundles[0].tables), message=message)
 
 
 async def _watch(supervisor: Supervisor, staging: Staging, state: _State) -> None:

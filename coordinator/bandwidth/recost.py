@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from coordinator.bandwidth.information import Information, information
+from coordinator.bandwidth.layers.message_sizes import message_sizes
 from coordinator.bandwidth.trace import Trace, TraceEpisode
 from heliograph import codecs
 from heliograph.codecs import Codec, LatentTables
@@ -166,40 +167,12 @@ def recost(trace: Trace, codec_specs: Iterable[str], *, tables: LatentTables | N
     ]
 
 
-def message_bytes(*, episode: int, step: int, payload_bytes: int, action: int, fell_back: bool) -> int:
-    """Serialised size of a LatentMessage: a tag per field that is not 0, varints, and the payload with its length."""
-    numbers = sum(1 + _varint_bytes(value) for value in (episode, step, action, int(fell_back)) if value)
-    return numbers + (1 + _varint_bytes(payload_bytes) + payload_bytes if payload_bytes else 0)
-
-
-def _varint_bytes(value: int) -> int:
-    return max(1, -(-value.bit_length() // 7))
-
-
 def _sizes(episode: TraceEpisode, codec: Codec, message: MessageFormat) -> MessageSizes:
+    assert episode.latent is not None
     sent = episode.sent()
-    codec_bits, protobuf_bytes = np.zeros(sent.shape, dtype=np.int64), np.zeros(sent.shape, dtype=np.int64)
-    for step, sender in np.argwhere(sent.any(-1)).tolist():
-        assert episode.latent is not None
-        latent, listeners = episode.latent[step, sender], sent[step, sender]
-        # Whoever was sent the message before has got it on the same stream, in order, whatever a channel then loses.
-        follows = listeners & sent[step - 1, sender] if step else np.zeros_like(listeners)
-        cases = [(listeners, None)]
-        if codec.needs_previous:
-            cases = [(listeners & ~follows, None), (follows, episode.latent[step - 1, sender])]
-        for receivers, previous in cases:
-            if receivers.any():
-                bits = codec.size_bits(latent, previous)
-                codec_bits[step, sender, receivers] = bits
-                # Only a message as long as a bit-packed one can be one, and only coding it tells.
-                may_be = bits == message.codec.payload_bits and codec.spec != message.codec.spec
-                protobuf_bytes[step, sender, receivers] = message_bytes(
-                    episode=episode.episode,
-                    step=step,
-                    payload_bytes=-(-bits // 8),
-                    action=int(episode.action[step, sender]),
-                    fell_back=may_be and codec.encode(latent, previous).fell_back,
-                )
+    codec_bits, protobuf_bytes = message_sizes(
+        episode=episode.episode, sent=sent, latent=episode.latent, action=episode.action, codec=codec, message=message
+    )
     return MessageSizes(
         pass_name=episode.pass_name,
         episode=episode.episode,

@@ -19,14 +19,22 @@ def balances(*, missing: int = 0, unknown: tuple[int, ...] = (), skipped: int = 
     for slot, peer in SENT:
         sent, size = SENT[slot, peer]
         counters = LinkCounters(
-            peer=peer, sent=sent, sent_bytes=size, send_skipped=skipped, delivered=SENT[peer, slot][0] - missing
+            peer=peer,
+            sent=sent,
+            sent_bytes=size,
+            sent_bits=160 * sent,
+            send_skipped=skipped,
+            delivered=SENT[peer, slot][0] - missing,
         )
         reports[slot] = NodeReport(instance=str(slot), links=(counters,))
     return balance(reports, team_size=2, unknown=unknown)
 
 
-def recorded(**changes):
-    return {link: Recorded(messages=sent, protobuf_bytes=size) for link, (sent, size) in SENT.items()} | changes
+def recorded():
+    return {
+        link: Recorded(messages=sent, latent_bits=160 * sent, protobuf_bytes=size)
+        for link, (sent, size) in SENT.items()
+    }
 
 
 def framed(*, connections: int = 0, more: int = 0) -> dict[tuple[int, int], Passed]:
@@ -44,7 +52,7 @@ def test_equal_counts_agree():
 
 
 def test_a_difference_between_records_and_nodes_names_the_link():
-    wrong = recorded() | {(1, 0): Recorded(messages=2, protobuf_bytes=70)}
+    wrong = recorded() | {(1, 0): Recorded(messages=2, latent_bits=480, protobuf_bytes=70)}
     with pytest.raises(MessageError, match=r"link 1->0: 2 messages sent by the records, 3 by the nodes"):
         reconcile(balances(), recorded=wrong, passed=framed(), doubt=None)
 
@@ -62,7 +70,7 @@ def test_a_difference_between_frames_and_nodes_names_the_link():
     ],
 )
 def test_a_link_that_nobody_can_know_all_of_is_named_with_the_reason(known, reason):
-    wrong = recorded() | {(0, 1): Recorded(messages=9, protobuf_bytes=9)}
+    wrong = recorded() | {(0, 1): Recorded(messages=9, latent_bits=9, protobuf_bytes=9)}
     sentences = reconcile(balances(**known), recorded=wrong, passed=framed(), doubt=None)
     assert sentences[0].startswith("0 of 2 links")
     assert "0->1 could not be compared" in sentences[2]

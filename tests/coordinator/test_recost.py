@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from made_trace import made_trace
 from relay_team import relay_plan
 
-from coordinator.bandwidth.recost import message_bytes, recost
+from coordinator.bandwidth.layers.message_sizes import message_bytes
+from coordinator.bandwidth.recost import recost
 from coordinator.bandwidth.trace import read_trace
 from coordinator.evaluation import evaluate
 from heliograph import codecs

@@ -82,3 +82,11 @@ def test_links_of_nodes_started_elsewhere_cannot_be_counted():
 def test_bundles_without_messages_have_nothing_to_count():
     with pytest.raises(SettingsError, match="send no messages"):
         run_processes(relay_plan(2, messages=False), Staging(links=LinkPlan()))
+
+
+def test_what_depends_on_the_message_before_is_sized_as_the_nodes_sent_it():
+    plan = relay_plan(2, episodes=2, length=STEPS, codec="repeats")
+    wire = run_processes(plan, Staging(links=LinkPlan())).wire
+    assert wire.conservation[0].startswith("2 of 2 links")
+    assert len({int(bits) for episode in wire.episodes for bits in episode.latent_bits[:, 0, 1]}) > 1, "sizes differ"
+    assert wire.layers["latent"].label == "measured"

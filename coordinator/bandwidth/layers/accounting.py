@@ -16,12 +16,13 @@ from coordinator.bandwidth.layers.reconciliation import Recorded, reconcile
 from coordinator.bandwidth.layers.wire_report import LinkRow, WireReport
 from coordinator.conservation import Reading
 from coordinator.trajectory import EpisodeResult, StepRecord
-from heliograph.codecs.codec import Codec
+from heliograph.codecs import Codec
+from heliograph.manifest import MessageFormat
 
 CONTENT = {
     "messages": Provenance(label=MEASURED, source="the nodes' counters"),
-    "latent": Provenance(label=COMPUTED, source="the codec's exact size of every recorded latent"),
-    "codec": Provenance(label=COMPUTED, source="every recorded latent, encoded again"),
+    "latent": Provenance(label=MEASURED, source="the nodes' counters of payload bits, as the codec counts them"),
+    "codec": Provenance(label=COMPUTED, source="the payload bits of each recorded message, in whole bytes"),
     "protobuf": Provenance(label=MEASURED, source="the nodes' counters of serialised bytes"),
 }
 
@@ -29,9 +30,9 @@ CONTENT = {
 class Account:
     """What passed over `links`, by whom it was counted, and whether the counts agree."""
 
-    def __init__(self, links: Links, *, codec: Codec) -> None:
+    def __init__(self, links: Links, *, codec: Codec, message: MessageFormat) -> None:
         self._links = links
-        self._ledger = Ledger(team_size=links.team_size, codec=codec, http2_bytes=links.http2_bytes)
+        self._ledger = Ledger(team_size=links.team_size, codec=codec, message=message, http2_bytes=links.http2_bytes)
         self._connecting: dict[Link, Passed] = {}
 
     def begin(self) -> None:
@@ -61,7 +62,10 @@ class Account:
             for name in ("sent", "latent_bits", "codec_bytes", "protobuf_bytes")
         )
         recorded = {
-            link: Recorded(messages=int(messages[link]), protobuf_bytes=int(protobuf_bytes[link])) for link in total
+            link: Recorded(
+                messages=int(messages[link]), latent_bits=int(bits[link]), protobuf_bytes=int(protobuf_bytes[link])
+            )
+            for link in total
         }
         conservation = reconcile(reading.links, recorded=recorded, passed=passed, doubt=doubt)
         rows = tuple(
@@ -69,7 +73,7 @@ class Account:
                 sender=balance.sender,
                 receiver=balance.receiver,
                 messages=balance.sent,
-                latent_bits=int(bits[link]),
+                latent_bits=balance.sent_bits,
                 codec_bytes=int(codec_bytes[link]),
                 protobuf_bytes=balance.sent_bytes,
                 http2_bytes=_serving(passed, link),

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from coordinator import exchange
+from coordinator.bandwidth.layers.message_sizes import message_sizes
 from coordinator.trajectory import EpisodeResult, StepRecord
-from heliograph.codecs.codec import Codec
-from heliograph.pb import latent_pb2, peer_pb2
+from heliograph.codecs import Codec
+from heliograph.manifest import MessageFormat
 
 GRPC_PREFIX_BYTES = 5
 """Of each message in its DATA frames: whether it is compressed, and its length."""
@@ -40,12 +41,28 @@ class EpisodeLinks:
     None where it was not measured.  A message travels after its step's answer: mostly that of t is in entry t + 1."""
 
 
-class Ledger:
-    """Takes a run's steps as they are played, cheaply, and works out later what was sent."""
+class _Seen(NamedTuple):
+    """What of a step is kept: observations would fill the memory."""
 
-    def __init__(self, *, team_size: int, codec: Codec, http2_bytes: Callable[[], list[int] | None]) -> None:
-        self._size, self._codec, self._http2_bytes = team_size, codec, http2_bytes
-        self._played: list[tuple[str, list[tuple[StepRecord, list[int] | None]]]] = []
+    episode: int
+    present: np.ndarray
+    hears: np.ndarray
+    action: np.ndarray
+    latent: np.ndarray
+    http2_bytes: list[int] | None
+
+
+class Ledger:
+    """Takes a run's steps as they are played, cheaply, and works out later what was sent.
+
+    `http2_bytes` tells what has travelled so far, by directed link, ascending; None where nobody knows.
+    """
+
+    def __init__(
+        self, *, team_size: int, codec: Codec, message: MessageFormat, http2_bytes: Callable[[], list[int] | None]
+    ) -> None:
+        self._size, self._codec, self._message, self._http2_bytes = team_size, codec, message, http2_bytes
+        self._played: list[tuple[str, list[_Seen]]] = []
         self._before: list[int] | None = None
         self.answered = True
         """So far every agent answered every step with a legal action, so its message is known."""
@@ -55,83 +72,45 @@ class Ledger:
         self._before = self._http2_bytes()
 
     def step(self, pass_name: str, record: StepRecord) -> None:
+        """Take a step whose latents were reported."""
+        assert record.latent is not None
         if record.step == 0:
             self._played.append((pass_name, []))
-        self._played[-1][1].append((record, self._http2_bytes()))
+        seen = _Seen(record.episode, record.present, record.hears, record.action, record.latent, self._http2_bytes())
+        self._played[-1][1].append(seen)
 
     def episode(self, result: EpisodeResult) -> None:
+        """The episode of the last steps is over."""
         self.answered &= not result.idle and not result.illegal
 
     def episodes(self) -> list[EpisodeLinks]:
         """Everything so far, unfinished episodes included."""
         before, episodes = self._before, []
         for pass_name, steps in self._played:
-            episodes.append(self._account(pass_name, [record for record, _ in steps], self._travelled(before, steps)))
-            before = steps[-1][1]
+            episodes.append(self._links(pass_name, steps, before))
+            before = steps[-1].http2_bytes
         return episodes
 
-    def _travelled(
-        self, before: list[int] | None, steps: list[tuple[StepRecord, list[int] | None]]
-    ) -> np.ndarray | None:
-        if before is None:
-            return None
-        stamps = np.array([before, *(stamp for _, stamp in steps)], dtype=np.int64)
+    def _links(self, pass_name: str, steps: list[_Seen], before: list[int] | None) -> EpisodeLinks:
+        latent, action = (np.array([getattr(step, name) for step in steps]) for name in ("latent", "action"))
+        present, hears = (np.array([getattr(step, name) for step in steps]) for name in ("present", "hears"))
+        sent = exchange.sent(spoke=latent[:, :, 0] >= 0, present=present, hears=hears)
+        episode = steps[0].episode
+        latent_bits, protobuf_bytes = message_sizes(
+            episode=episode, sent=sent, latent=latent, action=action, codec=self._codec, message=self._message
+        )
+        return EpisodeLinks(
+            pass_name=pass_name,
+            episode=episode,
+            sent=sent,
+            latent_bits=latent_bits,
+            codec_bytes=-(-latent_bits // 8),
+            protobuf_bytes=protobuf_bytes,
+            http2_bytes=None if before is None else self._travelled(steps, before),
+        )
+
+    def _travelled(self, steps: list[_Seen], before: list[int]) -> np.ndarray:
+        stamps = np.array([before, *(step.http2_bytes for step in steps)], dtype=np.int64)
         travelled = np.zeros((len(steps), self._size, self._size), dtype=np.int64)
         travelled[:, ~np.eye(self._size, dtype=bool)] = np.diff(stamps, axis=0)
         return travelled
-
-    def _account(self, pass_name: str, records: list[StepRecord], travelled: np.ndarray | None) -> EpisodeLinks:
-        hears = np.array([record.hears for record in records])
-        present = np.array([record.present for record in records])
-        spoke = np.array([_spoke(record) for record in records])
-        sent = exchange.sent(spoke=spoke, present=present, hears=hears)
-        sizes = np.zeros((3, *sent.shape), dtype=np.int64)
-        for step, sender in zip(*np.nonzero(sent.any(-1)), strict=True):
-            size = _Sizes(self._codec, records, int(step), int(sender))
-            for receiver in np.flatnonzero(sent[step, sender]):
-                follows = self._codec.needs_previous and step > 0 and bool(sent[step - 1, sender, receiver])
-                sizes[:, step, sender, receiver] = size.after_previous if follows else size.alone
-        return EpisodeLinks(
-            pass_name=pass_name,
-            episode=records[0].episode,
-            sent=sent,
-            latent_bits=sizes[0],
-            codec_bytes=sizes[1],
-            protobuf_bytes=sizes[2],
-            http2_bytes=travelled,
-        )
-
-
-def _spoke(record: StepRecord) -> np.ndarray:
-    """bool [N]."""
-    return np.zeros_like(record.acted) if record.latent is None else record.latent[:, 0] >= 0
-
-
-class _Sizes:
-    """Latent bits, codec bytes and protobuf bytes of one message, to whoever has the one before it and who has not."""
-
-    def __init__(self, codec: Codec, records: list[StepRecord], step: int, sender: int) -> None:
-        self._codec, self._records, self._step, self._sender = codec, records, step, sender
-
-    @cached_property
-    def alone(self) -> tuple[int, int, int]:
-        return self._sizes(None)
-
-    @cached_property
-    def after_previous(self) -> tuple[int, int, int]:
-        return self._sizes(self._latent(self._step - 1))
-
-    def _latent(self, step: int) -> np.ndarray:
-        latent = self._records[step].latent
-        assert latent is not None, "who spoke said a latent"
-        return latent[self._sender]
-
-    def _sizes(self, previous: np.ndarray | None) -> tuple[int, int, int]:
-        record, latent = self._records[self._step], self._latent(self._step)
-        encoded = self._codec.encode(latent, previous)
-        message = peer_pb2.LatentMessage(
-            episode=record.episode, step=record.step, latent=encoded.payload, action=int(record.action[self._sender])
-        )
-        if encoded.fell_back:
-            message.codec = latent_pb2.LATENT_CODEC_BIT_PACKED
-        return self._codec.size_bits(latent, previous), len(encoded.payload), message.ByteSize()

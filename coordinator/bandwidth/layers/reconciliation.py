@@ -21,6 +21,7 @@ class Recorded:
     """What the records say of one directed link."""
 
     messages: int
+    latent_bits: int
     protobuf_bytes: int
 
 
@@ -41,6 +42,7 @@ def reconcile(
         reason = _doubt(balance) or doubt
         if reason is None:
             _compare(link, "messages sent", records=recorded[link].messages, nodes=balance.sent)
+            _compare(link, "bits of latents", records=recorded[link].latent_bits, nodes=balance.sent_bits)
             _compare(link, "bytes of protobuf", records=recorded[link].protobuf_bytes, nodes=balance.sent_bytes)
             agreed += 1
         else:

@@ -1,0 +1,52 @@
+"""Exact sizes of messages, as the nodes would serialise them.  For counted runs and for recorded ones.
+
+Axis legend: T steps of an episode, N agents, K categoricals.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heliograph.codecs import Codec
+from heliograph.manifest import MessageFormat
+
+
+def message_sizes(
+    *, episode: int, sent: np.ndarray, latent: np.ndarray, action: np.ndarray, codec: Codec, message: MessageFormat
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bits of the latents without padding, and bytes of the messages: int64 [T, N, N], [t, i, j] of i's message to j.
+
+    `sent` bool [T, N, N] says which there are, `latent` int32 [T, N, K] and `action` int64 [T, N] what they hold.
+    """
+    codec_bits, protobuf_bytes = np.zeros(sent.shape, dtype=np.int64), np.zeros(sent.shape, dtype=np.int64)
+    for step, sender in np.argwhere(sent.any(-1)).tolist():
+        said, listeners = latent[step, sender], sent[step, sender]
+        # Whoever was sent the message before has got it on the same stream, in order, whatever a channel then loses.
+        follows = listeners & sent[step - 1, sender] if step else np.zeros_like(listeners)
+        cases = [(listeners, None)]
+        if codec.needs_previous:
+            cases = [(listeners & ~follows, None), (follows, latent[step - 1, sender])]
+        for receivers, previous in cases:
+            if receivers.any():
+                bits = codec.size_bits(said, previous)
+                codec_bits[step, sender, receivers] = bits
+                # Only a message as long as a bit-packed one can be one, and only coding it tells.
+                may_be = bits == message.codec.payload_bits and codec.spec != message.codec.spec
+                protobuf_bytes[step, sender, receivers] = message_bytes(
+                    episode=episode,
+                    step=step,
+                    payload_bytes=-(-bits // 8),
+                    action=int(action[step, sender]),
+                    fell_back=may_be and codec.encode(said, previous).fell_back,
+                )
+    return codec_bits, protobuf_bytes
+
+
+def message_bytes(*, episode: int, step: int, payload_bytes: int, action: int, fell_back: bool) -> int:
+    """Serialised size of a LatentMessage: a tag per field that is not 0, varints, and the payload with its length."""
+    numbers = sum(1 + _varint_bytes(value) for value in (episode, step, action, int(fell_back)) if value)
+    return numbers + (1 + _varint_bytes(payload_bytes) + payload_bytes if payload_bytes else 0)
+
+
+def _varint_bytes(value: int) -> int:
+    return max(1, -(-value.bit_length() // 7))
