@@ -143,6 +143,7 @@ class _Audit:
                 await self._ask(condition, number, stage, one_process)
                 await inspector.look()
                 bar.advance()
+            await inspector.look(last=True)
 
     async def _ask(self, condition: Condition, number: int, stage: Stage, one_process: OneProcess) -> None:
         script = self._recorded.scripts[number]

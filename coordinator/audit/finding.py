@@ -86,6 +86,8 @@ class Findings:
     """Plays compared, by check."""
     leaks: list[Leak] = field(default_factory=list)
     influences: dict[tuple[str, tuple[int, ...]], Influence] = field(default_factory=dict)
+    isolated: set[int] = field(default_factory=set)
+    """Agents that were perturbed while nobody could hear them."""
     untested: list[str] = field(default_factory=list)
     stirred: set[int] = field(default_factory=set)
     """Agents that answered otherwise when they themselves saw something else."""
@@ -166,14 +168,15 @@ class Findings:
         return Check(name=name, verdict=HOLDS, said=f"{_SENTENCES[name]} ({self._how_many(name)})")
 
     def _how_many(self, name: str) -> str:
-        sizes = self.conditions
         parts = [f"{self.played[name]} plays"]
+        tried = [found.delay for (check, _), found in self.influences.items() if check == name]
+        arrived = len(tried) - tried.count(None)
+        if name == ISOLATION:
+            parts.append(f"{len(self.isolated)} of {self.agents} agents")
         if name == LINK:
-            used = sum(found.delay is not None for (check, _), found in self.influences.items() if check == LINK)
-            parts.append(f"{sizes.pairs} of {sizes.all_pairs} ordered pairs, {used} of them used")
+            parts.append(f"{len(tried)} of {self.conditions.all_pairs} ordered pairs, {arrived} of them used")
         if name == TWO_HOPS:
-            reached = sum(found.delay is not None for (check, _), found in self.influences.items() if check == TWO_HOPS)
-            parts.append(f"{sizes.triples} of {sizes.all_triples} ordered triples, {reached} of them reached")
+            parts.append(f"{len(tried)} of {self.conditions.all_triples} ordered triples, {arrived} of them reached")
         return ", ".join(parts)
 
     def _why_not(self, name: str) -> str:

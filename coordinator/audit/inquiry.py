@@ -31,6 +31,8 @@ def judge(findings: Findings, condition: Condition, *, script: int, start: int, 
         return
     if first[condition.perturbed] < NEVER:
         findings.stirred.add(condition.perturbed)
+    if condition.check == ISOLATION:
+        findings.isolated.add(condition.perturbed)
     for path in _paths(condition, findings.agents):
         findings.add_influence(_influence(condition.check, path, found, first, start))
 
@@ -40,7 +42,6 @@ def _paths(condition: Condition, agents: int) -> list[tuple[int, ...]]:
         return [condition.path]
     if condition.check == WORLD:
         return [(condition.perturbed, other) for other in range(agents) if other != condition.perturbed]  # type: ignore[misc]
-    assert condition.check == ISOLATION, f"{condition.check} perturbs nobody"
     return []
 
 

@@ -91,11 +91,10 @@ def remarks(findings: Findings) -> list[str]:
     lines += [f"LEAK ({leak.check}): {leak}" for leak in findings.leaks[:SHOWN_LEAKS]]
     if len(findings.leaks) > SHOWN_LEAKS:
         lines.append(f"and {len(findings.leaks) - SHOWN_LEAKS} leaks more, all of them in the JSON")
-    lines.append(
-        "REFUTED: some agent depends on more than its own observations and delivered messages."
-        if findings.refuted
-        else "Nothing refutes that each agent depends on its own observations and delivered messages alone."
-    )
+    if findings.refuted:
+        lines.append("REFUTED: see the checks above.")
+    elif not findings.interrupted:
+        lines.append("Nothing refutes that each agent depends on its own observations and delivered messages alone.")
     return lines
 
 

@@ -144,7 +144,12 @@ def test_ctrl_c_keeps_what_was_found(monkeypatch):
 
 def test_a_node_that_dies_in_the_middle_ends_the_audit_with_its_last_words(tmp_path):
     with pytest.raises(NodeFailed, match=r"node 0 ended with code 9(.|\n)*that was enough") as caught:
-        audit(relay_plan(2, greedy=True, **NOISY), SMALL, node_command=cheating("die", slot=0, folder=tmp_path))
+        audit(
+            relay_plan(2, greedy=True, **NOISY),
+            SMALL,
+            node_command=cheating("die", slot=0, folder=tmp_path),
+            log_folder=tmp_path / "logs",
+        )
     assert "import time" not in str(caught.value)
 
 
