@@ -102,6 +102,7 @@ def counters_of(totals: Mapping[int, LinkCounters]) -> coordination_pb2.Counters
                 masked=counters.masked,
                 lost=counters.lost,
                 read=counters.read,
+                read_bits=counters.read_bits,
             )
             for peer, counters in sorted(totals.items())
         ]

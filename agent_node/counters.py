@@ -35,6 +35,8 @@ class LinkCounters:
     """Got through, but the simulated channel had lost them (`Percept.lost`)."""
     read: int = 0
     """Of those delivered: read by a step, so neither out of hearing nor after the last step."""
+    read_bits: int = 0
+    """Of the latents in those, as their codec counts them."""
 
 
 class Ledger(defaultdict[int, LinkCounters]):

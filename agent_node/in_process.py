@@ -77,8 +77,10 @@ class InProcessTeam:
         """Totals of one agent's links by peer slot."""
         return self._members[slot].inbox.totals()
 
-    def _deliver_to(self, receiver: int, sender: int, message: Message, size_bytes: int) -> None:
-        self._members[receiver].inbox.receive(sender, message, size_bytes=size_bytes)
+    def _deliver_to(self, receiver: int, sender: int, message: Message, written: Written) -> None:
+        self._members[receiver].inbox.receive(
+            sender, message, size_bytes=len(written.data), latent_bits=written.latent_bits
+        )
 
 
 class _Member:
@@ -88,7 +90,7 @@ class _Member:
         *,
         late_policy: LatePolicy,
         wire: MessageWire | None,
-        deliver_to: Callable[[int, int, Message, int], None],
+        deliver_to: Callable[[int, int, Message, Written], None],
     ) -> None:
         ledger = Ledger()
         self.agent = agent
@@ -114,5 +116,5 @@ class _Member:
     def _send(self, peer: int, message: Outgoing) -> Written:
         written = message.written(self._sent.get(peer))
         self._sent[peer] = message.message.label
-        self._deliver_to(peer, self.agent.slot, message.as_read, len(written.data))
+        self._deliver_to(peer, self.agent.slot, message.as_read, written)
         return written

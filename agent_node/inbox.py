@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from agent_node.counters import Ledger, LinkCounters
 from agent_node.message import Label, Message
@@ -54,13 +55,19 @@ class ClosedStep:
     """Slots that should have been heard and are absent, ascending."""
 
 
+class _Arrival(NamedTuple):
+    message: Message
+    size_bytes: int
+    latent_bits: int
+
+
 class Inbox:
     """The messages of one node's peers.  `ledger` receives the counts; unknown peers are the caller's to refuse."""
 
     def __init__(self, *, late_policy: LatePolicy, ledger: Ledger) -> None:
         self._policy = late_policy
         self._ledger = ledger
-        self._kept: dict[int, dict[Label, tuple[Message, int]]] = defaultdict(dict)
+        self._kept: dict[int, dict[Label, _Arrival]] = defaultdict(dict)
         self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold` alone
         self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
         self._silent_steps: dict[int, int] = defaultdict(int)
@@ -73,8 +80,11 @@ class Inbox:
         self._awaited: set[int] = set()
         self._all_here: asyncio.Future[None] | None = None
 
-    def receive(self, peer: int, message: Message, *, size_bytes: int = 0) -> None:
-        """Take a well-formed message at any time; counted now or when its step closes."""
+    def receive(self, peer: int, message: Message, *, size_bytes: int = 0, latent_bits: int = 0) -> None:
+        """Take a well-formed message at any time; counted now or when its step closes.
+
+        `size_bytes` is its serialised size, `latent_bits` that of the latent in it as its codec counts.
+        """
         self._silent_steps[peer] = 0
         label, kept = message.label, self._kept[peer]
         counters = self._ledger[peer]
@@ -88,7 +98,7 @@ class Inbox:
         elif self._closed is not None and label <= self._closed:
             self._leave_out(peer, message)
         else:
-            kept[label] = (message, size_bytes)
+            kept[label] = _Arrival(message, size_bytes, latent_bits)
             if len(kept) > EARLY_KEPT:
                 self._drop(peer, min(kept))
             if label == self._reads:
@@ -184,8 +194,9 @@ class Inbox:
         messages, masked = {}, []
         for peer in sorted(hears):
             if peer in arrived:
-                messages[peer] = arrived[peer]
+                messages[peer] = arrived[peer].message
                 self._ledger[peer].read += 1
+                self._ledger[peer].read_bits += arrived[peer].latent_bits
             elif (stand_in := self._stand_in(peer, reads)) is not None:
                 messages[peer] = stand_in
             else:
@@ -200,9 +211,9 @@ class Inbox:
         """Counters by peer as of now; what is kept for a step to come, in time so far, counts as delivered."""
         totals = {peer: replace(counters) for peer, counters in self._ledger.items()}
         for peer, kept in self._kept.items():
-            for _, size_bytes in kept.values():
+            for arrival in kept.values():
                 totals[peer].delivered += 1
-                totals[peer].delivered_bytes += size_bytes
+                totals[peer].delivered_bytes += arrival.size_bytes
         return totals
 
     def _is_impossible(self, label: Label) -> bool:
@@ -212,17 +223,17 @@ class Inbox:
         start = step if label[0] == episode else 0
         return label[0] > episode + MAX_AHEAD or (label[0] >= episode and label[1] > start + MAX_AHEAD)
 
-    def _deliver(self, peer: int, label: Label) -> Message:
-        message, size_bytes = self._kept[peer].pop(label)
+    def _deliver(self, peer: int, label: Label) -> _Arrival:
+        arrival = self._kept[peer].pop(label)
         counters = self._ledger[peer]
         counters.delivered += 1
-        counters.delivered_bytes += size_bytes
+        counters.delivered_bytes += arrival.size_bytes
         self._taken[peer] = label
-        self._remember(peer, message)
-        return message
+        self._remember(peer, arrival.message)
+        return arrival
 
     def _drop(self, peer: int, label: Label) -> None:
-        self._leave_out(peer, self._kept[peer].pop(label)[0])
+        self._leave_out(peer, self._kept[peer].pop(label).message)
 
     def _leave_out(self, peer: int, message: Message) -> None:
         """Count a message that its step does not read as lost or late; a late one may stand in later."""

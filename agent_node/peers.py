@@ -217,8 +217,9 @@ class Peers:
             _log.debug("message rejected slot=%d reason=%r", slot, str(error))
             self._inbox.reject(slot)
             return
+        latent_bits = self._wire.latent_bits(message, stream.received)
         stream.received = message
-        self._inbox.receive(slot, message, size_bytes=len(data))
+        self._inbox.receive(slot, message, size_bytes=len(data), latent_bits=latent_bits)
 
     def _attach(self, slot: int, stream: PeerStream) -> None:
         assert self._inbox is not None

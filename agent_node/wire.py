@@ -75,10 +75,7 @@ class MessageWire:
         episode, step, action, codec = wire.episode, wire.step, wire.action, wire.codec
         if codec not in (0, _FELL_BACK):
             raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
-        previous = None
-        if self.codec.needs_previous and before is not None and before.label == (episode, step - 1):
-            previous = before.latent
-        latent = self.codec.decode(wire.latent, previous, codec == _FELL_BACK)
+        latent = self.codec.decode(wire.latent, self._previous(episode, step, before), codec == _FELL_BACK)
         if action >= self._actions:
             raise MessageError(f"message has action {action}, there are {self._actions}")
         message = Message(episode=episode, step=step, latent=latent, action=action)
@@ -87,6 +84,15 @@ class MessageWire:
         if wire.ByteSize() != len(data):
             raise MessageError("message holds bytes that are no field of it")
         return message
+
+    def latent_bits(self, message: Message, before: Message | None) -> int:
+        """What its sender counted for the latent of a message, which came after `before` on the same stream."""
+        return self.codec.size_bits(message.latent, self._previous(message.episode, message.step, before))
+
+    def _previous(self, episode: int, step: int, before: Message | None) -> np.ndarray | None:
+        """The latent that the codec may refer to."""
+        follows = self.codec.needs_previous and before is not None and before.label == (episode, step - 1)
+        return before.latent if follows else None  # type: ignore[union-attr]
 
 
 class Outgoing:

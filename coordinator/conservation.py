@@ -30,6 +30,7 @@ class LinkCounters:
     masked: int = 0
     lost: int = 0
     read: int = 0
+    read_bits: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class LinkBalance:
     delivered: int
     read: int
     """Of those delivered: read by a step, so neither out of hearing nor after the last step."""
+    read_bits: int
+    """Of the latents in those."""
     late: int
     rejected: int
     lost: int
@@ -102,6 +105,7 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                     send_skipped=out.send_skipped,
                     delivered=received.delivered,
                     read=received.read,
+                    read_bits=received.read_bits,
                     late=received.late,
                     rejected=received.rejected,
                     lost=received.lost,
@@ -134,6 +138,7 @@ class Traffic:
     send_skipped: int
     delivered: int
     read: int
+    read_bits: int
     late: int
     rejected: int
     lost: int
@@ -178,6 +183,7 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         send_skipped=difference("send_skipped"),
         delivered=difference("delivered"),
         read=difference("read"),
+        read_bits=difference("read_bits"),
         late=difference("late"),
         rejected=difference("rejected"),
         lost=difference("lost"),

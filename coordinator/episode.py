@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from coordinator.team import Team
-from coordinator.trajectory import EpisodeResult, Observer, Tally
+from coordinator.trajectory import EpisodeResult, Observer, Tally, latents_of
 from coordinator.world import World
 from heliograph.errors import NodeFailed, SettingsError
 
@@ -86,7 +86,7 @@ async def play(
         replies = await team.replies(timeout_s=pace.action_deadline_s)
         latency_s = time.perf_counter() - started
         actions = tally.actions(replies)
-        advance = world.advance(actions)
+        advance = world.advance(actions, latents_of(replies))
         tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
         if advance.over:
             return tally.result(advance.outcome)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from coordinator.world import Advance, View, World
+import numpy as np
+
+from coordinator.world import NOT_TOLD, Advance, View, World
 from heliograph.environments.png import write_png
 from heliograph.errors import SettingsError
 
@@ -18,7 +20,11 @@ class FilmedWorld(World):
 
     def __init__(self, world: World, *, folder: Path, name: str) -> None:
         super().__init__(
-            world.environment, links_cut=world.links_cut, channel=world.channel, longest_bits=world.longest_bits
+            world.environment,
+            links_cut=world.links_cut,
+            channel=world.channel,
+            codec=world.codec,
+            longest_bits=world.longest_bits,
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -38,8 +44,8 @@ class FilmedWorld(World):
         self._draw()
         return views
 
-    def advance(self, actions: Sequence[int]) -> Advance:
-        advance = super().advance(actions)
+    def advance(self, actions: Sequence[int], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+        advance = super().advance(actions, latents)
         self._draw()
         return advance
 

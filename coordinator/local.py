@@ -20,7 +20,7 @@ from agent_node.message import Decision, Message
 from agent_node.percept import Percept
 from coordinator.bandwidth.trace import TraceEpisode, TraceHeader
 from coordinator.conservation import LinkBalance, LinkCounters, NodeReport, balance
-from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally
+from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world import View, World
 from heliograph import codecs
 from heliograph.bundle import Bundle
@@ -84,7 +84,7 @@ class LocalTeam:
             self.logits = {slot: decision.logits for slot, decision in enumerate(decisions) if decision is not None}
             latency_s = time.perf_counter() - started
             actions = tally.actions(replies)
-            advance = world.advance(actions)
+            advance = world.advance(actions, latents_of(replies))
             tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
             if advance.over:
                 return LocalEpisode(result=tally.result(advance.outcome), links=_links(team, size=len(self._agents)))

@@ -46,6 +46,8 @@ class Summary:
     message_bits: float
     """Mean content of a message that was sent: the latent as its codec counts it, and the action; 0 if none was."""
     bits_per_agent_step: float
+    read_bits_per_agent_step: float
+    """Of those, what was read in time: neither lost nor late, nor out of hearing, nor after the last step."""
     bytes_per_agent_step: float
     """Serialised messages, as the nodes counted them."""
     idle: int
@@ -96,6 +98,7 @@ def summarise(
         messages=traffic.sent,
         message_bits=bits / traffic.sent if traffic.sent else 0.0,
         bits_per_agent_step=bits / agent_steps,
+        read_bits_per_agent_step=(traffic.read_bits + traffic.read * action_bits(manifest)) / agent_steps,
         bytes_per_agent_step=traffic.sent_bytes / agent_steps,
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),

@@ -71,8 +71,15 @@ class Plan:
             environment,
             links_cut=name == "cut" or message is None,
             channel=self.channel,
+            codec=None if message is None else codecs.make(self.codec, message, self.bundles[0].tables),
             longest_bits=0 if message is None else message.codec.payload_bits,
         )
+
+    @property
+    def reports_latents(self) -> bool:
+        """Whether the coordinator is told what agents say: to record it, or since its size decides what gets by."""
+        sized = self.channel is not None and self.channel.rate_bits is not None and self.codec != codecs.BIT_PACKED
+        return self.record is not None or sized
 
     def first_episode(self, name: str) -> int:
         return self.passes.index(name) * self.episodes

@@ -34,6 +34,8 @@ class Report:
     greedy: bool
     agents: int
     blind_bound: float | None
+    channel: str | None
+    """What was simulated, as `Channel.parse` reads it; None: nothing."""
     summaries: tuple[Summary, ...]
     links: tuple[LinkBalance, ...] | None = None
     """None where the run ended before they were counted."""
@@ -58,6 +60,7 @@ class Report:
             greedy=plan.greedy,
             agents=spec.agents,
             blind_bound=spec.blind_bound,
+            channel=None if plan.channel is None else str(plan.channel),
             summaries=tuple(summaries),
             **found,
         )
@@ -89,6 +92,7 @@ def rows(report: Report) -> list[Row]:
         ("episodes", [str(s.episodes) for s in summaries]),
         ("environment steps", [f"{s.steps} ({s.steps / s.seconds:.0f}/s)" for s in summaries]),
         ("bits per agent-step", [f"{s.bits_per_agent_step:.1f}" for s in summaries]),
+        ("  of them read in time", [f"{s.read_bits_per_agent_step:.1f}" for s in summaries]),
         ("bits per message", [f"{s.message_bits:.4g}" for s in summaries]),
         ("serialised bytes per agent-step", [_number(s.bytes_per_agent_step) for s in summaries]),
         ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
@@ -96,6 +100,7 @@ def rows(report: Report) -> list[Row]:
         ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
         ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
         ("late messages", [str(s.late) for s in summaries]),
+        ("lost in the channel", [str(s.lost) if report.channel else "" for s in summaries]),
         ("lost messages", ["" if s.missing is None else str(s.missing) for s in summaries]),
         ("actions not in time", [str(s.idle) for s in summaries]),
     ]
@@ -132,6 +137,8 @@ def output_console() -> Console:
 def remarks(report: Report) -> list[str]:
     """What a reader of the table must know besides."""
     lines = []
+    if report.channel:
+        lines.append(f"Simulated channel: {report.channel}")
     if report.interrupted:
         lines.append("Interrupted; what is shown are the episodes that were finished.")
     if report.links is not None:
@@ -144,7 +151,9 @@ def remarks(report: Report) -> list[str]:
         if lossy:
             lines.append(f"Messages sent but never received: {_some(lossy)}")
         if report.links and not unknown and not lossy:
-            lines.append(f"All {len(report.links)} links conserve: every message sent was received.")
+            lost = sum(link.lost for link in report.links)
+            fate = f"received, or lost in the simulated channel ({lost})" if report.channel else "received"
+            lines.append(f"All {len(report.links)} links conserve: every message sent was {fate}.")
     if report.lost_episodes:
         lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
     if report.stale_acts:

@@ -116,7 +116,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         greedy=plan.greedy,
         late_policy=plan.late_policy,
         codec=plan.codec,
-        report_latents=plan.record is not None or account is not None,
+        report_latents=plan.reports_latents or account is not None,
         listen=links.listen,
         address_of=links.address_of,
     )

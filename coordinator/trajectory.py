@@ -5,7 +5,7 @@ Axis legend: N agents, D observation size, A actions, K categoricals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,11 @@ class Reply:
     """From the percept's arrival until the inbox was closed; None where nobody waits."""
     computed_s: float = 0.0
     """In the bundle's step function."""
+
+
+def latents_of(replies: Mapping[int, Reply]) -> dict[int, np.ndarray]:
+    """What the agents said, as far as it was reported, int32 [K] by slot."""
+    return {slot: reply.latent for slot, reply in replies.items() if reply.latent is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

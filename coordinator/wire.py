@@ -95,6 +95,7 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
             masked=link.masked,
             lost=link.lost,
             read=link.read,
+            read_bits=link.read_bits,
         )
         for link in counters.links
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from coordinator.channel import Channel
 from coordinator.channel.medium import Medium
+from heliograph.codecs import Codec
 from heliograph.environments.vector import (
     EnvironmentSpec,
     Percepts,
@@ -20,6 +21,8 @@ from heliograph.environments.vector import (
     checked_transition,
 )
 from heliograph.errors import WorldError
+
+NOT_TOLD: Mapping[int, np.ndarray] = {}
 
 
 class EpisodeLost(Exception):
@@ -62,7 +65,8 @@ class World:
     """The first copy of `environment`, whose episodes are played one after another.
 
     With `links_cut` nobody ever hears anybody; everything else stays the same.  `channel` is what happens to messages,
-    whose latents have at most `longest_bits`.  Raises SettingsError if it asks for what team or environment have not.
+    whose latents are written by `codec` in at most `longest_bits`.  Raises SettingsError if it asks for what team or
+    environment have not.
     """
 
     def __init__(
@@ -71,13 +75,14 @@ class World:
         *,
         links_cut: bool = False,
         channel: Channel | None = None,
+        codec: Codec | None = None,
         longest_bits: int = 0,
     ) -> None:
         if environment.count != 1:
             raise WorldError(f"a world is one copy of its environment, not {environment.count}")
         self.spec: EnvironmentSpec = environment.spec
         self.links_cut = links_cut
-        self.channel, self.longest_bits = channel, longest_bits
+        self.channel, self.codec, self.longest_bits = channel, codec, longest_bits
         if channel is not None:
             channel.check_world(self.spec)
         self._medium: Medium | None = None
@@ -95,14 +100,19 @@ class World:
         percepts = checked_percepts(self.environment.reset(np.array([seed], dtype=np.int64)), of=self.environment)
         self._present = percepts.present[0]
         if self.channel is not None:
-            self._medium = Medium(self.channel, seed=seed, agents=self.spec.agents, longest_bits=self.longest_bits)
+            self._medium = Medium(
+                self.channel, seed=seed, agents=self.spec.agents, codec=self.codec, longest_bits=self.longest_bits
+            )
         return self._look(percepts)
 
-    def advance(self, actions: Sequence[int]) -> Advance:
-        """Apply one action per slot.
+    def advance(self, actions: Sequence[int], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+        """Apply one action per slot.  `latents` int32 [K] by slot are what is said at this step; a channel with a
+        limited rate takes those that are not told for the longest.
 
         Raises EpisodeLost if the simulator died, WorldError for an illegal action or a result that breaks the contract.
         """
+        if self._medium is not None:
+            self._medium.sizes.told(latents)
         transition = checked_transition(self.environment.step(np.array([actions], dtype=np.int64)), of=self.environment)
         if transition.lost[0]:
             raise EpisodeLost(f"the simulator of environment {self.spec.id!r} died during an episode")

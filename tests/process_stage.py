@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tcp_detour import TcpDetour
 
@@ -92,14 +93,22 @@ class Stage:
         return detour.address
 
     async def play(
-        self, *, script: Script | None = None, episode: int = 0, pace: Pace | None = None, links_cut: bool = False
+        self,
+        *,
+        script: Script | None = None,
+        episode: int = 0,
+        pace: Pace | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **world: Any,
     ) -> tuple[EpisodeResult, list[StepRecord]]:
+        """Play an episode in an environment with some other parameters, in a world with these arguments of `World`."""
         manifest = self.bundles[0].manifest
-        environment = registry.make(manifest.environment, count=1, parameters=manifest.environment_parameters)
+        given = manifest.environment_parameters | (parameters or {})
+        environment = registry.make(manifest.environment, count=1, parameters=given)
         records: list[StepRecord] = []
         result = await play(
             self.team,
-            World(environment, links_cut=links_cut),
+            World(environment, **world),
             episode=episode,
             seed=episode_seed(run_seed=self.run_seed, episode=episode),
             pace=pace or Pace(),

@@ -12,8 +12,9 @@ import numpy as np
 from coordinator.channel import hearing
 from coordinator.channel.delay import Delay
 from coordinator.channel.losses import Erasure, Fading, GilbertElliott
-from coordinator.channel.rate import TokenBuckets
+from coordinator.channel.rate import Sizes, TokenBuckets
 from coordinator.channel.settings import Channel
+from heliograph.codecs import Codec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +39,18 @@ class Medium:
     """Judges the messages of an episode: a pure function of (seed, link, step), but for the rate limit, which also
     depends on what was sent before.
 
-    `seed` is the episode's (`heliograph.seeds.episode_seed`), `longest_bits` the size of the longest latent.
+    `seed` is the episode's (`heliograph.seeds.episode_seed`); `codec` is how latents are written, `longest_bits` what
+    the longest takes, for the rate limit alone.
     """
 
-    def __init__(self, channel: Channel, *, seed: int, agents: int, longest_bits: int) -> None:
+    def __init__(
+        self, channel: Channel, *, seed: int, agents: int, codec: Codec | None = None, longest_bits: int = 0
+    ) -> None:
         self._channel, self._agents = channel, agents
         self._step = 0
         self._heard_before = np.zeros((agents, agents), dtype=bool)
-        self.bits = np.full((agents, agents), longest_bits)
-        """int64 [N, N]: sizes of the latents of the step before, for the rate limit; to be set where they vary."""
         self._buckets = None
+        self.sizes = Sizes(codec=codec, longest_bits=longest_bits, agents=agents)
         if channel.rate_bits is not None:
             self._buckets = TokenBuckets(channel.rate_bits, longest_bits=longest_bits, agents=agents)
         self._erasure = Erasure(channel, seed=seed, agents=agents) if channel.erasure or channel.links else None
@@ -55,26 +58,25 @@ class Medium:
         self._fading = None if channel.distance is None else Fading(channel.distance, seed=seed, agents=agents)
         self._delay = Delay(channel, seed=seed, agents=agents) if channel.delay_ms else None
 
-    def carry(self, hears: np.ndarray, distances: np.ndarray | None) -> tuple[np.ndarray, Verdict]:
-        """At each step, in order: who can still hear whom, bool [N, N], and what became of the step before's messages.
+    def carry(self, hears: np.ndarray, distances: np.ndarray | None) -> tuple[np.ndarray, Verdict | None]:
+        """At each step, in order: who can still hear whom, bool [N, N], and what became of the step before's messages,
+        of which there are none at the first step.
 
         `hears` bool [N, N] is what the world allows, `distances` float32 [N, N] are needed where the channel asks for
         them.
         """
         hears = hearing.heard(self._channel, hears, distances)
         # To whoever could hear it when it was made, and to whoever hears of that step only now; see `Outbox`.
-        sent = self._heard_before | hears if self._step else np.zeros_like(hears)
-        verdict = self.judge(self._step - 1, sent=sent, distances=distances)
+        sent = self._heard_before | hears
+        verdict = self.judge(self._step - 1, sent=sent, distances=distances) if self._step else None
         self._step, self._heard_before = self._step + 1, hears
         return hears, verdict
 
     def judge(self, step: int, *, sent: np.ndarray, distances: np.ndarray | None) -> Verdict:
         """What becomes of those of the messages made at `step` that were `sent`, bool [N, N]."""
         lost = np.zeros((self._agents, self._agents), dtype=bool)
-        if not sent.any():
-            return Verdict(lost=lost, late_by=lost.astype(np.int64))
         if self._buckets is not None:
-            lost |= self._buckets.lost(sent, self.bits)
+            lost |= self._buckets.lost(sent, self.sizes.of(sent))
         for losses in (self._erasure, self._bursts):
             if losses is not None:
                 lost |= losses.lost(step)

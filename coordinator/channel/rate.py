@@ -1,24 +1,53 @@
-"""A rate limit for each directed link: a token bucket that drops what it cannot carry.
+"""A rate limit for each directed link: a token bucket that drops what it cannot carry; and the sizes of messages.
 
 Axis legend: N agents; of [N, N], entry [i, j] is about the message from j to i.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+
+from heliograph.codecs import Codec
+
+
+class Sizes:
+    """Bits of the latents on each link, as their codec counts them; `longest_bits` where nobody says what was said."""
+
+    def __init__(self, *, codec: Codec | None, longest_bits: int, agents: int) -> None:
+        self._codec, self._longest_bits = codec, longest_bits
+        self._said: dict[int, np.ndarray] = {}
+        self._sent_before = np.zeros((agents, agents), dtype=bool)
+        self._alone = np.full(agents, longest_bits)
+        self._following = self._alone.copy()
+
+    def told(self, latents: Mapping[int, np.ndarray]) -> None:
+        """What the agents say at the next step, int32 [K] by slot."""
+        before, self._said = self._said, dict(latents)
+        self._alone[:] = self._following[:] = self._longest_bits
+        for slot, latent in latents.items() if self._codec is not None else ():
+            self._alone[slot] = self._following[slot] = self._codec.size_bits(latent)
+            if self._codec.needs_previous and slot in before:
+                self._following[slot] = self._codec.size_bits(latent, before[slot])
+
+    def of(self, sent: np.ndarray) -> np.ndarray:
+        """int64 [N, N] of the messages of the step before, `sent` over these links; to be asked once for every step."""
+        before, self._sent_before = self._sent_before, sent
+        return np.where(before, self._following[None, :], self._alone[None, :])
 
 
 class TokenBuckets:
-    """One bucket per link.  It is full at the start of an episode, and gets `rate_bits` tokens with each step.
+    """One bucket per link, which gets `rate_bits` tokens with each step.
 
-    It holds as many as come in a step, or as the longest message has bits, if that is more, so that a slow link
-    carries a message every few steps.
+    It holds as many as the longest message takes and as come in a step besides, so that a slow link carries its rate in
+    the long run, a message every few steps.  It begins with those of one message.
     """
 
     def __init__(self, rate_bits: float, *, longest_bits: int, agents: int) -> None:
         self._rate_bits = rate_bits
-        self._capacity = max(rate_bits, float(longest_bits)) if rate_bits else 0.0
-        self._tokens = np.full((agents, agents), self._capacity)
+        self._capacity = longest_bits + rate_bits if rate_bits else 0.0
+        self._tokens = np.full((agents, agents), min(self._capacity, max(rate_bits, longest_bits)))
 
     def lost(self, sent: np.ndarray, bits: np.ndarray) -> np.ndarray:
         """bool [N, N]: of the messages `sent`, bool [N, N], of so many `bits` [N, N], those without enough tokens.

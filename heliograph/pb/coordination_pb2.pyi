@@ -168,7 +168,7 @@ class Counters(_message.Message):
     def __init__(self, links: _Optional[_Iterable[_Union[LinkCounters, _Mapping]]] = ...) -> None: ...
 
 class LinkCounters(_message.Message):
-    __slots__ = ("peer", "sent", "sent_bytes", "send_skipped", "delivered", "delivered_bytes", "late", "rejected", "masked", "sent_bits", "lost", "read")
+    __slots__ = ("peer", "sent", "sent_bytes", "send_skipped", "delivered", "delivered_bytes", "late", "rejected", "masked", "sent_bits", "lost", "read", "read_bits")
     PEER_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +181,7 @@ class LinkCounters(_message.Message):
     SENT_BITS_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    READ_BITS_FIELD_NUMBER: _ClassVar[int]
     peer: int
     sent: int
     sent_bytes: int
@@ -193,7 +194,8 @@ class LinkCounters(_message.Message):
     sent_bits: int
     lost: int
     read: int
-    def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ..., sent_bits: _Optional[int] = ..., lost: _Optional[int] = ..., read: _Optional[int] = ...) -> None: ...
+    read_bits: int
+    def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ..., sent_bits: _Optional[int] = ..., lost: _Optional[int] = ..., read: _Optional[int] = ..., read_bits: _Optional[int] = ...) -> None: ...
 
 class Shutdown(_message.Message):
     __slots__ = ("reason",)

@@ -116,7 +116,7 @@ def test_counters_balance_without_a_network() -> None:
         (counters,) = team.counters(slot).values()
         assert counters.delivered_bytes == counters.sent_bytes > 5 * 2
         assert replace(counters, sent_bytes=0, delivered_bytes=0) == LinkCounters(
-            sent=5, sent_bits=5 * 4 * 3, delivered=5, read=4
+            sent=5, sent_bits=5 * 4 * 3, delivered=5, read=4, read_bits=4 * 4 * 3
         )
 
 

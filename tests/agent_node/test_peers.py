@@ -204,7 +204,7 @@ def test_bad_messages_are_counted_and_the_stream_goes_on(name: str) -> None:
         report = await world.step(2)
         assert report.masked == ()
         assert report.waited_s < 5
-        expected = LinkCounters(delivered=1, delivered_bytes=len(said(1)), rejected=1, sent=2, read=1)
+        expected = LinkCounters(delivered=1, delivered_bytes=len(said(1)), rejected=1, sent=2, read=1, read_bits=4 * 3)
         for field, count in counts.items():
             setattr(expected, field, getattr(expected, field) + count)
         if "delivered" in counts:

@@ -75,6 +75,7 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
             send_skipped=0,
             delivered=5,
             read=4,
+            read_bits=48,
             late=1,
             rejected=0,
             lost=2,

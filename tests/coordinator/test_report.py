@@ -5,6 +5,7 @@ from pathlib import Path
 
 from relay_team import relay_plan
 
+from coordinator.channel import Channel
 from coordinator.conservation import LinkBalance
 from coordinator.evaluation import evaluate
 from coordinator.report import Report, remarks, rows
@@ -53,6 +54,23 @@ def test_remarks_tell_losses_deaths_and_interruptions():
     )
     for part in ("Interrupted", "Losses unknown on 1 of 2", "1->0: 2", "after their step: 4", "by signal 9", "bye"):
         assert part in told
+
+
+def test_a_simulated_channel_is_named_and_what_it_lost_is_told_from_what_is_missing():
+    found = evaluate(relay_plan(3, episodes=4, channel=Channel.parse("erasure=0.5,delay-ms=120,jitter-ms=60")))
+    assert sum(link.lost for link in found.links) == found.summaries[0].lost > 0
+    assert remarks(found) == [
+        "Simulated channel: erasure=0.5,delay-ms=120,jitter-ms=60",
+        "All 6 links conserve: every message sent was received, or lost in the simulated channel "
+        f"({found.summaries[0].lost}).",
+    ]
+    shown = dict(rows(found))
+    assert shown["lost in the channel"] == [str(found.summaries[0].lost)]
+    assert shown["lost messages"] == ["0"]
+    assert int(shown["late messages"][0]) > 0
+    assert float(shown["bits per agent-step"][0]) > float(shown["  of them read in time"][0]) > 0
+    assert "lost in the channel" not in dict(rows(report()))
+    assert found.as_dict()["channel"] == "erasure=0.5,delay-ms=120,jitter-ms=60"
 
 
 def test_json_is_strict_and_complete():

@@ -10,6 +10,7 @@ from process_stage import Stage
 from relay_team import relay_bundles
 from tcp_detour import TcpDetour
 
+from coordinator.channel import Channel
 from coordinator.episode import Pace
 
 LENGTH = 30
@@ -52,6 +53,34 @@ def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
     unknown = {(link.sender, link.receiver) for link in reading.links if link.missing is None}
     assert unknown == {(0, 1), (1, 0), (2, 1), (1, 2)}
     assert all(link.missing == 0 for link in reading.links if link.missing is not None)
+
+
+def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_channel_lets_it(tmp_path):
+    async def play():
+        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path) as stage:
+
+            async def script(step):
+                if step == 8:
+                    stage.supervisor.process(1).kill()
+                    await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
+                    stage.supervisor.start(1)
+                    await stage.until(lambda: stage.team.live == (0, 1, 2), "node 1 is back")
+                    await stage.all_connected()
+
+            lossy = Channel.parse("erasure=0.5,delay-ms=80,jitter-ms=60")
+            result, records = await stage.play(script=script, pace=PACE, channel=lossy)
+            return result, records, await stage.team.reading()
+
+    result, records, reading = asyncio.run(play())
+    assert result.idle == 0
+    assert max(result.latency_s) < PACE.action_deadline_s
+    withheld = np.array([record.lost | (record.delay > 0) for record in records])
+    masked = np.array([record.masked for record in records])
+    assert np.array_equal(masked[9:], withheld[9:]), "only the channel keeps messages away, and nobody counts as silent"
+    assert 0.3 < masked[9:, 0, 1].mean() < 0.95
+    known = [link for link in reading.links if link.missing is not None]
+    assert {(link.sender, link.receiver, link.missing) for link in known} == {(0, 2, 0), (2, 0, 0)}
+    assert all(link.lost > 0 and link.late > 0 for link in known)
 
 
 def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
