@@ -20,6 +20,7 @@ def link(sender: int, receiver: int, missing: int | None) -> LinkBalance:
         "send_skipped": 0,
         "delivered": 3,
         "read": 2,
+        "read_bits": 24,
         "late": 0,
         "rejected": 0,
         "lost": 0,
