@@ -109,7 +109,7 @@ def as_document(sweep: Sweep, results: Sequence[CellResult]) -> dict[str, Any]:
     return {
         "measure": played[0][1].measure if played else None,
         "episodes": sweep.casting.episodes,
-        "over": "one run" if single else f"the interquartile mean of {runs}",
+        "over": "of one run" if single else f"as the interquartile mean of {runs}",
         "statistic": "one run" if single else f"IQM of {runs}",
         "bands": f"95 % intervals over {'its episodes' if single else runs}",
         "blind_bound": played[0][1].blind_bound if played else None,

@@ -93,7 +93,7 @@ def make_grid(
 ) -> Grid:
     """The grid of `--sweep` arguments; without any, erasure from 0 to 1 and the codecs that `tables` are there for.
 
-    `spec` is of the world, `channel` the base channel.  Raises SettingsError for what cannot be played, before anything is.
+    `spec` is of the world, `channel` the base channel.  Raises SettingsError for what cannot be played.
     """
     if manifest.message is None:
         raise SettingsError(

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from coordinator.bandwidth.grid import BLIND, CLEAR
 from coordinator.bandwidth.wording import SCORES, SHARES
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
+LINK_SIZES = {"http2_bytes": "bytes of HTTP/2 frames", "sent_bytes": "bytes of protobuf", "sent": "messages"}
 BAND = {"alpha": 0.18, "linewidth": 0}
 Document = Mapping[str, Any]
 
@@ -39,13 +42,14 @@ def layers(document: Document) -> Figure:
 
 
 def links(document: Document) -> Figure:
-    """Bytes sent over every directed link."""
-    count = document["summary"]["agents"]
+    """What was sent over every directed link: bytes at the outermost layer that tells links apart, or messages."""
+    count, found = document["summary"]["agents"], document["links"]
+    name = next(name for name in LINK_SIZES if all(link[name] is not None for link in found))
     sent = np.full((count, count), np.nan)
-    for link in document["links"]:
-        sent[link["sender"], link["receiver"]] = link["sent_bytes"]
+    for link in found:
+        sent[link["sender"], link["receiver"]] = link[name]
     figure, (axes,) = _figure(1.9 + 0.62 * count, 1.5 + 0.55 * count)
-    _heat(figure, axes, sent, label="bytes sent", text=_short)
+    _heat(figure, axes, sent, label=LINK_SIZES[name], text=_short)
     axes.set(xlabel="to agent", ylabel="from agent")
     return figure
 
@@ -71,6 +75,8 @@ def entropy_by_step(document: Document) -> Figure:
     bits = np.array(document["information"]["categorical_bits_by_step"], dtype=float)  # [T, K]
     figure, (axes,) = _figure(9.2, 3.4)
     image = axes.imshow(bits.T, aspect="auto", cmap="viridis", vmin=0.0, interpolation="nearest", origin="lower")
+    axes.grid(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=axes, label="bits over agents and episodes")
     axes.set(xlabel="step of the episode", ylabel="categorical")
     return figure
@@ -80,7 +86,9 @@ def score_against_bits(document: Document) -> Figure:
     """All curves of a sweep, against the bits that arrived and against those that were sent."""
     swept = document["sweep"]
     figure, panels = _figure(10.4, 4.3, panels=2)
-    drawn = [curve for curve in swept["curves"] if curve["axis"] not in ("clear", "blind")]
+    drawn = [curve for curve in swept["curves"] if curve["axis"] not in (CLEAR, BLIND)]
+    codecs = {curve["codec"] for curve in drawn}
+    drawn += [curve for curve in swept["curves"] if curve["axis"] == CLEAR and curve["codec"] not in codecs]
     for axes, bits in zip(panels, ("delivered_bits", "sent_bits"), strict=True):
         for place, curve in enumerate(drawn):
             points = sorted(curve["points"], key=lambda point: point[bits])
@@ -103,7 +111,7 @@ def score_against_faults(document: Document) -> Figure | None:
             families.setdefault(curve["axis"], []).append(curve)
     if not families:
         return None
-    figure, panels = _figure(5.2 * min(2, len(families)), 3.9 * -(-len(families) // 2), panels=len(families))
+    figure, panels = _figure(10.4 if len(families) > 1 else 7.0, 3.9 * -(-len(families) // 2), panels=len(families))
     labels = list(dict.fromkeys(curve["label"] for curves in families.values() for curve in curves))
     for axes, (axis, curves) in zip(panels, families.items(), strict=False):
         for curve in curves:

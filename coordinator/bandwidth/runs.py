@@ -29,6 +29,13 @@ class Run:
     def manifest(self) -> Manifest:
         return self.bundles[0].manifest
 
+    @property
+    def common(self) -> dict[str, Any]:
+        """What runs must share to be compared."""
+        names = ("environment", "environment_parameters", "team_size", "message")
+        shared = {name.replace("_", " "): getattr(self.manifest, name) for name in names}
+        return {**shared, "tables for codecs": "none" if self.bundles[0].tables is None else "some"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Casting:
@@ -74,11 +81,11 @@ def load_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
         for name, folder, team in zip(_names(paths), folders, teams, strict=True)
     )
     for run in runs[1:]:
-        for what in ("environment", "environment_parameters", "team_size", "message"):
-            ours, theirs = getattr(runs[0].manifest, what), getattr(run.manifest, what)
+        for what, ours in runs[0].common.items():
+            theirs = run.common[what]
             if ours != theirs:
                 raise BundleMismatch(
-                    f"{what.replace('_', ' ')}: {runs[0].folder} has {ours}, {run.folder} has {theirs}",
+                    f"{what}: {runs[0].folder} has {ours}, {run.folder} has {theirs}",
                     remedy="Runs of one sweep are seeds of one training; measure others on their own",
                 )
     return runs

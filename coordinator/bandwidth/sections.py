@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from coordinator.bandwidth.markup import Content, Markup, element, table
-from coordinator.bandwidth.wording import HOW, SCORES, interval, number, plain
+from coordinator.bandwidth.wording import COUNTS, HOW, SCORES, interval, number, plain, score
 
 Document = Mapping[str, Any]
 Show = Callable[[str, str], Markup | None]
 """Picture of a plot, by name and description; None if it was not drawn."""
+
+
+VERDICTS = {"holds": "measured", "refuted": "bad", "not checked": "not"}
+"""Of an audit, and the style of their marks."""
+MOST_SHADES = 4
 
 
 def subtitle(document: Document) -> Content:
@@ -23,14 +28,14 @@ def subtitle(document: Document) -> Content:
 
 def summary(document: Document, show: Show) -> list[Content]:
     found, swept = document["summary"], document["sweep"]
-    score = SCORES[found["measure"]]
+    name = SCORES[found["measure"]]
     mean = found["score"]
-    between = f"between {number(mean['low'])} and {number(mean['high'])} with 95 % confidence"
-    tiles = [(number(mean["mean"]), f"{score} with messages, over {found['episodes']} episodes; {between}")]
+    between = f"between {score(mean['low'])} and {score(mean['high'])} with 95 % confidence"
+    tiles = [(score(mean["mean"]), f"{name} with messages, over {found['episodes']} episodes; {between}")]
     if swept is not None and swept["blind_level"] is not None:
-        tiles.append((number(swept["blind_level"]), f"{score} with every message masked: the blind level"))
+        tiles.append((score(swept["blind_level"]), f"{name} with every message masked: the blind level"))
     if found["blind_bound"] is not None:
-        tiles.append((number(found["blind_bound"]), "the most that any team without messages can reach"))
+        tiles.append((score(found["blind_bound"]), "the most that any team without messages can reach"))
     tiles.append((number(found["bits_per_agent_step"]), "bits that an agent sends per step, over all its listeners"))
     wire = _outermost(document)
     if wire is not None:
@@ -44,7 +49,24 @@ def summary(document: Document, show: Show) -> list[Content]:
             )
         )
     boxes = (element("div", element("b", figure), element("span", what), class_="tile") for figure, what in tiles)
-    return [element("div", *boxes, class_="tiles"), *(_warning(remark) for remark in document["remarks"])]
+    return [
+        _text(_verdict(document)),
+        element("div", *boxes, class_="tiles"),
+        *(_warning(remark) for remark in document["remarks"]),
+    ]
+
+
+def _verdict(document: Document) -> str:
+    """What the messages are worth and what they cost, in words."""
+    found, swept, wire = document["summary"], document["sweep"], _outermost(document)
+    name = SCORES[found["measure"]]
+    said = f"With its messages the team comes to a {name} of {score(found['score']['mean'])}"
+    if swept is not None and swept["blind_level"] is not None:
+        said += f", with every message masked to {score(swept['blind_level'])}"
+    said += f". An agent sends {number(found['bits_per_agent_step'])} bits per step"
+    if wire is not None:
+        said += f"; on the wire a message takes {number(wire['bytes_per_message'])} bytes with all that carries it"
+    return said + "."
 
 
 def layers(document: Document, show: Show) -> list[Content]:
@@ -70,46 +92,18 @@ def layers(document: Document, show: Show) -> list[Content]:
 
 
 def links(document: Document, show: Show) -> list[Content]:
-    found = document["links"]
-    if not found:
-        return [_absent("No messages went over links: the team was played in one process.")]
-    names = ("sent", "delivered", "late", "lost_by_channel", "rejected", "lost")
     rows = [
-        (
-            f"{link['sender']} → {link['receiver']}",
-            *("unknown" if link[name] is None else f"{link[name]:,}" for name in names),
-            f"{link['sent_bytes']:,}",
-        )
-        for link in found
+        (f"{link['sender']} → {link['receiver']}", *(_count(link[name]) for name in COUNTS))
+        for link in document["links"]
     ]
-    unknown = sum(link["lost"] is None for link in found)
-    lost = sum(link["lost"] or 0 for link in found)
-    verdict = (
-        f"Both ends of all {len(found)} links were compared: what one sent is what the other got, "
-        + (f"but for {lost:,} messages that got lost." if lost else "nothing is missing.")
-        if not unknown
-        else f"Of {unknown} of {len(found)} links an end is gone, so nobody knows what was lost there."
-    )
     return [
-        _text(verdict),
-        show("links", "Bytes sent over every directed link"),
-        _more(
-            "Every link",
-            table(
-                "lrrrrrrr",
-                (
-                    "link",
-                    "sent",
-                    "delivered",
-                    "late",
-                    "lost by the simulated channel",
-                    "rejected",
-                    "lost",
-                    "bytes sent",
-                ),
-                rows,
-            ),
+        _text(
+            "Every message is counted at both of its ends. What was sent over a link must be what came out of it, what "
+            "came too late or was refused, and what the simulated channel took; anything else is an error."
         ),
+        element("ul", *(element("li", sentence) for sentence in document["conservation"])),
+        show("links", "What was sent over every directed link"),
+        _more("Every link", table("l" + "r" * len(COUNTS), ("link", *COUNTS.values()), rows)),
     ]
 
 
@@ -117,7 +111,7 @@ def curves(document: Document, show: Show) -> list[Content]:
     swept = document["sweep"]
     if swept is None:
         return [_absent("No sweep was played. Add one with --sweep.")]
-    score = SCORES[swept["measure"]]
+    name = SCORES[document["summary"]["measure"]]
     rows = [
         (
             curve["label"],
@@ -137,17 +131,17 @@ def curves(document: Document, show: Show) -> list[Content]:
     return [
         _text(
             f"The team was played again and again with a channel that loses or delays messages, and with other ways "
-            f"to write them. Each point is the {score} of {swept['over']}, "
-            f"{swept['episodes']} episodes each; bands are {swept['bands']}. Lines across mark the undisturbed team, "
-            f"the team with every message masked, and, where it is known, the most that a team can reach without "
-            f"messages: what lies between them is what the messages are worth."
+            f"to write them. Each point is its {name} in {swept['episodes']} episodes, {swept['over']}; bands are "
+            f"{swept['bands']}. Lines across mark the undisturbed team, the team with every message masked, and, where "
+            f"it is known, the most that any team can reach without messages: what lies between them is what the "
+            f"messages are worth."
         ),
         *unfinished,
-        show("score_against_bits", f"{score} against bits per agent and step"),
-        show("score_against_faults", f"{score} against each fault of the channel"),
+        show("score_against_bits", f"{name} against bits per agent and step"),
+        show("score_against_faults", f"{name} against each fault of the channel"),
         _more(
             "Every point",
-            table("llrrrr", ("curve", "value", "sent bits", "delivered bits", f"{score} [95 %]", "runs"), rows),
+            table("llrrrr", ("curve", "value", "sent bits", "delivered bits", f"{name} [95 %]", "runs"), rows),
         ),
     ]
 
@@ -163,7 +157,20 @@ def entropy(document: Document, show: Show) -> list[Content]:
             f"{number(found['ceiling_bits'])} bits. Of {found['messages']:,} messages, each says about "
             f"{number(found['message_bits'])} bits"
             + (f", and {number(given)} that the sender's message before did not tell." if given is not None else ".")
-            + f" Estimator: {found['estimator']}."
+            + f" Estimator: {found['estimator']}. What codecs make of the same messages:"
+        ),
+        table(
+            "llrr",
+            ("codec", "", "bits per message", "bytes of protobuf per message"),
+            (
+                (
+                    each["codec"],
+                    element("span", "lossless" if each["lossless"] else "lossy", class_="soft"),
+                    number(each["bits_per_message"]),
+                    number(each["protobuf_bytes_per_message"]),
+                )
+                for each in document["codecs"]
+            ),
         ),
         show("entropy", "Entropy of each categorical, in bits"),
         show("entropy_by_step", "Entropy of each categorical over the steps of an episode"),
@@ -187,24 +194,47 @@ def alternatives(document: Document, show: Show) -> list[Content]:
             "On the same episodes, between the same agents, what other designs would have had to send. All of it is "
             "computed: payload alone, without any network's overhead."
         ),
-        table("lrrl", ("design", "bytes per agent and step", "of this team's", ""), rows),
+        table("lrrl", ("design", "bytes per agent and step", "of bit-packed latents", ""), rows),
     ]
 
 
 def language(document: Document, show: Show) -> list[Content]:
     found = document["language"]
     if found is None:
-        return [_absent("The language was not read: see the remarks of the summary.")]
-    return [*(_text(sentence) for sentence in found["sentences"]), show("language", "What the messages are about")]
+        return [_absent("The agents said nothing that could be read.")]
+    columns = list(found["categoricals"][0])
+    rows = [[each if isinstance(each, str) else number(each) for each in row.values()] for row in found["categoricals"]]
+    return [
+        *(_text(sentence) for sentence in found["sentences"]),
+        show("language", "What each categorical tells, and which change what the receivers do"),
+        _more("Every categorical", table("r" * len(columns), [name.replace("_", " ") for name in columns], rows)),
+    ]
 
 
 def influence(document: Document, show: Show) -> list[Content]:
     found = document["influence"]
     if found is None:
-        return [_absent("No audit was made. Add one with --audit, or give the JSON of `heliograph audit`.")]
+        return [_absent("No audit was made. Add one with --audit, or give it the JSON of `heliograph audit`.")]
+    verdicts = [
+        (check["name"], element("span", check["verdict"], class_=f"mark {VERDICTS[check['verdict']]}"), check["said"])
+        for check in found["checks"]
+    ]
     return [
-        *(_text(sentence) for sentence in found["sentences"]),
-        show("influence", "After how many steps each agent's observations change each other agent's actions"),
+        _text(
+            "What one agent sees was changed, and what the others then did was compared, on real processes. The number "
+            "is how many steps later the agent of the column first acts or speaks otherwise because of the agent of "
+            "the row."
+        ),
+        element(
+            "div",
+            *(
+                element("figure", element("figcaption", title), _matrix(found["influence"][name]))
+                for name, title in (("world_graph", "over all links of the world"), ("one_link", "over one link alone"))
+            ),
+            class_="figures",
+        ),
+        _warning("The audit refutes that the team is decentralised; see below.") if found["refuted"] else None,
+        table("lll", ("check", "", "what was found"), verdicts),
     ]
 
 
@@ -214,6 +244,27 @@ def settings(document: Document, show: Show) -> list[Content]:
         element("h3", "Versions"),
         table("ll", ("package", "version"), document["versions"].items()),
     ]
+
+
+def _matrix(delays: Sequence[Sequence[int | None]]) -> Markup:
+    """Rows are the agents that influence, columns those that are influenced; the sooner, the darker."""
+    rows = [
+        element(
+            "tr",
+            element("th", f"from {j}"),
+            *(
+                element("td", "" if i == j else "never" if delay is None else delay, class_=_shade(delay, own=i == j))
+                for i, delay in enumerate(row)
+            ),
+        )
+        for j, row in enumerate(delays)
+    ]
+    head = element("tr", element("th", ""), *(element("th", f"to {i}") for i in range(len(delays))))
+    return element("div", element("table", head, *rows, class_="matrix"), class_="scroll")
+
+
+def _shade(delay: int | None, *, own: bool) -> str:
+    return "own" if own else "never" if delay is None else f"after{min(delay, MOST_SHADES)}"
 
 
 def _outermost(document: Document) -> Mapping[str, Any] | None:
@@ -228,6 +279,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", plain(value)
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 def _text(sentence: str) -> Markup:

@@ -28,10 +28,25 @@ th { text-align: left; color: var(--soft); font-weight: 600; vertical-align: bot
 .r { text-align: right; padding-left: 0.6rem; }
 .l { text-align: left; }
 img { display: block; max-width: 100%; height: auto; margin: 0.8rem 0; }
+td:first-child { white-space: nowrap; }
 .mark { display: inline-block; border-radius: 4px; padding: 0 0.45rem; font-size: 0.85rem; white-space: nowrap; }
 .measured { background: #d8efe4; color: #00563b; }
 .computed { background: #dcebf6; color: #004a75; }
+.bad { background: #f8d9cc; color: #8a2c00; }
 .not { background: #eceff2; color: #4a5560; }
+.figures { display: flex; flex-wrap: wrap; gap: 0.5rem 3rem; }
+figure { margin: 0.6rem 0; }
+figcaption { color: var(--soft); font-size: 0.92rem; }
+.matrix th { padding: 0.3rem 0.6rem; text-align: center; vertical-align: middle; border: none; }
+.matrix td { min-width: 2.9rem; height: 2.3rem; padding: 0; text-align: center; vertical-align: middle;
+             border: 2px solid white; }
+.own { background: #f1f3f5; }
+.never { background: #f1f3f5; color: var(--soft); font-size: 0.8rem; }
+.after0 { background: #8a2c00; color: white; }
+.after1 { background: #0b5c94; color: white; }
+.after2 { background: #4d8fbe; color: white; }
+.after3 { background: #9cc3df; }
+.after4 { background: #d4e6f2; }
 .warning { background: #fdf0d9; border: 1px solid #e9c583; border-radius: 6px; padding: 0.5rem 0.9rem; margin: 0.7rem 0;
            max-width: none; }
 details { margin: 0.6rem 0; }

@@ -24,6 +24,7 @@ from coordinator.progress import Progress, counted_by
 from heliograph.errors import SettingsError
 
 FORMAT, VERSION = "heliograph-sweep", 1
+SETTINGS = "sweep.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,8 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
     After Ctrl-C, which is raised again, they are the finished ones.  Failed cells are played again.  Raises
     SettingsError if the folder holds a sweep and `resume` is not asked for, or holds another sweep.
     """
-    _begin(sweep, resume=resume)
+    check_folder(sweep, resume=resume)
+    write_whole(sweep.folder / SETTINGS, json.dumps(sweep.as_dict(), indent=2) + "\n")
     folder = sweep.folder / "cells"
     earlier = {cell: read_result(folder, cell) for cell in sweep.cells} if resume else {}
     results += [result for result in earlier.values() if result is not None and result.played is not None]
@@ -117,13 +119,12 @@ def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) ->
         yield result
 
 
-def _begin(sweep: Sweep, *, resume: bool) -> None:
-    """Say in the folder what is played, or check that it is the same."""
-    path, ours = sweep.folder / "sweep.json", sweep.as_dict()
+def check_folder(sweep: Sweep, *, resume: bool) -> None:
+    """Raise SettingsError if the folder holds another sweep, or this one and `resume` is not asked for."""
+    path, ours = sweep.folder / SETTINGS, sweep.as_dict()
     try:
         theirs = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        write_whole(path, json.dumps(ours, indent=2) + "\n")
         return
     except (OSError, ValueError) as error:
         raise SettingsError(f"cannot read the sweep {path}: {error}", remedy="Name another folder: --out") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from coordinator.bandwidth.wording import SCORES, interval, number
+from coordinator.bandwidth.wording import COUNTS, SCORES, interval, number
 from coordinator.report import output_console
 
 Document = Mapping[str, Any]
@@ -33,17 +33,17 @@ def print_document(document: Document) -> None:
         right=(2, 3),
     )
     if document["links"]:
-        names = ("sent", "delivered", "late", "lost_by_channel", "rejected", "lost", "sent_bytes", "http2_bytes")
         print_table(
             "links",
-            ("link", *(name.replace("_", " ") for name in names)),
+            ("link", *COUNTS.values()),
             (
-                (f"{row['sender']} → {row['receiver']}", *(_count(row[name]) for name in names))
+                (f"{row['sender']} → {row['receiver']}", *(_count(row[name]) for name in COUNTS))
                 for row in document["links"]
             ),
-            right=range(1, 1 + len(names)),
+            right=range(1, 1 + len(COUNTS)),
         )
-        print_line(document["conservation"])
+        for sentence in document["conservation"]:
+            print_line(f"- {sentence}")
     said = document["information"]
     if said is not None:
         given = said["message_bits_given_previous"]
@@ -52,11 +52,26 @@ def print_document(document: Document) -> None:
             ("entropy of a message", number(said["message_bits"])),
             ("given the sender's previous message", number(given)),
         ]
-        print_table(f"bits per message ({said['estimator']})", ("", "bits"), rows, right=(1,))
+        print_table("bits that a message says", ("", "bits"), rows, right=(1,))
+        print_line(f"- {said['estimator']}")
+    print_table(
+        "what codecs make of the same messages",
+        ("codec", "", "bits per message", "protobuf bytes per message"),
+        (
+            (
+                *(each["codec"], "lossless" if each["lossless"] else "lossy"),
+                *(number(each["bits_per_message"]), number(each["protobuf_bytes_per_message"])),
+            )
+            for each in document["codecs"]
+        ),
+        right=(2, 3),
+    )
+    if document["language"] is not None:
+        print_language(document["language"])
     if document["alternatives"]:
         print_table(
             "what others would have sent, computed on the same episodes",
-            ("design", "bytes per agent and step", "of this team's"),
+            ("design", "bytes per agent and step", "of bit-packed latents"),
             (
                 (row["name"], number(row["bytes_per_agent_step"]), f"{row['ratio']:,.3g} times")
                 for row in document["alternatives"]
@@ -64,16 +79,21 @@ def print_document(document: Document) -> None:
             right=(1, 2),
         )
     if document["sweep"] is not None:
-        print_sweep(document["sweep"])
+        print_sweep(document["sweep"], score=score)
     for remark in document["remarks"]:
         print_line(f"- {remark}")
 
 
-def print_sweep(swept: Mapping[str, Any]) -> None:
-    """The points of all curves, and the cells that failed."""
-    score = SCORES[swept["measure"]]
+def print_language(found: Mapping[str, Any]) -> None:
+    """What was read out of the messages, in sentences."""
+    for sentence in found["sentences"]:
+        print_line(f"- {sentence}")
+
+
+def print_sweep(swept: Mapping[str, Any], *, score: str) -> None:
+    """The points of all curves, and the cells that failed; `score` is what was measured."""
     print_table(
-        f"sweep: {swept['over']}, {swept['episodes']} episodes each",
+        f"sweep: {swept['episodes']} episodes each, {swept['over']}",
         ("curve", "value", "sent bits", "delivered bits", f"{score} [95 %]", "runs"),
         (
             (
@@ -113,4 +133,4 @@ def print_line(text: str) -> None:
 
 
 def _count(value: int | None) -> str:
-    return "unknown" if value is None else f"{value:,}"
+    return "" if value is None else f"{value:,}"

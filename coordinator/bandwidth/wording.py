@@ -12,6 +12,19 @@ HOW = {MEASURED: "measured", COMPUTED: "computed", NOT_MEASURED: "not"}
 SCORES = {"won": "success", "arrived": "share arrived", "return": "return per agent"}
 """What a measure is called."""
 
+COUNTS = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    "late": "late",
+    "lost": "lost in the channel",
+    "rejected": "rejected",
+    "missing": "missing",
+    "sent_bytes": "protobuf bytes",
+    "http2_bytes": "HTTP/2 bytes",
+}
+"""What is counted of a link, and what it is called."""
+
 SHARES = ("won", "arrived")
 """Measures between 0 and 1."""
 
@@ -22,14 +35,19 @@ def number(value: float | int | None) -> str:
         return ""
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return score(value)
 
 
 def interval(value: Mapping[str, float | None]) -> str:
     """A mean and, where there is one, its interval."""
     if value["low"] is None or value["high"] is None:
-        return number(value["mean"])
-    return f"{number(value['mean'])} [{number(value['low'])}, {number(value['high'])}]"
+        return score(value["mean"])
+    return f"{score(value['mean'])} [{score(value['low'])}, {score(value['high'])}]"
+
+
+def score(value: float | None) -> str:
+    """With as many figures for round scores as for others."""
+    return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def plain(value: Any) -> str:

@@ -95,7 +95,7 @@ def test_a_folder_goes_on_only_with_its_own_sweep(tmp_path, other, said):
     played(sweep(tmp_path))
     with pytest.raises(SettingsError, match=said):
         played(sweep(tmp_path, **other), resume=True)
-    with pytest.raises(SettingsError, match="settings: there also .*erasure"):
+    with pytest.raises(SettingsError, match=r"settings: there also .*erasure"):
         played(sweep(tmp_path, "erasure=0.5"), resume=True)
     with pytest.raises(SettingsError, match="holds a sweep already"):
         played(sweep(tmp_path))

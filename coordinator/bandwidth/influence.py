@@ -1,0 +1,38 @@
+"""The report's part about who can influence whom: the findings of an audit, made now or read from its JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from coordinator.audit.audit import Request, audit
+from coordinator.audit.finding import FORMAT, VERSION
+from coordinator.plan import Plan
+from heliograph.errors import SettingsError
+
+
+def make_audit(plan: Plan) -> dict[str, Any]:
+    """Audit the plan's team.  Raises KeyboardInterrupt after Ctrl-C."""
+    findings = audit(plan, Request())
+    if findings.interrupted:
+        raise KeyboardInterrupt
+    return findings.as_dict()
+
+
+def read_audit(path: Path, plan: Plan) -> dict[str, Any]:
+    """What `heliograph audit` wrote of the plan's team.
+
+    Raises SettingsError if the file is none of this version or about other bundles.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if (document["format"], document["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
+        if document["bundles"] != [bundle.digest for bundle in plan.bundles]:
+            raise ValueError("it is about other bundles")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"cannot take the audit {path}: {error}", remedy="Make it with `heliograph audit`"
+        ) from None
+    return document

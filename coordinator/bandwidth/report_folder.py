@@ -1,0 +1,56 @@
+"""The report in its folder: report.json, the tables, the plots, and the page that shows them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from coordinator.bandwidth.cell import write_whole
+from coordinator.bandwidth.drawing import draw
+from coordinator.bandwidth.page import page
+from coordinator.bandwidth.tables import write_tables
+from heliograph.errors import MissingExtra, SettingsError
+
+FORMAT, VERSION = "heliograph-bandwidth-report", 1
+DOCUMENT, PAGE, LANGUAGE_PICTURE = "report.json", "report.html", "language.png"
+
+
+def write_report(document: Mapping[str, Any], folder: Path) -> MissingExtra | None:
+    """Write everything; without matplotlib everything but the plots, and what is missing is returned.
+
+    Raises SettingsError if the folder cannot be written.
+    """
+    write_document(document, folder)
+    write_tables(document, folder)
+    missing: MissingExtra | None = None
+    pictures: dict[str, Path] = {}
+    try:
+        pictures = draw(document, folder)
+    except MissingExtra as error:
+        missing = error
+    if document["language"] is not None and (folder / LANGUAGE_PICTURE).is_file():
+        pictures["language"] = folder / LANGUAGE_PICTURE  # drawn from the trace when it was read
+    write_whole(folder / PAGE, page(document, pictures))
+    return missing
+
+
+def write_document(document: Mapping[str, Any], folder: Path) -> None:
+    """Write report.json alone.  Raises SettingsError if the folder cannot be written."""
+    whole = {"format": FORMAT, "version": VERSION, **document}
+    write_whole(folder / DOCUMENT, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+
+
+def read_document(folder: Path) -> dict[str, Any] | None:
+    """That of a report that was written before; None if there is none.  Raises SettingsError for a foreign one."""
+    path = folder / DOCUMENT
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if (document.pop("format"), document.pop("version")) != (FORMAT, VERSION):
+            raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise SettingsError(f"cannot read the report {path}: {error}", remedy="Name another folder: --out") from None
+    return document
