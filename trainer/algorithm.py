@@ -1,6 +1,6 @@
 """The one seam between the training loop and an algorithm.
 
-Axis legend: E copies of the environment, N agents, D observation, A actions.
+Axis legend: E copies of the environment, N agents, D observation, A actions, K categoricals; T time, B windows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 from trainer.draws import Draws
 from trainer.export import StepFunction
 from trainer.replay import Replay
+from trainer.world_model.window import Window
 
 
 class Actor(Protocol):
@@ -56,6 +57,11 @@ class Algorithm(Actor, Protocol):
 
         Raises NonFiniteLoss, with the term named, before a broken gradient reaches a parameter.
         """
+        ...
+
+    def latents(self, window: Window, draws: Draws) -> Tensor:
+        """What the agents of a window would say at each of its rows, int64 [T, B, N, K]; only asked for if they say
+        something."""
         ...
 
     def step_function(self, slot: int) -> StepFunction:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from heliograph import __version__
 from heliograph.bundle import Bundle, make
+from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import DiscreteActions, Manifest, MessageFormat, StateTensor, sha256
 
@@ -35,9 +36,16 @@ class StepFunction:
 
 
 def export_bundle(
-    step: StepFunction, *, spec: EnvironmentSpec, slot: int, algorithm: str, run_id: str, training_step: int
+    step: StepFunction,
+    *,
+    spec: EnvironmentSpec,
+    slot: int,
+    algorithm: str,
+    run_id: str,
+    training_step: int,
+    tables: LatentTables | None = None,
 ) -> Bundle:
-    """Trace the step function to ONNX and join it with its manifest."""
+    """Trace the step function to ONNX and join it with its manifest and the team's tables."""
     graph = _to_onnx(step)
     manifest = Manifest(
         algorithm=algorithm,
@@ -53,9 +61,10 @@ def export_bundle(
         state=step.state,
         noise_size=step.noise_size,
         graph_sha256=sha256(graph),
+        tables_sha256=None if tables is None else tables.sha256,
         trainer_version=__version__,
     )
-    return make(manifest, graph)
+    return make(manifest, graph, tables)
 
 
 def _to_onnx(step: StepFunction) -> bytes:

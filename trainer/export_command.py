@@ -1,8 +1,9 @@
-"""`heliograph export`: bundles of a run's newest checkpoint, once more or elsewhere."""
+"""`heliograph export`: bundles of a run's newest networks or of a snapshot, once more or elsewhere."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from heliograph.cli import Command
@@ -12,6 +13,12 @@ from trainer.extra import trainer_extra
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--to", type=Path, help="folder for agent-0 ... agent-(N-1); default: RUN/bundles")
+    parser.add_argument(
+        "--snapshot",
+        metavar="STEPS",
+        help="networks as they were at an evaluation on the way: after so many steps, or 'best' for the one that scored "
+        "highest; default: the newest",
+    )
     parser.add_argument("--tar", action="store_true", help="write agent-0.tar ... instead of directories")
 
 
@@ -26,9 +33,18 @@ def _export(namespace: argparse.Namespace) -> int:
     folder = RunFolder.open(namespace.run)
     import torch
 
-    from trainer.training import export_team, restored_algorithm
+    from trainer.snapshots import chosen_snapshot, load_snapshot
+    from trainer.tables import learned_tables
+    from trainer.training import export_team, restored_algorithm, restored_replay
 
     algorithm, spec, env_steps = restored_algorithm(folder, device=torch.device("cpu"))
+    if namespace.snapshot is not None:
+        policy = "sampled" if folder.settings().evaluation.sampled else "greedy"
+        snapshot = chosen_snapshot(
+            folder.snapshots, namespace.snapshot, history=folder.history(), measure=f"evaluate/{policy}_outcome"
+        )
+        env_steps = load_snapshot(snapshot, algorithm)
+        print(f"networks after {env_steps} steps", file=sys.stderr)
     target = namespace.to or folder.bundles
     paths = export_team(
         algorithm,
@@ -36,6 +52,7 @@ def _export(namespace: argparse.Namespace) -> int:
         target,
         run_id=folder.run_id,
         training_step=env_steps,
+        tables=learned_tables(algorithm, restored_replay(folder, spec)),
         suffix=".tar" if namespace.tar else "",
     )
     print("\n".join(str(path) for path in paths))

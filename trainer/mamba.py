@@ -187,6 +187,11 @@ class Mamba:
             }
         )
 
+    @torch.no_grad()
+    def latents(self, window: Window, draws: Draws) -> Tensor:
+        reset = self.settings.loss.reset_action_on_first
+        return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).ids
+
     def step_function(self, slot: int) -> StepFunction:
         sizes, spec = self.settings.model, self.spec
         message = MessageFormat(categoricals=sizes.categoricals, classes=sizes.classes)

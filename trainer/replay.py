@@ -77,8 +77,17 @@ class Replay:
 
     def sample(self, random: np.random.Generator) -> Window:
         """Draw a batch of windows, uniformly over all positions where one can start."""
-        copies, rows = self._starts(random)
-        steps = np.arange(self.settings.window)[:, None]
+        return self._window(*self._starts(random), length=self.settings.window)
+
+    def newest_window(self, rows: int) -> Window | None:
+        """The newest rows of all copies, about `rows` together, as one window of as many for each; None if a copy has
+        none."""
+        length = min(int((self._written - self._first_kept()).min()), -(-rows // self.copies))
+        return self._window(np.arange(self.copies), self._written - length, length=length) if length else None
+
+    def _window(self, copies: np.ndarray, rows: np.ndarray, *, length: int) -> Window:
+        """`length` rows from these on, of copies and rows [B]."""
+        steps = np.arange(length)[:, None]
         picked = self._rows.pick((copies[None], (rows[None] + steps) % self.capacity))  # [T, B, ...]
         tensors = {name: torch.from_numpy(array) for name, array in vars(picked).items()}
         if self.complete_graph and everyone_heard(picked.hears):

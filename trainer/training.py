@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
@@ -30,6 +31,7 @@ from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
 from trainer.snapshots import forget_snapshots_after, save_snapshot
+from trainer.tables import learned_tables
 
 logger = logging.getLogger(__name__)
 
@@ -179,6 +181,7 @@ class Training:
             self.folder.bundles,
             run_id=self.folder.run_id,
             training_step=self.env_steps,
+            tables=learned_tables(self.algorithm, self.replay),
         )
 
     def _restore(self) -> None:
@@ -190,9 +193,8 @@ class Training:
             return
         state = load_networks(path[0], self.algorithm)
         arrays = load_experience(path[0])
-        self.replay.restore({name[7:]: array for name, array in arrays.items() if name.startswith("replay.")})
-        collected = {name[10:]: array for name, array in arrays.items() if name.startswith("collector.")}
-        self.collector.restore(state["collector"] | {"arrays": collected})
+        self.replay.restore(_under(arrays, "replay."))
+        self.collector.restore(state["collector"] | {"arrays": _under(arrays, "collector.")})
         self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
         self.env_steps = state["env_steps"]
         self._random.bit_generator.state = state["random"]
@@ -280,7 +282,14 @@ class Training:
 
 
 def export_team(
-    algorithm: Algorithm, spec: EnvironmentSpec, target: Path, *, run_id: str, training_step: int, suffix: str = ""
+    algorithm: Algorithm,
+    spec: EnvironmentSpec,
+    target: Path,
+    *,
+    run_id: str,
+    training_step: int,
+    tables: LatentTables | None = None,
+    suffix: str = "",
 ) -> list[Path]:
     """Write one bundle per slot to `target`, as directories or with suffix ".tar"; their paths."""
     paths = []
@@ -292,6 +301,7 @@ def export_team(
             algorithm=algorithm.name,
             run_id=run_id,
             training_step=training_step,
+            tables=tables,
         )
         paths.append(target / f"agent-{slot}{suffix}")
         bundle.save(paths[-1])
@@ -309,3 +319,15 @@ def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algo
         raise CheckpointError(f"{folder.path} holds no checkpoint", remedy="Train it first")
     state = load_networks(saved[-1], algorithm)
     return algorithm, environment.spec, int(state["env_steps"])
+
+
+def restored_replay(folder: RunFolder, spec: EnvironmentSpec) -> Replay:
+    """The replay of a run's newest checkpoint.  Raises CheckpointError."""
+    settings = folder.settings()
+    replay = Replay(settings.replay, spec, copies=settings.environment.copies)
+    replay.restore(_under(load_experience(saved_checkpoints(folder.checkpoints)[-1]), "replay."))
+    return replay
+
+
+def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -271,3 +271,17 @@ def test_a_replay_of_other_dimensions_is_refused() -> None:
         replay_of().restore(other.state())
     with pytest.raises(CheckpointError, match="shape"):
         replay_of().restore(Replay(ReplaySettings(capacity=36, window=4), spec(), copies=2).state())
+
+
+def test_the_newest_rows_of_all_copies_are_one_window() -> None:
+    replay = replay_of()
+    assert replay.newest_window(12) is None
+    writer = Writer(replay)
+    for number in range(40):
+        writer.add([0, 1, 2] if number < 30 else [0, 2])
+    window = replay.newest_window(11)
+    assert window is not None
+    written = torch.from_numpy(writer.written)
+    assert torch.equal(window.observation[:, :, 0, 0], torch.arange(3).float().expand(4, 3))
+    assert torch.equal(window.observation[:, :, 0, 1], (written - 4 + torch.arange(4)[:, None]).float())
+    assert replay.newest_window(10**6).first.shape == (12, 3), "as many as a ring holds"

@@ -56,6 +56,8 @@ def test_every_preset_trains_exports_and_leaves_a_readable_run(
     assert len(team) == registry.make(world.id, count=1, parameters=world.parameters).spec.agents
     assert {each.manifest.environment for each in team} == {settings.environment.id}
     assert team[0].manifest.message is not None
+    assert team[0].tables is not None
+    assert len(set(team[0].tables.counts.sum(axis=1))) == 1, "every message counts in every categorical"
     assert team[0].manifest.training_step == 60
     assert team[0].manifest.run_id == RunFolder.open(path).run_id
 
