@@ -4,7 +4,7 @@
 
 Two processes exchange a latent of 32 categoricals of 32 classes (160 bits) in both directions at a fixed pace, once
 with the node's own code (`heliograph`), and with the less code of `meshes.py` beside it.  Counted are the transmitted
-bytes and packets of both ends in /proc/net/dev, acknowledgements and keepalives included; IP bytes are these without
+bytes and packets of both ends of the link, acknowledgements and keepalives included; IP bytes are these without
 the 14 bytes of Ethernet per packet, the payload of TCP is IP without 52 bytes of headers per packet (20 IPv4, 32 TCP
 with timestamps).  gRPC adds to that payload 9 bytes of HTTP/2 frame and 5 of gRPC prefix, and two window updates of
 13 bytes for every message that it has read.
@@ -17,78 +17,59 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mesh_members import Members
+
+from heliograph.network import capabilities
+from heliograph.network.devices import ETHERNET_BYTES, transmitted
+from heliograph.network.namespace import Namespace, join
 
 NAMES = ("heliograph", "grpc stream", "grpc unary", "raw tcp")
 TARGET_IP_BYTES = 122.0
 """At a pace of 4 ms; the best stock gRPC design measured was 119.8 to 122.7."""
 
 WARM_UP_ROUNDS = 50
-ETHERNET_BYTES = 14
+HOSTS = ("10.77.0.1", "10.77.0.2")
+MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
 HEADER_BYTES = 20 + 32
 FRAMING_BYTES = 9 + 5
 
 
 @contextmanager
-def linked_namespaces() -> Iterator[dict[str, str]]:
-    """Two namespaces with a veth pair between them; their names and addresses, while it lasts."""
-    names = [f"heliograph-{os.getpid()}-{side}" for side in "ab"]
-    hosts = dict(zip(names, ("10.77.0.1", "10.77.0.2"), strict=True))
-    try:
-        for name in names:
-            _ip("netns", "add", name)
-        # Made inside, so that nothing of it ever shows in the machine's own namespace.
-        _ip("-n", names[0], "link", "add", "peer", "type", "veth", "peer", "name", "peer", "netns", names[1])
-        for name, host in hosts.items():
-            # IPv6 would send neighbour solicitations that are nobody's messages.
-            path = "/proc/sys/net/ipv6/conf/peer/disable_ipv6"
-            _ip("netns", "exec", name, "sh", "-c", f"test ! -e {path} || echo 1 > {path}")
-            _ip("-n", name, "address", "add", f"{host}/24", "dev", "peer")
-            _ip("-n", name, "link", "set", "lo", "up")
-            _ip("-n", name, "link", "set", "peer", "up")
-        yield hosts
-    finally:
-        for name in names:
-            _ip("netns", "delete", name, check=False)
+def linked_namespaces() -> Iterator[list[Namespace]]:
+    """Two namespaces with a veth pair between them, at the addresses HOSTS, while it lasts."""
+    with closing(Namespace()) as one, closing(Namespace()) as other:
+        namespaces = [one, other]
+        join(one, other, names=("peer", "peer"), addresses=MACS)
+        for namespace, host in zip(namespaces, HOSTS, strict=True):
+            namespace.tool("ip", "address", "add", f"{host}/24", "dev", "peer")
+            namespace.tool("ip", "link", "set", "peer", "up")
+        yield namespaces
 
 
-def _ip(*arguments: str, check: bool = True) -> None:
-    subprocess.run(["ip", *arguments], check=check, capture_output=not check, timeout=20)
+def sent(namespaces: list[Namespace]) -> tuple[int, int]:
+    """Bytes and packets that both ends of the link have sent."""
+    ends = [namespace.inside(transmitted)["peer"] for namespace in namespaces]
+    return sum(size for size, _ in ends), sum(packets for _, packets in ends)
 
 
-def transmitted(pid: int) -> tuple[int, int]:
-    """Bytes and packets that the process's end of the link has sent."""
-    for line in Path(f"/proc/{pid}/net/dev").read_text().splitlines():
-        name, _, fields = line.partition(":")
-        if name.strip() == "peer":
-            return int(fields.split()[8]), int(fields.split()[9])
-    raise SystemExit(f"process {pid} sees no link")
-
-
-async def measure(hosts: dict[str, str], *, messages: int, period_s: float) -> list[dict[str, Any]]:
-    prefixes = [["ip", "netns", "exec", namespace] for namespace in hosts]
+async def measure(namespaces: list[Namespace], *, messages: int, period_s: float) -> list[dict[str, Any]]:
+    prefixes = [namespace.prefix for namespace in namespaces]
     results = []
     for name in NAMES:
-        async with Members(2, [name], hosts=list(hosts.values()), prefixes=prefixes) as members:
+        async with Members(2, [name], hosts=HOSTS, prefixes=prefixes) as members:
             pace = {"period_s": period_s}
             await members.play(name, rounds=1, warm_up=WARM_UP_ROUNDS, **pace)
-            before = [transmitted(process.pid) for process in members.processes]
+            before = sent(namespaces)
             played = await members.play(name, rounds=messages, warm_up=0, **pace)
-            after = [transmitted(process.pid) for process in members.processes]
+            after = sent(namespaces)
         count = 2 * messages
-        ethernet, packets = (
-            sum(late[field] - early[field] for early, late in zip(before, after, strict=True)) / count
-            for field in (0, 1)
-        )
+        ethernet, packets = ((late - early) / count for early, late in zip(before, after, strict=True))
         payload = played[0]["payload_bytes"]
         ip_bytes = ethernet - ETHERNET_BYTES * packets
         tcp = ip_bytes - HEADER_BYTES * packets
@@ -113,11 +94,12 @@ def main() -> int:
     parser.add_argument("--period-ms", type=float, default=4.0)
     parser.add_argument("--json", type=Path)
     namespace = parser.parse_args()
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("ip") is None:
-        print("skipped: this needs root on Linux and the `ip` command, to make two network namespaces")
+    needed = capabilities.capability(capabilities.NAMESPACES)
+    if not needed.works:
+        print(f"skipped: {needed.name}: {needed.reason}. {needed.remedy}")
         return 0
-    with linked_namespaces() as hosts:
-        results = asyncio.run(measure(hosts, messages=namespace.messages, period_s=namespace.period_ms * 1e-3))
+    with linked_namespaces() as linked:
+        results = asyncio.run(measure(linked, messages=namespace.messages, period_s=namespace.period_ms * 1e-3))
     reference = next(row for row in results if row["mesh"] == "grpc stream")["ip_bytes"]
     print(
         f"per message, one every {namespace.period_ms:g} ms in each direction:\n"

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from heliograph.errors import SettingsError
+from heliograph.network.devices import switch_off_offloads
 from heliograph.network.namespace import Namespace, join
-from heliograph.network.offloads import switch_off
 
 SEGMENTS, NAMESPACES, RATE, DROP, FRAMES = (
     "TCP segments (TCP_INFO)",
@@ -122,7 +122,7 @@ def _try(name: str, attempt: Callable[[], None], *, tool: str | None, package: s
 
 
 def _raw_frames() -> None:
-    switch_off("peer")
+    switch_off_offloads("peer")
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
         raw.bind(("peer", 0))
 

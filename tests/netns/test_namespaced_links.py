@@ -135,7 +135,7 @@ def test_a_share_of_the_packets_is_lost(how, monkeypatch):
     if how == "frame bridge":
         without = dataclasses.replace(FOUND[can.DROP], reason="it is not installed")
         monkeypatch.setattr(namespaced_links.can, "capabilities", lambda: (*FOUND.values(), without))
-    sent, ends = 400, 20
+    sent, ends = 200, 20  # no more than the receiving socket holds
 
     def play(links, here, there):
         for _ in range(sent):
@@ -148,7 +148,7 @@ def test_a_share_of_the_packets_is_lost(how, monkeypatch):
         return arrived, links.remarks
 
     arrived, remarks = over(LinkPlan(kind="namespaces", loss=0.5), play)
-    assert 0.3 * sent < arrived < 0.7 * sent, "seven standard deviations"
+    assert 0.25 * sent < arrived < 0.75 * sent, "seven standard deviations"
     assert how in remarks[-1]
     assert "not repeatable" in remarks[-1]
 

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 
 _EVERY_PROTOCOL = 3
 _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
+_RECEIVE_BUFFER_FORCE, _BUFFER_BYTES = 33, 2**22
+"""SO_RCVBUFFORCE: a burst must not be lost because this process was not scheduled; the default holds 300 frames."""
 _FRAME_BYTES = 65_536
 _BURST = 64
 """Frames that are read from one device before the others have their turn."""
@@ -27,6 +29,7 @@ _BURST = 64
 def _open(device: str) -> socket.socket:
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERY_PROTOCOL))
     raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    raw.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _BUFFER_BYTES)
     raw.bind((device, 0))
     raw.setblocking(False)
     return raw

@@ -25,10 +25,9 @@ from coordinator.roster import Member
 from coordinator.supervisor import node_command
 from heliograph.errors import SettingsError
 from heliograph.network import capabilities as can
+from heliograph.network.devices import ETHERNET_BYTES, switch_off_offloads, transmitted
 from heliograph.network.namespace import Namespace, join
-from heliograph.network.offloads import switch_off
 
-ETHERNET_BYTES = 14
 BRIDGE_END_TIMEOUT_S = 5.0
 BURST_S = 0.01
 """What a rate limit lets pass at once, at least: as much as the link carries in this time."""
@@ -104,7 +103,7 @@ class NamespacedLinks(Links):
     def passed(self) -> dict[Link, Passed]:
         found = {}
         for slot, node in enumerate(self.namespaces):
-            devices, sockets = node.inside(lambda: (_transmitted(), tcp_info.connections()))
+            devices, sockets = node.inside(lambda: (transmitted(), tcp_info.connections()))
             for peer in range(self.team_size):
                 if peer != slot:
                     size, packets = devices[f"peer{peer}"]
@@ -143,7 +142,7 @@ class NamespacedLinks(Links):
             names = f"peer{j}", _middle(i, j)
             join(self.namespaces[i], middle, names=names, addresses=(_mac(i, j), _mac(i, j, middle=True)))
             middle.tool("ip", "link", "set", _middle(i, j), "up")
-            middle.inside(partial(switch_off, _middle(i, j)))
+            middle.inside(partial(switch_off_offloads, _middle(i, j)))
         joined = [f"{_middle(low, high)}:{_middle(high, low)}" for low, high in self.pairs]
         command = [*middle.prefix, sys.executable, "-m", "coordinator.bandwidth.layers.frame_bridge"]
         process = subprocess.Popen(
@@ -169,7 +168,7 @@ class NamespacedLinks(Links):
                 f"neighbour add {_host(peer, slot)} lladdr {_mac(peer, slot)} nud permanent dev {device}",
             ]
         node.tool("ip", "-batch", "-", script="\n".join(lines) + "\n")
-        node.inside(lambda: [switch_off(f"peer{peer}") for peer in peers])
+        node.inside(lambda: [switch_off_offloads(f"peer{peer}") for peer in peers])
 
     def _limit_rate(self, rate_kbit: float) -> None:
         burst = max(LEAST_BURST_BYTES, round(rate_kbit * 1000 / 8 * BURST_S))
@@ -208,16 +207,6 @@ def _mac(slot: int, peer: int, *, middle: bool = False) -> str:
 def _middle(slot: int, peer: int) -> str:
     """The bridge's end of what leads to a slot, on its link with the peer."""
     return f"to{slot}from{peer}"
-
-
-def _transmitted() -> dict[str, tuple[int, int]]:
-    """Bytes and packets that each device of the calling thread's namespace has sent."""
-    found = {}
-    for line in Path("/proc/thread-self/net/dev").read_text().splitlines():
-        name, colon, fields = line.partition(":")
-        if colon:
-            found[name.strip()] = int(fields.split()[8]), int(fields.split()[9])
-    return found
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
