@@ -55,8 +55,8 @@ class Played:
     seconds: float
     sent_bits: float
     """Content of messages per agent and step, once per listener: latents as their codec counts them, and actions."""
-    delivered_bits: float
-    """Of them those whose message was read in its step: the share of messages read times the bits sent."""
+    read_bits: float
+    """Of them those that were read in time: neither lost nor late, nor out of hearing, nor after the last step."""
     messages: int
     lost: int
     """In the simulated channel."""
@@ -111,7 +111,6 @@ def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
 
 def _played(report: Report) -> Played:
     (summary,) = report.summaries
-    read = (summary.hearable - summary.masked) / summary.hearable if summary.hearable else 0.0
     return Played(
         measure=summary.measure,
         outcome=summary.outcome.mean,
@@ -122,7 +121,7 @@ def _played(report: Report) -> Played:
         steps=summary.steps,
         seconds=summary.seconds,
         sent_bits=summary.bits_per_agent_step,
-        delivered_bits=summary.bits_per_agent_step * read,
+        read_bits=summary.read_bits_per_agent_step,
         messages=summary.messages,
         lost=summary.lost,
         late=summary.late,

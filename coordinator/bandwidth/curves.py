@@ -29,8 +29,8 @@ class CurvePoint:
     score: Aggregate
     """Interquartile mean over runs; of a single run its mean, with the interval over its episodes."""
     sent_bits: float
-    delivered_bits: float
-    """Per agent and step, mean over runs."""
+    read_bits: float
+    """Per agent and step, mean over runs; see `Played`."""
     runs: tuple[float, ...]
     """Each run's score [R]."""
 
@@ -94,7 +94,7 @@ def _point(sweep: Sweep, point: Point, played: dict[Cell, Played]) -> CurvePoint
         if single is None
         else Aggregate(value=single.outcome, low=single.low, high=single.high),
         sent_bits=float(mean(lambda cell: cell.sent_bits).mean()),
-        delivered_bits=float(mean(lambda cell: cell.delivered_bits).mean()),
+        read_bits=float(mean(lambda cell: cell.read_bits).mean()),
         runs=tuple(scores.tolist()),
     )
 
@@ -141,7 +141,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
                 "low": point.score.low,
                 "high": point.score.high,
                 "sent_bits": point.sent_bits,
-                "delivered_bits": point.delivered_bits,
+                "read_bits": point.read_bits,
                 "runs": list(point.runs),
             }
             for point in curve.points

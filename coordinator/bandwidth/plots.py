@@ -89,7 +89,7 @@ def score_against_bits(document: Document) -> Figure:
     drawn = [curve for curve in swept["curves"] if curve["axis"] not in (CLEAR, BLIND)]
     codecs = {curve["codec"] for curve in drawn}
     drawn += [curve for curve in swept["curves"] if curve["axis"] == CLEAR and curve["codec"] not in codecs]
-    for axes, bits in zip(panels, ("delivered_bits", "sent_bits"), strict=True):
+    for axes, bits in zip(panels, ("read_bits", "sent_bits"), strict=True):
         for place, curve in enumerate(drawn):
             points = sorted(curve["points"], key=lambda point: point[bits])
             _curve(axes, [point[bits] for point in points], points, place, label=curve["label"])

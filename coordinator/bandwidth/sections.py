@@ -117,7 +117,7 @@ def curves(document: Document, show: Show) -> list[Content]:
             curve["label"],
             point["value"],
             number(point["sent_bits"]),
-            number(point["delivered_bits"]),
+            number(point["read_bits"]),
             interval({"mean": point["score"], "low": point["low"], "high": point["high"]}),
             len(point["runs"]),
         )
@@ -141,7 +141,7 @@ def curves(document: Document, show: Show) -> list[Content]:
         show("score_against_faults", f"{name} against each fault of the channel"),
         _more(
             "Every point",
-            table("llrrrr", ("curve", "value", "sent bits", "delivered bits", f"{name} [95 %]", "runs"), rows),
+            table("llrrrr", ("curve", "value", "sent bits", "read bits", f"{name} [95 %]", "runs"), rows),
         ),
     ]
 

@@ -17,7 +17,7 @@ LINKS = (
 )
 CODECS = ("codec", "lossless", "bits_per_message", "protobuf_bytes_per_message")
 ALTERNATIVES = ("name", "bytes_per_agent_step", "ratio", "note")
-POINTS = ("value", "score", "low", "high", "sent_bits", "delivered_bits")
+POINTS = ("value", "score", "low", "high", "sent_bits", "read_bits")
 
 
 def write_tables(document: Document, folder: Path) -> list[Path]:

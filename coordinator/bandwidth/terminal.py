@@ -94,10 +94,10 @@ def print_sweep(swept: Mapping[str, Any], *, score: str) -> None:
     """The points of all curves, and the cells that failed; `score` is what was measured."""
     print_table(
         f"sweep: {swept['episodes']} episodes each, {swept['over']}",
-        ("curve", "value", "sent bits", "delivered bits", f"{score} [95 %]", "runs"),
+        ("curve", "value", "sent bits", "read bits", f"{score} [95 %]", "runs"),
         (
             (
-                *(curve["label"], point["value"], number(point["sent_bits"]), number(point["delivered_bits"])),
+                *(curve["label"], point["value"], number(point["sent_bits"]), number(point["read_bits"])),
                 interval({"mean": point["score"], "low": point["low"], "high": point["high"]}),
                 str(len(point["runs"])),
             )

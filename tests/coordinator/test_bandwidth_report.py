@@ -98,7 +98,7 @@ def test_the_document_says_what_was_played_and_found(folder):
     assert [point["value"] for point in erasure["points"]] == ["0", "1"]
     assert erasure["points"][0]["score"] == document["sweep"]["clear_level"]
     assert erasure["points"][1]["score"] == document["sweep"]["blind_level"]
-    assert erasure["points"][1]["delivered_bits"] == 0
+    assert erasure["points"][1]["read_bits"] == 0
     assert document["settings"]["episodes"] == 6
     assert "heliograph" in document["versions"]
 
