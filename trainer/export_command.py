@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshot",
         metavar="STEPS",
-        help="networks as they were at an evaluation on the way: after so many steps, or 'best' for the one that scored "
-        "highest; default: the newest",
+        help="networks as they were at an evaluation on the way: after so many steps, or 'best' for the one that "
+        "scored highest; default: the newest",
     )
     parser.add_argument("--tar", action="store_true", help="write agent-0.tar ... instead of directories")
 

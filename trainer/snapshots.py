@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
-from heliograph.errors import CheckpointError
+from heliograph.errors import CheckpointError, SettingsError
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import whole_folder
 
@@ -70,6 +72,24 @@ def load_snapshot(path: Path, algorithm: Algorithm) -> int:
     except RuntimeError as error:
         raise CheckpointError(f"snapshot {path} does not fit the run's settings: {error}") from error
     return int(document["env_steps"])
+
+
+def chosen_snapshot(folder: Path, choice: str, *, history: Iterable[Mapping[str, Any]], measure: str) -> Path:
+    """The snapshot at `choice` environment steps, or for "best" the one whose evaluation was highest in `measure`.
+
+    `history` are the run's records; of equals the newest wins.  Raises SettingsError if there is none.
+    """
+    saved = {int(path.name): path for path in saved_snapshots(folder)}
+    known = f"Snapshots were kept after {', '.join(map(str, saved))} steps" if saved else "The run kept no snapshots"
+    if choice != "best":
+        if not choice.isdigit() or int(choice) not in saved:
+            raise SettingsError(f"{folder.parent} has no snapshot {choice!r}", remedy=known)
+        return saved[int(choice)]
+    scores = {record["env_steps"]: record[measure] for record in history if measure in record}
+    judged = [(scores[steps], steps) for steps in saved if steps in scores]
+    if not judged:
+        raise SettingsError(f"{folder.parent} has no snapshot with an evaluation", remedy=known)
+    return saved[max(judged)[1]]
 
 
 def forget_snapshots_after(folder: Path, env_steps: int) -> None:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_team import resume, small_settings, small_team, start
 
-from heliograph.errors import CheckpointError
-from trainer.snapshots import _stride, load_snapshot, save_snapshot, saved_snapshots
+from heliograph.bundle import load_team
+from heliograph.cli import main
+from heliograph.errors import CheckpointError, SettingsError
+from trainer.snapshots import _stride, chosen_snapshot, load_snapshot, save_snapshot, saved_snapshots
 
 LIMIT = 3
 ITERATIONS = 14
@@ -97,3 +99,25 @@ def test_a_broken_snapshot_or_one_of_another_team_is_told(tmp_path: Path):
     (path / "snapshot.json").write_text('{"format_version": 9}')
     with pytest.raises(CheckpointError, match="has format 9"):
         load_snapshot(path, algorithm)
+
+
+def test_the_best_snapshot_is_the_one_that_scored_highest(run):
+    path, _ = run
+    steps = evaluated_steps(path)
+    history = [{"env_steps": step, "score": score} for step, score in zip(steps, (0.3, 0.9, 0.9), strict=False)]
+    best = chosen_snapshot(path / "snapshots", "best", history=history, measure="score")
+    assert int(best.name) == (steps[2] if len(steps) > 2 else steps[1])
+    assert chosen_snapshot(path / "snapshots", str(steps[0]), history=[], measure="score").name == f"{steps[0]:09d}"
+    with pytest.raises(SettingsError, match="no snapshot '7'"):
+        chosen_snapshot(path / "snapshots", "7", history=history, measure="score")
+    with pytest.raises(SettingsError, match="no snapshot with an evaluation"):
+        chosen_snapshot(path / "snapshots", "best", history=history, measure="another")
+
+
+def test_a_snapshot_can_be_exported(run, tmp_path: Path, capsys):
+    path, _ = run
+    assert main(["export", str(path), "--to", str(tmp_path), "--snapshot", "best"]) == 0
+    said = capsys.readouterr()
+    team = load_team(tmp_path)
+    assert f"networks after {team[0].manifest.training_step} steps" in said.err
+    assert team[0].manifest.training_step in evaluated_steps(path)
