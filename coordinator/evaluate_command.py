@@ -58,8 +58,9 @@ def run(namespace: argparse.Namespace) -> int:
         )
     if namespace.overrides and (namespace.central or namespace.checkpoints == "all"):
         raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
-    if namespace.channel and (namespace.central or namespace.checkpoints == "all"):
-        raise SettingsError("the trainer's networks act all at once, without links that --channel could disturb")
+    for option, given in (("--channel", namespace.channel), ("--codec", namespace.codec != "bit-packed")):
+        if given and (namespace.central or namespace.checkpoints == "all"):
+            raise SettingsError(f"the trainer's networks act all at once, with no messages that {option} could change")
     if namespace.jobs < 1 or (namespace.jobs > 1 and namespace.frames is not None):
         raise SettingsError(f"--jobs {namespace.jobs}: at least one process plays, and with --frames just one")
     single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
@@ -183,6 +184,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
                 seed=namespace.seed,
                 greedy=_greedy(namespace),
                 late_policy=namespace.late,
+                codec=namespace.codec,
                 channel=arguments.channel(namespace),
                 passes=arguments.passes(namespace),
                 every_checkpoint=every,

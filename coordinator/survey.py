@@ -17,6 +17,7 @@ from coordinator.evaluation import world_spec
 from coordinator.plan import Plan, make_plan
 from coordinator.scored_play import score_bundles, score_central_team, score_reference, task_of, training_seed
 from coordinator.scores import Score
+from heliograph import codecs
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.reference import reference_names
@@ -43,6 +44,7 @@ class Request:
     """The policies: greedy, sampled, or both."""
     late_policy: str = "mask"
     channel: Channel | None = None
+    codec: str = codecs.BIT_PACKED
     passes: tuple[str, ...] = ("open",)
     every_checkpoint: bool = False
     """With the trainer's networks, all agents at once; otherwise the bundles, each agent alone."""
@@ -105,6 +107,7 @@ def _plans(path: Path, request: Request) -> list[Plan]:
             greedy=greedy,
             late_policy=request.late_policy,
             channel=request.channel,
+            codec=request.codec,
             passes=request.passes,
         )
         for greedy in request.greedy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 
 from agent_node.hello import Hello, Member, refusal
 from agent_node.message import Message
-from agent_node.wire import MessageWire
+from agent_node.wire import MessageWire, Outgoing
+from heliograph import codecs
+from heliograph.codecs import LatentTables
+from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
 from heliograph.manifest import MessageFormat
-from heliograph.pb import peer_pb2
+from heliograph.pb import latent_pb2, peer_pb2
 from heliograph.rpc import PROTOCOL_VERSION
 
 UINT32 = st.integers(0, 2**32 - 1)
@@ -49,6 +53,63 @@ def test_every_message_survives_and_is_within_the_limit(case: tuple[MessageForma
     data = wire.serialise(message).data
     assert len(data) <= wire.max_bytes
     assert fields_of(wire.parse(data)) == fields_of(message)
+
+
+WIDE = MessageFormat(categoricals=16, classes=32)
+SKEWED = LatentTables(np.tile(2 ** np.arange(32), (16, 1)))
+
+
+def latents_of(*changes: tuple[int, int]) -> np.ndarray:
+    """Ids that the tables expect, but for these (place, id)."""
+    latent = np.full(16, 31, dtype=np.int32)
+    for place, value in changes:
+        latent[place] = value
+    return latent
+
+
+@pytest.mark.parametrize("spec", ["entropy", "most-informative:16", "repeats"])
+def test_a_codec_writes_messages_that_follow_one_another_and_falls_back_by_itself(spec: str) -> None:
+    codec = codecs.make(spec, WIDE, SKEWED)
+    wire = MessageWire(WIDE, actions=ACTIONS, codec=codec)
+    said = [
+        Message(episode=0, step=step, latent=latent, action=1)
+        for step, latent in (
+            (0, latents_of()),
+            (1, latents_of((3, 30))),
+            (2, np.arange(16, dtype=np.int32)),
+            (4, latents_of()),
+        )
+    ]
+    before: Message | None = None
+    for message in said:
+        written = Outgoing(message, before=before, wire=wire).written(None if before is None else before.label)
+        previous = before.latent if before is not None and before.step == message.step - 1 else None
+        assert written.latent_bits == codec.size_bits(message.latent, previous)
+        assert len(written.data) <= wire.max_bytes
+        before = wire.parse(written.data, before)
+        assert fields_of(before) == fields_of(message)
+
+
+def test_what_changed_is_told_to_those_alone_who_know_what_was_before() -> None:
+    wire = MessageWire(WIDE, actions=ACTIONS, codec=codecs.make("repeats", WIDE, None))
+    first, second = (Message(episode=2, step=step, latent=latents_of((5, step)), action=0) for step in (6, 7))
+    outgoing = Outgoing(second, before=first, wire=wire)
+    assert outgoing.written((2, 6)).latent_bits == 16 + 5
+    for sent_before in (None, (2, 5), (1, 6)):
+        assert outgoing.written(sent_before) is outgoing.written(None), "written once for all of them"
+        assert outgoing.written(sent_before).latent_bits == 80
+    assert fields_of(wire.parse(outgoing.written((2, 6)).data, first)) == fields_of(second)
+    for before in (None, replace(first, step=5), replace(first, episode=1)):
+        with pytest.raises(MessageError, match="never came"):
+            wire.parse(outgoing.written((2, 6)).data, before)
+
+
+def test_what_a_lossy_codec_loses_is_lost_without_a_stream_too() -> None:
+    wire = MessageWire(WIDE, actions=ACTIONS, codec=codecs.make("most-informative:2", WIDE, SKEWED))
+    message = Message(episode=0, step=0, latent=latents_of((0, 3), (15, 4)), action=0)
+    outgoing = Outgoing(message, before=None, wire=wire)
+    assert outgoing.as_read.latent.tolist() == latents_of((0, 3)).tolist()
+    assert fields_of(outgoing.as_read) == fields_of(wire.parse(outgoing.written(None).data))
 
 
 @given(st.binary(max_size=200))
@@ -110,12 +171,15 @@ def test_refusals_name_what_was_wrong(data: bytes, complaint: str) -> None:
         wire_of().parse(data)
 
 
+BY_TABLES = Coding(spec="entropy", tables_sha256="ab" * 32)
+CODINGS = st.sampled_from([Coding(), BY_TABLES, Coding(spec="most-informative:3"), Coding(spec="repeats")])
 HELLOS = st.builds(
     Hello,
     run_id=st.text(min_size=1, max_size=20),
     slot=UINT32,
     bundle_digest=st.text(min_size=1, max_size=64),
     instance=st.text(min_size=1, max_size=32),
+    coding=CODINGS,
     protocol_version=UINT32,
 )
 
@@ -123,6 +187,19 @@ HELLOS = st.builds(
 @given(HELLOS)
 def test_every_hello_survives(hello: Hello) -> None:
     assert Hello.parse(hello.serialise()) == hello
+
+
+@pytest.mark.parametrize(
+    ("coding", "complaint"),
+    [
+        ({"codec": 5}, "codec 5, which is unknown"),
+        ({"codec": 3}, "send 0 ids"),
+        ({"codec": 2, "kept": 3}, "send 3 ids"),
+    ],
+)
+def test_a_coding_that_makes_no_sense_is_refused(coding: dict[str, int], complaint: str) -> None:
+    with pytest.raises(MessageError, match=complaint):
+        Coding.from_wire(latent_pb2.LatentCoding(**coding))
 
 
 @given(st.binary(max_size=2000))
@@ -148,6 +225,7 @@ ROSTER = {0: Member(slot=0, peer_address="host:1", instance="i0", bundle_digest=
         ({"run_id": "other"}, "FAILED_PRECONDITION", "run 'other', this node is in run 'run'"),
         ({"bundle_digest": "d9"}, "FAILED_PRECONDITION", "bundle d9, the team's is d0"),
         ({"instance": "i9"}, "PERMISSION_DENIED", "another instance than 'i9'"),
+        ({"coding": BY_TABLES}, "FAILED_PRECONDITION", "writes latents with entropy by tables abab"),
         ({"slot": 1}, "PERMISSION_DENIED", "this node's own"),
         ({"slot": 3}, "PERMISSION_DENIED", "slot 3 in a team of 3"),
         ({"slot": 2}, "UNAVAILABLE", "not in this node's roster"),
