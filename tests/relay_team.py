@@ -8,11 +8,17 @@ from scripted_bundle import scripted_team
 
 from coordinator.plan import Plan, make_plan
 from heliograph.bundle import Bundle
+from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 
 
 def relay_bundles(
-    agents: int, *, run_id: str = "scripted-run", messages: bool = True, **parameters: Any
+    agents: int,
+    *,
+    run_id: str = "scripted-run",
+    messages: bool = True,
+    tables: LatentTables | None = None,
+    **parameters: Any,
 ) -> list[Bundle]:
     """One scripted bundle per agent of a relay with these parameters."""
     spec = registry.make("relay", count=1, parameters={"agents": agents, **parameters}).spec
@@ -24,6 +30,7 @@ def relay_bundles(
         environment_parameters=spec.parameters,
         messages=messages,
         run_id=run_id,
+        tables=tables,
     )
 
 

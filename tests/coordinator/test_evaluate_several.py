@@ -199,3 +199,20 @@ def test_an_error_in_one_of_several_processes_gets_through(tmp_path: Path, capsy
     told = capsys.readouterr().err
     assert told.startswith("heliograph evaluate: ")
     assert "Traceback" not in told
+
+
+def test_a_channel_acts_on_bundles_and_has_no_place_among_central_networks(runs, tmp_path: Path, capsys):
+    common = ["--episodes", 5, "--json", tmp_path / "report.json"]
+    played = {}
+    for name, arguments in {"clear": [], "lossy": ["--channel", "erasure=0.5", "--channel", "silent=1"]}.items():
+        assert evaluate(runs[0], *common, *arguments) == 0
+        played[name] = json.loads((tmp_path / "report.json").read_text())
+    assert played["clear"]["channel"] is None
+    assert played["lossy"]["channel"] == "erasure=0.5,silent=1"
+    lossy, clear = (played[name]["summaries"][0] for name in ("lossy", "clear"))
+    assert lossy["messages"] == clear["messages"] / 2, "nobody hears slot 1, so it says nothing"
+    assert 0 < lossy["lost"] < lossy["messages"]
+    capsys.readouterr()
+    assert evaluate(*runs, *common, "--channel", "nearest=0") == 0
+    assert evaluate(runs[0], "--central", "--channel", "erasure=0.5") == 2
+    assert "without links that --channel could disturb" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from coordinator.evaluation import evaluate
 from coordinator.local import LocalTeam
 from coordinator.rollout import Staging, run
 from coordinator.world import World
+from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 
 FAULTS = [
@@ -78,16 +79,25 @@ def difference(now, before):
     return replace(now, **{**counts, "sender": now.sender, "receiver": now.receiver})
 
 
-def test_a_plan_with_a_channel_is_recorded_the_same_by_both(tmp_path):
-    plan = relay_plan(3, episodes=2, record=tmp_path / "processes.jsonl", late_policy="hold", length=8, run_seed=9)
-    plan = replace(plan, channel=Channel.parse("burst=0.3:2,delay-ms=90,jitter-ms=60"), passes=("open", "cut"))
+@pytest.mark.parametrize(
+    ("text", "codec", "recorded"),
+    [
+        ("burst=0.3:2,delay-ms=90,jitter-ms=60", "bit-packed", True),
+        ("rate-bits=5,delay-ms=100,jitter-ms=60", "entropy", False),
+    ],
+)
+def test_a_plan_with_a_channel_is_played_the_same_by_both(tmp_path, text, codec, recorded):
+    tables = LatentTables(np.tile(2 ** np.arange(12, 4, -1), (4, 1)))
+    plan = relay_plan(3, length=8, late_policy="hold", run_seed=9, passes=("open", "cut"), codec=codec, tables=tables)
+    plan = replace(plan, channel=Channel.parse(text), record=tmp_path / "processes.jsonl" if recorded else None)
 
     async def play():
         async with asyncio.timeout(120):
             return await run(plan, Staging(log_folder=tmp_path / "logs"), stop=asyncio.Event())
 
     over_grpc, alone = asyncio.run(play()), evaluate(replace(plan, record=tmp_path / "alone.jsonl"))
-    assert (tmp_path / "processes.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+    if recorded:
+        assert (tmp_path / "processes.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
     assert over_grpc.links == alone.links
     for remote, local in zip(over_grpc.summaries, alone.summaries, strict=True):
         for name in ("outcome", "messages", "lost", "late", "missing", "masked", "read_bits_per_agent_step"):
@@ -97,6 +107,8 @@ def test_a_plan_with_a_channel_is_recorded_the_same_by_both(tmp_path):
     assert open_links.late > 0
     assert 0 < open_links.read_bits_per_agent_step < open_links.bits_per_agent_step
     assert cut.messages == 0
+    sizes = {link.sent_bits / link.sent for link in over_grpc.links}
+    assert (len(sizes) > 1) == (codec == "entropy"), "a rate limit has to look at each message"
 
 
 class Hushed(World):

@@ -145,6 +145,23 @@ def test_hearing_along_rails_is_mutual_and_grows_with_its_reach() -> None:
     assert np.array_equal(heard[2], present[:, None] & present[:, :, None] & ~np.eye(4, dtype=bool))
 
 
+def test_distances_are_as_the_crow_flies_and_known_before_trains_depart() -> None:
+    environment = registry.make("flatland", count=2, parameters=SMALL)
+    with pytest.raises(WorldError, match="nowhere before their first episode"):
+        environment.distances()
+    percepts = environment.reset(np.array([3, 4]))
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        distances = environment.distances()
+        for copy, team in enumerate(environment.teams):
+            for i, cell in enumerate(team.cells):
+                for j, other in enumerate(team.cells):
+                    rows, columns = np.subtract(divmod(cell, 24), divmod(other, 24))
+                    assert distances[copy, i, j] == pytest.approx(np.hypot(rows, columns))
+        percepts = environment.step(random_actions(percepts, random)).percepts
+    assert distances[distances > 0].size
+
+
 def test_it_is_a_pettingzoo_parallel_environment(parallel_api_test: Callable[..., None]) -> None:
     environment = registry.make("flatland", count=1, parameters={**SMALL, "step_limit": 40})
     parallel_api_test(as_parallel(environment), num_cycles=100)

@@ -203,6 +203,16 @@ def test_range_is_directed_by_slot_and_measured_in_kings_moves() -> None:
     ]
 
 
+def test_distances_are_those_by_which_hearing_ranges_are_measured() -> None:
+    environment = registry.make("relay", count=8, parameters={"agents": 4, "size": 6, "hears": "range", "range": 2})
+    percepts = environment.reset(np.arange(8))
+    for _ in range(4):
+        distances = environment.distances()
+        assert distances.dtype == np.float32
+        assert np.array_equal(percepts.hears[:, 0], (distances <= 2)[:, 0] & (np.arange(4) > 0))
+        percepts = environment.step(percepts.action_mask.argmax(-1)).percepts
+
+
 def test_range_changes_as_agents_move() -> None:
     environment = registry.make("relay", count=32, parameters={"agents": 3, "size": 5, "hears": "range"})
     graphs = [

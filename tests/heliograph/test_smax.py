@@ -293,6 +293,19 @@ def test_hearing_by_sight_is_directed_and_among_the_living(team: SmaxEnvironment
     assert np.asarray(moment.sees)[0].tolist() == [[False] * 3, [True, False, False], [False] * 3]
 
 
+def test_distances_are_between_the_places_that_are_drawn(team: SmaxEnvironment) -> None:
+    with pytest.raises(WorldError, match="nowhere before their first battle"):
+        marines().distances()
+    for _ in battles(team, np.arange(COPIES), drawn(3)):
+        distances = team.distances()
+    assert (distances.dtype, distances.shape) == (np.float32, (COPIES, 3, 3))
+    for copy in range(COPIES):
+        place = compiled().units(team._units, copy).position[:3]
+        for i in range(3):
+            assert distances[copy, i] == pytest.approx(np.hypot(*(place - place[i]).T))
+    assert (distances > 0).any()
+
+
 def test_a_team_in_sight_of_one_another_hears_everyone() -> None:
     seeing = marines(neighbours="sight")
     assert not seeing.spec.complete_graph

@@ -99,6 +99,7 @@ def test_a_worker_gives_the_same_numbers_as_the_environment_itself(started: Star
         mask = stepped.percepts.action_mask
         assert same(there.step(actions), stepped)
         assert there.state().tobytes() == here.state().tobytes()
+        assert there.distances().tobytes() == here.distances().tobytes()
     assert (there.render(1) == here.render(1)).all()
     assert same(there.reset(np.array([9]), np.array([1])), here.reset(np.array([9]), np.array([1])))
     assert there.restarts == 0
@@ -151,6 +152,7 @@ def test_a_death_between_two_calls_is_noticed_too(started: Started) -> None:
     assert not played(worker, GOOD)[-1].lost.any()
     os.kill(worker.pid, signal.SIGKILL)
     assert not worker.state().any()
+    assert not worker.distances().any()
     assert_lost(worker.step(legal(percepts)))
     percepts = worker.reset(GOOD)
     os.kill(worker.pid, signal.SIGKILL)

@@ -65,6 +65,7 @@ def test_a_group_is_one_environment_with_all_their_copies(group: WorkerGroup) ->
         percepts = transition.percepts
     assert_same(group.reset(np.array([8, 9]), np.array([2, 1])), alone.reset(np.array([8, 9]), np.array([2, 1])))
     assert (group.state()[:, 1:] == alone.state()[:, 1:]).all(), "the first entry is the double's own"
+    assert (group.distances() == alone.distances()).all()
     assert (group.render(2) == alone.render(2)).all()
     with pytest.raises(WorldError, match=r"cannot reset copies \[3\]"):
         group.reset(np.array([1]), np.array([3]))
