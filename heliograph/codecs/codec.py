@@ -15,7 +15,7 @@ class Encoded(NamedTuple):
 
     payload: bytes
     fell_back: bool = False
-    """Written bit-packed, because the codec would not have made it shorter; the message must say so."""
+    """Written bit-packed, because the codec would have made it longer; the message must say so."""
 
 
 class Codec(Protocol):

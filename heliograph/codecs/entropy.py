@@ -21,7 +21,7 @@ from heliograph.errors import MessageError
 
 
 class Entropy:
-    """A `Codec`; a latent whose code is not shorter in bytes is written bit-packed instead."""
+    """A `Codec`; a latent whose code would be longer is written bit-packed instead."""
 
     spec = "entropy"
     lossless = True
@@ -39,12 +39,12 @@ class Entropy:
 
     def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
         bits = self._coded_bits(self._packed.checked(latent))
-        return bits if self._is_shorter(bits) else self._packed.payload_bits
+        return self._packed.payload_bits if self._is_longer(bits) else bits
 
     def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
         ids = self._packed.checked(latent)
         bits = self._coded_bits(ids)
-        if not self._is_shorter(bits):
+        if self._is_longer(bits):
             return Encoded(self._packed.pack(latent), fell_back=True)
         coder = constriction.symbol.QueueEncoder()
         for class_id, writer in zip(ids, self._writers, strict=True):
@@ -55,11 +55,11 @@ class Entropy:
     def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
         if fell_back:
             latent = self._packed.unpack(payload)
-            if self._is_shorter(self._coded_bits(latent.tolist())):
-                raise MessageError("latent is bit-packed, although its entropy code is shorter")
+            if not self._is_longer(self._coded_bits(latent.tolist())):
+                raise MessageError("latent is bit-packed, although its entropy code is no longer")
             return latent
-        if len(payload) >= self._packed.payload_bytes:
-            raise MessageError(f"latent payload has {len(payload)} bytes, as many as if it were bit-packed")
+        if len(payload) > self._packed.payload_bytes:
+            raise MessageError(f"latent payload has {len(payload)} bytes, more than if it were bit-packed")
         # With zeros to the length of the longest code, any bytes decode to something.
         words = np.frombuffer((payload + self._zeros)[: len(self._zeros)], dtype="<u4").astype(np.uint32)
         coder = constriction.symbol.QueueDecoder(words)
@@ -71,8 +71,8 @@ class Entropy:
     def _coded_bits(self, ids: list[int]) -> int:
         return sum([lengths[class_id] for lengths, class_id in zip(self._lengths, ids, strict=True)])
 
-    def _is_shorter(self, coded_bits: int) -> bool:
-        return -(-coded_bits // 8) < self._packed.payload_bytes
+    def _is_longer(self, coded_bits: int) -> bool:
+        return coded_bits > self._packed.payload_bits
 
 
 def _code_lengths(writer: Any, classes: int) -> list[int]:

@@ -15,7 +15,7 @@ from heliograph.errors import MessageError
 class Repeats:
     """A `Codec`: one bit per id, set where it changed, then the changed ids in order, most significant bit first.
 
-    Written bit-packed instead if that is no longer in bytes, or if the receiver has not got the message before.
+    Written bit-packed instead if that is shorter, or if the receiver has not got the message before.
     """
 
     spec = "repeats"
@@ -31,14 +31,14 @@ class Repeats:
         if previous is None:
             return self._packed.payload_bits
         bits = self._changed_bits(int(np.count_nonzero(latent != previous)))
-        return bits if self._is_shorter(bits) else self._packed.payload_bits
+        return self._packed.payload_bits if self._is_longer(bits) else bits
 
     def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
         ids = self._packed.checked(latent)
         if previous is not None:
             changed = [class_id for class_id, before in zip(ids, previous.tolist(), strict=True) if class_id != before]
             bits = self._changed_bits(len(changed))
-            if self._is_shorter(bits):
+            if not self._is_longer(bits):
                 return Encoded(self._write(latent != previous, changed, bits))
         return Encoded(self._packed.pack(latent), fell_back=True)
 
@@ -47,8 +47,8 @@ class Repeats:
             latent = self._packed.unpack(payload)
         elif previous is None:
             raise MessageError("latent says what changed, but the message before it never came")
-        elif len(payload) >= self._packed.payload_bytes:
-            raise MessageError(f"latent payload has {len(payload)} bytes, as many as if it were bit-packed")
+        elif len(payload) > self._packed.payload_bytes:
+            raise MessageError(f"latent payload has {len(payload)} bytes, more than if it were bit-packed")
         else:
             latent = self._read(payload, previous)
         if self.encode(latent, previous) != Encoded(payload, fell_back):
@@ -58,8 +58,8 @@ class Repeats:
     def _changed_bits(self, changed: int) -> int:
         return self._packed.categoricals + changed * self._packed.bits_per_id
 
-    def _is_shorter(self, bits: int) -> bool:
-        return -(-bits // 8) < self._packed.payload_bytes
+    def _is_longer(self, bits: int) -> bool:
+        return bits > self._packed.payload_bits
 
     def _write(self, differs: np.ndarray, changed: list[int], bits: int) -> bytes:
         packed = int.from_bytes(np.packbits(differs).tobytes(), "big") >> -self._packed.categoricals % 8

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 
 import grpc
 import grpc.aio
@@ -14,99 +13,22 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_bundle import scripted_team
+from peer_stage import DEADLINE_S, TEAM, Stage, admitted, exchange, node_of_slot_1
 
 from agent_node.counters import LinkCounters
-from agent_node.hello import HELLO_METADATA, Hello, Member
+from agent_node.hello import Hello, Member
 from agent_node.message import Message
 from agent_node.node import Node
 from agent_node.peers import FIRST_RETRY_S, LAST_RETRY_S, retry_pause_s
-from agent_node.percept import Percept
-from agent_node.standalone_world import StandaloneWorld
 from agent_node.wire import MessageWire
-from agent_node.world import StepReport, Team
+from agent_node.world import Team
 from heliograph import rpc
+from heliograph.codecs.coding import Coding
 
-TEAM = scripted_team(team_size=3)
 WIRE = MessageWire.of(TEAM[0].manifest)
-HELLO = Hello(run_id="run", slot=0, bundle_digest=TEAM[0].digest, instance="first")
-PATH = "/heliograph.v1.Peer/Exchange"
-DEADLINE_S = 20.0
 
 LOOP = asyncio.Runner()
 """One for the whole module: gRPC's poller can hold events for a closed loop, and then loses others with them."""
-
-
-class Stage(StandaloneWorld):
-    """A world whose steps the test takes one by one."""
-
-    def __init__(self, roster: list[Member]) -> None:
-        super().__init__(team=Team(run_id="run", run_seed=1, greedy=True), roster=roster)
-        self._percepts: asyncio.Queue[Percept | None] = asyncio.Queue()
-        self._reports: asyncio.Queue[StepReport] = asyncio.Queue()
-        self._changed = asyncio.Condition()
-        self._seen: asyncio.Event = asyncio.Event()
-
-    async def percept(self) -> Percept | None:
-        return await self._percepts.get()
-
-    async def act(self, report: StepReport) -> None:
-        self._reports.put_nowait(report)
-
-    def connected(self, slots: tuple[int, ...]) -> None:
-        super().connected(slots)
-        self._seen.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a change of the peers after which the condition holds."""
-        async with asyncio.timeout(DEADLINE_S):
-            while not condition():
-                self._seen.clear()
-                await self._seen.wait()
-
-    async def step(self, step: int, *, hears: tuple[int, ...] = (0,), deadline_s: float = 10.0) -> StepReport:
-        self._percepts.put_nowait(
-            Percept(
-                episode=0,
-                step=step,
-                observation=np.zeros(6, np.float32),
-                action_mask=np.ones(5, bool),
-                hears=hears,
-                heard_by=hears,
-                first=step == 0,
-                message_deadline_s=deadline_s,
-            )
-        )
-        return await asyncio.wait_for(self._reports.get(), DEADLINE_S)
-
-    def end(self) -> None:
-        self._percepts.put_nowait(None)
-
-
-@asynccontextmanager
-async def node_of_slot_1(roster: list[Member] | None = None) -> AsyncIterator[tuple[Node, Stage, grpc.aio.Channel]]:
-    """Slot 1 of three, serving; and a channel to it.  Slot 0 is the test; slot 2 is not there."""
-    world = Stage([Member(slot=0, peer_address="", bundle_digest=TEAM[0].digest)] if roster is None else roster)
-    node = Node(TEAM[1])
-    running = asyncio.create_task(node.run(world))
-    try:
-        await world.step(0, hears=())
-        async with rpc.channel(node.peer_address, max_message_bytes=2**20) as channel:
-            yield node, world, channel
-    finally:
-        world.end()
-        await asyncio.wait_for(running, DEADLINE_S)
-
-
-def exchange(channel: grpc.aio.Channel, hello: bytes | None = HELLO.serialise()) -> grpc.aio.StreamStreamCall:
-    return channel.stream_stream(PATH)(metadata=() if hello is None else ((HELLO_METADATA, hello),))
-
-
-async def admitted(channel: grpc.aio.Channel, hello: Hello = HELLO) -> grpc.aio.StreamStreamCall:
-    call = exchange(channel, hello.serialise())
-    answer = dict(await asyncio.wait_for(call.initial_metadata(), DEADLINE_S))
-    assert Hello.parse(answer[HELLO_METADATA]).slot == 1
-    return call
 
 
 def said(step: int, *, episode: int = 0, value: int = 3) -> bytes:
@@ -148,6 +70,7 @@ def play(script: Callable[..., Awaitable[None]], roster: list[Member] | None = N
         ({"run_id": "other"}, "FAILED_PRECONDITION", "run 'other'"),
         ({"protocol_version": 99}, "FAILED_PRECONDITION", "protocol version 99"),
         ({"bundle_digest": "0" * 64}, "FAILED_PRECONDITION", "bundle 000000000000"),
+        ({"coding": Coding(spec="repeats")}, "FAILED_PRECONDITION", "writes latents with repeats, this node with bit-"),
         ({"slot": 1}, "PERMISSION_DENIED", "own"),
         ({"slot": 2}, "UNAVAILABLE", "not in this node's roster"),
         ({"slot": 7}, "PERMISSION_DENIED", "slot 7 in a team of 3"),

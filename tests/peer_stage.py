@@ -1,0 +1,101 @@
+"""A real node of slot 1 whose world is stepped by a test, and a channel to it over which the test speaks as slot 0."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import numpy as np
+from scripted_bundle import scripted_team
+
+from agent_node.hello import HELLO_METADATA, Hello, Member
+from agent_node.node import Node
+from agent_node.percept import Percept
+from agent_node.standalone_world import StandaloneWorld
+from agent_node.world import StepReport, Team
+from heliograph import rpc
+from heliograph.bundle import Bundle
+from heliograph.codecs.coding import Coding
+
+TEAM = scripted_team(team_size=3)
+HELLO = Hello(run_id="run", slot=0, bundle_digest=TEAM[0].digest, instance="first")
+PATH = "/heliograph.v1.Peer/Exchange"
+DEADLINE_S = 20.0
+BIT_PACKED = Coding()
+
+
+class Stage(StandaloneWorld):
+    """A world whose steps the test takes one by one."""
+
+    def __init__(self, roster: list[Member], coding: Coding = BIT_PACKED) -> None:
+        super().__init__(team=Team(run_id="run", run_seed=1, greedy=True, coding=coding), roster=roster)
+        self._percepts: asyncio.Queue[Percept | None] = asyncio.Queue()
+        self._reports: asyncio.Queue[StepReport] = asyncio.Queue()
+        self._changed = asyncio.Condition()
+        self._seen: asyncio.Event = asyncio.Event()
+
+    async def percept(self) -> Percept | None:
+        return await self._percepts.get()
+
+    async def act(self, report: StepReport) -> None:
+        self._reports.put_nowait(report)
+
+    def connected(self, slots: tuple[int, ...]) -> None:
+        super().connected(slots)
+        self._seen.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a change of the peers after which the condition holds."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self._seen.clear()
+                await self._seen.wait()
+
+    async def step(self, step: int, *, hears: tuple[int, ...] = (0,), deadline_s: float = 10.0) -> StepReport:
+        self._percepts.put_nowait(
+            Percept(
+                episode=0,
+                step=step,
+                observation=np.zeros(6, np.float32),
+                action_mask=np.ones(5, bool),
+                hears=hears,
+                heard_by=hears,
+                first=step == 0,
+                message_deadline_s=deadline_s,
+            )
+        )
+        return await asyncio.wait_for(self._reports.get(), DEADLINE_S)
+
+    def end(self) -> None:
+        self._percepts.put_nowait(None)
+
+
+@asynccontextmanager
+async def node_of_slot_1(
+    roster: list[Member] | None = None, *, bundle: Bundle = TEAM[1], coding: Coding = BIT_PACKED
+) -> AsyncIterator[tuple[Node, Stage, grpc.aio.Channel]]:
+    """Slot 1 of three, serving; and a channel to it.  Slot 0 is the test; slot 2 is not there."""
+    world = Stage([Member(slot=0, peer_address="", bundle_digest=TEAM[0].digest)] if roster is None else roster, coding)
+    node = Node(bundle)
+    running = asyncio.create_task(node.run(world))
+    try:
+        await world.step(0, hears=())
+        async with rpc.channel(node.peer_address, max_message_bytes=2**20) as channel:
+            yield node, world, channel
+    finally:
+        world.end()
+        await asyncio.wait_for(running, DEADLINE_S)
+
+
+def exchange(channel: grpc.aio.Channel, hello: bytes | None = HELLO.serialise()) -> grpc.aio.StreamStreamCall:
+    return channel.stream_stream(PATH)(metadata=() if hello is None else ((HELLO_METADATA, hello),))
+
+
+async def admitted(channel: grpc.aio.Channel, hello: Hello = HELLO) -> grpc.aio.StreamStreamCall:
+    call = exchange(channel, hello.serialise())
+    answer = dict(await asyncio.wait_for(call.initial_metadata(), DEADLINE_S))
+    assert Hello.parse(answer[HELLO_METADATA]).slot == 1
+    return call
