@@ -32,7 +32,7 @@ def balances(*, missing: int = 0, unknown: tuple[int, ...] = (), skipped: int = 
 
 def recorded():
     return {
-        link: Recorded(messages=sent, latent_bits=160 * sent, protobuf_bytes=size)
+        link: Recorded(messages=sent, latent_bits=160 * sent, codec_bytes=0, protobuf_bytes=size)
         for link, (sent, size) in SENT.items()
     }
 
@@ -47,19 +47,19 @@ def framed(*, connections: int = 0, more: int = 0) -> dict[tuple[int, int], Pass
 
 
 def test_equal_counts_agree():
-    sentences = reconcile(balances(), recorded=recorded(), passed=framed(), doubt=None)
+    sentences = reconcile(balances(), recorded=recorded(), passed=framed(), doubts={})
     assert [sentence.split(":")[0] for sentence in sentences] == ["2 of 2 links", "2 of 2 links"]
 
 
 def test_a_difference_between_records_and_nodes_names_the_link():
-    wrong = recorded() | {(1, 0): Recorded(messages=2, latent_bits=480, protobuf_bytes=70)}
+    wrong = recorded() | {(1, 0): Recorded(messages=2, latent_bits=480, codec_bytes=0, protobuf_bytes=70)}
     with pytest.raises(MessageError, match=r"link 1->0: 2 messages sent by the records, 3 by the nodes"):
-        reconcile(balances(), recorded=wrong, passed=framed(), doubt=None)
+        reconcile(balances(), recorded=wrong, passed=framed(), doubts={})
 
 
 def test_a_difference_between_frames_and_nodes_names_the_link():
     with pytest.raises(MessageError, match=r"link 0->1: 121 bytes in DATA frames by the frames, 120 by the nodes"):
-        reconcile(balances(), recorded=recorded(), passed=framed(more=1), doubt=None)
+        reconcile(balances(), recorded=recorded(), passed=framed(more=1), doubts={})
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_difference_between_frames_and_nodes_names_the_link():
     ],
 )
 def test_a_link_that_nobody_can_know_all_of_is_named_with_the_reason(known, reason):
-    wrong = recorded() | {(0, 1): Recorded(messages=9, latent_bits=9, protobuf_bytes=9)}
-    sentences = reconcile(balances(**known), recorded=wrong, passed=framed(), doubt=None)
+    wrong = recorded() | {(0, 1): Recorded(messages=9, latent_bits=9, codec_bytes=0, protobuf_bytes=9)}
+    sentences = reconcile(balances(**known), recorded=wrong, passed=framed(), doubts={})
     assert sentences[0].startswith("0 of 2 links")
     assert "0->1 could not be compared" in sentences[2]
     assert reason in sentences[2]
@@ -79,6 +79,8 @@ def test_a_link_that_nobody_can_know_all_of_is_named_with_the_reason(known, reas
 
 def test_frames_are_not_compared_where_a_connection_broke_with_what_was_in_it():
     for links, passed in ((balances(), framed(connections=1, more=7)), (balances(missing=1), framed(more=7))):
-        sentences = reconcile(links, recorded=recorded(), passed=passed, doubt="the run was cut short")
+        sentences = reconcile(
+            links, recorded=recorded(), passed=passed, doubts=dict.fromkeys((0, 1), "the run was cut short")
+        )
         assert sentences[1].startswith("0 of 2 links")
         assert "the run was cut short" in sentences[2]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from relay_team import relay_plan
 
+from coordinator import rollout
+from coordinator.bandwidth.layers.accounting import Account
 from coordinator.bandwidth.layers.link_plan import LinkPlan
+from coordinator.episode import Pace
 from coordinator.rollout import Staging, run_processes
 from heliograph.errors import SettingsError
 
@@ -91,3 +95,29 @@ def test_what_depends_on_the_message_before_is_sized_as_the_nodes_sent_it():
     sizes = {int(bits) for episode in wire.episodes for bits in episode.latent_bits[episode.sent]}
     assert min(sizes) < max(sizes) == 12, "some say what the last one said, the others fall back"
     assert wire.layers["latent"].label == "measured"
+
+
+def test_a_node_that_dies_leaves_its_links_uncompared_and_its_successor_is_counted(monkeypatch):
+    class Killing(Account):
+        def step(self, pass_name, record):
+            super().step(pass_name, record)
+            if (record.episode, record.step) == (0, 5):
+                for child in psutil.Process().children():
+                    if "--slot 1 " in " ".join(child.cmdline()):
+                        child.kill()
+
+    monkeypatch.setattr(rollout, "Account", Killing)
+    plan = relay_plan(AGENTS, length=40, pace=Pace(period_s=0.05, message_deadline_s=0.2, action_deadline_s=0.5))
+    report = run_processes(plan, Staging(links=LinkPlan(), restarts=1))
+    assert [ending.slot for ending in report.endings] == [1]
+    agreed, framed, *unsure = report.wire.conservation
+    assert agreed.startswith("2 of 6 links")
+    assert framed.startswith("2 of 6 links")
+    assert len(unsure) == 4
+    assert all("died" in sentence and "1" in sentence[:4] for sentence in unsure)
+    for link in report.wire.links:
+        anew = 1 in (link.sender, link.receiver)
+        if sys.platform == "linux":
+            assert (link.tcp_segments is None) == anew, "the kernel's counts went with the connection"
+        assert link.frames["DATA"].frames > 0
+        assert ("HEADERS" in link.frames) == anew, "its successor was dialled through the same proxy"

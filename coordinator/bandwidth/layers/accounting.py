@@ -5,16 +5,16 @@ Imported by `coordinator.rollout`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coordinator.bandwidth.layers.ledger import Ledger
+from coordinator.bandwidth.layers.ledger import EpisodeLinks, Ledger
 from coordinator.bandwidth.layers.links import Link, Links
-from coordinator.bandwidth.layers.passed import COMPUTED, MEASURED, FrameCount, Passed, Provenance
+from coordinator.bandwidth.layers.passed import COMPUTED, MEASURED, FrameCount, Passed, Provenance, total
 from coordinator.bandwidth.layers.reconciliation import Recorded, reconcile
 from coordinator.bandwidth.layers.wire_report import LinkRow, WireReport
-from coordinator.conservation import Reading
+from coordinator.conservation import LinkBalance, Reading
 from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.codecs import Codec
 from heliograph.manifest import MessageFormat
@@ -51,48 +51,54 @@ class Account:
 
         Raises MessageError if counts differ that must be equal.
         """
-        total = self._links.passed()
-        passed = {link: total[link].since(self._connecting[link]) for link in total}
+        so_far = self._links.passed()
+        passed = {link: so_far[link].since(self._connecting[link]) for link in so_far}
         episodes = self._ledger.episodes()
-        if doubt is None and not self._ledger.answered:
-            doubt = "an agent did not answer a step, or not with a legal action, so its message is not known"
-        none = np.zeros((self._links.team_size, self._links.team_size), dtype=np.int64)
-        messages, bits, codec_bytes, protobuf_bytes = (
-            sum((getattr(episode, name).sum(0) for episode in episodes), none)
-            for name in ("sent", "latent_bits", "codec_bytes", "protobuf_bytes")
-        )
-        recorded = {
-            link: Recorded(
-                messages=int(messages[link]), latent_bits=int(bits[link]), protobuf_bytes=int(protobuf_bytes[link])
-            )
-            for link in total
-        }
-        conservation = reconcile(reading.links, recorded=recorded, passed=passed, doubt=doubt)
-        rows = tuple(
-            LinkRow(
-                sender=balance.sender,
-                receiver=balance.receiver,
-                messages=balance.sent,
-                latent_bits=balance.sent_bits,
-                codec_bytes=int(codec_bytes[link]),
-                protobuf_bytes=balance.sent_bytes,
-                http2_bytes=_serving(passed, link),
-                frames=_occurring(passed[link]),
-                tcp_segments=passed[link].tcp_segments,
-                ip_bytes=passed[link].ip_bytes,
-            )
-            for balance in reading.links
-            for link in [(balance.sender, balance.receiver)]
-        )
+        recorded = _recorded(episodes, self._links)
+        doubts = self._ledger.doubts if doubt is None else dict.fromkeys(range(self._links.team_size), doubt)
+        conservation = reconcile(reading.links, recorded=recorded, passed=passed, doubts=doubts)
         return WireReport(
             kind=self._links.kind,
-            links=rows,
+            links=tuple(_row(balance, recorded, passed) for balance in reading.links),
             layers={**CONTENT, "http2": self._links.http2, "tcp": self._links.tcp, "ip": self._links.ip},
-            connecting_http2_bytes=_sum(before.http2_bytes for before in self._connecting.values()),
-            connecting_ip_bytes=_sum(before.ip_bytes for before in self._connecting.values()),
+            connecting_http2_bytes=total(before.http2_bytes for before in self._connecting.values()),
+            connecting_ip_bytes=total(before.ip_bytes for before in self._connecting.values()),
             conservation=(*conservation, *self._links.remarks),
             episodes=tuple(episodes),
         )
+
+
+def _recorded(episodes: Sequence[EpisodeLinks], links: Links) -> dict[Link, Recorded]:
+    none = np.zeros((links.team_size, links.team_size), dtype=np.int64)
+    sums = {
+        name: sum((getattr(episode, name).sum(0) for episode in episodes), none)
+        for name in ("sent", "latent_bits", "codec_bytes", "protobuf_bytes")
+    }
+    return {
+        link: Recorded(
+            messages=int(sums["sent"][link]),
+            latent_bits=int(sums["latent_bits"][link]),
+            codec_bytes=int(sums["codec_bytes"][link]),
+            protobuf_bytes=int(sums["protobuf_bytes"][link]),
+        )
+        for link in links.directed
+    }
+
+
+def _row(balance: LinkBalance, recorded: Mapping[Link, Recorded], passed: Mapping[Link, Passed]) -> LinkRow:
+    link = balance.sender, balance.receiver
+    return LinkRow(
+        sender=balance.sender,
+        receiver=balance.receiver,
+        messages=balance.sent,
+        latent_bits=balance.sent_bits,
+        codec_bytes=recorded[link].codec_bytes,
+        protobuf_bytes=balance.sent_bytes,
+        http2_bytes=_serving(passed, link),
+        frames=_occurring(passed[link]),
+        tcp_segments=passed[link].tcp_segments,
+        ip_bytes=passed[link].ip_bytes,
+    )
 
 
 def _serving(passed: Mapping[Link, Passed], link: Link) -> int | None:
@@ -105,8 +111,3 @@ def _serving(passed: Mapping[Link, Passed], link: Link) -> int | None:
 
 def _occurring(passed: Passed) -> dict[str, FrameCount] | None:
     return None if passed.frames is None else {kind: count for kind, count in passed.frames.items() if count.bytes}
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    known = list(values)
-    return None if None in known else sum(value for value in known if value is not None)

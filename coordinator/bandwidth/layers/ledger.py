@@ -64,8 +64,8 @@ class Ledger:
         self._size, self._codec, self._message, self._http2_bytes = team_size, codec, message, http2_bytes
         self._played: list[tuple[str, list[_Seen]]] = []
         self._before: list[int] | None = None
-        self.answered = True
-        """So far every agent answered every step with a legal action, so its message is known."""
+        self.doubts: dict[int, str] = {}
+        """By slot: why not every message of its node is known."""
 
     def begin(self) -> None:
         """What travels from now on belongs to steps."""
@@ -74,6 +74,8 @@ class Ledger:
     def step(self, pass_name: str, record: StepRecord) -> None:
         """Take a step whose latents were reported."""
         assert record.latent is not None
+        for slot in np.flatnonzero(record.present & ~record.acted).tolist():
+            self.doubts[slot] = "its sender did not answer every step in time"
         if record.step == 0:
             self._played.append((pass_name, []))
         seen = _Seen(record.episode, record.present, record.hears, record.action, record.latent, self._http2_bytes())
@@ -81,7 +83,8 @@ class Ledger:
 
     def episode(self, result: EpisodeResult) -> None:
         """The episode of the last steps is over."""
-        self.answered &= not result.idle and not result.illegal
+        if result.illegal:
+            self.doubts |= dict.fromkeys(range(self._size), "actions were illegal, and messages hold what was meant")
 
     def episodes(self) -> list[EpisodeLinks]:
         """Everything so far, unfinished episodes included."""

@@ -20,7 +20,7 @@ from typing import Self
 from coordinator.bandwidth.layers import tcp_info
 from coordinator.bandwidth.layers.link_plan import NAMESPACES, LinkPlan
 from coordinator.bandwidth.layers.links import Link, Links
-from coordinator.bandwidth.layers.passed import MEASURED, Passed, Provenance
+from coordinator.bandwidth.layers.passed import MEASURED, Passed, Provenance, total
 from coordinator.roster import Member
 from coordinator.supervisor import node_command
 from heliograph.errors import SettingsError
@@ -113,14 +113,11 @@ class NamespacedLinks(Links):
 
     def _passed(self, link: Link, sockets: list[tcp_info.Connection], *, ip_bytes: int) -> Passed:
         self._sockets[link] |= {(socket.local, socket.remote) for socket in sockets}
-        sent = [socket.info.bytes_sent for socket in sockets]
-        segments = [socket.info.segments_out for socket in sockets]
-        return Passed(
-            connections=len(self._sockets[link]),
-            http2_bytes=None if None in sent else sum(size for size in sent if size is not None),
-            tcp_segments=None if None in segments else sum(count for count in segments if count is not None),
-            ip_bytes=ip_bytes,
-        )
+        connections = len(self._sockets[link])
+        # What the kernel counted of a connection went with it.
+        sent = [socket.info.bytes_sent for socket in sockets] if len(sockets) == connections else [None]
+        segments = [socket.info.segments_out for socket in sockets] if len(sockets) == connections else [None]
+        return Passed(connections=connections, http2_bytes=total(sent), tcp_segments=total(segments), ip_bytes=ip_bytes)
 
     def _namespace(self, stack: ExitStack) -> Namespace:
         namespace = Namespace()

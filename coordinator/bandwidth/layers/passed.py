@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MEASURED, COMPUTED, NOT_MEASURED = "measured", "computed", "not measured"
@@ -55,6 +55,12 @@ class Passed:
             tcp_segments=_less(self.tcp_segments, before.tcp_segments) if kept else None,
             ip_bytes=_less(self.ip_bytes, before.ip_bytes),
         )
+
+
+def total(values: Iterable[int | None]) -> int | None:
+    """The sum; None if one of them was not measured."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
 
 
 def _less(now: int | None, before: int | None) -> int | None:

@@ -22,6 +22,7 @@ class Recorded:
 
     messages: int
     latent_bits: int
+    codec_bytes: int
     protobuf_bytes: int
 
 
@@ -30,29 +31,29 @@ def reconcile(
     *,
     recorded: Mapping[Link, Recorded],
     passed: Mapping[Link, Passed],
-    doubt: str | None,
+    doubts: Mapping[int, str],
 ) -> tuple[str, ...]:
-    """Compare all directed links and tell what agreed.  `doubt` is why the records may not know every message.
+    """Compare all directed links and tell what agreed.  `doubts` say, by sender, why its records may be incomplete.
 
     Raises MessageError, naming the link, if two counts differ that must be equal.
     """
-    agreed, framed, doubts = 0, 0, {}
+    agreed, framed, unsure = 0, 0, {}
     for balance in balances:
         link = balance.sender, balance.receiver
-        reason = _doubt(balance) or doubt
+        reason = _doubt(balance) or doubts.get(balance.sender)
         if reason is None:
             _compare(link, "messages sent", records=recorded[link].messages, nodes=balance.sent)
             _compare(link, "bits of latents", records=recorded[link].latent_bits, nodes=balance.sent_bits)
             _compare(link, "bytes of protobuf", records=recorded[link].protobuf_bytes, nodes=balance.sent_bytes)
             agreed += 1
         else:
-            doubts[link] = reason
+            unsure[link] = reason
         framed += _frames_agree(balance, passed[link])
     total = len(balances)
     sentences = [f"{agreed} of {total} links: the records name exactly the messages and bytes that the nodes counted."]
     if any(link.frames is not None for link in passed.values()):
         sentences.append(f"{framed} of {total} links: the DATA frames that passed hold exactly these bytes.")
-    sentences += [f"{sender}->{receiver} could not be compared: {why}." for (sender, receiver), why in doubts.items()]
+    sentences += [f"{sender}->{receiver} could not be compared: {why}." for (sender, receiver), why in unsure.items()]
     return tuple(sentences)
 
 
