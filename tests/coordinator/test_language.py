@@ -51,7 +51,7 @@ def language():
 
 def test_the_categorical_that_tells_the_goal_is_found(language):
     found = language.meaning
-    goal, kind = found.names.index("goal x"), found.names.index("kind")
+    goal, kind = ([each.name for each in found.features].index(name) for name in ("goal x", "kind"))
     assert found.top(3, 3) == [goal]
     assert found.bits[3, goal] == pytest.approx(2.0, abs=0.15)
     assert found.feature_bits[goal] == pytest.approx(3.0, abs=0.1)
@@ -107,6 +107,24 @@ def test_words_that_follow_what_is_seen_are_topographic():
     assert found.observations.similarity == pytest.approx(1.0, abs=0.01)
     assert found.states is None
     assert spearman(np.array([1.0, 2, 2, 5]), np.array([-1.0, -4, -4, -9])) == pytest.approx(-1)
+
+
+def test_of_features_that_are_alike_the_best_told_is_listed():
+    random = np.random.default_rng(5)
+    place = np.repeat(random.integers(8, size=(50, 1, 2)), 3, axis=1)
+    half = np.where(random.random(place.shape) < 0.9, place // 4, 1 - place // 4)
+    other = np.repeat(random.integers(2, size=(50, 1, 2)), 3, axis=1)
+    found = read_language(
+        made_trace(
+            np.stack([place, other], axis=-1),
+            classes=8,
+            observation=np.stack([half, place, other], axis=-1),
+            observation_names=("half", "place", "other"),
+        )
+    )
+    told = found.meaning.told
+    assert told[0, 0] > 0.3, "half is told by what tells the place"
+    assert {found.meaning.features[each].name for each in found.meaning.best_told(3)} == {"place", "other"}
 
 
 def test_state_is_read_from_the_senders_point_of_view():

@@ -28,26 +28,26 @@ def recorded(path, **parameters):
         environment="relay",
         environment_parameters=spec.parameters,
     )
-    plan = make_plan(bundles, episodes=20, record=path)
+    plan = make_plan(bundles, episodes=15, record=path)
     evaluate(plan)
     return bundles, read_trace(path)
 
 
 def test_what_receivers_act_on_is_found_by_intervention(tmp_path):
     bundles, trace = recorded(tmp_path / "trace.jsonl")
-    found = read_language(trace, bundles).influence
+    language = read_language(trace, bundles)
+    found = language.influence
     shares = np.array([estimate.mean for estimate in found.categorical])
     assert shares[IGNORED] == 0
     assert np.delete(shares, IGNORED).min() > 0.4, "less only where actions are illegal, or the class drawn the same"
     assert found.message.mean > 0.5
     assert found.differing == 0
-    assert found.decisions >= found.asked > 200
+    assert found.decisions >= found.asked > 150
     numbers, together = zip(*found.together, strict=True)
     assert numbers == (1, 2, 4, 6)
     assert min(each.mean for each in together[1:]) > 0.5
-    again = read_language(trace, bundles).as_dict()
-    assert again == read_language(trace, bundles).as_dict(), "a fixed seed"
-    assert again["categoricals"][IGNORED]["changed_actions"] == 0
+    assert [row["changed_actions"] for row in language.rows()] == shares.tolist()
+    assert read_language(trace, bundles).as_dict() == language.as_dict(), "a fixed seed"
 
 
 def test_other_bundles_are_not_asked(tmp_path):

@@ -16,13 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordinator.bandwidth.estimators import miller_madow, mutual_information
+from coordinator.bandwidth.estimators import joint_counts, miller_madow, mutual_information
 from coordinator.bandwidth.information import categorical_bits
 from coordinator.bandwidth.language.features import Feature
 from coordinator.bandwidth.language.utterances import Utterances
 
 EXCHANGES = 100
 LEVEL = 0.05
+ALIKE = 0.5
+"""Features that share this much of the entropy of the poorer one are about the same, and the better told stands for
+both in a list."""
+ABOUT_EQUAL = 0.05
+"""Bits, or shares, by which a feature must be told better than another to come before it."""
 FEWEST_RUNS = 20
 """Fewer runs have too few ways to be exchanged for a test at LEVEL."""
 
@@ -31,10 +36,8 @@ FEWEST_RUNS = 20
 class Meaning:
     """Bits that categoricals tell about features."""
 
-    names: tuple[str, ...]
+    features: tuple[Feature, ...]
     """[F]."""
-    sources: tuple[str, ...]
-    """[F], "observation" or "state"."""
     feature_bits: np.ndarray
     """float64 [F]: entropy of each feature, all that can be told about it."""
     categorical_bits: np.ndarray
@@ -58,14 +61,30 @@ class Meaning:
         return np.where(self.significant, np.clip(share, 0.0, 1.0), 0.0)
 
     def top(self, categorical: int, count: int) -> list[int]:
-        """The features that a categorical significantly tells most bits about, at most `count`."""
-        ranked = np.argsort(-self.bits[categorical], kind="stable")
-        return [int(place) for place in ranked if self.significant[categorical, place]][:count]
+        """The features that a categorical significantly tells most bits about, at most `count` and all different."""
+        return self._different(np.where(self.significant[categorical], self.bits[categorical], 0.0), count)
 
     def best_told(self, count: int) -> list[int]:
-        """The features of which a single categorical tells the largest share, at most `count`."""
-        best = self.told.max(0, initial=0.0)
-        return [int(place) for place in np.argsort(-best, kind="stable") if best[place] > 0][:count]
+        """The features of which a single categorical tells the largest share, at most `count` and all different."""
+        return self._different(self.told.max(0, initial=0.0), count)
+
+    def _different(self, score: np.ndarray, count: int) -> list[int]:
+        """The places of the highest scores [F] above 0, without features that are like a better one.
+
+        Among about equal ones the first counts: environments name what is simple first.
+        """
+        chosen: list[int] = []
+        for place in np.argsort(-np.round(score / ABOUT_EQUAL), kind="stable").tolist():
+            if len(chosen) == count:
+                break
+            if score[place] > 0 and not any(self._alike(place, other) for other in chosen):
+                chosen.append(place)
+        return chosen
+
+    def _alike(self, one: int, other: int) -> bool:
+        first, second = self.features[one], self.features[other]
+        shared = mutual_information(joint_counts(first.codes, second.codes, values=(first.values, second.values)))
+        return bool(shared >= ALIKE * min(self.feature_bits[one], self.feature_bits[other]))
 
 
 def meaning(said: Utterances, known: Sequence[Feature], *, seed: int) -> Meaning:
@@ -81,8 +100,7 @@ def meaning(said: Utterances, known: Sequence[Feature], *, seed: int) -> Meaning
         if said.runs >= FEWEST_RUNS:
             bits[speaking], p_value[speaking] = _beyond_chance(related, bits[speaking], said, seed)
     return Meaning(
-        names=tuple(feature.name for feature in known),
-        sources=tuple(feature.source for feature in known),
+        features=tuple(known),
         feature_bits=np.array([miller_madow(np.bincount(feature.codes)) for feature in known]),
         categorical_bits=entropies,
         bits=bits,

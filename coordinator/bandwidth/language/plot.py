@@ -17,9 +17,10 @@ from heliograph.errors import SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SHOWN_FEATURES = 10
+HARDLY = 0.05
+"""Of all steps, another message may change the action at so many before receivers are said to act on messages."""
 DOTS_PER_INCH = 130
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
@@ -28,16 +29,19 @@ def draw_language(language: Language, path: Path) -> None:
     """Write the page as a PNG.  Raises MissingExtra without matplotlib, SettingsError if it cannot be written."""
     with bandwidth_extra("drawing what agents tell each other"):
         from matplotlib.figure import Figure
+    headline = textwrap.wrap(language.headline(), 76, max_lines=2, placeholder=" …")
     features = max(3, min(SHOWN_FEATURES, len(language.meaning.best_told(SHOWN_FEATURES))))
-    heights = (0.55 + 0.28 * features, 1.9, 3.0)  # inches
-    figure = Figure(figsize=(12.0, sum(heights) + 3.6), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.75 / figure.get_figheight()), h_pad=0.1)  # type: ignore[union-attr]
+    top_inches, heights = 0.45 + 0.3 * len(headline), (0.55 + 0.28 * features, 1.9, 3.0)
+    figure = Figure(figsize=(12.0, top_inches + sum(heights) + 2.8), layout="constrained")
+    top = 1 - top_inches / figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, 0, 1, top), h_pad=0.1)  # type: ignore[union-attr]
+    figure.text(0.012, 1 - 0.12 / figure.get_figheight(), "\n".join(headline), va="top", fontsize=17, fontweight="bold")
+    figure.text(0.012, top + 0.08 / figure.get_figheight(), _subtitle(language), color="0.35", fontsize=10.5)
     rows = figure.add_gridspec(3, 1, height_ratios=heights)
     lower = rows[2].subgridspec(1, 3, width_ratios=(1.15, 1.0, 1.15))
-    _title(figure, language)
-    top = figure.add_subplot(rows[0])
-    _meaning(top, language)
-    _influence(figure.add_subplot(rows[1], sharex=top), language)
+    meaning = figure.add_subplot(rows[0])
+    _meaning(meaning, language)
+    _influence(figure.add_subplot(rows[1], sharex=meaning), language)
     _together(figure.add_subplot(lower[0]), language.influence)
     _redundancy(figure.add_subplot(lower[1]), language)
     _topography(figure.add_subplot(lower[2]), language.observations)
@@ -48,20 +52,13 @@ def draw_language(language: Language, path: Path) -> None:
         raise SettingsError(f"cannot write to {path}: {error.strerror}", remedy="Name another place") from error
 
 
-def _title(figure: Figure, language: Language) -> None:
+def _subtitle(language: Language) -> str:
     said = language.information
-    high = figure.get_figheight()
-    headline = textwrap.shorten(language.headline(), 100, placeholder=" …")
-    figure.text(0.012, 1 - 0.36 / high, headline, fontsize=17, fontweight="bold")
     whole = f", as a whole {said.joint_bits:.1f}" if said.joint_is_reliable else ""
-    figure.text(
-        0.012,
-        1 - 0.66 / high,
+    return (
         f"{language.environment}, {language.agents} agents. {said.messages:,} messages, each of at most "
         f"{said.message_bits:.1f} bits{whole}; bit-packed they take {said.ceiling_bits}. "
-        f"{language.speaking.size} of {language.message.categoricals} categoricals ever change.",
-        color="0.35",
-        fontsize=10.5,
+        f"{language.speaking.size} of {language.message.categoricals} categoricals ever change."
     )
 
 
@@ -81,14 +78,15 @@ def _meaning(axes: Axes, language: Language) -> None:
             categorical, place, text, ha="center", va="center", fontsize=7.5, color="white" if share > 0.6 else "0.2"
         )
     of_state = {"state": " (state)", "observation": ""}
-    labels = [f"{textwrap.shorten(found.names[i], 36)}{of_state[found.sources[i]]}" for i in shown]
+    labels = [f"{textwrap.shorten(found.features[i].name, 36)}{of_state[found.features[i].source]}" for i in shown]
     axes.set_yticks(range(len(shown)), labels)
     axes.set_xlabel("categorical of the message")
     axes.figure.colorbar(image, ax=axes, label="share told", pad=0.01, format=lambda share, _: f"{share:.0%}")
     _head(
         axes,
         "What each part of a message is about",
-        "How much of a feature's entropy one categorical tells, in %; blank where it could be chance (p ≥ 0.05).",
+        "How much of a feature's entropy one categorical tells, in %; blank where it could be chance (p ≥ 0.05). "
+        "Features that are alike are shown once.",
     )
 
 
@@ -107,7 +105,9 @@ def _influence(axes: Axes, language: Language) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     most = int(shares.argmax())
     title = (
-        f"Receivers act on categorical {most} more than on any other"
+        "Receivers hardly act on what they hear"
+        if asked.message.mean < HARDLY
+        else f"Receivers act on categorical {most} more than on any other"
         if low[most] > np.delete(high, most).max(initial=0.0)
         else "No single part of a message decides what receivers do"
         if shares.max() < asked.message.mean / 3
@@ -116,8 +116,8 @@ def _influence(axes: Axes, language: Language) -> None:
     _head(
         axes,
         title,
-        f"Share of {asked.asked} steps at which drawing this categorical anew, in all heard messages, changes the "
-        "receiver's most likely action; lines are 95 % intervals.",
+        f"Share of {asked.asked} steps at which drawing this categorical anew changes a receiver's most likely action, "
+        "with 95 % intervals.",
     )
 
 
@@ -155,8 +155,8 @@ def _together(axes: Axes, asked: Influence | None) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     harmless = [number for number, share in zip(numbers, shares, strict=True) if share < asked.message.mean / 2]
     title = (
-        "Receivers hardly act on messages"
-        if asked.message.mean < 0.05
+        "Even another message matters little"
+        if asked.message.mean < HARDLY
         else f"Up to {harmless[-1]} of {numbers[-1]} wrong parts matter little"
         if harmless
         else "One wrong part matters"
@@ -224,5 +224,5 @@ def _say(axes: Axes, title: str, text: str) -> None:
     """An axes with nothing to draw says why."""
     _head(axes, title)
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.35", wrap=True)
-    axes.set_yticks([])
+    axes.tick_params(bottom=False, labelbottom=False, left=False, labelleft=False)
     axes.spines[:].set_visible(False)

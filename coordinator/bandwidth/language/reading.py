@@ -23,7 +23,7 @@ from coordinator.bandwidth.trace import Trace
 from heliograph.bundle import Bundle
 from heliograph.manifest import MessageFormat
 
-READ_AT_LEAST = 3000
+READ_AT_LEAST = 2000
 """Messages that are related to features: whole runs until there are so many.  More take minutes."""
 TOP = 3
 """Features that are listed per categorical, and in the headline."""
@@ -62,9 +62,12 @@ class Language:
         if not best:
             return "What the agents tell each other has no name here: no categorical goes with any named feature"
         share = self.meaning.told[:, best].max(0)
-        if share[0] < WELL_TOLD:
-            return f"The agents hint at their {self.meaning.names[best[0]]}, but tell little of it ({share[0]:.0%})"
-        listed = [self.meaning.names[place] for place, part in zip(best, share, strict=True) if part >= WELL_TOLD]
+        if share.max() < WELL_TOLD:
+            hint = self.meaning.features[best[0]].name
+            return f"The agents hint at their {hint}, but tell little of it ({share.max():.0%})"
+        listed = [
+            self.meaning.features[place].name for place, part in zip(best, share, strict=True) if part >= WELL_TOLD
+        ]
         return f"The agents tell each other their {_and(listed)}"
 
     def sentences(self) -> list[str]:
@@ -82,7 +85,7 @@ class Language:
             teller = int(self.meaning.told[:, place].argmax())
             found.append(
                 f"Categorical {teller} alone tells {self.meaning.bits[teller, place]:.2f} of the "
-                f"{self.meaning.feature_bits[place]:.2f} bits of the sender's {self.meaning.names[place]}; "
+                f"{self.meaning.feature_bits[place]:.2f} bits of the sender's {self.meaning.features[place].name}; "
                 f"{int((self.meaning.told[:, place] >= WELL_TOLD).sum())} categoricals tell a quarter of it or more."
             )
         if self.influence is not None:
@@ -126,10 +129,9 @@ class Language:
             "runs": self.meaning.runs,
             "categoricals": list(self.rows()),
             "features": [
-                {"name": name, "source": source, "bits": bits, "told": told}
-                for name, source, bits, told in zip(
-                    self.meaning.names,
-                    self.meaning.sources,
+                {"name": feature.name, "source": feature.source, "bits": bits, "told": told}
+                for feature, bits, told in zip(
+                    self.meaning.features,
                     self.meaning.feature_bits.tolist(),
                     self.meaning.told.max(0, initial=0.0).tolist(),
                     strict=True,
@@ -164,7 +166,7 @@ class Language:
             top = self.meaning.top(place, TOP)
             for rank in range(TOP):
                 feature = top[rank] if rank < len(top) else None
-                row[f"feature_{rank + 1}"] = None if feature is None else self.meaning.names[feature]
+                row[f"feature_{rank + 1}"] = None if feature is None else self.meaning.features[feature].name
                 row[f"feature_{rank + 1}_bits"] = None if feature is None else float(self.meaning.bits[place, feature])
             yield row
 

@@ -11,7 +11,7 @@ _OWN = (
     *("decision in the next cell", "not departed"),
 )
 _OF_AN_EDGE = (
-    *("not behind the target", "cells to the first train", "cells to the end", "cells to a switch of others"),
+    *("there before the target", "cells to the first train", "cells to the end", "cells to a switch of others"),
     *("detour to the target", "length and detour", "train ahead", "2 trains ahead", "oncoming train"),
     *(
         "2 oncoming trains",
