@@ -1,6 +1,7 @@
 """Sizes worked out from a trace are those of the bytes that nodes would send."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from relay_team import relay_plan
 from coordinator.bandwidth.layers.message_sizes import message_bytes
 from coordinator.bandwidth.recost import recost
 from coordinator.bandwidth.trace import read_trace
+from coordinator.channel import Channel
 from coordinator.evaluation import evaluate
 from heliograph import codecs
 from heliograph.codecs import LatentTables
@@ -79,6 +81,20 @@ def test_every_message_has_the_size_of_its_encoding(trace, tables):
                 assert math.ceil(sizes.codec_bits[t, i, j] / 8) == len(encoded.payload)
         assert followers > 20
         assert (fallbacks > 0) == (spec in ("entropy", "repeats"))
+
+
+@pytest.mark.parametrize("codec", ["bit-packed", "repeats"])
+def test_links_cost_what_their_nodes_count(tmp_path, codec):
+    plan = relay_plan(4, episodes=3, hears="range", size=4, length=12)
+    plan = replace(plan, codec=codec, record=tmp_path / "trace.jsonl", channel=Channel.parse("erasure=0.3"))
+    links = evaluate(plan).links
+    (costed,) = recost(read_trace(plan.record), [codec])
+    for layer, counted in (("codec", lambda link: link.sent_bits), ("protobuf", lambda link: 8 * link.sent_bytes)):
+        bits = costed.link_bits(layer)
+        assert bits.any()
+        assert {(link.sender, link.receiver): counted(link) for link in links} == {
+            (i, j): bits[i, j] for i, j in np.ndindex(bits.shape) if i != j
+        }
 
 
 def test_layers_links_steps_and_rows_add_up(trace, tables):
