@@ -206,7 +206,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         raise _Unreadable("there is no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise _Unreadable(f"the file ends or is damaged after line {number}") from None
+        raise _Unreadable(f"the file ends or is damaged at line {number + 1}") from None
     except OSError as error:
         raise _Unreadable(f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
