@@ -60,6 +60,7 @@ def arrange_as_published() -> None:
 
     from trainer import mamba
     from trainer.nets.latent import LatentLinear
+    from trainer.world_model.imagination import JointStates
 
     def multiply(layer: LatentLinear, ids: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
         one_hot = functional.one_hot(ids, layer.classes).to(layer.table.dtype)
@@ -69,14 +70,12 @@ def arrange_as_published() -> None:
 
     once = mamba.imagine
 
-    def twice(model, actor, start, settings, draws):  # type: ignore[no-untyped-def]
-        dream = once(model, actor, start, settings, draws)
-        keep = dream.deter.new_ones(*dream.deter.shape[1:-1], 1)
+    def twice(world, start):  # type: ignore[no-untyped-def]
+        dream = once(world, start)
         with torch.no_grad():
             for step in range(dream.action.shape[0]):
-                tokens = model.rssm.tokens(dream.ids[step], dream.action[step], keep)
-                deter = model.rssm.recur(model.rssm.communicate(tokens, start.hears), dream.deter[step])
-                draws.latent(model.rssm.probabilities(model.rssm.prior_logits(deter)))
+                states = JointStates(ids=dream.ids[step], deter=dream.deter[step], hears=start.hears)
+                world.predict(world.transition(states, dream.action[step]))
         return dream
 
     LatentLinear.gather = multiply  # type: ignore[method-assign]

@@ -23,7 +23,7 @@ from trainer.means import Means
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 from trainer.replay import Replay
-from trainer.world_model.imagination import Dream, StartStates, imagine
+from trainer.world_model.imagination import Dream, Imagination, JointStates, imagine
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import WorldModel
 from trainer.world_model.window import Window
@@ -95,12 +95,16 @@ class Mamba:
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
         """`model_updates` world-model updates, then `policy.rounds` rounds of imagination and PPO."""
         metrics = Means()
-        for _ in range(self.settings.model_updates):
-            self.update_model(replay.sample(random).to(self.device), metrics)
+        self.learn_world(replay, random, metrics)
         if self.model_update_count >= self.settings.policy.warm_up_updates:
             for _ in range(self.settings.policy.rounds):
                 self.update_policy(replay.sample(random).to(self.device), metrics)
         return metrics.result()
+
+    def learn_world(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
+        """`model_updates` world-model updates."""
+        for _ in range(self.settings.model_updates):
+            self.update_model(replay.sample(random).to(self.device), metrics)
 
     def observe_and_lose(self, window: Window) -> WorldModelLoss:
         """Posteriors and loss of one batch of windows."""
@@ -142,12 +146,13 @@ class Mamba:
         held = settings.model.train_with_neighbours and settings.model.imagine_with_neighbours
         hears = window.hears if held else None
         usable = window.first.shape[0] - settings.loss.drop_last_row
-        start = StartStates(
+        start = JointStates(
             ids=posteriors.ids[:usable].flatten(0, 1),
             deter=posteriors.deter[:usable].flatten(0, 1),
             hears=None if hears is None else hears[:usable].flatten(0, 1),
         )
-        return self._imagine(self.model, self.actor, self._chosen(start), settings.policy, RandomDraws())
+        world = Imagination(model=self.model, actor=self.actor, settings=settings.policy, draws=RandomDraws())
+        return self._imagine(world, self._chosen(start))
 
     def update_policy(self, window: Window, metrics: Means) -> None:
         """One round: imagine, then `epochs` of PPO over shuffled minibatches of joint rows."""
@@ -229,13 +234,12 @@ class Mamba:
         self.entropy_scale = counters["entropy_scale"]
         self.model_update_count = int(counters["model_updates"])
 
-    def _chosen(self, start: StartStates) -> StartStates:
+    def _chosen(self, start: JointStates) -> JointStates:
         """At most `policy.start_states` of them, at random."""
         limit, count = self.settings.policy.start_states, start.ids.shape[0]
         if limit is None or limit >= count:
             return start
-        index = torch.randperm(count, device=self.device)[:limit]
-        return StartStates(**{name: None if value is None else value[index] for name, value in vars(start).items()})
+        return start.rows(torch.randperm(count, device=self.device)[:limit])
 
     def _step(self, name: str, module: torch.nn.Module, loss: Tensor, *, clip: float) -> float:
         """One clipped gradient step; the global norm before clipping.  Raises NonFiniteLoss before it does harm."""

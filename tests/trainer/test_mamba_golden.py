@@ -15,7 +15,7 @@ from trainer.execution import AgentStep, initial_state, team_step
 from trainer.policy.actor_critic import masked_logits
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
-from trainer.world_model.imagination import Dream, StartStates, imagine
+from trainer.world_model.imagination import Dream, Imagination, JointStates, imagine
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import Posteriors
 from trainer.world_model.settings import LossSettings
@@ -113,10 +113,13 @@ def dream_of(reference: Reference) -> Dream:
     usable = reference.dims["usable_steps"]
     with torch.no_grad():
         posteriors = posteriors_of(reference)
-    start = StartStates(
+    start = JointStates(
         ids=posteriors.ids[:usable].flatten(0, 1), deter=posteriors.deter[:usable].flatten(0, 1), hears=None
     )
-    return imagine(reference.model, reference.actor, start, PUBLISHED_POLICY, draws(reference, "imag."))
+    world = Imagination(
+        model=reference.model, actor=reference.actor, settings=PUBLISHED_POLICY, draws=draws(reference, "imag.")
+    )
+    return imagine(world, start)
 
 
 def test_imagination_equals_the_released_code(reference: Reference) -> None:

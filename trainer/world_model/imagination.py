@@ -1,11 +1,14 @@
 """Imagination: rolling the model forward under the policy, without observations and without a graph.
 
-Axis legend: S imagined states (transitions + 1), M start states, N agents, K categoricals, G recurrent size, A actions.
+Axis legend: S imagined states (transitions + 1), M joint states, N agents, K categoricals, C classes,
+G recurrent size, A actions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,9 +20,25 @@ from trainer.policy.settings import PolicySettings
 from trainer.world_model.model import WorldModel
 
 
+class JointRows:
+    """Base of dataclasses of tensors whose first axis is M; None stays None."""
+
+    def rows(self, index: Tensor) -> Self:
+        """Some of them, int64 [...]."""
+        return self._each(lambda tensor: tensor[index])
+
+    def copies(self, count: int) -> Self:
+        """All of them `count` times over: copy c of row m is row c * M + m."""
+        return self._each(lambda tensor: tensor.expand(count, *tensor.shape).flatten(0, 1))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**{name: None if value is None else change(value) for name, value in values.items()})
+
+
 @dataclass(frozen=True, kw_only=True)
-class StartStates:
-    """Joint latent states to imagine from."""
+class JointStates(JointRows):
+    """Latent states of a team, to imagine from."""
 
     ids: Tensor
     """int64 [M, N, K]."""
@@ -27,6 +46,30 @@ class StartStates:
     """[M, N, G]."""
     hears: Tensor | None
     """bool [M, N, N], held during the whole rollout; None: full attention."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the policy does in joint states."""
+
+    action: Tensor
+    """int64 [M, N]."""
+    logits: Tensor
+    """[M, N, A], illegal actions at -1e10."""
+    available: Tensor | None
+    """bool [M, N, A], None without action masks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook(JointRows):
+    """What a transition leads to, before latents are drawn."""
+
+    prior: Tensor
+    """[M, N, K, C] probabilities."""
+    deter: Tensor
+    """[M, N, G]."""
+    hears: Tensor | None
+    """bool [M, N, N]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,49 +92,72 @@ class Dream:
     """[S-1, M, N] probability that the agent's future goes on."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Imagination:
+    """The world model under the policy, in the parts that planning puts together in its own way."""
+
+    model: WorldModel
+    actor: FeatureHead
+    settings: PolicySettings
+    draws: Draws
+
+    def decide(self, states: JointStates) -> Decision:
+        """Sample an action of every agent."""
+        available = self._available(states)
+        logits = masked_logits(self.actor(states.ids, states.deter), available)
+        return Decision(action=self.draws.action(logits), logits=logits, available=available)
+
+    def transition(self, states: JointStates, action: Tensor) -> Outlook:
+        """What actions [M, N] lead to."""
+        rssm = self.model.rssm
+        keep = states.deter.new_ones(*states.deter.shape[:-1], 1)
+        rows = rssm.communicate(rssm.tokens(states.ids, action, keep), states.hears)
+        deter = rssm.recur(rows, states.deter)
+        return Outlook(prior=rssm.probabilities(rssm.prior_logits(deter)), deter=deter, hears=states.hears)
+
+    def predict(self, outlook: Outlook) -> JointStates:
+        """The next states: latents drawn from the prior."""
+        return JointStates(ids=self.draws.latent(outlook.prior), deter=outlook.deter, hears=outlook.hears)
+
+    def _available(self, states: JointStates) -> Tensor | None:
+        """Predicted action mask bool [M, N, A]."""
+        if self.model.available is None:
+            return None
+        probabilities = torch.sigmoid(self.model.available(states.ids, states.deter))
+        sampled = self.settings.available == "sample"
+        available = self.draws.available(probabilities) if sampled else probabilities >= 0.5
+        if self.settings.force_available:
+            likeliest = torch.zeros_like(available).scatter_(-1, probabilities.argmax(-1, keepdim=True), True)
+            available = available | (likeliest & ~available.any(-1, keepdim=True))
+        return available
+
+
+Predict = Callable[[Outlook], JointStates]
+"""How the next states are found among those that a prior allows."""
+
+
 @torch.no_grad()
-def imagine(model: WorldModel, actor: FeatureHead, start: StartStates, settings: PolicySettings, draws: Draws) -> Dream:
-    """Roll out `settings.horizon` transitions from every start state.
+def imagine(world: Imagination, start: JointStates, *, predict: Predict | None = None) -> Dream:
+    """Roll out `settings.horizon` transitions from every start state; `predict` takes the place of the world's own.
 
     The GRU state of the next imagined step is what reward and continuation read ([z_s, h_{s+1}]), so the rollout
     computes every transition once and the heads run over all of them together.
     """
-    rssm = model.rssm
-    keep = start.deter.new_ones(*start.deter.shape[:-1], 1)
-    ids, deter = start.ids, start.deter
-    all_ids, all_deter, actions, logits_, masks = [ids], [deter], [], [], []
-    for _step in range(settings.horizon):
-        available = _available(model, ids, deter, settings, draws)
-        logits = masked_logits(actor(ids, deter), available)
-        action = draws.action(logits)
-        tokens = rssm.tokens(ids, action, keep)
-        deter = rssm.recur(rssm.communicate(tokens, start.hears), deter)
-        ids = draws.latent(rssm.probabilities(rssm.prior_logits(deter)))
-        all_ids.append(ids)
-        all_deter.append(deter)
-        actions.append(action)
-        logits_.append(logits)
-        masks.append(available)
-    stacked_ids, stacked_deter = torch.stack(all_ids), torch.stack(all_deter)
-    pair = (stacked_ids[:-1], stacked_deter[1:])
+    states, decisions = [start], []
+    for _step in range(world.settings.horizon):
+        decision = world.decide(states[-1])
+        outlook = world.transition(states[-1], decision.action)
+        states.append((predict or world.predict)(outlook))
+        decisions.append(decision)
+    model = world.model
+    ids, deter = torch.stack([state.ids for state in states]), torch.stack([state.deter for state in states])
+    pair = (ids[:-1], deter[1:])
     return Dream(
-        ids=stacked_ids,
-        deter=stacked_deter,
-        action=torch.stack(actions),
-        logits=torch.stack(logits_),
-        available=None if model.available is None else torch.stack(masks),
+        ids=ids,
+        deter=deter,
+        action=torch.stack([decision.action for decision in decisions]),
+        logits=torch.stack([decision.logits for decision in decisions]),
+        available=None if model.available is None else torch.stack([decision.available for decision in decisions]),
         reward=model.reward(*pair).squeeze(-1),
         continuation=torch.sigmoid(model.continuation(*pair).squeeze(-1)),
     )
-
-
-def _available(model: WorldModel, ids: Tensor, deter: Tensor, settings: PolicySettings, draws: Draws) -> Tensor | None:
-    """Predicted action mask bool [M, N, A]."""
-    if model.available is None:
-        return None
-    probabilities = torch.sigmoid(model.available(ids, deter))
-    available = draws.available(probabilities) if settings.available == "sample" else probabilities >= 0.5
-    if settings.force_available:
-        likeliest = torch.zeros_like(available).scatter_(-1, probabilities.argmax(-1, keepdim=True), True)
-        available = available | (likeliest & ~available.any(-1, keepdim=True))
-    return available
