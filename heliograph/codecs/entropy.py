@@ -1,8 +1,8 @@
 """Entropy-coded: a Huffman code per categorical, by the tables of what the team says.  Lossless.
 
-The coder is that of `constriction`.  Its range and ANS coders come closer to the entropy of long streams, but end each
-message on a whole 32-bit word, which costs more than Huffman's fractions of a bit (`docs/protocol.md` has figures);
-and the size of a Huffman-coded message is a sum of code lengths, known without encoding.
+The coder is that of `constriction`.  Its range and ANS coders come closer to the entropy of long streams, but spend
+most of a 32-bit word on the ends of each message, more than Huffman's fractions of a bit (`docs/protocol.md` has
+figures); and the size of a Huffman-coded message is a sum of code lengths, known without encoding.
 
 Axis legend: K categoricals, C classes.
 """
