@@ -13,7 +13,7 @@ from torch.distributions import Categorical, kl_divergence
 from trainer.policy.actor_critic import ILLEGAL_LOGIT, make_actor
 from trainer.policy.ppo import PolicyBatch, actor_loss
 from trainer.policy.returns import lambda_returns
-from trainer.world_model.loss import balanced_kl
+from trainer.world_model.loss import above_free_nats, balanced_kl
 from trainer.world_model.settings import LossSettings, WorldModelSettings
 
 Rollout = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -139,7 +139,7 @@ def test_the_balanced_kl_and_its_gradients_are_those_of_two_stopped_divergences(
     logits = [torch.randn(5, 2, 3, 4, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     posterior, prior = (torch.softmax(each, dim=-1) for each in logits)
     loss_settings = LossSettings(kl_posterior=weight, kl_reduce=reduce)
-    ours = balanced_kl(posterior, prior, loss_settings)
+    ours = balanced_kl(posterior, prior, loss_settings).mean()
 
     def divergence(q: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
         each = kl_divergence(Categorical(logits=q), Categorical(logits=p))  # [5, 2, 3]
@@ -155,6 +155,7 @@ def test_the_balanced_kl_and_its_gradients_are_those_of_two_stopped_divergences(
 def test_below_the_free_nats_the_kl_trains_nothing() -> None:
     logits = torch.tensor([[[0.0, 0.1]]], requires_grad=True)
     prior = torch.full((1, 1, 2), 0.5)
-    kl = balanced_kl(torch.softmax(logits, dim=-1), prior, LossSettings(kl_posterior=1.0, kl_free_nats=1.0))
+    loss_settings = LossSettings(kl_posterior=1.0, kl_free_nats=1.0)
+    kl = above_free_nats(balanced_kl(torch.softmax(logits, dim=-1), prior, loss_settings).mean(), loss_settings)
     assert kl.item() == 1.0
     assert torch.autograd.grad(kl, logits)[0].abs().max() == 0

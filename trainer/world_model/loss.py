@@ -24,6 +24,18 @@ KL_EPSILON = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossRows:
+    """Every term by row and agent, unweighted and not yet averaged."""
+
+    states: dict[str, Tensor]
+    """[T', B, N] of the rows whose state terms count: kl, reconstruction and, with action masks, available."""
+    pairs: dict[str, Tensor]
+    """reward and continue [T-1, B, N] of rows t and t + 1, information [T'-1, B, N]."""
+    within: Tensor
+    """[T-1, B, N]: 1 where a pair counts, 0 across the border of two episodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorldModelLoss:
     """Scalars; `total` is the weighted sum of `terms`, which are unweighted."""
 
@@ -31,9 +43,7 @@ class WorldModelLoss:
     terms: dict[str, Tensor]
 
 
-def world_model_loss(
-    model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings
-) -> WorldModelLoss:
+def loss_rows(model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings) -> LossRows:
     """All terms over a window and its posteriors.  Heads run once over all rows."""
     ids, deter, probabilities = posteriors.ids, posteriors.deter, posteriors.probabilities
     usable = window.first.shape[0] - settings.drop_last_row  # rows of the state terms
@@ -47,34 +57,50 @@ def world_model_loss(
     # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.  The heads run over a T-th pair, of the
     # last row with the first one, which is dropped: cheaper than cutting the wide probabilities on the way back.
     pair = (ids, deter.roll(-1, dims=0), probabilities)
-    within = torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, deter)
-    # Weighted over all rows, like the means of the other terms, so that `within` only removes.
-    terms = {
+    states = {
         "kl": balanced_kl(state[2], prior, settings),
-        "reconstruction": _reconstruction(reconstruction, window.observation[:usable], present, settings),
-        "reward": _weighted_mean(_reward(model.reward(*pair).squeeze(-1)[:-1], window.reward[1:], settings), within),
-        "continue": _weighted_mean(
-            functional.binary_cross_entropy_with_logits(
+        "reconstruction": _reconstruction(reconstruction, window.observation[:usable], settings) * present,
+    }
+    if model.available is not None:
+        logits = model.available(*state)
+        target = window.action_mask[:usable].to(logits.dtype)
+        states["available"] = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
+    return LossRows(
+        states=states,
+        pairs={
+            "reward": _reward(model.reward(*pair).squeeze(-1)[:-1], window.reward[1:], settings),
+            "continue": functional.binary_cross_entropy_with_logits(
                 model.continuation(*pair).squeeze(-1)[:-1], (~window.terminated[1:]).to(deter.dtype), reduction="none"
             ),
-            within,
-        ),
-        "information": _information(model, decoder_feature[1:], window.action[1:usable], present[1:], within),
-    }
-    weights = {
+            "information": _information(model, decoder_feature[1:], window.action[1:usable]) * present[1:],
+        },
+        within=torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, deter),
+    )
+
+
+def term_weights(settings: LossSettings) -> dict[str, float]:
+    """Of every term in the total."""
+    return {
         "kl": settings.kl_scale,
         "reconstruction": settings.reconstruction_scale,
         "reward": settings.reward_scale,
         "continue": settings.continue_scale,
         "information": settings.information_scale,
+        "available": settings.available_scale,
     }
-    if model.available is not None:
-        logits = model.available(*state)
-        target = window.action_mask[:usable].to(logits.dtype)
-        terms["available"] = (
-            functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1).mean()
-        )
-        weights["available"] = settings.available_scale
+
+
+def world_model_loss(
+    model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings
+) -> WorldModelLoss:
+    """The terms of all rows, averaged; placeholders and pairs across a border are zero, but count in the mean."""
+    rows = loss_rows(model, window, posteriors, settings)
+    # Pair terms are weighted over all rows, like the means of the others, so that `within` only removes.
+    terms = {name: values.mean() for name, values in rows.states.items()} | {
+        name: _weighted_mean(values, rows.within[: len(values)]) for name, values in rows.pairs.items()
+    }
+    terms["kl"] = above_free_nats(terms["kl"], settings)
+    weights = term_weights(settings)
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     return WorldModelLoss(total=total, terms=terms)
 
@@ -105,10 +131,14 @@ class _BalancedDivergence(torch.autograd.Function):
 
 
 def balanced_kl(posterior: Tensor, prior: Tensor, settings: LossSettings) -> Tensor:
-    """Balanced KL of probabilities [..., K, C], reduced over K as the settings say and averaged over rows."""
+    """Balanced KL [...] of probabilities [..., K, C], reduced over K as the settings say."""
     divergence = _BalancedDivergence.apply(posterior, prior, settings.kl_posterior)
-    mean = (divergence.mean(-1) if settings.kl_reduce == "mean" else divergence.sum(-1)).mean()
-    return mean.clamp(min=settings.kl_free_nats) if settings.kl_free_nats else mean
+    return divergence.mean(-1) if settings.kl_reduce == "mean" else divergence.sum(-1)
+
+
+def above_free_nats(divergence: Tensor, settings: LossSettings) -> Tensor:
+    """The mean KL, which trains nothing while it is small."""
+    return divergence.clamp(min=settings.kl_free_nats) if settings.kl_free_nats else divergence
 
 
 def _within(window: Window, like: Tensor) -> Tensor:
@@ -127,21 +157,18 @@ def _reward(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor
     return functional.smooth_l1_loss(predicted, target, reduction="none")
 
 
-def _reconstruction(predicted: Tensor, target: Tensor, present: Tensor, settings: LossSettings) -> Tensor:
-    """Summed over D, placeholders left out of the sum but counted in the mean, as published."""
+def _reconstruction(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+    """Summed over D, as published."""
     if settings.reconstruction_loss == "bernoulli":
         error = functional.binary_cross_entropy_with_logits(predicted, target, reduction="none")
     elif settings.reconstruction_loss == "squared":
         error = (predicted - target).square()
     else:
         error = functional.smooth_l1_loss(predicted, target, reduction="none")
-    return (error.sum(-1) * present).mean()
+    return error.sum(-1)
 
 
-def _information(model: WorldModel, feature: Tensor, action: Tensor, present: Tensor, within: Tensor) -> Tensor:
-    """Cross entropy of the last action from the decoder feature [T', B, N, H]; placeholders count in the mean."""
-    error = functional.cross_entropy(
-        model.information(feature).flatten(0, -2), action.flatten(), reduction="none"
-    ).reshape(action.shape)
-    weights = within[: action.shape[0]]
-    return (error * present * weights).sum() / weights.sum().clamp(min=1)
+def _information(model: WorldModel, feature: Tensor, action: Tensor) -> Tensor:
+    """Cross entropy of the last action from the decoder feature [T', B, N, H]."""
+    error = functional.cross_entropy(model.information(feature).flatten(0, -2), action.flatten(), reduction="none")
+    return error.reshape(action.shape)
