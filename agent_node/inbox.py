@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
 
 from agent_node.counters import Ledger, LinkCounters
 from agent_node.message import Label, Message
@@ -55,10 +54,8 @@ class ClosedStep:
     """Slots that should have been heard and are absent, ascending."""
 
 
-class _Arrival(NamedTuple):
-    message: Message
-    size_bytes: int
-    latent_bits: int
+_Arrival = tuple[Message, int, int]
+"""A message, its serialised bytes, the bits of its latent."""
 
 
 class Inbox:
@@ -98,7 +95,7 @@ class Inbox:
         elif self._closed is not None and label <= self._closed:
             self._leave_out(peer, message)
         else:
-            kept[label] = _Arrival(message, size_bytes, latent_bits)
+            kept[label] = (message, size_bytes, latent_bits)
             if len(kept) > EARLY_KEPT:
                 self._drop(peer, min(kept))
             if label == self._reads:
@@ -186,17 +183,18 @@ class Inbox:
         here = {peer for peer, kept in self._kept.items() if reads in kept}
         arrived = {}
         for peer in here:
-            if (peer, reads) in self._withheld:
+            if self._withheld and (peer, reads) in self._withheld:
                 self._taken[peer] = reads
                 self._drop(peer, reads)
             else:
                 arrived[peer] = self._deliver(peer, reads)
         messages, masked = {}, []
         for peer in sorted(hears):
-            if peer in arrived:
-                messages[peer] = arrived[peer].message
-                self._ledger[peer].read += 1
-                self._ledger[peer].read_bits += arrived[peer].latent_bits
+            if (arrival := arrived.get(peer)) is not None:
+                messages[peer], _, latent_bits = arrival
+                counters = self._ledger[peer]
+                counters.read += 1
+                counters.read_bits += latent_bits
             elif (stand_in := self._stand_in(peer, reads)) is not None:
                 messages[peer] = stand_in
             else:
@@ -211,9 +209,9 @@ class Inbox:
         """Counters by peer as of now; what is kept for a step to come, in time so far, counts as delivered."""
         totals = {peer: replace(counters) for peer, counters in self._ledger.items()}
         for peer, kept in self._kept.items():
-            for arrival in kept.values():
+            for _, size_bytes, _ in kept.values():
                 totals[peer].delivered += 1
-                totals[peer].delivered_bytes += arrival.size_bytes
+                totals[peer].delivered_bytes += size_bytes
         return totals
 
     def _is_impossible(self, label: Label) -> bool:
@@ -227,13 +225,13 @@ class Inbox:
         arrival = self._kept[peer].pop(label)
         counters = self._ledger[peer]
         counters.delivered += 1
-        counters.delivered_bytes += arrival.size_bytes
+        counters.delivered_bytes += arrival[1]
         self._taken[peer] = label
-        self._remember(peer, arrival.message)
+        self._remember(peer, arrival[0])
         return arrival
 
     def _drop(self, peer: int, label: Label) -> None:
-        self._leave_out(peer, self._kept[peer].pop(label).message)
+        self._leave_out(peer, self._kept[peer].pop(label)[0])
 
     def _leave_out(self, peer: int, message: Message) -> None:
         """Count a message that its step does not read as lost or late; a late one may stand in later."""
