@@ -65,6 +65,7 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
                     action=action,
                     reward=reward,
                     terminated=np.zeros(shape, bool),
+                    state=np.zeros((COPIES, 0), np.float32),
                 ),
             )
             if step < environment.spec.episode_limit:

@@ -17,6 +17,7 @@ from heliograph.environments.vector import (
     Transition,
     VectorEnvironment,
     checked_percepts,
+    checked_state,
     checked_transition,
 )
 from heliograph.errors import WorldError
@@ -73,14 +74,14 @@ class Collector:
         self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
         self._draws = RandomDraws(self._generator)
         self._team = actor.initial_state(count)
-        self._harvest = Harvest(environment.spec)
+        self._harvest = Harvest(environment.spec, state_size=replay.state_size)
         self._everyone = np.arange(count)
         self._seeds = np.zeros(count, dtype=np.int64)
         self._returns = np.zeros((count, agents))  # of the running episodes
         self._lengths = np.zeros(count, dtype=np.int64)
         self._lost_in_a_row = 0
         # What the teams perceive now; the tensors share the memory of the arrays.
-        self._now = empty_rows(environment.spec, count)
+        self._now = empty_rows(environment.spec, count, state_size=replay.state_size)
         self._inputs = {
             name: torch.from_numpy(getattr(self._now, name)) for name in ("observation", "action_mask", "first")
         }
@@ -135,11 +136,16 @@ class Collector:
         np.copyto(now.terminated, transition.terminated)
         if self.replay.settings.time_limit_is_terminal:
             now.terminated[transition.truncated] = True
+        np.copyto(now.state, self._global_state(lost=transition.lost))
         now.action[:] = actions
         now.first[:] = False
         self._harvest.add(self._everyone, now)
         self._returns += transition.reward
         self._lengths += 1
+
+    def _global_state(self, *, lost: np.ndarray | None = None) -> np.ndarray:
+        """float32 [E, S], without entries unless replay keeps it."""
+        return checked_state(of=self.environment, lost=lost) if self.replay.state_size else self._now.state
 
     def _end(self, transition: Transition) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Close the episodes that are over: outcome, return of each agent and length of those that count."""
@@ -153,7 +159,9 @@ class Collector:
             # Every agent repeats one random action.
             action = self._random.integers(self.environment.spec.actions, size=(gone.size, self._returns.shape[1]))
             times = self.replay.settings.absorbing_rows
-            rows = absorbing_rows(self.environment.spec, action=action.repeat(times, axis=0))
+            rows = absorbing_rows(
+                self.environment.spec, action=action.repeat(times, axis=0), state_size=self.replay.state_size
+            )
             self._harvest.add(gone.repeat(times), rows)
         return transition.outcome[over], self._returns[over], self._lengths[over]
 
@@ -187,6 +195,7 @@ class Collector:
             action=nothing,
             reward=nothing,
             terminated=nothing,
+            state=self._global_state()[copies],
         )
         for name, array in vars(rows).items():
             getattr(self._now, name)[copies] = array

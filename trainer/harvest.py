@@ -17,9 +17,9 @@ _NOBODY = -1
 class Harvest:
     """Rows of all copies in the order in which they came; rows of a lost episode leave again."""
 
-    def __init__(self, spec: EnvironmentSpec) -> None:
-        self._spec = spec
-        self._rows = empty_rows(spec, _ROWS_AT_FIRST)
+    def __init__(self, spec: EnvironmentSpec, *, state_size: int) -> None:
+        self._spec, self._state_size = spec, state_size
+        self._rows = self._empty(_ROWS_AT_FIRST)
         self._copies = np.full(_ROWS_AT_FIRST, _NOBODY, dtype=np.int64)
         self._size = 0
         self._lost: set[int] = set()
@@ -59,8 +59,11 @@ class Harvest:
 
     def _grow(self, needed: int) -> None:
         length = max(needed, 2 * len(self._copies))
-        rows, copies = empty_rows(self._spec, length), np.full(length, _NOBODY, dtype=np.int64)
+        rows, copies = self._empty(length), np.full(length, _NOBODY, dtype=np.int64)
         copies[: self._size] = self._copies[: self._size]
         for name, array in vars(rows).items():
             array[: self._size] = getattr(self._rows, name)[: self._size]
         self._rows, self._copies = rows, copies
+
+    def _empty(self, length: int) -> Rows:
+        return empty_rows(self._spec, length, state_size=self._state_size)

@@ -23,11 +23,15 @@ class Replay:
     the head overwrites next, if that is later) up to `_written` are there.
     """
 
-    def __init__(self, settings: ReplaySettings, spec: EnvironmentSpec, *, copies: int) -> None:
+    def __init__(
+        self, settings: ReplaySettings, spec: EnvironmentSpec, *, copies: int, keeps_state: bool = False
+    ) -> None:
+        """`keeps_state`: the simulator's global state, too, which most algorithms never look at."""
         self.settings, self.copies = settings, copies
+        self.state_size = spec.state_size if keeps_state else 0
         self.complete_graph = spec.complete_graph
         self.capacity = max(settings.capacity // copies, settings.window + 1)
-        self._rows = empty_rows(spec, copies, self.capacity)
+        self._rows = empty_rows(spec, copies, self.capacity, state_size=self.state_size)
         self._written = np.zeros(copies, dtype=np.int64)
         self._oldest = np.zeros(copies, dtype=np.int64)
 
@@ -92,8 +96,14 @@ class Replay:
         tensors = {name: torch.from_numpy(array) for name, array in vars(picked).items()}
         if self.complete_graph and everyone_heard(picked.hears):
             tensors["hears"] = None
+        if not self.state_size:
+            tensors["state"] = None
         tensors["action"] = tensors["action"].long()
         return Window(**tensors)
+
+    def _kept(self) -> dict[str, np.ndarray]:
+        """The rings that hold something."""
+        return {name: ring for name, ring in vars(self._rows).items() if name != "state" or self.state_size}
 
     def _first_kept(self) -> np.ndarray:
         return np.maximum(self._oldest, self._written - self.capacity)
@@ -130,13 +140,13 @@ class Replay:
     def state(self) -> dict[str, np.ndarray]:
         """Everything, as arrays; rows that were never written are left out."""
         used = int(min(self._written.max(initial=0), self.capacity))
-        rows = {name: ring[:, :used] for name, ring in vars(self._rows).items()}
+        rows = {name: ring[:, :used] for name, ring in self._kept().items()}
         return {"written": self._written, "oldest": self._oldest} | rows
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over a saved state.  Raises CheckpointError if it is of a replay with other dimensions."""
         self._written, self._oldest = state["written"].copy(), state["oldest"].copy()
-        for name, ring in vars(self._rows).items():
+        for name, ring in self._kept().items():
             saved = state[name]
             if saved.shape[0] != ring.shape[0] or saved.shape[2:] != ring.shape[2:] or saved.shape[1] > self.capacity:
                 raise CheckpointError(f"replay of the checkpoint has {name} of shape {saved.shape}, not {ring.shape}")

@@ -1,6 +1,6 @@
 """Rows of experience: what one copy of the environment showed at one step, and the action that led there.
 
-Axis legend: R rows, N agents, D observation, A actions.
+Axis legend: R rows, N agents, D observation, A actions, S global state.
 
 An episode of n steps has n + 1 rows: its first observation, then one row per action with what it led to.  Where all
 agents terminate, absorbing rows follow (zero observation, a random action, no reward; MAMBA's released code).
@@ -27,13 +27,15 @@ class Rows:
     action: np.ndarray
     reward: np.ndarray
     terminated: np.ndarray
+    state: np.ndarray
+    """float32 [R, S]; S is 0 where no algorithm wants it."""
 
     def pick(self, chosen: object) -> Rows:
         """Some of the rows, by anything that indexes an array."""
         return Rows(**{name: array[chosen] for name, array in vars(self).items()})
 
 
-def empty_rows(spec: EnvironmentSpec, *leading: int) -> Rows:
+def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int) -> Rows:
     """Rows of zeros, [*leading, ...]."""
     agents, actions = spec.agents, spec.actions
     return Rows(
@@ -45,10 +47,11 @@ def empty_rows(spec: EnvironmentSpec, *leading: int) -> Rows:
         action=np.zeros((*leading, agents), np.int16),
         reward=np.zeros((*leading, agents), np.float32),
         terminated=np.zeros((*leading, agents), bool),
+        state=np.zeros((*leading, state_size), np.float32),
     )
 
 
-def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray) -> Rows:
+def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int) -> Rows:
     """One absorbing row for each joint `action` [R, N]."""
     count, agents = action.shape
     return Rows(
@@ -61,4 +64,5 @@ def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray) -> Rows:
         action=action,
         reward=np.zeros((count, agents), np.float32),
         terminated=np.ones((count, agents), bool),
+        state=np.zeros((count, state_size), np.float32),
     )

@@ -185,6 +185,20 @@ def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: np.ndar
     return percepts
 
 
+def checked_state(*, of: VectorEnvironment, lost: np.ndarray | None = None) -> np.ndarray:
+    """Return the global state `of` an environment that says it has one.  Raises WorldError as `checked_percepts`."""
+    state = of.state()
+    if state is None:
+        raise WorldError(f"adapter of {of.spec.id!r}: no state, though {of.spec.state_size} numbers were announced")
+    _check_shape("state", state, (of.count, of.spec.state_size), of.spec)
+    broken = ~np.isfinite(state).all(-1)
+    if lost is not None:
+        broken &= ~lost
+    if broken.any():
+        raise WorldError(f"adapter of {of.spec.id!r}: field 'state' in copy {int(np.argmax(broken))} is not finite")
+    return state
+
+
 def checked_transition(transition: Transition, *, of: VectorEnvironment) -> Transition:
     """Return a transition `of` an environment.  Raises WorldError as `checked_percepts`, for its rewards as well."""
     _check_shape("reward", transition.reward, (of.count, of.spec.agents), of.spec)

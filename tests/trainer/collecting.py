@@ -47,9 +47,14 @@ class Counting:
         return (legal & action_mask).long().argmax(-1), Steps(step=step)
 
 
-def collector_of(environment: VectorEnvironment, *, seed: int = 7, **settings: Any) -> Collector:
+def collector_of(
+    environment: VectorEnvironment, *, seed: int = 7, keeps_state: bool = False, **settings: Any
+) -> Collector:
     replay = Replay(
-        ReplaySettings(capacity=4000, window=4, minimum=1, **settings), environment.spec, copies=environment.count
+        ReplaySettings(capacity=4000, window=4, minimum=1, **settings),
+        environment.spec,
+        copies=environment.count,
+        keeps_state=keeps_state,
     )
     return Collector(environment, Counting(), replay, seed=seed, device=torch.device("cpu"))
 

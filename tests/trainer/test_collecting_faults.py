@@ -84,6 +84,11 @@ class Changed(VectorEnvironment):
         return self._change(self._inner.step(actions), self._step)
 
 
+def test_a_world_that_announced_a_state_and_has_none_is_told_so() -> None:
+    with pytest.raises(WorldError, match=r"adapter of 'relay': no state, though 36 numbers"):
+        collector_of(Changed(lambda transition, _step: transition), keeps_state=True)
+
+
 def perceived(transition: Transition, **changes: Any) -> Transition:
     return replace(transition, percepts=replace(transition.percepts, **changes))
 

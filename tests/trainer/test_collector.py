@@ -36,7 +36,7 @@ def game(count: int = COPIES, **parameters: Any) -> VectorEnvironment:
     ],
 )
 def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str, parameters: dict[str, Any]) -> None:
-    collector = collector_of(registry.make(environment, count=COPIES, parameters=parameters))
+    collector = collector_of(registry.make(environment, count=COPIES, parameters=parameters), keeps_state=True)
     collect(collector, 40)
     alone = registry.make(environment, count=1, parameters=parameters)
     lengths, kinds = set(), set()
@@ -47,6 +47,8 @@ def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str,
         for row in range(episode.steps + 1):
             for name in ("observation", "action_mask", "present"):
                 assert np.array_equal(rows[name][row], getattr(percepts, name)[0]), name
+            if alone.spec.state_size:
+                assert np.array_equal(rows["state"][row], alone.state()[0])
             # An agent that has left says nothing; until a step after, its last message is heard.
             spoke = rows["present"][max(row - 1, 0)]
             assert np.array_equal(rows["hears"][row], percepts.hears[0] & spoke)
@@ -108,14 +110,14 @@ def test_a_time_limit_is_an_end_only_if_the_settings_say_so(terminal: bool) -> N
 @pytest.mark.parametrize("done", [0, 1, 2, 3, 5, 8, 13])
 @pytest.mark.parametrize("environment", [GAME, "relay"])
 def test_a_restored_collector_collects_what_the_saved_one_would_have(environment: str, done: int) -> None:
-    saved = collector_of(registry.make(environment, count=COPIES, parameters={}))
+    saved = collector_of(registry.make(environment, count=COPIES, parameters={}), keeps_state=True)
     collect(saved, done)
     state = saved.state()
     arrays = {name: array.copy() for name, array in state.pop("arrays").items()}
     rows = {name: array.copy() for name, array in saved.replay.state().items()}
     state = json.loads(json.dumps(state))  # as a checkpoint keeps it
 
-    restored = collector_of(registry.make(environment, count=COPIES, parameters={}), seed=7)
+    restored = collector_of(registry.make(environment, count=COPIES, parameters={}), keeps_state=True)
     collect(restored, 4)  # of no importance
     restored.replay.restore(rows)
     restored.restore(state | {"arrays": arrays})

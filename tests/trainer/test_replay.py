@@ -28,12 +28,14 @@ def spec(*, complete: bool = False, observation_size: int = 3) -> EnvironmentSpe
         episode_limit=EPISODE,
         complete_graph=complete,
         outcome="won",
+        state_size=2,
     )
 
 
-def replay_of(*, complete: bool = False, **changes: object) -> Replay:
+def replay_of(*, complete: bool = False, keeps_state: bool = False, **changes: object) -> Replay:
     numbers = {"capacity": 36, "window": 4, "batch": 64, "minimum": 8}
-    return Replay(ReplaySettings.model_validate({**numbers, **changes}), spec(complete=complete), copies=COPIES)
+    settings = ReplaySettings.model_validate({**numbers, **changes})
+    return Replay(settings, spec(complete=complete), copies=COPIES, keeps_state=keeps_state)
 
 
 SPEC = spec()
@@ -61,6 +63,7 @@ class Writer:
                 action=np.stack([number % 4, (number + 1) % 4], axis=1),
                 reward=per_agent,
                 terminated=np.broadcast_to((number % 7 == 0)[:, None], (len(copies), AGENTS)),
+                state=place[:, : self.replay.state_size],
             ),
         )
         self.written[chosen] += 1
@@ -78,6 +81,8 @@ def check(window: Window, writer: Writer, capacity: int) -> None:
     assert torch.equal(window.present[..., 0], number % 3 > 0)
     assert torch.equal(window.terminated[..., 1], number % 7 == 0)
     assert torch.equal(window.action_mask[..., 0, :], (number.unsqueeze(-1) >> torch.arange(4)) & 1 == 1)
+    if window.state is not None:
+        assert torch.equal(window.state, window.observation[:, :, 0, :2])
     if window.hears is not None:
         assert torch.equal(window.hears[..., 1, 0], number % 2 == 0)
 
@@ -172,7 +177,7 @@ class Episodes:
         if first:
             self.begun[copy] = len(self.left[copy])
         place = np.array([[copy, self.serial, 0]])
-        rows = empty_rows(SPEC, 1)
+        rows = empty_rows(SPEC, 1, state_size=0)
         rows.observation[:] = place[:, None]
         rows.first[:] = first
         self.replay.add(np.array([copy]), rows)
@@ -237,13 +242,14 @@ def test_actions_of_a_running_episode_are_those_since_its_first_row_while_that_i
     assert long.replay.running_actions(0) is None
 
 
+@pytest.mark.parametrize("keeps_state", [False, True])
 @pytest.mark.parametrize("rows", [7, 40])
-def test_a_restored_replay_goes_on_as_the_saved_one(rows: int) -> None:
-    saved = replay_of()
+def test_a_restored_replay_goes_on_as_the_saved_one(rows: int, keeps_state: bool) -> None:
+    saved = replay_of(keeps_state=keeps_state)
     writer = Writer(saved)
     for number in range(rows):
         writer.add([0, 1, 2] if number % 2 else [1])
-    restored = replay_of()
+    restored = replay_of(keeps_state=keeps_state)
     restored.restore({name: array.copy() for name, array in saved.state().items()})
     again = Writer(restored)
     again.written = writer.written.copy()
@@ -252,8 +258,9 @@ def test_a_restored_replay_goes_on_as_the_saved_one(rows: int) -> None:
             one.add([0, 2])
     assert len(saved) == len(restored)
     windows = [replay.sample(np.random.default_rng(1)) for replay in (saved, restored)]
+    assert (windows[0].state is not None) == keeps_state
     for name, value in vars(windows[0]).items():
-        assert torch.equal(value, getattr(windows[1], name)), name
+        assert value is None or torch.equal(value, getattr(windows[1], name)), name
     check(windows[1], again, restored.capacity)
 
 

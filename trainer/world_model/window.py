@@ -1,6 +1,6 @@
 """A batch of replay windows, the training data of a world model.
 
-Axis legend: T time, B windows, N agents, D observation, A actions.
+Axis legend: T time, B windows, N agents, D observation, A actions, S global state.
 
 Row t holds the observation of one step and the action that led to it, so the closing observation of an episode
 has a row of its own and every action has its result.
@@ -31,6 +31,8 @@ class Window:
     """float [T, B, N]: what that action earned."""
     terminated: Tensor
     """bool [T, B, N]: that action ended the agent's future (never set by a time limit)."""
+    state: Tensor | None = None
+    """float [T, B, S]: the simulator's global state, zeros in absorbing rows; None where replay keeps none."""
 
     def to(self, device: object) -> Window:
         moved = {name: None if value is None else value.to(device) for name, value in vars(self).items()}
