@@ -166,7 +166,10 @@ def write_whole(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        try:
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)  # left there only by what went wrong, or by Ctrl-C
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error

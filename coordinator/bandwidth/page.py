@@ -55,8 +55,8 @@ def page(document: Document, pictures: Pictures) -> str:
     def show(name: str, description: str) -> Markup | None:
         return picture(pictures[name], description=description) if name in pictures else None
 
-    found = document["summary"]
-    title = f"{found['title']}: bandwidth report"
+    made = document["settings"]
+    title = f"Bandwidth of {document['summary']['agents']} agents, {made['algorithm']} in {made['environment']}"
     header = element(
         "header",
         element("h1", title),

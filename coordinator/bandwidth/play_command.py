@@ -18,6 +18,8 @@ from coordinator.bandwidth.language import read_language
 from coordinator.bandwidth.language.plot import draw_language
 from coordinator.bandwidth.layers.link_plan import LOOPBACK, NAMESPACES, LinkPlan
 from coordinator.bandwidth.measurement import TRACE, as_document, measure, settings_of
+from coordinator.bandwidth.messages import FILE as MESSAGES
+from coordinator.bandwidth.messages import write_messages
 from coordinator.bandwidth.report_folder import (
     DOCUMENT,
     LANGUAGE_PICTURE,
@@ -141,6 +143,8 @@ def _measured(work: Work, *, resume: bool) -> dict[str, Any]:
         document["language"] = language.as_dict()
         with suppress(MissingExtra):  # which the report's other plots tell
             draw_language(language, work.folder / LANGUAGE_PICTURE)
+    if measured.report.wire is not None:
+        write_messages(work.folder / MESSAGES, measured.report.wire)
     write_document(document, work.folder)  # now, so that it stays whatever becomes of the sweep
     return document
 

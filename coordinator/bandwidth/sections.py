@@ -48,6 +48,15 @@ def summary(document: Document, show: Show) -> list[Content]:
                 "bits that a message really says, of those that it could",
             )
         )
+    shortest = min(
+        (each for each in document["codecs"] if each["lossless"] and each["bits_per_message"] is not None),
+        key=lambda each: each["bits_per_message"],
+        default=None,
+    )
+    if shortest is not None:
+        tiles.append(
+            (number(shortest["bits_per_message"]), f"bits per message with codec {shortest['codec']}, nothing left out")
+        )
     boxes = (element("div", element("b", figure), element("span", what), class_="tile") for figure, what in tiles)
     return [
         _text(_verdict(document)),
@@ -134,7 +143,8 @@ def curves(document: Document, show: Show) -> list[Content]:
             f"to write them. Each point is its {name} in {swept['episodes']} episodes, {swept['over']}; bands are "
             f"{swept['bands']}. Lines across mark the undisturbed team, the team with every message masked, and, where "
             f"it is known, the most that any team can reach without messages: what lies between them is what the "
-            f"messages are worth."
+            f"messages are worth. Bits are those of the latents and of the actions that go with them, once for every "
+            f"listener; those that were read were neither lost nor late."
         ),
         *unfinished,
         show("score_against_bits", f"{name} against bits per agent and step"),

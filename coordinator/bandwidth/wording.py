@@ -12,6 +12,18 @@ HOW = {MEASURED: "measured", COMPUTED: "computed", NOT_MEASURED: "not"}
 SCORES = {"won": "success", "arrived": "share arrived", "return": "return per agent"}
 """What a measure is called."""
 
+AXES = {
+    "erasure": "erasure: probability that a message is lost",
+    "delay-ms": "delay of every message, in ms of virtual time",
+    "jitter-ms": "jitter of the delay, in ms of virtual time",
+    "deadline-ms": "how long a step waits, in ms of virtual time",
+    "rate-bits": "bits that a link carries per step",
+    "nearest": "nearest neighbours that are heard",
+    "distance": "distance at which every other message is lost",
+    "kept": "categoricals that are sent, the most informative first",
+}
+"""What the axes of a sweep are called, where their names alone do not tell."""
+
 COUNTS = {
     "sent": "sent",
     "delivered": "delivered",
