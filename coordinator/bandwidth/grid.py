@@ -138,7 +138,7 @@ def default_axes(*, categoricals: int, tables: LatentTables | None) -> dict[str,
     if tables is not None:
         axes[CODEC] = (BIT_PACKED, ENTROPY)
         powers = (2**power for power in range(categoricals.bit_length()))
-        axes[KEPT] = tuple(str(m) for m in powers if m < categoricals)
+        axes[KEPT] = tuple(str(m) for m in powers)
     return axes
 
 

@@ -134,7 +134,7 @@ def _curve(axes: Any, x: Sequence[float], points: Sequence[Mapping[str, Any]], p
     colour = COLOURS[place % len(COLOURS)]
     style = {"marker": MARKERS[place % len(MARKERS)], "linestyle": LINES[place // len(COLOURS) % len(LINES)]}
     # Ever thinner, because the curves of lossless codecs lie upon one another.
-    size = {"linewidth": max(1.4, 3.4 - place), "markersize": max(4.5, 9 - 2 * place)}
+    size = {"linewidth": max(1.4, 3.0 - 0.8 * place), "markersize": max(4.5, 8 - 2 * place)}
     axes.plot(x, [point["score"] for point in points], color=colour, label=label, **style, **size)
     if all(point["low"] is not None for point in points):
         axes.fill_between(x, [p["low"] for p in points], [p["high"] for p in points], color=colour, **BAND)

@@ -12,6 +12,8 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
+from coordinator.bandwidth import sweep
+from coordinator.bandwidth.cell import CellResult, Failure
 from coordinator.bandwidth.command import COMMAND
 from coordinator.bandwidth.markup import element, table
 from coordinator.bandwidth.page import SECTIONS
@@ -137,6 +139,27 @@ def test_without_matplotlib_there_are_tables_and_a_page(bundles, tmp_path, monke
     assert "pip install 'heliograph[bandwidth]'" in capsys.readouterr().err
     assert Reader((tmp_path / "report.html").read_text()).tags.count("img") == 0
     assert (tmp_path / "layers.csv").exists()
+
+
+def test_a_failed_cell_is_told_and_decides_the_exit_code(bundles, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    play = sweep.play_cell
+
+    def sometimes(cell, *arguments, **keywords):
+        if cell.setting.channel == "erasure=0.5":
+            return CellResult(cell=cell, found=Failure(reason="node 1 <died>", exit_code=6))
+        return play(cell, *arguments, **keywords)
+
+    monkeypatch.setattr(sweep, "play_cell", sometimes)
+    arguments = ("--local", "--episodes", 2, "--sweep", "erasure=0.5,1", "--out", tmp_path)
+    assert bandwidth(bundles, *arguments) == 6
+    said = capsys.readouterr().out
+    assert "node 1 <died>" in said
+    assert "3 of 4 cells are finished" in said
+    assert "node 1 &lt;died&gt;" in (tmp_path / "report.html").read_text()
+    document = json.loads((tmp_path / "report.json").read_text())
+    (erasure,) = (curve for curve in document["sweep"]["curves"] if curve["axis"] == "erasure")
+    assert [point["value"] for point in erasure["points"]] == ["1"]
 
 
 def test_texts_are_escaped():
