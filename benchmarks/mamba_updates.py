@@ -70,12 +70,12 @@ def arrange_as_published() -> None:
 
     once = mamba.imagine
 
-    def twice(world, start):  # type: ignore[no-untyped-def]
-        dream = once(world, start)
+    def twice(world, start, *, predict):  # type: ignore[no-untyped-def]
+        dream = once(world, start, predict=predict)
         with torch.no_grad():
             for step in range(dream.action.shape[0]):
                 states = JointStates(ids=dream.ids[step], deter=dream.deter[step], hears=start.hears)
-                world.predict(world.transition(states, dream.action[step]))
+                predict(world.transition(states, dream.action[step]))
         return dream
 
     LatentLinear.gather = multiply  # type: ignore[method-assign]

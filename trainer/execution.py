@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.draws import Draws
+from trainer.nets.agentwise import own
 from trainer.nets.latent import sample_ids
-from trainer.nets.perceptron import FeatureHead
 from trainer.policy.actor_critic import masked_logits
 from trainer.world_model.model import WorldModel
 
@@ -46,19 +46,18 @@ class TeamDecision:
 
 def initial_state(model: WorldModel, *, copies: int, agents: int) -> TeamState:
     """The state before a first step; its content does not matter, `first` makes it count as zero."""
-    device = model.rssm.token.table.device
-    settings = model.settings
+    settings, like = model.settings, next(model.parameters())
     return TeamState(
-        ids=torch.zeros(copies, agents, settings.categoricals, dtype=torch.int64, device=device),
-        action=torch.zeros(copies, agents, dtype=torch.int64, device=device),
-        deter=torch.zeros(copies, agents, settings.recurrent, device=device, dtype=model.rssm.token.table.dtype),
+        ids=torch.zeros(copies, agents, settings.categoricals, dtype=torch.int64, device=like.device),
+        action=torch.zeros(copies, agents, dtype=torch.int64, device=like.device),
+        deter=torch.zeros(copies, agents, settings.recurrent, device=like.device, dtype=like.dtype),
     )
 
 
 @torch.no_grad()
 def team_step(
     model: WorldModel,
-    actor: FeatureHead,
+    actor: nn.Module,
     state: TeamState,
     *,
     observation: Tensor,
@@ -84,7 +83,7 @@ class Team:
     """An `Actor`: the two networks that acting takes."""
 
     model: WorldModel
-    actor: FeatureHead
+    actor: nn.Module
     agents: int
 
     def initial_state(self, copies: int) -> TeamState:
@@ -116,9 +115,10 @@ class Team:
 class AgentStep(nn.Module):
     """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
 
-    def __init__(self, model: WorldModel, actor: FeatureHead, *, slot: int) -> None:
+    def __init__(self, model: WorldModel, actor: nn.Module, *, slot: int) -> None:
         super().__init__()
-        self.model, self.actor, self.slot = model, actor, slot
+        self.slot = slot
+        self.encoder, self.rssm, self.actor = (own(network, slot) for network in (model.encoder, model.rssm, actor))
 
     def forward(
         self,
@@ -133,13 +133,13 @@ class AgentStep(nn.Module):
         noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Latent int32 [K], action int32 [], logits [A] and the next recurrent state [G]."""
-        rssm = self.model.rssm
+        rssm = self.rssm
         keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
         tokens = rssm.tokens(inbox_latent.long(), inbox_action.long(), keep.expand(inbox_action.shape[0], 1))  # [N, H]
         own = torch.tensor([self.slot])
         row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
         deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
-        embedding = rssm.posterior_inputs(self.model.encoder(observation.unsqueeze(0)))
+        embedding = rssm.posterior_inputs(self.encoder(observation.unsqueeze(0)))
         posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
         ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[:-1]))
         logits = masked_logits(self.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)

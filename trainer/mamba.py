@@ -20,17 +20,18 @@ from trainer.execution import AgentStep, Team, TeamState
 from trainer.export import StepFunction
 from trainer.mamba_settings import MambaSettings
 from trainer.means import Means
+from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 from trainer.replay import Replay
-from trainer.world_model.imagination import Dream, Imagination, JointStates, imagine
+from trainer.world_model.imagination import Dream, Imagination, JointStates, Predict, imagine
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import WorldModel
 from trainer.world_model.window import Window
 
 
 class Mamba:
-    """An `Algorithm`; all agents share the parameters, the slot enters through the positional code."""
+    """An `Algorithm`."""
 
     name = "mamba"
 
@@ -45,10 +46,13 @@ class Mamba:
             actions=spec.actions,
             action_masks=spec.has_action_mask,
         ).to(device)
-        self.actor = make_actor(settings.model, actions=spec.actions).to(device)
+        self.actor = per_agent(
+            lambda: make_actor(settings.model, actions=spec.actions), agents=spec.agents, shared=settings.model.shared
+        ).to(device)
         self.critic = AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads).to(device)
         self._team = Team(model=self.model, actor=self.actor, agents=spec.agents)
         policy = settings.policy
+        self._networks = {"model": self.model, "actor": self.actor, "critic": self.critic}
         self._optimisers = {
             "model": _adam(self.model, settings.optimiser.learning_rate),
             "actor": _adam(self.actor, policy.actor_learning_rate, weight_decay=policy.actor_weight_decay),
@@ -152,7 +156,11 @@ class Mamba:
             hears=None if hears is None else hears[:usable].flatten(0, 1),
         )
         world = Imagination(model=self.model, actor=self.actor, settings=settings.policy, draws=RandomDraws())
-        return self._imagine(world, self._chosen(start))
+        return self._imagine(world, self._chosen(start), predict=self.predict_by(world))
+
+    def predict_by(self, world: Imagination) -> Predict:
+        """How an imagined step finds its next states; MAG plans here."""
+        return world.predict
 
     def update_policy(self, window: Window, metrics: Means) -> None:
         """One round: imagine, then `epochs` of PPO over shuffled minibatches of joint rows."""
@@ -222,7 +230,7 @@ class Mamba:
         )
 
     def modules(self) -> dict[str, torch.nn.Module]:
-        return {"model": self.model, "actor": self.actor, "critic": self.critic}
+        return dict(self._networks)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return dict(self._optimisers)

@@ -119,7 +119,7 @@ def dream_of(reference: Reference) -> Dream:
     world = Imagination(
         model=reference.model, actor=reference.actor, settings=PUBLISHED_POLICY, draws=draws(reference, "imag.")
     )
-    return imagine(world, start)
+    return imagine(world, start, predict=world.predict)
 
 
 def test_imagination_equals_the_released_code(reference: Reference) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.nets.perceptron import FeatureHead
 from trainer.policy.actor_critic import AttentionCritic, masked_logits
 from trainer.policy.returns import lambda_returns
 from trainer.policy.settings import PolicySettings
@@ -78,7 +77,7 @@ class ActorLoss:
     """Share of rows whose ratio left the clip range."""
 
 
-def actor_loss(actor: FeatureHead, batch: PolicyBatch, *, clip: float, entropy_scale: float) -> ActorLoss:
+def actor_loss(actor: nn.Module, batch: PolicyBatch, *, clip: float, entropy_scale: float) -> ActorLoss:
     """Clipped surrogate and entropy bonus, averaged over rows and agents."""
     log_policy = functional.log_softmax(masked_logits(actor(batch.ids, batch.deter), batch.available), dim=-1)
     log_probability = log_policy.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.draws import Draws
-from trainer.nets.perceptron import FeatureHead
 from trainer.policy.actor_critic import masked_logits
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.model import WorldModel
@@ -97,7 +96,7 @@ class Imagination:
     """The world model under the policy, in the parts that planning puts together in its own way."""
 
     model: WorldModel
-    actor: FeatureHead
+    actor: nn.Module
     settings: PolicySettings
     draws: Draws
 
@@ -137,8 +136,8 @@ Predict = Callable[[Outlook], JointStates]
 
 
 @torch.no_grad()
-def imagine(world: Imagination, start: JointStates, *, predict: Predict | None = None) -> Dream:
-    """Roll out `settings.horizon` transitions from every start state; `predict` takes the place of the world's own.
+def imagine(world: Imagination, start: JointStates, *, predict: Predict) -> Dream:
+    """Roll out `settings.horizon` transitions from every start state; `world.predict` draws the next ones.
 
     The GRU state of the next imagined step is what reward and continuation read ([z_s, h_{s+1}]), so the rollout
     computes every transition once and the heads run over all of them together.
@@ -147,7 +146,7 @@ def imagine(world: Imagination, start: JointStates, *, predict: Predict | None =
     for _step in range(world.settings.horizon):
         decision = world.decide(states[-1])
         outlook = world.transition(states[-1], decision.action)
-        states.append((predict or world.predict)(outlook))
+        states.append(predict(outlook))
         decisions.append(decision)
     model = world.model
     ids, deter = torch.stack([state.ids for state in states]), torch.stack([state.deter for state in states])

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.perceptron import FeatureHead, perceptron
+from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.rssm import RSSM
 from trainer.world_model.settings import WorldModelSettings
 from trainer.world_model.window import Window
@@ -48,7 +50,8 @@ class Decoder(nn.Module):
 
 
 class WorldModel(nn.Module):
-    """One model shared by all agents; the slot enters through the positional code alone."""
+    """The models of a team: one whose parameters all share, where the slot enters through the positional code alone, or
+    one of each agent's own."""
 
     def __init__(
         self, settings: WorldModelSettings, *, agents: int, observation_size: int, actions: int, action_masks: bool
@@ -56,26 +59,38 @@ class WorldModel(nn.Module):
         super().__init__()
         self.settings = settings
         hidden = settings.hidden
-        self.encoder = perceptron([observation_size, hidden, hidden, hidden, hidden], nn.ReLU)
-        self.rssm = RSSM(
-            settings,
-            actions=actions,
-            embedding=hidden,
-            communication=CommunicationBlock(
-                agents=agents,
-                width=hidden,
-                layers=settings.communication_layers,
-                heads=settings.heads,
-                dropout=settings.dropout,
-                position_scale=settings.position_scale,
-            ),
-        )
-        self.decoder = Decoder(settings, observation_size=observation_size)
-        self.reward = _head(settings, out=1, activation=nn.ELU)
-        self.continuation = _head(settings, out=1, activation=nn.ELU)
-        self.available = _head(settings, out=actions, activation=nn.ELU) if action_masks else None
-        self.information = nn.Sequential(
-            *perceptron([hidden, hidden, hidden], nn.ELU), nn.ReLU(), *perceptron([hidden, actions], nn.ReLU)
+
+        def each(make: Callable[[], nn.Module]) -> nn.Module:
+            return per_agent(make, agents=agents, shared=settings.shared)
+
+        def head(out: int) -> nn.Module:
+            return each(lambda: _head(settings, out=out, activation=nn.ELU))
+
+        def rssm() -> RSSM:
+            return RSSM(
+                settings,
+                actions=actions,
+                embedding=hidden,
+                communication=CommunicationBlock(
+                    agents=agents,
+                    width=hidden,
+                    layers=settings.communication_layers,
+                    heads=settings.heads,
+                    dropout=settings.dropout,
+                    position_scale=settings.position_scale,
+                ),
+            )
+
+        self.encoder = each(lambda: perceptron([observation_size, hidden, hidden, hidden, hidden], nn.ReLU))
+        self.rssm = rssm() if settings.shared else OwnRSSMs(rssm, agents=agents)
+        self.decoder = each(lambda: Decoder(settings, observation_size=observation_size))
+        self.reward = head(1)
+        self.continuation = head(1)
+        self.available = head(actions) if action_masks else None
+        self.information = each(
+            lambda: nn.Sequential(
+                *perceptron([hidden, hidden, hidden], nn.ELU), nn.ReLU(), *perceptron([hidden, actions], nn.ReLU)
+            )
         )
 
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:

@@ -14,6 +14,9 @@ class WorldModelSettings(Settings):
 
     hidden: PositiveInt = 256
     """Width of every hidden layer and of the observation embedding."""
+    shared: bool = True
+    """One set of parameters for all agents (as in every released code), or one for each, in a bundle of its own.  The
+    critic, which stays in training, is one either way."""
     recurrent: PositiveInt = 256
     """GRU size; the released Flatland code uses 600 where the paper says 400."""
     categoricals: PositiveInt = 32
@@ -66,6 +69,22 @@ class LossSettings(Settings):
     """Train reward, continuation and information at first rows too; published: true."""
     drop_last_row: bool = False
     """Leave the last row of a window out of every term but the pair terms; published: true."""
+
+
+ErrorLabel = Literal["whole", "published"]
+
+
+class PlanningSettings(Settings):
+    """At every imagined step, candidate next states are rolled on, and the one from which the model errs least is taken
+    (MAG, Algorithm 1)."""
+
+    candidates: PositiveInt = 4
+    """Next states for every imagined state (the paper's L)."""
+    horizon: PositiveInt = 6
+    """Transitions over which a candidate's predicted errors add up, the one to it included (the paper's H)."""
+    select: Literal["row", "batch"] = "row"
+    """Whose errors decide: each imagined state's own, or their mean over the whole batch (the released code, where the
+    choice of one candidate for hundreds of states is nearly noise)."""
 
 
 class ModelOptimiserSettings(Settings):

@@ -1,0 +1,47 @@
+"""A network of each agent's own behind the interface of one that all share.  Only the trainer may import it.
+
+Axis legend: N agents; the agent axis of every argument is that of the first one, its last but one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Agentwise(nn.Module):
+    """`members[i]` computes the rows of agent i."""
+
+    def __init__(self, make: Callable[[], nn.Module], *, agents: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(make() for _ in range(agents))
+
+    def forward(self, *rows: Tensor | None) -> Any:
+        """What the members return for their rows [..., N, X], joined again."""
+        return each_its_own(self.members, *rows)
+
+
+def per_agent(make: Callable[[], nn.Module], *, agents: int, shared: bool) -> nn.Module:
+    """One network for all agents, or one for each."""
+    return make() if shared else Agentwise(make, agents=agents)
+
+
+def own(network: nn.Module, slot: int) -> nn.Module:
+    """The network that agent `slot` runs."""
+    return network.members[slot] if isinstance(network, Agentwise) else network
+
+
+def each_its_own(functions: Sequence[Callable[..., Any]] | nn.ModuleList, *rows: Tensor | None) -> Any:
+    """The i-th function of the i-th rows along the agent axis, joined along it; a tuple if the functions return one."""
+    assert rows[0] is not None
+    axis = rows[0].dim() - 2
+    results = [
+        function(*(None if each is None else each.select(axis, slot) for each in rows))
+        for slot, function in enumerate(functions)
+    ]
+    if isinstance(results[0], tuple):
+        return tuple(torch.stack(parts, dim=axis) for parts in zip(*results, strict=True))
+    return torch.stack(results, dim=axis)
