@@ -18,7 +18,8 @@ from agent_node.in_process import InProcessTeam
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
 from agent_node.percept import Percept
-from coordinator.bandwidth.trace import TraceEpisode, TraceHeader
+from coordinator.bandwidth.trace import TraceEpisode
+from coordinator.bandwidth.trace_header import TraceHeader
 from coordinator.conservation import LinkBalance, LinkCounters, NodeReport, balance
 from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world import View, World

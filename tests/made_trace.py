@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.bandwidth.trace import Trace, TraceEpisode, TraceHeader
+from coordinator.bandwidth.trace import Trace, TraceEpisode
+from coordinator.bandwidth.trace_header import TraceHeader
 from heliograph.manifest import MessageFormat
 
 

@@ -18,39 +18,13 @@ from typing import Any
 import numpy as np
 
 from coordinator import exchange
+from coordinator.bandwidth.trace_header import TraceHeader
 from coordinator.bandwidth.trace_lines import MalformedLine, Steps, read_end, read_episode, read_header
 from coordinator.recording import FORMAT, VERSION
 from heliograph.errors import SettingsError
-from heliograph.manifest import MessageFormat
 
 _GZIP_START = b"\x1f\x8b"
 _RECORD_AGAIN = "Record again with `--record`"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TraceHeader:
-    """What was run, how, and what the numbers of the steps mean; see the fields of the file's header."""
-
-    environment: str
-    parameters: dict[str, Any]
-    algorithm: str
-    run_seed: int
-    greedy: bool
-    late_policy: str
-    codec: str
-    channel: str | None
-    """What `Channel.parse` reads; None for links without simulated faults."""
-    agents: int
-    observation_size: int
-    actions: int
-    state_size: int
-    message: MessageFormat | None
-    recurrent_size: int
-    bundles: tuple[str, ...]
-    tables: np.ndarray | None
-    """int64 [K, C], counts."""
-    observation_names: tuple[str, ...]
-    state_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

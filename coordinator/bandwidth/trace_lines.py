@@ -5,14 +5,12 @@ For `coordinator.bandwidth.trace`.  Axis legend as there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from coordinator.bandwidth.trace_header import TraceHeader
 from heliograph.manifest import MessageFormat
-
-if TYPE_CHECKING:
-    from coordinator.bandwidth.trace import TraceHeader
 
 _LARGEST_SIZE = 2**24
 _STEP = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from coordinator.channel.draws import Fault, uniform
-from coordinator.channel.settings import Burst, Channel, Distance
+from coordinator.channel.models import Burst, Distance
+from coordinator.channel.settings import Channel
 
 
 class Erasure:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from coordinator.channel.keys import KEYS
-from coordinator.channel.settings import Burst, Distance
+from coordinator.channel.models import Burst, Distance
 from heliograph.errors import SettingsError
 from heliograph.settings import did_you_mean
 
