@@ -11,6 +11,7 @@ from string import Template
 from typing import Any
 
 from coordinator.bandwidth import sections
+from coordinator.bandwidth.influence_section import influence
 from coordinator.bandwidth.markup import Content, Markup, element, join, picture
 from coordinator.bandwidth.style import STYLE
 
@@ -43,7 +44,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Document, sections.Show], list[Content]
     "entropy": ("How much the messages say", sections.entropy),
     "alternatives": ("What others would have sent", sections.alternatives),
     "language": ("What the agents tell each other", sections.language),
-    "influence": ("Who can influence whom", sections.influence),
+    "influence": ("Who can influence whom", influence),
     "settings": ("Settings and versions", sections.settings),
 }
 """By their anchors, in the order of the page."""

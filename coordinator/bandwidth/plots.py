@@ -91,8 +91,7 @@ def score_against_bits(document: Document) -> Figure:
     drawn += [curve for curve in swept["curves"] if curve["axis"] == CLEAR and curve["codec"] not in codecs]
     for axes, bits in zip(panels, ("read_bits", "sent_bits"), strict=True):
         for place, curve in enumerate(drawn):
-            points = sorted(curve["points"], key=lambda point: point[bits])
-            _curve(axes, [point[bits] for point in points], points, place, label=curve["label"])
+            _curve(axes, [point[bits] for point in curve["points"]], curve["points"], place, label=curve["label"])
         _levels(axes, swept)
         axes.set_xlabel(f"{bits.partition('_')[0]} bits per agent and step")
         axes.set_ylabel(f"{SCORES[swept['measure']]}, {swept['statistic']}")
@@ -136,8 +135,13 @@ def _curve(axes: Any, x: Sequence[float], points: Sequence[Mapping[str, Any]], p
     # Ever thinner, because the curves of lossless codecs lie upon one another.
     size = {"linewidth": max(1.4, 3.0 - 0.8 * place), "markersize": max(4.5, 8 - 2 * place)}
     axes.plot(x, [point["score"] for point in points], color=colour, label=label, **style, **size)
-    if all(point["low"] is not None for point in points):
-        axes.fill_between(x, [p["low"] for p in points], [p["high"] for p in points], color=colour, **BAND)
+    if any(point["low"] is None for point in points):
+        return
+    low, high = ([point[end] for point in points] for end in ("low", "high"))
+    if list(x) in (sorted(x), sorted(x, reverse=True)):
+        axes.fill_between(x, low, high, color=colour, **BAND)
+    else:  # a band that turns back upon itself cannot be read
+        axes.vlines(x, low, high, color=colour, alpha=0.35)
 
 
 def _levels(axes: Any, swept: Mapping[str, Any]) -> None:

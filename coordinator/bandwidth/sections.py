@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from coordinator.bandwidth.markup import Content, Markup, element, table
@@ -11,11 +11,6 @@ from coordinator.bandwidth.wording import COUNTS, HOW, SCORES, interval, number,
 Document = Mapping[str, Any]
 Show = Callable[[str, str], Markup | None]
 """Picture of a plot, by name and description; None if it was not drawn."""
-
-
-VERDICTS = {"holds": "measured", "refuted": "bad", "not checked": "not"}
-"""Of an audit, and the style of their marks."""
-MOST_SHADES = 4
 
 
 def subtitle(document: Document) -> Content:
@@ -45,7 +40,7 @@ def summary(document: Document, show: Show) -> list[Content]:
         tiles.append(
             (
                 f"{number(said['message_bits'])} of {number(said['ceiling_bits'])}",
-                "bits that a message really says, of those that it could",
+                "bits that a message says at most, of those that it could",
             )
         )
     shortest = min(
@@ -59,9 +54,9 @@ def summary(document: Document, show: Show) -> list[Content]:
         )
     boxes = (element("div", element("b", figure), element("span", what), class_="tile") for figure, what in tiles)
     return [
-        _text(_verdict(document)),
+        text(_verdict(document)),
         element("div", *boxes, class_="tiles"),
-        *(_warning(remark) for remark in document["remarks"]),
+        *(warning(remark) for remark in document["remarks"]),
     ]
 
 
@@ -90,7 +85,7 @@ def layers(document: Document, show: Show) -> list[Content]:
         for row in document["layers"]
     ]
     return [
-        _text(
+        text(
             "The same messages, seen further and further out: what they say, how they are written down, and what the "
             "network adds. Each row contains the one above it. A row is measured where bytes were counted on their "
             "way, computed where they follow from what was sent; what was not measured has no number."
@@ -106,7 +101,7 @@ def links(document: Document, show: Show) -> list[Content]:
         for link in document["links"]
     ]
     return [
-        _text(
+        text(
             "Every message is counted at both of its ends. What was sent over a link must be what came out of it, what "
             "came too late or was refused, and what the simulated channel took; anything else is an error."
         ),
@@ -119,7 +114,7 @@ def links(document: Document, show: Show) -> list[Content]:
 def curves(document: Document, show: Show) -> list[Content]:
     swept = document["sweep"]
     if swept is None:
-        return [_absent("No sweep was played. Add one with --sweep.")]
+        return [absent("No sweep was played. Add one with --sweep.")]
     name = SCORES[document["summary"]["measure"]]
     rows = [
         (
@@ -134,11 +129,11 @@ def curves(document: Document, show: Show) -> list[Content]:
         for point in curve["points"]
     ]
     cells = swept["cells"]
-    unfinished = [_warning(f"Not played to its end: {each['cell']}. {each['reason']}") for each in swept["failed"]]
+    unfinished = [warning(f"Not played to its end: {each['cell']}. {each['reason']}") for each in swept["failed"]]
     if cells["finished"] < cells["all"]:
-        unfinished.append(_warning(f"{cells['finished']} of {cells['all']} cells are finished; the rest is left out."))
+        unfinished.append(warning(f"{cells['finished']} of {cells['all']} cells are finished; the rest is left out."))
     return [
-        _text(
+        text(
             f"The team was played again and again with a channel that loses or delays messages, and with other ways "
             f"to write them. Each point is its {name} in {swept['episodes']} episodes, {swept['over']}; bands are "
             f"{swept['bands']}. Lines across mark the undisturbed team, the team with every message masked, and, where "
@@ -159,12 +154,12 @@ def curves(document: Document, show: Show) -> list[Content]:
 def entropy(document: Document, show: Show) -> list[Content]:
     found = document["information"]
     if found is None:
-        return [_absent("These bundles send no messages.")]
+        return [absent("These bundles send no messages.")]
     given = found["message_bits_given_previous"]
     return [
-        _text(
+        text(
             f"A message is {found['categoricals']} categoricals of {found['classes']} classes, so it could say "
-            f"{number(found['ceiling_bits'])} bits. Of {found['messages']:,} messages, each says about "
+            f"{number(found['ceiling_bits'])} bits. Of {found['messages']:,} messages, each says at most "
             f"{number(found['message_bits'])} bits"
             + (f", and {number(given)} that the sender's message before did not tell." if given is not None else ".")
             + f" Estimator: {found['estimator']}. What codecs make of the same messages:"
@@ -198,9 +193,9 @@ def alternatives(document: Document, show: Show) -> list[Content]:
         for each in document["alternatives"]
     ]
     if not rows:
-        return [_absent("Without messages there is nothing to compare.")]
+        return [absent("Without messages there is nothing to compare.")]
     return [
-        _text(
+        text(
             "On the same episodes, between the same agents, what other designs would have had to send. All of it is "
             "computed: payload alone, without any network's overhead."
         ),
@@ -211,40 +206,13 @@ def alternatives(document: Document, show: Show) -> list[Content]:
 def language(document: Document, show: Show) -> list[Content]:
     found = document["language"]
     if found is None:
-        return [_absent("The agents said nothing that could be read.")]
+        return [absent("The agents said nothing that could be read.")]
     columns = list(found["categoricals"][0])
     rows = [[each if isinstance(each, str) else number(each) for each in row.values()] for row in found["categoricals"]]
     return [
-        *(_text(sentence) for sentence in found["sentences"]),
+        *(text(sentence) for sentence in found["sentences"]),
         show("language", "What each categorical tells, and which change what the receivers do"),
         _more("Every categorical", table("r" * len(columns), [name.replace("_", " ") for name in columns], rows)),
-    ]
-
-
-def influence(document: Document, show: Show) -> list[Content]:
-    found = document["influence"]
-    if found is None:
-        return [_absent("No audit was made. Add one with --audit, or give it the JSON of `heliograph audit`.")]
-    verdicts = [
-        (check["name"], element("span", check["verdict"], class_=f"mark {VERDICTS[check['verdict']]}"), check["said"])
-        for check in found["checks"]
-    ]
-    return [
-        _text(
-            "What one agent sees was changed, and what the others then did was compared, on real processes. The number "
-            "is how many steps later the agent of the column first acts or speaks otherwise because of the agent of "
-            "the row."
-        ),
-        element(
-            "div",
-            *(
-                element("figure", element("figcaption", title), _matrix(found["influence"][name]))
-                for name, title in (("world_graph", "over all links of the world"), ("one_link", "over one link alone"))
-            ),
-            class_="figures",
-        ),
-        _warning("The audit refutes that the team is decentralised; see below.") if found["refuted"] else None,
-        table("lll", ("check", "", "what was found"), verdicts),
     ]
 
 
@@ -254,27 +222,6 @@ def settings(document: Document, show: Show) -> list[Content]:
         element("h3", "Versions"),
         table("ll", ("package", "version"), document["versions"].items()),
     ]
-
-
-def _matrix(delays: Sequence[Sequence[int | None]]) -> Markup:
-    """Rows are the agents that influence, columns those that are influenced; the sooner, the darker."""
-    rows = [
-        element(
-            "tr",
-            element("th", f"from {j}"),
-            *(
-                element("td", "" if i == j else "never" if delay is None else delay, class_=_shade(delay, own=i == j))
-                for i, delay in enumerate(row)
-            ),
-        )
-        for j, row in enumerate(delays)
-    ]
-    head = element("tr", element("th", ""), *(element("th", f"to {i}") for i in range(len(delays))))
-    return element("div", element("table", head, *rows, class_="matrix"), class_="scroll")
-
-
-def _shade(delay: int | None, *, own: bool) -> str:
-    return "own" if own else "never" if delay is None else f"after{min(delay, MOST_SHADES)}"
 
 
 def _outermost(document: Document) -> Mapping[str, Any] | None:
@@ -295,15 +242,15 @@ def _count(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _text(sentence: str) -> Markup:
+def text(sentence: str) -> Markup:
     return element("p", sentence)
 
 
-def _absent(sentence: str) -> Markup:
+def absent(sentence: str) -> Markup:
     return element("p", sentence, class_="soft")
 
 
-def _warning(sentence: str) -> Markup:
+def warning(sentence: str) -> Markup:
     return element("p", sentence, class_="warning")
 
 

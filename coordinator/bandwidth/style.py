@@ -40,7 +40,6 @@ figcaption { color: var(--soft); font-size: 0.92rem; }
 .matrix th { padding: 0.3rem 0.6rem; text-align: center; vertical-align: middle; border: none; }
 .matrix td { min-width: 2.9rem; height: 2.3rem; padding: 0; text-align: center; vertical-align: middle;
              border: 2px solid white; }
-.own { background: #f1f3f5; }
 .never { background: #f1f3f5; color: var(--soft); font-size: 0.8rem; }
 .after0 { background: #8a2c00; color: white; }
 .after1 { background: #0b5c94; color: white; }

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
+from coordinator.audit.condition import LINK, WORLD
 from coordinator.bandwidth import sweep
 from coordinator.bandwidth.cell import CellResult, Failure
 from coordinator.bandwidth.command import COMMAND
-from coordinator.bandwidth.markup import element, table
+from coordinator.bandwidth.influence_section import influence
+from coordinator.bandwidth.markup import element, join, table
 from coordinator.bandwidth.page import SECTIONS
 from heliograph import cli
 
@@ -160,6 +163,23 @@ def test_a_failed_cell_is_told_and_decides_the_exit_code(bundles, tmp_path, monk
     document = json.loads((tmp_path / "report.json").read_text())
     (erasure,) = (curve for curve in document["sweep"]["curves"] if curve["axis"] == "erasure")
     assert [point["value"] for point in erasure["points"]] == ["1"]
+
+
+def test_the_matrix_tells_never_from_not_tried():
+    found = {
+        "checks": [{"name": "isolation", "verdict": "refuted", "said": "0 -> 1"}],
+        "influence": {"world_graph": [[None, 1], [None, None]], "one_link": [[None, None], [3, None]]},
+        "influences": [
+            {"check": WORLD, "path": [0, 1]},
+            {"check": WORLD, "path": [1, 0]},
+            {"check": LINK, "path": [1, 0]},
+        ],
+        "refuted": True,
+    }
+    text = join(influence({"influence": found}, lambda name, description: None))
+    cells = re.findall("<td class=.(?:never|after.).>(.*?)</td>", text)
+    assert cells == ["", "1", "never", "", "", "not tried", "3", ""]
+    assert "refutes" in text
 
 
 def test_texts_are_escaped():
