@@ -67,21 +67,25 @@ class Reference:
         return torch.from_numpy(self.samples[name].astype(np.int64))
 
     def window(self) -> Window:
-        data = self.data
-        last = torch.from_numpy(data["batch.last"][..., 0, 0] > 0)  # of the row before
-        first = torch.cat([torch.zeros_like(last[:1]), last[:-1]])
-        observation = self.tensor(data["batch.observation"])
-        mask = data.get("batch.avail", np.ones_like(data["batch.action"]))
-        return Window(
-            observation=observation,
-            action_mask=torch.from_numpy(mask > 0),
-            hears=None,
-            present=torch.from_numpy(data["batch.fake"][..., 0] == 0),
-            first=first,
-            action=torch.from_numpy(data["batch.action"].argmax(-1)),
-            reward=self.tensor(data["batch.reward"][..., 0]),
-            terminated=torch.from_numpy(data["batch.done"][..., 0] > 0),
-        )
+        return recorded_window(self.data, self.dtype)
+
+
+def recorded_window(data: dict[str, np.ndarray], dtype: torch.dtype) -> Window:
+    """The recorded batch as one of ours."""
+    last = torch.from_numpy(data["batch.last"][..., 0, 0] > 0)  # of the row before
+    first = torch.cat([torch.zeros_like(last[:1]), last[:-1]])
+    observation = torch.from_numpy(data["batch.observation"]).to(dtype)
+    mask = data.get("batch.avail", np.ones_like(data["batch.action"]))
+    return Window(
+        observation=observation,
+        action_mask=torch.from_numpy(mask > 0),
+        hears=None,
+        present=torch.from_numpy(data["batch.fake"][..., 0] == 0),
+        first=first,
+        action=torch.from_numpy(data["batch.action"].argmax(-1)),
+        reward=torch.from_numpy(data["batch.reward"][..., 0]).to(dtype),
+        terminated=torch.from_numpy(data["batch.done"][..., 0] > 0),
+    )
 
 
 def load_reference(name: str, dtype: torch.dtype) -> Reference:
@@ -103,18 +107,14 @@ def load_reference(name: str, dtype: torch.dtype) -> Reference:
     ).to(dtype)
     actor, perturbed = (make_actor(settings, actions=actions).to(dtype) for _ in range(2))
     critic = AttentionCritic(settings, agents=agents, heads=dims["heads"]).to(dtype)
-    parameters = _places(model, actor, perturbed, critic)
-    for weight, places in parameters.items():
-        value = torch.from_numpy(arrays["weights"][weight]).to(dtype)
-        for parameter, part in places:
-            with torch.no_grad():
-                parameter.copy_(_part(value, part, parameter, token=weight.startswith("transition_input")))
-    assert set(parameters) == {key for key in arrays["weights"] if not key.endswith("pos_table")}
+    places = Places(model, actor)
+    places.head("actor_perturbed", perturbed)
+    places.latent_linear("critic.embed", critic.embed)
+    places.communication("critic.comm", critic.attention)
+    places.sequence("critic.out", critic.out)
+    places.fill(arrays["weights"])
     for place, block in (("comm", model.rssm.communication), ("critic.comm", critic.attention)):
-        recorded = arrays["weights"][f"{place}.pos_table"][0, :agents]
-        np.testing.assert_allclose(block.positions.numpy(), recorded, atol=1e-6)
-        # The last bit of a float32 sine differs between machines, and shows at 1e-9.
-        block.positions.copy_(torch.from_numpy(recorded))
+        take_positions(block, arrays["weights"][f"{place}.pos_table"])
     return Reference(
         name=name,
         dtype=dtype,
@@ -128,17 +128,16 @@ def load_reference(name: str, dtype: torch.dtype) -> Reference:
         actor=actor,
         actor_perturbed=perturbed,
         critic=critic,
-        parameters=parameters,
+        parameters=places.parameters,
     )
 
 
-def recorded_gradient(reference: Reference, weight: str) -> Tensor:
-    """Our gradient of a recorded weight, put together in the layout of the recording."""
-    places = reference.parameters[weight]
+def recorded_gradient(places: list[tuple[Tensor, str]], *, token: bool = False) -> Tensor:
+    """Our gradient of the recorded weight that has these places, put together in the layout of the recording."""
     if len(places) == 1:
         return places[0][0].grad
     parts = {part: parameter.grad.t() if part == "latent" else parameter.grad for parameter, part in places}
-    order = ("dense", "latent") if weight.startswith("transition_input") else ("latent", "dense")
+    order = ("dense", "latent") if token else ("latent", "dense")
     return torch.cat([parts[part] for part in order], dim=1)
 
 
@@ -153,56 +152,69 @@ def _part(value: Tensor, part: str, parameter: Tensor, *, token: bool) -> Tensor
     return value
 
 
-def _places(
-    model: WorldModel, actor: FeatureHead, perturbed: FeatureHead, critic: AttentionCritic
-) -> dict[str, list[tuple[Tensor, str]]]:
-    places: dict[str, list[tuple[Tensor, str]]] = {}
+def take_positions(block: CommunicationBlock, recorded: np.ndarray) -> None:
+    """Check the positional code against the recorded one, and take that over."""
+    recorded = recorded[0, : len(block.positions)]
+    np.testing.assert_allclose(block.positions.numpy(), recorded, atol=1e-6)
+    # The last bit of a float32 sine differs between machines, and shows at 1e-9.
+    block.positions.copy_(torch.from_numpy(recorded))
 
-    def linear(name: str, layer: torch.nn.Linear) -> None:
-        places[f"{name}.weight"] = [(layer.weight, "")]
-        places[f"{name}.bias"] = [(layer.bias, "")]
 
-    def latent_linear(name: str, layer: LatentLinear) -> None:
-        places[f"{name}.weight"] = [(layer.table, "latent"), (layer.dense.weight, "dense")]
-        places[f"{name}.bias"] = [(layer.dense.bias, "")]
+class Places:
+    """Where the recorded weights of the networks of a team belong."""
 
-    def sequence(name: str, layers: torch.nn.Module, start: int = 0) -> None:
+    def __init__(self, model: WorldModel, actor: FeatureHead) -> None:
+        self.parameters: dict[str, list[tuple[Tensor, str]]] = {}
+        """For every recorded weight the parameters that hold it, each with the part it is: "", "latent" or "dense"."""
+        rssm = model.rssm
+        self.sequence("obs_encoder", model.encoder)
+        self.latent_linear("transition_input", rssm.token)
+        self.communication("comm", rssm.communication)
+        for gate in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            self.parameters[f"gru.{gate}"] = [(getattr(rssm.cell, gate), "")]
+        self.sequence("prior_head", rssm.prior_head)
+        self.sequence("posterior_head", rssm.posterior_head)
+        self.head("obs_decoder", model.decoder.hidden)
+        self.sequence("obs_decoder", model.decoder.out, start=3)
+        self.head("reward_head", model.reward)
+        self.head("continue_head", model.continuation)
+        if model.available is not None:
+            self.head("avail_head", model.available)
+        self.sequence("info_head", model.information)
+        self.head("actor", actor)
+
+    def linear(self, name: str, layer: torch.nn.Linear) -> None:
+        self.parameters[f"{name}.weight"] = [(layer.weight, "")]
+        self.parameters[f"{name}.bias"] = [(layer.bias, "")]
+
+    def latent_linear(self, name: str, layer: LatentLinear) -> None:
+        self.parameters[f"{name}.weight"] = [(layer.table, "latent"), (layer.dense.weight, "dense")]
+        self.parameters[f"{name}.bias"] = [(layer.dense.bias, "")]
+
+    def sequence(self, name: str, layers: torch.nn.Module, start: int = 0) -> None:
         found = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
         for index, layer in enumerate(found):
-            linear(f"{name}.{index + start}", layer)
+            self.linear(f"{name}.{index + start}", layer)
 
-    def head(name: str, module: FeatureHead) -> None:
-        latent_linear(f"{name}.0", module.first)
-        sequence(name, module.rest, start=1)
+    def head(self, name: str, module: FeatureHead) -> None:
+        self.latent_linear(f"{name}.0", module.first)
+        self.sequence(name, module.rest, start=1)
 
-    def communication(name: str, block: CommunicationBlock) -> None:
+    def communication(self, name: str, block: CommunicationBlock) -> None:
         for index, layer in enumerate(block.layers):
             assert isinstance(layer, EncoderLayer)
             prefix = f"{name}.layer{index}"
-            linear(f"{prefix}.attn.in_proj", layer.projection_in)
-            linear(f"{prefix}.attn.out_proj", layer.projection_out)
-            sequence(f"{prefix}.ffn", layer.feed_forward)
-            linear(f"{prefix}.norm1", layer.norm_attention)
-            linear(f"{prefix}.norm2", layer.norm_feed_forward)
+            self.linear(f"{prefix}.attn.in_proj", layer.projection_in)
+            self.linear(f"{prefix}.attn.out_proj", layer.projection_out)
+            self.sequence(f"{prefix}.ffn", layer.feed_forward)
+            self.linear(f"{prefix}.norm1", layer.norm_attention)
+            self.linear(f"{prefix}.norm2", layer.norm_feed_forward)
 
-    rssm = model.rssm
-    sequence("obs_encoder", model.encoder)
-    latent_linear("transition_input", rssm.token)
-    communication("comm", rssm.communication)
-    for gate in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-        places[f"gru.{gate}"] = [(getattr(rssm.cell, gate), "")]
-    sequence("prior_head", rssm.prior_head)
-    sequence("posterior_head", rssm.posterior_head)
-    head("obs_decoder", model.decoder.hidden)
-    sequence("obs_decoder", model.decoder.out, start=3)
-    head("reward_head", model.reward)
-    head("continue_head", model.continuation)
-    if model.available is not None:
-        head("avail_head", model.available)
-    sequence("info_head", model.information)
-    head("actor", actor)
-    head("actor_perturbed", perturbed)
-    latent_linear("critic.embed", critic.embed)
-    communication("critic.comm", critic.attention)
-    sequence("critic.out", critic.out)
-    return places
+    @torch.no_grad()
+    def fill(self, weights: dict[str, np.ndarray]) -> None:
+        """Copy recorded weights into the networks; all of them have a place, and all places a weight."""
+        assert set(self.parameters) == {key for key in weights if not key.endswith("pos_table")}
+        for weight, places in self.parameters.items():
+            value = torch.from_numpy(weights[weight])
+            for parameter, part in places:
+                parameter.copy_(_part(value, part, parameter, token=weight.startswith("transition_input")))
