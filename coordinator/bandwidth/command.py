@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from coordinator.channel.keys import KEYS
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
 
@@ -13,7 +14,7 @@ OPTIONS = {
     PLAYED: (
         *("episodes", "seeds", "sampled", "overrides", "codec", "channel", "late", "message_deadline_s"),
         *("action_deadline_s", "local", "namespaces", "link_rate_kbit", "link_delay_ms", "link_loss"),
-        *("jobs", "sweep", "resume", "audit", "out"),
+        *("local_cells", "jobs", "sweep", "resume", "audit", "out"),
     ),
     RECOST: ("codec", "out", "json"),
     LANGUAGE: ("bundles", "out", "json"),
@@ -50,7 +51,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", dest="overrides", action="append", metavar="KEY=VALUE", help="change a parameter of the environment"
     )
     played.add_argument(
-        "--channel", action="append", metavar="KEY=VALUE", help="simulated faults of every link, such as erasure=0.2"
+        "--channel",
+        action="append",
+        metavar="KEY=VALUE",
+        help=f"faults of a simulated channel, commas between several: {'; '.join(KEYS.values())}",
     )
     played.add_argument("--late", choices=("mask", "hold"), help="a late message is absent, or the last one stands in")
     played.add_argument("--message-deadline-s", type=float, help="how long a node waits for messages; default: 1")
@@ -76,11 +80,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="AXIS=VALUES",
-        help="play a grid: a fault of the channel (erasure=0,0.1,…,1), codec=SPEC,…, kept=1,2,…, late=mask,hold; "
-        "several times for several; alone: erasure from 0 to 1, and codecs",
+        help="play a grid: a fault of the channel (erasure=0,0.1,…,1; in a value with several parts + stands for a "
+        "comma), codec=SPEC,…, kept=1,2,… most informative categoricals, late=mask,hold; several times for several; "
+        "alone: erasure from 0 to 1, and codecs",
+    )
+    swept.add_argument(
+        "--local-cells", action="store_true", help="each cell in one process; the measured run is of processes still"
     )
     swept.add_argument("--resume", action="store_true", help="go on with the sweep in the folder")
-    swept.add_argument("--jobs", type=int, metavar="N", help="cells side by side, with --local; default: 1")
+    swept.add_argument("--jobs", type=int, metavar="N", help="local cells that are played side by side; default: 1")
     read = parser.add_argument_group("reading a trace")
     read.add_argument("--bundles", type=Path, metavar="DIR", help="the team that made the trace")
     read.add_argument("--json", type=Path, metavar="FILE", help="write what was found to FILE; - for stdout")

@@ -47,7 +47,7 @@ def draw(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
         for name, figure in figures.items():
             if figure is not None:
                 written[name] = folder / f"{name}.png"
-                figure.savefig(written[name], dpi=DOTS_PER_INCH)
+                figure.savefig(written[name], dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
     except OSError as error:
         raise SettingsError(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --out") from error
     return written

@@ -87,8 +87,8 @@ def _work(namespace: argparse.Namespace) -> Work:
         raise SettingsError(
             f"a run has one codec, not {', '.join(namespace.codec)}", remedy="Compare them: --sweep codec=SPEC,SPEC"
         )
-    if namespace.sweep is None and (namespace.resume or namespace.jobs):
-        raise SettingsError("--resume and --jobs are for sweeps", remedy="Add --sweep")
+    if namespace.sweep is None and (namespace.resume or namespace.jobs or namespace.local_cells):
+        raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
     casting = Casting(
         runs=load_runs([Path(path) for path in namespace.what]),
         episodes=100 if namespace.episodes is None else namespace.episodes,
@@ -121,7 +121,7 @@ def _work(namespace: argparse.Namespace) -> Work:
             grid=grid,
             casting=casting,
             seeds=seeds,
-            local=namespace.local,
+            local=namespace.local or namespace.local_cells,
             jobs=namespace.jobs or 1,
         )
         check_folder(sweep, resume=namespace.resume)

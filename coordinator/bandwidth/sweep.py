@@ -47,7 +47,7 @@ class Sweep:
             raise SettingsError(
                 f"{self.jobs} cells cannot be played side by side",
                 remedy="Teams of processes are played one after another, for they share this machine's clocks; "
-                "add --local",
+                "add --local-cells",
             )
 
     @property

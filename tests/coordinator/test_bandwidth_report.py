@@ -198,6 +198,7 @@ def test_texts_are_escaped():
         (["--codec", "entropy"], "tables"),
         (["--resume"], "are for sweeps"),
         (["--jobs", "2"], "are for sweeps"),
+        (["--local-cells"], "are for sweeps"),
         (["--sweep", "erasure=2"], "erasure must be a probability"),
         (["--sweep", "codec=repeats", "--sweep", "erasure=0.5"], "needs a reliable link"),
         (["--sweep", "--jobs", "2"], "side by side"),
