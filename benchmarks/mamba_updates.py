@@ -58,7 +58,7 @@ def arrange_as_published() -> None:
     import torch
     from torch.nn import functional
 
-    from trainer import mamba
+    from trainer import dreamer
     from trainer.nets.latent import LatentLinear
     from trainer.world_model.imagination import JointStates
 
@@ -68,7 +68,7 @@ def arrange_as_published() -> None:
             one_hot = one_hot + probabilities - probabilities.detach()
         return one_hot.flatten(-2) @ layer.table
 
-    once = mamba.imagine
+    once = dreamer.imagine
 
     def twice(world, start, *, predict):  # type: ignore[no-untyped-def]
         dream = once(world, start, predict=predict)
@@ -79,7 +79,7 @@ def arrange_as_published() -> None:
         return dream
 
     LatentLinear.gather = multiply  # type: ignore[method-assign]
-    mamba.imagine = twice
+    dreamer.imagine = twice
 
 
 def measure(shape: str, threads: int, repeats: int, part: str, *, published: bool) -> dict[str, Any]:

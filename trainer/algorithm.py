@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from heliograph.environments.vector import EnvironmentSpec
 from trainer.draws import Draws
 from trainer.export import StepFunction
 from trainer.replay import Replay
@@ -43,13 +44,21 @@ class Algorithm(Actor, Protocol):
     """What learns.  The loop knows nothing else of MAMBA, MABL, MAG, MARIE or MAZero."""
 
     name: str
+    spec: EnvironmentSpec
+    """Of the environment that it was made for."""
+    reads_state: bool
+    """Its windows hold the simulator's global state, where there is one."""
 
     def acting_copy(self) -> Actor:
         """Acts as this does now, whatever is learned later; for collecting in another thread."""
         ...
 
     def message_size(self) -> int:
-        """Categoricals of a latent message, which is also how many uniform numbers sampling one takes; 0: none."""
+        """Categoricals of a latent message; 0: none."""
+        ...
+
+    def noise_size(self) -> int:
+        """Uniform numbers that an agent takes at each step: for what it samples, and the last one for its action."""
         ...
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:

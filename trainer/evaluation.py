@@ -84,7 +84,7 @@ class _Networks(Player):
         return hears_tensor(audible(percepts, spoke=spoke).hears, self._environment.spec, device=self._device)
 
     def _noise(self) -> Draws:
-        size = self._algorithm.message_size() + 1
+        size = self._algorithm.noise_size()
         numbers = [
             [
                 uniform(run_seed=self._seed, slot=slot, episode=int(episode), step=int(at), size=size)

@@ -52,7 +52,7 @@ def _export(namespace: argparse.Namespace) -> int:
         target,
         run_id=folder.run_id,
         training_step=env_steps,
-        tables=learned_tables(algorithm, restored_replay(folder, spec)),
+        tables=learned_tables(algorithm, restored_replay(folder, algorithm)),
         suffix=".tar" if namespace.tar else "",
     )
     print("\n".join(str(path) for path in paths))

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
-
-from heliograph.settings import Settings
-from trainer.policy.settings import PolicySettings
-from trainer.world_model.settings import LossSettings, ModelOptimiserSettings, WorldModelSettings
+from trainer.dreamer_settings import DreamerSettings
+from trainer.world_model.settings import WorldModelSettings
 
 
-class MambaSettings(Settings):
+class MambaSettings(DreamerSettings):
     model: WorldModelSettings = WorldModelSettings()
-    loss: LossSettings = LossSettings()
-    optimiser: ModelOptimiserSettings = ModelOptimiserSettings()
-    policy: PolicySettings = PolicySettings()
-    model_updates: PositiveInt = 60
-    """World-model updates per training iteration, each on fresh windows."""

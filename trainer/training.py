@@ -26,6 +26,7 @@ from trainer.device import choose_device
 from trainer.evaluation import evaluate
 from trainer.export import export_bundle
 from trainer.feed import Feed
+from trainer.mag import Mag
 from trainer.mamba import Mamba
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
@@ -65,7 +66,10 @@ class Summary:
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
     """The networks of a run, freshly initialised from its seed."""
     torch.manual_seed(settings.seed)
-    return Mamba(settings.mamba, environment.spec, device=device, compile_mode=settings.compile)
+    spec, compile_mode = environment.spec, settings.compile
+    if settings.algorithm == "mag":
+        return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
+    return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)
 
 
 def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:
@@ -89,7 +93,7 @@ class Training:
         self.device = choose_device(settings.device)
         self.environment = make_environment(settings, count=settings.environment.copies)
         self.algorithm = make_algorithm(settings, self.environment, self.device)
-        self.replay = Replay(settings.replay, self.environment.spec, copies=settings.environment.copies)
+        self.replay = _empty_replay(settings, self.algorithm)
         self.collector = Collector(
             self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
         )
@@ -321,12 +325,17 @@ def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algo
     return algorithm, environment.spec, int(state["env_steps"])
 
 
-def restored_replay(folder: RunFolder, spec: EnvironmentSpec) -> Replay:
+def restored_replay(folder: RunFolder, algorithm: Algorithm) -> Replay:
     """The replay of a run's newest checkpoint.  Raises CheckpointError."""
-    settings = folder.settings()
-    replay = Replay(settings.replay, spec, copies=settings.environment.copies)
+    replay = _empty_replay(folder.settings(), algorithm)
     replay.restore(_under(load_experience(saved_checkpoints(folder.checkpoints)[-1]), "replay."))
     return replay
+
+
+def _empty_replay(settings: TrainSettings, algorithm: Algorithm) -> Replay:
+    return Replay(
+        settings.replay, algorithm.spec, copies=settings.environment.copies, keeps_state=algorithm.reads_state
+    )
 
 
 def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -42,29 +42,27 @@ class _StraightThrough(torch.autograd.Function):
         return gradient, gradient @ table.t(), None
 
 
-class LatentLinear(nn.Module):
-    """Linear layer over the feature [latent one-hots, dense]: `W_z z + W_x x + b`.
+class LatentTable(nn.Module):
+    """The share `W_z z` of a latent in a linear layer.
 
     `table` [K * C, D_out] is W_z transposed, so that row k * C + c belongs to class c of categorical k.
     """
 
-    def __init__(self, *, categoricals: int, classes: int, dense: int, out: int) -> None:
+    def __init__(self, *, categoricals: int, classes: int, out: int) -> None:
         super().__init__()
         self.classes = classes
         self.table = nn.Parameter(torch.empty(categoricals * classes, out))
-        self.dense = nn.Linear(dense, out)
         self.register_buffer("offsets", torch.arange(categoricals) * classes, persistent=False)
         self.offsets: Tensor
-        self.reset(nn.init.xavier_uniform_)
 
-    def reset(self, initialise: Any) -> None:
+    def reset_with(self, dense: nn.Linear, initialise: Any) -> None:
         """Initialise the joint matrix [D_out, K * C + D_in] as one layer, then split it; the bias stays."""
         width = self.table.shape[0]
-        joint = torch.empty(self.table.shape[1], width + self.dense.in_features)
+        joint = torch.empty(self.table.shape[1], width + dense.in_features)
         initialise(joint)
         with torch.no_grad():
             self.table.copy_(joint[:, :width].t())
-            self.dense.weight.copy_(joint[:, width:])
+            dense.weight.copy_(joint[:, width:])
 
     def gather(self, ids: Tensor, probabilities: Tensor | None = None) -> Tensor:
         """W_z z for ids [..., K] -> [..., D_out]; `probabilities` [..., K, C] receive the straight-through gradient."""
@@ -77,6 +75,19 @@ class LatentLinear(nn.Module):
         if probabilities is not None:
             rows = _StraightThrough.apply(rows, probabilities.reshape(flat.shape[0], -1), self.table.detach())
         return rows.reshape(*ids.shape[:-1], -1)
+
+
+class LatentLinear(LatentTable):
+    """Linear layer over the feature [latent one-hots, dense]: `W_z z + W_x x + b`."""
+
+    def __init__(self, *, categoricals: int, classes: int, dense: int, out: int) -> None:
+        super().__init__(categoricals=categoricals, classes=classes, out=out)
+        self.dense = nn.Linear(dense, out)
+        self.reset(nn.init.xavier_uniform_)
+
+    def reset(self, initialise: Any) -> None:
+        """Initialise both parts as one layer."""
+        self.reset_with(self.dense, initialise)
 
     def forward(self, ids: Tensor, dense: Tensor, probabilities: Tensor | None = None) -> Tensor:
         """ids [..., K], dense [..., D_in] -> [..., D_out]."""

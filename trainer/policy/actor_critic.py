@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import FeatureHead, perceptron
-from trainer.world_model.settings import WorldModelSettings
+from trainer.world_model.settings import LatentSettings
 
 ILLEGAL_LOGIT = -1e10
 
@@ -21,7 +21,7 @@ def masked_logits(logits: Tensor, available: Tensor | None) -> Tensor:
     return logits if available is None else logits.masked_fill(~available, ILLEGAL_LOGIT)
 
 
-def make_actor(settings: WorldModelSettings, *, actions: int) -> FeatureHead:
+def make_actor(settings: LatentSettings, *, actions: int) -> FeatureHead:
     """Policy head [z, h] -> A logits of one agent, from its own feature alone; orthogonal initialisation."""
     actor = FeatureHead(
         categoricals=settings.categoricals,
@@ -38,7 +38,7 @@ def make_actor(settings: WorldModelSettings, *, actions: int) -> FeatureHead:
 class AttentionCritic(nn.Module):
     """Value of every agent, from the features of the whole team through one attention layer; training only."""
 
-    def __init__(self, settings: WorldModelSettings, *, agents: int, heads: int) -> None:
+    def __init__(self, settings: LatentSettings, *, agents: int, heads: int) -> None:
         super().__init__()
         hidden = settings.hidden
         self.embed = LatentLinear(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.world_model.model import Posteriors, WorldModel
+from trainer.world_model.posteriors import LatentModel, Posteriors
 from trainer.world_model.settings import LossSettings
 from trainer.world_model.window import Window
 
@@ -43,22 +43,18 @@ class WorldModelLoss:
     terms: dict[str, Tensor]
 
 
-def loss_rows(model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings) -> LossRows:
+def loss_rows(model: LatentModel, window: Window, posteriors: Posteriors, settings: LossSettings) -> LossRows:
     """All terms over a window and its posteriors.  Heads run once over all rows."""
-    ids, deter, probabilities = posteriors.ids, posteriors.deter, posteriors.probabilities
     usable = window.first.shape[0] - settings.drop_last_row  # rows of the state terms
-    state = (ids, deter, probabilities)
-    if usable < len(ids):  # cut once: every slice of a wide tensor costs a pass over all of it on the way back
-        state = (ids[:usable], deter[:usable], probabilities[:usable])
-    present = window.present[:usable].to(deter.dtype)
+    cut = posteriors.rows(usable)
+    state = (cut.ids, cut.deter, cut.probabilities)
+    present = window.present[:usable].to(cut.deter.dtype)
 
-    prior = model.rssm.probabilities(model.rssm.prior_logits(state[1]))
     reconstruction, decoder_feature = model.decoder(*state)
     # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.  The heads run over a T-th pair, of the
     # last row with the first one, which is dropped: cheaper than cutting the wide probabilities on the way back.
-    pair = (ids, deter.roll(-1, dims=0), probabilities)
-    states = {
-        "kl": balanced_kl(state[2], prior, settings),
+    pair = (posteriors.ids, posteriors.deter.roll(-1, dims=0), posteriors.probabilities)
+    states = {name: balanced_kl(*both, settings) for name, both in model.levels(cut).items()} | {
         "reconstruction": _reconstruction(reconstruction, window.observation[:usable], settings) * present,
     }
     if model.available is not None:
@@ -70,11 +66,11 @@ def loss_rows(model: WorldModel, window: Window, posteriors: Posteriors, setting
         pairs={
             "reward": _reward(model.reward(*pair).squeeze(-1)[:-1], window.reward[1:], settings),
             "continue": functional.binary_cross_entropy_with_logits(
-                model.continuation(*pair).squeeze(-1)[:-1], (~window.terminated[1:]).to(deter.dtype), reduction="none"
+                model.continuation(*pair).squeeze(-1)[:-1], (~window.terminated[1:]).to(present.dtype), reduction="none"
             ),
             "information": _information(model, decoder_feature[1:], window.action[1:usable]) * present[1:],
         },
-        within=torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, deter),
+        within=torch.ones_like(window.reward[1:]) if settings.across_episodes else _within(window, present),
     )
 
 
@@ -82,6 +78,8 @@ def term_weights(settings: LossSettings) -> dict[str, float]:
     """Of every term in the total."""
     return {
         "kl": settings.kl_scale,
+        "kl_agent": settings.kl_scale,
+        "kl_global": settings.kl_scale,
         "reconstruction": settings.reconstruction_scale,
         "reward": settings.reward_scale,
         "continue": settings.continue_scale,
@@ -91,7 +89,7 @@ def term_weights(settings: LossSettings) -> dict[str, float]:
 
 
 def world_model_loss(
-    model: WorldModel, window: Window, posteriors: Posteriors, settings: LossSettings
+    model: LatentModel, window: Window, posteriors: Posteriors, settings: LossSettings
 ) -> WorldModelLoss:
     """The terms of all rows, averaged; placeholders and pairs across a border are zero, but count in the mean."""
     rows = loss_rows(model, window, posteriors, settings)
@@ -99,7 +97,7 @@ def world_model_loss(
     terms = {name: values.mean() for name, values in rows.states.items()} | {
         name: _weighted_mean(values, rows.within[: len(values)]) for name, values in rows.pairs.items()
     }
-    terms["kl"] = above_free_nats(terms["kl"], settings)
+    terms |= {name: above_free_nats(terms[name], settings) for name in terms if name.startswith("kl")}
     weights = term_weights(settings)
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     return WorldModelLoss(total=total, terms=terms)
@@ -168,7 +166,7 @@ def _reconstruction(predicted: Tensor, target: Tensor, settings: LossSettings) -
     return error.sum(-1)
 
 
-def _information(model: WorldModel, feature: Tensor, action: Tensor) -> Tensor:
+def _information(model: LatentModel, feature: Tensor, action: Tensor) -> Tensor:
     """Cross entropy of the last action from the decoder feature [T', B, N, H]."""
     error = functional.cross_entropy(model.information(feature).flatten(0, -2), action.flatten(), reduction="none")
     return error.reshape(action.shape)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import perceptron
-from trainer.world_model.settings import WorldModelSettings
+from trainer.world_model.settings import LatentSettings
 
 
 class RSSM(nn.Module):
@@ -23,7 +23,7 @@ class RSSM(nn.Module):
 
     def __init__(
         self,
-        settings: WorldModelSettings,
+        settings: LatentSettings,
         *,
         actions: int,
         embedding: int,
@@ -58,8 +58,7 @@ class RSSM(nn.Module):
         `keep` [..., 1] is 0 where the message counts as the zero vector (first step) and 1 elsewhere;
         `keep_action` is the same for the action alone, if it differs.
         """
-        one_hot = functional.one_hot(action, self.actions).to(keep.dtype)
-        dense = self.token.dense(one_hot * (keep if keep_action is None else keep_action))
+        dense = self.token.dense(self._one_hot(action).to(keep.dtype) * (keep if keep_action is None else keep_action))
         return torch.relu(self.token.gather(ids, probabilities) * keep + dense)
 
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
@@ -76,9 +75,11 @@ class RSSM(nn.Module):
         """GRU step: rows [M, N, H], deter [M, N, G] -> [M, N, G]."""
         return self.cell(rows.flatten(0, -2), deter.flatten(0, -2)).unflatten(0, deter.shape[:-1])
 
-    def prior_logits(self, deter: Tensor) -> Tensor:
-        """[..., G] -> [..., K, C]."""
-        return self._grouped(self.prior_head(deter))
+    def prior_logits(self, deter: Tensor, inputs: Tensor | None = None) -> Tensor:
+        """[..., G] -> [..., K, C]; `inputs` [..., H] is the share of something else in the first layer."""
+        first, activation, second = self.prior_head
+        hidden = first(deter)
+        return self._grouped(second(activation(hidden if inputs is None else hidden + inputs)))
 
     def posterior_inputs(self, embedding: Tensor) -> Tensor:
         """The embedding's share of the posterior's first layer [..., H]; all steps of a window in one product."""
@@ -96,6 +97,9 @@ class RSSM(nn.Module):
         probabilities = torch.softmax(logits, dim=-1)
         mix = self.settings.uniform_mix
         return probabilities if mix == 0 else (1 - mix) * probabilities + mix / self.settings.classes
+
+    def _one_hot(self, action: Tensor) -> Tensor:
+        return functional.one_hot(action, self.actions)
 
     def _grouped(self, logits: Tensor) -> Tensor:
         return logits.unflatten(-1, (self.settings.categoricals, self.settings.classes))

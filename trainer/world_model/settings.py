@@ -9,28 +9,37 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from heliograph.settings import Settings
 
 
-class WorldModelSettings(Settings):
-    """Sizes and semantics of the networks (MAMBA §3, Table of hyper-parameters)."""
+class LatentSettings(Settings):
+    """Sizes of the networks and semantics of their latents (MAMBA §3, Table of hyper-parameters)."""
 
     hidden: PositiveInt = 256
     """Width of every hidden layer and of the observation embedding."""
-    shared: bool = True
-    """One set of parameters for all agents (as in every released code), or one for each, in a bundle of its own.  The
-    critic, which stays in training, is one either way."""
     recurrent: PositiveInt = 256
     """GRU size; the released Flatland code uses 600 where the paper says 400."""
     categoricals: PositiveInt = 32
     """Categorical variables in a latent."""
     classes: PositiveInt = 32
     """Classes of each; 32 x 32 is a message of 160 bits."""
+    position_scale: PositiveFloat = 1.0
+    """Factor on the sinusoidal slot code; published: 1."""
+    posterior_scale: PositiveFloat = 1.0
+    """Initial scale of the posterior's last layer.  Above 1, latents start as informative codes, not as noise."""
+    uniform_mix: NonNegativeFloat = 0.0
+    """Share of a uniform distribution mixed into prior and posterior; published: 0."""
+
+
+class WorldModelSettings(LatentSettings):
+    """A world model whose agents communicate."""
+
+    shared: bool = True
+    """One set of parameters for all agents (as in every released code), or one for each, in a bundle of its own.  The
+    critic, which stays in training, is one either way."""
     communication_layers: PositiveInt = 3
     """Encoder layers of the communication block."""
     heads: PositiveInt = 8
     """Attention heads; must divide `hidden`."""
     dropout: NonNegativeFloat = 0.1
     """In the communication block, during model updates only."""
-    position_scale: PositiveFloat = 1.0
-    """Factor on the sinusoidal slot code; published: 1."""
     communication: Literal["ego", "central"] = "ego"
     """Who is read on an incomplete graph: the runtime's ego sets, or the published masked central attention."""
     train_with_neighbours: bool = True
@@ -39,10 +48,6 @@ class WorldModelSettings(Settings):
     """In imagination hold the start row's neighbour sets; false: full attention there."""
     message_dropout: NonNegativeFloat = 0.0
     """Probability of hiding a sender from a receiver in model updates, so that lost messages are not news."""
-    posterior_scale: PositiveFloat = 1.0
-    """Initial scale of the posterior's last layer.  Above 1, latents start as informative codes, not as noise."""
-    uniform_mix: NonNegativeFloat = 0.0
-    """Share of a uniform distribution mixed into prior and posterior; published: 0."""
 
 
 class LossSettings(Settings):

@@ -1,0 +1,18 @@
+"""Settings that MAMBA, MABL and MAG share: how they learn, whatever their world model is."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+from heliograph.settings import Settings
+from trainer.policy.settings import PolicySettings
+from trainer.world_model.settings import LatentSettings, LossSettings, ModelOptimiserSettings
+
+
+class DreamerSettings(Settings):
+    model: LatentSettings
+    loss: LossSettings = LossSettings()
+    optimiser: ModelOptimiserSettings = ModelOptimiserSettings()
+    policy: PolicySettings = PolicySettings()
+    model_updates: PositiveInt = 60
+    """World-model updates per training iteration, each on fresh windows."""

@@ -1,0 +1,107 @@
+"""Posteriors: a window of experience seen through an RSSM, row by row.
+
+Axis legend: T time, B windows, N agents, K categoricals, C classes, G recurrent size, H width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from trainer.world_model.settings import LatentSettings
+from trainer.world_model.window import Window
+
+DrawIds = Callable[[Tensor], Tensor]
+"""Draws class ids [...] from probabilities [..., C]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posteriors:
+    """A window seen through the posterior.  Features of row t are [z_t, h_t]."""
+
+    ids: Tensor
+    """int64 [T, B, N, K]."""
+    probabilities: Tensor
+    """[T, B, N, K, C] of the posterior; carries the straight-through gradient of `ids`."""
+    deter: Tensor
+    """[T, B, N, G]."""
+
+    def rows(self, count: int) -> Self:
+        """The first `count` rows."""
+        if count == len(self.ids):
+            return self  # every slice of a wide tensor costs a pass over all of it on the way back
+        return type(self)(**{field.name: getattr(self, field.name)[:count] for field in fields(self)})
+
+
+class LatentModel(Protocol):
+    """What a world model offers to its loss and to those who learn in its imagination.
+
+    Features are ids [..., K], deter [..., G] and, where gradients reach the posterior, probabilities [..., K, C].
+    """
+
+    settings: LatentSettings
+    encoder: nn.Module
+    rssm: nn.Module
+    """Of the agents' own latents, which is all that acting takes."""
+    decoder: nn.Module
+    reward: nn.Module
+    continuation: nn.Module
+    available: nn.Module | None
+    information: nn.Module
+
+    def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
+        """Run the posterior along a window from zero state; `first` rows start from zero again.
+
+        Without `reset_action_on_first` the action before a first row still enters it (as published).
+        """
+        ...
+
+    def levels(self, posteriors: Posteriors) -> dict[str, tuple[Tensor, Tensor]]:
+        """Of each level of latents the name of its KL, and posterior and prior probabilities [T, B, N, K, C]."""
+        ...
+
+    def held(self, window: Window) -> Tensor | None:
+        """Neighbour sets bool [T, B, N, N] that imagination holds; None: full attention, or none at all."""
+        ...
+
+
+def unroll(
+    rssm: nn.Module,
+    inputs: Tensor,
+    action: Tensor,
+    first: Tensor,
+    *,
+    draw_ids: DrawIds,
+    hears: Tensor | None,
+    reset_action_on_first: bool,
+) -> Posteriors:
+    """Run an RSSM along posterior inputs [T, B, N, H], actions int64 [T, B, N, ...] and first rows bool [T, B].
+
+    `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.
+    """
+    length, batch, agents, _ = inputs.shape
+    settings = rssm.settings
+    keep = (~first).to(inputs.dtype).reshape(length, batch, 1, 1).expand(-1, -1, agents, -1)
+    deter = inputs.new_zeros(batch, agents, settings.recurrent)
+    ids = torch.zeros(batch, agents, settings.categoricals, dtype=torch.int64, device=inputs.device)
+    probabilities = None
+    all_ids, all_probabilities, all_deter = [], [], []
+    for t, inputs_now in enumerate(inputs.unbind()):
+        # A window that starts inside an episode has an action but no latent before its first row.
+        keep_latent = keep[t] if t else torch.zeros_like(keep[t])
+        keep_action = keep[t] if reset_action_on_first else torch.ones_like(keep[t])
+        tokens = rssm.tokens(ids, action[t], keep_latent, keep_action, probabilities)
+        rows = rssm.communicate(tokens, None if hears is None else hears[t])
+        deter = rssm.recur(rows, deter * keep[t])
+        probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs_now))
+        ids = draw_ids(probabilities.detach())
+        all_ids.append(ids)
+        all_probabilities.append(probabilities)
+        all_deter.append(deter)
+    return Posteriors(
+        ids=torch.stack(all_ids), probabilities=torch.stack(all_probabilities), deter=torch.stack(all_deter)
+    )
