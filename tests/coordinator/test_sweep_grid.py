@@ -97,6 +97,12 @@ def test_faults_of_the_base_channel_stay_along_other_axes():
     assert "erasure=0.5" in channels["erasure"]
 
 
+def test_values_of_several_parts_have_a_plus_for_the_comma():
+    found = grid("silent=0,0+1", "link=0>1:0.5+1>0:0.25")
+    channels = [point.setting.channel for point in found.points if point.axis in ("silent", "link")]
+    assert channels == ["silent=0", "silent=0,1", "link=0>1:0.5,1>0:0.25"]
+
+
 def test_alone_the_grid_goes_from_everything_arrives_to_nothing_does():
     with_tables, without = grid(), make_grid([], manifest=MANIFEST, tables=None, spec=SPEC)
     values = [point.value for point in without.points if point.axis == "erasure"]

@@ -41,6 +41,7 @@ def test_the_layers_of_a_run_of_processes_are_measured(bundles, tmp_path, capsys
 
 
 def test_ctrl_c_keeps_finished_cells_and_resume_goes_on(bundles, tmp_path):
+    pytest.importorskip("matplotlib")
     command = [sys.executable, "-m", "heliograph", "bandwidth", str(bundles), "--local", "--episodes", "8"]
     command += ["--sweep", "erasure=0.1,0.2,…,1", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
