@@ -3,7 +3,8 @@
     python benchmarks/learning.py [--tasks relay-2 relay-3 ...] [--seeds 0 1 2] [--minutes 3] [--out FOLDER] [--jobs 1]
 
 Every run is `heliograph train` in a process of its own, followed by `heliograph run` of its bundles as processes.
-Scores are of the greedy policy on fresh episodes; "masked" is the same team with every message masked.  Writes
+Scores are on fresh episodes, of the greedy policy at the end of training, or for some tasks of the sampled policy of
+the snapshot that evaluations on the way liked best; "masked" is the same team with every message masked.  Writes
 `learning.csv` and, where matplotlib is there, `learning.png` into the folder.
 """
 
@@ -26,6 +27,8 @@ TASKS: dict[str, list[str]] = {
     "flatland": ["--preset", "mamba-flatland-cpu"],
     "smax-3m": ["--preset", "mamba-smax-3m-cpu"],
 }
+BEST_SAMPLED = {"flatland"}
+"""Tasks whose policy is sampled, and taken from the best snapshot."""
 FINAL_SEED = 2**32 + 1
 """Of the evaluation that ends a training; the processes and the reference policies play the same episodes."""
 COLUMNS = [
@@ -52,12 +55,27 @@ def measure(task: str, seed: int, *, minutes: float, out: Path, episodes: int) -
         command += ["--folder", str(folder), "--set", f"schedule.minutes={minutes}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((folder / "summary.json").read_text())
-    report = folder / "processes.json"
-    command = [sys.executable, "-m", "heliograph", "run", "--bundles", str(folder / "bundles")]
-    command += ["--episodes", str(episodes), "--seed", str(FINAL_SEED), "--json", str(report)]
+    bundles, report = folder / "bundles", folder / "processes.json"
+    central, masked = summary["greedy"]["outcome"], summary["links_cut"]["outcome"]
+    if task in BEST_SAMPLED:
+        bundles = folder / "best"
+        command = [
+            sys.executable,
+            "-m",
+            "heliograph",
+            "export",
+            str(folder),
+            "--snapshot",
+            "best",
+            "--to",
+            str(bundles),
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        central, masked = (central_score(folder, bundles, links_cut=cut) for cut in (False, True))
+    command = [sys.executable, "-m", "heliograph", "run", "--bundles", str(bundles), "--episodes", str(episodes)]
+    command += ["--seed", str(FINAL_SEED), "--json", str(report)] + ["--sampled"] * (task in BEST_SAMPLED)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     processes = json.loads(report.read_text())["summaries"][0]["outcome"]
-    central = summary["greedy"]["outcome"]
     return {
         "task": task,
         "seed": seed,
@@ -69,12 +87,32 @@ def measure(task: str, seed: int, *, minutes: float, out: Path, episodes: int) -
         "processes": processes["mean"],
         "processes_low": processes["low"],
         "processes_high": processes["high"],
-        "masked": summary["links_cut"]["outcome"]["mean"],
+        "masked": masked["mean"],
         "blind_bound": summary["blind_bound"],
     }
 
 
-def references(folder: Path, *, episodes: int = 256) -> list[str]:
+def central_score(folder: Path, bundles: Path, *, links_cut: bool, episodes: int = 1024) -> dict[str, float]:
+    """The sampled policy of the snapshot that bundles were made of, all agents in one batch."""
+    from heliograph.bundle import load_team
+    from heliograph.estimates import estimate
+    from trainer.central_evaluator import CentralEvaluator
+
+    networks = CentralEvaluator(folder)
+    played = networks.play(
+        load_team(bundles)[0].manifest.training_step,
+        episodes=episodes,
+        seed=FINAL_SEED,
+        greedy=False,
+        links_cut=links_cut,
+        progress=lambda _finished: None,
+    )
+    networks.close()
+    found = estimate(played.outcome.tolist())
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def references(folder: Path, *, episodes: int = 1024) -> list[str]:
     """What policies that learn nothing reach in a finished run's environment, a line each."""
     from heliograph.environments.reference import play_reference, reference_names
     from heliograph.estimates import estimate
@@ -107,6 +145,7 @@ def draw(out: Path, rows: list[dict[str, Any]]) -> None:
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     figure = Figure(figsize=(4.2 * len(tasks), 3.4), layout="constrained")
     for panel, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+        policy = "sampled" if task in BEST_SAMPLED else "greedy"
         for row in rows:
             if row["task"] == task:
                 records = [
@@ -114,15 +153,15 @@ def draw(out: Path, rows: list[dict[str, Any]]) -> None:
                     for text in (out / f"{task}-seed{row['seed']}" / "metrics.jsonl").read_text().splitlines()
                 ]
                 points = [
-                    (record["env_steps"], record["evaluate/greedy_outcome"])
+                    (record["env_steps"], record[f"evaluate/{policy}_outcome"])
                     for record in records
-                    if "evaluate/greedy_outcome" in record
+                    if f"evaluate/{policy}_outcome" in record
                 ]
                 panel.plot(*zip(*points, strict=True), marker="o", markersize=2.5, label=f"seed {row['seed']}")
         if row["blind_bound"] is not None:
             bound = next(row["blind_bound"] for row in rows if row["task"] == task)
             panel.axhline(bound, color="0.5", linestyle="--", label="cannot hear")
-        panel.set(title=task, xlabel="environment steps", ylabel="outcome, greedy")
+        panel.set(title=task, xlabel="environment steps", ylabel=f"outcome, {policy}")
         panel.legend(frameon=False, fontsize=8)
     figure.savefig(out / "learning.png", dpi=110)
 
