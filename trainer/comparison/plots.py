@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def _curve(axes: Any, curve: Curves, styles: dict[str, dict[str, str]]) -> None:
         axes.plot(curve.steps, band.value, linewidth=1.8, marker=marker, **styles[label])
         if band.low is not None and band.high is not None:
             axes.fill_between(curve.steps, band.low, band.high, color=styles[label]["color"], **BAND)
-    axes.set(title=curve.task, xlabel="environment steps", ylabel=f"{curve.measure}, IQM over runs")
+    axes.set(title=_fitting(curve.task), xlabel="environment steps", ylabel=f"{curve.measure}, IQM over runs")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(_short_steps))
     if curve.measure in SHARES:
@@ -122,7 +123,7 @@ def _scores(axes: Any, section: Section, styles: dict[str, dict[str, str]]) -> N
         axes.plot(runs, np.full(len(runs), row + 0.34), ".", color=colour, markersize=5, alpha=0.7)
     axes.set_yticks(range(len(section.labels)), [_named(label, r.runs) for label, r in section.labels.items()])
     axes.set_ylim(len(section.labels) - 0.4, -0.6)
-    axes.set(title=section.name, xlabel=section.measure)
+    axes.set(title=_fitting(section.name), xlabel=section.measure)
     if section.share:
         axes.set_xlim(-0.02, 1.02)
     else:
@@ -138,7 +139,8 @@ def _profile(axes: Any, section: Section, styles: dict[str, dict[str, str]]) -> 
             axes.fill_between(
                 section.thresholds, band.low, band.high, step="post", color=styles[label]["color"], **BAND
             )
-    axes.set(title=section.name, xlabel=f"{section.measure} τ", ylabel="share of runs above τ", ylim=(-0.02, 1.02))
+    axes.set(title=_fitting(section.name), ylim=(-0.02, 1.02))
+    axes.set(xlabel=f"{section.measure} τ", ylabel="share of runs above τ")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
 
 
@@ -151,7 +153,7 @@ def _improvement(axes: Any, section: Section) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
-    axes.set(title=section.name, xlabel="probability of improvement")
+    axes.set(title=_fitting(section.name), xlabel="probability of improvement")
 
 
 def _interval_bar(axes: Any, row: int, value: Aggregate) -> None:
@@ -174,3 +176,8 @@ def _short_steps(steps: float, _: Any) -> str:
         if abs(steps) >= size:
             return f"{steps / size:g}{unit}"
     return f"{steps:g}"
+
+
+def _fitting(title: str) -> str:
+    """A world with many changed parameters has a long name; the tables and the CSV have it whole."""
+    return shorten(title.replace(",", ", "), width=60, placeholder=" …")
