@@ -3,7 +3,8 @@
 A preset may name another one as `base`, whose values it overrides.  A file with `[variants.X]` tables is a family:
 `FAMILY-X` takes the family's values and then the variant's.  `[flavours.F]` tables make further members,
 `FAMILY-X-F`, whose own `base` lies beneath the family: how the paper, the authors' code or a small machine does the
-same worlds.  This module imports no framework, so a command can print settings before torch loads.
+same worlds.  A file whose `base` is a family is a family of the same members over those: how another algorithm
+does them.  This module imports no framework, so a command can print settings before torch loads.
 """
 
 from __future__ import annotations
@@ -45,14 +46,20 @@ def _members() -> dict[str, _Member]:
     folder = Path(str(files("trainer") / "presets"))
     members = {}
     for path in folder.glob("*.toml"):
-        content = read_toml(path)
-        if "variants" not in content:
-            members[path.stem] = _Member(path=path)
-        for variant in content.get("variants", {}):
-            members[f"{path.stem}-{variant}"] = _Member(path=path, variant=variant)
-            for flavour in content.get("flavours", {}):
-                members[f"{path.stem}-{variant}-{flavour}"] = _Member(path=path, variant=variant, flavour=flavour)
+        for variant, flavour in _family(path):
+            name = "-".join(part for part in (path.stem, variant, flavour) if part is not None)
+            members[name] = _Member(path=path, variant=variant, flavour=flavour)
     return members
+
+
+def _family(path: Path) -> list[tuple[str | None, str | None]]:
+    """Variant and flavour of each member; (None, None) for a preset that stands alone."""
+    content = read_toml(path)
+    if "variants" in content:
+        flavours = [None, *content.get("flavours", {})]
+        return [(variant, flavour) for variant in content["variants"] for flavour in flavours]
+    below = path.parent / f"{content.get('base')}.toml"
+    return _family(below) if below.is_file() else [(None, None)]
 
 
 def _named(preset: str) -> _Member:
@@ -69,11 +76,11 @@ def _values(member: _Member) -> dict[str, Any]:
     variants, flavours = content.pop("variants", {}), content.pop("flavours", {})
     if variants and member.variant is None:
         raise SettingsError(f"{member.path} is a family of presets", remedy=f"Name one of {', '.join(variants)}")
-    flavour = flavours[member.flavour] if member.flavour is not None else {}
+    flavour = flavours.get(member.flavour, {})
     base = flavour.get("base", content.get("base"))
-    layers = [_values(_named(base)) if base is not None else {}, content, flavour]
-    if member.variant is not None:
-        layers.append(variants[member.variant])
+    if member.variant is not None and not variants:  # over a family: each member over the same one of that
+        base = "-".join(part for part in (base, member.variant, member.flavour) if part is not None)
+    layers = [_values(_named(base)) if base is not None else {}, content, flavour, variants.get(member.variant, {})]
     values: dict[str, Any] = {}
     for layer in layers:
         values = _overlay(values, {key: value for key, value in layer.items() if key != "base"})

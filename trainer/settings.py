@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
+from trainer.mag_settings import MagSettings
 from trainer.mamba_settings import MambaSettings
 from trainer.replay_settings import ReplaySettings
 
@@ -57,7 +58,7 @@ class EvaluationSettings(Settings):
 
 
 class TrainSettings(Settings):
-    algorithm: Literal["mamba"] = "mamba"
+    algorithm: Literal["mamba", "mag"] = "mamba"
     seed: NonNegativeInt = 0
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
@@ -72,3 +73,5 @@ class TrainSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     replay: ReplaySettings = ReplaySettings()
     mamba: MambaSettings = MambaSettings()
+    """Of MAMBA, and of MAG, which is MAMBA with planning."""
+    mag: MagSettings = MagSettings()

@@ -26,6 +26,7 @@ from trainer.device import choose_device
 from trainer.evaluation import evaluate
 from trainer.export import export_bundle
 from trainer.feed import Feed
+from trainer.mag import Mag
 from trainer.mamba import Mamba
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
@@ -65,7 +66,10 @@ class Summary:
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
     """The networks of a run, freshly initialised from its seed."""
     torch.manual_seed(settings.seed)
-    return Mamba(settings.mamba, environment.spec, device=device, compile_mode=settings.compile)
+    spec, compile_mode = environment.spec, settings.compile
+    if settings.algorithm == "mag":
+        return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
+    return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)
 
 
 def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:

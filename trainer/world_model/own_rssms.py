@@ -9,10 +9,15 @@ import torch
 from torch import Tensor
 
 from trainer.nets.agentwise import Agentwise, each_its_own
+from trainer.world_model.settings import LatentSettings
 
 
 class OwnRSSMs(Agentwise):
     """What `RSSM` offers, for a team without shared parameters; every method takes whole teams."""
+
+    @property
+    def settings(self) -> LatentSettings:
+        return self.members[0].settings
 
     def tokens(
         self,
