@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from heliograph.errors import PortTaken
+from heliograph.errors import NetworkError, PortTaken
 
 PROTOCOL_VERSION = 1
 """Version of the wire protocol in `proto/`; peers of different versions refuse one another."""
@@ -110,3 +110,13 @@ class Health:
     async def draining(self) -> None:
         # For good: the servicer ignores later changes, which is what a process on its way out wants.
         await self._servicer.enter_graceful_shutdown()
+
+
+async def health_status(channel: grpc.aio.Channel, *, timeout_s: float) -> str:
+    """What the health service at the other end says: SERVING, NOT_SERVING, ...  Raises NetworkError if it does not."""
+    request = health_pb2.HealthCheckRequest()
+    try:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        raise NetworkError(f"{error.code().name} {error.details()}") from None
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
