@@ -19,7 +19,7 @@ from agent_node.step_function import StepFunction
 from agent_node.stepper import Stepper
 from agent_node.wire import MessageWire
 from agent_node.world import Team, World
-from heliograph import codecs, rpc
+from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
@@ -62,6 +62,7 @@ class Node:
         Raises PortTaken, what the world raises (CoordinatorGone among others), BundleMismatch if the run's latents are
         written by other tables than the bundle's, and what `Agent.step` raises.
         """
+        place = log.enter(slot=self.slot)
         server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
         health = rpc.Health(server)
         self._peers = Peers(slot=self.slot, team_size=self.manifest.team_size, on_change=world.connected)
@@ -71,10 +72,13 @@ class Node:
         await server.start()
         _log.info("listening address=%s slot=%d", self.peer_address, self.slot)
         try:
-            stepper = self._join(await world.enter(self))
+            team = await world.enter(self)
+            place.run = team.run_id
+            stepper = self._join(team)
             await health.serving()
             _log.info("serving slot=%d", self.slot)
             while (percept := await world.percept()) is not None:
+                place.episode, place.step = percept.episode, percept.step
                 await world.act(await stepper.step(percept))
         finally:
             await health.draining()

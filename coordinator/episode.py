@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from coordinator.team import Team
 from coordinator.trajectory import EpisodeResult, Observer, Tally, latents_of
 from coordinator.world import World
+from heliograph import log
 from heliograph.errors import NodeFailed, SettingsError
 
 
@@ -73,9 +74,11 @@ async def play(
     """
     categoricals = team.codec.categoricals if report_latents and team.codec is not None else None
     tally = Tally(episode=episode, seed=seed, world=world, observe=observe, categoricals=categoricals)
+    place = log.here()
     views = world.reset(seed)
     step = 0
     while True:
+        place.episode, place.step = episode, step
         await clock.tick()
         # Without anybody to wait for, idle actions would rush through the run while a node restarts or resumes.
         if not await team.wait_until(lambda: bool(team.responsive), timeout_s=pace.action_deadline_s) and not team.live:
@@ -89,5 +92,6 @@ async def play(
         advance = world.advance(actions, latents_of(replies))
         tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
         if advance.over:
+            place.episode = place.step = None
             return tally.result(advance.outcome)
         views, step = advance.views, step + 1

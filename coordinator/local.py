@@ -23,7 +23,7 @@ from coordinator.bandwidth.trace_header import TraceHeader
 from coordinator.conservation import LinkBalance, LinkCounters, NodeReport, balance
 from coordinator.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world import View, World
-from heliograph import codecs
+from heliograph import codecs, log
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleMismatch, MessageError
 from heliograph.seeds import episode_seed
@@ -76,9 +76,11 @@ class LocalTeam:
         )
         # A new one, because labels go forward within a team, and episodes may be played in any order, or again.
         team = InProcessTeam(self._agents, late_policy=self._late_policy, codec=self._codec)
+        place = log.here()
         views: tuple[View | None, ...] = world.reset(seed)
         step = 0
         while True:
+            place.episode, place.step = episode, step
             started = time.perf_counter()
             decisions = team.step([_percept(view, episode=episode, step=step) for view in views])
             replies = _replies(team, decisions)
@@ -88,6 +90,7 @@ class LocalTeam:
             advance = world.advance(actions, latents_of(replies))
             tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
             if advance.over:
+                place.episode = place.step = None
                 return LocalEpisode(result=tally.result(advance.outcome), links=_links(team, size=len(self._agents)))
             views, step = advance.views, step + 1
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +31,7 @@ from coordinator.server import CoordinationServer
 from coordinator.supervisor import Ending, Supervisor
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import EpisodeLost, World
-from heliograph import codecs
+from heliograph import codecs, log
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NodeFailed, SettingsError, WorldError
 from heliograph.manifest import Manifest
@@ -67,6 +67,8 @@ class Staging:
     """Then until every pair has a stream; after that the run begins without the missing ones, and says so."""
     log_folder: Path | None = None
     """Where the processes' logs go and stay; None: a temporary folder that is kept only if a process failed."""
+    node_options: Callable[[int], tuple[str, ...]] = lambda slot: ()
+    """More options for the node of a slot that is started here."""
     links: LinkPlan | None = None
     """Links that are counted, for processes that are started here; None: nodes dial one another, and count alone."""
 
@@ -120,6 +122,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         listen=links.listen,
         address_of=links.address_of,
     )
+    log.enter(run=server.run_id)
     with ExitStack() as stack:
         recorder = None
         if plan.record is not None:
@@ -133,7 +136,10 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
             assert log_folder is not None
             supervisor = stack.enter_context(
                 Supervisor(
-                    lambda slot: links.command(slot, server.address, join_timeout_s=staging.start_timeout_s),
+                    lambda slot: [
+                        *links.command(slot, server.address, join_timeout_s=staging.start_timeout_s),
+                        *staging.node_options(slot),
+                    ],
                     log_folder=log_folder,
                 )
             )

@@ -63,6 +63,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         start_timeout_s=namespace.start_timeout_s,
         connect_timeout_s=namespace.connect_timeout_s,
         log_folder=namespace.log_folder if attach is None else None,
+        node_options=lambda slot: ("--log-format", namespace.log_format),
     )
     return plan, staging
 

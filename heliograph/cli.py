@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COMMAND_GROUP = "heliograph.commands"
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
     """Parse and run one of `commands`; errors of the project's tree end in one sentence, not a trace."""
     namespace = _parser(commands).parse_args(arguments)
-    logging.basicConfig(
-        level=namespace.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    level = namespace.log_level.upper()
+    if namespace.log_format == "json":
+        from heliograph.log import json_lines
+
+        with json_lines(sys.stderr, level=level):
+            return _run(commands, namespace)
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return _run(commands, namespace)
+
+
+def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
     try:
         return commands[namespace.command].run(namespace)
     except HeliographError as error:
@@ -90,6 +99,7 @@ def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
             formatter_class=_HelpFormatter,
         )
         subparser.add_argument("--log-level", choices=LOG_LEVELS, default="warning", help="verbosity on stderr")
+        subparser.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="json: one object per line")
         command.configure(subparser)
     return parser
 

@@ -63,12 +63,14 @@ def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-de
     """Create or open the folder, train, print the summary; 130 if interrupted."""
     import signal
 
+    from heliograph import log
     from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
     from trainer.console import TrainingConsole
     from trainer.run_folder import RunFolder
     from trainer.summary import write_summary
 
     folder = RunFolder.open(path) if settings is None and path is not None else RunFolder.create(path, settings)
+    log.enter(run=folder.run_id)
     with TrainingConsole(folder) as console:
         from trainer.training import Training
 
