@@ -84,7 +84,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
-        return f"{'.'.join(path) or 'settings'}: {problem['msg']} (got {problem.get('input')!r})"
+        if not path:  # of several settings together; all of them would fill a page
+            return problem["msg"]
+        return f"{'.'.join(path)}: {problem['msg']} (got {problem.get('input')!r})"
     table: Any = model
     for part in path[:-1]:
         field = getattr(table, "model_fields", {}).get(part)

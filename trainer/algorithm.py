@@ -68,11 +68,6 @@ class Algorithm(Actor, Protocol):
         """
         ...
 
-    def latents(self, window: Window, draws: Draws) -> Tensor:
-        """What the agents of a window would say at each of its rows, int64 [T, B, N, K]; only asked for if they say
-        something."""
-        ...
-
     def step_function(self, slot: int) -> StepFunction:
         """What agent `slot` runs on its own."""
         ...
@@ -91,4 +86,12 @@ class Algorithm(Actor, Protocol):
 
     def restore_counters(self, counters: dict[str, float]) -> None:
         """Take over the counters of a checkpoint."""
+        ...
+
+
+class Speaker(Algorithm, Protocol):
+    """An algorithm whose agents say something."""
+
+    def latents(self, window: Window, draws: Draws) -> Tensor:
+        """What the agents of a window would say at each of its rows, int64 [T, B, N, K]."""
         ...

@@ -17,7 +17,7 @@ from trainer.draws import Draws
 from trainer.nets.agentwise import own
 from trainer.nets.latent import sample_ids
 from trainer.policy.actor_critic import masked_logits
-from trainer.world_model.model import WorldModel
+from trainer.world_model.posteriors import LatentModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class TeamDecision:
         return self.state.action
 
 
-def initial_state(model: WorldModel, *, copies: int, agents: int) -> TeamState:
+def initial_state(model: LatentModel, *, copies: int, agents: int) -> TeamState:
     """The state before a first step; its content does not matter, `first` makes it count as zero."""
     settings, like = model.settings, next(model.parameters())
     return TeamState(
@@ -56,7 +56,7 @@ def initial_state(model: WorldModel, *, copies: int, agents: int) -> TeamState:
 
 @torch.no_grad()
 def team_step(
-    model: WorldModel,
+    model: LatentModel,
     actor: nn.Module,
     state: TeamState,
     *,
@@ -82,7 +82,7 @@ def team_step(
 class Team:
     """An `Actor`: the two networks that acting takes."""
 
-    model: WorldModel
+    model: LatentModel
     actor: nn.Module
     agents: int
 
@@ -115,7 +115,7 @@ class Team:
 class AgentStep(nn.Module):
     """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
 
-    def __init__(self, model: WorldModel, actor: nn.Module, *, slot: int) -> None:
+    def __init__(self, model: LatentModel, actor: nn.Module, *, slot: int) -> None:
         super().__init__()
         self.slot = slot
         self.encoder, self.rssm, self.actor = (own(network, slot) for network in (model.encoder, model.rssm, actor))
@@ -139,9 +139,58 @@ class AgentStep(nn.Module):
         own = torch.tensor([self.slot])
         row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
         deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
-        embedding = rssm.posterior_inputs(self.encoder(observation.unsqueeze(0)))
-        posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
-        ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[:-1]))
-        logits = masked_logits(self.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
-        action = torch.where(greedy, logits.argmax(-1), sample_ids(torch.softmax(logits, dim=-1), noise[-1]))
+        ids, action, logits = _decide(
+            self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
+        )
         return ids.int(), action.int(), logits, deter.squeeze(0)
+
+
+class SilentStep(nn.Module):
+    """The step function of an agent that neither says nor hears anything.
+
+    Its own latent and action are all that the recurrent state waits for, so the state that it hands on is that of the
+    step to come, which no message can change.
+    """
+
+    def __init__(self, model: LatentModel, actor: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.rssm, self.actor = model.encoder, model.rssm, actor
+
+    def forward(
+        self,
+        observation: Tensor,
+        action_mask: Tensor,
+        first: Tensor,
+        greedy: Tensor,
+        deter: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Action int32 [], logits [A] and the recurrent state [G] of the next step."""
+        rssm, keep = self.rssm, deter.new_ones(1, 1)
+        nothing = torch.zeros(1, rssm.settings.categoricals, dtype=torch.int64)
+        begun = rssm.cell(rssm.tokens(nothing, nothing[:, 0], 0 * keep), torch.zeros_like(deter).unsqueeze(0))
+        deter = torch.where(first, begun, deter.unsqueeze(0))  # [1, G]
+        ids, action, logits = _decide(
+            self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
+        )
+        following = rssm.cell(rssm.tokens(ids.unsqueeze(0), action.unsqueeze(0), keep), deter)
+        return action.int(), logits, following.squeeze(0)
+
+
+def _decide(
+    agent: AgentStep | SilentStep,
+    deter: Tensor,
+    *,
+    observation: Tensor,
+    action_mask: Tensor,
+    greedy: Tensor,
+    noise: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Latent [K], action [] and logits [A] in the recurrent state [1, G]."""
+    rssm = agent.rssm
+    embedding = rssm.posterior_inputs(agent.encoder(observation.unsqueeze(0)))
+    posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
+    ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[:-1]))
+    logits = masked_logits(agent.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
+    action = torch.where(greedy, logits.argmax(-1), sample_ids(torch.softmax(logits, dim=-1), noise[-1]))
+    return ids, action, logits

@@ -5,6 +5,8 @@ A preset may name another one as `base`, whose values it overrides.  A file with
 `FAMILY-X-F`, whose own `base` lies beneath the family: how the paper, the authors' code or a small machine does the
 same worlds.  A file whose `base` is a family is a family of the same members over those: how another algorithm
 does them.  This module imports no framework, so a command can print settings before torch loads.
+
+MABL over a preset of MAMBA learns as that does, wherever the two have the same to learn.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 from heliograph.errors import SettingsError
 from heliograph.settings import did_you_mean, merge, read_toml, resolve
 from trainer.settings import TrainSettings
+from trainer.world_model.bilevel_settings import BilevelSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,10 @@ def preset_names() -> list[str]:
 def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     """Resolve a preset (a name, or the path of a TOML file) with `key=value` overrides.  Raises SettingsError."""
     member = _Member(path=Path(preset)) if preset.endswith(".toml") else _named(preset)
-    return resolve(TrainSettings, merge(_values(member), overrides), source=f"preset {preset}")
+    values = _values(member)
+    if merge(values, overrides).get("algorithm") == "mabl":
+        values = _of_mabl(values)
+    return resolve(TrainSettings, merge(values, overrides), source=f"preset {preset}")
 
 
 @cache
@@ -85,6 +91,15 @@ def _values(member: _Member) -> dict[str, Any]:
     for layer in layers:
         values = _overlay(values, {key: value for key, value in layer.items() if key != "base"})
     return values
+
+
+def _of_mabl(values: dict[str, Any]) -> dict[str, Any]:
+    """Values in which MABL takes over from MAMBA whatever its own settings know, too."""
+    kept = {key: value for key, value in values.items() if key != "mamba"}
+    taken = dict(values.get("mamba", {}))
+    known = BilevelSettings.model_fields.keys()
+    taken["model"] = {key: value for key, value in taken.get("model", {}).items() if key in known}
+    return kept | {"mabl": _overlay(taken, values.get("mabl", {}))}
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

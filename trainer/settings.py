@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from heliograph.settings import Settings
+from trainer.mabl_settings import MablSettings
 from trainer.mag_settings import MagSettings
 from trainer.mamba_settings import MambaSettings
 from trainer.replay_settings import ReplaySettings
@@ -57,8 +58,12 @@ class EvaluationSettings(Settings):
     """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
 
 
+_SECTIONS = {"mamba": {"mamba"}, "mabl": {"mabl"}, "mag": {"mamba", "mag"}}
+"""The sections that each algorithm reads."""
+
+
 class TrainSettings(Settings):
-    algorithm: Literal["mamba", "mag"] = "mamba"
+    algorithm: Literal["mamba", "mabl", "mag"] = "mamba"
     seed: NonNegativeInt = 0
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
@@ -74,4 +79,12 @@ class TrainSettings(Settings):
     replay: ReplaySettings = ReplaySettings()
     mamba: MambaSettings = MambaSettings()
     """Of MAMBA, and of MAG, which is MAMBA with planning."""
+    mabl: MablSettings = MablSettings()
     mag: MagSettings = MagSettings()
+
+    @model_validator(mode="after")
+    def _says_nothing_of_other_algorithms(self) -> Self:
+        for name in _SECTIONS.keys() - _SECTIONS[self.algorithm]:
+            if getattr(self, name) != type(getattr(self, name))():
+                raise ValueError(f"{name} is set, which {self.algorithm} does not read")
+        return self

@@ -5,12 +5,14 @@ Axis legend: T time, B windows, N agents, K categoricals, C classes.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from heliograph.codecs import LatentTables
-from trainer.algorithm import Algorithm
+from trainer.algorithm import Algorithm, Speaker
 from trainer.draws import GreedyDraws
 from trainer.replay import Replay
 from trainer.world_model.window import Window
@@ -28,7 +30,7 @@ def learned_tables(algorithm: Algorithm, replay: Replay) -> LatentTables | None:
     window = replay.newest_window(ROWS)
     if message is None or window is None:
         return None
-    ids = algorithm.latents(window, GreedyDraws()).cpu()[_spoken(window)]  # [messages, K]
+    ids = cast(Speaker, algorithm).latents(window, GreedyDraws()).cpu()[_spoken(window)]  # [messages, K]
     counts = [torch.bincount(column, minlength=message.classes) for column in ids.unbind(-1)]
     return LatentTables(np.stack([column.numpy() for column in counts]))
 

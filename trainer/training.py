@@ -26,6 +26,7 @@ from trainer.device import choose_device
 from trainer.evaluation import evaluate
 from trainer.export import export_bundle
 from trainer.feed import Feed
+from trainer.mabl import Mabl
 from trainer.mag import Mag
 from trainer.mamba import Mamba
 from trainer.replay import Replay
@@ -67,6 +68,8 @@ def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, devi
     """The networks of a run, freshly initialised from its seed."""
     torch.manual_seed(settings.seed)
     spec, compile_mode = environment.spec, settings.compile
+    if settings.algorithm == "mabl":
+        return Mabl(settings.mabl, spec, device=device, compile_mode=compile_mode)
     if settings.algorithm == "mag":
         return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
     return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)

@@ -218,3 +218,10 @@ class Places:
             value = torch.from_numpy(weights[weight])
             for parameter, part in places:
                 parameter.copy_(_part(value, part, parameter, token=weight.startswith("transition_input")))
+
+
+def noise_for(chosen: torch.Tensor, logits: np.ndarray) -> torch.Tensor:
+    """Uniform numbers in the middle of the chosen classes' share of the unit interval, for [...] and [..., C]."""
+    probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=-1)
+    share = probabilities.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+    return probabilities.cumsum(-1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - share / 2

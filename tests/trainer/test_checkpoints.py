@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from equal_runs import assert_equal_runs, contents
 from tiny_team import Silent, resume, small_settings, start
 
 from heliograph.errors import CheckpointError, NonFiniteLoss
@@ -38,29 +38,6 @@ def settings_for(environment: str, overlap: str) -> TrainSettings:
         f"schedule.overlap={overlap}",
         env_steps=10_000,
     )
-
-
-def contents(path: Path) -> dict[str, Any]:
-    """Everything of the newest checkpoint but the clock, and all metrics but times."""
-    folder = RunFolder.open(path)
-    checkpoint = saved_checkpoints(folder.checkpoints)[-1]
-    state = json.loads((checkpoint / "state.json").read_text())
-    del state["seconds"]
-    metrics = [
-        {name: value for name, value in record.items() if not name.startswith(("time/", "seconds"))}
-        for record in folder.history()
-    ]
-    arrays = load_file(checkpoint / "tensors.safetensors") | load_file(checkpoint / "replay.safetensors")
-    return {"name": checkpoint.name, "state": state, "metrics": metrics, "arrays": arrays}
-
-
-def assert_equal_runs(one: Path, other: Path) -> None:
-    first, second = contents(one), contents(other)
-    arrays, others = first.pop("arrays"), second.pop("arrays")
-    assert first == second
-    assert set(arrays) == set(others)
-    for name, array in arrays.items():
-        assert np.array_equal(array, others[name], equal_nan=True), name
 
 
 @pytest.fixture(

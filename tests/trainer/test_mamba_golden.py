@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from mamba_reference import RecordedDraws, Reference, load_reference, recorded_gradient
+from mamba_reference import RecordedDraws, Reference, load_reference, noise_for, recorded_gradient
 
 from trainer.draws import Draws
 from trainer.execution import AgentStep, initial_state, team_step
@@ -250,10 +250,3 @@ def test_execution_of_each_agent_alone_equals_the_released_controller(reference:
             for name, ours in (("deter", deter), ("actor_logits_masked", logits)):
                 expected = outputs[f"exec_full.{name}"][step, slot]
                 np.testing.assert_allclose(ours.detach().numpy(), expected, err_msg=name, **reference.tolerance)
-
-
-def noise_for(chosen: torch.Tensor, logits: np.ndarray) -> torch.Tensor:
-    """Uniform numbers in the middle of the chosen classes' share of the unit interval, for [...] and [..., C]."""
-    probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=-1)
-    share = probabilities.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-    return probabilities.cumsum(-1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - share / 2

@@ -18,7 +18,7 @@ from trainer.training import Training
 
 torch.set_num_threads(1)  # two threads on a small product cost more than they bring
 
-SMALL = (
+_SMALL_WORLD = (
     "threads=1",
     "device=cpu",
     "environment.copies=4",
@@ -31,23 +31,28 @@ SMALL = (
     "replay.window=4",
     "replay.batch=4",
     "replay.minimum=20",
-    "mamba.model_updates=1",
-    "mamba.model.hidden=16",
-    "mamba.model.recurrent=16",
-    "mamba.model.categoricals=4",
-    "mamba.model.classes=8",
-    "mamba.model.heads=2",
-    "mamba.policy.rounds=1",
-    "mamba.policy.horizon=2",
-    "mamba.policy.epochs=1",
-    "mamba.policy.critic_heads=2",
-    "mamba.policy.warm_up_updates=0",
 )
-"""Overrides that shrink any preset to milliseconds per iteration."""
+_SMALL_LEARNING = (
+    "model_updates=1",
+    "model.hidden=16",
+    "model.recurrent=16",
+    "model.categoricals=4",
+    "model.classes=8",
+    "policy.rounds=1",
+    "policy.horizon=2",
+    "policy.epochs=1",
+    "policy.critic_heads=2",
+    "policy.warm_up_updates=0",
+)
+SMALL = (*_SMALL_WORLD, *(f"mamba.{each}" for each in _SMALL_LEARNING), "mamba.model.heads=2")
+"""Overrides that shrink any preset of MAMBA to milliseconds per iteration."""
+SMALL_MABL = (*_SMALL_WORLD, *(f"mabl.{each}" for each in _SMALL_LEARNING))
 
 
-def small_settings(preset: str = "relay-signal", *overrides: str, env_steps: int = 96) -> TrainSettings:
-    return load_settings(preset, [*SMALL, f"schedule.env_steps={env_steps}", *overrides])
+def small_settings(
+    preset: str = "relay-signal", *overrides: str, env_steps: int = 96, small: tuple[str, ...] = SMALL
+) -> TrainSettings:
+    return load_settings(preset, [*small, f"schedule.env_steps={env_steps}", *overrides])
 
 
 def small_mamba_settings(**model: Any) -> MambaSettings:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from trainer.draws import Draws
 from trainer.policy.actor_critic import masked_logits
 from trainer.policy.settings import PolicySettings
-from trainer.world_model.model import WorldModel
+from trainer.world_model.posteriors import LatentModel
 
 
 class JointRows:
@@ -95,7 +95,7 @@ class Dream:
 class Imagination:
     """The world model under the policy, in the parts that planning puts together in its own way."""
 
-    model: WorldModel
+    model: LatentModel
     actor: nn.Module
     settings: PolicySettings
     draws: Draws
