@@ -10,7 +10,7 @@ from heliograph.cli import Command
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coordinator", required=True, metavar="HOST:PORT", help="the coordinator to join")
-    parser.add_argument("--slot", required=True, type=int, help="the agent to be, 0..N-1")
+    parser.add_argument("--slot", type=int, help="the agent to be, 0..N-1; without it one that nobody else is")
     parser.add_argument("--bundle", type=Path, help="the slot's bundle; without it the coordinator hands it out")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where peers dial this node")
     parser.add_argument("--advertise", metavar="HOST", help="host that peers dial, if not the one of --listen")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -40,6 +42,8 @@ SLOT_GRACE_S, SLOT_PAUSE_S = 8.0, 0.5
 LEAVE_TIMEOUT_S = 2.0
 """How long to wait for the coordinator's end of the session when this node leaves."""
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 
@@ -67,35 +71,42 @@ class CoordinatorWorld:
         self._left = False
         self._news = asyncio.Event()
 
-    async def fetch_bundle(self, slot: int) -> Bundle:
-        """Get the slot's bundle.  Raises BundleError, SettingsError if there is no such slot, or CoordinatorGone."""
+    async def fetch_bundle(self, slot: int | None) -> Bundle:
+        """Get the slot's bundle, or that of a slot without a live node, which is then kept for this one for a while.
+
+        Raises BundleError, SettingsError if there is no such slot, SlotTaken if every slot is, or CoordinatorGone.
+        """
         await self._connect()
+        return await self._ask_again(lambda: self._fetch(slot))
+
+    async def _fetch(self, slot: int | None) -> Bundle:
+        name = "any slot" if slot is None else f"slot {slot}"
         tar, digest = bytearray(), ""
         try:
-            request = coordination_pb2.FetchBundleRequest(slot=slot)
+            request = coordination_pb2.FetchBundleRequest(slot=slot or 0, any_slot=slot is None)
             async for chunk in self._stub.FetchBundle(request, timeout=self._time_left_s()):
                 tar += chunk.data
                 digest = chunk.digest
                 if len(tar) > MAX_BUNDLE_BYTES:
-                    raise BundleCorrupt(f"bundle of slot {slot} is larger than {MAX_BUNDLE_BYTES // 2**20} MiB")
+                    raise BundleCorrupt(f"bundle of {name} is larger than {MAX_BUNDLE_BYTES // 2**20} MiB")
         except grpc.aio.AioRpcError as error:
             raise self._refusal(error) from None
-        bundle = bundles.from_tar(bytes(tar), origin=f"bundle of slot {slot} from {self._address}")
+        bundle = bundles.from_tar(bytes(tar), origin=f"bundle of {name} from {self._address}")
         if bundle.digest != digest:
-            raise BundleCorrupt(f"bundle of slot {slot} has digest {bundle.digest[:12]}, announced was {digest[:12]}")
+            raise BundleCorrupt(f"bundle of {name} has digest {bundle.digest[:12]}, announced was {digest[:12]}")
         return bundle
 
     async def enter(self, node: NodeHandle) -> Team:
-        """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails.
-
-        A slot that is taken is asked for again for a while: the coordinator may not have noticed yet that its holder
-        is gone.
-        """
+        """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails."""
         await self._connect()
+        return await self._ask_again(lambda: self._join(node))
+
+    async def _ask_again(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask, for a while again if what is asked for is taken: its holder may be gone, and that not be noticed yet."""
         give_up = min(self._join_by, time.monotonic() + SLOT_GRACE_S)
         while True:
             try:
-                return await self._join(node)
+                return await ask()
             except SlotTaken:
                 if time.monotonic() + SLOT_PAUSE_S > give_up:
                     raise

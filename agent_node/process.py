@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 def run_node(arguments: argparse.Namespace) -> int:
     """Run until the coordinator ends the run or a signal comes; returns the exit code."""
-    if arguments.slot < 0:
+    if arguments.slot is not None and arguments.slot < 0:
         raise SettingsError(f"slot {arguments.slot} cannot be", remedy="Slots count from 0")
     if arguments.join_timeout_s <= 0:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
@@ -71,7 +71,8 @@ async def _play(arguments: argparse.Namespace) -> None:
 
 
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> None:
-    bundle.check_slot(slot=arguments.slot, team_size=bundle.manifest.team_size)
+    slot = bundle.manifest.slot if arguments.slot is None else arguments.slot
+    bundle.check_slot(slot=slot, team_size=bundle.manifest.team_size)
     if arguments.trusted_key is not None:
         bundle.verify(read_public_key(arguments.trusted_key))
 

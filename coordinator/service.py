@@ -14,7 +14,8 @@ from coordinator import wire
 from coordinator.handout import Handout
 from coordinator.roster import Member
 from coordinator.team import Session, Team
-from heliograph.errors import HeliographError, MessageError
+from coordinator.vacancies import Vacancies
+from heliograph.errors import HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
 
@@ -34,12 +35,14 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         self._team = team
         self._handout = handout
         self._greeting = greeting
+        self._vacancies = Vacancies(team)
 
     async def FetchBundle(  # noqa: N802 (named by the protocol)
         self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.BundleChunk]:
-        await self._require_slot(request.slot, context)
-        for chunk in self._handout.chunks(request.slot):
+        slot = await self._promised_slot(context) if request.any_slot else request.slot
+        await self._require_slot(slot, context)
+        for chunk in self._handout.chunks(slot):
             yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
 
     async def Participate(  # noqa: N802 (named by the protocol)
@@ -68,6 +71,7 @@ class CoordinationService(pb_grpc.CoordinationServicer):
             bundle_digest=join.bundle_digest,
         )
         session = self._team.join(member, protocol_version=join.protocol_version, greeting=self._greeting)
+        self._vacancies.taken(session.slot)
         # One writer per call: gRPC allows a single write at a time.
         writer = asyncio.create_task(_write_all(session, context), name=f"write to slot {session.slot}")
         try:
@@ -95,6 +99,12 @@ class CoordinationService(pb_grpc.CoordinationServicer):
             self._team.on_counters(session, counters)
         else:
             raise MessageError(f"slot {session.slot} sent {kind or 'an empty message'} in the middle of its session")
+
+    async def _promised_slot(self, context: grpc.aio.ServicerContext[Any, Any]) -> int:
+        try:
+            return self._vacancies.promise()
+        except SlotTaken as error:
+            await context.abort(grpc.StatusCode[error.grpc_status], str(error))
 
     async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         if not self._handout.has(slot):

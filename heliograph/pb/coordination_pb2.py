@@ -25,45 +25,45 @@ _sym_db = _symbol_database.Default()
 from heliograph.pb import latent_pb2 as heliograph_dot_pb_dot_latent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heliograph/pb/coordination.proto\x12\rheliograph.v1\x1a\x1aheliograph/pb/latent.proto\"\"\n\x12\x46\x65tchBundleRequest\x12\x0c\n\x04slot\x18\x01 \x01(\r\"+\n\x0b\x42undleChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xb9\x01\n\x0bNodeMessage\x12#\n\x04join\x18\x01 \x01(\x0b\x32\x13.heliograph.v1.JoinH\x00\x12-\n\tconnected\x18\x02 \x01(\x0b\x32\x18.heliograph.v1.ConnectedH\x00\x12!\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x12.heliograph.v1.ActH\x00\x12+\n\x08\x63ounters\x18\x04 \x01(\x0b\x32\x17.heliograph.v1.CountersH\x00\x42\x06\n\x04kind\"m\n\x04Join\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\x12\x15\n\rbundle_digest\x18\x05 \x01(\t\"\x1a\n\tConnected\x12\r\n\x05slots\x18\x01 \x03(\r\"\x84\x02\n\x12\x43oordinatorMessage\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.heliograph.v1.WelcomeH\x00\x12\'\n\x06roster\x18\x02 \x01(\x0b\x32\x15.heliograph.v1.RosterH\x00\x12)\n\x07percept\x18\x03 \x01(\x0b\x32\x16.heliograph.v1.PerceptH\x00\x12:\n\x10\x63ounters_request\x18\x04 \x01(\x0b\x32\x1e.heliograph.v1.CountersRequestH\x00\x12+\n\x08shutdown\x18\x05 \x01(\x0b\x32\x17.heliograph.v1.ShutdownH\x00\x42\x06\n\x04kind\"\xc3\x01\n\x07Welcome\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08run_seed\x18\x02 \x01(\x04\x12\x11\n\tteam_size\x18\x03 \x01(\r\x12\x0e\n\x06greedy\x18\x04 \x01(\x08\x12.\n\x0blate_policy\x18\x05 \x01(\x0e\x32\x19.heliograph.v1.LatePolicy\x12\x16\n\x0ereport_latents\x18\x06 \x01(\x08\x12+\n\x06\x63oding\x18\x07 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\"0\n\x06Roster\x12&\n\x07members\x18\x01 \x03(\x0b\x32\x15.heliograph.v1.Member\"U\n\x06Member\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x14\n\x0cpeer_address\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\"\xcc\x01\n\x07Percept\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x13\n\x0bobservation\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61\x63tion_mask\x18\x04 \x01(\x0c\x12\r\n\x05hears\x18\x05 \x03(\r\x12\x10\n\x08heard_by\x18\x06 \x03(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\x08\x12\x1b\n\x13message_deadline_us\x18\x08 \x01(\r\x12\x0c\n\x04lost\x18\t \x03(\r\x12\x0c\n\x04late\x18\n \x03(\r\x12\x0f\n\x07late_by\x18\x0b \x03(\r\"|\n\x03\x41\x63t\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\r\x12\x0e\n\x06latent\x18\x04 \x01(\x0c\x12\x0e\n\x06masked\x18\x05 \x03(\r\x12\x11\n\twaited_us\x18\x06 \x01(\r\x12\x13\n\x0b\x63omputed_us\x18\x07 \x01(\r\"\x11\n\x0f\x43ountersRequest\"6\n\x08\x43ounters\x12*\n\x05links\x18\x01 \x03(\x0b\x32\x1b.heliograph.v1.LinkCounters\"\xf2\x01\n\x0cLinkCounters\x12\x0c\n\x04peer\x18\x01 \x01(\r\x12\x0c\n\x04sent\x18\x02 \x01(\x04\x12\x12\n\nsent_bytes\x18\x03 \x01(\x04\x12\x14\n\x0csend_skipped\x18\x04 \x01(\x04\x12\x11\n\tdelivered\x18\x05 \x01(\x04\x12\x17\n\x0f\x64\x65livered_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04late\x18\x07 \x01(\x04\x12\x10\n\x08rejected\x18\x08 \x01(\x04\x12\x0e\n\x06masked\x18\t \x01(\x04\x12\x11\n\tsent_bits\x18\n \x01(\x04\x12\x0c\n\x04lost\x18\x0b \x01(\x04\x12\x0c\n\x04read\x18\x0c \x01(\x04\x12\x11\n\tread_bits\x18\r \x01(\x04\"\x1a\n\x08Shutdown\x12\x0e\n\x06reason\x18\x01 \x01(\t*U\n\nLatePolicy\x12\x1b\n\x17LATE_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10LATE_POLICY_MASK\x10\x01\x12\x14\n\x10LATE_POLICY_HOLD\x10\x02\x32\xb0\x01\n\x0c\x43oordination\x12N\n\x0b\x46\x65tchBundle\x12!.heliograph.v1.FetchBundleRequest\x1a\x1a.heliograph.v1.BundleChunk0\x01\x12P\n\x0bParticipate\x12\x1a.heliograph.v1.NodeMessage\x1a!.heliograph.v1.CoordinatorMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heliograph/pb/coordination.proto\x12\rheliograph.v1\x1a\x1aheliograph/pb/latent.proto\"4\n\x12\x46\x65tchBundleRequest\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x10\n\x08\x61ny_slot\x18\x02 \x01(\x08\"+\n\x0b\x42undleChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xb9\x01\n\x0bNodeMessage\x12#\n\x04join\x18\x01 \x01(\x0b\x32\x13.heliograph.v1.JoinH\x00\x12-\n\tconnected\x18\x02 \x01(\x0b\x32\x18.heliograph.v1.ConnectedH\x00\x12!\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x12.heliograph.v1.ActH\x00\x12+\n\x08\x63ounters\x18\x04 \x01(\x0b\x32\x17.heliograph.v1.CountersH\x00\x42\x06\n\x04kind\"m\n\x04Join\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\x12\x15\n\rbundle_digest\x18\x05 \x01(\t\"\x1a\n\tConnected\x12\r\n\x05slots\x18\x01 \x03(\r\"\x84\x02\n\x12\x43oordinatorMessage\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.heliograph.v1.WelcomeH\x00\x12\'\n\x06roster\x18\x02 \x01(\x0b\x32\x15.heliograph.v1.RosterH\x00\x12)\n\x07percept\x18\x03 \x01(\x0b\x32\x16.heliograph.v1.PerceptH\x00\x12:\n\x10\x63ounters_request\x18\x04 \x01(\x0b\x32\x1e.heliograph.v1.CountersRequestH\x00\x12+\n\x08shutdown\x18\x05 \x01(\x0b\x32\x17.heliograph.v1.ShutdownH\x00\x42\x06\n\x04kind\"\xc3\x01\n\x07Welcome\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08run_seed\x18\x02 \x01(\x04\x12\x11\n\tteam_size\x18\x03 \x01(\r\x12\x0e\n\x06greedy\x18\x04 \x01(\x08\x12.\n\x0blate_policy\x18\x05 \x01(\x0e\x32\x19.heliograph.v1.LatePolicy\x12\x16\n\x0ereport_latents\x18\x06 \x01(\x08\x12+\n\x06\x63oding\x18\x07 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\"0\n\x06Roster\x12&\n\x07members\x18\x01 \x03(\x0b\x32\x15.heliograph.v1.Member\"U\n\x06Member\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x14\n\x0cpeer_address\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\"\xcc\x01\n\x07Percept\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x13\n\x0bobservation\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61\x63tion_mask\x18\x04 \x01(\x0c\x12\r\n\x05hears\x18\x05 \x03(\r\x12\x10\n\x08heard_by\x18\x06 \x03(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\x08\x12\x1b\n\x13message_deadline_us\x18\x08 \x01(\r\x12\x0c\n\x04lost\x18\t \x03(\r\x12\x0c\n\x04late\x18\n \x03(\r\x12\x0f\n\x07late_by\x18\x0b \x03(\r\"|\n\x03\x41\x63t\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\r\x12\x0e\n\x06latent\x18\x04 \x01(\x0c\x12\x0e\n\x06masked\x18\x05 \x03(\r\x12\x11\n\twaited_us\x18\x06 \x01(\r\x12\x13\n\x0b\x63omputed_us\x18\x07 \x01(\r\"\x11\n\x0f\x43ountersRequest\"6\n\x08\x43ounters\x12*\n\x05links\x18\x01 \x03(\x0b\x32\x1b.heliograph.v1.LinkCounters\"\xf2\x01\n\x0cLinkCounters\x12\x0c\n\x04peer\x18\x01 \x01(\r\x12\x0c\n\x04sent\x18\x02 \x01(\x04\x12\x12\n\nsent_bytes\x18\x03 \x01(\x04\x12\x14\n\x0csend_skipped\x18\x04 \x01(\x04\x12\x11\n\tdelivered\x18\x05 \x01(\x04\x12\x17\n\x0f\x64\x65livered_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04late\x18\x07 \x01(\x04\x12\x10\n\x08rejected\x18\x08 \x01(\x04\x12\x0e\n\x06masked\x18\t \x01(\x04\x12\x11\n\tsent_bits\x18\n \x01(\x04\x12\x0c\n\x04lost\x18\x0b \x01(\x04\x12\x0c\n\x04read\x18\x0c \x01(\x04\x12\x11\n\tread_bits\x18\r \x01(\x04\"\x1a\n\x08Shutdown\x12\x0e\n\x06reason\x18\x01 \x01(\t*U\n\nLatePolicy\x12\x1b\n\x17LATE_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10LATE_POLICY_MASK\x10\x01\x12\x14\n\x10LATE_POLICY_HOLD\x10\x02\x32\xb0\x01\n\x0c\x43oordination\x12N\n\x0b\x46\x65tchBundle\x12!.heliograph.v1.FetchBundleRequest\x1a\x1a.heliograph.v1.BundleChunk0\x01\x12P\n\x0bParticipate\x12\x1a.heliograph.v1.NodeMessage\x1a!.heliograph.v1.CoordinatorMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heliograph.pb.coordination_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LATEPOLICY']._serialized_start=1766
-  _globals['_LATEPOLICY']._serialized_end=1851
+  _globals['_LATEPOLICY']._serialized_start=1784
+  _globals['_LATEPOLICY']._serialized_end=1869
   _globals['_FETCHBUNDLEREQUEST']._serialized_start=79
-  _globals['_FETCHBUNDLEREQUEST']._serialized_end=113
-  _globals['_BUNDLECHUNK']._serialized_start=115
-  _globals['_BUNDLECHUNK']._serialized_end=158
-  _globals['_NODEMESSAGE']._serialized_start=161
-  _globals['_NODEMESSAGE']._serialized_end=346
-  _globals['_JOIN']._serialized_start=348
-  _globals['_JOIN']._serialized_end=457
-  _globals['_CONNECTED']._serialized_start=459
-  _globals['_CONNECTED']._serialized_end=485
-  _globals['_COORDINATORMESSAGE']._serialized_start=488
-  _globals['_COORDINATORMESSAGE']._serialized_end=748
-  _globals['_WELCOME']._serialized_start=751
-  _globals['_WELCOME']._serialized_end=946
-  _globals['_ROSTER']._serialized_start=948
-  _globals['_ROSTER']._serialized_end=996
-  _globals['_MEMBER']._serialized_start=998
-  _globals['_MEMBER']._serialized_end=1083
-  _globals['_PERCEPT']._serialized_start=1086
-  _globals['_PERCEPT']._serialized_end=1290
-  _globals['_ACT']._serialized_start=1292
-  _globals['_ACT']._serialized_end=1416
-  _globals['_COUNTERSREQUEST']._serialized_start=1418
-  _globals['_COUNTERSREQUEST']._serialized_end=1435
-  _globals['_COUNTERS']._serialized_start=1437
-  _globals['_COUNTERS']._serialized_end=1491
-  _globals['_LINKCOUNTERS']._serialized_start=1494
-  _globals['_LINKCOUNTERS']._serialized_end=1736
-  _globals['_SHUTDOWN']._serialized_start=1738
-  _globals['_SHUTDOWN']._serialized_end=1764
-  _globals['_COORDINATION']._serialized_start=1854
-  _globals['_COORDINATION']._serialized_end=2030
+  _globals['_FETCHBUNDLEREQUEST']._serialized_end=131
+  _globals['_BUNDLECHUNK']._serialized_start=133
+  _globals['_BUNDLECHUNK']._serialized_end=176
+  _globals['_NODEMESSAGE']._serialized_start=179
+  _globals['_NODEMESSAGE']._serialized_end=364
+  _globals['_JOIN']._serialized_start=366
+  _globals['_JOIN']._serialized_end=475
+  _globals['_CONNECTED']._serialized_start=477
+  _globals['_CONNECTED']._serialized_end=503
+  _globals['_COORDINATORMESSAGE']._serialized_start=506
+  _globals['_COORDINATORMESSAGE']._serialized_end=766
+  _globals['_WELCOME']._serialized_start=769
+  _globals['_WELCOME']._serialized_end=964
+  _globals['_ROSTER']._serialized_start=966
+  _globals['_ROSTER']._serialized_end=1014
+  _globals['_MEMBER']._serialized_start=1016
+  _globals['_MEMBER']._serialized_end=1101
+  _globals['_PERCEPT']._serialized_start=1104
+  _globals['_PERCEPT']._serialized_end=1308
+  _globals['_ACT']._serialized_start=1310
+  _globals['_ACT']._serialized_end=1434
+  _globals['_COUNTERSREQUEST']._serialized_start=1436
+  _globals['_COUNTERSREQUEST']._serialized_end=1453
+  _globals['_COUNTERS']._serialized_start=1455
+  _globals['_COUNTERS']._serialized_end=1509
+  _globals['_LINKCOUNTERS']._serialized_start=1512
+  _globals['_LINKCOUNTERS']._serialized_end=1754
+  _globals['_SHUTDOWN']._serialized_start=1756
+  _globals['_SHUTDOWN']._serialized_end=1782
+  _globals['_COORDINATION']._serialized_start=1872
+  _globals['_COORDINATION']._serialized_end=2048
 # @@protoc_insertion_point(module_scope)

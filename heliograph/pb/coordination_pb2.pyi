@@ -18,10 +18,12 @@ LATE_POLICY_MASK: LatePolicy
 LATE_POLICY_HOLD: LatePolicy
 
 class FetchBundleRequest(_message.Message):
-    __slots__ = ("slot",)
+    __slots__ = ("slot", "any_slot")
     SLOT_FIELD_NUMBER: _ClassVar[int]
+    ANY_SLOT_FIELD_NUMBER: _ClassVar[int]
     slot: int
-    def __init__(self, slot: _Optional[int] = ...) -> None: ...
+    any_slot: bool
+    def __init__(self, slot: _Optional[int] = ..., any_slot: bool = ...) -> None: ...
 
 class BundleChunk(_message.Message):
     __slots__ = ("data", "digest")
