@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,8 +192,25 @@ def test_the_ablation_runs_from_collecting_to_bundles_without_messages(finished:
     bundles = load_team(folder.bundles)
     assert [(bundle.manifest.algorithm, bundle.manifest.message) for bundle in bundles] == [("mabl", None)] * 2
     assert bundles[0].tables is None
-    team, world = LocalTeam(bundles, run_seed=5, greedy=True), World(registry.make("relay", count=1, parameters={}))
+    world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
+    team = LocalTeam(bundles, run_seed=5, greedy=True)
     assert team.play(world, episode=0).result.steps == 6
+
+
+@pytest.mark.parametrize("finished", ["each"], indirect=True)
+def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finished: Path) -> None:
+    bundles, told = RunFolder.open(finished).bundles, finished / "told.json"
+    options = ["--bundles", str(bundles), "--episodes", "3", "--seed", "5", "--sampled", "--json", str(told)]
+    command = [sys.executable, "-m", "heliograph", "run", *options]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "bits per agent-step" in shown.stdout
+    (summary,) = json.loads(told.read_text())["summaries"]
+    assert (summary["episodes"], summary["bits_per_agent_step"], summary["message_bits"]) == (3, 0, 0)
+    assert summary["masked"] == summary["hearable"] == summary["late"] == 0
+    team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
+    world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
+    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
+    assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)
 
 
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
