@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coordinator", required=True, metavar="HOST:PORT", help="the coordinator to join")
-    parser.add_argument("--slot", type=int, help="the agent to be, 0..N-1; without it one that nobody else is")
+    parser.add_argument(
+        "--slot", type=int, help="the agent to be, 0..N-1; without it the certificate's, or one that nobody else is"
+    )
     parser.add_argument("--bundle", type=Path, help="the slot's bundle; without it the coordinator hands it out")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where peers dial this node")
     parser.add_argument("--advertise", metavar="HOST", help="host that peers dial, if not the one of --listen")
-    parser.add_argument(
-        "--trusted-key", type=Path, metavar="FILE", help="ed25519 public key, raw or hex, that must have signed it"
-    )
+    add_security_arguments(parser)
     parser.add_argument(
         "--join-timeout-s", type=float, default=30.0, metavar="S", help="give up if not part of the run by then"
     )

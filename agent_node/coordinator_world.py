@@ -21,17 +21,21 @@ from agent_node.world import NodeHandle, StepReport, Team
 from heliograph import bundle as bundles
 from heliograph import rpc
 from heliograph.bundle import MAX_BUNDLE_BYTES, Bundle
+from heliograph.certificates.identity import COORDINATOR
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import (
     BundleCorrupt,
     BundleMismatch,
     CoordinatorGone,
     HeliographError,
+    NetworkError,
+    PeerRefused,
     SettingsError,
     SlotTaken,
     WorldError,
 )
 from heliograph.pb import coordination_pb2, coordination_pb2_grpc
+from heliograph.tls import Tls
 
 QUEUED_MESSAGES = 64
 """Acts, changes of the peers, counters: the coordinator reads them all; more than this means that it does not."""
@@ -52,13 +56,14 @@ class CoordinatorWorld:
 
     Connecting, fetching and joining together take at most `join_timeout_s`.  A coordinator that goes away during the
     session ends it with CoordinatorGone: at once if its process died, after the keepalive's six seconds if it hangs.
+    With `tls` it must have the coordinator's certificate.
     """
 
-    def __init__(self, address: str, *, join_timeout_s: float) -> None:
+    def __init__(self, address: str, *, join_timeout_s: float, tls: Tls | None = None) -> None:
         self._address = address
         self._join_by = time.monotonic() + join_timeout_s
         self._timeout_s = join_timeout_s
-        self._channel = rpc.channel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES)
+        self._channel = rpc.channel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=tls, peer=COORDINATOR)
         self._stub = coordination_pb2_grpc.CoordinationStub(self._channel)
         self._codec: BitPacked | None = None  # of reported latents, if the coordinator wants them
         self._call: grpc.aio.StreamStreamCall | None = None
@@ -188,7 +193,15 @@ class CoordinatorWorld:
         try:
             await asyncio.wait_for(self._channel.channel_ready(), self._time_left_s())
         except TimeoutError:
-            raise self._gone(f"cannot be reached within {self._timeout_s:g} s") from None
+            raise self._gone(f"cannot be reached within {self._timeout_s:g} s{await self._why_not()}") from None
+
+    async def _why_not(self) -> str:
+        """What stands in the way of a connection, as gRPC says it to a call; empty if nothing does any more."""
+        try:
+            await rpc.health_status(self._channel, timeout_s=LEAVE_TIMEOUT_S)
+        except NetworkError as error:
+            return f": {error}"
+        return ""
 
     async def _read(self, node: NodeHandle) -> None:
         """Follow the coordinator's stream to its end, whatever that is."""
@@ -244,6 +257,8 @@ class CoordinatorWorld:
             return BundleCorrupt(sentence)
         if code is grpc.StatusCode.ALREADY_EXISTS:
             return SlotTaken(sentence, remedy="End the other node first")
+        if code is grpc.StatusCode.PERMISSION_DENIED:
+            return PeerRefused(sentence, remedy="Give this node the certificate of its slot")
         if code is grpc.StatusCode.NOT_FOUND:
             return SettingsError(sentence, remedy="Give --slot one of the team's slots")
         return self._gone(f"is gone: {code.name} {error.details()}")

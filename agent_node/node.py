@@ -23,6 +23,7 @@ from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.tls import Tls
 
 FLUSH_TIMEOUT_S = 1.0
 """What a peer's transport does not take within so long is given up at the end of a run."""
@@ -36,10 +37,20 @@ class Node:
     """One agent of a team as a process or a task: a bundle, a Peer service on `listen` and a world.
 
     `listen` is host:port, port 0 for any free one.  `advertise` is the host that peers are told to dial; by default
-    that of `listen`.  Raises BundleError for an unusable bundle and SettingsError for an unusable address.
+    that of `listen`.  With `tls` peers are admitted to the slots of their certificates alone; without it only this
+    machine can be listened on, unless `insecure`.  Raises BundleError for an unusable bundle and SettingsError for an
+    unusable address.
     """
 
-    def __init__(self, bundle: Bundle, *, listen: str = "127.0.0.1:0", advertise: str | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        listen: str = "127.0.0.1:0",
+        advertise: str | None = None,
+        tls: Tls | None = None,
+        insecure: bool = False,
+    ) -> None:
         host, colon, port = listen.rpartition(":")
         if not colon or not port.isdigit():
             raise SettingsError(f"address {listen!r} is not host:port", remedy="Use port 0 for any free one")
@@ -51,6 +62,7 @@ class Node:
         self.instance = uuid.uuid4().hex
         self.peer_address = ""  # known once it listens
         self._listen, self._host = listen, advertise or host
+        self._tls, self._insecure = tls, insecure
         self._bundle = replace(bundle, graph=b"")
         self._function = StepFunction(bundle)
         self._peers: Peers | None = None
@@ -65,9 +77,10 @@ class Node:
         place = log.enter(slot=self.slot)
         server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
         health = rpc.Health(server)
-        self._peers = Peers(slot=self.slot, team_size=self.manifest.team_size, on_change=world.connected)
+        self._peers = Peers(slot=self.slot, team_size=self.manifest.team_size, on_change=world.connected, tls=self._tls)
         self._peers.add_to(server)
-        self.peer_address = f"{self._host}:{rpc.bind(server, self._listen)}"
+        port = rpc.bind(server, self._listen, tls=self._tls, insecure=self._insecure)
+        self.peer_address = f"{self._host}:{port}"
         await health.starting()
         await server.start()
         _log.info("listening address=%s slot=%d", self.peer_address, self.slot)

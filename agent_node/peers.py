@@ -14,12 +14,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import grpc
 import grpc.aio
 
+from agent_node.allowance import MESSAGES_PER_STEP, Allowance
 from agent_node.hello import HELLO_METADATA, Hello, Member, refusal
 from agent_node.inbox import Inbox
 from agent_node.peer_stream import PeerStream
 from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph import rpc
+from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError, PeerRefused
+from heliograph.tls import Tls, peer_identity
 
 SERVICE = "heliograph.v1.Peer"
 METHOD = "Exchange"
@@ -31,6 +34,8 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
 """Pause before dialling again: doubled with every failure up to the last, times 0.5..1.5 so that a team that lost one
 of its nodes does not dial it in step."""
 
+_TOO_MUCH = f"far more than {MESSAGES_PER_STEP} messages within one step of this node"
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +43,7 @@ class Peers:
     """Streams with the other nodes of the team, as the roster names them.
 
     `on_change(slots)` is called with the slots whose stream is up, whenever these change.
-    Nobody is dialled or admitted before `introduce`.
+    Nobody is dialled or admitted before `introduce`.  With `tls` a peer speaks for the slot of its certificate alone.
     """
 
     def __init__(
@@ -47,11 +52,14 @@ class Peers:
         slot: int,
         team_size: int,
         on_change: Callable[[tuple[int, ...]], None],
+        tls: Tls | None = None,
     ) -> None:
         self._slot = slot
         self._team_size = team_size
         self._wire: MessageWire | None = None
         self._on_change = on_change
+        self._tls = tls
+        self._allowance = Allowance()
         self._own: Hello | None = None
         self._inbox: Inbox | None = None
         self._roster: dict[int, Member] = {}
@@ -102,6 +110,10 @@ class Peers:
         stream = self._streams.get(slot)
         return None if stream is None else stream.send(message)
 
+    def allow_more(self) -> None:
+        """A step begins, for which every peer may say something again."""
+        self._allowance.renew()
+
     async def flush(self, *, timeout_s: float) -> None:
         """Wait until what was sent so far is written, at most `timeout_s`."""
         flushes = [stream.writer.flush(timeout_s=timeout_s) for stream in self._streams.values()]
@@ -127,6 +139,10 @@ class Peers:
             hello = Hello.parse(_hello_bytes(context.invocation_metadata()))
         except MessageError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        if self._tls is not None and (certified := peer_identity(context)) != Identity(slot=hello.slot):
+            _log.warning("peer refused slot=%d peer=%s certificate=%s", hello.slot, context.peer(), certified)
+            sentence = f"certificate of {certified or 'nobody'} does not speak for slot {hello.slot}"
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, sentence)
         if self._own is None or self._closing:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this node does not know its team yet, or leaves it")
         assert self._own is not None
@@ -138,6 +154,8 @@ class Peers:
             await context.abort(
                 grpc.StatusCode.PERMISSION_DENIED, f"slot {hello.slot} is dialled by slot {self._slot}, not the reverse"
             )
+        if self._allowance.is_overdrawn(hello.slot):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _TOO_MUCH)
         await context.send_initial_metadata(((HELLO_METADATA, self._own.serialise()),))
         stream = PeerStream(instance=hello.instance, write=context.write)
         self._attach(hello.slot, stream)
@@ -156,13 +174,16 @@ class Peers:
 
     async def _dial(self, member: Member) -> None:
         """Keep a stream with a higher slot, until the roster says otherwise or this node leaves."""
-        channel = rpc.channel(member.peer_address, max_message_bytes=rpc.MAX_PEER_BYTES)
-        exchange = channel.stream_stream(f"/{SERVICE}/{METHOD}")
+        channel, credentials = self._channel(member), self._credentials()
         failures = 0
         try:
             while not self._closing:
+                if self._credentials() is not credentials:
+                    # A channel keeps the certificate that it was made with.
+                    await channel.close()
+                    channel, credentials = self._channel(member), self._credentials()
                 try:
-                    await self._converse(exchange, member)
+                    await self._converse(channel.stream_stream(f"/{SERVICE}/{METHOD}"), member)
                     failures = 0
                 except (grpc.aio.AioRpcError, PeerRefused, MessageError, TimeoutError) as error:
                     failures += 1
@@ -172,6 +193,17 @@ class Peers:
                     await asyncio.sleep(retry_pause_s(failures))
         finally:
             await channel.close()
+
+    def _channel(self, member: Member) -> grpc.aio.Channel:
+        return rpc.channel(
+            member.peer_address,
+            max_message_bytes=rpc.MAX_PEER_BYTES,
+            tls=self._tls,
+            peer=Identity(slot=member.slot),
+        )
+
+    def _credentials(self) -> grpc.ChannelCredentials | None:
+        return None if self._tls is None else self._tls.channel_credentials()
 
     async def _converse(self, exchange: grpc.aio.StreamStreamMultiCallable, member: Member) -> None:
         """One outgoing stream from hello to end.  Raises if it never came up."""
@@ -209,6 +241,12 @@ class Peers:
 
     def _receive(self, slot: int, stream: PeerStream, data: bytes) -> None:
         assert self._inbox is not None
+        if not self._allowance.take(slot):
+            self._inbox.reject(slot)
+            if self._allowance.is_overdrawn(slot) and not stream.ended.done():
+                _log.warning("peer says too much slot=%d", slot)
+                stream.end(_TOO_MUCH)
+            return
         try:
             if self._wire is None:
                 raise MessageError("this team does not exchange messages")

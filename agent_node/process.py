@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import signal
-from pathlib import Path
 
 import uvloop
 
@@ -15,9 +14,9 @@ from agent_node.coordinator_world import CoordinatorWorld
 from agent_node.node import Node
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
+from heliograph.certificates.signing_keys import require_trusted
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
-
-_PUBLIC_KEY_BYTES = 32
+from heliograph.tls import Tls
 
 _log = logging.getLogger(__name__)
 
@@ -54,15 +53,23 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _play(arguments: argparse.Namespace) -> None:
+    tls = None if arguments.tls is None else Tls(arguments.tls)
+    if tls is not None:
+        if tls.identity.slot is None or arguments.slot not in (None, tls.identity.slot):
+            as_slot = "a node" if arguments.slot is None else f"slot {arguments.slot}"
+            raise SettingsError(f"certificate in {arguments.tls} is of {tls.identity}, not for {as_slot}")
+        arguments.slot = tls.identity.slot
     bundle = None if arguments.bundle is None else bundles.load(arguments.bundle)
     if bundle is not None:
         _check(bundle, arguments)
-    world = CoordinatorWorld(arguments.coordinator, join_timeout_s=arguments.join_timeout_s)
+    world = CoordinatorWorld(arguments.coordinator, join_timeout_s=arguments.join_timeout_s, tls=tls)
     try:
         if bundle is None:
             bundle = await world.fetch_bundle(arguments.slot)
             _check(bundle, arguments)
-        node = Node(bundle, listen=arguments.listen, advertise=arguments.advertise)
+        node = Node(
+            bundle, listen=arguments.listen, advertise=arguments.advertise, tls=tls, insecure=arguments.insecure
+        )
         del bundle  # its graph has megabytes, and the node has loaded it
         footprint.give_back()
         await node.run(world)
@@ -73,22 +80,4 @@ async def _play(arguments: argparse.Namespace) -> None:
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> None:
     slot = bundle.manifest.slot if arguments.slot is None else arguments.slot
     bundle.check_slot(slot=slot, team_size=bundle.manifest.team_size)
-    if arguments.trusted_key is not None:
-        bundle.verify(read_public_key(arguments.trusted_key))
-
-
-def read_public_key(path: Path) -> bytes:
-    """The raw ed25519 public key in a file.  Raises SettingsError if there is none."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"cannot read trusted key {path}: {error.strerror}") from None
-    if len(data) == _PUBLIC_KEY_BYTES:
-        return data
-    try:
-        key = bytes.fromhex(data.decode("ascii").strip())
-    except ValueError:
-        key = b""
-    if len(key) != _PUBLIC_KEY_BYTES:
-        raise SettingsError(f"trusted key {path} holds neither 32 bytes nor 64 hex digits")
-    return key
+    require_trusted([bundle], arguments.trusted_key, insecure=arguments.insecure)

@@ -40,6 +40,7 @@ class Stepper:
         """
         arrived_s, deadline_at = time.perf_counter(), asyncio.get_running_loop().time() + percept.message_deadline_s
         self._agent.check_neighbours(percept)
+        self._peers.allow_more()
         self._hears, hears = percept.hears, self._agent.reads(percept)
         self._inbox.begin(percept.episode, percept.step, lost=percept.lost, late=percept.late)
         self._outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)

@@ -108,7 +108,7 @@ class HeliographMesh(Mesh):
     async def serve(self, host: str) -> str:
         self._server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
         self._peers.add_to(self._server)
-        port = rpc.bind(self._server, f"{host}:0")
+        port = rpc.bind(self._server, f"{host}:0", insecure=True)
         await self._server.start()
         return f"{host}:{port}"
 

@@ -6,22 +6,29 @@ import argparse
 from pathlib import Path
 
 from coordinator import arguments
+from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
     parser.add_argument("--listen", default="127.0.0.1:7100", metavar="HOST:PORT", help="port 0 takes any free one")
+    add_security_arguments(parser)
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
 
 
 def run(namespace: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from coordinator.conclusion import conclude
     from coordinator.rollout import run_processes
     from coordinator.run_command import plan_and_staging
+    from coordinator.team_certificates import TeamCertificates
 
     plan, staging = plan_and_staging(namespace, attach=namespace.listen)
+    if namespace.tls is not None:
+        staging = replace(staging, certificates=TeamCertificates(coordinator=namespace.tls))
     return conclude(run_processes(plan, staging), namespace)
 
 

@@ -29,6 +29,7 @@ from coordinator.recording import Recorder
 from coordinator.report import Report
 from coordinator.server import CoordinationServer
 from coordinator.supervisor import Ending, Supervisor
+from coordinator.team_certificates import TeamCertificates
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import EpisodeLost, World
 from heliograph import codecs, log
@@ -71,10 +72,16 @@ class Staging:
     """More options for the node of a slot that is started here."""
     links: LinkPlan | None = None
     """Links that are counted, for processes that are started here; None: nodes dial one another, and count alone."""
+    certificates: TeamCertificates | None = None
+    """None: plaintext."""
+    insecure: bool = False
+    """Plaintext is also listened on where other machines can reach it."""
 
     def __post_init__(self) -> None:
         if self.links is not None and not self.spawn:
             raise SettingsError("links can be counted only between nodes that are started here")
+        if self.links is not None and self.certificates is not None:
+            raise SettingsError("links are counted by what passes, which TLS hides", remedy="Leave out --tls")
 
 
 @dataclass(kw_only=True)
@@ -108,6 +115,7 @@ async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
 async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Event) -> Report:
     state = _State()
     account = None
+    certificates = staging.certificates
     if staging.links is not None:
         account = _account(links, plan)
     worlds = {name: plan.world(name) for name in plan.passes}
@@ -121,6 +129,8 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         report_latents=plan.reports_latents or account is not None,
         listen=links.listen,
         address_of=links.address_of,
+        tls=None if certificates is None else certificates.of_coordinator(),
+        insecure=staging.insecure,
     )
     log.enter(run=server.run_id)
     with ExitStack() as stack:
@@ -139,6 +149,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                     lambda slot: [
                         *links.command(slot, server.address, join_timeout_s=staging.start_timeout_s),
                         *staging.node_options(slot),
+                        *(() if certificates is None else certificates.arguments(slot)),
                     ],
                     log_folder=log_folder,
                 )

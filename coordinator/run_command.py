@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from coordinator import arguments
+from heliograph.certificates.arguments import add_trust_arguments
 from heliograph.cli import Command
+from heliograph.errors import SettingsError
+
+MADE_FOR_THE_RUN = Path()
+"""Stands for `--tls` without a folder."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,27 +24,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="listen here and wait for nodes that are started elsewhere, instead of starting them",
     )
+    parser.add_argument(
+        "--tls",
+        type=Path,
+        nargs="?",
+        const=MADE_FOR_THE_RUN,
+        metavar="DIR",
+        help="talk mutual TLS, with certificates made for this run alone, or those that `heliograph certificates issue "
+        "--team N` put into DIR",
+    )
+    add_trust_arguments(parser)
     parser.add_argument("--restarts", type=int, default=0, help="how often a node that dies is started again")
     parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
 
 
 def run(namespace: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from coordinator.conclusion import conclude
     from coordinator.rollout import run_processes
+    from coordinator.team_certificates import TeamCertificates, temporary
 
+    if namespace.attach and namespace.tls == MADE_FOR_THE_RUN:
+        raise SettingsError(
+            "nodes that are started elsewhere need certificates, too",
+            remedy="Issue them with `heliograph certificates issue --team N`, and name their folder",
+        )
     plan, staging = plan_and_staging(namespace, attach=namespace.attach)
-    return conclude(run_processes(plan, staging), namespace, restarts=staging.restarts)
+    with ExitStack() as stack:
+        if namespace.tls == MADE_FOR_THE_RUN:
+            staging = replace(staging, certificates=stack.enter_context(temporary(len(plan.bundles))))
+        elif namespace.tls is not None:
+            staging = replace(staging, certificates=TeamCertificates.below(namespace.tls))
+        return conclude(run_processes(plan, staging), namespace, restarts=staging.restarts)
 
 
 def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
-    """The checked plan, and where its nodes come from."""
+    """The checked plan, and where its nodes come from, as yet without certificates.
+
+    Raises BundleUntrusted unless the bundles are signed as the arguments ask.
+    """
     from coordinator.episode import Pace
     from coordinator.plan import make_plan
     from coordinator.rollout import Staging
     from heliograph.bundle import load_team
+    from heliograph.certificates.signing_keys import require_trusted
 
+    bundles = load_team(namespace.bundles)
+    require_trusted(bundles, namespace.trusted_key, insecure=namespace.insecure)
     plan = make_plan(
-        load_team(namespace.bundles),
+        bundles,
         agents=namespace.agents,
         environment=namespace.environment,
         overrides=namespace.overrides,
@@ -64,6 +99,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         connect_timeout_s=namespace.connect_timeout_s,
         log_folder=namespace.log_folder if attach is None else None,
         node_options=lambda slot: ("--log-format", namespace.log_format),
+        insecure=namespace.insecure,
     )
     return plan, staging
 

@@ -16,6 +16,7 @@ from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
+from heliograph.tls import Tls
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ class CoordinationServer:
 
     `listen` is host:port, port 0 for any free one, or unix:path.  Entering raises PortTaken if it cannot be had.
     `codec` is how nodes write latents to one another; SettingsError if the bundles have not what it needs.
-    `address_of` as in `Team`.
+    `address_of` as in `Team`.  With `tls` each slot is for the certificate of that slot alone; without it only this
+    machine can be listened on, unless `insecure`: SettingsError otherwise.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class CoordinationServer:
         report_latents: bool = False,
         listen: str = "127.0.0.1:0",
         address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
+        tls: Tls | None = None,
+        insecure: bool = False,
     ) -> None:
         handout = Handout(bundles)
         message = bundles[0].manifest.message
@@ -62,15 +66,17 @@ class CoordinationServer:
             report_latents=report_latents,
             coding=Coding() if message is None else Coding.of(codecs.make(codec, message, bundles[0].tables)),
         )
-        self._listen = listen
+        self._listen, self._tls, self._insecure = listen, tls, insecure
         self.address = ""
 
     async def __aenter__(self) -> CoordinationServer:
         self._server = rpc.server(max_message_bytes=rpc.MAX_CONTROL_BYTES)
         self._health = rpc.Health(self._server)
-        service = CoordinationService(team=self.team, handout=self._handout, greeting=self._greeting)
+        service = CoordinationService(
+            team=self.team, handout=self._handout, greeting=self._greeting, certified=self._tls is not None
+        )
         pb_grpc.add_CoordinationServicer_to_server(service, self._server)
-        port = rpc.bind(self._server, self._listen)
+        port = rpc.bind(self._server, self._listen, tls=self._tls, insecure=self._insecure)
         await self._server.start()
         await self._health.serving()
         host, _, _ = self._listen.rpartition(":")

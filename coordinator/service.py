@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -15,9 +15,11 @@ from coordinator.handout import Handout
 from coordinator.roster import Member
 from coordinator.team import Session, Team
 from coordinator.vacancies import Vacancies
+from heliograph.certificates.identity import Identity
 from heliograph.errors import HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
+from heliograph.tls import peer_identity
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +31,19 @@ WRITE_DEADLINE_S = 1.0
 
 
 class CoordinationService(pb_grpc.CoordinationServicer):
-    """Serves `handout` and turns calls into sessions of `team`; `greeting` is what every node is welcomed with."""
+    """Serves `handout` and turns calls into sessions of `team`; `greeting` is what every node is welcomed with.
 
-    def __init__(self, *, team: Team, handout: Handout, greeting: pb.CoordinatorMessage) -> None:
+    `certified`: a slot's bundle and seat are for the certificate of that slot alone.
+    """
+
+    def __init__(
+        self, *, team: Team, handout: Handout, greeting: pb.CoordinatorMessage, certified: bool = False
+    ) -> None:
         self._team = team
         self._handout = handout
         self._greeting = greeting
         self._vacancies = Vacancies(team)
+        self._certified = certified
 
     async def FetchBundle(  # noqa: N802 (named by the protocol)
         self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -90,6 +98,7 @@ class CoordinationService(pb_grpc.CoordinationServicer):
 
     def _take(self, session: Session, message: pb.NodeMessage) -> None:
         kind = message.WhichOneof("kind")
+        self._team.on_message(session)
         if kind == "act":
             self._team.on_act(session, wire.parse_act(message.act, team_size=self._team.size))
         elif kind == "connected":
@@ -101,12 +110,26 @@ class CoordinationService(pb_grpc.CoordinationServicer):
             raise MessageError(f"slot {session.slot} sent {kind or 'an empty message'} in the middle of its session")
 
     async def _promised_slot(self, context: grpc.aio.ServicerContext[Any, Any]) -> int:
+        if self._certified:
+            certified = peer_identity(context)
+            if certified is None or certified.slot is None:
+                await self._deny(certified, "any slot", context)
+            return certified.slot
         try:
             return self._vacancies.promise()
         except SlotTaken as error:
             await context.abort(grpc.StatusCode[error.grpc_status], str(error))
 
+    async def _deny(
+        self, certified: Identity | None, wanted: str, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> NoReturn:
+        sentence = f"certificate of {certified or 'nobody'} does not speak for {wanted}"
+        logger.warning("node refused peer=%s reason=%r", context.peer(), sentence)
+        await context.abort(grpc.StatusCode.PERMISSION_DENIED, sentence)
+
     async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        if self._certified and (certified := peer_identity(context)) != Identity(slot=slot):
+            await self._deny(certified, f"slot {slot}", context)
         if not self._handout.has(slot):
             await context.abort(
                 grpc.StatusCode.NOT_FOUND, f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"

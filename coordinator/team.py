@@ -16,7 +16,7 @@ from coordinator.roster import Member, Roster
 from coordinator.trajectory import Reply
 from coordinator.world import View
 from heliograph.codecs.bit_packed import BitPacked
-from heliograph.errors import NodeFailed
+from heliograph.errors import MessageError, NodeFailed
 from heliograph.pb import coordination_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,9 @@ SETTLE_DEADLINE_S = 1.0
 """How long messages may still be on their way after their senders have flushed; then they count as missing."""
 
 SETTLE_INTERVAL_S = 0.05
+
+MESSAGES_PER_STEP = 1000
+"""A node says what it does, and which peers come and go; one that says so much between two percepts is out of order."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -41,6 +44,8 @@ class Session:
     outstanding: tuple[int, int] | None = None
     """(episode, step) of the percept that it has not answered."""
     last_percept: tuple[int, int] | None = None
+    said: int = 0
+    """Messages since it was sent a percept."""
     owes_counters: bool = False
     counters: tuple[LinkCounters, ...] | None = None
 
@@ -99,6 +104,12 @@ class Team:
         logger.info("node left slot=%d instance=%s", session.slot, session.member.instance)
         self._awaited.discard(session)
         self._announce()
+
+    def on_message(self, session: Session) -> None:
+        """Before anything else of a message.  Raises MessageError if there are too many."""
+        session.said += 1
+        if session.said > MESSAGES_PER_STEP:
+            raise MessageError(f"slot {session.slot} sent more than {MESSAGES_PER_STEP} messages in one step")
 
     def on_connected(self, session: Session, slots: Iterable[int]) -> None:
         session.connected = frozenset(slots)
@@ -188,6 +199,7 @@ class Team:
                 wire.percept(view, episode=episode, step=step, first=first, message_deadline_s=message_deadline_s)
             )
             session.outstanding = session.last_percept = (episode, step)
+            session.said = 0
             self._awaited.add(session)
 
     async def replies(self, *, timeout_s: float) -> dict[int, Reply]:

@@ -65,17 +65,22 @@ class Bundle:
         signature = Ed25519PrivateKey.from_private_bytes(private_key).sign(self.manifest_bytes)
         return replace(self, signature=signature)
 
-    def verify(self, trusted_key: bytes) -> None:
-        """Raise BundleUntrusted unless the manifest is signed by this raw 32-byte ed25519 public key."""
+    def verify(self, *trusted_keys: bytes) -> None:
+        """Raise BundleUntrusted unless the manifest is signed by one of these raw 32-byte ed25519 public keys."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         if self.signature is None:
-            raise BundleUntrusted("bundle is not signed", remedy="Sign it, or run without a trusted key")
-        try:
-            Ed25519PublicKey.from_public_bytes(trusted_key).verify(self.signature, self.manifest_bytes)
-        except InvalidSignature:
-            raise BundleUntrusted("bundle is signed, but not by the trusted key") from None
+            raise BundleUntrusted(
+                "bundle is not signed", remedy="Sign it with `heliograph export --sign`, or run without a trusted key"
+            )
+        for key in trusted_keys:
+            try:
+                Ed25519PublicKey.from_public_bytes(key).verify(self.signature, self.manifest_bytes)
+            except InvalidSignature:
+                continue
+            return
+        raise BundleUntrusted("bundle is signed, but not by a trusted key")
 
     def to_tar(self) -> bytes:
         """Pack into a tar whose bytes depend on the content alone (no times, no owners)."""

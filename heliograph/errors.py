@@ -17,7 +17,7 @@ HeliographError                     1  UNKNOWN
 │   └── MissingExtra                5  UNIMPLEMENTED        an optional package is not installed
 ├── NetworkError                    6  UNAVAILABLE
 │   ├── PortTaken                   6  ALREADY_EXISTS
-│   ├── PeerRefused                 6  PERMISSION_DENIED    hello with wrong run, slot, digest or version
+│   ├── PeerRefused                 6  PERMISSION_DENIED    hello with wrong run, slot, digest, version or certificate
 │   ├── SlotTaken                   6  ALREADY_EXISTS       another node holds the slot
 │   ├── NodeFailed                  6  ABORTED              a node that we supervise ended or never came up
 │   └── CoordinatorGone             7  UNAVAILABLE

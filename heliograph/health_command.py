@@ -6,6 +6,7 @@ For health checks of containers and for scripts that wait.  gRPC loads when it r
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from heliograph.cli import Command
 
@@ -20,6 +21,12 @@ PAUSE_S = 0.2
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", metavar="HOST:PORT", help="where a coordinator or a node listens")
+    parser.add_argument(
+        "--tls",
+        type=Path,
+        metavar="DIR",
+        help="ask by mutual TLS, with the certificate of the very process that is asked",
+    )
     parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="ask again until it serves, so long")
 
 
@@ -27,21 +34,24 @@ def run(arguments: argparse.Namespace) -> int:
     """0 if it serves, 1 if it answers that it does not; raises NetworkError if there is no answer."""
     import asyncio
 
-    status = asyncio.run(_status(arguments.address, wait_s=arguments.wait))
+    status = asyncio.run(_status(arguments.address, wait_s=arguments.wait, folder=arguments.tls))
     print(status)
     return 0 if status == "SERVING" else NOT_SERVING_EXIT_CODE
 
 
-async def _status(address: str, *, wait_s: float) -> str:
+async def _status(address: str, *, wait_s: float, folder: Path | None) -> str:
     """The first SERVING, or what is the case when the time is over."""
     import asyncio
 
     from heliograph import rpc
     from heliograph.errors import NetworkError
+    from heliograph.tls import Tls
 
+    tls = None if folder is None else Tls(folder)
+    peer = None if tls is None else tls.identity
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    async with rpc.channel(address, max_message_bytes=rpc.MAX_PEER_BYTES) as channel:
+    async with rpc.channel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls, peer=peer) as channel:
         while True:
             try:
                 status = await rpc.health_status(channel, timeout_s=CHECK_DEADLINE_S)

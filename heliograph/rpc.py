@@ -5,11 +5,16 @@ The only module that spells channel options.  Servers bind port 0 on request and
 
 from __future__ import annotations
 
+import ipaddress
+import logging
+
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from heliograph.errors import NetworkError, PortTaken
+from heliograph.certificates.identity import Identity
+from heliograph.errors import NetworkError, PortTaken, SettingsError
+from heliograph.tls import Tls
 
 PROTOCOL_VERSION = 1
 """Version of the wire protocol in `proto/`; peers of different versions refuse one another."""
@@ -21,6 +26,17 @@ MAX_PEER_BYTES = 4096
 """Largest peer message: a latent of 4,096 categoricals would not fit, and none is ever that large."""
 
 BUNDLE_CHUNK_BYTES = 256 * 2**10
+
+HANDSHAKE_DEADLINE_MS = 5000
+"""A connection that is not ready for calls by then, its TLS and its HTTP/2 settings done, is closed."""
+
+MAX_CONNECTIONS, MAX_STREAMS, MAX_CALLS = 512, 16, 1024
+"""At one server; calls on one connection; calls on all.  A team has a connection and a call per pair of processes."""
+
+MAX_METADATA_BYTES = 8192
+"""The largest metadata of ours is a hello of 1,024 bytes."""
+
+_log = logging.getLogger(__name__)
 
 _SHARED_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # Bandwidth probing sends a ping after every few messages; our messages are far below any window.
@@ -43,6 +59,13 @@ _SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    # Who pings faster than that twice is cut off.
+    ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
+    # Who connects and then calls nothing, also not anything any more, makes room.
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )
 
 _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -56,32 +79,68 @@ _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 
 
 def channel(
-    address: str, *, max_message_bytes: int, credentials: grpc.ChannelCredentials | None = None
+    address: str, *, max_message_bytes: int, tls: Tls | None = None, peer: Identity | None = None
 ) -> grpc.aio.Channel:
-    """Open a lazily connecting channel to `host:port`; `credentials` None means plaintext."""
+    """Open a lazily connecting channel to `host:port`; `tls` None means plaintext.
+
+    With TLS the connection fails unless the other side's certificate is of `peer`, wherever that may listen today.
+    """
     options = [*_SHARED_OPTIONS, *_CHANNEL_OPTIONS, *_size_limits(max_message_bytes)]
-    if credentials is None:
+    if tls is None:
         return grpc.aio.insecure_channel(address, options=options)
-    return grpc.aio.secure_channel(address, credentials, options=options)
+    assert peer is not None, "who is dialled by TLS is dialled by name"
+    options.append(("grpc.ssl_target_name_override", peer.host))
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
 
 
 def server(*, max_message_bytes: int) -> grpc.aio.Server:
     """Make a server; add services, then `bind` it, then start it."""
-    return grpc.aio.server(options=[*_SHARED_OPTIONS, *_SERVER_OPTIONS, *_size_limits(max_message_bytes)])
+    return grpc.aio.server(
+        options=[
+            *_SHARED_OPTIONS,
+            *_SERVER_OPTIONS,
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_DEADLINE_MS),
+            ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+            *_size_limits(max_message_bytes),
+        ],
+        maximum_concurrent_rpcs=MAX_CALLS,
+    )
 
 
-def bind(aio_server: grpc.aio.Server, address: str, *, credentials: grpc.ServerCredentials | None = None) -> int:
-    """Bind `host:port` (port 0: any free one) and return the port.  Raises PortTaken if it cannot be had."""
+def bind(aio_server: grpc.aio.Server, address: str, *, tls: Tls | None = None, insecure: bool = False) -> int:
+    """Bind `host:port` (port 0: any free one) and return the port.
+
+    Raises PortTaken if it cannot be had, and SettingsError for plaintext that other machines could reach, unless
+    `insecure` says that this is meant.
+    """
+    if tls is None and not is_local(address):
+        if not insecure:
+            raise SettingsError(
+                f"plaintext on {address} could be reached by other machines",
+                remedy="Give certificates with --tls, or say --insecure",
+            )
+        _log.warning("plaintext address=%s: whoever reaches it can read along, and speak for any slot", address)
     try:
-        if credentials is None:
+        if tls is None:
             port = aio_server.add_insecure_port(address)
         else:
-            port = aio_server.add_secure_port(address, credentials)
+            port = aio_server.add_secure_port(address, tls.server_credentials())
     except RuntimeError:
         port = 0
     if port == 0:
         raise PortTaken(f"cannot listen on {address}", remedy="The port is taken or the host is not ours; use port 0")
     return port
+
+
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach a server at that address, host:port or unix:path."""
+    host, _, _ = address.rpartition(":")
+    if host in ("localhost", "unix"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _size_limits(max_message_bytes: int) -> tuple[tuple[str, int], ...]:

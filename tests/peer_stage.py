@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -18,7 +19,9 @@ from agent_node.standalone_world import StandaloneWorld
 from agent_node.world import StepReport, Team
 from heliograph import rpc
 from heliograph.bundle import Bundle
+from heliograph.certificates.identity import Identity
 from heliograph.codecs.coding import Coding
+from heliograph.tls import Tls
 
 TEAM = scripted_team(team_size=3)
 HELLO = Hello(run_id="run", slot=0, bundle_digest=TEAM[0].digest, instance="first")
@@ -75,15 +78,25 @@ class Stage(StandaloneWorld):
 
 @asynccontextmanager
 async def node_of_slot_1(
-    roster: list[Member] | None = None, *, bundle: Bundle = TEAM[1], coding: Coding = BIT_PACKED
+    roster: list[Member] | None = None,
+    *,
+    bundle: Bundle = TEAM[1],
+    coding: Coding = BIT_PACKED,
+    certificates: Path | None = None,
 ) -> AsyncIterator[tuple[Node, Stage, grpc.aio.Channel]]:
-    """Slot 1 of three, serving; and a channel to it.  Slot 0 is the test; slot 2 is not there."""
+    """Slot 1 of three, serving; and a channel to it.  Slot 0 is the test; slot 2 is not there.
+
+    With `certificates`, of a whole team, both talk TLS.
+    """
+    tls = [None if certificates is None else Tls(certificates / f"slot-{slot}") for slot in (0, 1)]
     world = Stage([Member(slot=0, peer_address="", bundle_digest=TEAM[0].digest)] if roster is None else roster, coding)
-    node = Node(bundle)
+    node = Node(bundle, tls=tls[1])
     running = asyncio.create_task(node.run(world))
     try:
         await world.step(0, hears=())
-        async with rpc.channel(node.peer_address, max_message_bytes=2**20) as channel:
+        async with rpc.channel(
+            node.peer_address, max_message_bytes=2**20, tls=tls[0], peer=Identity(slot=1)
+        ) as channel:
             yield node, world, channel
     finally:
         world.end()

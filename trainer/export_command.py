@@ -19,6 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="networks as they were at an evaluation on the way: after so many steps, or 'best' for the one that "
         "scored highest; default: the newest",
     )
+    parser.add_argument(
+        "--sign", type=Path, metavar="KEY", help="private key to sign with, of `heliograph certificates signing-key`"
+    )
     parser.add_argument("--tar", action="store_true", help="write agent-0.tar ... instead of directories")
 
 
@@ -28,8 +31,11 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _export(namespace: argparse.Namespace) -> int:
+    from heliograph import bundle as bundles
+    from heliograph.certificates.signing_keys import read_signing_key
     from trainer.run_folder import RunFolder
 
+    key = None if namespace.sign is None else read_signing_key(namespace.sign)
     folder = RunFolder.open(namespace.run)
     import torch
 
@@ -55,6 +61,9 @@ def _export(namespace: argparse.Namespace) -> int:
         tables=learned_tables(algorithm, restored_replay(folder, algorithm)),
         suffix=".tar" if namespace.tar else "",
     )
+    if key is not None:
+        for path in paths:
+            bundles.load(path).sign(key).save(path)
     print("\n".join(str(path) for path in paths))
     return 0
 

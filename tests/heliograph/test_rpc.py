@@ -94,7 +94,7 @@ def test_a_port_of_a_foreign_program_and_a_host_that_is_not_ours_are_refused() -
     async def refused(address: str) -> None:
         server = rpc.server(max_message_bytes=MAX_CONTROL_BYTES)
         with pytest.raises(PortTaken, match="cannot listen"):
-            rpc.bind(server, address)
+            rpc.bind(server, address, insecure=True)
         await server.stop(grace=None)
 
     with socket.socket() as taken:

@@ -91,7 +91,8 @@ class NamespacedLinks(Links):
     def command(self, slot: int, coordinator: str, *, join_timeout_s: float) -> list[str]:
         # It has an address on each of its links, and each peer is told the one on theirs.
         command = node_command(coordinator, slot, join_timeout_s=join_timeout_s, host="0.0.0.0")
-        return [*self.namespaces[slot].prefix, *command]
+        # Nothing but these links leads into its network.
+        return [*self.namespaces[slot].prefix, *command, "--insecure"]
 
     def address_of(self, slot: int, member: Member) -> str:
         return f"{_host(member.slot, slot)}:{member.peer_address.rpartition(':')[2]}"

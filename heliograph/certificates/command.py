@@ -1,0 +1,76 @@
+"""`heliograph certificates`: an authority, certificates for the processes of a team, and a key that signs bundles."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from heliograph.certificates.folder import AUTHORITY_DAYS, CERTIFICATE_DAYS
+from heliograph.cli import Command
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="init|issue|signing-key")
+    init = actions.add_parser("init", help="make an authority: ca.crt for everybody, ca.key for nobody else")
+    init.add_argument("folder", type=Path, help="where it is kept; never overwritten")
+    init.add_argument("--days", type=float, default=AUTHORITY_DAYS, help=f"validity (default: {AUTHORITY_DAYS})")
+    issue = actions.add_parser("issue", help="issue certificates, each into a folder of its own, for --tls")
+    issue.add_argument("folder", type=Path, help="of the authority")
+    issue.add_argument("--team", type=int, metavar="N", help="the coordinator and slots 0..N-1")
+    issue.add_argument("--slot", type=int, action="append", default=[], help="one slot; may be given several times")
+    issue.add_argument("--coordinator", action="store_true", help="the coordinator")
+    issue.add_argument("--to", type=Path, metavar="DIR", help="where the folders are made (default: the authority's)")
+    issue.add_argument("--days", type=float, default=CERTIFICATE_DAYS, help=f"validity (default: {CERTIFICATE_DAYS})")
+    issue.add_argument("--dns", action="append", default=[], metavar="NAME", help="a further name, for other programs")
+    issue.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="a further address, likewise")
+    issue.add_argument("--renew", action="store_true", help="replace; running processes take the new by themselves")
+    signing = actions.add_parser("signing-key", help="make an ed25519 key that signs bundles: FILE, and FILE.pub")
+    signing.add_argument("file", type=Path, help="of the private key; never overwritten")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return {"init": _init, "issue": _issue, "signing-key": _signing_key}[arguments.action](arguments)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from heliograph.certificates.authority import Authority
+    from heliograph.certificates.folder import AUTHORITY_CERTIFICATE, write_authority
+
+    write_authority(Authority.make(days=arguments.days), arguments.folder)
+    print(arguments.folder / AUTHORITY_CERTIFICATE)
+    return 0
+
+
+def _issue(arguments: argparse.Namespace) -> int:
+    from heliograph.certificates.folder import read_authority, team, write_certificates
+    from heliograph.certificates.identity import COORDINATOR, Identity
+    from heliograph.errors import SettingsError
+
+    if any(slot < 0 for slot in arguments.slot) or (arguments.team is not None and arguments.team < 1):
+        raise SettingsError("no such slots", remedy="They count from 0, and a team has at least one")
+    wanted = [*(() if arguments.team is None else team(arguments.team))]
+    wanted += [COORDINATOR] * arguments.coordinator + [Identity(slot=slot) for slot in arguments.slot]
+    if not wanted:
+        raise SettingsError("nobody to issue a certificate to", remedy="Name --team N, --coordinator or --slot I")
+    authority = read_authority(arguments.folder)
+    credentials = {
+        identity: authority.issue(identity, days=arguments.days, dns=arguments.dns, addresses=arguments.ip)
+        for identity in wanted
+    }
+    target = arguments.to or arguments.folder
+    for path in write_certificates(credentials, target, authority=arguments.folder, renew=arguments.renew):
+        print(path)
+    return 0
+
+
+def _signing_key(arguments: argparse.Namespace) -> int:
+    from heliograph.certificates.signing_keys import make_signing_key
+
+    public = make_signing_key(arguments.file)
+    print(f"{arguments.file} signs (heliograph export --sign), {public} is to be trusted (--trusted-key)")
+    return 0
+
+
+COMMAND = Command(
+    summary="make certificates for TLS between processes, and keys that sign bundles", configure=_configure, run=_run
+)

@@ -1,0 +1,114 @@
+"""Certificates on disk: one folder for the authority, one below it for each process.  Imports nothing heavy.
+
+A process's folder has the file names of a Kubernetes TLS secret, so that one can be mounted in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph.certificates.identity import COORDINATOR, Identity
+from heliograph.errors import SettingsError
+
+if TYPE_CHECKING:
+    from heliograph.certificates.authority import Authority, Credential
+
+AUTHORITY_CERTIFICATE, AUTHORITY_KEY = "ca.crt", "ca.key"
+CERTIFICATE, KEY = "tls.crt", "tls.key"
+
+AUTHORITY_DAYS, CERTIFICATE_DAYS = 1825, 90
+
+
+def team(size: int) -> tuple[Identity, ...]:
+    """The coordinator, and the slots of a team."""
+    return COORDINATOR, *(Identity(slot=slot) for slot in range(size))
+
+
+def write_authority(authority: Authority, folder: Path) -> None:
+    """Write `ca.crt` and `ca.key`.  Raises SettingsError if either is there already."""
+    files = {AUTHORITY_KEY: authority.credential.key, AUTHORITY_CERTIFICATE: authority.credential.certificate}
+    there = [name for name in files if (folder / name).exists()]
+    if there:
+        raise SettingsError(
+            f"{folder / there[0]} is there already",
+            remedy="What it issued hangs on it; use another folder",
+        )
+    _write(folder, files)
+
+
+def read_authority(folder: Path) -> Authority:
+    """Raises SettingsError if there is none."""
+    from heliograph.certificates.authority import Authority, Credential
+
+    try:
+        certificate, key = ((folder / name).read_bytes() for name in (AUTHORITY_CERTIFICATE, AUTHORITY_KEY))
+    except OSError as error:
+        raise SettingsError(
+            f"no authority in {folder}: {error.strerror}",
+            remedy="Make one with `heliograph certificates init`",
+        ) from None
+    return Authority(Credential(certificate=certificate, key=key))
+
+
+def write_certificates(
+    credentials: Mapping[Identity, Credential], folder: Path, *, authority: Path, renew: bool = False
+) -> list[Path]:
+    """Write each to a folder of its own below `folder`, with the certificate of the authority in `authority`.
+
+    Raises SettingsError, before anything is written, if one of them is there already and not to be renewed.
+    """
+    paths = {identity: folder / identity.name for identity in credentials}
+    there = [path for path in paths.values() if path.exists()]
+    if there and not renew:
+        raise SettingsError(f"{there[0]} is there already", remedy="Replace what is in it with --renew")
+    trusted = _read(authority / AUTHORITY_CERTIFICATE)
+    for identity, credential in credentials.items():
+        files = {KEY: credential.key, CERTIFICATE: credential.certificate, AUTHORITY_CERTIFICATE: trusted}
+        _write(paths[identity], files, replace=renew)
+    return list(paths.values())
+
+
+def make_team(folder: Path, identities: Iterable[Identity], *, days: float = CERTIFICATE_DAYS) -> None:
+    """An authority and certificates in a new folder; the authority's key is kept nowhere."""
+    from heliograph.certificates.authority import Authority
+
+    authority = Authority.make(days=days)
+    _write(folder, {AUTHORITY_CERTIFICATE: authority.credential.certificate})
+    write_certificates({one: authority.issue(one, days=days) for one in identities}, folder, authority=folder)
+
+
+def write_new(path: Path, data: bytes, *, secret: bool) -> None:
+    """Write a file that is not there yet; a secret only its owner may read.  Raises SettingsError if it is there."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already", remedy="It is never overwritten; choose another name") from None
+    except OSError as error:
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _write(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, data in files.items():
+            # A file that is replaced is so at once; whoever reads between two of them finds a pair that does not match.
+            path = folder / f"{name}.{os.getpid()}.new" if replace else folder / name
+            write_new(path, data, secret=name in (KEY, AUTHORITY_KEY))
+            if replace:
+                os.replace(path, folder / name)
+    except OSError as error:
+        raise SettingsError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,152 @@
+"""Mutual TLS for gRPC: the certificate of one process, read again when it is replaced, and whose the other side's is.
+
+For the houses that talk; imports grpc.  A client demands the name of the process that it means to reach
+(`Identity.host`), a server reads who dialled it (`peer_identity`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from heliograph.certificates.folder import AUTHORITY_CERTIFICATE, CERTIFICATE, KEY
+from heliograph.certificates.identity import Identity
+from heliograph.errors import SettingsError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """What a folder held at one moment, found to belong together."""
+
+    authority: bytes
+    certificate: bytes
+    key: bytes
+    identity: Identity
+    until: datetime.datetime
+
+
+class Tls:
+    """The TLS side of one process.  Raises SettingsError unless `folder` holds a certificate and its key.
+
+    Whose certificate it is, is `identity`; the caller compares.
+
+    Files that are replaced while it runs serve the next connection, in either direction; connections that are up stay.
+    What is found halfway replaced, expired or of another identity is not taken, and logged once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()  # gRPC asks from a thread of its own
+        self._seen = self._stamp()
+        self._pair = self._read()
+        self.identity = self._pair.identity
+        self._channel_credentials: tuple[_Pair, grpc.ChannelCredentials] | None = None
+        self._tell()
+
+    def channel_credentials(self) -> grpc.ChannelCredentials:
+        """The same object until the files change, so that a caller can tell whether they did."""
+        pair = self._current()
+        if self._channel_credentials is None or self._channel_credentials[0] is not pair:
+            credentials = grpc.ssl_channel_credentials(pair.authority, pair.key, pair.certificate)
+            self._channel_credentials = pair, credentials
+        return self._channel_credentials[1]
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """Nobody is served who has no certificate of the same authority."""
+        served = self._pair
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal served
+            pair = self._current()
+            if pair is served:
+                return None
+            served = pair
+            return _configuration(pair)
+
+        return grpc.dynamic_ssl_server_credentials(_configuration(served), fetch, require_client_authentication=True)
+
+    def _current(self) -> _Pair:
+        with self._lock:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._seen = stamp
+                try:
+                    pair = self._read()
+                    if pair.identity != self.identity:
+                        raise SettingsError(f"certificate is of {pair.identity}, this process is {self.identity}")
+                    self._pair = pair
+                    self._tell()
+                except SettingsError as error:
+                    _log.warning("certificate not taken, the one before serves on reason=%r", str(error))
+            return self._pair
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(_stamp_of(self._folder / name) for name in (AUTHORITY_CERTIFICATE, CERTIFICATE, KEY))
+
+    def _read(self) -> _Pair:
+        # Not above: a process without TLS need not load it.
+        from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            authority, certificate, key = (
+                (self._folder / name).read_bytes() for name in (AUTHORITY_CERTIFICATE, CERTIFICATE, KEY)
+            )
+        except OSError as error:
+            raise SettingsError(
+                f"{self._folder} holds no certificate: {error.strerror}: {Path(error.filename).name}",
+                remedy="Issue one with `heliograph certificates issue`",
+            ) from None
+        try:
+            x509.load_pem_x509_certificates(authority)
+            own = x509.load_pem_x509_certificates(certificate)[0]
+            matches = load_pem_private_key(key, password=None).public_key() == own.public_key()
+            names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            identity = Identity.among(names.get_values_for_type(x509.UniformResourceIdentifier))
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+            raise SettingsError(f"{self._folder} holds no certificate of this kind: {error}") from None
+        if not matches:
+            raise SettingsError(f"{KEY} in {self._folder} is not the key of {CERTIFICATE}")
+        if identity is None:
+            raise SettingsError(
+                f"certificate in {self._folder} is of no process of a team",
+                remedy="Issue one with `heliograph certificates issue`",
+            )
+        until = own.not_valid_after_utc
+        if until <= datetime.datetime.now(datetime.UTC):
+            raise SettingsError(
+                f"certificate in {self._folder} expired at {until:%Y-%m-%d %H:%M} UTC",
+                remedy="Issue it again with `heliograph certificates issue --renew`",
+            )
+        return _Pair(authority=authority, certificate=certificate, key=key, identity=identity, until=until)
+
+    def _tell(self) -> None:
+        _log.info("certificate identity=%s until=%s", self.identity, self._pair.until.isoformat())
+
+
+def peer_identity(context: grpc.aio.ServicerContext) -> Identity | None:
+    """Whom the certificate of a call's client speaks for; None if it has none of ours, or there is no TLS."""
+    if context.peer_identity_key() != "x509_subject_alternative_name":
+        return None
+    return Identity.among(name.decode("utf-8", "replace") for name in context.peer_identities() or ())
+
+
+def _configuration(pair: _Pair) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pair.key, pair.certificate)], root_certificates=pair.authority)
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
