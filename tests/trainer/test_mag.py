@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from equal_runs import assert_equal_runs
 from tiny_team import resume, small_settings, start
 
 from coordinator.evaluation import evaluate
 from coordinator.plan import make_plan
 from heliograph.bundle import load_team
-from trainer.checkpoint import saved_checkpoints
 from trainer.mag import Mag
 from trainer.means import Means
 from trainer.preset import load_settings
@@ -51,15 +50,7 @@ def test_a_run_learns_where_its_model_errs_and_can_be_resumed(trained: Path, tmp
     path = tmp_path / "resumed"
     start(path, settings("mamba.model.shared=false"), stop_after=4).run()
     resume(path).run()
-    ours, theirs = (
-        load_file(saved_checkpoints(RunFolder.open(each).checkpoints)[-1] / "tensors.safetensors")
-        for each in (path, trained)
-    )
-    assert any(name.startswith("module.error_predictor.") for name in ours)
-    assert any(name.startswith("optimiser.error_predictor.") for name in ours)
-    assert set(ours) == set(theirs)
-    for name, values in ours.items():
-        assert np.array_equal(values, theirs[name]), name
+    assert_equal_runs(path, trained)
 
 
 def test_the_predictor_learns_what_the_model_gets_wrong(trained: Path) -> None:

@@ -17,7 +17,10 @@ from mamba_reference import RecordedDraws
 from tiny_team import small_team
 from torch import Tensor
 
+from heliograph.environments import registry
 from trainer.draws import RandomDraws
+from trainer.mabl import Mabl
+from trainer.mabl_settings import MablSettings
 from trainer.mag import Mag
 from trainer.mag_settings import MagSettings
 from trainer.world_model.imagination import Decision, Imagination, JointRows, JointStates, imagine
@@ -179,3 +182,30 @@ def test_planned_dreams_have_less_of_the_predicted_error_and_no_graph() -> None:
         assert not dream.deter.requires_grad
         means.append(float(algorithm.error_predictor(dream.ids[1:], dream.deter[1:]).mean()))
     assert means[1] < means[0]
+
+
+@torch.no_grad()
+def test_planning_wraps_the_imagination_of_another_algorithm_just_so() -> None:
+    environment = registry.make("relay", count=1, parameters={})
+    sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8}
+    settings = MablSettings.model_validate({"model": sizes, "policy": {"critic_heads": 2, "horizon": 4}})
+    mabl = Mabl(settings, environment.spec, device=torch.device("cpu"))
+    feature, agents = mabl.settings.model.feature, environment.spec.agents
+    torch.manual_seed(0)
+    start = JointStates(
+        ids=torch.randint(feature.classes, (32, agents, feature.categoricals)),
+        deter=torch.randn(32, agents, feature.recurrent),
+        hears=None,
+    )
+
+    def error(states: JointStates) -> Tensor:
+        return states.deter.mean((-1, -2))
+
+    world, dreams = mabl.imagination(), []
+    planning = Planning(world=world, error=error, settings=PlanningSettings(candidates=8, horizon=3))
+    for predict in (world.predict, planning):
+        torch.manual_seed(1)
+        dreams.append(imagine(world, start, predict=predict))
+    plain, planned = (float(dream.deter[1:].mean()) for dream in dreams)
+    assert dreams[0].ids.shape == dreams[1].ids.shape
+    assert planned < plain

@@ -22,7 +22,6 @@ RAILWAY = "environment.parameters={agents=2, width=26, height=26, cities=2, step
         ("mamba-flatland-5", "flatland", (RAILWAY, "schedule.overlap=true")),
         ("mamba-flatland-5-code", "flatland", (RAILWAY,)),
         ("mamba-flatland-cpu", "flatland", ()),
-        ("mag-flatland-cpu", "flatland", ("mag.predictor_updates=1",)),
         ("mamba-smax-3m", "jaxmarl", ()),
         ("mamba-smac-3m", "heliograph", ()),
     ],
