@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.channel.keys import KEYS
+from coordinator.watch.command import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
     from coordinator.channel import Channel
@@ -74,6 +75,17 @@ def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-timeout-s", type=float, default=60.0, help="until every node must have joined")
     parser.add_argument(
         "--connect-timeout-s", type=float, default=10.0, help="then until every pair of nodes should be connected"
+    )
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be seen while it goes on."""
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        const=DEFAULT_ADDRESS,
+        metavar="HOST:PORT",
+        help=f"serve a page on which the team can be seen and paused, at {DEFAULT_ADDRESS} if no address is given",
     )
 
 

@@ -16,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_security_arguments(parser)
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
+    arguments.add_show_arguments(parser)
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from coordinator.bandwidth.layers.links_of import links_of
 from coordinator.bandwidth.layers.wire_report import WireReport
 from coordinator.conservation import Reading, traffic
 from coordinator.episode import Clock, play
+from coordinator.observation import Showing, Shows, Witness, showing
 from coordinator.outcome import Summary, summarise
 from coordinator.plan import LABELS, Plan
 from coordinator.progress import Progress
@@ -70,6 +71,7 @@ class Staging:
     """Where the processes' logs go and stay; None: a temporary folder that is kept only if a process failed."""
     node_options: Callable[[int], tuple[str, ...]] = lambda slot: ()
     """More options for the node of a slot that is started here."""
+    shows: Shows = field(default_factory=Shows)
     links: LinkPlan | None = None
     """Links that are counted, for processes that are started here; None: nodes dial one another, and count alone."""
     certificates: TeamCertificates | None = None
@@ -120,13 +122,14 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         account = _account(links, plan)
     worlds = {name: plan.world(name) for name in plan.passes}
     spec = worlds[plan.passes[0]].spec
+    team_name = f"{len(plan.bundles)} processes"
     server = CoordinationServer(
         plan.bundles,
         run_seed=plan.run_seed,
         greedy=plan.greedy,
         late_policy=plan.late_policy,
         codec=plan.codec,
-        report_latents=plan.reports_latents or account is not None,
+        report_latents=plan.reports_latents or account is not None or staging.shows.wants_latents,
         listen=links.listen,
         address_of=links.address_of,
         tls=None if certificates is None else certificates.of_coordinator(),
@@ -137,6 +140,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         recorder = None
         if plan.record is not None:
             recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=spec))
+        shown = stack.enter_context(showing(staging.shows, plan, spec, team=team_name))
         log_folder = staging.log_folder
         if log_folder is None and staging.spawn:
             log_folder = Path(tempfile.mkdtemp(prefix="heliograph-nodes-"))
@@ -156,7 +160,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
             )
         async with server:
             watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
-            work = _work(plan, staging, server, supervisor, worlds, recorder, account, state)
+            work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, state)
             try:
                 await _first_of(work, watch, stop)
             except Stopped:
@@ -171,7 +175,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
     return Report.of(
         plan,
         spec,
-        team=f"{len(plan.bundles)} processes",
+        team=team_name,
         summaries=state.summaries,
         links=None if state.reading is None else state.reading.links,
         wire=state.wire,
@@ -190,6 +194,7 @@ async def _work(
     worlds: dict[str, World],
     recorder: Recorder | None,
     account: Account | None,
+    shown: Showing,
     state: _State,
 ) -> None:
     team = server.team
@@ -213,9 +218,11 @@ async def _work(
         account.begin()
     state.playing = True
     logger.info("playing address=%s passes=%s", server.address, plan.passes)
-    clock = Clock(plan.pace.period_s)
+    clock = shown.clock(plan.pace.period_s)
     for name in plan.passes:
-        await _play_pass(name, plan, server, worlds[name], clock, recorder, account, state)
+        shown.begin(name, worlds[name])
+        witnesses = [witness for witness in (recorder, account, *shown.witnesses) if witness is not None]
+        await _play_pass(name, plan, server, worlds[name], clock, witnesses, account, state)
 
 
 async def _play_pass(
@@ -224,12 +231,10 @@ async def _play_pass(
     server: CoordinationServer,
     world: World,
     clock: Clock,
-    recorder: Recorder | None,
+    witnesses: list[Witness],
     account: Account | None,
     state: _State,
 ) -> None:
-    witnesses = [witness for witness in (recorder, account) if witness is not None]
-
     def observe(record: StepRecord) -> None:
         for witness in witnesses:
             witness.step(name, record)

@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
+    arguments.add_show_arguments(parser)
     parser.add_argument(
         "--attach",
         metavar="HOST:PORT",
@@ -65,6 +66,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
     Raises BundleUntrusted unless the bundles are signed as the arguments ask.
     """
     from coordinator.episode import Pace
+    from coordinator.observation import Shows
     from coordinator.plan import make_plan
     from coordinator.rollout import Staging
     from heliograph.bundle import load_team
@@ -98,6 +100,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         start_timeout_s=namespace.start_timeout_s,
         connect_timeout_s=namespace.connect_timeout_s,
         log_folder=namespace.log_folder if attach is None else None,
+        shows=Shows(watch=namespace.watch),
         node_options=lambda slot: ("--log-format", namespace.log_format),
         insecure=namespace.insecure,
     )

@@ -43,6 +43,10 @@ class StepRecord:
     """int32 [N, K], -1 where none was reported; None if latents are not reported at all."""
     state: np.ndarray | None
     """float32 [S], the simulator's global state before the actions, where it has one; no agent is ever told of it."""
+    latency_s: float
+    """From sending the percepts until the last awaited action was there."""
+    waited_s: np.ndarray
+    """float64 [N]: how long each agent waited for its messages; NaN where nobody waited."""
 
 
 Observer = Callable[[StepRecord], None]
@@ -144,7 +148,7 @@ class Tally:
                 self._hearable += len(view.hears)
                 self._masked += len(reply.masked)
         if self._observe is not None:
-            self._observe(self._record(step, views, replies, actions, reward))
+            self._observe(self._record(step, views, replies, actions, reward, latency_s))
 
     def result(self, outcome: float) -> EpisodeResult:
         return EpisodeResult(
@@ -169,6 +173,7 @@ class Tally:
         replies: dict[int, Reply],
         actions: Sequence[int],
         reward: np.ndarray,
+        latency_s: float,
     ) -> StepRecord:
         spec = self._world.spec
         agents = spec.agents
@@ -187,6 +192,8 @@ class Tally:
             reward=reward,
             latent=None if self._categoricals is None else np.full((agents, self._categoricals), -1, dtype=np.int32),
             state=self._state,
+            latency_s=latency_s,
+            waited_s=np.full(agents, np.nan),
         )
         for slot, view in enumerate(views):
             if view is not None:
@@ -197,6 +204,8 @@ class Tally:
                 record.delay[slot, list(view.late)] = list(view.late.values())
         for slot, reply in replies.items():
             record.masked[slot, list(reply.masked)] = True
+            if reply.waited_s is not None:
+                record.waited_s[slot] = reply.waited_s
             if record.latent is not None and reply.latent is not None:
                 record.latent[slot] = reply.latent
         return record

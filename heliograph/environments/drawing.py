@@ -33,26 +33,27 @@ class Canvas:
         """A filled disc; with several slots it is put off the centre, so that agents in one cell stay visible."""
         angle = 2 * np.pi * slot / max(slots, 1)
         offset = 9 * np.array([np.sin(angle), np.cos(angle)]) if slots > 1 else np.zeros(2)
-        self._paint(self._distance(_centre(cell) + offset) <= 10, slot)
+        self._paint(_centre(cell) + offset, slot, radius=10)
 
     def ring(self, cell: np.ndarray, slot: int) -> None:
         radius = 21 - 3 * (slot % 4)  # targets in one cell are drawn inside one another
-        distance = self._distance(_centre(cell))
-        self._paint((distance <= radius) & (distance > radius - 3), slot)
+        self._paint(_centre(cell), slot, radius=radius, hole=radius - 3)
 
     def arrow(self, start: np.ndarray, end: np.ndarray, slot: int) -> None:
         """A thin line from one cell towards another, thickening where it arrives."""
         first, last = _centre(start), _centre(end)
         for share in np.linspace(0.25, 0.75, 48):
             thickness = 0.8 + 2.4 * max(0.0, share - 0.65) / 0.1
-            self._paint(self._distance(first + share * (last - first)) <= thickness, slot)
+            self._paint(first + share * (last - first), slot, radius=thickness)
 
-    def _distance(self, centre: np.ndarray) -> np.ndarray:
-        rows, columns = np.ogrid[: self.pixels.shape[0], : self.pixels.shape[1]]
-        return np.hypot(rows - centre[0], columns - centre[1])
-
-    def _paint(self, where: np.ndarray, slot: int) -> None:
-        self.pixels[where] = COLOURS[slot % len(COLOURS)]
+    def _paint(self, centre: np.ndarray, slot: int, *, radius: float, hole: float = -1.0) -> None:
+        """What is at most `radius` and more than `hole` away; looks at no pixel that is farther."""
+        top, left = np.maximum(np.floor(centre - radius), 0).astype(int)
+        bottom, right = np.ceil(centre + radius).astype(int) + 1
+        window = self.pixels[top:bottom, left:right]
+        rows, columns = np.ogrid[top : top + window.shape[0], left : left + window.shape[1]]
+        distance = np.hypot(rows - centre[0], columns - centre[1])
+        window[(distance <= radius) & (distance > hole)] = COLOURS[slot % len(COLOURS)]
 
 
 def _centre(cell: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Writes RGB arrays as PNG files, with the standard library alone: images of the roles hold no picture library.
+"""RGB arrays as PNG, with the standard library alone: images of the roles hold no picture library.
 
 Source: the PNG specification (W3C), with one IDAT chunk and no filtering of lines.
 """
@@ -19,6 +19,15 @@ _RGB_8_BIT = (8, 2, 0, 0, 0)  # depth, colour type, compression, filter, interla
 
 def write_png(pixels: np.ndarray, path: Path) -> None:
     """Write uint8 [height, width, 3].  Raises WorldError for another shape or type, or if the disk refuses."""
+    data = png(pixels)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise WorldError(f"cannot write {path}: {error.strerror}") from error
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The file of uint8 [height, width, 3].  Raises WorldError for another shape or type."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise WorldError(f"a picture is uint8 [height, width, 3], not {pixels.dtype} {list(pixels.shape)}")
     height, width, _ = pixels.shape
@@ -26,10 +35,7 @@ def write_png(pixels: np.ndarray, path: Path) -> None:
     lines[:, 1:] = pixels.reshape(height, -1)
     header = struct.pack(">II5B", width, height, *_RGB_8_BIT)
     chunks = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(lines.tobytes())), _chunk(b"IEND", b""))
-    try:
-        path.write_bytes(_SIGNATURE + b"".join(chunks))
-    except OSError as error:
-        raise WorldError(f"cannot write {path}: {error.strerror}") from error
+    return _SIGNATURE + b"".join(chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

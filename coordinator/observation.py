@@ -1,0 +1,94 @@
+"""What a run shows of itself while it goes on, beside its report.  Imported by what plays a plan.
+
+Whoever watches is a witness, told of every step and episode by the run's own thread; what they need is imported here
+when it is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from coordinator.episode import Clock
+from coordinator.plan import Plan
+from coordinator.trajectory import EpisodeResult, StepRecord
+from coordinator.world import World
+from heliograph.environments.vector import EnvironmentSpec
+
+if TYPE_CHECKING:
+    from coordinator.watch.gate import Gate
+    from coordinator.watch.watcher import Watcher
+
+
+class Witness(Protocol):
+    """Told of what is played."""
+
+    def step(self, name: str, record: StepRecord) -> None:
+        """After every step of the pass of that name."""
+        ...
+
+    def episode(self, name: str, result: EpisodeResult) -> None:
+        """After every episode that was finished."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shows:
+    """What is to be shown."""
+
+    watch: str | None = None
+    """host:port of a page; None: none."""
+
+    @property
+    def wants_latents(self) -> bool:
+        """Whether what agents say is to be told."""
+        return self.watch is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """What is being shown; of an empty one nobody is told."""
+
+    witnesses: tuple[Witness, ...] = ()
+    gate: Gate | None = None
+    """Where the run waits while somebody looks at it."""
+    watcher: Watcher | None = None
+
+    def begin(self, name: str, world: World) -> None:
+        """A pass begins in that world."""
+        if self.watcher is not None:
+            self.watcher.begin(name, world)
+
+    def clock(self, period_s: float | None) -> Clock:
+        """That of a run that can be held."""
+        if self.gate is None:
+            return Clock(period_s)
+        from coordinator.watch.gate import GatedClock
+
+        return GatedClock(period_s, self.gate)
+
+
+@contextmanager
+def showing(shows: Shows, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[Showing]:
+    """Inside, the plan, played by `team` ("2 processes"), is shown as asked for.
+
+    Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
+    """
+    if shows.watch is None:
+        yield Showing()
+        return
+    from coordinator.watch.events import Script
+    from coordinator.watch.gate import Gate
+    from coordinator.watch.server import WatchServer
+    from coordinator.watch.watcher import Watcher
+
+    with ExitStack() as stack:
+        gate = Gate()
+        watcher = Watcher(gate)
+        script = Script(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
+        server = stack.enter_context(WatchServer(watcher, gate, script, listen=shows.watch))
+        print(f"watch the team at http://{server.address}/", file=sys.stderr, flush=True)
+        yield Showing(witnesses=(watcher,), gate=gate, watcher=watcher)

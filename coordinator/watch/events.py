@@ -1,0 +1,150 @@
+"""What a page is told, as JSON objects.  Made by the server's side, in its own thread.
+
+hello:    once per page: what is run, and what has been found so far (see `Script.hello`)
+steps:    what happened since the last one, with its newest step in full (see `Script.steps`)
+outcomes: {"outcomes": [[pass, episode, outcome, return, steps] …], "episodes": how many have ended}
+state:    {"paused": …}
+frame:    {"png": the world after the newest drawn step, base64}
+over:     {}; the run has ended and nothing more will be told
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from coordinator.outcome import action_bits
+from coordinator.plan import LABELS, Plan
+from coordinator.trajectory import StepRecord
+from coordinator.watch.watcher import Outcome
+from heliograph import codecs
+from heliograph.environments.drawing import COLOURS
+from heliograph.environments.png import png
+from heliograph.environments.vector import EnvironmentSpec
+
+Event = dict[str, Any]
+
+
+class Script:
+    """Turns what a watcher kept into events.  Told of every step in order; some may be missing."""
+
+    def __init__(self, plan: Plan, spec: EnvironmentSpec, *, title: str) -> None:
+        message = plan.manifest.message
+        self._plan, self._spec, self._title = plan, spec, title
+        self._codec = None if message is None else codecs.make(plan.codec, message, plan.bundles[0].tables)
+        self._action_bits = 0 if message is None else action_bits(plan.manifest)
+        self._before: StepRecord | None = None
+
+    def hello(self, outcomes: Iterable[Outcome], *, paused: bool) -> Event:
+        plan, spec, message = self._plan, self._spec, self._plan.manifest.message
+        return {
+            "kind": "hello",
+            "title": self._title,
+            "environment": spec.id,
+            "algorithm": plan.manifest.algorithm,
+            "agents": spec.agents,
+            "colours": [COLOURS[slot % len(COLOURS)].tolist() for slot in range(spec.agents)],
+            "categoricals": 0 if message is None else message.categoricals,
+            "classes": 0 if message is None else message.classes,
+            "renders": spec.renders,
+            "measure": spec.outcome,
+            "blind_bound": spec.blind_bound,
+            "passes": {name: LABELS[name] for name in plan.passes},
+            "episodes": plan.episodes,
+            "episode_limit": spec.episode_limit,
+            "codec": plan.codec,
+            "channel": None if plan.channel is None else str(plan.channel),
+            "message_deadline_s": plan.pace.message_deadline_s,
+            "action_deadline_s": plan.pace.action_deadline_s,
+            "paused": paused,
+            "outcomes": [_outcome(outcome) for outcome in outcomes],
+        }
+
+    def steps(self, name: str, records: Sequence[StepRecord]) -> Event:
+        """Of at least one record: `trail` has a row of numbers for each, `links` what became of the messages in all."""
+        trail = [self._row(record) for record in records]
+        newest = records[-1]
+        return {
+            "kind": "steps",
+            "pass": name,
+            "episode": newest.episode,
+            "step": newest.step,
+            "trail": trail,
+            "links": _links(records),
+            "present": newest.present.tolist(),
+            "acted": newest.acted.tolist(),
+            "action": newest.action.tolist(),
+            "reward": [round(float(reward), 4) for reward in newest.reward],
+            "waited_ms": [None if np.isnan(waited) else round(waited * 1e3, 3) for waited in newest.waited_s],
+            "latent": None if newest.latent is None else newest.latent.tolist(),
+        }
+
+    def _row(self, record: StepRecord) -> list[float | None]:
+        """[episode, step, bits said, latency in ms, longest wait in ms, messages read, messages masked]."""
+        waited = None if np.isnan(record.waited_s).all() else round(float(np.nanmax(record.waited_s)) * 1e3, 3)
+        masked = int(record.masked.sum())
+        # Nobody hears anything at a first step, since nobody has spoken before.
+        hearable = int(record.hears.sum()) if record.step else 0
+        bits = self._bits(record)
+        self._before = record
+        return [record.episode, record.step, bits, round(record.latency_s * 1e3, 3), waited, hearable - masked, masked]
+
+    def _bits(self, record: StepRecord) -> int:
+        """Of the messages made at this step, once for each who could hear the speaker then."""
+        if self._codec is None or record.latent is None:
+            return 0
+        before = self._before
+        if (
+            before is None
+            or before.latent is None
+            or (before.episode, before.step) != (record.episode, record.step - 1)
+        ):
+            before = None
+        total = 0
+        for speaker in np.flatnonzero((record.latent[:, 0] >= 0) & record.hears.any(0)).tolist():
+            previous = None
+            if before is not None and before.latent is not None and before.latent[speaker, 0] >= 0:
+                previous = before.latent[speaker]
+            bits = self._codec.size_bits(record.latent[speaker], previous) + self._action_bits
+            total += bits * int(record.hears[:, speaker].sum())
+        return total
+
+
+def outcomes(found: Iterable[Outcome], *, episodes: int) -> Event:
+    return {"kind": "outcomes", "outcomes": [_outcome(outcome) for outcome in found], "episodes": episodes}
+
+
+def frame(pixels: np.ndarray) -> Event:
+    return {"kind": "frame", "png": base64.b64encode(png(pixels)).decode("ascii")}
+
+
+def state(*, paused: bool) -> Event:
+    return {"kind": "state", "paused": paused}
+
+
+OVER: Event = {"kind": "over"}
+
+
+def _links(records: Iterable[StepRecord]) -> list[list[int]]:
+    """[listener, speaker, read, masked, lost in the simulated channel, delayed by it] of pairs that were in hearing.
+
+    A pair in hearing at a first step, when there is nothing to read yet, is listed with zeros.
+    """
+    hears = read = masked = lost = late = 0
+    for record in records:
+        hears = hears + record.hears
+        masked = masked + record.masked
+        lost = lost + record.lost
+        late = late + (record.delay > 0)
+        if record.step:
+            read = read + (record.hears & ~record.masked)
+    shape = np.shape(hears)
+    counts = [np.broadcast_to(np.asarray(count, dtype=np.int64), shape) for count in (read, masked, lost, late)]
+    return [[i, j, *(int(count[i, j]) for count in counts)] for i, j in np.argwhere(hears).tolist()]
+
+
+def _outcome(found: Outcome) -> list[Any]:
+    return [found.pass_name, found.episode, found.outcome, found.team_return, found.steps]

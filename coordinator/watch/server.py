@@ -1,0 +1,74 @@
+"""Serves the pages of a run from a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+from coordinator.watch.events import Script
+from coordinator.watch.gate import Gate
+from coordinator.watch.pages import Pages
+from coordinator.watch.watcher import Watcher
+from heliograph.errors import MissingExtra
+from heliograph.listening import LOOPBACK_HOSTS, bind, parse_address
+
+logger = logging.getLogger(__name__)
+
+CLOSE_DEADLINE_S = 2
+"""How long pages may take to be told that the run is over; then they are cut."""
+
+
+class WatchServer:
+    """A context manager: inside, pages are served at `address`.
+
+    Entering raises MissingExtra, SettingsError or PortTaken.
+    """
+
+    def __init__(self, watcher: Watcher, gate: Gate, script: Script, *, listen: str) -> None:
+        self._pages = Pages(watcher, gate, script)
+        self._gate = gate
+        self._listen = listen
+        self.address = ""
+
+    def __enter__(self) -> WatchServer:
+        try:
+            import uvicorn
+
+            from coordinator.watch.application import application
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"watching needs {error.name}, which is not installed", remedy="pip install 'heliograph[observe]'"
+            ) from None
+        host, _ = parse_address(self._listen)
+        if host not in LOOPBACK_HOSTS:
+            logger.warning("anybody who reaches the page can pause the run address=%s", self._listen)
+        self._socket, self.address = bind(self._listen)
+        config = uvicorn.Config(
+            application(self._pages),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=CLOSE_DEADLINE_S,
+        )
+        self._server = uvicorn.Server(config)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.resume()
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join()
+
+    def _end(self) -> None:
+        self._pages.end()
+        self._server.should_exit = True
+
+    def _serve(self) -> None:
+        try:
+            self._loop.run_until_complete(self._server.serve(sockets=[self._socket]))
+        finally:
+            self._socket.close()
+            self._loop.close()

@@ -1,0 +1,42 @@
+"""Addresses that pages and metrics are served at: host:port, read and bound.  For every role."""
+
+from __future__ import annotations
+
+import socket
+
+from heliograph.errors import PortTaken, SettingsError
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """Host and port.  Raises SettingsError if it is not host:port."""
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise SettingsError(f"address {address!r} is not host:port", remedy="Use port 0 for any free one")
+    return host, int(port)
+
+
+def as_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bind(address: str) -> tuple[socket.socket, str]:
+    """A listening socket (port 0: any free one), and its address.  Raises SettingsError, or PortTaken."""
+    host, port = parse_address(address)
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(target)
+            listener.listen()
+        except OSError:
+            listener.close()
+            raise
+    except OSError:
+        raise PortTaken(
+            f"cannot listen on {address}", remedy="The port is taken or the host is not ours; use port 0"
+        ) from None
+    return listener, as_address(host, listener.getsockname()[1])

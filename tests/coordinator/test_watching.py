@@ -1,0 +1,146 @@
+"""What a page is told of a run, without processes: numbers that agree with the counters, bounds, pausing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+from relay_team import relay_plan
+
+from coordinator.channel import Channel
+from coordinator.local import LocalTeam
+from coordinator.trajectory import StepRecord
+from coordinator.watch import pages as pages_module
+from coordinator.watch import watcher as watcher_module
+from coordinator.watch.events import Script
+from coordinator.watch.gate import Gate, GatedClock
+from coordinator.watch.watcher import Watcher
+from heliograph.codecs import LatentTables
+
+pytest.importorskip("starlette")
+
+
+def played(plan, watcher: Watcher, *, episode: int = 0):  # type: ignore[no-untyped-def]
+    """An episode in one process, which the watcher is told of."""
+    team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy, codec=plan.codec)
+    world = plan.world("open")
+    watcher.begin("open", world)
+    found = team.play(world, episode=episode, observe=lambda record: watcher.step("open", record), report_latents=True)
+    watcher.episode("open", found.result)
+    return found
+
+
+def watched() -> Watcher:
+    watcher = Watcher(Gate())
+    watcher.pages = 1
+    return watcher
+
+
+@pytest.mark.parametrize("codec", ["bit-packed", "repeats", "entropy"])
+def test_the_bits_of_all_steps_are_those_that_were_counted(codec: str) -> None:
+    tables = LatentTables(np.arange(1, 33).reshape(4, 8)) if codec == "entropy" else None
+    plan, watcher = relay_plan(3, codec=codec, tables=tables), watched()
+    found = played(plan, watcher)
+    event = Script(plan, plan.world("open").spec, title="").steps("open", list(watcher.steps))
+    counted = sum(link.sent_bits + 3 * link.sent for link in found.links)  # an action of 5 has 3 bits
+    assert sum(row[2] for row in event["trail"]) == counted
+    assert sum(row[5] for row in event["trail"]) == sum(link.read for link in found.links)
+    assert [row[:2] for row in event["trail"]] == [[0, step] for step in range(found.result.steps)]
+
+
+def test_links_say_what_became_of_their_messages() -> None:
+    plan, watcher = relay_plan(3, channel=Channel.parse("erasure=0.4")), watched()
+    found = played(plan, watcher)
+    event = Script(plan, plan.world("open").spec, title="").steps("open", list(watcher.steps))
+    told = {(listener, speaker): counts for listener, speaker, *counts in event["links"]}
+    for link in found.links:
+        # The last messages come after the last step that could read them.
+        assert told[link.receiver, link.sender] == [link.read, link.lost, link.lost, 0]
+    assert 0 < found.result.masked < found.result.hearable
+
+
+def test_nothing_is_kept_without_a_page_and_no_more_than_is_allowed_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_module, "KEPT_STEPS", 5)
+    plan, watcher = relay_plan(2), watched()
+    watcher.pages = 0
+    played(plan, watcher)
+    assert not watcher.steps
+    assert not watcher.frames
+    assert len(watcher.outcomes) == 1, "the score is there for whoever comes later"
+    watcher.pages = 1
+    for episode in range(1, 4):
+        played(plan, watcher, episode=episode)
+    assert len(watcher.steps) == 5
+    assert watcher.steps[-1].episode == 3
+    assert len(watcher.frames) == 1
+
+
+def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_module, "QUEUED_EVENTS", 4)
+    monkeypatch.setattr(pages_module, "TELL_INTERVAL_S", 0.0)
+    plan, watcher = relay_plan(2), watched()
+
+    async def watch() -> list[str]:
+        pages = pages_module.Pages(watcher, Gate(), Script(plan, plan.world("open").spec, title=""))
+        async with aclosing(pages.stream()) as stream:
+            first = await anext(stream)
+            for episode in range(12):
+                played(plan, watcher, episode=episode)
+                while watcher.steps:
+                    await asyncio.sleep(0)
+            pages.end()
+            return [first, *[text async for text in stream]]
+
+    texts = asyncio.run(watch())
+    assert '"kind":"hello"' in texts[0]
+    assert len(texts) == 1 + 4
+    assert '"kind":"over"' in texts[-1]
+    assert watcher.pages == 0
+
+
+def test_a_run_that_is_held_goes_on_step_by_step() -> None:
+    gate, ticks = Gate(), []
+
+    async def run() -> None:
+        clock = GatedClock(None, gate)
+        for number in range(4):
+            await clock.tick()
+            ticks.append(number)
+
+    async def hold() -> None:
+        gate.pause()
+        running = asyncio.create_task(run())
+        for expected in ([], [0], [0, 1]):
+            await asyncio.sleep(0.06)
+            assert ticks == expected
+            gate.step()
+        gate.resume()
+        await running
+
+    asyncio.run(hold())
+    assert ticks == [0, 1, 2, 3]
+    assert not gate.closed
+
+
+def test_a_run_in_one_process_is_held_as_well() -> None:
+    gate, passed = Gate(), threading.Event()
+    gate.pause()
+    thread = threading.Thread(target=lambda: (gate.wait(), passed.set()))
+    thread.start()
+    assert not passed.wait(0.1)
+    gate.step()
+    assert passed.wait(5)
+    thread.join()
+    assert gate.closed
+
+
+def test_records_say_how_long_things_took() -> None:
+    records: list[StepRecord] = []
+    plan = relay_plan(2)
+    team = LocalTeam(plan.bundles, run_seed=0, greedy=False)
+    found = team.play(plan.world("open"), episode=0, observe=records.append)
+    assert [record.latency_s for record in records] == list(found.result.latency_s)
+    assert all(np.isnan(record.waited_s).all() for record in records), "nobody waits within a process"
