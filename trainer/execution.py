@@ -155,6 +155,13 @@ class SilentStep(nn.Module):
     def __init__(self, model: LatentModel, actor: nn.Module) -> None:
         super().__init__()
         self.encoder, self.rssm, self.actor = model.encoder, model.rssm, actor
+        sizes, like = model.settings, model.rssm.token.table
+        nothing = torch.zeros(1, sizes.categoricals, dtype=torch.int64, device=like.device)
+        with torch.no_grad():
+            token = self.rssm.tokens(nothing, nothing[:, 0], like.new_zeros(1, 1))
+            begun = self.rssm.cell(token, like.new_zeros(1, sizes.recurrent))
+        self.register_buffer("begun", begun)  # [1, G], of every episode's first step
+        self.begun: Tensor
 
     def forward(
         self,
@@ -166,14 +173,12 @@ class SilentStep(nn.Module):
         noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Action int32 [], logits [A] and the recurrent state [G] of the next step."""
-        rssm, keep = self.rssm, deter.new_ones(1, 1)
-        nothing = torch.zeros(1, rssm.settings.categoricals, dtype=torch.int64)
-        begun = rssm.cell(rssm.tokens(nothing, nothing[:, 0], 0 * keep), torch.zeros_like(deter).unsqueeze(0))
-        deter = torch.where(first, begun, deter.unsqueeze(0))  # [1, G]
+        deter = torch.where(first, self.begun, deter.unsqueeze(0))  # [1, G]
         ids, action, logits = _decide(
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
         )
-        following = rssm.cell(rssm.tokens(ids.unsqueeze(0), action.unsqueeze(0), keep), deter)
+        token = self.rssm.tokens(ids.unsqueeze(0), action.unsqueeze(0), deter.new_ones(1, 1))
+        following = self.rssm.cell(token, deter)
         return action.int(), logits, following.squeeze(0)
 
 
