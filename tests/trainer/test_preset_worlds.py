@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_team import resume, small_settings, start
+from tiny_team import SMALL, SMALL_MABL, resume, small_settings, start
 
 from heliograph.bundle import load_team
 from trainer.run_folder import RunFolder
@@ -22,6 +22,7 @@ RAILWAY = "environment.parameters={agents=2, width=26, height=26, cities=2, step
         ("mamba-flatland-5", "flatland", (RAILWAY, "schedule.overlap=true")),
         ("mamba-flatland-5-code", "flatland", (RAILWAY,)),
         ("mamba-flatland-cpu", "flatland", ()),
+        ("mabl-flatland-cpu", "flatland", ()),
         ("mamba-smax-3m", "jaxmarl", ()),
         ("mamba-smac-3m", "heliograph", ()),
     ],
@@ -33,7 +34,8 @@ def test_a_shrunken_run_in_each_simulator_goes_from_collecting_to_bundles(
     if "smac-" in preset:
         monkeypatch.syspath_prepend(SMAC_DOUBLE)
         monkeypatch.setenv("SMAC_DOUBLE", "{}")
-    settings = small_settings(preset, *LITTLE, *overrides, env_steps=60)
+    small = SMALL_MABL if preset.startswith("mabl") else SMALL
+    settings = small_settings(preset, *LITTLE, *overrides, env_steps=60, small=small)
     path = tmp_path / "run"
     # On resuming, the running episodes are played again; SMAX would be compiled again for that.
     if package == "jaxmarl":
