@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
+from heliograph.metrics import add_metrics_argument
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where peers dial this node")
     parser.add_argument("--advertise", metavar="HOST", help="host that peers dial, if not the one of --listen")
     add_security_arguments(parser)
+    add_metrics_argument(parser)
     parser.add_argument(
         "--join-timeout-s", type=float, default=30.0, metavar="S", help="give up if not part of the run by then"
     )

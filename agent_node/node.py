@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from agent_node.agent import Agent
@@ -18,7 +18,7 @@ from agent_node.peers import Peers
 from agent_node.step_function import StepFunction
 from agent_node.stepper import Stepper
 from agent_node.wire import MessageWire
-from agent_node.world import Team, World
+from agent_node.world import StepReport, Team, World
 from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
@@ -67,6 +67,10 @@ class Node:
         self._function = StepFunction(bundle)
         self._peers: Peers | None = None
         self._inbox: Inbox | None = None
+        self.ledger = Ledger()
+        """What it counts of its links; `totals` adds what is still kept for a step to come."""
+        self.observe: Callable[[StepReport], None] | None = None
+        """Told of every step, if anybody wants to know."""
 
     async def run(self, world: World) -> None:
         """Serve, enter the world and play until it is over; drain and leave it then, after an error, or if cancelled.
@@ -92,7 +96,10 @@ class Node:
             _log.info("serving slot=%d", self.slot)
             while (percept := await world.percept()) is not None:
                 place.episode, place.step = percept.episode, percept.step
-                await world.act(await stepper.step(percept))
+                report = await stepper.step(percept)
+                await world.act(report)
+                if self.observe is not None:
+                    self.observe(report)
         finally:
             await health.draining()
             await self._peers.close(timeout_s=FLUSH_TIMEOUT_S)
@@ -114,8 +121,7 @@ class Node:
     def _join(self, team: Team) -> Stepper:
         assert self._peers is not None
         wire = self._message_wire(team.coding)
-        ledger = Ledger()
-        self._inbox = Inbox(late_policy=team.late_policy, ledger=ledger)
+        self._inbox = Inbox(late_policy=team.late_policy, ledger=self.ledger)
         self._peers.introduce(
             Hello(
                 run_id=team.run_id,
@@ -128,7 +134,7 @@ class Node:
             wire=wire,
         )
         agent = Agent(self._bundle, run_seed=team.run_seed, greedy=team.greedy, step_function=self._function)
-        return Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, ledger=ledger)
+        return Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, ledger=self.ledger)
 
     def _message_wire(self, coding: Coding) -> MessageWire | None:
         if self.manifest.message is None:

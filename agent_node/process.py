@@ -11,6 +11,7 @@ import uvloop
 
 from agent_node import footprint
 from agent_node.coordinator_world import CoordinatorWorld
+from agent_node.metrics import node_metrics
 from agent_node.node import Node
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
@@ -72,7 +73,8 @@ async def _play(arguments: argparse.Namespace) -> None:
         )
         del bundle  # its graph has megabytes, and the node has loaded it
         footprint.give_back()
-        await node.run(world)
+        with node_metrics(node, arguments.metrics):
+            await node.run(world)
     finally:
         await world.leave()
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from coordinator.channel.keys import KEYS
 from coordinator.watch.command import DEFAULT_ADDRESS
+from heliograph.listening import as_address, parse_address
+from heliograph.metrics import add_metrics_argument
 
 if TYPE_CHECKING:
     from coordinator.channel import Channel
@@ -87,6 +89,17 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help=f"serve a page on which the team can be seen and paused, at {DEFAULT_ADDRESS} if no address is given",
     )
+    add_metrics_argument(
+        parser, help="serve Prometheus metrics here; nodes that are started here use the ports that follow"
+    )
+
+
+def node_metrics(address: str | None, slot: int) -> tuple[str, ...]:
+    """The node's own --metrics, for a run whose metrics are at an address: the ports after it, by slot."""
+    if address is None:
+        return ()
+    host, port = parse_address(address)
+    return ("--metrics", as_address(host, port + 1 + slot if port else 0))
 
 
 def channel(namespace: argparse.Namespace) -> Channel | None:

@@ -7,7 +7,7 @@ when it is asked for.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +17,7 @@ from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import World
 from heliograph.environments.vector import EnvironmentSpec
+from heliograph.metrics import serving_metrics
 
 if TYPE_CHECKING:
     from coordinator.watch.gate import Gate
@@ -41,6 +42,8 @@ class Shows:
 
     watch: str | None = None
     """host:port of a page; None: none."""
+    metrics: str | None = None
+    """host:port that Prometheus may ask; None: none."""
 
     @property
     def wants_latents(self) -> bool:
@@ -72,23 +75,38 @@ class Showing:
 
 
 @contextmanager
-def showing(shows: Shows, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[Showing]:
-    """Inside, the plan, played by `team` ("2 processes"), is shown as asked for.
+def showing(
+    shows: Shows, plan: Plan, spec: EnvironmentSpec, *, team: str, live: Callable[[], int]
+) -> Iterator[Showing]:
+    """Inside, the plan, played by `team` ("2 processes") of which `live` now take part, is shown as asked for.
 
     Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
     """
-    if shows.watch is None:
-        yield Showing()
-        return
+    with ExitStack() as stack:
+        metrics: tuple[Witness, ...] = ()
+        if shows.metrics is not None:
+            from coordinator.metrics import RunMetrics
+
+            registry, address = stack.enter_context(serving_metrics(shows.metrics))
+            metrics = (RunMetrics(registry, plan, live=live),)
+            print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
+        if shows.watch is None:
+            yield Showing(witnesses=metrics)
+            return
+        gate, watcher = stack.enter_context(_page(shows.watch, plan, spec, team=team))
+        yield Showing(witnesses=(*metrics, watcher), gate=gate, watcher=watcher)
+
+
+@contextmanager
+def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[tuple[Gate, Watcher]]:
     from coordinator.watch.events import Script
     from coordinator.watch.gate import Gate
     from coordinator.watch.server import WatchServer
     from coordinator.watch.watcher import Watcher
 
-    with ExitStack() as stack:
-        gate = Gate()
-        watcher = Watcher(gate)
-        script = Script(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
-        server = stack.enter_context(WatchServer(watcher, gate, script, listen=shows.watch))
+    gate = Gate()
+    watcher = Watcher(gate)
+    script = Script(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
+    with WatchServer(watcher, gate, script, listen=listen) as server:
         print(f"watch the team at http://{server.address}/", file=sys.stderr, flush=True)
-        yield Showing(witnesses=(watcher,), gate=gate, watcher=watcher)
+        yield gate, watcher

@@ -140,7 +140,9 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         recorder = None
         if plan.record is not None:
             recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=spec))
-        shown = stack.enter_context(showing(staging.shows, plan, spec, team=team_name))
+        shown = stack.enter_context(
+            showing(staging.shows, plan, spec, team=team_name, live=lambda: len(server.team.live))
+        )
         log_folder = staging.log_folder
         if log_folder is None and staging.spawn:
             log_folder = Path(tempfile.mkdtemp(prefix="heliograph-nodes-"))

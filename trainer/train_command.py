@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from heliograph.cli import Command
+from heliograph.metrics import add_metrics_argument
 from trainer.extra import trainer_extra
 
 GENERAL_PRESET = "cpu"
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the newest checkpoint of a run folder")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings as JSON and end")
+    add_metrics_argument(parser)
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -44,7 +46,7 @@ def run(namespace: argparse.Namespace) -> int:
         )
     if namespace.resume is not None:
         with trainer_extra("training"):
-            return _train(namespace.resume, settings=None)
+            return _train(namespace.resume, settings=None, metrics=namespace.metrics)
     overrides = list(namespace.set)
     if namespace.environment is not None:
         # Another world's parameters mean nothing to this one.
@@ -56,10 +58,10 @@ def run(namespace: argparse.Namespace) -> int:
         print(settings.model_dump_json(indent=2))
         return 0
     with trainer_extra("training"):
-        return _train(namespace.folder, settings=settings)
+        return _train(namespace.folder, settings=settings, metrics=namespace.metrics)
 
 
-def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-def]
+def _train(path: Path | None, *, settings, metrics: str | None) -> int:  # type: ignore[no-untyped-def]
     """Create or open the folder, train, print the summary; 130 if interrupted."""
     import signal
 
@@ -67,14 +69,15 @@ def _train(path: Path | None, *, settings) -> int:  # type: ignore[no-untyped-de
     from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
     from trainer.console import TrainingConsole
     from trainer.run_folder import RunFolder
+    from trainer.scraped_progress import scraped
     from trainer.summary import write_summary
 
     folder = RunFolder.open(path) if settings is None and path is not None else RunFolder.create(path, settings)
     log.enter(run=folder.run_id)
-    with TrainingConsole(folder) as console:
+    with TrainingConsole(folder) as console, scraped(console, metrics) as progress:
         from trainer.training import Training
 
-        training = Training(folder, console, resume=settings is None)
+        training = Training(folder, progress, resume=settings is None)
         console.measure = training.environment.spec.outcome
 
         def stop(_signal: int, _frame: object) -> None:

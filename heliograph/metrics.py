@@ -1,0 +1,75 @@
+"""Prometheus metrics of a process: a registry of its own, served over HTTP by a thread.  For every role.
+
+Off unless asked for; only then is `prometheus_client`, of the extra `observe`, imported.  What the process counts
+anyway is read when somebody asks, so a step costs no more than its histogram.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from heliograph.errors import MissingExtra, PortTaken
+from heliograph.listening import as_address, parse_address
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
+
+logger = logging.getLogger(__name__)
+
+LATENCY_BUCKETS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""From a wait within a machine up to the deadline of an action."""
+
+
+def add_metrics_argument(parser: argparse.ArgumentParser, *, help: str = "serve Prometheus metrics here") -> None:
+    parser.add_argument("--metrics", metavar="HOST:PORT", help=help)
+
+
+@contextmanager
+def serving_metrics(listen: str) -> Iterator[tuple[CollectorRegistry, str]]:
+    """Inside, the registry, which says of the process what it needs of CPU and memory, is served at the address.
+
+    Raises MissingExtra, SettingsError if `listen` is not host:port, or PortTaken.
+    """
+    host, port = parse_address(listen)
+    try:
+        from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"metrics need {error.name}, which is not installed", remedy="pip install 'heliograph[observe]'"
+        ) from None
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError:
+        raise PortTaken(
+            f"cannot listen on {listen}", remedy="The port is taken or the host is not ours; use port 0"
+        ) from None
+    address = as_address(host, server.server_port)
+    logger.info("metrics address=%s", address)
+    try:
+        yield registry, address
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class CollectedLate:
+    """Metrics that `collect` makes when they are asked for, by a thread of the server."""
+
+    def __init__(self, registry: CollectorRegistry, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
+        registry.register(self)  # type: ignore[arg-type]
+
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
+
+    def describe(self) -> Iterable[Metric]:
+        # Or the registry would collect them once to learn their names, before there is anything.
+        return ()
