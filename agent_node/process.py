@@ -10,6 +10,7 @@ import signal
 import uvloop
 
 from agent_node import footprint
+from agent_node.certificate_claim import claimed
 from agent_node.coordinator_world import CoordinatorWorld
 from agent_node.metrics import node_metrics
 from agent_node.node import Node
@@ -54,12 +55,19 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _play(arguments: argparse.Namespace) -> None:
-    tls = None if arguments.tls is None else Tls(arguments.tls)
-    if tls is not None:
+    if arguments.tls is None:
+        await _play_as(arguments, None)
+        return
+    with claimed(arguments.tls, slot=arguments.slot) as folder:
+        tls = Tls(folder)
         if tls.identity.slot is None or arguments.slot not in (None, tls.identity.slot):
-            as_slot = "a node" if arguments.slot is None else f"slot {arguments.slot}"
-            raise SettingsError(f"certificate in {arguments.tls} is of {tls.identity}, not for {as_slot}")
+            wanted = "a node" if arguments.slot is None else f"slot {arguments.slot}"
+            raise SettingsError(f"certificate in {folder} is of {tls.identity}, not of {wanted}")
         arguments.slot = tls.identity.slot
+        await _play_as(arguments, tls)
+
+
+async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
     bundle = None if arguments.bundle is None else bundles.load(arguments.bundle)
     if bundle is not None:
         _check(bundle, arguments)

@@ -20,16 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from coordinator.conclusion import conclude
     from coordinator.rollout import run_processes
     from coordinator.run_command import plan_and_staging
-    from coordinator.team_certificates import TeamCertificates
 
     plan, staging = plan_and_staging(namespace, attach=namespace.listen)
-    if namespace.tls is not None:
-        staging = replace(staging, certificates=TeamCertificates(coordinator=namespace.tls))
     return conclude(run_processes(plan, staging), namespace)
 
 

@@ -30,7 +30,7 @@ from coordinator.recording import Recorder
 from coordinator.report import Report
 from coordinator.server import CoordinationServer
 from coordinator.supervisor import Ending, Supervisor
-from coordinator.team_certificates import TeamCertificates
+from coordinator.team_certificates import coordinator_tls
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import EpisodeLost, World
 from heliograph import codecs, log
@@ -74,8 +74,9 @@ class Staging:
     shows: Shows = field(default_factory=Shows)
     links: LinkPlan | None = None
     """Links that are counted, for processes that are started here; None: nodes dial one another, and count alone."""
-    certificates: TeamCertificates | None = None
-    """None: plaintext."""
+    certificates: Path | None = None
+    """The coordinator's, or the folder with those of the whole team, which is what nodes that are started here need;
+    None: plaintext."""
     insecure: bool = False
     """Plaintext is also listened on where other machines can reach it."""
 
@@ -132,7 +133,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         report_latents=plan.reports_latents or account is not None or staging.shows.wants_latents,
         listen=links.listen,
         address_of=links.address_of,
-        tls=None if certificates is None else certificates.of_coordinator(),
+        tls=None if certificates is None else coordinator_tls(certificates),
         insecure=staging.insecure,
     )
     log.enter(run=server.run_id)
@@ -155,7 +156,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                     lambda slot: [
                         *links.command(slot, server.address, join_timeout_s=staging.start_timeout_s),
                         *staging.node_options(slot),
-                        *(() if certificates is None else certificates.arguments(slot)),
+                        *(() if certificates is None else ("--tls", str(certificates))),
                     ],
                     log_folder=log_folder,
                 )

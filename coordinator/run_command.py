@@ -44,7 +44,7 @@ def run(namespace: argparse.Namespace) -> int:
 
     from coordinator.conclusion import conclude
     from coordinator.rollout import run_processes
-    from coordinator.team_certificates import TeamCertificates, temporary
+    from coordinator.team_certificates import temporary
 
     if namespace.attach and namespace.tls == MADE_FOR_THE_RUN:
         raise SettingsError(
@@ -55,13 +55,11 @@ def run(namespace: argparse.Namespace) -> int:
     with ExitStack() as stack:
         if namespace.tls == MADE_FOR_THE_RUN:
             staging = replace(staging, certificates=stack.enter_context(temporary(len(plan.bundles))))
-        elif namespace.tls is not None:
-            staging = replace(staging, certificates=TeamCertificates.below(namespace.tls))
         return conclude(run_processes(plan, staging), namespace, restarts=staging.restarts)
 
 
 def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
-    """The checked plan, and where its nodes come from, as yet without certificates.
+    """The checked plan, and where its nodes come from.
 
     Raises BundleUntrusted unless the bundles are signed as the arguments ask.
     """
@@ -105,6 +103,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
             *("--log-format", namespace.log_format),
             *arguments.node_metrics(namespace.metrics, slot),
         ),
+        certificates=namespace.tls,
         insecure=namespace.insecure,
     )
     return plan, staging

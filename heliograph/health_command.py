@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--tls",
         type=Path,
         metavar="DIR",
-        help="ask by mutual TLS, with the certificate of the very process that is asked",
+        help="ask by mutual TLS, with this certificate, or any of those below DIR",
     )
     parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="ask again until it serves, so long")
 
@@ -44,14 +44,15 @@ async def _status(address: str, *, wait_s: float, folder: Path | None) -> str:
     import asyncio
 
     from heliograph import rpc
+    from heliograph.certificates.folder import own, slots_below
+    from heliograph.certificates.identity import COORDINATOR
     from heliograph.errors import NetworkError
     from heliograph.tls import Tls
 
-    tls = None if folder is None else Tls(folder)
-    peer = None if tls is None else tls.identity
+    tls = None if folder is None else Tls(own(folder, [*slots_below(folder), COORDINATOR][0]))
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    async with rpc.channel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls, peer=peer) as channel:
+    async with rpc.channel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls) as channel:
         while True:
             try:
                 status = await rpc.health_status(channel, timeout_s=CHECK_DEADLINE_S)

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from heliograph.certificates.identity import Identity
+from heliograph.certificates.identity import ANYBODY, Identity
 from heliograph.errors import NetworkError, PortTaken, SettingsError
 from heliograph.tls import Tls
 
@@ -83,13 +83,13 @@ def channel(
 ) -> grpc.aio.Channel:
     """Open a lazily connecting channel to `host:port`; `tls` None means plaintext.
 
-    With TLS the connection fails unless the other side's certificate is of `peer`, wherever that may listen today.
+    With TLS the connection fails unless the other side's certificate is of `peer`, wherever that may listen today; of
+    any process of the same authority if that is None.
     """
     options = [*_SHARED_OPTIONS, *_CHANNEL_OPTIONS, *_size_limits(max_message_bytes)]
     if tls is None:
         return grpc.aio.insecure_channel(address, options=options)
-    assert peer is not None, "who is dialled by TLS is dialled by name"
-    options.append(("grpc.ssl_target_name_override", peer.host))
+    options.append(("grpc.ssl_target_name_override", ANYBODY if peer is None else peer.host))
     return grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
 
 

@@ -11,8 +11,10 @@ import grpc.aio
 
 from heliograph import rpc
 from heliograph.bundle import Bundle
+from heliograph.certificates.identity import COORDINATOR
 from heliograph.pb import coordination_pb2 as pb
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
+from heliograph.tls import Tls
 
 READ_DEADLINE_S = 10.0
 
@@ -20,8 +22,10 @@ READ_DEADLINE_S = 10.0
 class PlainNode:
     """One session; an async context manager that joins on entry unless `join` is False."""
 
-    def __init__(self, address: str, bundle: Bundle, *, join: bool = True, **join_fields: Any) -> None:
-        self._address, self._join = address, join
+    def __init__(
+        self, address: str, bundle: Bundle, *, join: bool = True, tls: Tls | None = None, **join_fields: Any
+    ) -> None:
+        self._address, self._join, self._tls = address, join, tls
         self.slot = bundle.manifest.slot
         self.join_message = pb.NodeMessage(
             join=pb.Join(
@@ -37,7 +41,9 @@ class PlainNode:
         )
 
     async def __aenter__(self) -> PlainNode:
-        self.channel = rpc.channel(self._address, max_message_bytes=rpc.MAX_CONTROL_BYTES)
+        self.channel = rpc.channel(
+            self._address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=self._tls, peer=COORDINATOR
+        )
         self.call = pb_grpc.CoordinationStub(self.channel).Participate()
         if self._join:
             await self.call.write(self.join_message)

@@ -12,7 +12,7 @@ def add_security_arguments(parser: argparse.ArgumentParser) -> None:
         "--tls",
         type=Path,
         metavar="DIR",
-        help="talk mutual TLS with this process's ca.crt, tls.crt and tls.key (see `heliograph certificates`)",
+        help="talk mutual TLS with the ca.crt, tls.crt and tls.key in DIR, or in DIR/coordinator, DIR/slot-0, …",
     )
     add_trust_arguments(parser)
 

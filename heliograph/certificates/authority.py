@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from heliograph.certificates.identity import ZONE, Identity
+from heliograph.certificates.identity import ANYBODY, ZONE, Identity
 from heliograph.errors import SettingsError
 
 CLOCK_SKEW = datetime.timedelta(minutes=5)
@@ -77,8 +77,8 @@ class Authority:
         if stolen:
             raise SettingsError(f"{stolen[0]!r} is a name by which processes know one another, and comes by itself")
         try:
-            names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri), x509.DNSName(identity.host)]
-            names += [x509.DNSName(name) for name in dns]
+            names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri)]
+            names += [x509.DNSName(name) for name in (identity.host, ANYBODY, *dns)]
             names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         except ValueError as error:
             raise SettingsError(f"not a name for a certificate: {error}") from None

@@ -80,6 +80,19 @@ def make_team(folder: Path, identities: Iterable[Identity], *, days: float = CER
     write_certificates({one: authority.issue(one, days=days) for one in identities}, folder, authority=folder)
 
 
+def own(folder: Path, identity: Identity) -> Path:
+    """Where a process finds its certificate: in the folder itself, or below it, among those of the whole team."""
+    return folder if (folder / CERTIFICATE).exists() else folder / identity.name
+
+
+def slots_below(folder: Path) -> list[Identity]:
+    """Those whose certificates are below the folder, ascending; none if the folder is one process's own."""
+    if (folder / CERTIFICATE).exists():
+        return []
+    numbers = [path.name.removeprefix("slot-") for path in folder.glob("slot-*")]
+    return [Identity(slot=slot) for slot in sorted(int(number) for number in numbers if number.isdecimal())]
+
+
 def write_new(path: Path, data: bytes, *, secret: bool) -> None:
     """Write a file that is not there yet; a secret only its owner may read.  Raises SettingsError if it is there."""
     try:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 ZONE = "heliograph.internal"
 """Of the names that TLS itself compares when one process dials another, whatever address that has today."""
 
+ANYBODY = f"any.{ZONE}"
+"""In every certificate of a team's process: for those who ask after its health, and do not mind which it is."""
+
 _SCHEME = "heliograph://"
 
 

@@ -18,7 +18,7 @@ from scripted_bundle import scripted_team
 
 from heliograph.certificates.authority import Authority, Credential
 from heliograph.certificates.command import COMMAND
-from heliograph.certificates.identity import COORDINATOR, Identity
+from heliograph.certificates.identity import ANYBODY, COORDINATOR, Identity
 from heliograph.certificates.signing_keys import read_signing_key, read_trusted_key, require_trusted
 from heliograph.cli import run
 from heliograph.errors import BundleUntrusted, SettingsError
@@ -56,7 +56,7 @@ def test_every_process_gets_a_certificate_in_its_own_name(authority: Path) -> No
         assert (folder / "ca.crt").read_bytes() == (authority / "ca.crt").read_bytes()
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert names.get_values_for_type(x509.UniformResourceIdentifier) == [identity.uri]
-        assert names.get_values_for_type(x509.DNSName) == [identity.host, "node.example"]
+        assert names.get_values_for_type(x509.DNSName) == [identity.host, ANYBODY, "node.example"]
         assert names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address("192.0.2.7")]
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         assert set(usage) == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}

@@ -65,7 +65,7 @@ async def serving(tls: Tls | None) -> AsyncIterator[str]:
         await server.stop(grace=None)
 
 
-async def ask(address: str, tls: Tls | None, peer: Identity = ZERO) -> str:
+async def ask(address: str, tls: Tls | None, peer: Identity | None = ZERO) -> str:
     """Whom the server takes us for, or why there is no connection."""
     async with rpc.channel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls, peer=peer) as channel:
         try:
@@ -87,6 +87,7 @@ def test_each_side_knows_the_other_by_its_certificate(ours: Path) -> None:
         async with serving(Tls(ours / "slot-0")) as address:
             assert await ask(address, Tls(ours / "slot-1")) == "heliograph://slot/1"
             assert await ask(address, Tls(ours / "coordinator")) == "heliograph://coordinator"
+            assert await ask(address, Tls(ours / "slot-1"), None) == "heliograph://slot/1"
             for another in (ONE, COORDINATOR):
                 assert "Hostname Verification" in await ask(address, Tls(ours / "slot-1"), another)
         async with serving(None) as address:

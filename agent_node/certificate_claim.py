@@ -1,0 +1,40 @@
+"""Which certificate a node takes, where it is given those of a whole team.  Imported by `process.py`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from heliograph.certificates.folder import own, slots_below
+from heliograph.certificates.identity import Identity
+from heliograph.errors import SlotTaken
+
+
+@contextmanager
+def claimed(folder: Path, *, slot: int | None) -> Iterator[Path]:
+    """The folder of this process's certificate: `folder` itself, or that of the slot below it.
+
+    Replicas that share the certificates of all slots and are given none take the first that no other process on this
+    machine has: it is theirs until they end.  Raises SlotTaken if there is none.
+    """
+    shared = slots_below(folder)
+    if slot is not None or not shared:
+        yield own(folder, Identity(slot=slot or 0))
+        return
+    for identity in shared:
+        descriptor = os.open(folder / identity.name, os.O_RDONLY)
+        try:
+            # Of the folder, which stays when the files in it are replaced.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        try:
+            yield folder / identity.name
+        finally:
+            os.close(descriptor)
+        return
+    raise SlotTaken(f"all {len(shared)} certificates in {folder} are in use", remedy="End a node, or issue more")
