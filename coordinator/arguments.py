@@ -80,8 +80,8 @@ def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_show_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be seen while it goes on."""
+def add_watch_argument(parser: argparse.ArgumentParser) -> None:
+    """A page on which it can be seen while it goes on."""
     parser.add_argument(
         "--watch",
         nargs="?",
@@ -89,6 +89,11 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help=f"serve a page on which the team can be seen and paused, at {DEFAULT_ADDRESS} if no address is given",
     )
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be seen of processes while they go on."""
+    add_watch_argument(parser)
     add_metrics_argument(
         parser, help="serve Prometheus metrics here; nodes that are started here use the ports that follow"
     )

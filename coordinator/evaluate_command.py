@@ -48,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=1, metavar="N", help="processes that play bundles' episodes side by side"
     )
     parser.add_argument("--frames", type=Path, metavar="DIR", help="draw the first episode of each pass as PNG files")
+    arguments.add_watch_argument(parser)
     parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 
 
@@ -61,8 +62,10 @@ def run(namespace: argparse.Namespace) -> int:
     for option, given in (("--channel", namespace.channel), ("--codec", namespace.codec != "bit-packed")):
         if given and (namespace.central or namespace.checkpoints == "all"):
             raise SettingsError(f"the trainer's networks act all at once, with no messages that {option} could change")
-    if namespace.jobs < 1 or (namespace.jobs > 1 and namespace.frames is not None):
-        raise SettingsError(f"--jobs {namespace.jobs}: at least one process plays, and with --frames just one")
+    if namespace.jobs < 1 or (namespace.jobs > 1 and (namespace.frames or namespace.watch)):
+        raise SettingsError(
+            f"--jobs {namespace.jobs}: at least one process plays, and with --frames or --watch just one"
+        )
     single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
     if single and not namespace.reference and namespace.marl_eval is None:
         return _evaluate_one(namespace, namespace.paths[0])
@@ -78,6 +81,7 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     from coordinator.central import central_team
     from coordinator.conclusion import minimum_exit_code, write_json
     from coordinator.evaluation import evaluate
+    from coordinator.observation import Shows
     from coordinator.plan import make_plan
     from coordinator.report import print_report
     from coordinator.survey import bundle_folder
@@ -100,7 +104,7 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
         record=namespace.record,
         frames=namespace.frames,
     )
-    report = evaluate(plan, jobs=namespace.jobs)
+    report = evaluate(plan, jobs=namespace.jobs, shows=Shows(watch=namespace.watch))
     central = []
     if team is not None and not report.interrupted:
         central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
@@ -162,7 +166,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
     from heliograph import marl_eval
     from heliograph.errors import INTERRUPTED_EXIT_CODE
 
-    for name in ("record", "frames"):
+    for name in ("record", "frames", "watch"):
         if getattr(namespace, name) is not None:
             raise SettingsError(
                 f"--{name} shows one evaluation", remedy="Name one run, its last checkpoint, one policy"

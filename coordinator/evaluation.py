@@ -7,6 +7,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 
 from coordinator.conservation import LinkBalance, Traffic, added
+from coordinator.observation import NO_SHOWS, NOT_SHOWN, Showing, Shows, showing
 from coordinator.outcome import summarise
 from coordinator.plan import LABELS, Plan
 from coordinator.progress import Progress
@@ -28,13 +29,15 @@ class PlayedPass:
     seconds: float = 0.0
 
 
-def evaluate(plan: Plan, *, jobs: int = 1) -> Report:
+def evaluate(plan: Plan, *, jobs: int = 1, shows: Shows = NO_SHOWS) -> Report:
     """Play the plan's passes; after Ctrl-C the report holds what was finished and says so."""
     played: list[PlayedPass] = []
     spec = world_spec(plan)
     interrupted = False
+    team_name = f"{len(plan.bundles)} agents in one process"
     try:
-        play(plan, spec, played, jobs=jobs)
+        with showing(shows, plan, spec, team=team_name, live=lambda: len(plan.bundles)) as shown:
+            play(plan, spec, played, jobs=jobs, shown=shown)
     except KeyboardInterrupt:
         interrupted = True
     summaries = [
@@ -49,7 +52,6 @@ def evaluate(plan: Plan, *, jobs: int = 1) -> Report:
         for part in played
         if part.results
     ]
-    team_name = f"{len(plan.bundles)} agents in one process"
     links = added(part.links for part in played)
     return Report.of(plan, spec, team=team_name, summaries=summaries, links=links, interrupted=interrupted)
 
@@ -60,21 +62,32 @@ def world_spec(plan: Plan) -> EnvironmentSpec:
         return environment.spec
 
 
-def play(plan: Plan, spec: EnvironmentSpec, played: list[PlayedPass], *, jobs: int, title: str = "") -> None:
+def play(
+    plan: Plan,
+    spec: EnvironmentSpec,
+    played: list[PlayedPass],
+    *,
+    jobs: int,
+    title: str = "",
+    shown: Showing = NOT_SHOWN,
+) -> None:
     """Play the plan's passes and add each to `played` as it begins, so that Ctrl-C leaves what was finished.
 
     `spec` is that of the plan's world, `jobs` how many processes play side by side, each with a team of its own;
-    `title` goes before the name of a pass on its progress bar.  Raises WorldError or BundleError as the team does.
+    `title` goes before the name of a pass on its progress bar; `shown` is who else is told.  Raises WorldError or
+    BundleError as the team does.
     """
     recording = nullcontext() if plan.record is None else Recorder(plan.record, plan=plan, spec=spec)
     with recording as recorder:
         for name in plan.passes:
             played.append(PlayedPass(name=name, spec=spec))
-            _play_pass(plan, recorder, played[-1], jobs=jobs, title=title)
+            _play_pass(plan, recorder, played[-1], jobs=jobs, title=title, shown=shown)
 
 
-def _play_pass(plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs: int, title: str) -> None:
-    with whole_episodes(plan, part.name, jobs=jobs) as episodes:
+def _play_pass(
+    plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs: int, title: str, shown: Showing
+) -> None:
+    with whole_episodes(plan, part.name, jobs=jobs, shown=shown) as episodes:
         started = time.perf_counter()
         try:
             with Progress(title + LABELS[part.name], total=plan.episodes) as bar:
@@ -82,6 +95,8 @@ def _play_pass(plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs:
                     part.results.append(found.result)
                     part.links = added((part.links, found.links))
                     bar.advance()
+                    for witness in shown.witnesses:
+                        witness.episode(part.name, found.result)
                     if recorder is not None:
                         for record in steps:
                             recorder.step(part.name, record)

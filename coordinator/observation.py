@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coordinator.episode import Clock
 from coordinator.plan import Plan
-from coordinator.trajectory import EpisodeResult, StepRecord
+from coordinator.trajectory import EpisodeResult, Observer, StepRecord
 from coordinator.world import World
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.metrics import serving_metrics
@@ -51,6 +51,9 @@ class Shows:
         return self.watch is not None
 
 
+NO_SHOWS = Shows()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Showing:
     """What is being shown; of an empty one nobody is told."""
@@ -72,6 +75,22 @@ class Showing:
         from coordinator.watch.gate import GatedClock
 
         return GatedClock(period_s, self.gate)
+
+    def observer(self, name: str) -> Observer | None:
+        """For a run that has no clock: tells the witnesses of a pass, and waits while it is held."""
+        if not self.witnesses:
+            return None
+
+        def observe(record: StepRecord) -> None:
+            for witness in self.witnesses:
+                witness.step(name, record)
+            if self.gate is not None:
+                self.gate.wait()
+
+        return observe
+
+
+NOT_SHOWN = Showing()
 
 
 @contextmanager

@@ -8,15 +8,16 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from coordinator.filming import FilmedWorld
 from coordinator.local import LocalEpisode, LocalTeam
+from coordinator.observation import NOT_SHOWN, Showing
 from coordinator.plan import Plan
-from coordinator.trajectory import StepRecord
+from coordinator.trajectory import Observer, StepRecord
 from coordinator.world import EpisodeLost, World
 from heliograph.environments.vector import LOST_EPISODE_REPEATS
 from heliograph.errors import WorldError
@@ -34,9 +35,10 @@ class _Stage:
     plan: Plan
     team: LocalTeam
     world: World
+    show: Observer | None
 
     @classmethod
-    def build(cls, plan: Plan, name: str) -> _Stage:
+    def build(cls, plan: Plan, name: str, shown: Showing = NOT_SHOWN) -> _Stage:
         team = LocalTeam(
             plan.bundles,
             run_seed=plan.run_seed,
@@ -47,16 +49,19 @@ class _Stage:
         world = plan.world(name)
         if plan.frames is not None:
             world = FilmedWorld(world, folder=plan.frames, name=name)
-        return cls(plan=plan, team=team, world=world)
+        shown.begin(name, world)
+        return cls(plan=plan, team=team, world=world, show=shown.observer(name))
 
     def play(self, episode: int) -> WholeEpisode:
         """Play an episode, again from its start if it is lost with its simulator."""
         recorded = self.plan.record is not None
         for attempt in range(1 + LOST_EPISODE_REPEATS):
             steps: list[StepRecord] = []
-            observe = steps.append if recorded else None
+            told = [tell for tell in (steps.append if recorded else None, self.show) if tell is not None]
             try:
-                return self.team.play(self.world, episode=episode, observe=observe, report_latents=recorded), steps
+                return self.team.play(
+                    self.world, episode=episode, observe=_all_of(told), report_latents=bool(told)
+                ), steps
             except EpisodeLost as lost:
                 logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
         raise WorldError(
@@ -65,15 +70,26 @@ class _Stage:
         )
 
 
+def _all_of(told: Sequence[Observer]) -> Observer | None:
+    if len(told) < 2:
+        return told[0] if told else None
+
+    def observe(record: StepRecord) -> None:
+        for tell in told:
+            tell(record)
+
+    return observe
+
+
 @contextmanager
-def whole_episodes(plan: Plan, name: str, *, jobs: int) -> Iterator[Iterator[WholeEpisode]]:
-    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time.
+def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHOWN) -> Iterator[Iterator[WholeEpisode]]:
+    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time, or one if they are `shown`.
 
     Raises BundleError or WorldError as a team and its world do.
     """
     numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
     if jobs == 1:
-        stage = _Stage.build(plan, name)
+        stage = _Stage.build(plan, name, shown)
         with closing(stage.world.environment):
             yield map(stage.play, numbers)
         return

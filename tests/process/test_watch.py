@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,9 +38,10 @@ def heliograph(*arguments: object) -> list[str]:
 class Run:
     """A run with a page, as a process."""
 
-    def __init__(self, team: Path, *, episodes: int, **options: object) -> None:
+    def __init__(self, team: Path, *, episodes: int, alone: bool, **options: object) -> None:
         named = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
-        command = ["run", "--bundles", team, "--episodes", episodes, "--watch", "127.0.0.1:0", *named]
+        command = ["evaluate", team] if alone else ["run", "--bundles", team]
+        command += ["--episodes", episodes, "--watch", "127.0.0.1:0", *named]
         self.process = subprocess.Popen(heliograph(*command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         said = self.process.stderr.readline()
@@ -73,8 +75,8 @@ class Run:
 
 
 @contextmanager
-def running(team: Path, *, episodes: int = ENDLESS, **options: object) -> Iterator[Run]:
-    run = Run(team, episodes=episodes, **options)
+def running(team: Path, *, episodes: int = ENDLESS, alone: bool = False, **options: object) -> Iterator[Run]:
+    run = Run(team, episodes=episodes, alone=alone, **options)
     try:
         yield run
     finally:
@@ -119,6 +121,21 @@ def test_a_run_tells_its_page_and_waits_when_asked_to(team: Path) -> None:
             until(events, "outcomes")
             run.process.terminate()
             until(events, "over")
+
+
+def test_a_team_in_one_process_is_watched_and_held_as_well(team: Path, tmp_path: Path) -> None:
+    with running(team, alone=True, record=tmp_path / "steps.jsonl") as run, run.events() as events:
+        assert next(events)["title"] == "3 agents in one process, scripted in relay"
+        until(events, "outcomes")
+        assert run.control("pause") == (200, {"paused": True})
+        until(events, "state")
+        for _ in range(3):
+            assert run.control("step")[0] == 200
+            rows = until(events, "steps")["trail"]
+        assert len(rows) <= 2, "and not all that it can play in between"
+        run.process.send_signal(signal.SIGINT)
+        until(events, "over")
+        assert run.process.wait(DEADLINE_S) == 130
 
 
 def test_a_run_whose_pages_are_closed_or_read_nothing_ends_by_itself(team: Path) -> None:
