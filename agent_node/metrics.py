@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent_node.node import Node
 from agent_node.world import StepReport
-from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, serving_metrics
+from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, refused, serving_metrics
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -41,6 +41,7 @@ def node_metrics(node: Node, listen: str | None) -> Iterator[None]:
     with serving_metrics(listen) as (registry, _):
         node.observe = _Steps(registry, slot=node.slot).add
         CollectedLate(registry, lambda: _links(node))
+        CollectedLate(registry, lambda: _refusals(node))
         _describe_bundle(registry, node)
         yield
 
@@ -72,6 +73,10 @@ def _links(node: Node) -> Iterator[Metric]:
         for peer, counters in sorted(ledger.items()):
             family.add_metric((str(node.slot), str(peer)), getattr(counters, name))
         yield family
+
+
+def _refusals(node: Node) -> Iterator[Metric]:
+    yield refused("heliograph_node_refused", "Streams that were refused", node.refusals.counts)
 
 
 def _describe_bundle(registry: CollectorRegistry, node: Node) -> None:

@@ -23,6 +23,7 @@ from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 
 FLUSH_TIMEOUT_S = 1.0
@@ -68,6 +69,7 @@ class Node:
         self._peers: Peers | None = None
         self._inbox: Inbox | None = None
         self.ledger = Ledger()
+        self.refusals = Refusals()
         """What it counts of its links; `totals` adds what is still kept for a step to come."""
         self.observe: Callable[[StepReport], None] | None = None
         """Told of every step, if anybody wants to know."""
@@ -81,7 +83,13 @@ class Node:
         place = log.enter(slot=self.slot)
         server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
         health = rpc.Health(server)
-        self._peers = Peers(slot=self.slot, team_size=self.manifest.team_size, on_change=world.connected, tls=self._tls)
+        self._peers = Peers(
+            slot=self.slot,
+            team_size=self.manifest.team_size,
+            on_change=world.connected,
+            tls=self._tls,
+            refusals=self.refusals,
+        )
         self._peers.add_to(server)
         port = rpc.bind(server, self._listen, tls=self._tls, insecure=self._insecure)
         self.peer_address = f"{self._host}:{port}"

@@ -22,6 +22,7 @@ from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph import rpc
 from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError, PeerRefused
+from heliograph.refusals import Refusals
 from heliograph.tls import Tls, peer_identity
 
 SERVICE = "heliograph.v1.Peer"
@@ -53,6 +54,7 @@ class Peers:
         team_size: int,
         on_change: Callable[[tuple[int, ...]], None],
         tls: Tls | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._slot = slot
         self._team_size = team_size
@@ -66,6 +68,7 @@ class Peers:
         self._streams: dict[int, PeerStream] = {}
         self._dialling: dict[int, asyncio.Task[None]] = {}
         self._closing = False
+        self._refusals = Refusals() if refusals is None else refusals
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the Peer service; call before the server starts."""
@@ -138,24 +141,23 @@ class Peers:
         try:
             hello = Hello.parse(_hello_bytes(context.invocation_metadata()))
         except MessageError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await self._refusals.refuse(context, error.grpc_status, str(error))
         if self._tls is not None and (certified := peer_identity(context)) != Identity(slot=hello.slot):
             _log.warning("peer refused slot=%d peer=%s certificate=%s", hello.slot, context.peer(), certified)
             sentence = f"certificate of {certified or 'nobody'} does not speak for slot {hello.slot}"
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, sentence)
+            await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
         if self._own is None or self._closing:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "this node does not know its team yet, or leaves it")
+            await self._refusals.refuse(context, "UNAVAILABLE", "this node does not know its team yet, or leaves it")
         assert self._own is not None
         refused = refusal(hello, own=self._own, team_size=self._team_size, roster=self._roster)
         if refused is not None:
             _log.warning("peer refused slot=%d status=%s reason=%r", hello.slot, refused.status, refused.sentence)
-            await context.abort(grpc.StatusCode[refused.status], refused.sentence)
+            await self._refusals.refuse(context, refused.status, refused.sentence)
         if hello.slot > self._slot:
-            await context.abort(
-                grpc.StatusCode.PERMISSION_DENIED, f"slot {hello.slot} is dialled by slot {self._slot}, not the reverse"
-            )
+            sentence = f"slot {hello.slot} is dialled by slot {self._slot}, not the reverse"
+            await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
         if self._allowance.is_overdrawn(hello.slot):
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _TOO_MUCH)
+            await self._refusals.refuse(context, "RESOURCE_EXHAUSTED", _TOO_MUCH)
         await context.send_initial_metadata(((HELLO_METADATA, self._own.serialise()),))
         stream = PeerStream(instance=hello.instance, write=context.write)
         self._attach(hello.slot, stream)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, StepRecord
-from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate
+from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, refused
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -24,9 +24,11 @@ LINK_COUNTS = {
 
 
 class RunMetrics:
-    """A witness of a run.  `live` says how many nodes take part right now."""
+    """A witness of a run.  `live` says how many nodes take part right now, `refusals` what its server has refused."""
 
-    def __init__(self, registry: CollectorRegistry, plan: Plan, *, live: Callable[[], int]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, plan: Plan, *, live: Callable[[], int], refusals: Mapping[str, int]
+    ) -> None:
         from prometheus_client import Counter, Gauge, Histogram, Summary
 
         self._seconds = Histogram(
@@ -59,6 +61,7 @@ class RunMetrics:
         agents = len(plan.bundles)
         self._counts = {name: np.zeros((agents, agents), dtype=np.int64) for name in LINK_COUNTS}
         CollectedLate(registry, self._links)
+        CollectedLate(registry, lambda: [refused("heliograph_run_refused", "Calls that were refused", refusals)])
 
     def step(self, _name: str, record: StepRecord) -> None:
         self._seconds.observe(record.latency_s)

@@ -7,7 +7,7 @@ when it is asked for.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +22,8 @@ from heliograph.metrics import serving_metrics
 if TYPE_CHECKING:
     from coordinator.watch.gate import Gate
     from coordinator.watch.watcher import Watcher
+
+_NOBODY: Mapping[str, int] = {}
 
 
 class Witness(Protocol):
@@ -95,10 +97,17 @@ NOT_SHOWN = Showing()
 
 @contextmanager
 def showing(
-    shows: Shows, plan: Plan, spec: EnvironmentSpec, *, team: str, live: Callable[[], int]
+    shows: Shows,
+    plan: Plan,
+    spec: EnvironmentSpec,
+    *,
+    team: str,
+    live: Callable[[], int],
+    refusals: Mapping[str, int] = _NOBODY,
 ) -> Iterator[Showing]:
     """Inside, the plan, played by `team` ("2 processes") of which `live` now take part, is shown as asked for.
 
+    `refusals` are the calls that its server refuses, by status, as they grow.
     Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
     """
     with ExitStack() as stack:
@@ -107,7 +116,7 @@ def showing(
             from coordinator.metrics import RunMetrics
 
             registry, address = stack.enter_context(serving_metrics(shows.metrics))
-            metrics = (RunMetrics(registry, plan, live=live),)
+            metrics = (RunMetrics(registry, plan, live=live, refusals=refusals),)
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
         if shows.watch is None:
             yield Showing(witnesses=metrics)

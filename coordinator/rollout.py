@@ -142,7 +142,14 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         if plan.record is not None:
             recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=spec))
         shown = stack.enter_context(
-            showing(staging.shows, plan, spec, team=team_name, live=lambda: len(server.team.live))
+            showing(
+                staging.shows,
+                plan,
+                spec,
+                team=team_name,
+                live=lambda: len(server.team.live),
+                refusals=server.refusals.counts,
+            )
         )
         log_folder = staging.log_folder
         if log_folder is None and staging.spawn:

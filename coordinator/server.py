@@ -16,6 +16,7 @@ from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
+from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class CoordinationServer:
         handout = Handout(bundles)
         message = bundles[0].manifest.message
         self.run_id = uuid.uuid4().hex
+        self.refusals = Refusals()
         self.team = Team(
             Roster(handout.digests), codec=None if message is None else message.codec, address_of=address_of
         )
@@ -73,7 +75,11 @@ class CoordinationServer:
         self._server = rpc.server(max_message_bytes=rpc.MAX_CONTROL_BYTES)
         self._health = rpc.Health(self._server)
         service = CoordinationService(
-            team=self.team, handout=self._handout, greeting=self._greeting, certified=self._tls is not None
+            team=self.team,
+            handout=self._handout,
+            greeting=self._greeting,
+            refusals=self.refusals,
+            certified=self._tls is not None,
         )
         pb_grpc.add_CoordinationServicer_to_server(service, self._server)
         port = rpc.bind(self._server, self._listen, tls=self._tls, insecure=self._insecure)

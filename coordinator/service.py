@@ -19,6 +19,7 @@ from heliograph.certificates.identity import Identity
 from heliograph.errors import HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
+from heliograph.refusals import Refusals
 from heliograph.tls import peer_identity
 
 logger = logging.getLogger(__name__)
@@ -37,13 +38,20 @@ class CoordinationService(pb_grpc.CoordinationServicer):
     """
 
     def __init__(
-        self, *, team: Team, handout: Handout, greeting: pb.CoordinatorMessage, certified: bool = False
+        self,
+        *,
+        team: Team,
+        handout: Handout,
+        greeting: pb.CoordinatorMessage,
+        refusals: Refusals,
+        certified: bool = False,
     ) -> None:
         self._team = team
         self._handout = handout
         self._greeting = greeting
         self._vacancies = Vacancies(team)
         self._certified = certified
+        self._refusals = refusals
 
     async def FetchBundle(  # noqa: N802 (named by the protocol)
         self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -60,7 +68,7 @@ class CoordinationService(pb_grpc.CoordinationServicer):
             await self._participate(context)
         except HeliographError as error:
             logger.warning("session refused peer=%s error=%s", context.peer(), error)
-            await context.abort(grpc.StatusCode[error.grpc_status], str(error))
+            await self._refusals.refuse(context, error.grpc_status, str(error))
 
     async def _participate(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
@@ -118,22 +126,21 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         try:
             return self._vacancies.promise()
         except SlotTaken as error:
-            await context.abort(grpc.StatusCode[error.grpc_status], str(error))
+            await self._refusals.refuse(context, error.grpc_status, str(error))
 
     async def _deny(
         self, certified: Identity | None, wanted: str, context: grpc.aio.ServicerContext[Any, Any]
     ) -> NoReturn:
         sentence = f"certificate of {certified or 'nobody'} does not speak for {wanted}"
         logger.warning("node refused peer=%s reason=%r", context.peer(), sentence)
-        await context.abort(grpc.StatusCode.PERMISSION_DENIED, sentence)
+        await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
 
     async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         if self._certified and (certified := peer_identity(context)) != Identity(slot=slot):
             await self._deny(certified, f"slot {slot}", context)
         if not self._handout.has(slot):
-            await context.abort(
-                grpc.StatusCode.NOT_FOUND, f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"
-            )
+            sentence = f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"
+            await self._refusals.refuse(context, "NOT_FOUND", sentence)
 
 
 async def _write_all(session: Session, context: grpc.aio.ServicerContext[Any, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -73,3 +73,13 @@ class CollectedLate:
     def describe(self) -> Iterable[Metric]:
         # Or the registry would collect them once to learn their names, before there is anything.
         return ()
+
+
+def refused(name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    """A counter of what a server has refused, by name of the gRPC status."""
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(name, f"{text}, by status", labels=("status",))
+    for status, count in sorted(dict(counts).items()):
+        family.add_metric((status,), count)
+    return family

@@ -83,6 +83,7 @@ def test_nobody_speaks_for_the_slot_of_another_certificate(certificates: Path, i
                 call = exchange(stranger)
                 assert await call.code() is grpc.StatusCode.PERMISSION_DENIED
                 assert "does not speak for slot 0" in await call.details()
+                assert node.refusals.counts == {"PERMISSION_DENIED": 1}
             await honest.write(said(0))
             report = await world.step(1)
             assert (report.masked, world.peers) == ((), (0,))

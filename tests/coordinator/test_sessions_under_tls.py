@@ -72,6 +72,7 @@ def test_a_bundle_and_a_seat_are_for_the_slot_of_the_certificate(certificates: P
             async with PlainNode(server.address, BUNDLES[0], tls=zero) as owner:
                 await owner.read("welcome")
                 assert server.team.live == (0,)
+        assert server.refusals.counts == {"PERMISSION_DENIED": 3}
 
     serve(certificates / "coordinator", check)
 

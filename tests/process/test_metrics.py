@@ -19,8 +19,9 @@ from relay_team import relay_bundles
 from scripted_bundle import save_team
 
 from heliograph.bundle import load_team
-from heliograph.metrics import serving_metrics
+from heliograph.metrics import CollectedLate, refused, serving_metrics
 
+prometheus = pytest.importorskip("prometheus_client")
 parser = pytest.importorskip("prometheus_client.parser")
 
 DEADLINE_S = 60.0
@@ -141,3 +142,12 @@ def test_a_registry_is_gone_with_its_server_and_a_taken_port_is_told() -> None:
         pass
     with pytest.raises(SettingsError, match="not host:port"), serving_metrics("here"):
         pass
+
+
+def test_refusals_are_counted_by_status() -> None:
+    registry = prometheus.CollectorRegistry()
+    counts: dict[str, int] = {}
+    CollectedLate(registry, lambda: [refused("refused", "Calls that were refused", counts)])
+    assert "refused_total{" not in prometheus.generate_latest(registry).decode()
+    counts |= {"UNAVAILABLE": 1, "PERMISSION_DENIED": 2}
+    assert 'refused_total{status="PERMISSION_DENIED"} 2.0' in prometheus.generate_latest(registry).decode()
