@@ -8,6 +8,7 @@ from pathlib import Path
 from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
 from heliograph.metrics import add_metrics_argument
+from heliograph.tracing import add_trace_argument
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--advertise", metavar="HOST", help="host that peers dial, if not the one of --listen")
     add_security_arguments(parser)
     add_metrics_argument(parser)
+    add_trace_argument(parser)
     parser.add_argument(
         "--join-timeout-s", type=float, default=30.0, metavar="S", help="give up if not part of the run by then"
     )

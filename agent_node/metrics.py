@@ -39,7 +39,7 @@ def node_metrics(node: Node, listen: str | None) -> Iterator[None]:
         yield
         return
     with serving_metrics(listen) as (registry, _):
-        node.observe = _Steps(registry, slot=node.slot).add
+        node.observers.append(_Steps(registry, slot=node.slot).add)
         CollectedLate(registry, lambda: _links(node))
         CollectedLate(registry, lambda: _refusals(node))
         _describe_bundle(registry, node)

@@ -71,8 +71,8 @@ class Node:
         self.ledger = Ledger()
         self.refusals = Refusals()
         """What it counts of its links; `totals` adds what is still kept for a step to come."""
-        self.observe: Callable[[StepReport], None] | None = None
-        """Told of every step, if anybody wants to know."""
+        self.observers: list[Callable[[StepReport], None]] = []
+        """Told of every step, after its action is on its way."""
 
     async def run(self, world: World) -> None:
         """Serve, enter the world and play until it is over; drain and leave it then, after an error, or if cancelled.
@@ -106,8 +106,8 @@ class Node:
                 place.episode, place.step = percept.episode, percept.step
                 report = await stepper.step(percept)
                 await world.act(report)
-                if self.observe is not None:
-                    self.observe(report)
+                for observe in self.observers:
+                    observe(report)
         finally:
             await health.draining()
             await self._peers.close(timeout_s=FLUSH_TIMEOUT_S)

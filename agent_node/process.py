@@ -14,6 +14,7 @@ from agent_node.certificate_claim import claimed
 from agent_node.coordinator_world import CoordinatorWorld
 from agent_node.metrics import node_metrics
 from agent_node.node import Node
+from agent_node.tracing import node_traces
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import require_trusted
@@ -81,7 +82,7 @@ async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
         )
         del bundle  # its graph has megabytes, and the node has loaded it
         footprint.give_back()
-        with node_metrics(node, arguments.metrics):
+        with node_metrics(node, arguments.metrics), node_traces(node, arguments.trace):
             await node.run(world)
     finally:
         await world.leave()

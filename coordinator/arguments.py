@@ -10,6 +10,7 @@ from coordinator.channel.keys import KEYS
 from coordinator.watch.command import DEFAULT_ADDRESS
 from heliograph.listening import as_address, parse_address
 from heliograph.metrics import add_metrics_argument
+from heliograph.tracing import add_trace_argument
 
 if TYPE_CHECKING:
     from coordinator.channel import Channel
@@ -97,6 +98,7 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
     add_metrics_argument(
         parser, help="serve Prometheus metrics here; nodes that are started here use the ports that follow"
     )
+    add_trace_argument(parser)
 
 
 def node_metrics(address: str | None, slot: int) -> tuple[str, ...]:

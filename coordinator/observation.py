@@ -18,6 +18,7 @@ from coordinator.trajectory import EpisodeResult, Observer, StepRecord
 from coordinator.world import World
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.metrics import serving_metrics
+from heliograph.tracing import sending_spans
 
 if TYPE_CHECKING:
     from coordinator.watch.gate import Gate
@@ -46,6 +47,8 @@ class Shows:
     """host:port of a page; None: none."""
     metrics: str | None = None
     """host:port that Prometheus may ask; None: none."""
+    trace: str | None = None
+    """URL of the collector that traces are sent to; None: none."""
 
     @property
     def wants_latents(self) -> bool:
@@ -111,18 +114,22 @@ def showing(
     Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
     """
     with ExitStack() as stack:
-        metrics: tuple[Witness, ...] = ()
+        witnesses: list[Witness] = []
         if shows.metrics is not None:
             from coordinator.metrics import RunMetrics
 
             registry, address = stack.enter_context(serving_metrics(shows.metrics))
-            metrics = (RunMetrics(registry, plan, live=live, refusals=refusals),)
+            witnesses.append(RunMetrics(registry, plan, live=live, refusals=refusals))
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
+        if shows.trace is not None:
+            from coordinator.tracing import RunTraces
+
+            witnesses.append(RunTraces(stack.enter_context(sending_spans(shows.trace, service="heliograph-run"))))
         if shows.watch is None:
-            yield Showing(witnesses=metrics)
+            yield Showing(witnesses=tuple(witnesses))
             return
         gate, watcher = stack.enter_context(_page(shows.watch, plan, spec, team=team))
-        yield Showing(witnesses=(*metrics, watcher), gate=gate, watcher=watcher)
+        yield Showing(witnesses=(*witnesses, watcher), gate=gate, watcher=watcher)
 
 
 @contextmanager

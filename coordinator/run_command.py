@@ -98,10 +98,11 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         start_timeout_s=namespace.start_timeout_s,
         connect_timeout_s=namespace.connect_timeout_s,
         log_folder=namespace.log_folder if attach is None else None,
-        shows=Shows(watch=namespace.watch, metrics=namespace.metrics),
+        shows=Shows(watch=namespace.watch, metrics=namespace.metrics, trace=namespace.trace),
         node_options=lambda slot: (
             *("--log-format", namespace.log_format),
             *arguments.node_metrics(namespace.metrics, slot),
+            *(() if namespace.trace is None else ("--trace", namespace.trace)),
         ),
         certificates=namespace.tls,
         insecure=namespace.insecure,
