@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from contextlib import aclosing
 
@@ -12,6 +13,7 @@ from relay_team import relay_plan
 
 from coordinator.channel import Channel
 from coordinator.local import LocalTeam
+from coordinator.observation import Shows, showing
 from coordinator.trajectory import StepRecord
 from coordinator.watch import pages as pages_module
 from coordinator.watch import watcher as watcher_module
@@ -19,6 +21,7 @@ from coordinator.watch.events import Script
 from coordinator.watch.gate import Gate, GatedClock
 from coordinator.watch.watcher import Watcher
 from heliograph.codecs import LatentTables
+from heliograph.errors import MissingExtra
 
 pytest.importorskip("starlette")
 
@@ -144,3 +147,21 @@ def test_records_say_how_long_things_took() -> None:
     found = team.play(plan.world("open"), episode=0, observe=records.append)
     assert [record.latency_s for record in records] == list(found.result.latency_s)
     assert all(np.isnan(record.waited_s).all() for record in records), "nobody waits within a process"
+
+
+@pytest.mark.parametrize(
+    ("shows", "package", "extra"),
+    [
+        (Shows(watch="127.0.0.1:0"), "uvicorn", "observe"),
+        (Shows(metrics="127.0.0.1:0"), "prometheus_client", "observe"),
+        (Shows(trace="http://127.0.0.1:9"), "opentelemetry.sdk.trace", "trace"),
+    ],
+)
+def test_who_lacks_what_is_asked_for_is_told_what_to_install(
+    shows: Shows, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    plan = relay_plan(2)
+    expected = pytest.raises(MissingExtra, match=rf"pip install 'heliograph\[{extra}\]'")
+    with expected, showing(shows, plan, plan.world("open").spec, team="", live=lambda: 0):
+        pass
