@@ -32,7 +32,9 @@ def draw(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     """
     with bandwidth_extra("drawing plots"):
         from coordinator.bandwidth import plots
-    figures = {"layers": plots.layers(document)}
+    figures = {}
+    if any(row["bytes_per_message"] is not None for row in document["layers"]):
+        figures["layers"] = plots.layers(document)
     if document["links"]:
         figures["links"] = plots.links(document)
     if document["information"] is not None:

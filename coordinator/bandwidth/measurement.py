@@ -14,7 +14,7 @@ from coordinator.bandwidth.information import Information, information
 from coordinator.bandwidth.layers.link_plan import LinkPlan
 from coordinator.bandwidth.recost import recost
 from coordinator.bandwidth.trace import Trace, read_trace
-from coordinator.bandwidth.wording import COMPUTED
+from coordinator.bandwidth.wording import COMPUTED, MEASURED
 from coordinator.evaluation import evaluate
 from coordinator.plan import Plan
 from coordinator.report import Report
@@ -52,7 +52,9 @@ def measure(plan: Plan, *, links: LinkPlan | None) -> Measured:
     be equal.
     """
     assert plan.record is not None
-    report = evaluate(plan) if links is None else run_processes(plan, Staging(links=links))
+    # A team without messages has nothing that a link could count.
+    counted = None if plan.manifest.message is None else links
+    report = evaluate(plan) if links is None else run_processes(plan, Staging(links=counted))
     if report.interrupted:
         raise KeyboardInterrupt
     if report.endings:
@@ -104,6 +106,10 @@ def versions() -> dict[str, str]:
 
 def _layers(measured: Measured, said: Information | None) -> Iterator[dict[str, Any]]:
     """From what is said outwards."""
+    if measured.plan.manifest.message is None:
+        note = f"{measured.plan.manifest.algorithm} sends no messages at execution"
+        yield {"name": "codec", "how": MEASURED, "bytes_per_message": None, "bytes_per_agent_step": 0.0, "note": note}
+        return
     wire, (summary,) = measured.report.wire, measured.report.summaries
     per_agent_step = summary.messages / (summary.steps * measured.report.agents)
 
@@ -133,9 +139,10 @@ def _layers(measured: Measured, said: Information | None) -> Iterator[dict[str, 
 
 
 def _codecs(measured: Measured) -> list[dict[str, Any]]:
-    """What each codec would have made of the same messages."""
+    """What each codec would have made of the same messages; nothing where the team's algorithm sends none."""
     message, tables = measured.plan.manifest.message, measured.plan.bundles[0].tables
-    assert message is not None
+    if message is None:
+        return []
     specs = [BIT_PACKED, REPEATS, measured.plan.codec]
     if tables is not None:
         halves = (message.categoricals >> power for power in range(1, message.categoricals.bit_length()))

@@ -105,8 +105,6 @@ def _work(namespace: argparse.Namespace) -> Work:
         late_policy=namespace.late or "mask",
         record=folder / TRACE,
     )
-    if plan.manifest.message is None:
-        raise SettingsError(f"bundles of {plan.manifest.algorithm!r} send no messages that could be measured")
     sweep = None
     if namespace.sweep is not None:
         grid = make_grid(

@@ -54,18 +54,19 @@ def print_document(document: Document) -> None:
         ]
         print_table("bits that a message says", ("", "bits"), rows, right=(1,))
         print_line(f"- {said['estimator']}")
-    print_table(
-        "what codecs make of the same messages",
-        ("codec", "", "bits per message", "protobuf bytes per message"),
-        (
+    if document["codecs"]:
+        print_table(
+            "what codecs make of the same messages",
+            ("codec", "", "bits per message", "protobuf bytes per message"),
             (
-                *(each["codec"], "lossless" if each["lossless"] else "lossy"),
-                *(number(each["bits_per_message"]), number(each["protobuf_bytes_per_message"])),
-            )
-            for each in document["codecs"]
-        ),
-        right=(2, 3),
-    )
+                (
+                    *(each["codec"], "lossless" if each["lossless"] else "lossy"),
+                    *(number(each["bits_per_message"]), number(each["protobuf_bytes_per_message"])),
+                )
+                for each in document["codecs"]
+            ),
+            right=(2, 3),
+        )
     if document["language"] is not None:
         print_language(document["language"])
     if document["alternatives"]:

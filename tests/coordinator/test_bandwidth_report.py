@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from relay_team import relay_bundles
-from scripted_bundle import save_team
+from scripted_bundle import save_team, scripted_team
 
 from coordinator.audit.condition import LINK, WORLD
 from coordinator.bandwidth import sweep
@@ -257,3 +257,22 @@ def test_bad_traces_and_arguments_are_told(folder, tmp_path, capsys, monkeypatch
     (tmp_path / "FOREIGN").write_text('{"hello": 1}\n')
     assert bandwidth(*arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_team_that_needs_no_messages_costs_nothing(tmp_path, capsys):
+    team = scripted_team(
+        team_size=2,
+        actions=5,
+        observation_size=18,
+        environment="relay",
+        environment_parameters={"agents": 2, "size": 3, "length": 4},
+        messages=False,
+    )
+    bundles, out = save_team(team, tmp_path / "silent"), tmp_path / "report"
+    assert bandwidth(bundles, "--local", "--episodes", 3, "--out", out) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["summary"]["bits_per_agent_step"] == 0
+    assert report["layers"][0]["bytes_per_agent_step"] == 0
+    assert (report["information"], report["codecs"], report["alternatives"]) == (None, [], [])
+    assert "sends no messages at execution" in capsys.readouterr().out
+    assert "These bundles send no messages." in (out / "report.html").read_text()
