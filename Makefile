@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 VENV_NUMPY2 ?= .venv-numpy2
 STUBS_VENV ?= .venv-stubs
 
-.PHONY: demo test test-numpy2 install stubs clean
+.PHONY: demo test test-numpy2 test-docker install stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler) and SMAX as well.
@@ -12,11 +12,15 @@ demo: $(VENV)/.demo
 	$(BIN)/heliograph demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/docker
 
 # Flatland holds numpy at 1.26; here the rest runs with numpy 2.
 test-numpy2: $(VENV_NUMPY2)/.installed
 	$(VENV_NUMPY2)/bin/python -m pytest tests/heliograph tests/agent_node tests/coordinator tests/equivalence tests/trainer
+
+# Builds the images and runs `docker compose up` on them, with the engine that DOCKER_HOST names.
+test-docker: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/docker
 
 install: $(VENV)/.installed
 

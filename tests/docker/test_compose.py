@@ -1,0 +1,111 @@
+"""`docker compose up` for real: from an empty volume to the table and the exit code; a killed node; bad links."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine import ROOT, Log, Project, docker, inspect
+
+RUN = "/runs/relay-signal-2"
+DRAIN_DEADLINE_S = 5.0
+
+pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An overlay with steps slow enough to do something meanwhile."""
+    path = tmp_path_factory.mktemp("overlay") / "compose.slow.yaml"
+    options = "--period-s 0.1 --log-level info"
+    path.write_text(f"services: {{coordinator: {{environment: {{COORDINATOR_OPTIONS: {options}}}}}}}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def project(images: None, slow: Path) -> Iterator[Project]:
+    with Project(preset="relay-signal", episodes=50) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def first_up(project: Project) -> tuple[int, str]:
+    """What `up` on an empty volume comes to."""
+    return project.compose("up", "--no-build")
+
+
+def result(project: Project) -> dict:
+    volume = f"{project.name}_runs:/runs:ro"
+    options = ["--rm", "--entrypoint", "cat", "--volume", volume]
+    return json.loads(docker("run", *options, "heliograph-coordinator", f"{RUN}/result.json"))
+
+
+def test_up_trains_runs_prints_the_table_and_ends_with_0(project: Project, first_up: tuple[int, str]) -> None:
+    code, said = first_up
+    assert code == 0, said
+    assert "target outcome reached" in said
+    assert "success (95 % interval)" in said
+    assert "All 2 links conserve: every message sent was received." in said
+    open_pass, cut_pass = result(project)["summaries"]
+    assert (open_pass["episodes"], cut_pass["episodes"]) == (50, 50)
+
+
+@pytest.mark.usefixtures("first_up")
+def test_up_again_trains_nothing_and_fails_below_the_bar(project: Project) -> None:
+    code, said = project.compose("up", "--no-build", minimum=1.5)
+    assert f"bundles are in {RUN} already" in said
+    assert "is below the minimum of 1.5" in said
+    assert code != 0
+
+
+@pytest.mark.usefixtures("first_up")
+def test_the_team_goes_on_without_a_killed_node_which_rejoins_after_up(project: Project, slow: Path) -> None:
+    project = project.with_overlay(slow)
+    with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
+        up.until("playing address")
+        docker("kill", project.container("node", 2))
+        left = up.until("node left").partition("slot=")[2].split()[0]
+        for service in ("coordinator", "node"):
+            assert inspect("container", project.container(service))["State"]["Running"]
+        assert project.compose("up", "--no-build", "--no-deps", "--detach", "node")[0] == 0
+        assert up.until("node joined").partition("slot=")[2].split()[0] == left
+        up.until("success (95 % interval)")
+        assert up.process.wait(60) == 0, up.text
+    summary = result(project)["summaries"][0]
+    assert summary["episodes"] == 50
+    assert summary["masked"] > 0
+
+
+@pytest.mark.usefixtures("first_up")
+def test_processes_are_healthy_while_they_play_and_drain_on_sigterm(project: Project, slow: Path) -> None:
+    project = project.with_overlay(slow)
+    with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
+        up.until("playing address")
+        for service in ("coordinator", "node"):
+            name = project.container(service)
+            port = 7100 if service == "coordinator" else 7200
+            assert docker("exec", name, "heliograph", "health", f"127.0.0.1:{port}", "--wait", "10") == "SERVING\n"
+        for service, code in (("node", 0), ("coordinator", 130)):
+            started = time.monotonic()
+            docker("stop", "--time", "30", project.container(service))
+            assert time.monotonic() - started < DRAIN_DEADLINE_S
+            assert inspect("container", project.container(service))["State"]["ExitCode"] == code
+        up.process.wait(60)
+
+
+@pytest.mark.usefixtures("first_up")
+def test_faults_lose_messages_that_the_books_account_for(project: Project) -> None:
+    faulty = project.with_overlay(ROOT / "compose.faults.yaml")
+    code, said = faulty.compose("up", "--no-build", minimum=0.1)
+    assert code == 0, said
+    assert result(project)["summaries"][0]["lost"] > 0
+
+
+@pytest.mark.parametrize("overlay", ["compose.faults.yaml", "compose.gpu.yaml"])
+def test_every_overlay_is_one(overlay: str) -> None:
+    with Project(ROOT / overlay) as project:
+        code, said = project.compose("config", "--quiet")
+        assert (code, said) == (0, "")
