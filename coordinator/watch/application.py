@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -31,7 +34,12 @@ def page() -> str:
     return Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(parts)
 
 
-def application(pages: Pages) -> Starlette:
+def application(pages: Pages, *, hosts: Sequence[str]) -> Starlette:
+    """The application of a run's pages.
+
+    `hosts` are the names that it may be asked by, "*" any: where only this machine is to reach it, a name of somebody
+    else's that was made to lead here must not.
+    """
     document = page()
     controls = {"pause": pages.gate.pause, "resume": pages.gate.resume, "step": pages.gate.step}
 
@@ -53,5 +61,6 @@ def application(pages: Pages) -> Starlette:
         return JSONResponse({"paused": pages.gate.closed})
 
     return Starlette(
-        routes=[Route("/", show), Route("/events", tell), Route("/control/{name}", control, methods=["POST"])]
+        routes=[Route("/", show), Route("/events", tell), Route("/control/{name}", control, methods=["POST"])],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
     )

@@ -15,6 +15,8 @@ from heliograph.listening import LOOPBACK_HOSTS, bind, parse_address
 
 logger = logging.getLogger(__name__)
 
+LOCAL_NAMES = ("127.0.0.1", "localhost")
+
 CLOSE_DEADLINE_S = 2
 """How long pages may take to be told that the run is over; then they are cut."""
 
@@ -45,7 +47,7 @@ class WatchServer:
             logger.warning("anybody who reaches the page can pause the run address=%s", self._listen)
         self._socket, self.address = bind(self._listen)
         config = uvicorn.Config(
-            application(self._pages),
+            application(self._pages, hosts=LOCAL_NAMES if host in LOCAL_NAMES else ("*",)),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -105,6 +105,7 @@ def test_a_run_tells_its_page_and_waits_when_asked_to(team: Path) -> None:
             assert until(events, "outcomes")["episodes"] > 0
 
             assert run.ask("POST", "/control/pause")[0] == 403, "another site's page could send that"
+            assert run.ask("GET", "/events", host="elsewhere.example")[0] == 400, "another site's name led here"
             assert run.ask("POST", "/control/explode", x_heliograph_watch="test")[0] == 404
             assert run.control("pause") == (200, {"paused": True})
             assert until(events, "state")["paused"]
@@ -140,7 +141,7 @@ def test_a_team_in_one_process_is_watched_and_held_as_well(team: Path, tmp_path:
 
 def test_a_run_whose_pages_are_closed_or_read_nothing_ends_by_itself(team: Path) -> None:
     with running(team, episodes=60) as run, socket.create_connection((run.host, run.port)) as silent:
-        silent.sendall(b"GET /events HTTP/1.1\r\nHost: test\r\n\r\n")
+        silent.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with run.events() as events:
             until(events, "steps")
         shown, complaints = run.process.communicate(timeout=DEADLINE_S)
