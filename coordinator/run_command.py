@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from coordinator import arguments
-from heliograph.certificates.arguments import add_trust_arguments
+from heliograph.certificates.arguments import add_trust_arguments, trust_options
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
 
@@ -103,6 +103,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
             *("--log-format", namespace.log_format),
             *arguments.node_metrics(namespace.metrics, slot),
             *(() if namespace.trace is None else ("--trace", namespace.trace)),
+            *trust_options(namespace),
         ),
         certificates=namespace.tls,
         insecure=namespace.insecure,

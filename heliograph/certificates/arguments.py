@@ -32,3 +32,9 @@ def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="allow plaintext that other machines can reach, and bundles that no trusted key has signed",
     )
+
+
+def trust_options(namespace: argparse.Namespace) -> tuple[str, ...]:
+    """The same trust for a process that is started by this one."""
+    keys = (option for key in namespace.trusted_key for option in ("--trusted-key", str(key)))
+    return (*keys, "--insecure") if namespace.insecure else tuple(keys)

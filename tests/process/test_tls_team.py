@@ -38,12 +38,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_flag_makes_a_run_on_one_machine_talk_tls(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logs = folder / "logs"
-    arguments = ["--bundles", folder / "bundles", "--episodes", 1, "--json", "-", "--log-folder", logs]
-    assert main([*map(str, ["run", *arguments, "--tls"])]) == 0
+    arguments = ["--bundles", folder / "signed", "--episodes", 1, "--json", "-", "--log-folder", logs]
+    assert main([*map(str, ["run", *arguments, "--tls", "--trusted-key", folder / "key.pub"])]) == 0
     report = json.loads(capsys.readouterr().out)
     assert all(link["missing"] == 0 for link in report["links"])
     for slot in (0, 1):
         assert f"certificate identity=heliograph://slot/{slot} until=" in (logs / f"agent-{slot}.log").read_text()
+
+
+def test_untrusted_bundles_run_when_that_is_asked_for_and_are_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs = folder / "insecure"
+    arguments = ["--bundles", folder / "bundles", "--episodes", 1, "--log-folder", logs]
+    assert main([*map(str, ["run", *arguments, "--trusted-key", folder / "key.pub", "--insecure"])]) == 0
+    assert [record.args[0] for record in caplog.records if "taken all the same" in record.message] == [0, 1]
+    for slot in (0, 1):
+        assert f"bundle taken all the same slot={slot}" in (logs / f"agent-{slot}.log").read_text()
 
 
 def test_replicas_join_by_tls_and_run_signed_bundles(folder: Path) -> None:

@@ -14,8 +14,10 @@ import pytest
 from tiny_team import SMALL, SMALL_MABL
 
 from heliograph import bundle
+from heliograph.certificates.signing_keys import make_signing_key, require_trusted
 from heliograph.cli import main
 from heliograph.environments import registry
+from heliograph.errors import BundleUntrusted
 from trainer.preset import load_settings, preset_names
 from trainer.run_folder import RunFolder
 
@@ -172,6 +174,17 @@ def test_another_environment_is_trained_with_its_own_sizes_and_exported_once_mor
     assert printed == [str(tmp_path / "elsewhere" / f"agent-{slot}.tar") for slot in range(2)]
     again, first = bundle.load_team(tmp_path / "elsewhere"), bundle.load_team(path / "bundles")
     assert [each.digest for each in again] == [each.digest for each in first]
+
+    trusted = make_signing_key(tmp_path / "key")
+    for more in (["--tar"], []):
+        assert (
+            main(["export", str(path), "--to", str(tmp_path / "signed"), "--sign", str(tmp_path / "key"), *more]) == 0
+        )
+        require_trusted(bundle.load_team(tmp_path / "signed"), [trusted])
+    with pytest.raises(BundleUntrusted):
+        require_trusted(again, [trusted])
+    assert main(["export", str(path), "--to", str(tmp_path / "unsigned"), "--sign", str(trusted)]) == 2
+    assert not (tmp_path / "unsigned").exists()
 
 
 def test_a_run_without_a_checkpoint_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
