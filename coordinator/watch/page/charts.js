@@ -26,7 +26,7 @@ class Chart {
   }
 
   draw() {
-    const { context, width, height } = sized(this.canvas), left = 38, right = width - 6, top = 8, bottom = height - 10;
+    const { context, width, height } = sized(this.canvas), left = 46, right = width - 6, top = 8, bottom = height - 10;
     const values = this.points.flatMap((point) => point.values).filter((value) => value !== null);
     const low = Math.min(0, ...values), wanted = roundAbove(Math.max(this.least, ...values, 0));
     // The scale grows at once and shrinks only when it is far too large, so that it does not flicker.

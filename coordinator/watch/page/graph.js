@@ -55,7 +55,9 @@ class Graph {
       return [centre[0] + radius * Math.cos(angle), centre[1] + radius * Math.sin(angle)];
     });
     const dots = this.edges.size <= DOTS_AT_MOST;
-    for (const edge of this.edges.values()) this.drawEdge(context, edge, at, disc, now, dots);
+    const trouble = (edge) => Math.max(edge.masked, edge.lost);  // on top of what went well
+    const edges = [...this.edges.values()].sort((one, other) => trouble(one) - trouble(other));
+    for (const edge of edges) this.drawEdge(context, edge, at, disc, now, dots);
     at.forEach((place, slot) => this.drawAgent(context, slot, place, centre, disc));
   }
 
@@ -66,7 +68,8 @@ class Graph {
     if (!edge.inHearing && read + masked + lost === 0) return;
     const curve = this.curve(at[edge.speaker], at[edge.listener], disc);
     if (edge.inHearing) this.stroke(context, curve, QUIET, 1, 0.7);
-    if (read) this.stroke(context, curve, `rgb(${this.colours[edge.speaker]})`, 1.5 + 3 * read, 0.25 + 0.65 * read);
+    const width = (1.5 + 3 * read) * Math.min(1, 6 / this.agents);
+    if (read) this.stroke(context, curve, `rgb(${this.colours[edge.speaker]})`, width, 0.25 + 0.65 * read);
     if (masked) this.stroke(context, curve, MASKED, 2 + 3.5 * masked, 0.3 + 0.7 * masked);
     if (lost) {
       context.setLineDash([7, 6]);

@@ -17,6 +17,7 @@ function begin(hello) {
     `Each row is one of a latent's ${hello.categoricals} categoricals, each column one of its ${hello.classes} classes. ` +
     "Dark is what was said at the newest step, pale what was said lately.";
   named("tiles").replaceChildren();
+  named("tiles").style.setProperty("--widest", hello.agents > 6 ? "11rem" : "15.5rem");
   page.graph = new Graph(named("graph"), hello);
   page.latents = message ? new Latents(named("tiles"), hello) : null;
   const deadline = hello.message_deadline_s * 1e3;
