@@ -186,11 +186,12 @@ def test_a_browser_shows_the_team(team: Path) -> None:
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         page.goto(run.url)
         shown = playwright.expect
+        shown.set_options(timeout=DEADLINE_S * 1e3)  # nodes may start slowly
         shown(page.locator("#title")).to_have_text("3 processes, scripted in relay")
         shown(page.locator("#state")).to_have_text("running")
         shown(page.locator("#tiles canvas")).to_have_count(3)
         shown(page.locator("#frame")).to_have_attribute("src", re.compile("^data:image/png;base64,iVBOR"))
-        shown(page.locator("#score")).to_contain_text("with messages", timeout=20_000)
+        shown(page.locator("#score")).to_contain_text("with messages")
         for part in ("#graph", "#tiles canvas >> nth=0", "#bits-chart", "#margin-chart", "#score-chart"):
             assert colours(page, part) > 2, f"{part} is blank"
         page.click("#pause")
@@ -207,8 +208,9 @@ def test_a_browser_shows_the_team(team: Path) -> None:
 
 
 def colours(page: Any, part: str) -> int:
-    """How many different colours a canvas shows."""
+    """How many different colours a canvas shows, once what the page was told is drawn."""
     return page.locator(part).evaluate(
-        "(canvas) => new Set(new Uint32Array(canvas.getContext('2d')"
-        ".getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"
+        "(canvas) => new Promise((tell) => requestAnimationFrame(() => requestAnimationFrame(() => tell("
+        "new Set(new Uint32Array(canvas.getContext('2d')"
+        ".getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size))))"
     )
