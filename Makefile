@@ -31,12 +31,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,mpe,flatland,smax,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,test]'
 	touch $@
 
 $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_NUMPY2)
-	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,mpe,test]' 'numpy>=2'
+	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,test]' 'numpy>=2'
 	touch $@
 
 # Made with the oldest grpcio-tools that the package supports, so that every supported runtime can load them.
