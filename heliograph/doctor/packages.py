@@ -24,6 +24,8 @@ _MODULES = {
     ),
     "trainer": ("torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"),
     "bandwidth": ("matplotlib", "psutil"),
+    "observe": ("prometheus_client", "starlette", "uvicorn"),
+    "trace": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "mpe": ("pettingzoo", "mpe2"),
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),
