@@ -1,8 +1,9 @@
-"""What all tests share: Hypothesis without deadlines, and PettingZoo's own test."""
+"""What all tests share: Hypothesis without deadlines, Ctrl-C for children, and PettingZoo's own test."""
 
 from __future__ import annotations
 
 import importlib
+import signal
 import warnings
 from collections.abc import Callable
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 # A loaded machine is no fault of the code.
 settings.register_profile("heliograph", deadline=None)
 settings.load_profile("heliograph")
+
+# A shell starts what it runs in the background with SIGINT ignored, and children inherit that; a test that
+# presses Ctrl-C for a child of its own would wait for nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
