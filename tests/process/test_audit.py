@@ -35,7 +35,8 @@ def cheating(cheat: str, *, slot: int, folder: Path) -> NodeCommand:
     def command(address: str, own_slot: int) -> list[str]:
         arguments = standard_node(address, own_slot)
         place = arguments.index("agent_node")
-        return [sys.executable, str(CHEATING_NODE), cheat, str(slot), str(folder), *arguments[place + 1 :]]
+        # -P: the folder of the script holds tests/heliograph, which could hide the package of that name.
+        return [sys.executable, "-P", str(CHEATING_NODE), cheat, str(slot), str(folder), *arguments[place + 1 :]]
 
     return command
 
