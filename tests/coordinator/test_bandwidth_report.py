@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from relay_team import relay_bundles
-from scripted_bundle import save_team, scripted_team
+from scripted_bundle import save_team
 
 from coordinator.audit.condition import LINK, WORLD
 from coordinator.bandwidth import sweep
@@ -218,10 +218,17 @@ def test_what_cannot_be_played_is_told_before_anything_starts(bundles, tmp_path,
     assert not out.exists()
 
 
-def test_teams_that_say_nothing_are_refused(tmp_path, capsys):
-    silent = save_team(relay_bundles(2, messages=False), tmp_path / "bundles")
-    assert bandwidth(silent, "--local", "--out", tmp_path / "out") == 2
-    assert "send no messages" in capsys.readouterr().err
+def test_a_team_that_says_nothing_costs_nothing_and_has_nothing_to_sweep(tmp_path, capsys):
+    bundles, out = save_team(relay_bundles(2, messages=False), tmp_path / "bundles"), tmp_path / "out"
+    assert bandwidth(bundles, "--episodes", 2, "--out", out) == 0
+    assert "sends no messages at execution" in capsys.readouterr().out
+    assert "These bundles send no messages." in (out / "report.html").read_text()
+    report = json.loads((out / "report.json").read_text())
+    assert report["summary"]["bits_per_agent_step"] == 0
+    assert report["layers"][0]["bytes_per_agent_step"] == 0
+    assert (report["information"], report["codecs"], report["alternatives"]) == (None, [], [])
+    assert bandwidth(bundles, "--local", "--sweep", "--out", tmp_path / "swept") == 2
+    assert "send no messages, so there is nothing to sweep over" in capsys.readouterr().err
 
 
 def test_recost_costs_a_trace_again_without_the_team(folder, tmp_path, capsys):
@@ -257,22 +264,3 @@ def test_bad_traces_and_arguments_are_told(folder, tmp_path, capsys, monkeypatch
     (tmp_path / "FOREIGN").write_text('{"hello": 1}\n')
     assert bandwidth(*arguments) == 2
     assert said in capsys.readouterr().err
-
-
-def test_a_team_that_needs_no_messages_costs_nothing(tmp_path, capsys):
-    team = scripted_team(
-        team_size=2,
-        actions=5,
-        observation_size=18,
-        environment="relay",
-        environment_parameters={"agents": 2, "size": 3, "length": 4},
-        messages=False,
-    )
-    bundles, out = save_team(team, tmp_path / "silent"), tmp_path / "report"
-    assert bandwidth(bundles, "--local", "--episodes", 3, "--out", out) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert report["summary"]["bits_per_agent_step"] == 0
-    assert report["layers"][0]["bytes_per_agent_step"] == 0
-    assert (report["information"], report["codecs"], report["alternatives"]) == (None, [], [])
-    assert "sends no messages at execution" in capsys.readouterr().out
-    assert "These bundles send no messages." in (out / "report.html").read_text()
