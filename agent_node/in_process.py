@@ -95,10 +95,8 @@ class _Member:
         ledger = Ledger()
         self.agent = agent
         self.inbox = Inbox(late_policy=late_policy, ledger=ledger)
-        self._wire = wire
         self._deliver_to = deliver_to
-        self.outbox = Outbox(send=self._send, is_silent=lambda peer: False, ledger=ledger)
-        self._said: Message | None = None
+        self.outbox = Outbox(wire=wire, send=self._send, is_silent=lambda peer: False, ledger=ledger)
         self._sent: dict[int, Label] = {}
 
     def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:
@@ -108,10 +106,8 @@ class _Member:
         return self.agent.step(percept, closed.messages), closed.masked
 
     def push(self, decision: Decision | None, percept: Percept) -> None:
-        if decision is not None and decision.message is not None and self._wire is not None:
-            outgoing = Outgoing(decision.message, before=self._said, wire=self._wire)
-            self.outbox.push(outgoing, heard_by=percept.heard_by)
-            self._said = decision.message
+        if decision is not None and decision.message is not None:
+            self.outbox.push(decision.message, heard_by=percept.heard_by)
 
     def _send(self, peer: int, message: Outgoing) -> Written:
         written = message.written(self._sent.get(peer))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from agent_node.counters import Ledger
-from agent_node.message import Label
-from agent_node.wire import Outgoing, Written
+from agent_node.message import Message
+from agent_node.wire import MessageWire, Outgoing, Written
 
 
 class Outbox:
-    """Hands the message of the last step to each listener once.
+    """Hands the message of the last step, written as `wire` says, to each listener once.
 
     `send(peer, message)` hands it to the peer's stream, and returns what was written to that, or None if there is none.
     `is_silent(peer)` says that sending is useless: a stopped process blocks no writer, and would get all of it at once
@@ -20,30 +20,35 @@ class Outbox:
     def __init__(
         self,
         *,
+        wire: MessageWire | None,
         send: Callable[[int, Outgoing], Written | None],
         is_silent: Callable[[int], bool],
         ledger: Ledger,
     ) -> None:
+        self._wire = wire
         self._send = send
         self._is_silent = is_silent
         self._ledger = ledger
-        self._label: Label | None = None
         self._newest: Outgoing | None = None
         self._meant_for: set[int] = set()
         self._sent_to: set[int] = set()
 
-    def push(self, message: Outgoing, *, heard_by: Iterable[int]) -> None:
+    def push(self, message: Message, *, heard_by: Iterable[int]) -> None:
         """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
         for peer in self._meant_for - self._sent_to:
             self._ledger[peer].send_skipped += 1
-        self._label, self._newest = message.message.label, message
+        assert self._wire is not None, "a bundle without messages says nothing"
+        before = None if self._newest is None else self._newest.message
+        self._newest = Outgoing(message, before=before, wire=self._wire)
         self._meant_for, self._sent_to = set(), set()
         self._offer(heard_by)
 
     def catch_up(self, episode: int, step: int, *, heard_by: Collection[int]) -> None:
         """At a new step: its listeners that have not got the message of the step before get it now."""
-        if self._label == (episode, step - 1) and not self._sent_to.issuperset(heard_by):
-            self._offer(heard_by)
+        newest = self._newest
+        if newest is None or newest.message.label != (episode, step - 1) or self._sent_to.issuperset(heard_by):
+            return
+        self._offer(heard_by)
 
     def _offer(self, listeners: Iterable[int]) -> None:
         assert self._newest is not None

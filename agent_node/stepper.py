@@ -13,11 +13,10 @@ import time
 from agent_node.agent import Agent
 from agent_node.counters import Ledger
 from agent_node.inbox import Inbox
-from agent_node.message import Message
 from agent_node.outbox import Outbox
 from agent_node.peers import Peers
 from agent_node.percept import Percept
-from agent_node.wire import MessageWire, Outgoing
+from agent_node.wire import MessageWire
 from agent_node.world import StepReport
 
 
@@ -26,12 +25,10 @@ class Stepper:
 
     def __init__(self, agent: Agent, *, wire: MessageWire | None, inbox: Inbox, peers: Peers, ledger: Ledger) -> None:
         self._agent = agent
-        self._wire = wire
         self._inbox = inbox
         self._peers = peers
         self._hears: tuple[int, ...] = ()
-        self._outbox = Outbox(send=peers.send, is_silent=self._is_silent, ledger=ledger)
-        self._said: Message | None = None
+        self._outbox = Outbox(wire=wire, send=peers.send, is_silent=self._is_silent, ledger=ledger)
 
     async def step(self, percept: Percept) -> StepReport:
         """Decide one step, at most `message_deadline_s` plus the time of the step function after this call.
@@ -50,10 +47,8 @@ class Stepper:
         closed_s = time.perf_counter()
         decision = self._agent.step(percept, closed.messages)
         decided_s = time.perf_counter()
-        if decision.message is not None and self._wire is not None:
-            outgoing = Outgoing(decision.message, before=self._said, wire=self._wire)
-            self._outbox.push(outgoing, heard_by=percept.heard_by)
-            self._said = decision.message
+        if decision.message is not None:
+            self._outbox.push(decision.message, heard_by=percept.heard_by)
         return StepReport(
             episode=percept.episode,
             step=percept.step,

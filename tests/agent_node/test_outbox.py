@@ -13,9 +13,8 @@ from heliograph.manifest import MessageFormat
 WIRE = MessageWire(MessageFormat(categoricals=4, classes=8), actions=5)
 
 
-def outgoing(step: int) -> Outgoing:
-    message = Message(episode=0, step=step, latent=np.full(4, step, dtype=np.int32), action=1)
-    return Outgoing(message, before=None, wire=WIRE)
+def said(step: int) -> Message:
+    return Message(episode=0, step=step, latent=np.full(4, step, dtype=np.int32), action=1)
 
 
 def test_each_listener_of_either_step_gets_the_message_once() -> None:
@@ -28,17 +27,17 @@ def test_each_listener_of_either_step_gets_the_message_once() -> None:
         sent.append((peer, message.message.step))
         return message.written(None)
 
-    outbox = Outbox(send=send, is_silent=silent.__contains__, ledger=ledger)
+    outbox = Outbox(wire=WIRE, send=send, is_silent=silent.__contains__, ledger=ledger)
     outbox.catch_up(0, 0, heard_by=(1, 2))
     assert sent == [], "nothing was said yet"
-    outbox.push(outgoing(0), heard_by=(1, 3, 4))
+    outbox.push(said(0), heard_by=(1, 3, 4))
     assert sent == [(1, 0)], "not to the silent, not without a stream"
     up.add(4)
     outbox.catch_up(0, 1, heard_by=(1, 2, 4))
     assert sent[1:] == [(2, 0), (4, 0)]
-    outbox.push(outgoing(1), heard_by=())
+    outbox.push(said(1), heard_by=())
     outbox.catch_up(0, 3, heard_by=(1,))
     outbox.catch_up(1, 0, heard_by=(1,))
     assert len(sent) == 3, "no step reads an old message"
-    once = LinkCounters(sent=1, sent_bytes=len(outgoing(0).written(None).data), sent_bits=4 * 3)
+    once = LinkCounters(sent=1, sent_bytes=len(WIRE.serialise(said(0)).data), sent_bits=4 * 3)
     assert ledger == {1: once, 2: once, 3: LinkCounters(send_skipped=1), 4: once}
