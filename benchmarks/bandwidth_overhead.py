@@ -18,16 +18,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import statistics
 import sys
 import tempfile
-import time
 import timeit
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import uvloop
+from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
 from agent_node.counters import Ledger
@@ -40,11 +39,8 @@ from coordinator.server import CoordinationServer
 from coordinator.supervisor import Supervisor
 from heliograph.bundle import load_team
 
-KINDS = ("plain", "counted", "proxied")
-MEASURES = ("time", "cpu")
+KINDS = (PLAIN, "counted", "proxied")
 GOAL = 0.05
-START_TIMEOUT_S = 120.0
-END_TIMEOUT_S = 10.0
 
 
 class Crew:
@@ -53,7 +49,7 @@ class Crew:
     def __init__(self, plan: Plan, kind: str, folder: Path) -> None:
         make_links = ProxiedLinks if kind == "proxied" else Links
         self._links = make_links(team_size=len(plan.bundles), listen="127.0.0.1:0")
-        self._plan, self._counts = plan, kind != "plain"
+        self._plan, self._counts = plan, kind != PLAIN
         self._folder = folder / kind
         self._world = plan.world("open")
 
@@ -73,10 +69,7 @@ class Crew:
             await stack.enter_async_context(self._server)
             for slot in range(len(plan.bundles)):
                 self._supervisor.start(slot)
-            team = self._server.team
-            await team.wait_for_all(timeout_s=START_TIMEOUT_S)
-            if not await team.wait_until(lambda: not team.missing_links(), timeout_s=START_TIMEOUT_S):
-                raise SystemExit(f"pairs without a stream: {team.missing_links()}")
+            await all_connected(self._server.team)
             message = plan.manifest.message
             assert message is not None
             self._account = Account(links, codec=message.codec, message=message)
@@ -91,10 +84,9 @@ class Crew:
         # In a thread, because the proxy has to pass on what the nodes say while they leave.
         await asyncio.to_thread(self._supervisor.wait, timeout_s=END_TIMEOUT_S)
 
-    async def step(self, episode: int) -> tuple[float, float]:
+    async def step(self, episode: int) -> Times:
         """Seconds and CPU seconds per step of one episode."""
-        started, cpu_started_s = time.perf_counter(), self._cpu_s()
-        result = await play(
+        playing = play(
             self._server.team,
             self._world,
             episode=episode,
@@ -104,24 +96,12 @@ class Crew:
             observe=(lambda record: self._account.step("open", record)) if self._counts else None,
             report_latents=self._counts,
         )
-        seconds, cpu_s = time.perf_counter() - started, self._cpu_s() - cpu_started_s
-        if result.masked or result.idle:
-            raise SystemExit(f"{result.masked} messages and {result.idle} actions were late: the machine is too busy")
-        return seconds / result.steps, cpu_s / result.steps
-
-    def _cpu_s(self) -> float:
-        nodes = [self._supervisor.process(slot).pid for slot in range(len(self._plan.bundles))]
-        return time.process_time() + sum(map(node_cpu_s, nodes))
+        times, _ = await timed(playing, nodes=self._supervisor, size=len(self._plan.bundles))
+        return times
 
     async def check(self) -> None:
         """Raises MessageError unless all counts agree."""
         self._account.report(await self._server.team.reading(), doubt=None)
-
-
-def node_cpu_s(pid: int) -> float:
-    """CPU seconds of all threads of a process so far, to the nanosecond; its tick counts are too coarse."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(path.read_text().split()[0]) for path in threads) * 1e-9
 
 
 def counters_s(peers: int) -> float:
@@ -145,38 +125,17 @@ def counters_s(peers: int) -> float:
 
 async def measure(bundles: Path, *, rounds: int) -> dict[str, Any]:
     plan = make_plan(load_team(bundles))
-    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory(prefix="heliograph-overhead-") as folder:
         async with AsyncExitStack() as stack:
             crews = {kind: await stack.enter_async_context(Crew(plan, kind, Path(folder))) for kind in KINDS}
-            for episode in range(rounds + 1):
-                order = [KINDS[(episode + place) % len(KINDS)] for place in range(len(KINDS))]
-                for kind in order:
-                    times = await crews[kind].step(episode)
-                    if episode > 0:  # the first one warms up
-                        taken[kind].append(times)
+            found: dict[str, Any] = await in_turns(crews, rounds=rounds)
             for kind in KINDS[1:]:
                 await crews[kind].check()
     size = len(plan.bundles)
     own_s = counters_s(size - 1)
-    found: dict[str, Any] = {"size": size, "rounds": rounds, "node_counters_s": own_s}
-    for kind in KINDS:
-        found[kind] = {}
-        for place, measure in enumerate(MEASURES):
-            ratios = [one[place] / plain[place] for one, plain in zip(taken[kind], taken["plain"], strict=True)]
-            found[kind][measure] = {
-                "step_s": statistics.median(times[place] for times in taken[kind]),
-                "ratio": statistics.median(ratios),
-                "quartiles": statistics.quantiles(ratios, n=4),
-            }
     # All nodes add at the same time, but on one CPU one after the other.
-    found["node_counters_share"] = size * own_s / found["plain"]["cpu"]["step_s"]
-    return found
-
-
-def cell(measure: str, times: dict[str, Any]) -> str:
-    low, _, high = times["quartiles"]
-    return f"  {measure} {times['step_s'] * 1e3:7.3f} ms a step, x {times['ratio']:.3f} [{low:.3f}, {high:.3f}]"
+    share = size * own_s / found[PLAIN]["cpu"]["step_s"]
+    return {"size": size, "rounds": rounds, "node_counters_s": own_s, "node_counters_share": share, **found}
 
 
 def main() -> int:

@@ -17,14 +17,13 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
 import uvloop
-from bandwidth_overhead import cell, node_cpu_s
+from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
 from coordinator.episode import Clock, Pace, play
@@ -34,10 +33,7 @@ from coordinator.supervisor import Supervisor, node_command
 from coordinator.team_certificates import coordinator_tls, temporary
 from heliograph.bundle import load_team
 
-KINDS = ("plain", "tls")
-MEASURES = ("time", "cpu")
-START_TIMEOUT_S = 120.0
-END_TIMEOUT_S = 10.0
+KINDS = (PLAIN, "tls")
 
 
 class Crew:
@@ -61,39 +57,26 @@ class Crew:
             await stack.enter_async_context(self._server)
             for slot in range(team.size):
                 self._supervisor.start(slot)
-            await team.wait_for_all(timeout_s=START_TIMEOUT_S)
-            if not await team.wait_until(lambda: not team.missing_links(), timeout_s=START_TIMEOUT_S):
-                raise SystemExit(f"pairs without a stream: {team.missing_links()}")
+            await all_connected(team)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def step(self, episode: int) -> tuple[float, float]:
+    async def step(self, episode: int) -> Times:
         """Seconds and CPU seconds per step of one episode."""
-        started, cpu_started_s = time.perf_counter(), self._cpu_s()
-        result = await play(
-            self._server.team, self._world, episode=episode, seed=episode, pace=Pace(), clock=Clock(None)
-        )
-        seconds, cpu_s = time.perf_counter() - started, self._cpu_s() - cpu_started_s
-        if result.masked or result.idle:
-            raise SystemExit(f"{result.masked} messages and {result.idle} actions were late: the machine is too busy")
-        return seconds / result.steps, cpu_s / result.steps
+        playing = play(self._server.team, self._world, episode=episode, seed=episode, pace=Pace(), clock=Clock(None))
+        times, _ = await timed(playing, nodes=self._supervisor, size=self._server.team.size)
+        return times
 
     def rss_mib(self) -> float:
         """Resident memory of one node, the mean of all."""
-        return statistics.mean(psutil.Process(pid).memory_info().rss for pid in self._nodes()) / 2**20
-
-    def _nodes(self) -> list[int]:
-        return [self._supervisor.process(slot).pid for slot in range(self._server.team.size)]
-
-    def _cpu_s(self) -> float:
-        return time.process_time() + sum(map(node_cpu_s, self._nodes()))
+        nodes = [self._supervisor.process(slot).pid for slot in range(self._server.team.size)]
+        return statistics.mean(psutil.Process(pid).memory_info().rss for pid in nodes) / 2**20
 
 
 async def measure(plan: Plan, *, rounds: int) -> dict[str, Any]:
-    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-logs-")))
         certificates = stack.enter_context(temporary(len(plan.bundles)))
@@ -101,22 +84,9 @@ async def measure(plan: Plan, *, rounds: int) -> dict[str, Any]:
             kind: await stack.enter_async_context(Crew(plan, folder / kind, certificates if kind == "tls" else None))
             for kind in KINDS
         }
-        for episode in range(rounds + 1):
-            for kind in KINDS if episode % 2 else reversed(KINDS):
-                times = await crews[kind].step(episode)
-                if episode > 0:  # the first one warms up
-                    taken[kind].append(times)
-        found: dict[str, Any] = {"size": len(plan.bundles), "rounds": rounds}
-        for kind in KINDS:
-            found[kind] = {"rss_mib": crews[kind].rss_mib()}
-            for place, name in enumerate(MEASURES):
-                ratios = [one[place] / plain[place] for one, plain in zip(taken[kind], taken["plain"], strict=True)]
-                found[kind][name] = {
-                    "step_s": statistics.median(times[place] for times in taken[kind]),
-                    "ratio": statistics.median(ratios),
-                    "quartiles": statistics.quantiles(ratios, n=4),
-                }
-    return found
+        found = await in_turns(crews, rounds=rounds)
+        kept = {kind: {"rss_mib": crews[kind].rss_mib(), **found[kind]} for kind in KINDS}
+    return {"size": len(plan.bundles), "rounds": rounds, **kept}
 
 
 def main() -> int:

@@ -22,11 +22,9 @@ import argparse
 import asyncio
 import json
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import timeit
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -35,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import uvloop
-from bandwidth_overhead import cell, node_cpu_s
+from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
 from coordinator.arguments import node_metrics
@@ -49,11 +47,8 @@ from coordinator.watch.gate import Gate
 from coordinator.watch.watcher import Watcher
 from heliograph.bundle import load_team
 
-KINDS = ("plain", "closed", "metrics", "open")
-MEASURES = ("time", "cpu")
+KINDS = (PLAIN, "closed", "metrics", "open")
 GOAL = 0.02
-START_TIMEOUT_S = 120.0
-END_TIMEOUT_S = 10.0
 READER = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1]): pass"
 
 
@@ -92,9 +87,7 @@ class Crew:
             await stack.enter_async_context(self._server)
             for slot in range(len(plan.bundles)):
                 self._supervisor.start(slot)
-            await team.wait_for_all(timeout_s=START_TIMEOUT_S)
-            if not await team.wait_until(lambda: not team.missing_links(), timeout_s=START_TIMEOUT_S):
-                raise SystemExit(f"pairs without a stream: {team.missing_links()}")
+            await all_connected(team)
             if kind == "open":
                 reader = subprocess.Popen([sys.executable, "-c", READER, f"http://{page}/events"])
                 stack.callback(reader.wait, END_TIMEOUT_S)
@@ -111,7 +104,7 @@ class Crew:
     async def _let_go(self) -> None:
         await asyncio.to_thread(self._supervisor.wait, timeout_s=END_TIMEOUT_S)
 
-    async def step(self, episode: int) -> tuple[float, float]:
+    async def step(self, episode: int) -> Times:
         """Seconds and CPU seconds per step of one episode."""
         witnesses = self._shown.witnesses
 
@@ -119,8 +112,7 @@ class Crew:
             for witness in witnesses:
                 witness.step("open", record)
 
-        started, cpu_started_s = time.perf_counter(), self._cpu_s()
-        result = await play(
+        playing = play(
             self._server.team,
             self._world,
             episode=episode,
@@ -130,16 +122,10 @@ class Crew:
             observe=observe if witnesses else None,
             report_latents=bool(witnesses),
         )
-        seconds, cpu_s = time.perf_counter() - started, self._cpu_s() - cpu_started_s
-        if result.masked or result.idle:
-            raise SystemExit(f"{result.masked} messages and {result.idle} actions were late: the machine is too busy")
+        times, result = await timed(playing, nodes=self._supervisor, size=len(self._plan.bundles))
         for witness in witnesses:
             witness.episode("open", result)
-        return seconds / result.steps, cpu_s / result.steps
-
-    def _cpu_s(self) -> float:
-        nodes = [self._supervisor.process(slot).pid for slot in range(len(self._plan.bundles))]
-        return time.process_time() + sum(map(node_cpu_s, nodes))
+        return times
 
 
 def closed_s(plan: Plan) -> float:
@@ -179,26 +165,11 @@ def free_address() -> str:
 
 async def measure(bundles: Path, *, rounds: int) -> dict[str, Any]:
     plan = make_plan(load_team(bundles))
-    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory(prefix="heliograph-watched-") as folder:
         async with AsyncExitStack() as stack:
             crews = {kind: await stack.enter_async_context(Crew(plan, kind, Path(folder))) for kind in KINDS}
-            for episode in range(rounds + 1):
-                for kind in (KINDS[(episode + place) % len(KINDS)] for place in range(len(KINDS))):
-                    times = await crews[kind].step(episode)
-                    if episode > 0:  # the first one warms up
-                        taken[kind].append(times)
-    found: dict[str, Any] = {"size": len(plan.bundles), "rounds": rounds, "closed_s": closed_s(plan)}
-    for kind in KINDS:
-        found[kind] = {}
-        for place, name in enumerate(MEASURES):
-            ratios = [one[place] / plain[place] for one, plain in zip(taken[kind], taken["plain"], strict=True)]
-            found[kind][name] = {
-                "step_s": statistics.median(times[place] for times in taken[kind]),
-                "ratio": statistics.median(ratios),
-                "quartiles": statistics.quantiles(ratios, n=4),
-            }
-    return found
+            found = await in_turns(crews, rounds=rounds)
+    return {"size": len(plan.bundles), "rounds": rounds, "closed_s": closed_s(plan), **found}
 
 
 def main() -> int:
@@ -217,7 +188,7 @@ def main() -> int:
             print(f"{size} agents, {namespace.rounds} rounds; the goal with the page closed is x {1 + GOAL:.2f}")
             for kind in KINDS:
                 print(f"  {kind:8}" + "".join(cell(name, found[kind][name]) for name in MEASURES), flush=True)
-            share = found["closed_s"] / found["plain"]["cpu"]["step_s"]
+            share = found["closed_s"] / found[PLAIN]["cpu"]["step_s"]
             print(
                 f"  a closed page on its own: {found['closed_s'] * 1e6:.0f} us, {share:.1%} of a step's CPU", flush=True
             )
