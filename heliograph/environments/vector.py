@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.errors import WorldError
 
 
@@ -28,6 +29,9 @@ class EnvironmentSpec:
     agents: int
     observation_size: int
     actions: int
+    """A, entries of an action mask: the number of actions, or of a continuous action's dimensions."""
+    continuous: tuple[ContinuousActions, ...] = ()
+    """What each agent's action is, all of A dimensions and with as many bits; empty where actions are discrete."""
     episode_limit: int
     """Steps after which an episode is truncated at the latest."""
     complete_graph: bool
@@ -57,6 +61,19 @@ class EnvironmentSpec:
             names = getattr(self, name)
             if names and len(names) != size:
                 raise ValueError(f"{name} are {len(names)}, but there are {size} entries")
+        if self.continuous and {(space.size, space.bits) for space in self.continuous} != {
+            (self.actions, self.continuous[0].bits)
+        }:
+            raise ValueError(f"continuous actions must all have {self.actions} dimensions and the same number of bits")
+
+    def action_space(self, slot: int) -> ActionSpace:
+        """What the agent of a slot can do."""
+        return self.continuous[slot] if self.continuous else DiscreteActions(count=self.actions)
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """Of one agent's action: () for a number, (A,) for a vector."""
+        return self.action_space(0).shape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,143 @@
+"""What an agent can do: one of some actions, or a vector within bounds.
+
+Axis legend: A entries of an action mask; k dimensions of a continuous action.
+
+A continuous action is written in units of its bounds, float32 [k] in (-1, 1), everywhere but inside a simulator, and
+always lies on a grid: what an agent's own model remembers, what its neighbours are told and what the world gets are
+then the same number.
+
+Plain dataclasses that check themselves, as manifests are made of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from heliograph.codecs.bit_packed import BitPacked
+from heliograph.errors import MessageError
+
+DEFAULT_BITS = 8
+"""Per dimension: steps of 1/127 of the way from the middle to a bound."""
+
+LARGEST_SIZE = 2**24
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscreteActions:
+    """One of `count` actions, numbered from 0."""
+
+    count: int
+    kind: str = "discrete"
+
+    shape: ClassVar[tuple[int, ...]] = ()
+    """Of one agent's action, an integer."""
+    dtype: ClassVar[type] = np.int32
+
+    def __post_init__(self) -> None:
+        _check_integer("count", self.count, 1, LARGEST_SIZE)
+        if self.kind != "discrete":
+            raise ValueError(f"actions.kind is {self.kind!r}, this program knows 'discrete' and 'continuous'")
+
+    @property
+    def mask_size(self) -> int:
+        """A: an action mask says of each action whether it is legal."""
+        return self.count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuousActions:
+    """A vector of k numbers between `low` and `high`, each one of 2**bits - 1 levels.
+
+    An odd number of levels: zero is one of them, and the bounds themselves are none, so that the inverse of a squashing
+    function is finite at each.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    """Of each dimension; both 0 where the team's widest agent has one that this agent lacks."""
+    bits: int = DEFAULT_BITS
+    kind: str = "continuous"
+
+    dtype: ClassVar[type] = np.float32
+
+    def __post_init__(self) -> None:
+        if self.kind != "continuous":
+            raise ValueError(f"actions.kind is {self.kind!r}, this program knows 'discrete' and 'continuous'")
+        for name, values in (("low", self.low), ("high", self.high)):
+            if not isinstance(values, tuple) or not all(_finite(value) for value in values):
+                raise ValueError(f"actions.{name} is {values!r}, expected finite numbers")
+        if not self.low or len(self.low) != len(self.high) or len(self.low) > LARGEST_SIZE:
+            raise ValueError(f"actions.low and actions.high have {len(self.low)} and {len(self.high)} numbers")
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"actions.low {self.low} is above actions.high {self.high}")
+        _check_integer("bits", self.bits, 2, 16)
+
+    @property
+    def size(self) -> int:
+        """k."""
+        return len(self.low)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one agent's action."""
+        return (self.size,)
+
+    @property
+    def mask_size(self) -> int:
+        """A = k: an action mask says which dimensions the agent has."""
+        return self.size
+
+    @property
+    def levels(self) -> int:
+        """L = 2**bits - 1."""
+        return 2**self.bits - 1
+
+    @cached_property
+    def codec(self) -> BitPacked:
+        """Writes the levels of an action as it writes the class ids of a latent."""
+        return BitPacked(categoricals=self.size, classes=self.levels)
+
+    def snapped(self, values: np.ndarray) -> np.ndarray:
+        """Values [..., k] in [-1, 1] at the middle of their cells, float32."""
+        return self.values(np.clip(np.floor((values + 1) * (self.levels / 2)), 0, self.levels - 1))
+
+    def numbers(self, values: np.ndarray) -> np.ndarray:
+        """Levels int64 [..., k] of values on the grid."""
+        return np.rint((np.asarray(values, np.float64) + 1) * (self.levels / 2) - 0.5).astype(np.int64)
+
+    def values(self, numbers: np.ndarray) -> np.ndarray:
+        """Values float32 [..., k] of levels; the inverse of `numbers`."""
+        return ((2 * np.asarray(numbers, np.float64) + 1) / self.levels - 1).astype(np.float32)
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Values [..., k] in the world's own units, float32."""
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        return (low + (np.asarray(values, np.float64) + 1) / 2 * (high - low)).astype(np.float32)
+
+    def pack(self, values: np.ndarray) -> bytes:
+        """The levels of values [k] on the grid.  Raises MessageError for a wrong shape or a value out of bounds."""
+        given = np.asarray(values)
+        if given.shape != self.shape or not (np.abs(given) < 1).all():
+            raise MessageError(f"action {given.tolist()} is not {self.size} numbers between -1 and 1")
+        return self.codec.pack(self.numbers(given))
+
+    def unpack(self, payload: bytes) -> np.ndarray:
+        """The inverse of `pack`, float32 [k].  Raises MessageError for anything that `pack` does not return."""
+        return self.values(self.codec.unpack(payload))
+
+
+ActionSpace = DiscreteActions | ContinuousActions
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _check_integer(name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"actions.{name} is {value!r}, expected an integer in {low}..{high}")

@@ -1,0 +1,178 @@
+"""Distributions of actions: what an actor's outputs mean, for one of some actions and for vectors within bounds.
+
+Axis legend: A actions, k dimensions, P outputs of an actor (A or 2k), F numbers that a network reads of an action.
+
+Everybody else handles outputs, masks and actions as tensors whose last axes are these and need not know which it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.nets.latent import sample_ids
+
+ILLEGAL_LOGIT = -1e10
+"""Has probability 0 in float32."""
+
+SMALLEST_DEVIATION, LARGEST_DEVIATION = 0.1, 1.0
+
+
+class ActionDistribution(Protocol):
+    """Actions [..., *shape] given outputs [..., P]."""
+
+    outputs: int
+    """P."""
+    features: int
+    """F."""
+    noise: int
+    """Uniform numbers that one action takes."""
+    shape: tuple[int, ...]
+    """Of one agent's action."""
+    dtype: torch.dtype
+
+    def masked(self, outputs: Tensor, available: Tensor | None) -> Tensor:
+        """Outputs under which nothing happens that `available`, bool [..., A], does not allow."""
+        ...
+
+    def sample(self, outputs: Tensor, uniform: Tensor) -> Tensor:
+        """Actions by `noise` numbers in [0, 1) each, [..., noise]; the same arithmetic runs in the exported graph."""
+        ...
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """The most likely actions."""
+        ...
+
+    def log_probability(self, outputs: Tensor, action: Tensor) -> Tensor:
+        """[...]."""
+        ...
+
+    def entropy(self, outputs: Tensor) -> Tensor:
+        """[...]."""
+        ...
+
+    def read(self, action: Tensor) -> Tensor:
+        """What networks read of an action, [..., F]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of `count` actions; outputs are logits [..., A]."""
+
+    count: int
+    noise = 1
+    shape = ()
+    dtype = torch.int64
+
+    @property
+    def outputs(self) -> int:
+        return self.count
+
+    @property
+    def features(self) -> int:
+        return self.count
+
+    def masked(self, outputs: Tensor, available: Tensor | None) -> Tensor:
+        return outputs if available is None else outputs.masked_fill(~available, ILLEGAL_LOGIT)
+
+    def sample(self, outputs: Tensor, uniform: Tensor) -> Tensor:
+        return sample_ids(torch.softmax(outputs, dim=-1), uniform.squeeze(-1))
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(-1)
+
+    def log_probability(self, outputs: Tensor, action: Tensor) -> Tensor:
+        return functional.log_softmax(outputs, dim=-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self, outputs: Tensor) -> Tensor:
+        log_policy = functional.log_softmax(outputs, dim=-1)
+        return -(log_policy.exp() * log_policy).sum(-1)
+
+    def read(self, action: Tensor) -> Tensor:
+        return functional.one_hot(action, self.count)
+
+
+@dataclass(frozen=True)
+class SquashedGaussian:
+    """A vector of `size` numbers in (-1, 1): tanh of a normal, at the middle of one of `levels` cells.
+
+    Outputs are means and deviations before squashing, [..., 2k]; a deviation is between 0.1 and 1.  The density counts
+    at the middle of a cell, where the inverse of tanh is finite.  A dimension that is not available is always 0, for
+    certain.
+    """
+
+    size: int
+    levels: int
+    dtype = torch.float32
+
+    @property
+    def outputs(self) -> int:
+        return 2 * self.size
+
+    @property
+    def features(self) -> int:
+        return self.size
+
+    @property
+    def noise(self) -> int:
+        return 2 * self.size
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.size,)
+
+    def masked(self, outputs: Tensor, available: Tensor | None) -> Tensor:
+        if available is None:
+            return outputs
+        mean, raw = outputs.chunk(2, dim=-1)
+        return torch.cat([mean.masked_fill(~available, 0.0), raw.masked_fill(~available, ILLEGAL_LOGIT)], dim=-1)
+
+    def sample(self, outputs: Tensor, uniform: Tensor) -> Tensor:
+        mean, deviation, there = self._parts(outputs)
+        # Box and Muller's normal: its functions are ONNX operators, the inverse of the normal's CDF is none.
+        radius, angle = (1 - uniform).chunk(2, dim=-1)
+        normal = torch.sqrt(-2 * torch.log(radius)) * torch.cos(2 * math.pi * angle)
+        return self._snapped(torch.tanh(mean + deviation * normal * there))
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return self._snapped(torch.tanh(self._parts(outputs)[0]))
+
+    def log_probability(self, outputs: Tensor, action: Tensor) -> Tensor:
+        mean, deviation, there = self._parts(outputs)
+        normal = (torch.atanh(action) - mean) / deviation
+        density = (
+            -0.5 * (normal.square() + math.log(2 * math.pi)) - torch.log(deviation) - torch.log1p(-action.square())
+        )
+        return (density * there).sum(-1)
+
+    def entropy(self, outputs: Tensor) -> Tensor:
+        """Of the normal before squashing, for which there is a closed form."""
+        _, deviation, there = self._parts(outputs)
+        return ((0.5 * (1 + math.log(2 * math.pi)) + torch.log(deviation)) * there).sum(-1)
+
+    def read(self, action: Tensor) -> Tensor:
+        return action
+
+    def _parts(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Means, deviations and, as 0 or 1, which dimensions there are; [..., k] each."""
+        mean, raw = outputs.chunk(2, dim=-1)
+        span = LARGEST_DEVIATION - SMALLEST_DEVIATION
+        return mean, SMALLEST_DEVIATION + span * torch.sigmoid(raw), (raw > ILLEGAL_LOGIT / 2).to(raw.dtype)
+
+    def _snapped(self, values: Tensor) -> Tensor:
+        cells = torch.clamp(torch.floor((values + 1) * (self.levels / 2)), 0, self.levels - 1)
+        return (2 * cells + 1) / self.levels - 1
+
+
+def action_distribution(spec: EnvironmentSpec) -> Categorical | SquashedGaussian:
+    """What actors of an environment put out."""
+    if not spec.continuous:
+        return Categorical(spec.actions)
+    return SquashedGaussian(spec.actions, spec.continuous[0].levels)
