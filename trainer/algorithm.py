@@ -1,6 +1,7 @@
 """The one seam between the training loop and an algorithm.
 
-Axis legend: E copies of the environment, N agents, D observation, A actions, K categoricals; T time, B windows.
+Axis legend: E copies of the environment, N agents, D observation, A entries of an action mask, K categoricals, k
+dimensions of a continuous action; T time, B windows.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class Actor(Protocol):
         first: Tensor,
         draws: Draws,
     ) -> tuple[Tensor, Any]:
-        """Actions int64 [E, N] and the next state, for float [E, N, D], bool [E, N, A], bool [E, N, N] (None: everyone
-        hears everyone) and bool [E].  What is given is overwritten later, so the next state must not refer to it."""
+        """Actions (int64 [E, N], or float [E, N, k]) and the next state, for float [E, N, D], bool [E, N, A], bool
+        [E, N, N] (None: everyone hears everyone) and bool [E].  What is given is overwritten later, so the next state
+        must not refer to it."""
         ...
 
 
@@ -58,7 +60,7 @@ class Algorithm(Actor, Protocol):
         ...
 
     def noise_size(self) -> int:
-        """Uniform numbers that an agent takes at each step: for what it samples, and the last one for its action."""
+        """Uniform numbers that an agent takes at each step: for the latent that it samples, then for its action."""
         ...
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Every message comes from the record, so a decision that differs, because rounding broke a tie, changes no later one.
 
-Axis legend: T steps, N agents, D observation, A actions, K categoricals.
+Axis legend: T steps, N agents, D observation, A entries of an action mask, P outputs of an actor, K categoricals,
+k dimensions of a continuous action.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class RecordedEpisode:
     latent: np.ndarray | None
     """int32 [T, N, K]; None without messages."""
     action: np.ndarray
-    """int64 [T, N]."""
+    """int64 [T, N], or float32 [T, N, k]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,9 @@ class Replay:
     latent: np.ndarray | None
     """int32 [T, N, K]."""
     action: np.ndarray
-    """int64 [T, N]."""
+    """int64 [T, N], or float32 [T, N, k]."""
     logits: np.ndarray
-    """float32 [T, N, A]."""
+    """float32 [T, N, P]."""
 
 
 @torch.no_grad()
@@ -54,7 +55,7 @@ def replay(algorithm: Algorithm, recorded: RecordedEpisode, *, run_seed: int, gr
     found = Replay(
         latent=None if recorded.latent is None else np.zeros_like(recorded.latent),
         action=np.zeros_like(recorded.action),
-        logits=np.zeros(recorded.action_mask.shape, dtype=np.float32),
+        logits=np.zeros((*recorded.present.shape, algorithm.actions.outputs), dtype=np.float32),
     )
     for slot in range(recorded.present.shape[1]):
         function = algorithm.step_function(slot)
@@ -77,7 +78,7 @@ def replay(algorithm: Algorithm, recorded: RecordedEpisode, *, run_seed: int, gr
             values = function.module(*(feeds[name] for name in function.inputs))
             answers = dict(zip(function.outputs, values, strict=True))
             state = {name: answers[f"{name}.next"] for name in initial}
-            found.action[step, slot] = int(answers["action"])
+            found.action[step, slot] = answers["action"].numpy()
             found.logits[step, slot] = answers["logits"].numpy()
             if found.latent is not None:
                 found.latent[step, slot] = answers["latent"].numpy()
@@ -92,8 +93,10 @@ def _inbox(recorded: RecordedEpisode, *, step: int, slot: int, first: bool) -> d
     present[slot] = True
     spoken = present & (not first)
     before = max(step - 1, 0)
+    said = spoken.reshape(-1, *[1] * (recorded.action.ndim - 2))
+    executed = np.float32 if recorded.action.dtype == np.float32 else np.int32
     return {
         "inbox_latent": torch.from_numpy(np.where(spoken[:, None], recorded.latent[before], 0).astype(np.int32)),
-        "inbox_action": torch.from_numpy(np.where(spoken, recorded.action[before], 0).astype(np.int32)),
+        "inbox_action": torch.from_numpy(np.where(said, recorded.action[before], 0).astype(executed)),
         "inbox_present": torch.from_numpy(present),
     }

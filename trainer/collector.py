@@ -28,7 +28,7 @@ from trainer.harvest import Harvest
 from trainer.hearing import hears_tensor
 from trainer.replay import Replay
 from trainer.rewind import rewind
-from trainer.rows import Rows, absorbing_rows, empty_rows
+from trainer.rows import Rows, absorbing_rows, empty_rows, random_actions
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class Collector:
         gone = over[transition.terminated[over].all(1)]
         if gone.size:
             # Every agent repeats one random action.
-            action = self._random.integers(self.environment.spec.actions, size=(gone.size, self._returns.shape[1]))
+            action = random_actions(self.environment.spec, gone.size, self._random)
             times = self.replay.settings.absorbing_rows
             rows = absorbing_rows(
                 self.environment.spec, action=action.repeat(times, axis=0), state_size=self.replay.state_size

@@ -1,6 +1,6 @@
 """Where random numbers enter the networks: one object, so that a test can replay recorded samples.
 
-Axis legend: C classes of a categorical, A actions.
+Axis legend: C classes of a categorical, A entries of an action mask, P outputs of an actor.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.nets.latent import sample_ids
+from trainer.policy.distributions import ActionDistribution
 
 
 class Draws(Protocol):
@@ -20,8 +21,8 @@ class Draws(Protocol):
         """Class ids [...] from [..., C]."""
         ...
 
-    def action(self, logits: Tensor) -> Tensor:
-        """Actions [...] from logits [..., A]."""
+    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
+        """Actions [...] from an actor's outputs [..., P]."""
         ...
 
     def available(self, probabilities: Tensor) -> Tensor:
@@ -38,8 +39,8 @@ class RandomDraws:
     def latent(self, probabilities: Tensor) -> Tensor:
         return sample_ids(probabilities, self._uniform(probabilities[..., 0]))
 
-    def action(self, logits: Tensor) -> Tensor:
-        return sample_ids(torch.softmax(logits, dim=-1), self._uniform(logits[..., 0]))
+    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
+        return actions.sample(outputs, self._uniform(outputs.new_empty(*outputs.shape[:-1], actions.noise)))
 
     def available(self, probabilities: Tensor) -> Tensor:
         return self._uniform(probabilities) < probabilities
@@ -56,8 +57,8 @@ class GreedyDraws:
     def latent(self, probabilities: Tensor) -> Tensor:
         return probabilities.argmax(-1)
 
-    def action(self, logits: Tensor) -> Tensor:
-        return logits.argmax(-1)
+    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
+        return actions.mode(outputs)
 
     def available(self, probabilities: Tensor) -> Tensor:
         return probabilities >= 0.5
@@ -66,17 +67,17 @@ class GreedyDraws:
 class NoiseDraws:
     """Samples with given uniform numbers, as an agent node does.
 
-    `noise` [..., K + 1]: K numbers for the categoricals of the latent and one for the action (`heliograph.noise`).
+    `noise` [...]: K numbers for the categoricals of the latent, then those for the action (`heliograph.noise`).
     """
 
     def __init__(self, noise: Tensor) -> None:
         self._noise = noise
 
     def latent(self, probabilities: Tensor) -> Tensor:
-        return sample_ids(probabilities, self._noise[..., :-1])
+        return sample_ids(probabilities, self._noise[..., : probabilities.shape[-2]])
 
-    def action(self, logits: Tensor) -> Tensor:
-        return sample_ids(torch.softmax(logits, dim=-1), self._noise[..., -1])
+    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
+        return actions.sample(outputs, self._noise[..., -actions.noise :])
 
     def available(self, probabilities: Tensor) -> Tensor:
         raise RuntimeError("an agent at execution reads its action mask, it never samples one")

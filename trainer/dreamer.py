@@ -47,6 +47,7 @@ class Dreamer:
         self.settings, self.spec, self.device = settings, spec, device
         self.model, self.actor, self.critic = model.to(device), actor.to(device), critic.to(device)
         self._team = team
+        self.actions = model.actions
         policy = settings.policy
         self._networks = {"model": self.model, "actor": self.actor, "critic": self.critic}
         self._optimisers = {
@@ -90,7 +91,7 @@ class Dreamer:
         return deepcopy(self._team)
 
     def noise_size(self) -> int:
-        return self.settings.model.categoricals + 1
+        return self.settings.model.categoricals + self.actions.noise
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
         """`model_updates` world-model updates, then `policy.rounds` rounds of imagination and PPO."""
@@ -165,7 +166,7 @@ class Dreamer:
         """One round: imagine, then `epochs` of PPO over shuffled minibatches of joint rows."""
         settings = self.settings.policy
         dream = self.dream(window)
-        batch = policy_batch(dream, self.critic, settings)
+        batch = policy_batch(dream, self.critic, settings, self.actions)
         if not torch.isfinite(batch.advantage).all():
             raise NonFiniteLoss(
                 "the advantages of the imagined rows are not finite: the critic or the reward head has diverged",
@@ -176,7 +177,9 @@ class Dreamer:
             order = torch.randperm(rows, device=self.device)
             for index in order.split(settings.minibatch):
                 part = batch.rows(index)
-                policy = actor_loss(self.actor, part, clip=settings.clip, entropy_scale=self.entropy_scale)
+                policy = actor_loss(
+                    self.actor, part, self.actions, clip=settings.clip, entropy_scale=self.entropy_scale
+                )
                 actor_norm = self._step("actor", self.actor, policy.loss, clip=settings.gradient_clip)
                 self.entropy_scale = max(self.entropy_scale * settings.entropy_decay, settings.entropy_floor)
                 value = critic_loss(self.critic, part)

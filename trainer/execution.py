@@ -1,6 +1,7 @@
 """Acting with a world model: one environment step of a team, and of a single agent as it is exported.
 
-Axis legend: E copies of the environment, N agents, D observation, A actions, K categoricals, G recurrent size.
+Axis legend: E copies of the environment, N agents, D observation, A entries of an action mask,
+P outputs of an actor, K categoricals, G recurrent size.
 
 Both follow the runtime's order (`docs/protocol.md`): the messages (z, a) of the step before make the recurrent
 input, then the own observation gives the posterior latent, then the actor decides.
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from trainer.draws import Draws
 from trainer.nets.agentwise import own
 from trainer.nets.latent import sample_ids
-from trainer.policy.actor_critic import masked_logits
 from trainer.world_model.posteriors import LatentModel
 
 
@@ -27,7 +27,7 @@ class TeamState:
     ids: Tensor
     """int64 [E, N, K]: the latents of the step before, which are the messages."""
     action: Tensor
-    """int64 [E, N]: the actions executed then."""
+    """[E, N, ...]: the actions executed then."""
     deter: Tensor
     """[E, N, G]: private to each agent."""
 
@@ -36,20 +36,20 @@ class TeamState:
 class TeamDecision:
     state: TeamState
     logits: Tensor
-    """[E, N, A], illegal actions at -1e10."""
+    """[E, N, P], without what is illegal."""
 
     @property
     def action(self) -> Tensor:
-        """int64 [E, N]."""
+        """[E, N, ...]."""
         return self.state.action
 
 
 def initial_state(model: LatentModel, *, copies: int, agents: int) -> TeamState:
     """The state before a first step; its content does not matter, `first` makes it count as zero."""
-    settings, like = model.settings, next(model.parameters())
+    settings, actions, like = model.settings, model.actions, next(model.parameters())
     return TeamState(
         ids=torch.zeros(copies, agents, settings.categoricals, dtype=torch.int64, device=like.device),
-        action=torch.zeros(copies, agents, dtype=torch.int64, device=like.device),
+        action=torch.zeros(copies, agents, *actions.shape, dtype=actions.dtype, device=like.device),
         deter=torch.zeros(copies, agents, settings.recurrent, device=like.device, dtype=like.dtype),
     )
 
@@ -74,8 +74,9 @@ def team_step(
     deter = rssm.recur(rows, state.deter * keep)
     posterior = rssm.posterior_logits(deter, rssm.posterior_inputs(model.encoder(observation)))
     ids = draws.latent(rssm.probabilities(posterior))
-    logits = masked_logits(actor(ids, deter), action_mask)
-    return TeamDecision(state=TeamState(ids=ids, action=draws.action(logits), deter=deter), logits=logits)
+    logits = model.actions.masked(actor(ids, deter), action_mask)
+    action = draws.action(logits, model.actions)
+    return TeamDecision(state=TeamState(ids=ids, action=action, deter=deter), logits=logits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,17 +133,19 @@ class AgentStep(nn.Module):
         deter: Tensor,
         noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latent int32 [K], action int32 [], logits [A] and the next recurrent state [G]."""
-        rssm = self.rssm
+        """Latent int32 [K], action (int32 [] or float [k]), logits [P] and the next recurrent state [G]."""
+        rssm, actions = self.rssm, self.rssm.actions
         keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
-        tokens = rssm.tokens(inbox_latent.long(), inbox_action.long(), keep.expand(inbox_action.shape[0], 1))  # [N, H]
+        tokens = rssm.tokens(
+            inbox_latent.long(), inbox_action.to(actions.dtype), keep.expand(inbox_action.shape[0], 1)
+        )  # [N, H]
         own = torch.tensor([self.slot])
         row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
         deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
         ids, action, logits = _decide(
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
         )
-        return ids.int(), action.int(), logits, deter.squeeze(0)
+        return ids.int(), action.to(actions.executed_dtype), logits, deter.squeeze(0)
 
 
 class SilentStep(nn.Module):
@@ -158,7 +161,8 @@ class SilentStep(nn.Module):
         sizes, like = model.settings, model.rssm.token.table
         nothing = torch.zeros(1, sizes.categoricals, dtype=torch.int64, device=like.device)
         with torch.no_grad():
-            token = self.rssm.tokens(nothing, nothing[:, 0], like.new_zeros(1, 1))
+            idle = torch.zeros(1, *self.rssm.actions.shape, dtype=self.rssm.actions.dtype, device=like.device)
+            token = self.rssm.tokens(nothing, idle, like.new_zeros(1, 1))
             begun = self.rssm.cell(token, like.new_zeros(1, sizes.recurrent))
         self.register_buffer("begun", begun)  # [1, G], of every episode's first step
         self.begun: Tensor
@@ -172,14 +176,14 @@ class SilentStep(nn.Module):
         deter: Tensor,
         noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Action int32 [], logits [A] and the recurrent state [G] of the next step."""
+        """Action (int32 [] or float [k]), logits [P] and the recurrent state [G] of the next step."""
         deter = torch.where(first, self.begun, deter.unsqueeze(0))  # [1, G]
         ids, action, logits = _decide(
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
         )
         token = self.rssm.tokens(ids.unsqueeze(0), action.unsqueeze(0), deter.new_ones(1, 1))
         following = self.rssm.cell(token, deter)
-        return action.int(), logits, following.squeeze(0)
+        return action.to(self.rssm.actions.executed_dtype), logits, following.squeeze(0)
 
 
 def _decide(
@@ -191,11 +195,11 @@ def _decide(
     greedy: Tensor,
     noise: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Latent [K], action [] and logits [A] in the recurrent state [1, G]."""
-    rssm = agent.rssm
+    """Latent [K], action and logits [P] in the recurrent state [1, G]."""
+    rssm, actions = agent.rssm, agent.rssm.actions
     embedding = rssm.posterior_inputs(agent.encoder(observation.unsqueeze(0)))
     posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
-    ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[:-1]))
-    logits = masked_logits(agent.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
-    action = torch.where(greedy, logits.argmax(-1), sample_ids(torch.softmax(logits, dim=-1), noise[-1]))
+    ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[: -actions.noise]))
+    logits = actions.masked(agent.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
+    action = torch.where(greedy, actions.mode(logits), actions.sample(logits, noise[-actions.noise :]))
     return ids, action, logits

@@ -15,7 +15,7 @@ from heliograph import __version__
 from heliograph.bundle import Bundle, make
 from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import DiscreteActions, Manifest, MessageFormat, StateTensor, sha256
+from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
 
 OPSET = 18
 
@@ -56,7 +56,7 @@ def export_bundle(
         team_size=spec.agents,
         slot=slot,
         observation_size=spec.observation_size,
-        actions=DiscreteActions(count=spec.actions),
+        actions=spec.action_space(slot),
         message=step.message,
         state=step.state,
         noise_size=step.noise_size,

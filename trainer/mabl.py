@@ -20,6 +20,7 @@ from trainer.export import StepFunction
 from trainer.mabl_settings import MablSettings
 from trainer.nets.level import GLOBAL
 from trainer.policy.actor_critic import AttentionCritic
+from trainer.policy.distributions import action_distribution
 from trainer.world_model.bilevel import BilevelModel
 from trainer.world_model.bilevel_imagination import BilevelImagination
 from trainer.world_model.model import prediction_head
@@ -35,16 +36,17 @@ class Mabl(Dreamer):
     def __init__(
         self, settings: MablSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
     ) -> None:
+        actions = action_distribution(spec)
         model = BilevelModel(
             settings.model,
             agents=spec.agents,
             observation_size=spec.observation_size,
             state_size=spec.state_size,
-            actions=spec.actions,
+            actions=actions,
             action_masks=spec.has_action_mask,
         )
         # Initialised like every other head, where MAMBA's actor is orthogonal.
-        actor = model.of_level(prediction_head(settings.model, out=spec.actions, activation=nn.ReLU))
+        actor = model.of_level(prediction_head(settings.model, out=actions.outputs, activation=nn.ReLU))
         super().__init__(
             settings,
             spec,

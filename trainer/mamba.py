@@ -20,6 +20,7 @@ from trainer.export import StepFunction
 from trainer.mamba_settings import MambaSettings
 from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
+from trainer.policy.distributions import action_distribution
 from trainer.world_model.model import WorldModel
 from trainer.world_model.window import Window
 
@@ -32,15 +33,18 @@ class Mamba(Dreamer):
     def __init__(
         self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
     ) -> None:
+        actions = action_distribution(spec)
         model = WorldModel(
             settings.model,
             agents=spec.agents,
             observation_size=spec.observation_size,
-            actions=spec.actions,
+            actions=actions,
             action_masks=spec.has_action_mask,
         )
         actor = per_agent(
-            lambda: make_actor(settings.model, actions=spec.actions), agents=spec.agents, shared=settings.model.shared
+            lambda: make_actor(settings.model, outputs=actions.outputs),
+            agents=spec.agents,
+            shared=settings.model.shared,
         )
         super().__init__(
             settings,
@@ -68,7 +72,7 @@ class Mamba(Dreamer):
             "observation": torch.zeros(spec.observation_size),
             "action_mask": torch.ones(spec.actions, dtype=torch.bool),
             "inbox_latent": torch.zeros(spec.agents, sizes.categoricals, dtype=torch.int32),
-            "inbox_action": torch.zeros(spec.agents, dtype=torch.int32),
+            "inbox_action": torch.zeros(spec.agents, *self.actions.shape, dtype=self.actions.executed_dtype),
             "inbox_present": torch.ones(spec.agents, dtype=torch.bool),
             "first": torch.tensor(True),
             "greedy": torch.tensor(False),

@@ -69,7 +69,7 @@ class Replay:
         self._oldest[copy] = oldest
 
     def running_actions(self, copy: int) -> np.ndarray | None:
-        """Actions [n, N] of the episode that runs in a copy; None if its beginning was overwritten."""
+        """Actions [n, N, ...] of the episode that runs in a copy; None if its beginning was overwritten."""
         begin = self._begin(copy)
         if begin is None:
             return None
@@ -98,7 +98,8 @@ class Replay:
             tensors["hears"] = None
         if not self.state_size:
             tensors["state"] = None
-        tensors["action"] = tensors["action"].long()
+        if not tensors["action"].is_floating_point():
+            tensors["action"] = tensors["action"].long()
         return Window(**tensors)
 
     def _kept(self) -> dict[str, np.ndarray]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from heliograph.environments.vector import Percepts, VectorEnvironment
+from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
 
 
 def rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[np.ndarray]) -> tuple[Percepts, np.ndarray]:
-    """Play `actions[copy]` [n, N] of the episode with seed `seeds[copy]` in every copy, each with an n of its own.
+    """Play `actions[copy]` [n, N, ...] of the episode with seed `seeds[copy]` in every copy, each with an n of its own.
 
     Returns the percepts of all copies, and bool [E] which of them could be played to the end: an episode that does not
     repeat itself from its seed may refuse an action, or be over too early.
@@ -24,10 +24,10 @@ def rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[np.n
         left = longest - step
         if step and (starting := np.flatnonzero(lengths == left)).size:
             percepts = environment.reset(seeds[starting], starting)
-        joint = percepts.action_mask.argmax(-1)
+        joint = _some_legal(environment.spec, percepts.action_mask)
         for copy in np.flatnonzero((lengths >= left) & faithful):
             wanted = actions[copy][lengths[copy] - left]
-            faithful[copy] = np.take_along_axis(percepts.action_mask[copy], wanted[:, None], axis=1).all()
+            faithful[copy] = _legal(environment.spec, wanted, percepts.action_mask[copy])
             if faithful[copy]:
                 joint[copy] = wanted
         transition = environment.step(joint)
@@ -39,3 +39,13 @@ def rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[np.n
     if longest and fresh.size:
         percepts = environment.reset(seeds[fresh], fresh)
     return percepts, faithful
+
+
+def _some_legal(spec: EnvironmentSpec, mask: np.ndarray) -> np.ndarray:
+    """Legal actions [E, N, ...] for masks bool [E, N, A]."""
+    return np.zeros(mask.shape, np.float32) if spec.continuous else mask.argmax(-1)
+
+
+def _legal(spec: EnvironmentSpec, wanted: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether a joint action [N, ...] is, by a mask bool [N, A]; vectors are whatever they are."""
+    return bool(spec.continuous) or bool(np.take_along_axis(mask, wanted[:, None], axis=1).all())

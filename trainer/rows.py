@@ -1,6 +1,6 @@
 """Rows of experience: what one copy of the environment showed at one step, and the action that led there.
 
-Axis legend: R rows, N agents, D observation, A actions, S global state.
+Axis legend: R rows, N agents, D observation, A entries of an action mask, S global state.
 
 An episode of n steps has n + 1 rows: its first observation, then one row per action with what it led to.  Where all
 agents terminate, absorbing rows follow (zero observation, a random action, no reward; MAMBA's released code).
@@ -44,7 +44,7 @@ def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int) -> Rows:
         hears=np.zeros((*leading, agents, agents), bool),
         present=np.zeros((*leading, agents), bool),
         first=np.zeros(leading, bool),
-        action=np.zeros((*leading, agents), np.int16),
+        action=np.zeros((*leading, agents, *spec.action_shape), np.float32 if spec.continuous else np.int16),
         reward=np.zeros((*leading, agents), np.float32),
         terminated=np.zeros((*leading, agents), bool),
         state=np.zeros((*leading, state_size), np.float32),
@@ -52,8 +52,8 @@ def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int) -> Rows:
 
 
 def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int) -> Rows:
-    """One absorbing row for each joint `action` [R, N]."""
-    count, agents = action.shape
+    """One absorbing row for each joint `action` [R, N, ...]."""
+    count, agents = action.shape[:2]
     return Rows(
         observation=np.zeros((count, agents, spec.observation_size), np.float32),
         action_mask=np.ones((count, agents, spec.actions), bool),
@@ -66,3 +66,11 @@ def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int
         terminated=np.ones((count, agents), bool),
         state=np.zeros((count, state_size), np.float32),
     )
+
+
+def random_actions(spec: EnvironmentSpec, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` joint actions [R, N, ...], uniformly drawn without regard to any mask."""
+    if not spec.continuous:
+        return random.integers(spec.actions, size=(count, spec.agents))
+    drawn = random.uniform(-1, 1, size=(count, spec.agents, spec.actions))
+    return spec.continuous[0].snapped(drawn)

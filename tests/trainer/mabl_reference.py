@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from trainer.nets.level import Level
 from trainer.policy.actor_critic import AttentionCritic
+from trainer.policy.distributions import ActionDistribution, Categorical
 from trainer.world_model.bilevel import BilevelModel
 from trainer.world_model.bilevel_settings import BilevelSettings
 from trainer.world_model.model import prediction_head
@@ -52,6 +53,10 @@ class BilevelReference:
         state = self.tensor(self.data["batch.state"][:, :, 0])  # [T, B, 1, S] -> [T, B, S]
         return replace(recorded_window(self.data, self.dtype), state=state)
 
+    @property
+    def actions(self) -> ActionDistribution:
+        return self.model.actions
+
 
 def load_bilevel_reference(dtype: torch.dtype) -> BilevelReference:
     arrays = {part: dict(np.load(FOLDER / f"dev_{part}.npz")) for part in ("data", "samples", "weights", "out64")}
@@ -68,7 +73,7 @@ def load_bilevel_reference(dtype: torch.dtype) -> BilevelReference:
         agents=dims["agents"],
         observation_size=dims["obs"],
         state_size=dims["state"],
-        actions=dims["actions"],
+        actions=Categorical(dims["actions"]),
         action_masks=True,
     ).to(dtype)
     actor, perturbed = (

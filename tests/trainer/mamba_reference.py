@@ -14,6 +14,7 @@ from trainer.nets.communication import CommunicationBlock, EncoderLayer
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import FeatureHead
 from trainer.policy.actor_critic import AttentionCritic, make_actor
+from trainer.policy.distributions import ActionDistribution, Categorical
 from trainer.world_model.model import WorldModel
 from trainer.world_model.settings import WorldModelSettings
 from trainer.world_model.window import Window
@@ -30,7 +31,7 @@ class RecordedDraws:
     def latent(self, probabilities: Tensor) -> Tensor:
         return next(self._latent)
 
-    def action(self, logits: Tensor) -> Tensor:
+    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         return next(self._action)
 
     def available(self, probabilities: Tensor) -> Tensor:
@@ -69,6 +70,10 @@ class Reference:
     def window(self) -> Window:
         return recorded_window(self.data, self.dtype)
 
+    @property
+    def actions(self) -> ActionDistribution:
+        return self.model.actions
+
 
 def recorded_window(data: dict[str, np.ndarray], dtype: torch.dtype) -> Window:
     """The recorded batch as one of ours."""
@@ -103,9 +108,13 @@ def load_reference(name: str, dtype: torch.dtype) -> Reference:
     )
     agents, actions = dims["agents"], dims["actions"]
     model = WorldModel(
-        settings, agents=agents, observation_size=dims["obs"], actions=actions, action_masks=meta["has_avail"]
+        settings,
+        agents=agents,
+        observation_size=dims["obs"],
+        actions=Categorical(actions),
+        action_masks=meta["has_avail"],
     ).to(dtype)
-    actor, perturbed = (make_actor(settings, actions=actions).to(dtype) for _ in range(2))
+    actor, perturbed = (make_actor(settings, outputs=actions).to(dtype) for _ in range(2))
     critic = AttentionCritic(settings, agents=agents, heads=dims["heads"]).to(dtype)
     places = Places(model, actor)
     places.head("actor_perturbed", perturbed)

@@ -12,7 +12,6 @@ from mabl_reference import BilevelReference, load_bilevel_reference
 from mamba_reference import RecordedDraws, noise_for, recorded_gradient
 
 from trainer.execution import SilentStep, initial_state, team_step
-from trainer.policy.actor_critic import masked_logits
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.bilevel_imagination import BilevelImagination
@@ -160,21 +159,25 @@ def test_imagination_equals_the_released_code(reference: BilevelReference) -> No
 
 def test_returns_and_advantages_equal_the_released_code(reference: BilevelReference) -> None:
     dream = dream_of(reference)
-    raw = policy_batch(dream, reference.critic, PolicySettings(advantage_normalisation=False))
+    raw = policy_batch(dream, reference.critic, PolicySettings(advantage_normalisation=False), reference.actions)
     close(reference, raw.returns, "imag.lambda_return")
     close(reference, raw.advantage, "ppo.advantage")
-    close(reference, policy_batch(dream, reference.critic, PUBLISHED_POLICY).advantage, "ppo.advantage_normalised")
+    close(
+        reference,
+        policy_batch(dream, reference.critic, PUBLISHED_POLICY, reference.actions).advantage,
+        "ppo.advantage_normalised",
+    )
 
 
 def minibatch_of(reference: BilevelReference) -> PolicyBatch:
     rows = torch.from_numpy(reference.data["ppo.minibatch_rows"].astype(np.int64))
-    return policy_batch(dream_of(reference), reference.critic, PUBLISHED_POLICY).rows(rows)
+    return policy_batch(dream_of(reference), reference.critic, PUBLISHED_POLICY, reference.actions).rows(rows)
 
 
 def test_ppo_losses_and_gradients_equal_the_released_code(reference: BilevelReference) -> None:
     batch, actor, critic = minibatch_of(reference), reference.actor_perturbed, reference.critic
-    close(reference, masked_logits(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
-    loss = actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3)
+    close(reference, reference.actions.masked(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
+    loss = actor_loss(actor, batch, reference.actions, clip=0.2, entropy_scale=1e-3)
     close_scalar(reference, loss.loss, "ppo.actor_loss")
     close_scalar(reference, loss.entropy, "ppo.entropy_mean")
     close_scalar(reference, loss.policy, "ppo.policy_term_mean")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trainer.nets.perceptron import FeatureHead
 from trainer.policy.actor_critic import make_actor
+from trainer.policy.distributions import Categorical
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.imagination import Decision, Imagination, JointStates, Outlook
 from trainer.world_model.loss import loss_rows, world_model_loss
@@ -81,9 +82,13 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     dims = meta["dims"]
     settings = WorldModelSettings(hidden=dims["hidden"], recurrent=dims["gru"], heads=dims["heads"], dropout=0.0)
     model = WorldModel(
-        settings, agents=dims["agents"], observation_size=dims["obs"], actions=dims["actions"], action_masks=True
+        settings,
+        agents=dims["agents"],
+        observation_size=dims["obs"],
+        actions=Categorical(dims["actions"]),
+        action_masks=True,
     ).to(request.param)
-    actor = make_actor(settings, actions=dims["actions"]).to(request.param)
+    actor = make_actor(settings, outputs=dims["actions"]).to(request.param)
     predictor = make_error_predictor(settings).to(request.param)
     places = Places(model, actor)
     places.head("error_predictor", predictor)

@@ -23,6 +23,7 @@ from trainer.mabl import Mabl
 from trainer.mabl_settings import MablSettings
 from trainer.mag import Mag
 from trainer.mag_settings import MagSettings
+from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.imagination import Decision, Imagination, JointRows, JointStates, imagine
 from trainer.world_model.planning import Planning
 from trainer.world_model.settings import PlanningSettings
@@ -98,8 +99,8 @@ class Remembered(RandomDraws):
         self.latents.append(super().latent(probabilities))
         return self.latents[-1]
 
-    def action(self, logits: Tensor) -> Tensor:
-        self.actions.append(super().action(logits))
+    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
+        self.actions.append(super().action(outputs, actions))
         return self.actions[-1]
 
     def available(self, probabilities: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from mamba_reference import RecordedDraws, Reference, load_reference, noise_for,
 
 from trainer.draws import Draws
 from trainer.execution import AgentStep, initial_state, team_step
-from trainer.policy.actor_critic import masked_logits
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.imagination import Dream, Imagination, JointStates, imagine
@@ -139,25 +138,29 @@ def test_imagination_equals_the_released_code(reference: Reference) -> None:
 
 def test_returns_and_advantages_equal_the_released_code(reference: Reference) -> None:
     dream = dream_of(reference)
-    raw = policy_batch(dream, reference.critic, PolicySettings(advantage_normalisation=False))
+    raw = policy_batch(dream, reference.critic, PolicySettings(advantage_normalisation=False), reference.actions)
     close(reference, raw.returns, "imag.lambda_return")
     close(reference, raw.advantage, "ppo.advantage")
-    close(reference, policy_batch(dream, reference.critic, PUBLISHED_POLICY).advantage, "ppo.advantage_normalised")
+    close(
+        reference,
+        policy_batch(dream, reference.critic, PUBLISHED_POLICY, reference.actions).advantage,
+        "ppo.advantage_normalised",
+    )
 
 
 def batch_of(reference: Reference, *, normalised: bool = True) -> PolicyBatch:
     settings = PolicySettings(horizon=3, force_available=False, advantage_normalisation=normalised)
-    return policy_batch(dream_of(reference), reference.critic, settings)
+    return policy_batch(dream_of(reference), reference.critic, settings, reference.actions)
 
 
 def test_ppo_losses_and_gradients_equal_the_released_code(reference: Reference) -> None:
     batch, actor, critic = batch_of(reference), reference.actor_perturbed, reference.critic
-    close(reference, masked_logits(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
-    loss = actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3)
+    close(reference, reference.actions.masked(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
+    loss = actor_loss(actor, batch, reference.actions, clip=0.2, entropy_scale=1e-3)
     close_scalar(reference, loss.loss, "ppo.actor_loss")
     close_scalar(reference, loss.entropy, "ppo.entropy_mean")
     close_scalar(reference, loss.policy, "ppo.policy_term_mean")
-    other = actor_loss(actor, batch_of(reference, normalised=False), clip=0.2, entropy_scale=1e-3)
+    other = actor_loss(actor, batch_of(reference, normalised=False), reference.actions, clip=0.2, entropy_scale=1e-3)
     close_scalar(reference, other.loss, "ppo.actor_loss_other_advantage")
     loss.loss.backward()
     value_loss = critic_loss(critic, batch)
@@ -177,12 +180,12 @@ def test_one_adam_step_on_actor_and_critic_equals_the_released_code() -> None:
         torch.optim.Adam(actor.parameters(), lr=5e-4, weight_decay=1e-5),
         torch.optim.Adam(critic.parameters(), lr=5e-4),
     )
-    actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3).loss.backward()
+    actor_loss(actor, batch, reference.actions, clip=0.2, entropy_scale=1e-3).loss.backward()
     critic_loss(critic, batch).backward()
     for module, optimiser in zip((actor, critic), optimisers, strict=True):
         torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
         optimiser.step()
-    after = actor_loss(actor, batch, clip=0.2, entropy_scale=1e-3).loss
+    after = actor_loss(actor, batch, reference.actions, clip=0.2, entropy_scale=1e-3).loss
     close_scalar(reference, after, "ppo.actor_loss_after_one_adam_step")
     close_scalar(reference, critic_loss(critic, batch), "ppo.critic_loss_after_one_adam_step")
 

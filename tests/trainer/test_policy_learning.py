@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.distributions import Categorical, kl_divergence
+from torch import distributions
 
-from trainer.policy.actor_critic import ILLEGAL_LOGIT, make_actor
+from trainer.policy.actor_critic import make_actor
+from trainer.policy.distributions import ILLEGAL_LOGIT, Categorical
 from trainer.policy.ppo import PolicyBatch, actor_loss
 from trainer.policy.returns import lambda_returns
 from trainer.world_model.loss import above_free_nats, balanced_kl
@@ -71,7 +72,7 @@ def batch_with_ratio(ratio: float, advantage: float) -> tuple[torch.nn.Module, P
     """One agent, one row, whose present probability is `ratio` times the acting one."""
     torch.manual_seed(0)
     actor = make_actor(
-        WorldModelSettings(hidden=8, recurrent=4, categoricals=2, classes=4, heads=1), actions=3
+        WorldModelSettings(hidden=8, recurrent=4, categoricals=2, classes=4, heads=1), outputs=3
     ).double()
     ids, deter = torch.tensor([[[1, 2]]]), torch.randn(1, 1, 4, dtype=torch.float64)
     action = torch.tensor([[1]])
@@ -104,7 +105,7 @@ def test_the_gradient_is_zero_where_the_ratio_has_left_the_clip_range_the_way_it
     ratio: float, advantage: float, learns: bool
 ) -> None:
     actor, batch = batch_with_ratio(ratio, advantage)
-    loss = actor_loss(actor, batch, clip=0.2, entropy_scale=0.0)
+    loss = actor_loss(actor, batch, Categorical(3), clip=0.2, entropy_scale=0.0)
     limit = min(max(ratio, 0.8), 1.2)
     assert loss.policy.item() == pytest.approx(-min(ratio * advantage, limit * advantage))
     assert loss.clipped.item() == float(abs(ratio - 1) > 0.2)
@@ -114,8 +115,10 @@ def test_the_gradient_is_zero_where_the_ratio_has_left_the_clip_range_the_way_it
 
 def test_the_gradient_inside_the_range_is_that_of_the_policy_gradient() -> None:
     actor, batch = batch_with_ratio(1.0, 0.7)
-    ours = torch.autograd.grad(actor_loss(actor, batch, clip=0.2, entropy_scale=0.0).loss, list(actor.parameters()))
-    chosen = Categorical(logits=actor(batch.ids, batch.deter)).log_prob(batch.action)
+    ours = torch.autograd.grad(
+        actor_loss(actor, batch, Categorical(3), clip=0.2, entropy_scale=0.0).loss, list(actor.parameters())
+    )
+    chosen = distributions.Categorical(logits=actor(batch.ids, batch.deter)).log_prob(batch.action)
     theirs = torch.autograd.grad(-0.7 * chosen.mean(), list(actor.parameters()))
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other)
@@ -124,9 +127,9 @@ def test_the_gradient_inside_the_range_is_that_of_the_policy_gradient() -> None:
 def test_entropy_is_over_legal_actions_alone() -> None:
     actor, batch = batch_with_ratio(1.0, 0.0)
     masked = PolicyBatch(**vars(batch) | {"available": torch.tensor([[[True, True, False]]])})
-    loss = actor_loss(actor, masked, clip=0.2, entropy_scale=0.5)
+    loss = actor_loss(actor, masked, Categorical(3), clip=0.2, entropy_scale=0.5)
     logits = actor(batch.ids, batch.deter).detach()
-    expected = Categorical(logits=logits[..., :2]).entropy().mean()
+    expected = distributions.Categorical(logits=logits[..., :2]).entropy().mean()
     assert loss.entropy.item() == pytest.approx(expected.item())
     assert loss.loss.item() == pytest.approx(loss.policy.item() - 0.5 * expected.item(), abs=1e-9)
     assert torch.softmax(torch.tensor([0.0, ILLEGAL_LOGIT]), dim=-1)[1] == 0
@@ -142,7 +145,9 @@ def test_the_balanced_kl_and_its_gradients_are_those_of_two_stopped_divergences(
     ours = balanced_kl(posterior, prior, loss_settings).mean()
 
     def divergence(q: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
-        each = kl_divergence(Categorical(logits=q), Categorical(logits=p))  # [5, 2, 3]
+        each = distributions.kl_divergence(
+            distributions.Categorical(logits=q), distributions.Categorical(logits=p)
+        )  # [5, 2, 3]
         return (each.mean(-1) if reduce == "mean" else each.sum(-1)).mean()
 
     q, p = logits

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainer.policy.distributions import Categorical
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import Posteriors, WorldModel
 from trainer.world_model.settings import LossSettings, WorldModelSettings
@@ -24,7 +25,7 @@ def model_of(**changes: object) -> WorldModel:
         WorldModelSettings.model_validate({**sizes, "dropout": 0.0, "posterior_scale": 5.0, **changes}),
         agents=AGENTS,
         observation_size=OBSERVATION,
-        actions=ACTIONS,
+        actions=Categorical(ACTIONS),
         action_masks=True,
     )
     return model.double().eval()

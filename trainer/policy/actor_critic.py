@@ -1,6 +1,6 @@
 """Actor and critic over latent features (MAMBA §3.3).
 
-Axis legend: M joint rows, N agents, K categoricals, G recurrent size, H width, A actions.
+Axis legend: M joint rows, N agents, K categoricals, G recurrent size, H width.
 """
 
 from __future__ import annotations
@@ -13,22 +13,16 @@ from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import FeatureHead, perceptron
 from trainer.world_model.settings import LatentSettings
 
-ILLEGAL_LOGIT = -1e10
 
-
-def masked_logits(logits: Tensor, available: Tensor | None) -> Tensor:
-    """Logits [..., A] with illegal actions (false in `available`) at -1e10, whose probability is 0 in float32."""
-    return logits if available is None else logits.masked_fill(~available, ILLEGAL_LOGIT)
-
-
-def make_actor(settings: LatentSettings, *, actions: int) -> FeatureHead:
-    """Policy head [z, h] -> A logits of one agent, from its own feature alone; orthogonal initialisation."""
+def make_actor(settings: LatentSettings, *, outputs: int) -> FeatureHead:
+    """Policy head [z, h] -> what a distribution of actions takes, from an agent's own feature alone; orthogonal
+    initialisation."""
     actor = FeatureHead(
         categoricals=settings.categoricals,
         classes=settings.classes,
         dense=settings.recurrent,
         hidden=settings.hidden,
-        out=actions,
+        out=outputs,
         activation=nn.ReLU,
     )
     actor.orthogonal()

@@ -27,6 +27,8 @@ SMALLEST_DEVIATION, LARGEST_DEVIATION = 0.1, 1.0
 class ActionDistribution(Protocol):
     """Actions [..., *shape] given outputs [..., P]."""
 
+    mask_size: int
+    """A."""
     outputs: int
     """P."""
     features: int
@@ -36,6 +38,9 @@ class ActionDistribution(Protocol):
     shape: tuple[int, ...]
     """Of one agent's action."""
     dtype: torch.dtype
+    """Of actions in the trainer."""
+    executed_dtype: torch.dtype
+    """Of actions in an exported graph."""
 
     def masked(self, outputs: Tensor, available: Tensor | None) -> Tensor:
         """Outputs under which nothing happens that `available`, bool [..., A], does not allow."""
@@ -70,6 +75,11 @@ class Categorical:
     noise = 1
     shape = ()
     dtype = torch.int64
+    executed_dtype = torch.int32
+
+    @property
+    def mask_size(self) -> int:
+        return self.count
 
     @property
     def outputs(self) -> int:
@@ -111,6 +121,11 @@ class SquashedGaussian:
     size: int
     levels: int
     dtype = torch.float32
+    executed_dtype = torch.float32
+
+    @property
+    def mask_size(self) -> int:
+        return self.size
 
     @property
     def outputs(self) -> int:

@@ -1,7 +1,7 @@
 """PPO on imagined trajectories, for actor and attention critic (MAMBA §3.3).
 
 Axis legend: R joint rows (imagined states times horizon, flattened), N agents, K categoricals, G recurrent size,
-A actions.
+A entries of an action mask, P outputs of an actor.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from trainer.policy.actor_critic import AttentionCritic, masked_logits
+from trainer.policy.actor_critic import AttentionCritic
+from trainer.policy.distributions import ActionDistribution
 from trainer.policy.returns import lambda_returns
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.imagination import Dream
@@ -29,7 +29,7 @@ class PolicyBatch:
     deter: Tensor
     """[R, N, G]."""
     action: Tensor
-    """int64 [R, N]."""
+    """[R, N, ...]."""
     available: Tensor | None
     """bool [R, N, A]."""
     old_log_probability: Tensor
@@ -44,7 +44,9 @@ class PolicyBatch:
 
 
 @torch.no_grad()
-def policy_batch(dream: Dream, critic: AttentionCritic, settings: PolicySettings) -> PolicyBatch:
+def policy_batch(
+    dream: Dream, critic: AttentionCritic, settings: PolicySettings, actions: ActionDistribution
+) -> PolicyBatch:
     """Returns and advantages of a dream, flattened to joint rows."""
     states, starts = dream.ids.shape[:2]
     value = critic(dream.ids.flatten(0, 1), dream.deter.flatten(0, 1)).unflatten(0, (states, starts))
@@ -60,7 +62,7 @@ def policy_batch(dream: Dream, critic: AttentionCritic, settings: PolicySettings
         deter=dream.deter[:-1].flatten(0, 1),
         action=dream.action.flatten(0, 1),
         available=None if dream.available is None else dream.available.flatten(0, 1),
-        old_log_probability=_log_probability(dream.logits, dream.action).flatten(0, 1),
+        old_log_probability=actions.log_probability(dream.logits, dream.action).flatten(0, 1),
         returns=returns.flatten(0, 1),
         advantage=advantage.flatten(0, 1),
     )
@@ -77,13 +79,14 @@ class ActorLoss:
     """Share of rows whose ratio left the clip range."""
 
 
-def actor_loss(actor: nn.Module, batch: PolicyBatch, *, clip: float, entropy_scale: float) -> ActorLoss:
+def actor_loss(
+    actor: nn.Module, batch: PolicyBatch, actions: ActionDistribution, *, clip: float, entropy_scale: float
+) -> ActorLoss:
     """Clipped surrogate and entropy bonus, averaged over rows and agents."""
-    log_policy = functional.log_softmax(masked_logits(actor(batch.ids, batch.deter), batch.available), dim=-1)
-    log_probability = log_policy.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
-    ratio = torch.exp(log_probability - batch.old_log_probability)
+    outputs = actions.masked(actor(batch.ids, batch.deter), batch.available)
+    ratio = torch.exp(actions.log_probability(outputs, batch.action) - batch.old_log_probability)
     surrogate = torch.minimum(ratio * batch.advantage, ratio.clamp(1 - clip, 1 + clip) * batch.advantage)
-    entropy = -(log_policy.exp() * log_policy).sum(-1).mean()
+    entropy = actions.entropy(outputs).mean()
     policy = -surrogate.mean()
     return ActorLoss(
         loss=policy - entropy_scale * entropy,
@@ -96,7 +99,3 @@ def actor_loss(actor: nn.Module, batch: PolicyBatch, *, clip: float, entropy_sca
 def critic_loss(critic: AttentionCritic, batch: PolicyBatch) -> Tensor:
     """Half the mean squared error to the returns; no value clipping, no target network (as the code behaves)."""
     return 0.5 * (batch.returns - critic(batch.ids, batch.deter)).square().mean()
-
-
-def _log_probability(logits: Tensor, action: Tensor) -> Tensor:
-    return functional.log_softmax(logits, dim=-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)

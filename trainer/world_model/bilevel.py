@@ -5,7 +5,7 @@ observations and actions.  Downwards, the agent's prior reads the global latent;
 agent's latent.
 
 Axis legend: T time, B windows, M joint rows, N agents, R rows of the global level (N, or 1 if all agents share it),
-D observation, S global state, A actions, K categoricals, C classes, G recurrent size, H width.
+D observation, S global state, F numbers read of an action, K categoricals, C classes, G recurrent size, H width.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainer.nets.latent import LatentTable
 from trainer.nets.level import AGENT, Level
 from trainer.nets.perceptron import perceptron
+from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.bilevel_settings import BilevelSettings
 from trainer.world_model.model import Decoder, information_head, prediction_head
 from trainer.world_model.posteriors import DrawIds, Posteriors, unroll
@@ -39,18 +39,23 @@ class BilevelPosteriors(Posteriors):
 class JointRSSM(RSSM):
     """An RSSM that sees the actions of the whole team: h_t = GRU(z_{t-1}, a^1_{t-1} .. a^N_{t-1}, h_{t-1})."""
 
-    def __init__(self, settings: BilevelSettings, *, agents: int, actions: int, embedding: int) -> None:
-        super().__init__(settings, actions=agents * actions, embedding=embedding, communication=None)
-        self._each = actions
+    def __init__(self, settings: BilevelSettings, *, agents: int, actions: ActionDistribution, embedding: int) -> None:
+        self._agents = agents
+        super().__init__(settings, actions=actions, embedding=embedding, communication=None)
 
-    def _one_hot(self, action: Tensor) -> Tensor:
-        return functional.one_hot(action, self._each).flatten(-2)  # [..., N, A] -> [..., N * A]
+    def read(self, action: Tensor) -> Tensor:
+        return super().read(action).flatten(-2)  # [..., N, F] -> [..., N * F]
+
+    def action_features(self) -> int:
+        return self._agents * super().action_features()
 
 
 class GlobalLevel(nn.Module):
     """The upper level (MABL §3.1.1): what it is, and the two ways in which the levels read one another."""
 
-    def __init__(self, settings: BilevelSettings, *, agents: int, state_size: int, actions: int, below: RSSM) -> None:
+    def __init__(
+        self, settings: BilevelSettings, *, agents: int, state_size: int, actions: ActionDistribution, below: RSSM
+    ) -> None:
         super().__init__()
         hidden, classes = settings.hidden, settings.classes
         self.rows = 1 if settings.global_level == "shared" else agents
@@ -87,8 +92,8 @@ class GlobalLevel(nn.Module):
         return self.rssm.probabilities(self.rssm.prior_logits(deter))
 
     def joint(self, action: Tensor) -> Tensor:
-        """Everyone's actions [..., N] for each row of this level, [..., R, N]."""
-        return action.unsqueeze(-2).expand(*action.shape[:-1], self.rows, -1)
+        """Everyone's actions [..., N, *shape] for each row of this level, [..., R, N, *shape]."""
+        return torch.stack([action] * self.rows, dim=-1 - len(self.rssm.actions.shape) - 1)
 
 
 class BilevelModel(nn.Module):
@@ -105,12 +110,12 @@ class BilevelModel(nn.Module):
         agents: int,
         observation_size: int,
         state_size: int,
-        actions: int,
+        actions: ActionDistribution,
         action_masks: bool,
     ) -> None:
         """`state_size` is that of the simulator's global state, 0 where it has none."""
         super().__init__()
-        self.settings, self.agents = settings, agents
+        self.settings, self.actions, self.agents = settings, actions, agents
         hidden = settings.hidden
         self.encoder = perceptron([observation_size, hidden, hidden, hidden, hidden], nn.ReLU)
         self.rssm = RSSM(settings, actions=actions, embedding=hidden, communication=None)
@@ -126,8 +131,10 @@ class BilevelModel(nn.Module):
         self.decoder = self.of_level(Decoder(settings, observation_size=observation_size))
         self.reward = self.of_level(prediction_head(settings, out=1, activation=nn.ELU))
         self.continuation = prediction_head(settings.feature, out=1, activation=nn.ELU)
-        self.available = prediction_head(settings.feature, out=actions, activation=nn.ELU) if action_masks else None
-        self.information = information_head(settings, actions=actions)
+        self.available = (
+            prediction_head(settings.feature, out=actions.mask_size, activation=nn.ELU) if action_masks else None
+        )
+        self.information = information_head(settings, outputs=actions.outputs)
 
     def of_level(self, network: nn.Module, *, level: int = AGENT) -> Level:
         """A network that reads one level's part of a feature."""

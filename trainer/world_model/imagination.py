@@ -1,7 +1,7 @@
 """Imagination: rolling the model forward under the policy, without observations and without a graph.
 
 Axis legend: S imagined states (transitions + 1), M joint states, N agents, K categoricals, C classes,
-G recurrent size, A actions.
+G recurrent size, A entries of an action mask, P outputs of an actor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from trainer.draws import Draws
-from trainer.policy.actor_critic import masked_logits
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
 
@@ -52,9 +51,9 @@ class Decision:
     """What the policy does in joint states."""
 
     action: Tensor
-    """int64 [M, N]."""
+    """[M, N, ...]."""
     logits: Tensor
-    """[M, N, A], illegal actions at -1e10."""
+    """[M, N, P], without what is not available."""
     available: Tensor | None
     """bool [M, N, A], None without action masks."""
 
@@ -80,9 +79,9 @@ class Dream:
     deter: Tensor
     """[S, M, N, G]."""
     action: Tensor
-    """int64 [S-1, M, N]."""
+    """[S-1, M, N, ...]."""
     logits: Tensor
-    """[S-1, M, N, A] of the acting policy, illegal actions at -1e10."""
+    """[S-1, M, N, P] of the acting policy, without what is not available."""
     available: Tensor | None
     """bool [S-1, M, N, A], None without action masks."""
     reward: Tensor
@@ -103,11 +102,12 @@ class Imagination:
     def decide(self, states: JointStates) -> Decision:
         """Sample an action of every agent."""
         available = self._available(states)
-        logits = masked_logits(self.actor(states.ids, states.deter), available)
-        return Decision(action=self.draws.action(logits), logits=logits, available=available)
+        actions = self.model.actions
+        logits = actions.masked(self.actor(states.ids, states.deter), available)
+        return Decision(action=self.draws.action(logits, actions), logits=logits, available=available)
 
     def transition(self, states: JointStates, action: Tensor) -> Outlook:
-        """What actions [M, N] lead to."""
+        """What actions [M, N, ...] lead to."""
         rssm = self.model.rssm
         keep = states.deter.new_ones(*states.deter.shape[:-1], 1)
         rows = rssm.communicate(rssm.tokens(states.ids, action, keep), states.hears)

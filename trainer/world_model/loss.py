@@ -1,6 +1,6 @@
 """The world-model loss (MAMBA §3.1 and its released code).
 
-Axis legend: T time, B windows, N agents, D observation, A actions, K categoricals, C classes.
+Axis legend: T time, B windows, N agents, D observation, K categoricals, C classes.
 
 "Pair terms" look at an action: they read the feature [z_{t-1}, h_t], where h_t has seen the action that led to
 row t but not yet row t's observation.  The authors call this deliberate; their paper leaves it out.
@@ -167,6 +167,5 @@ def _reconstruction(predicted: Tensor, target: Tensor, settings: LossSettings) -
 
 
 def _information(model: LatentModel, feature: Tensor, action: Tensor) -> Tensor:
-    """Cross entropy of the last action from the decoder feature [T', B, N, H]."""
-    error = functional.cross_entropy(model.information(feature).flatten(0, -2), action.flatten(), reduction="none")
-    return error.reshape(action.shape)
+    """Negative log-likelihood of the last action given the decoder feature [T', B, N, H]."""
+    return -model.actions.log_probability(model.information(feature), action)

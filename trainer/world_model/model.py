@@ -1,6 +1,7 @@
 """MAMBA's world model: encoder, RSSM with communication, decoder and the four prediction heads (MAMBA §3.1-3.2).
 
-Axis legend: T time, B windows, N agents, D observation, A actions, K categoricals, C classes, G recurrent size.
+Axis legend: T time, B windows, N agents, D observation, P outputs of an actor, K categoricals, C classes,
+G recurrent size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.perceptron import FeatureHead, perceptron
+from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
@@ -39,10 +41,16 @@ class WorldModel(nn.Module):
     one of each agent's own."""
 
     def __init__(
-        self, settings: WorldModelSettings, *, agents: int, observation_size: int, actions: int, action_masks: bool
+        self,
+        settings: WorldModelSettings,
+        *,
+        agents: int,
+        observation_size: int,
+        actions: ActionDistribution,
+        action_masks: bool,
     ) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.actions = settings, actions
         hidden = settings.hidden
 
         def each(make: Callable[[], nn.Module]) -> nn.Module:
@@ -71,8 +79,8 @@ class WorldModel(nn.Module):
         self.decoder = each(lambda: Decoder(settings, observation_size=observation_size))
         self.reward = head(1)
         self.continuation = head(1)
-        self.available = head(actions) if action_masks else None
-        self.information = each(lambda: information_head(settings, actions=actions))
+        self.available = head(actions.mask_size) if action_masks else None
+        self.information = each(lambda: information_head(settings, outputs=actions.outputs))
 
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
         """See LatentModel."""
@@ -102,8 +110,8 @@ class WorldModel(nn.Module):
         hears = window.hears if settings.train_with_neighbours else None
         if not (settings.message_dropout and self.training):
             return hears
-        shape = (*window.action.shape, window.action.shape[-1])
-        arrives = torch.rand(shape, device=window.action.device) >= settings.message_dropout
+        shape = (*window.reward.shape, window.reward.shape[-1])
+        arrives = torch.rand(shape, device=window.reward.device) >= settings.message_dropout
         return arrives if hears is None else hears & arrives
 
 
@@ -119,9 +127,9 @@ def prediction_head(settings: LatentSettings, *, out: int, activation: Callable[
     )
 
 
-def information_head(settings: LatentSettings, *, actions: int) -> nn.Sequential:
-    """Logits of the last action [..., A] from the decoder feature [..., H]."""
+def information_head(settings: LatentSettings, *, outputs: int) -> nn.Sequential:
+    """Outputs [..., P] for the last action from the decoder feature [..., H]."""
     hidden = settings.hidden
     return nn.Sequential(
-        *perceptron([hidden, hidden, hidden], nn.ELU), nn.ReLU(), *perceptron([hidden, actions], nn.ReLU)
+        *perceptron([hidden, hidden, hidden], nn.ELU), nn.ReLU(), *perceptron([hidden, outputs], nn.ReLU)
     )

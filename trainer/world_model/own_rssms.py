@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer.nets.agentwise import Agentwise, each_its_own
+from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.settings import LatentSettings
 
 
@@ -18,6 +19,10 @@ class OwnRSSMs(Agentwise):
     @property
     def settings(self) -> LatentSettings:
         return self.members[0].settings
+
+    @property
+    def actions(self) -> ActionDistribution:
+        return self.members[0].actions
 
     def tokens(
         self,

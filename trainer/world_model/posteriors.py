@@ -12,6 +12,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.settings import LatentSettings
 from trainer.world_model.window import Window
 
@@ -44,6 +45,7 @@ class LatentModel(Protocol):
     """
 
     settings: LatentSettings
+    actions: ActionDistribution
     encoder: nn.Module
     rssm: nn.Module
     """Of the agents' own latents, which is all that acting takes."""
@@ -79,7 +81,7 @@ def unroll(
     hears: Tensor | None,
     reset_action_on_first: bool,
 ) -> Posteriors:
-    """Run an RSSM along posterior inputs [T, B, N, H], actions int64 [T, B, N, ...] and first rows bool [T, B].
+    """Run an RSSM along posterior inputs [T, B, N, H], actions [T, B, N, ...] and first rows bool [T, B].
 
     `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.
     """

@@ -1,6 +1,6 @@
 """Recurrent state-space model with discrete latents, one per agent (MAMBA §3.1; DreamerV2).
 
-Axis legend: M joint rows, N agents, K categoricals, C classes, A actions, G recurrent size, E embedding size.
+Axis legend: M joint rows, N agents, K categoricals, C classes, G recurrent size, E embedding size.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch.nn import functional
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import perceptron
+from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.settings import LatentSettings
 
 
@@ -25,7 +26,7 @@ class RSSM(nn.Module):
         self,
         settings: LatentSettings,
         *,
-        actions: int,
+        actions: ActionDistribution,
         embedding: int,
         communication: CommunicationBlock | None,
     ) -> None:
@@ -34,7 +35,7 @@ class RSSM(nn.Module):
         hidden, recurrent = settings.hidden, settings.recurrent
         width = settings.categoricals * settings.classes
         self.token = LatentLinear(
-            categoricals=settings.categoricals, classes=settings.classes, dense=actions, out=hidden
+            categoricals=settings.categoricals, classes=settings.classes, dense=self.action_features(), out=hidden
         )
         self.communication = communication
         self.cell = nn.GRUCell(hidden, recurrent)
@@ -53,12 +54,12 @@ class RSSM(nn.Module):
         keep_action: Tensor | None = None,
         probabilities: Tensor | None = None,
     ) -> Tensor:
-        """Message tokens [..., H] of ids [..., K] and action [...].
+        """Message tokens [..., H] of ids [..., K] and actions.
 
         `keep` [..., 1] is 0 where the message counts as the zero vector (first step) and 1 elsewhere;
         `keep_action` is the same for the action alone, if it differs.
         """
-        dense = self.token.dense(self._one_hot(action).to(keep.dtype) * (keep if keep_action is None else keep_action))
+        dense = self.token.dense(self.read(action).to(keep.dtype) * (keep if keep_action is None else keep_action))
         return torch.relu(self.token.gather(ids, probabilities) * keep + dense)
 
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
@@ -98,8 +99,13 @@ class RSSM(nn.Module):
         mix = self.settings.uniform_mix
         return probabilities if mix == 0 else (1 - mix) * probabilities + mix / self.settings.classes
 
-    def _one_hot(self, action: Tensor) -> Tensor:
-        return functional.one_hot(action, self.actions)
+    def read(self, action: Tensor) -> Tensor:
+        """What a token says of actions, [..., `action_features()`]."""
+        return self.actions.read(action)
+
+    def action_features(self) -> int:
+        """Numbers that a token takes in of an action."""
+        return self.actions.features
 
     def _grouped(self, logits: Tensor) -> Tensor:
         return logits.unflatten(-1, (self.settings.categoricals, self.settings.classes))

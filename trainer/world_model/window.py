@@ -1,6 +1,6 @@
 """A batch of replay windows, the training data of a world model.
 
-Axis legend: T time, B windows, N agents, D observation, A actions, S global state.
+Axis legend: T time, B windows, N agents, D observation, A entries of an action mask, S global state.
 
 Row t holds the observation of one step and the action that led to it, so the closing observation of an episode
 has a row of its own and every action has its result.
@@ -18,7 +18,7 @@ class Window:
     observation: Tensor
     """float [T, B, N, D]."""
     action_mask: Tensor
-    """bool [T, B, N, A]: actions that are legal at row t."""
+    """bool [T, B, N, A]: actions that are legal at row t, or dimensions that the agent has."""
     hears: Tensor | None
     """bool [T, B, N, N]: whose messages of row t - 1 agent i may read at row t; None on a complete graph."""
     present: Tensor
@@ -26,7 +26,7 @@ class Window:
     first: Tensor
     """bool [T, B]: first row of an episode; its action, reward and end belong to nobody."""
     action: Tensor
-    """int64 [T, B, N]: the executed action between row t - 1 and row t."""
+    """int64 [T, B, N], or float [T, B, N, k]: the executed action between row t - 1 and row t."""
     reward: Tensor
     """float [T, B, N]: what that action earned."""
     terminated: Tensor
