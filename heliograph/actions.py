@@ -112,12 +112,19 @@ class ContinuousActions:
 
     def values(self, numbers: np.ndarray) -> np.ndarray:
         """Values float32 [..., k] of levels; the inverse of `numbers`."""
-        return ((2 * np.asarray(numbers, np.float64) + 1) / self.levels - 1).astype(np.float32)
+        # One division of two whole numbers is rounded alike everywhere, in an exported graph too.
+        return (2 * np.asarray(numbers) + (1 - self.levels)).astype(np.float32) / np.float32(self.levels)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values [..., k] in the world's own units, float32."""
         low, high = np.asarray(self.low), np.asarray(self.high)
         return (low + (np.asarray(values, np.float64) + 1) / 2 * (high - low)).astype(np.float32)
+
+    def unscaled(self, values: np.ndarray) -> np.ndarray:
+        """The inverse of `scaled`, 0 where `low` is `high`: float32 [..., k] in [-1, 1], not on the grid."""
+        low, span = np.asarray(self.low), np.asarray(self.high) - np.asarray(self.low)
+        units = (np.asarray(values, np.float64) - low) / np.where(span > 0, span, 1.0) * 2 - 1
+        return np.where(span > 0, np.clip(units, -1, 1), 0.0).astype(np.float32)
 
     def pack(self, values: np.ndarray) -> bytes:
         """The levels of values [k] on the grid.  Raises MessageError for a wrong shape or a value out of bounds."""

@@ -183,7 +183,7 @@ class SquashedGaussian:
 
     def _snapped(self, values: Tensor) -> Tensor:
         cells = torch.clamp(torch.floor((values + 1) * (self.levels / 2)), 0, self.levels - 1)
-        return (2 * cells + 1) / self.levels - 1
+        return (2 * cells + (1 - self.levels)) / self.levels
 
 
 def action_distribution(spec: EnvironmentSpec) -> Categorical | SquashedGaussian:

@@ -1,0 +1,101 @@
+"""Distributions of actions, against torch's own and against the runtime's grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import distributions
+
+from heliograph.actions import ContinuousActions
+from trainer.policy.distributions import (
+    LARGEST_DEVIATION,
+    SMALLEST_DEVIATION,
+    ActionDistribution,
+    Categorical,
+    SquashedGaussian,
+)
+
+GAUSSIAN = SquashedGaussian(3, 2**8 - 1)
+SPACE = ContinuousActions(low=(-1.0,) * 3, high=(1.0,) * 3)
+ROWS = 4000
+
+
+def drawn(actions: ActionDistribution, outputs: torch.Tensor, *, rows: int = ROWS) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return actions.sample(outputs.expand(rows, -1), torch.rand(rows, actions.noise, generator=generator))
+
+
+def torchs(outputs: torch.Tensor) -> distributions.Distribution:
+    mean, raw = outputs.chunk(2, dim=-1)
+    deviation = SMALLEST_DEVIATION + (LARGEST_DEVIATION - SMALLEST_DEVIATION) * torch.sigmoid(raw)
+    normal = distributions.Normal(mean, deviation)
+    return distributions.TransformedDistribution(normal, distributions.transforms.TanhTransform())
+
+
+def test_categorical_is_torchs() -> None:
+    outputs = torch.randn(5, 7, dtype=torch.float64)
+    action = torch.arange(5)
+    theirs = distributions.Categorical(logits=outputs)
+    torch.testing.assert_close(Categorical(7).log_probability(outputs, action), theirs.log_prob(action))
+    torch.testing.assert_close(Categorical(7).entropy(outputs), theirs.entropy())
+
+
+def test_squashed_density_is_torchs() -> None:
+    outputs = torch.randn(50, 6, dtype=torch.float64)
+    action = GAUSSIAN.mode(torch.randn(50, 6, dtype=torch.float64))
+    torch.testing.assert_close(GAUSSIAN.log_probability(outputs, action), torchs(outputs).log_prob(action).sum(-1))
+
+
+@given(st.lists(st.floats(-3, 3), min_size=6, max_size=6))
+def test_entropy_is_that_of_the_normal(values: list[float]) -> None:
+    outputs = torch.tensor(values, dtype=torch.float64)
+    torch.testing.assert_close(GAUSSIAN.entropy(outputs), torchs(outputs).base_dist.entropy().sum())
+
+
+def test_samples_are_spread_as_the_density_says() -> None:
+    outputs = torch.tensor([-0.8, 0.0, 0.4, 2.0, -1.0, -4.0])
+    sampled = torch.atanh(drawn(GAUSSIAN, outputs))
+    normal = torchs(outputs).base_dist
+    torch.testing.assert_close(sampled.mean(0), normal.mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(sampled.std(0), normal.stddev, atol=0.05, rtol=0)
+
+
+@given(st.lists(st.floats(-20, 20), min_size=6, max_size=6))
+def test_every_action_lies_on_the_runtimes_grid(values: list[float]) -> None:
+    outputs = torch.tensor(values)
+    sampled = torch.cat([drawn(GAUSSIAN, outputs, rows=40), GAUSSIAN.mode(outputs).unsqueeze(0)]).numpy()
+    np.testing.assert_array_equal(SPACE.snapped(sampled), sampled)
+    assert all((SPACE.unpack(SPACE.pack(action)) == action).all() for action in sampled)
+    assert np.isfinite(GAUSSIAN.log_probability(outputs, torch.from_numpy(sampled)).numpy()).all()
+
+
+def test_the_ends_of_uniform_noise_are_actions_too() -> None:
+    """A generator returns zeros, and the noise of a step comes close to 1."""
+    for number in (0.0, 1 - 2.0**-24):
+        assert GAUSSIAN.sample(torch.zeros(6), torch.full((6,), number)).abs().max() < 1
+
+
+def test_a_dimension_that_is_not_there_is_zero_for_certain_and_counts_nowhere() -> None:
+    available = torch.tensor([True, False, True])
+    outputs = GAUSSIAN.masked(torch.tensor([0.5, 0.9, -0.5, 1.0, 1.0, 1.0]), available)
+    sampled = drawn(GAUSSIAN, outputs, rows=50)
+    assert (sampled[:, 1] == 0).all()
+    assert sampled[:, 0].unique().numel() > 5
+    alone, pair = SquashedGaussian(2, 255), torch.tensor([0.5, -0.5, 1.0, 1.0])
+    torch.testing.assert_close(
+        GAUSSIAN.log_probability(outputs, sampled), alone.log_probability(pair, sampled[:, [0, 2]])
+    )
+    torch.testing.assert_close(GAUSSIAN.entropy(outputs), alone.entropy(pair))
+
+
+@pytest.mark.parametrize("actions", [Categorical(4), GAUSSIAN], ids=["one of four", "a vector"])
+def test_gradients_reach_what_was_put_out(actions: ActionDistribution) -> None:
+    outputs = torch.randn(8, actions.outputs, requires_grad=True)
+    action = drawn(actions, outputs.detach()[:1], rows=8)
+    (actions.log_probability(outputs, action).sum() + actions.entropy(outputs).sum()).backward()
+    assert outputs.grad is not None
+    assert torch.isfinite(outputs.grad).all()
+    assert (outputs.grad != 0).any(0).all()
