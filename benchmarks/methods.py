@@ -1,0 +1,169 @@
+"""The six methods side by side: who can solve what, with messages and without, in one table and one picture per world.
+
+    python benchmarks/methods.py [--worlds relay relay-sighted] [--methods mamba mabl ...] [--seeds 0 1 2] [--jobs 1]
+
+A world is trained on under one budget of environment steps, except relay, where a training ends when the team has
+solved it.  Every training is `heliograph train` in a process of its own, and is not repeated when it is finished;
+what it exports is run by `heliograph run`, a process per agent.  "masked" is the same team with every message masked.
+Writes `methods.csv` and, by `heliograph compare`, learning curves with bands over the seeds into the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")
+"""The first three exchange messages."""
+
+FINAL_SEED = 2**32 + 1
+"""Of the evaluation that ends a training; the processes play the same episodes."""
+
+
+@dataclass(frozen=True)
+class World:
+    preset: str
+    """Of a method, by its name."""
+    settings: tuple[str, ...] = ()
+    metric: str = "outcome"
+    sampled: bool = False
+    """Whether the sampled policy is what counts."""
+
+
+WORLDS = {
+    "relay": World("{method}-relay"),
+    "relay-sighted": World("{method}-relay", ('environment.parameters.cue="own"',)),
+    "flatland-cpu": World(
+        "{method}-flatland-cpu", ("schedule.env_steps=20000", "schedule.minutes=0", "evaluation.every=10"), sampled=True
+    ),
+    "smax-3m-cpu": World(
+        "{method}-smax-3m-cpu", ("schedule.env_steps=20000", "schedule.minutes=0", "evaluation.every=12")
+    ),
+}
+NAMED_OTHERWISE = {"mamba-relay": "relay"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    world: str
+    method: str
+    seed: int
+    env_steps: int
+    seconds: float
+    outcome: float
+    """Of the team as processes."""
+    low: float
+    high: float
+    masked: float | None
+    blind_bound: float | None
+
+
+def heliograph(*arguments: str | Path) -> None:
+    """Run a command; what it says is shown if it fails."""
+    command = [sys.executable, "-m", "heliograph", *map(str, arguments)]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}")
+
+
+def measure(world: str, method: str, seed: int, *, out: Path, episodes: int) -> Row:
+    """Train, unless that is done, and run what was exported as processes, with and without links."""
+    chosen, folder = WORLDS[world], out / world / f"{method}-seed{seed}"
+    if not (folder / "summary.json").exists():
+        name = chosen.preset.format(method=method)
+        settings = [word for setting in chosen.settings for word in ("--set", setting)]
+        begun = ["--resume", folder] if (folder / "settings.json").exists() else None
+        fresh = ["--preset", NAMED_OTHERWISE.get(name, name), "--seed", str(seed), "--folder", folder, *settings]
+        heliograph("train", *(begun or fresh))
+    summary, report = json.loads((folder / "summary.json").read_text()), folder / "processes.json"
+    if not report.exists():
+        speaks = summary["links_cut"] is not None
+        options = ["--links", "both"] * speaks + ["--sampled"] * chosen.sampled
+        command = ["run", "--bundles", folder / "bundles", "--episodes", str(episodes), "--seed", str(FINAL_SEED)]
+        heliograph(*command, "--json", report, *options)
+    passes = [entry["outcome"] for entry in json.loads(report.read_text())["summaries"]]
+    return Row(
+        world=world,
+        method=method,
+        seed=seed,
+        env_steps=summary["env_steps"],
+        seconds=round(summary["seconds"], 1),
+        outcome=passes[0]["mean"],
+        low=passes[0]["low"],
+        high=passes[0]["high"],
+        masked=passes[1]["mean"] if len(passes) > 1 else None,
+        blind_bound=summary["blind_bound"],
+    )
+
+
+def table(world: str, rows: list[Row]) -> Table:
+    bound = rows[0].blind_bound
+    seeds = sorted({row.seed for row in rows})
+    shown = Table(
+        title=world if bound is None else f"{world}: {bound:.3f} at best for a team that cannot hear",
+        title_justify="left",
+    )
+    shown.add_column("method")
+    for heading in (f"outcome as processes, seeds {seeds}", "masked", "environment steps", "seconds"):
+        shown.add_column(heading, justify="right")
+    for method in dict.fromkeys(row.method for row in rows):
+        mine = sorted((row for row in rows if row.method == method), key=lambda row: row.seed)
+        masked = [row.masked for row in mine if row.masked is not None]
+        shown.add_row(
+            method,
+            " / ".join(f"{row.outcome:.3f}" for row in mine),
+            " / ".join(f"{value:.3f}" for value in masked) or "says nothing",
+            " / ".join(str(row.env_steps) for row in mine),
+            " / ".join(f"{row.seconds:.0f}" for row in mine),
+        )
+    return shown
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", nargs="+", choices=sorted(WORLDS), default=["relay", "relay-sighted"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--episodes", type=int, default=200, help="episodes run as processes")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--out", type=Path, default=Path("runs/methods"))
+    namespace = parser.parse_args()
+    console = Console()
+    wanted = [
+        (world, method, seed) for world in namespace.worlds for seed in namespace.seeds for method in namespace.methods
+    ]
+
+    def one(case: tuple[str, str, int]) -> Row:
+        row = measure(*case, out=namespace.out, episodes=namespace.episodes)
+        console.print(f"{row.world} {row.method} seed {row.seed}: {row.outcome:.3f} [{row.low:.3f}, {row.high:.3f}]")
+        return row
+
+    with ThreadPoolExecutor(namespace.jobs) as pool:
+        rows = list(pool.map(one, wanted))
+    with (namespace.out / "methods.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(Row.__dataclass_fields__))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    for world in namespace.worlds:
+        console.print(table(world, [row for row in rows if row.world == world]))
+        chosen, folder = WORLDS[world], namespace.out / world
+        runs = [
+            f"{method}={folder / f'{method}-seed{seed}'}" for method in namespace.methods for seed in namespace.seeds
+        ]
+        policy = "sampled" if chosen.sampled else "greedy"
+        heliograph("compare", *runs, "--metric", chosen.metric, "--policy", policy, "--output", folder / "comparison")
+        console.print(f"curves with bands: {folder / 'comparison'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
