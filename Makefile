@@ -7,7 +7,7 @@ STUBS_VENV ?= .venv-stubs
 .PHONY: demo test test-numpy2 test-docker install stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
-# the tests run Flatland (whose source package needs a C compiler) and SMAX as well.
+# the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well.
 demo: $(VENV)/.demo
 	$(BIN)/heliograph demo
 
@@ -31,12 +31,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,test]'
 	touch $@
 
 $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_NUMPY2)
-	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,test]' 'numpy>=2'
+	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,mujoco,test]' 'numpy>=2'
 	touch $@
 
 # Made with the oldest grpcio-tools that the package supports, so that every supported runtime can load them.

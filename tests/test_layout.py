@@ -21,7 +21,10 @@ from heliograph.settings import read_toml
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HOUSES = ("heliograph", "agent_node", "coordinator", "trainer")
-SIMULATORS = ("pettingzoo", "gymnasium", "mpe2", "pygame", "flatland", "jaxmarl", "jax", "mujoco", "smacv2", "pysc2")
+SIMULATORS = (
+    *("pettingzoo", "gymnasium", "mpe2", "pygame", "flatland", "jaxmarl", "jax", "smacv2", "pysc2"),
+    *("mujoco", "gymnasium_robotics"),
+)
 FORBIDDEN = {
     "heliograph": ("torch", "onnxruntime", "agent_node", "coordinator", "trainer"),
     "agent_node": ("torch", "heliograph.environments", "coordinator", "trainer", *SIMULATORS),

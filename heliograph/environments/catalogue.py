@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.environments.mujoco.robots import NAMED_ROBOTS
 from heliograph.environments.smac.maps import RACES, SMAC_MAPS, SMACV2_SIZES
 from heliograph.environments.smax.scenarios import SCENARIOS
 
@@ -18,6 +19,8 @@ class Entry:
     """One named environment."""
 
     summary: str
+    family: str = ""
+    """Heading that it is listed under; empty for what its name begins with."""
     adapter: str
     """`module:Class` of a VectorEnvironment made from (settings, count=), or the import path of a module with a
     PettingZoo `parallel_env`."""
@@ -70,6 +73,19 @@ def _smac(kind: str, summary: str, **defaults: Any) -> Entry:
     )
 
 
+def _mujoco(summary: str, **defaults: Any) -> Entry:
+    return Entry(
+        summary=summary,
+        family="mamujoco",
+        adapter=f"{_HERE}.mujoco.environment:MujocoEnvironment",
+        settings=f"{_HERE}.mujoco.environment:MujocoSettings",
+        defaults=defaults,
+        package="gymnasium_robotics",
+        extra="mujoco",
+        references={"idle": f"{_HERE}.reference:IdlePolicy"},
+    )
+
+
 CATALOGUE: dict[str, Entry] = {
     "relay": Entry(
         summary="walk to a target that only a teammate can see",
@@ -110,6 +126,11 @@ CATALOGUE: dict[str, Entry] = {
             steps_at_once="steps all its copies in one compiled call",
         )
         for name, scenario in SCENARIOS.items()
+    },
+    "mamujoco": _mujoco("robots whose joints are shared out among agents: any of these, shared out in any way"),
+    **{
+        name: _mujoco(robot.summary, scenario=robot.scenario, agent_conf=robot.agent_conf)
+        for name, robot in NAMED_ROBOTS.items()
     },
     **{
         f"smac-{name}": _smac("SmacSettings", f"battle, {battle.allies} units against {battle.enemies}", map=name)

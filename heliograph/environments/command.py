@@ -85,14 +85,22 @@ def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
     return [
         ("agents", str(spec.agents)),
         ("observation", f"{spec.observation_size} numbers"),
-        ("actions", f"{spec.actions}, {'some illegal at times' if spec.has_action_mask else 'all legal always'}"),
+        ("actions", _actions(spec)),
         ("episode", f"at most {spec.episode_limit} steps"),
         ("outcome", spec.outcome),
         *bound,
         ("who hears whom", "everyone everyone" if spec.complete_graph else "some others, changing with the step"),
         ("global state", f"{spec.state_size} numbers, for the trainer alone" if spec.state_size else "none"),
-        ("can be drawn", "yes" if spec.renders else "no"),
+        ("can be drawn", "yes" if spec.renders else f"no{', ' if spec.cannot_draw else ''}{spec.cannot_draw}"),
     ]
+
+
+def _actions(spec: EnvironmentSpec) -> str:
+    if not spec.continuous:
+        return f"{spec.actions}, {'some illegal at times' if spec.has_action_mask else 'all legal always'}"
+    fewer = ", some agents have fewer" if spec.has_action_mask else ""
+    lowest, highest = (min(min(space.low) for space in spec.continuous), max(max(s.high) for s in spec.continuous))
+    return f"{spec.actions} numbers in {lowest:g} .. {highest:g}{fewer}, {spec.continuous[0].bits} bits each"
 
 
 def _print_pairs(pairs: list[tuple[str, str]], *, hanging: int | None = None) -> None:

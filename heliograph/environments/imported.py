@@ -14,11 +14,15 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.parallel import ParallelVector
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
 
 _DEFAULT_FACTORY = "parallel_env"
 """What PettingZoo calls the factory of a parallel environment in each of its modules."""
+
+_OURS = frozenset({"step_limit", "action_bits"})
+"""Parameters that the factory does not get."""
 
 
 def imported_environment(
@@ -26,8 +30,9 @@ def imported_environment(
 ) -> ParallelVector:
     """Make `count` copies of what `package.module[:factory]` builds from `parameters`.
 
-    `step_limit` and `render_mode` among the parameters are the adapter's: the former ends longer episodes, the latter
-    goes to the factory but is no part of the world's identity.  `extras` maps package to extra, for the remedy.
+    `step_limit`, `action_bits` and `render_mode` among the parameters are the adapter's: the first two are those of
+    ParallelVector, the last goes to the factory but is no part of the world's identity.  `extras` maps package to
+    extra, for the remedy.
     """
     module_path, _, factory_name = path.partition(":")
     module = _module(module_path, extras=extras)
@@ -37,7 +42,7 @@ def imported_environment(
             f"module {module_path!r} has no factory {factory_name or _DEFAULT_FACTORY!r}",
             remedy="Name one as package.module:factory; it must return a PettingZoo parallel environment",
         )
-    arguments = {name: value for name, value in parameters.items() if name != "step_limit"}
+    arguments = {name: value for name, value in parameters.items() if name not in _OURS}
 
     def build() -> Any:
         try:
@@ -47,7 +52,7 @@ def imported_environment(
             if set(arguments) <= known:
                 raise
             raise SettingsError(
-                f"parameters of {path}: {error}", remedy=f"Valid are {', '.join(sorted(known | {'step_limit'}))}"
+                f"parameters of {path}: {error}", remedy=f"Valid are {', '.join(sorted(known | _OURS))}"
             ) from error
 
     return ParallelVector(
@@ -56,7 +61,14 @@ def imported_environment(
         id=path,
         parameters={name: value for name, value in parameters.items() if name != "render_mode"},
         step_limit=parameters.get("step_limit"),
+        action_bits=_bits(parameters.get("action_bits", DEFAULT_BITS), path=path),
     )
+
+
+def _bits(given: Any, *, path: str) -> int:
+    if type(given) is not int or not 2 <= given <= 16:
+        raise SettingsError(f"parameters of {path}: action_bits is {given!r}", remedy="Give an integer from 2 to 16")
+    return given
 
 
 def _module(path: str, *, extras: Mapping[str, str]) -> Any:

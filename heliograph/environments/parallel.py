@@ -1,6 +1,7 @@
 """PettingZoo's parallel interface, both ways: `as_parallel` shows our environments, `ParallelVector` takes others in.
 
-Axis legend: E copies, N agents of a team (in the order of `possible_agents`), D observation size, A actions.
+Axis legend: E copies, N agents of a team (in the order of `possible_agents`), D observation size, A actions,
+or numbers of a continuous one.
 For `heliograph.environments` and users of the library; PettingZoo itself loads only in `as_parallel`.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.spaces import AgentSpaces
 from heliograph.environments.vector import (
     EnvironmentSpec,
@@ -44,10 +46,11 @@ def as_parallel(environment: VectorEnvironment) -> ParallelView:
 
 
 class ParallelVector(VectorEnvironment):
-    """`count` copies of any PettingZoo parallel environment with discrete actions.
+    """`count` copies of any PettingZoo parallel environment whose agents all have discrete actions, or all vectors.
 
     Sizes are found by asking the first copy.  Where agents differ in size, observations are padded with zeros to the
-    longest and followed by the agent's one-hot identity [N], and surplus actions are illegal.  Read from `infos` where
+    longest and followed by the agent's one-hot identity [N], and surplus actions, or dimensions of one, are illegal.
+    Read from `infos` where
     the environment offers them from its reset on:
     - infos[agent]["action_mask"] (or in a Dict observation beside "observation"): the legal actions;
     - infos[agent]["hears"]: agents, by name or slot, whom it can hear; without it everyone hears everyone;
@@ -65,10 +68,12 @@ class ParallelVector(VectorEnvironment):
         id: str = "parallel",
         parameters: Mapping[str, Any] | None = None,
         step_limit: int | None = None,
+        action_bits: int = DEFAULT_BITS,
     ) -> None:
         """Call `factory` once per copy.
 
-        `id` and `parameters` go into the spec; `step_limit` ends episodes that the environment itself would not end.
+        `id` and `parameters` go into the spec; `step_limit` ends episodes that the environment itself would not end;
+        `action_bits` is how many a message spends on each dimension of a continuous action, 2 to 16.
         Raises WorldError if sizes, the episode limit or the first observations make no sense.
         """
         if count < 1:
@@ -79,7 +84,7 @@ class ParallelVector(VectorEnvironment):
         first = self._copies[0]
         self._names: list[Any] = list(self._ask("possible_agents", lambda: first.possible_agents))
         self._slots = {name: slot for slot, name in enumerate(self._names)}
-        self._spaces = AgentSpaces(first, self._names, adapter=self._name)
+        self._spaces = AgentSpaces(first, self._names, adapter=self._name, action_bits=action_bits)
         observations, infos = self._ask("reset", lambda: first.reset(seed=0))
         offered = [infos.get(name) or {} for name in self._names]
         self._offers_hears = any("hears" in info for info in offered)
@@ -91,6 +96,7 @@ class ParallelVector(VectorEnvironment):
             agents=agents,
             observation_size=self._spaces.observation_size,
             actions=self._spaces.actions,
+            continuous=self._spaces.continuous,
             episode_limit=self._episode_limit(first, step_limit),
             complete_graph=not self._offers_hears,
             outcome="return" if self._won_name is None else "won",
@@ -124,7 +130,7 @@ class ParallelVector(VectorEnvironment):
     def step(self, actions: np.ndarray) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
-        legal = checked_actions(actions, mask=self._mask)
+        legal = checked_actions(actions, mask=self._mask, continuous=bool(self.spec.continuous))
         reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
         truncated = np.zeros(self.count, dtype=bool)
         outcome = np.full(self.count, np.nan, dtype=np.float32)
@@ -144,7 +150,7 @@ class ParallelVector(VectorEnvironment):
         """Step one copy, fill `reward` [N]; return whether it was cut by time, and its outcome or NaN."""
         environment = self._copies[copy]
         acting = [name for name in self._names if self._present[copy, self._slots[name]]]
-        joint = {name: self._spaces.action(name, int(actions[self._slots[name]])) for name in acting}
+        joint = {name: self._spaces.action(name, actions[self._slots[name]]) for name in acting}
         observations, rewards, terminated, truncated, infos = self._ask("step", lambda: environment.step(joint))
         self._elapsed[copy] += 1
         for name in acting:

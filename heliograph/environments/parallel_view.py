@@ -11,7 +11,9 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
+from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.environments.vector import Percepts, VectorEnvironment
+from heliograph.errors import WorldError
 
 
 class ParallelView(ParallelEnv):
@@ -19,7 +21,8 @@ class ParallelView(ParallelEnv):
 
     Observations are float32 [D], or {"observation", "action_mask"} where some actions are illegal at times, as
     PettingZoo's samplers expect.  infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
-    the environment's outcome.
+    the environment's outcome.  Continuous actions are between their real bounds, as many numbers as the agent has, and
+    have no mask.
     """
 
     def __init__(self, environment: VectorEnvironment) -> None:
@@ -35,15 +38,16 @@ class ParallelView(ParallelEnv):
         self._mask = np.ones((spec.agents, spec.actions), dtype=np.int8)
         vector = spaces.Box(-np.inf, np.inf, (spec.observation_size,), np.float32)
         mask = spaces.Box(0, 1, (spec.actions,), np.int8)
-        observed = spaces.Dict({"observation": vector, "action_mask": mask}) if spec.has_action_mask else vector
+        self._shows_mask = spec.has_action_mask and not spec.continuous
+        observed = spaces.Dict({"observation": vector, "action_mask": mask}) if self._shows_mask else vector
         # PettingZoo wants a space object per agent, the same one at every call.
         self._observed = {name: _copied(observed) for name in self.possible_agents}
-        self._acting = {name: spaces.Discrete(spec.actions) for name in self.possible_agents}
+        self._acting = {name: _acting(spec.action_space(slot)) for name, slot in self._slots.items()}
 
     def observation_space(self, agent: str) -> spaces.Space:
         return self._observed[agent]
 
-    def action_space(self, agent: str) -> spaces.Discrete:
+    def action_space(self, agent: str) -> spaces.Discrete | spaces.Box:
         return self._acting[agent]
 
     def reset(
@@ -60,13 +64,11 @@ class ParallelView(ParallelEnv):
         return self._shown(percepts, self.agents, won=False)
 
     def step(
-        self, actions: dict[str, int]
+        self, actions: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Apply the actions of the live agents.  Raises WorldError for an illegal one."""
-        joint = self._mask.argmax(axis=1)  # whoever has left takes its first legal action, which is ignored
-        for name, action in actions.items():
-            joint[self._slots[name]] = action
-        transition = self._environment.step(np.tile(joint, (self._environment.count, 1)))
+        joint = self._joint(actions)
+        transition = self._environment.step(np.repeat(joint[None], self._environment.count, axis=0))
         acted, over = self.agents, bool(transition.over[0])
         percepts = transition.percepts
         terminated = {name: bool(transition.terminated[0, self._slots[name]]) for name in acted}
@@ -77,6 +79,24 @@ class ParallelView(ParallelEnv):
         observations, infos = self._shown(percepts, acted, won=won)
         rewards = {name: float(transition.reward[0, self._slots[name]]) for name in acted}
         return observations, rewards, terminated, truncated, infos
+
+    def _joint(self, actions: dict[str, Any]) -> np.ndarray:
+        """[N] or [N, k] as our environments take them; whoever has left does what it may, which is ignored."""
+        spec = self._environment.spec
+        if not spec.continuous:
+            joint = self._mask.argmax(axis=1)
+            for name, action in actions.items():
+                joint[self._slots[name]] = action
+            return joint
+        joint = np.zeros(self._mask.shape, dtype=np.float32)
+        for name, action in actions.items():
+            box = self._acting[name]
+            if np.shape(action) != box.shape:
+                raise WorldError(f"action of agent {name!r} has shape {np.shape(action)}, not {box.shape}")
+            padded = np.zeros(spec.actions)
+            padded[: box.shape[0]] = action
+            joint[self._slots[name]] = spec.continuous[self._slots[name]].unscaled(padded)
+        return joint
 
     def state(self) -> np.ndarray:
         """Global state float32 [S].  Raises NotImplementedError where the environment has none."""
@@ -100,12 +120,20 @@ class ParallelView(ParallelEnv):
         for name in names:
             slot = self._slots[name]
             vector, mask = percepts.observation[0, slot], self._mask[slot]
-            observations[name] = {"observation": vector, "action_mask": mask} if spec.has_action_mask else vector
+            observations[name] = {"observation": vector, "action_mask": mask} if self._shows_mask else vector
             hears = tuple(self.possible_agents[other] for other in np.flatnonzero(percepts.hears[0, slot]))
-            infos[name] = {"action_mask": mask, "hears": hears}
+            infos[name] = {"hears": hears} if spec.continuous else {"action_mask": mask, "hears": hears}
             if spec.outcome == "won":
                 infos[name]["won"] = won
         return observations, infos
+
+
+def _acting(actions: ActionSpace) -> spaces.Discrete | spaces.Box:
+    if isinstance(actions, DiscreteActions):
+        return spaces.Discrete(actions.count)
+    own = [place for place in range(actions.size) if actions.low[place] or actions.high[place]]
+    size = own[-1] + 1 if own else actions.size
+    return spaces.Box(np.float32(actions.low[:size]), np.float32(actions.high[:size]), dtype=np.float32)
 
 
 def _copied(space: spaces.Space) -> spaces.Space:

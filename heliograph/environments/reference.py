@@ -27,7 +27,7 @@ EPISODES_PER_COPY = 8
 
 
 class RandomPolicy(Player):
-    """Every agent takes one of its legal actions, all with the same probability."""
+    """Every agent takes one of its legal actions, all with the same probability; of continuous ones, any vector."""
 
     def __init__(self, environment: VectorEnvironment, *, seed: int) -> None:
         self._environment = environment
@@ -39,8 +39,23 @@ class RandomPolicy(Player):
 
     def step(self, percepts: Percepts) -> Transition:
         mask = percepts.action_mask
-        scores = np.stack([random.random(mask.shape[1:]) for random in self._random])
-        return self._environment.step((scores * mask).argmax(-1))
+        drawn = np.stack([random.random(mask.shape[1:]) for random in self._random])
+        continuous = bool(self._environment.spec.continuous)
+        return self._environment.step(2 * drawn - 1 if continuous else (drawn * mask).argmax(-1))
+
+
+class IdlePolicy(Player):
+    """Every agent holds its continuous action in the middle between the bounds."""
+
+    def __init__(self, environment: VectorEnvironment, *, seed: int) -> None:
+        """`seed` has no effect: nothing here is random."""
+        self._environment = environment
+
+    def begin(self, copy: int, *, episode: int) -> None:
+        return
+
+    def step(self, percepts: Percepts) -> Transition:
+        return self._environment.step(np.zeros(percepts.action_mask.shape, dtype=np.float32))
 
 
 def reference_names(environment_id: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class KnownEnvironment:
 
     id: str
     family: str
-    """What the ids of its kind begin with, such as `smax`."""
+    """What it is listed under; most often what the ids of its kind begin with, such as `smax`."""
     summary: str
     package: str
     """What it needs beyond the base install; empty for nothing."""
@@ -91,7 +91,10 @@ def known() -> list[KnownEnvironment]:
 
 
 def family(environment: str) -> str:
-    """What an id begins with, up to its first hyphen or dot."""
+    """What an id is listed under: what its entry says, or what it begins with, up to its first hyphen or dot."""
+    entry = CATALOGUE.get(environment)
+    if entry is not None and entry.family:
+        return entry.family
     return environment.partition("-")[0].partition(".")[0]
 
 

@@ -16,13 +16,14 @@ from heliograph.errors import WorldError
 class AgentSpaces:
     """The observation and action spaces of all agents of a PettingZoo parallel environment."""
 
-    def __init__(self, environment: Any, names: list[Any], *, adapter: str) -> None:
-        """Raises WorldError unless every agent's observations can be flattened and its actions are discrete."""
+    def __init__(self, environment: Any, names: list[Any], *, adapter: str, action_bits: int) -> None:
+        """Raises WorldError unless every agent's observations can be flattened, and as `acting.team_actions` does."""
         from gymnasium import spaces
+
+        from heliograph.environments.acting import team_actions
 
         self._adapter = adapter
         self._observed = {}
-        self._acting = {}
         for name in names:
             space = environment.observation_space(name)
             if isinstance(space, spaces.Dict) and "observation" in space.spaces:
@@ -30,21 +31,19 @@ class AgentSpaces:
             if not space.is_np_flattenable:
                 raise WorldError(f"{adapter}: observation space {space} of agent {name!r} cannot be made one vector")
             self._observed[name] = space
-            actions = environment.action_space(name)
-            if not isinstance(actions, spaces.Discrete):
-                raise WorldError(f"{adapter}: action space {actions} of agent {name!r} is not discrete")
-            self._acting[name] = actions
+        self._acting = team_actions(environment, names, adapter=adapter, bits=action_bits)
         self._sizes = {name: int(spaces.flatdim(space)) for name, space in self._observed.items()}
         self._identity = dict(zip(names, np.eye(len(names), dtype=np.float32), strict=True))
-        self.actions = max(int(space.n) for space in self._acting.values())
+        self.actions = max(self._acting.sizes.values())
+        self.continuous = self._acting.continuous
         self._longest = max(self._sizes.values())
-        self._differ = len(set(self._sizes.values())) > 1 or len({int(s.n) for s in self._acting.values()}) > 1
+        self._differ = len(set(self._sizes.values())) > 1 or len(set(self._acting.sizes.values())) > 1
         self.observation_size = self._longest + (len(names) if self._differ else 0)
 
     def masks_actions(self, observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> bool:
         """Whether some actions may be illegal, judged by what a reset returned."""
-        offered = (_offered_mask(observations.get(name), infos.get(name) or {}) for name in self._acting)
-        surplus = any(int(space.n) < self.actions for space in self._acting.values())
+        offered = (_offered_mask(observations.get(name), infos.get(name) or {}) for name in self._acting.sizes)
+        surplus = any(size < self.actions for size in self._acting.sizes.values())
         return surplus or any(mask is not None for mask in offered)
 
     def observation(self, name: Any, given: Any) -> np.ndarray:
@@ -76,7 +75,7 @@ class AgentSpaces:
         mask = self.any_action(name)
         if offered is None:
             return mask
-        size = int(self._acting[name].n)
+        size = self._acting.sizes[name]
         if np.shape(offered) != (size,):
             raise self._bad("action_mask", name, f"has shape {np.shape(offered)}, its action space has {size}")
         mask[:size] = np.asarray(offered).astype(bool)
@@ -85,12 +84,12 @@ class AgentSpaces:
         return mask
 
     def any_action(self, name: Any) -> np.ndarray:
-        """bool [A]: all actions that the agent's own space has."""
-        return np.arange(self.actions) < int(self._acting[name].n)
+        """bool [A]: all actions, or dimensions of one, that the agent's own space has."""
+        return np.arange(self.actions) < self._acting.sizes[name]
 
-    def action(self, name: Any, index: int) -> int:
-        """The environment's own number of an action that we count from 0."""
-        return int(self._acting[name].start) + index
+    def action(self, name: Any, action: np.ndarray) -> Any:
+        """The environment's own form of an action: of one that we count from 0, or of a vector [k]."""
+        return self._acting.native(name, action)
 
     def _keys(self, name: Any) -> Any:
         return getattr(self._observed[name], "spaces", ())

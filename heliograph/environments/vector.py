@@ -41,13 +41,16 @@ class EnvironmentSpec:
     blind_bound: float | None = None
     """Best expected outcome of a team that cannot hear one another, where it is known exactly."""
     idle_action: int = 0
-    """Taken for an agent whose node does not answer; replaced by the first legal action where it is illegal."""
+    """Taken for an agent whose node does not answer; replaced by the first legal action where it is illegal.
+    Continuous actions are then all zeros instead, the middle between the bounds."""
     has_action_mask: bool = False
-    """Some actions are illegal at times; otherwise every mask is all true."""
+    """Some actions are illegal at times, or some agents lack dimensions; otherwise every mask is all true."""
     state_size: int = 0
     """Numbers S of the simulator's global state, which only the trainer may read; 0 where there is none."""
     renders: bool = False
     """Copies can be drawn."""
+    cannot_draw: str = ""
+    """Why not, where it is this machine that lacks something."""
     has_distances: bool = False
     """It can be told how far apart the agents are, see `VectorEnvironment.distances`."""
     observation_names: tuple[str, ...] = ()
@@ -74,6 +77,11 @@ class EnvironmentSpec:
     def action_shape(self) -> tuple[int, ...]:
         """Of one agent's action: () for a number, (A,) for a vector."""
         return self.action_space(0).shape
+
+    @property
+    def action_dtype(self) -> type:
+        """int32, or float32 of a vector."""
+        return self.action_space(0).dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +140,10 @@ class VectorEnvironment(ABC):
 
     @abstractmethod
     def step(self, actions: np.ndarray) -> Transition:
-        """Apply int actions [E, N].  Raises WorldError if one is out of range or illegal."""
+        """Apply int actions [E, N], or continuous ones float [E, N, k] in [-1, 1], which are scaled to their bounds.
+
+        Raises WorldError if one is out of range or illegal; dimensions that an agent lacks do not matter.
+        """
 
     def render(self, copy: int = 0) -> np.ndarray:
         """Draw a copy as uint8 [height, width, 3].  Raises WorldError where the environment cannot draw."""
@@ -172,8 +183,13 @@ def check_running(running: np.ndarray) -> None:
         raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
 
 
-def checked_actions(actions: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
-    """Return actions as an integer array [E, N].  Raises WorldError for a wrong shape, range or an illegal action."""
+def checked_actions(actions: np.ndarray, *, mask: np.ndarray, continuous: bool = False) -> np.ndarray:
+    """Return actions as an integer array [E, N], or float32 [E, N, k] if they are `continuous`.
+
+    Raises WorldError for a wrong shape, range or an illegal action, or a number that is not finite.
+    """
+    if continuous:
+        return _checked_vectors(np.asarray(actions), mask=mask)
     given = np.asarray(actions)
     if given.shape != mask.shape[:2] or not np.issubdtype(given.dtype, np.integer):
         raise WorldError(f"actions must be integers {mask.shape[:2]}, not {given.dtype} {given.shape}")
@@ -184,6 +200,19 @@ def checked_actions(actions: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
         copy, agent = (int(index) for index in np.argwhere(~legal)[0])
         raise WorldError(f"action {int(given[copy, agent])} of agent {agent} in copy {copy} is illegal there")
     return given
+
+
+def _checked_vectors(given: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
+    if given.shape != mask.shape or not np.issubdtype(given.dtype, np.floating):
+        raise WorldError(f"actions must be real numbers {mask.shape}, not {given.dtype} {given.shape}")
+    within = np.abs(given) <= 1  # false of NaN as well
+    if not within.all():
+        copy, agent, dimension = (int(index) for index in np.argwhere(~within)[0])
+        raise WorldError(
+            f"action of agent {agent} in copy {copy} is {given[copy, agent, dimension]} in dimension {dimension}, "
+            "outside -1..1"
+        )
+    return given.astype(np.float32)
 
 
 def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: np.ndarray | None = None) -> Percepts:

@@ -69,7 +69,7 @@ class WorkerGroup(VectorEnvironment):
         # Checked here as well as in the workers, which do not know how their copies are numbered.
         check_running(~self._over)
         mask = np.concatenate([percepts.action_mask for percepts in self._latest])
-        legal = checked_actions(actions, mask=mask)
+        legal = checked_actions(actions, mask=mask, continuous=bool(self.spec.continuous))
         for worker, place in zip(self.workers, self._copies, strict=True):
             worker.send_step(legal[place])
         transitions = _all_answers([worker.receive_step for worker in self.workers])

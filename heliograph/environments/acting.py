@@ -1,0 +1,100 @@
+"""The actions of a foreign team, discrete or continuous, brought to one size and back to the environment's own.
+
+Axis legend: A entries of an action mask, k numbers of a continuous action.
+For `heliograph.environments.spaces`; imports gymnasium.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from heliograph.actions import ContinuousActions
+from heliograph.errors import WorldError
+
+
+class TeamActions(ABC):
+    """What each agent of a team can do, by its name."""
+
+    sizes: Mapping[Any, int]
+    """Entries of a mask that are the agent's own, before padding."""
+    continuous: tuple[ContinuousActions, ...] = ()
+    """See EnvironmentSpec."""
+
+    @abstractmethod
+    def native(self, name: Any, action: np.ndarray) -> Any:
+        """The environment's own form of one agent's action."""
+
+
+class DiscreteTeam(TeamActions):
+    """Numbered actions; the environment may count from another number than 0."""
+
+    def __init__(self, acting: Mapping[Any, spaces.Discrete]) -> None:
+        self.sizes = {name: int(space.n) for name, space in acting.items()}
+        self._start = {name: int(space.start) for name, space in acting.items()}
+
+    def native(self, name: Any, action: np.ndarray) -> int:
+        """See TeamActions."""
+        return self._start[name] + int(action)
+
+
+class ContinuousTeam(TeamActions):
+    """Vectors within bounds, scaled from (-1, 1) to those; what an agent lacks of the widest one's k is cut off."""
+
+    def __init__(self, acting: Mapping[Any, spaces.Box], *, bits: int) -> None:
+        self._acting = acting
+        self.sizes = {name: int(np.prod(space.shape)) for name, space in acting.items()}
+        widest = max(self.sizes.values())
+        self.continuous = tuple(
+            ContinuousActions(low=_padded(space.low, widest), high=_padded(space.high, widest), bits=bits)
+            for space in acting.values()
+        )
+        self._scales = dict(zip(acting, self.continuous, strict=True))
+
+    def native(self, name: Any, action: np.ndarray) -> np.ndarray:
+        """See TeamActions."""
+        space = self._acting[name]
+        real = self._scales[name].scaled(action)[: self.sizes[name]].reshape(space.shape).astype(space.dtype)
+        return np.clip(real, space.low, space.high)  # rounding may lead past a bound
+
+
+def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int) -> TeamActions:
+    """Ask a PettingZoo parallel environment what its agents can do; continuous actions get `bits` per dimension.
+
+    Raises WorldError unless all agents' actions are discrete, or all are vectors within finite bounds.
+    """
+    acting = {name: environment.action_space(name) for name in names}
+    for name, space in acting.items():
+        if not isinstance(space, spaces.Discrete | spaces.Box):
+            raise WorldError(f"{adapter}: action space {space} of agent {name!r} is neither discrete nor a box")
+        if isinstance(space, spaces.Box):
+            _check_box(name, space, adapter=adapter)
+    if len({type(space) for space in acting.values()}) > 1:
+        first, other = (next(name for name in names if isinstance(acting[name], kind)) for kind in _KINDS)
+        raise WorldError(
+            f"{adapter}: actions of agent {first!r} are discrete, those of agent {other!r} are not",
+            remedy="Give all agents of a team the same kind of actions",
+        )
+    return ContinuousTeam(acting, bits=bits) if isinstance(acting[names[0]], spaces.Box) else DiscreteTeam(acting)
+
+
+_KINDS = (spaces.Discrete, spaces.Box)
+
+
+def _check_box(name: Any, space: spaces.Box, *, adapter: str) -> None:
+    if not np.issubdtype(space.dtype, np.floating) or not np.prod(space.shape):
+        raise WorldError(f"{adapter}: action space {space} of agent {name!r} is not of real numbers")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        raise WorldError(
+            f"{adapter}: action space {space} of agent {name!r} has no bounds",
+            remedy="Wrap the environment so that each dimension has a finite low and high",
+        )
+
+
+def _padded(bounds: np.ndarray, size: int) -> tuple[float, ...]:
+    values = [float(value) for value in bounds.reshape(-1)]
+    return (*values, *[0.0] * (size - len(values)))

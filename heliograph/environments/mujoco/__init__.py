@@ -1,0 +1,1 @@
+"""MAMuJoCo: robots whose joints are shared out among agents, on gymnasium-robotics."""
