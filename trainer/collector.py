@@ -192,7 +192,7 @@ class Collector:
             hears=percepts.hears[copies] & present[:, None],
             present=present,
             first=np.ones(copies.size, dtype=bool),
-            action=nothing,
+            action=np.zeros_like(self._now.action[copies]),
             reward=nothing,
             terminated=nothing,
             state=self._global_state()[copies],
