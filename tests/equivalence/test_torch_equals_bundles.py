@@ -23,6 +23,7 @@ TEAMS = {
     "two agents, complete graph": ("relay", {}),
     "three agents, directed and changing graph": ("relay", {"agents": 3, "hears": "range", "range": 0}),
     "agents that leave early": ("waiting_game:make", {"all_heard": True}),
+    "vectors of unequal sizes": ("steering_team:make", {}),
 }
 
 
@@ -37,7 +38,8 @@ def team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     spec = registry.make(environment, count=1, parameters=parameters).spec
     algorithm = Mamba(settings, spec, device=torch.device("cpu"))
     with torch.no_grad():  # a policy that follows what it hears, so that one wrong message changes the episode
-        for module, factor in ((algorithm.actor, 6.0), (algorithm.model.rssm.cell, 4.0)):
+        # Large means would all be squashed to the same bounds.
+        for module, factor in ((algorithm.actor, 1.5 if spec.continuous else 6.0), (algorithm.model.rssm.cell, 4.0)):
             for parameter in module.parameters():
                 parameter.mul_(factor if parameter.dim() > 1 else 0.0)
     folder = tmp_path_factory.mktemp("bundles")

@@ -63,6 +63,7 @@ class Moment:
 
 TEAMS = {
     "two agents, complete graph": ("relay", {"agents": 2}),
+    "two agents, vectors of unequal sizes": ("steering_team:make", {}),
     "three agents, changing graph": ("relay", {"agents": 3, "hears": "range", "range": 0, "observation_noise": 0.2}),
 }
 
@@ -124,7 +125,7 @@ def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
         state = decision.state
         yield Moment(
             inbox_latent=before.ids.int().numpy(),
-            inbox_action=before.action.int().numpy(),
+            inbox_action=before.action.to(algorithm.actions.executed_dtype).numpy(),
             deter=before.deter.numpy(),
             observation=percepts.observation,
             action_mask=percepts.action_mask,
@@ -147,7 +148,7 @@ def feeds_of(moment: Moment, episode: int, slot: int, *, greedy: bool) -> dict[s
         "observation": moment.observation[episode, slot],
         "action_mask": moment.action_mask[episode, slot],
         "inbox_latent": np.where(present[:, None], moment.inbox_latent[episode], 0).astype(np.int32),
-        "inbox_action": np.where(present, moment.inbox_action[episode], 0).astype(np.int32),
+        "inbox_action": (moment.inbox_action[episode].T * present).T,
         "inbox_present": present,
         "first": np.array(moment.first),
         "greedy": np.array(greedy),
@@ -200,6 +201,10 @@ def test_bundles_equal_the_module_that_they_were_traced_from(exported: Exported,
                     np.testing.assert_allclose(one.numpy(), other, rtol=0, atol=1e-4, err_msg=name)
 
 
+def other_actions(actions: np.ndarray) -> np.ndarray:
+    return (actions + 1) % 5 if actions.dtype == np.int32 else -actions
+
+
 def test_at_a_first_step_state_and_messages_do_not_matter_and_later_they_do(exported: Exported) -> None:
     first, later, *_ = moments(exported, greedy=True)
     changed = np.zeros(2, dtype=bool)
@@ -208,7 +213,7 @@ def test_at_a_first_step_state_and_messages_do_not_matter_and_later_they_do(expo
             feeds = feeds_of(moment, episode, 0, greedy=True)
             other = feeds | {
                 "inbox_latent": (feeds["inbox_latent"] + 3) % CLASSES,
-                "inbox_action": (feeds["inbox_action"] + 1) % exported.environment.spec.actions,
+                "inbox_action": other_actions(feeds["inbox_action"]),
                 "state.deter": feeds["state.deter"] + 1,
             }
             answers = [exported.sessions[0].run(["logits", "state.deter.next"], each) for each in (feeds, other)]
@@ -230,11 +235,14 @@ def test_absent_slots_and_unused_noise_do_not_matter(exported: Exported) -> None
 
 def test_bundles_hold_what_the_manifest_says_and_nothing_of_training(exported: Exported) -> None:
     spec, model = exported.environment.spec, exported.algorithm.settings.model
+    # A number for a choice, two for each dimension of a vector.
+    action_noise = 2 * spec.actions if spec.continuous else 1
     for slot, bundle in enumerate(exported.bundles):
         manifest = bundle.manifest
         assert (manifest.slot, manifest.team_size) == (slot, spec.agents)
         assert (manifest.environment, manifest.environment_parameters) == (spec.id, spec.parameters)
-        assert manifest.noise_size == model.categoricals + 1
+        assert manifest.actions == spec.action_space(slot)
+        assert manifest.noise_size == model.categoricals + action_noise
         assert [(state.name, state.shape) for state in manifest.state] == [("deter", (model.recurrent,))]
         graph = onnx.load_from_string(bundle.graph)
         onnx.checker.check_model(graph)
@@ -246,12 +254,12 @@ def test_bundles_hold_what_the_manifest_says_and_nothing_of_training(exported: E
             "observation": [spec.observation_size],
             "action_mask": [spec.actions],
             "inbox_latent": [spec.agents, model.categoricals],
-            "inbox_action": [spec.agents],
+            "inbox_action": [spec.agents, *spec.action_shape],
             "inbox_present": [spec.agents],
             "first": [],
             "greedy": [],
             "state.deter": [model.recurrent],
-            "noise": [model.categoricals + 1],
+            "noise": [model.categoricals + action_noise],
         }
         # Critic, decoder and reward, continuation, action-mask and information heads stay at home.
         weights = sum(int(np.prod(each.dims)) for each in graph.graph.initializer)

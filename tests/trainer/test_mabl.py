@@ -225,7 +225,12 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 @pytest.mark.parametrize(
-    ("environment", "parameters"), [("relay", {"agents": 3, "cue": "own"}), ("waiting_game:make", {"all_heard": True})]
+    ("environment", "parameters"),
+    [
+        ("relay", {"agents": 3, "cue": "own"}),
+        ("waiting_game:make", {"all_heard": True}),
+        ("steering_team:make", {}),
+    ],
 )
 def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
     tmp_path: Path, environment: str, parameters: dict[str, Any], greedy: bool
