@@ -3,7 +3,7 @@
 Whoever drives it decides which messages are there: the node over gRPC (`node.py`), the in-process team
 (`in_process.py`), or a program of yours.
 
-Axis legend: N agents, K categoricals, C classes, D observation size, A actions.
+Axis legend: N agents, K categoricals, C classes, D observation size, A actions, k dimensions of a continuous one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from agent_node.message import Decision, Message
 from agent_node.percept import Percept
 from agent_node.step_function import StepFunction
 from heliograph import noise
+from heliograph.actions import DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleError, MessageError, WorldError
 
@@ -121,11 +122,9 @@ class Agent:
 
     def _checked_mask(self, percept: Percept) -> np.ndarray:
         mask = np.ascontiguousarray(percept.action_mask, dtype=np.bool_)
-        if mask.shape != (self.manifest.actions.count,):
-            raise WorldError(
-                f"action mask of slot {self.slot} has shape {mask.shape}, "
-                f"its bundle expects ({self.manifest.actions.count},)"
-            )
+        size = self.manifest.actions.mask_size
+        if mask.shape != (size,):
+            raise WorldError(f"action mask of slot {self.slot} has shape {mask.shape}, its bundle expects ({size},)")
         if not mask.any():
             raise WorldError(f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}")
         return mask
@@ -145,7 +144,7 @@ class Agent:
         assert message_format is not None
         team_size = self.manifest.team_size
         latent = np.zeros((team_size, message_format.categoricals), dtype=np.int32)  # [N, K]
-        action = np.zeros(team_size, dtype=np.int32)
+        action = np.zeros((team_size, *self.manifest.actions.shape), dtype=self.manifest.actions.dtype)  # [N] or [N, k]
         present = np.zeros(team_size, dtype=np.bool_)
         present[self.slot] = True
         if own is not None:
@@ -174,15 +173,24 @@ class Agent:
             )
         if int(message.latent.min()) < 0 or int(message.latent.max()) >= message_format.classes:
             raise MessageError(f"latent of slot {sender} has an id outside 0..{message_format.classes - 1}")
-        if not 0 <= message.action < self.manifest.actions.count:
-            raise MessageError(
-                f"message of slot {sender} has action {message.action}, there are {self.manifest.actions.count}"
-            )
+        if not self.manifest.actions.admits(message.action):
+            raise MessageError(f"message of slot {sender} has action {message.action}, {self._existing_actions}")
+
+    @property
+    def _existing_actions(self) -> str:
+        actions = self.manifest.actions
+        if isinstance(actions, DiscreteActions):
+            return f"there are {actions.count}"
+        return f"not {actions.size} numbers between -1 and 1"
 
     def _decision(self, percept: Percept, answers: Mapping[str, np.ndarray]) -> Decision:
-        action, logits = int(answers["action"]), answers["logits"]
+        actions, logits = self.manifest.actions, answers["logits"]
         where = f"slot {self.slot} at episode {percept.episode} step {percept.step}"
-        if not 0 <= action < self.manifest.actions.count or not percept.action_mask[action]:
+        answer = answers["action"]
+        action = int(answer) if isinstance(actions, DiscreteActions) else actions.settled(answer)
+        if action is None:
+            raise BundleError(f"bundle of {where} chose action {answer}, which is none of {actions.levels} levels")
+        if not actions.is_legal(action, percept.action_mask):
             raise BundleError(f"bundle of {where} chose action {action}, which is not legal")
         if np.isnan(logits).any():
             raise BundleError(f"bundle of {where} answered logits that are not numbers")

@@ -14,6 +14,7 @@ from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.percept import Percept
 from agent_node.world import StepReport, Team
+from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, WorldError
@@ -72,13 +73,14 @@ def percept_of(wire: coordination_pb2.Percept) -> Percept:
     )
 
 
-def act_of(report: StepReport, *, codec: BitPacked | None) -> coordination_pb2.Act:
+def act_of(report: StepReport, *, actions: ActionSpace, codec: BitPacked | None) -> coordination_pb2.Act:
     """`codec` None leaves the latent out."""
-    message = report.decision.message
+    message, action = report.decision.message, report.decision.action
     return coordination_pb2.Act(
         episode=report.episode,
         step=report.step,
-        action=report.decision.action,
+        action=0 if isinstance(actions, ContinuousActions) else action,
+        levels=actions.pack(action) if isinstance(actions, ContinuousActions) else b"",
         latent=b"" if codec is None or message is None else codec.pack(message.latent),
         masked=report.masked,
         waited_us=round(report.waited_s * 1e6),

@@ -20,6 +20,7 @@ from agent_node.stream_writer import StreamWriter
 from agent_node.world import NodeHandle, StepReport, Team
 from heliograph import bundle as bundles
 from heliograph import rpc
+from heliograph.actions import ActionSpace
 from heliograph.bundle import MAX_BUNDLE_BYTES, Bundle
 from heliograph.certificates.identity import COORDINATOR
 from heliograph.codecs.bit_packed import BitPacked
@@ -66,6 +67,7 @@ class CoordinatorWorld:
         self._channel = rpc.channel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=tls, peer=COORDINATOR)
         self._stub = coordination_pb2_grpc.CoordinationStub(self._channel)
         self._codec: BitPacked | None = None  # of reported latents, if the coordinator wants them
+        self._actions: ActionSpace | None = None  # of the node that entered
         self._call: grpc.aio.StreamStreamCall | None = None
         self._writer: StreamWriter[coordination_pb2.NodeMessage] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -138,6 +140,7 @@ class CoordinatorWorld:
         if reply is grpc.aio.EOF or reply.WhichOneof("kind") != "welcome":
             raise self._gone(f"did not welcome slot {node.slot}")
         team_size, message = node.manifest.team_size, node.manifest.message
+        self._actions = node.manifest.actions
         if reply.welcome.team_size != team_size:
             raise BundleMismatch(
                 f"bundle of slot {node.slot} is for a team of {team_size}, this team has {reply.welcome.team_size}"
@@ -161,7 +164,8 @@ class CoordinatorWorld:
         return percept
 
     async def act(self, report: StepReport) -> None:
-        act = act_of(report, codec=self._codec)
+        assert self._actions is not None
+        act = act_of(report, actions=self._actions, codec=self._codec)
         self._send(coordination_pb2.NodeMessage(act=act))
 
     def connected(self, slots: tuple[int, ...]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heliograph.actions import Action
+
 Label = tuple[int, int]
 """(episode, step) of a message: their order, and what tells one from another."""
 
@@ -18,7 +20,7 @@ class Message:
     step: int
     latent: np.ndarray
     """int32 [K], each id in 0..C-1."""
-    action: int
+    action: Action
 
     @property
     def label(self) -> Label:
@@ -27,10 +29,11 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What the step function chose (A actions)."""
+    """What the step function chose (A actions, or k dimensions of a continuous one)."""
 
-    action: int
+    action: Action
     message: Message | None
     """For the neighbours; None if the bundle's algorithm does not communicate."""
     logits: np.ndarray
-    """float32 [A], of the action; illegal ones are far below the others."""
+    """float32 [A], of the action; illegal ones are far below the others.  Of a continuous one [2k]: means and raw
+    deviations."""

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from agent_node.hello import Member
 from agent_node.percept import Percept
 from agent_node.world import NodeHandle, StepReport, Team
+from heliograph.actions import Action, ActionSpace, ContinuousActions
 from heliograph.errors import SettingsError
 
 
@@ -54,6 +55,8 @@ class StandaloneWorld(ABC):
         self.roster = tuple(roster)
         self.peers: tuple[int, ...] = ()
         """The slots whose stream is up now."""
+        self.actions: ActionSpace | None = None
+        """What the node's bundle can do, once it has entered."""
 
     @abstractmethod
     async def percept(self) -> Percept | None:
@@ -64,9 +67,18 @@ class StandaloneWorld(ABC):
 
     @abstractmethod
     async def act(self, report: StepReport) -> None:
-        """Drive the actuator with `report.decision.action`."""
+        """Drive the actuator with `self.actuation(report)`."""
+
+    def actuation(self, report: StepReport) -> Action:
+        """The number of the action; of a continuous one float32 [k], between its real bounds.
+
+        `report.decision.action` is between -1 and 1 instead, and 0 where this agent lacks a dimension.
+        """
+        action = report.decision.action
+        return self.actions.scaled(action) if isinstance(self.actions, ContinuousActions) else action
 
     async def enter(self, node: NodeHandle) -> Team:
+        self.actions = node.manifest.actions
         node.update_roster(member for member in self.roster if member.slot != node.slot)
         return self.team
 

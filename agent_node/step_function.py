@@ -1,6 +1,6 @@
 """The bundle's ONNX graph as a checked function on one thread.  Imported by `agent.py` and by the node's start-up.
 
-Axis legend: N agents, K categoricals, D observation size, A actions.
+Axis legend: N agents, K categoricals, D observation size, A actions, k dimensions of a continuous one.
 """
 
 from __future__ import annotations
@@ -57,18 +57,22 @@ class StepFunction:
 
 def expected_tensors(manifest: Manifest) -> tuple[dict[str, tuple], dict[str, tuple]]:
     """The graph's inputs and outputs by name: (dtype, shape)."""
-    agents, actions = manifest.team_size, manifest.actions.count
+    agents, actions = manifest.team_size, manifest.actions
+    of_action = np.dtype(actions.dtype).name
     inputs: dict[str, tuple] = {
         "observation": ("float32", (manifest.observation_size,)),
-        "action_mask": ("bool", (actions,)),
+        "action_mask": ("bool", (actions.mask_size,)),
         "first": ("bool", ()),
         "greedy": ("bool", ()),
         "noise": ("float32", (manifest.noise_size,)),
     }
-    outputs: dict[str, tuple] = {"action": ("int32", ()), "logits": ("float32", (actions,))}
+    outputs: dict[str, tuple] = {
+        "action": (of_action, actions.shape),
+        "logits": ("float32", (actions.policy_size,)),
+    }
     if manifest.message is not None:
         inputs["inbox_latent"] = ("int32", (agents, manifest.message.categoricals))
-        inputs["inbox_action"] = ("int32", (agents,))
+        inputs["inbox_action"] = (of_action, (agents, *actions.shape))
         inputs["inbox_present"] = ("bool", (agents,))
         outputs["latent"] = ("int32", (manifest.message.categoricals,))
     for state in manifest.state:

@@ -12,13 +12,15 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from agent_node.message import Label, Message
+from heliograph.actions import Action, ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.codecs import Codec
 from heliograph.errors import MessageError
 from heliograph.manifest import Manifest, MessageFormat
 from heliograph.pb import latent_pb2, peer_pb2
 
 _OVERHEAD_BYTES = 32
-"""Upper bound of what is not the latent: three tagged varints of at most 6 bytes each, a tag and a length, a codec."""
+"""Upper bound of what is neither the latent nor the levels of an action: three tagged varints of at most 6 bytes each
+(or two, and a tag and a length in place of the numbered action), a tag and a length, a codec."""
 
 _FELL_BACK = latent_pb2.LATENT_CODEC_BIT_PACKED
 
@@ -32,14 +34,15 @@ class Written(NamedTuple):
 
 
 class MessageWire:
-    """Serialises and parses the messages of one team: K categoricals of C classes by `codec`, A actions.
+    """Serialises and parses the messages of one team: K categoricals of C classes by `codec`, and what was done.
 
     Without a codec the bits are packed.
     """
 
-    def __init__(self, message_format: MessageFormat, *, actions: int, codec: Codec | None = None) -> None:
+    def __init__(self, message_format: MessageFormat, *, actions: ActionSpace, codec: Codec | None = None) -> None:
         self.codec: Codec = message_format.codec if codec is None else codec
-        self.max_bytes = message_format.codec.payload_bytes + _OVERHEAD_BYTES
+        action_bytes = actions.codec.payload_bytes if isinstance(actions, ContinuousActions) else 0
+        self.max_bytes = message_format.codec.payload_bytes + action_bytes + _OVERHEAD_BYTES
         """No message is longer; what is longer is refused unread."""
         self._actions = actions
 
@@ -48,7 +51,7 @@ class MessageWire:
         """The wire format of a bundle's messages; None if it sends none."""
         if manifest.message is None:
             return None
-        return cls(manifest.message, actions=manifest.actions.count, codec=codec)
+        return cls(manifest.message, actions=manifest.actions, codec=codec)
 
     def serialise(self, message: Message, previous: np.ndarray | None = None) -> Written:
         """For a listener that has got `previous`, the sender's latent of the step before, on the same stream.
@@ -56,7 +59,11 @@ class MessageWire:
         Raises MessageError if the latent does not fit the format.
         """
         latent, fell_back = self.codec.encode(message.latent, previous)
-        wire = peer_pb2.LatentMessage(episode=message.episode, step=message.step, latent=latent, action=message.action)
+        wire = peer_pb2.LatentMessage(episode=message.episode, step=message.step, latent=latent)
+        if isinstance(self._actions, ContinuousActions):
+            wire.levels = self._actions.pack(message.action)
+        else:
+            wire.action = message.action
         if fell_back:
             wire.codec = _FELL_BACK
         return Written(wire.SerializeToString(), self.codec.size_bits(message.latent, previous))
@@ -72,12 +79,13 @@ class MessageWire:
             wire = peer_pb2.LatentMessage.FromString(data)
         except DecodeError:
             raise MessageError(f"{len(data)} bytes are not a message") from None
-        episode, step, action, codec = wire.episode, wire.step, wire.action, wire.codec
+        episode, step, codec = wire.episode, wire.step, wire.codec
         if codec not in (0, _FELL_BACK):
             raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
         latent = self.codec.decode(wire.latent, self._previous(episode, step, before), codec == _FELL_BACK)
-        if action >= self._actions:
-            raise MessageError(f"message has action {action}, there are {self._actions}")
+        action = read_action(wire, self._actions)
+        if not self._actions.admits(action):
+            raise MessageError(f"message has action {action}, there are {self._actions.mask_size}")
         message = Message(episode=episode, step=step, latent=latent, action=action)
         # Unknown fields and repeated or overlong encodings parse, but nobody of this protocol version sends them.
         wire.DiscardUnknownFields()
@@ -93,6 +101,17 @@ class MessageWire:
         """The latent that the codec may refer to."""
         follows = self.codec.needs_previous and before is not None and before.label == (episode, step - 1)
         return before.latent if follows else None  # type: ignore[union-attr]
+
+
+def read_action(wire: peer_pb2.LatentMessage, actions: ActionSpace) -> Action:
+    """Raises MessageError for an action of the other kind, and for levels that are none."""
+    if isinstance(actions, DiscreteActions):
+        if wire.levels:
+            raise MessageError("message has the levels of a continuous action, here they are numbered")
+        return wire.action
+    if wire.action:
+        raise MessageError(f"message has action {wire.action}, here they are continuous")
+    return actions.unpack(wire.levels)
 
 
 class Outgoing:

@@ -27,6 +27,7 @@ from agent_node.percept import Percept
 from agent_node.stepper import Stepper
 from agent_node.wire import MessageWire
 from heliograph import rpc
+from heliograph.actions import DiscreteActions
 from heliograph.manifest import MessageFormat
 from heliograph.pb import peer_pb2
 
@@ -87,7 +88,7 @@ class HeliographMesh(Mesh):
 
     def __init__(self, slot: int, size: int) -> None:
         super().__init__(slot, size)
-        self._wire, ledger = MessageWire(FORMAT, actions=ACTIONS), Ledger()
+        self._wire, ledger = MessageWire(FORMAT, actions=DiscreteActions(count=ACTIONS)), Ledger()
         self._connected = asyncio.Event()
         self._peers = Peers(slot=slot, team_size=size, on_change=self._on_change)
         self._inbox = Inbox(late_policy=LatePolicy.MASK, ledger=ledger)

@@ -31,9 +31,9 @@ class CentralReplay(Protocol):
     latent: np.ndarray | None
     """int32 [T, N, K]; None without messages."""
     action: np.ndarray
-    """int64 [T, N]."""
+    """int64 [T, N], or float32 [T, N, k] between -1 and 1."""
     logits: np.ndarray
-    """float32 [T, N, A]."""
+    """float32 [T, N, A], of continuous actions [T, N, 2k]."""
 
 
 class CentralTeam(Protocol):
@@ -77,7 +77,8 @@ class CentralTeam(Protocol):
         """What the newest networks decide, as float32 on the CPU, on percepts and messages that were recorded.
 
         Observation float32 [T, N, D], action_mask bool [T, N, A], present bool [T, N], hears bool [T, N, N]; the
-        messages are latent int32 [T, N, K] and action int64 [T, N], so a decision that differs changes no later one.
+        messages are latent int32 [T, N, K] and action, int64 [T, N] or float32 [T, N, k], so a decision that differs
+        changes no later one.
         """
         ...
 

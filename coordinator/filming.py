@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from coordinator.world import NOT_TOLD, Advance, View, World
+from heliograph.actions import Action
 from heliograph.environments.png import write_png
 from heliograph.errors import SettingsError
 
@@ -44,7 +45,7 @@ class FilmedWorld(World):
         self._draw()
         return views
 
-    def advance(self, actions: Sequence[int], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+    def advance(self, actions: Sequence[Action], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
         advance = super().advance(actions, latents)
         self._draw()
         return advance

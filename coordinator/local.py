@@ -56,7 +56,8 @@ class LocalTeam:
         self._categoricals = None if message is None else message.categoricals
         self._codec = None if message is None else codecs.make(codec, message, bundles[0].tables)
         self.logits: dict[int, np.ndarray] = {}
-        """float32 [A] by slot, of the newest step; not on the wire, so known here alone."""
+        """float32 [A], or [2k] of continuous actions, by slot, of the newest step; not on the wire, so known here
+        alone."""
 
     def play(
         self, world: World, *, episode: int, observe: Observer | None = None, report_latents: bool = False
@@ -189,7 +190,7 @@ class Rehearsal:
             messages = inbox.close(agent.reads(percept), awaited=()).messages
             yield Situation(slot=slot, percept=percept, messages=messages, _agent=agent)
             decision = agent.step(percept, messages)
-            same = decision.action == episode.action[step, slot]
+            same = np.array_equal(decision.action, episode.action[step, slot])
             if decision.message is not None and episode.latent is not None:
                 same = same and np.array_equal(decision.message.latent, episode.latent[step, slot])
             self.decisions += 1
@@ -202,7 +203,8 @@ class Rehearsal:
         if not self._codec.lossless:
             payload, fell_back = self._codec.encode(latent)
             latent = self._codec.decode(payload, None, fell_back)
-        return Message(episode=episode.episode, step=step, latent=latent, action=int(episode.action[step, sender]))
+        done = episode.action[step, sender]
+        return Message(episode=episode.episode, step=step, latent=latent, action=done if done.ndim else int(done))
 
 
 def _recorded_percept(episode: TraceEpisode, slot: int, step: int) -> Percept:

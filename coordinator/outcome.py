@@ -55,8 +55,8 @@ class Summary:
 
 
 def action_bits(manifest: Manifest) -> int:
-    """Bits that naming one of A actions takes."""
-    return (manifest.actions.count - 1).bit_length()
+    """Bits that a message spends on what was done: on naming one of A actions, or on a continuous one's levels."""
+    return manifest.actions.message_bits
 
 
 def summarise(

@@ -11,6 +11,7 @@ from coordinator.channel import Channel
 from coordinator.episode import Pace
 from coordinator.world import World
 from heliograph import codecs
+from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
 from heliograph.environments.vector import EnvironmentSpec
@@ -64,7 +65,8 @@ class Plan:
     def world(self, name: str) -> World:
         """The world of a pass.  Raises BundleMismatch if the bundles' sizes are not those of the environment."""
         environment = registry.make(self.environment, count=1, parameters=self.parameters)
-        check_sizes(self.manifest, environment.spec)
+        for bundle in self.bundles:
+            check_sizes(bundle.manifest, environment.spec)
         # Bundles without messages have nothing to hear, and nobody should count what they do not hear.
         message = self.manifest.message
         return World(
@@ -115,11 +117,24 @@ def make_plan(
 
 
 def check_sizes(manifest: Manifest, spec: EnvironmentSpec) -> None:
-    """Raise BundleMismatch unless team, observation and action sizes agree."""
+    """Raise BundleMismatch unless team, observation and action sizes agree, and continuous actions altogether."""
     for name, bundle_has, world_has in (
         ("agents", manifest.team_size, spec.agents),
         ("observation size", manifest.observation_size, spec.observation_size),
-        ("actions", manifest.actions.count, spec.actions),
+        ("actions", manifest.actions.mask_size, spec.actions),
     ):
         if bundle_has != world_has:
             raise BundleMismatch(f"{name}: bundles are made for {bundle_has}, environment {spec.id!r} has {world_has}")
+    made_for, offered = manifest.actions, spec.action_space(manifest.slot)
+    if made_for != offered:
+        raise BundleMismatch(
+            f"actions: the bundle of slot {manifest.slot} is made for {_in_words(made_for)}, "
+            f"environment {spec.id!r} has {_in_words(offered)}"
+        )
+
+
+def _in_words(actions: ActionSpace) -> str:
+    if isinstance(actions, DiscreteActions):
+        return f"{actions.count} numbered ones"
+    bounds = ", ".join(f"{low:g} .. {high:g}" for low, high in zip(actions.low, actions.high, strict=True))
+    return f"{actions.bits} bits for each of {bounds}"

@@ -1,22 +1,25 @@
 """Writes recorded episodes: one JSON object per line, gzipped if the file's name ends in `.gz`.
 
-Format version 2, in order (N agents, D observation size, A actions, K categoricals, C classes, S state size):
-    {"kind": "header", "format": "heliograph-recording", "version": 2, "environment": …, "parameters": {…},
+Format version 3, in order (N agents, D observation size, A actions, K categoricals, C classes, S state size):
+    {"kind": "header", "format": "heliograph-recording", "version": 3, "environment": …, "parameters": {…},
      "algorithm": …, "run_seed": …, "greedy": …, "late_policy": "mask" | "hold", "codec": …, "channel": … or null,
-     "agents": N, "observation_size": D, "actions": A, "state_size": S, "message": {"categoricals": K, "classes": C}
-     or null, "recurrent_size": numbers in an agent's recurrent state, "bundles": [digest per slot],
+     "agents": N, "observation_size": D, "actions": A, "continuous": [N] of {"low": [A], "high": [A], "bits": …}, or
+     [] where actions are numbered, "state_size": S, "message": {"categoricals": K, "classes": C} or null,
+     "recurrent_size": numbers in an agent's recurrent state, "bundles": [digest per slot],
      "tables": [K][C] counts that codecs go by, or null, "observation_names": [D] or [], "state_names": [S] or []}
     then for each finished episode its steps and its end:
     {"kind": "step", "pass": "open" | "cut", "episode": …, "step": …, "present": [N], "observation": [N][D],
      "action_mask": [N][A], "hears": [[slots that i could hear] per i], "masked": [[heard slots that were absent]],
      "lost": [[slots whose message of the step before the simulated channel lost]],
      "late": [[[slot, steps by which it delayed that] …]],
-     "acted": [N], "action": [N], "reward": [N], "latent": [N][K] or null, "state": [S] or null}
+     "acted": [N], "action": [N], or [N][A] of continuous ones between -1 and 1, "reward": [N],
+     "latent": [N][K] or null, "state": [S] or null}
     {"kind": "episode", "pass": …, "episode": …, "seed": …, "steps": …, "outcome": …, "return": …}
     and at the end, without which a file is not whole, the numbers of episodes and steps and the totals per link:
     {"kind": "end", "episodes": …, "steps": …, "sent": [N][N] messages of i to j, "heard": [N][N] of j read by i}
 Whom a message was sent to is not written, because it follows from who can hear whom (`coordinator.exchange`).
-Numbers are float32 as decimal numbers that read back exactly; a latent of -1s was not reported.
+Numbers are float32 as decimal numbers that read back exactly; a latent of -1s was not reported.  Version 2 is the
+same without "continuous", and is still read.
 `coordinator.bandwidth.trace` reads it.
 """
 
@@ -37,7 +40,9 @@ from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 
-FORMAT, VERSION = "heliograph-recording", 2
+FORMAT, VERSION = "heliograph-recording", 3
+OLDER = 2
+"""The oldest version that is still read."""
 
 
 class Recorder:
@@ -123,6 +128,7 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
         "agents": spec.agents,
         "observation_size": spec.observation_size,
         "actions": spec.actions,
+        "continuous": [{"low": space.low, "high": space.high, "bits": space.bits} for space in spec.continuous],
         "state_size": spec.state_size,
         "message": None if manifest.message is None else asdict(manifest.message),
         "recurrent_size": sum(math.prod(state.shape) for state in manifest.state),

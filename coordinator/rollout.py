@@ -314,7 +314,7 @@ def _account(links: Links, plan: Plan) -> Account:
     message = plan.manifest.message
     if message is None:
         raise SettingsError(f"bundles of {plan.manifest.algorithm!r} send no messages that could be counted")
-    return Account(links, codec=codecs.make(plan.codec, message, plan.bundles[0].tables), message=message)
+    return Account(links, codec=codecs.make(plan.codec, message, plan.bundles[0].tables), manifest=plan.manifest)
 
 
 async def _watch(supervisor: Supervisor, staging: Staging, state: _State) -> None:

@@ -52,11 +52,14 @@ class CoordinationServer:
         insecure: bool = False,
     ) -> None:
         handout = Handout(bundles)
-        message = bundles[0].manifest.message
+        message, actions = bundles[0].manifest.message, bundles[0].manifest.actions
         self.run_id = uuid.uuid4().hex
         self.refusals = Refusals()
         self.team = Team(
-            Roster(handout.digests), codec=None if message is None else message.codec, address_of=address_of
+            Roster(handout.digests),
+            actions=actions,
+            codec=None if message is None else message.codec,
+            address_of=address_of,
         )
         self._handout = handout
         self._greeting = wire.welcome(

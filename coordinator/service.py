@@ -108,7 +108,9 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         kind = message.WhichOneof("kind")
         self._team.on_message(session)
         if kind == "act":
-            self._team.on_act(session, wire.parse_act(message.act, team_size=self._team.size))
+            self._team.on_act(
+                session, wire.parse_act(message.act, actions=self._team.actions, team_size=self._team.size)
+            )
         elif kind == "connected":
             self._team.on_connected(session, message.connected.slots)
         elif kind == "counters":

@@ -15,6 +15,7 @@ from coordinator.conservation import LinkCounters, NodeReport, Reading, balance
 from coordinator.roster import Member, Roster
 from coordinator.trajectory import Reply
 from coordinator.world import View
+from heliograph.actions import ActionSpace
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import MessageError, NodeFailed
 from heliograph.pb import coordination_pb2 as pb
@@ -61,7 +62,8 @@ class Session:
 
 
 class Team:
-    """The sessions of the live nodes, by slot.  `codec` decodes reported latents; None if there are none.
+    """The sessions of the live nodes, by slot.  `actions` is what they do, as they write it, and `codec` decodes
+    reported latents; None if there are none.
 
     `address_of(slot, member)` is where the node of `slot` is told to reach the member; by default where that listens.
     """
@@ -70,6 +72,7 @@ class Team:
         self,
         roster: Roster,
         *,
+        actions: ActionSpace,
         codec: BitPacked | None,
         address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
     ) -> None:
@@ -78,7 +81,7 @@ class Team:
         self.size = roster.team_size
         self.stale_acts = 0
         """Answers to a step that was already over; each came from a node that had been unresponsive."""
-        self.codec = codec
+        self.actions, self.codec = actions, codec
         self._sessions: dict[int, Session] = {}
         self._awaited: set[Session] = set()
         self._asked: tuple[int, int] | None = None

@@ -1,6 +1,6 @@
 """What happened: one record per step and one per episode, the same for processes and for one process.
 
-Axis legend: N agents, D observation size, A actions, K categoricals.
+Axis legend: N agents, D observation size, A actions, k dimensions of a continuous one, K categoricals.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.world import View, World
+from heliograph.actions import Action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class StepRecord:
     acted: np.ndarray
     """bool [N]: false where the world took the idle action for the agent."""
     action: np.ndarray
-    """int64 [N], as applied."""
+    """int64 [N], or float32 [N, k] between -1 and 1, as applied."""
     reward: np.ndarray
     """float32 [N]."""
     latent: np.ndarray | None
@@ -56,7 +57,7 @@ Observer = Callable[[StepRecord], None]
 class Reply:
     """What an agent answered to a percept."""
 
-    action: int
+    action: Action
     latent: np.ndarray | None = None
     """int32 [K], if latents are reported."""
     masked: tuple[int, ...] = ()
@@ -108,7 +109,7 @@ class Tally:
         self._hearable = self._masked = self._idle = self._illegal = 0
         self._state: np.ndarray | None = None
 
-    def actions(self, replies: dict[int, Reply]) -> list[int]:
+    def actions(self, replies: dict[int, Reply]) -> list[Action]:
         """The joint action: what each agent answered, where it answered with something legal.
 
         To be asked for before the world moves, since what is recorded of its state is from before.
@@ -131,7 +132,7 @@ class Tally:
         *,
         views: Sequence[View | None],
         replies: dict[int, Reply],
-        actions: Sequence[int],
+        actions: Sequence[Action],
         reward: np.ndarray,
         latency_s: float,
     ) -> None:
@@ -171,7 +172,7 @@ class Tally:
         step: int,
         views: Sequence[View | None],
         replies: dict[int, Reply],
-        actions: Sequence[int],
+        actions: Sequence[Action],
         reward: np.ndarray,
         latency_s: float,
     ) -> StepRecord:
@@ -188,7 +189,7 @@ class Tally:
             lost=np.zeros((agents, agents), dtype=bool),
             delay=np.zeros((agents, agents), dtype=np.int64),
             acted=np.array([slot in replies for slot in range(agents)]),
-            action=np.array(actions, dtype=np.int64),
+            action=np.array(actions, dtype=np.float32 if spec.continuous else np.int64),
             reward=reward,
             latent=None if self._categoricals is None else np.full((agents, self._categoricals), -1, dtype=np.int32),
             state=self._state,

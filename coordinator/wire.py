@@ -13,6 +13,7 @@ import numpy as np
 from coordinator.conservation import LinkCounters
 from coordinator.roster import Member
 from coordinator.world import View
+from heliograph.actions import Action, ActionSpace, DiscreteActions
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
 from heliograph.pb import coordination_pb2 as pb
@@ -37,7 +38,8 @@ class Act:
 
     episode: int
     step: int
-    action: int
+    action: Action
+    """Between -1 and 1 if it is continuous; one that is numbered need not exist."""
     latent: bytes
     masked: tuple[int, ...]
     waited_s: float
@@ -61,19 +63,29 @@ def parse_join(message: pb.NodeMessage) -> Join:
     )
 
 
-def parse_act(act: pb.Act, *, team_size: int) -> Act:
-    """Raises MessageError if a masked slot does not exist."""
+def parse_act(act: pb.Act, *, actions: ActionSpace, team_size: int) -> Act:
+    """Raises MessageError if a masked slot does not exist, or the action is not of the kind that the team has."""
     if any(slot >= team_size for slot in act.masked):
         raise MessageError(f"act names masked slots {list(act.masked)} in a team of {team_size}")
     return Act(
         episode=act.episode,
         step=act.step,
-        action=act.action,
+        action=_action(act, actions),
         latent=act.latent,
         masked=tuple(sorted(set(act.masked))),
         waited_s=act.waited_us / 1e6,
         computed_s=act.computed_us / 1e6,
     )
+
+
+def _action(act: pb.Act, actions: ActionSpace) -> Action:
+    if isinstance(actions, DiscreteActions):
+        if act.levels:
+            raise MessageError("act has the levels of a continuous action, here they are numbered")
+        return act.action
+    if act.action:
+        raise MessageError(f"act has action {act.action}, here they are continuous")
+    return actions.unpack(act.levels)
 
 
 def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple[LinkCounters, ...]:

@@ -1,6 +1,6 @@
 """One copy of an environment, seen agent by agent.  Shared by the team of processes and the team in one process.
 
-Axis legend: N agents, D observation size, A actions.
+Axis legend: N agents, D observation size, A actions, k dimensions of a continuous one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from coordinator.channel import Channel
 from coordinator.channel.medium import Medium
+from heliograph.actions import Action
 from heliograph.codecs import Codec
 from heliograph.environments.vector import (
     EnvironmentSpec,
@@ -87,6 +88,7 @@ class World:
             channel.check_world(self.spec)
         self._medium: Medium | None = None
         self.environment = environment
+        self._actions = tuple(self.spec.action_space(slot) for slot in range(self.spec.agents))
         self._present = np.ones(self.spec.agents, dtype=bool)
         self._views: tuple[View | None, ...] = ()
 
@@ -105,15 +107,16 @@ class World:
             )
         return self._look(percepts)
 
-    def advance(self, actions: Sequence[int], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
-        """Apply one action per slot.  `latents` int32 [K] by slot are what is said at this step; a channel with a
-        limited rate takes those that are not told for the longest.
+    def advance(self, actions: Sequence[Action], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+        """Apply one action per slot, float32 [k] where they are continuous.  `latents` int32 [K] by slot are what is
+        said at this step; a channel with a limited rate takes those that are not told for the longest.
 
         Raises EpisodeLost if the simulator died, WorldError for an illegal action or a result that breaks the contract.
         """
         if self._medium is not None:
             self._medium.sizes.told(latents)
-        transition = checked_transition(self.environment.step(np.array([actions], dtype=np.int64)), of=self.environment)
+        joint = np.array([actions], dtype=np.float32 if self.spec.continuous else np.int64)
+        transition = checked_transition(self.environment.step(joint), of=self.environment)
         if transition.lost[0]:
             raise EpisodeLost(f"the simulator of environment {self.spec.id!r} died during an episode")
         return Advance(
@@ -128,13 +131,16 @@ class World:
         state = self.environment.state()
         return None if state is None else np.array(state[0], dtype=np.float32)
 
-    def is_legal(self, slot: int, action: int) -> bool:
+    def is_legal(self, slot: int, action: Action) -> bool:
         view = self._views[slot]
-        return view is not None and 0 <= action < self.spec.actions and bool(view.action_mask[action])
+        return view is not None and self._actions[slot].is_legal(action, view.action_mask)
 
-    def idle_action(self, slot: int) -> int:
-        """What the world does for an agent that does not act: the idle action, or the first legal one."""
+    def idle_action(self, slot: int) -> Action:
+        """What the world does for an agent that does not act: the idle action, or the first legal one; of continuous
+        ones zeros."""
         view = self._views[slot]
+        if self.spec.continuous:
+            return np.zeros(self.spec.action_shape, dtype=np.float32)
         if view is None or view.action_mask[self.spec.idle_action]:
             return self.spec.idle_action
         return int(np.argmax(view.action_mask))

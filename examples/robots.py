@@ -27,6 +27,7 @@ from agent_node.percept import Percept
 from agent_node.standalone_world import StandaloneWorld, StepGrid
 from agent_node.world import StepReport, Team
 from heliograph import bundle as bundles
+from heliograph.actions import Action, ActionSpace
 
 PERIOD_S = 0.05
 MESSAGE_DEADLINE_S = 0.03  # the rest of the period is for the step function and the actuator
@@ -41,7 +42,7 @@ class Robot(StandaloneWorld):
         *,
         slot: int,
         observation_size: int,
-        actions: int,
+        actions: ActionSpace,
         team: Team,
         roster: Sequence[Member],
         grid: StepGrid,
@@ -60,9 +61,10 @@ class Robot(StandaloneWorld):
         """A real robot reads its hardware here; this one feels where it is."""
         return np.full(self._observation_size, self.position, dtype=np.float32)
 
-    def drive(self, action: int) -> None:
-        """A real robot sets its motors here; this one moves on a line."""
-        self.position += 0.25 * (action - self._actions // 2)
+    def drive(self, action: Action) -> None:
+        """A real robot sets its motors here; this one moves on a line, one way or the other."""
+        middle = 0 if isinstance(action, np.ndarray) else self._actions.mask_size // 2
+        self.position += 0.25 * float(np.sum(action) - middle)
 
     async def percept(self) -> Percept | None:
         episode, step = await self._grid.next_step()
@@ -73,7 +75,7 @@ class Robot(StandaloneWorld):
             episode=episode,
             step=step,
             observation=self.read_sensor(),
-            action_mask=np.ones(self._actions, dtype=bool),
+            action_mask=np.ones(self._actions.mask_size, dtype=bool),
             hears=others,  # everybody is in sight; a camera or a radio could tell
             heard_by=others,
             first=step == 0,
@@ -81,7 +83,7 @@ class Robot(StandaloneWorld):
         )
 
     async def act(self, report: StepReport) -> None:
-        self.drive(report.decision.action)
+        self.drive(self.actuation(report))
         self.reports.append(report)
 
 
@@ -92,7 +94,7 @@ async def robot(folder: Path, *, slot: int, addresses: Sequence[str], origin_uni
     world = Robot(
         slot=slot,
         observation_size=bundle.manifest.observation_size,
-        actions=bundle.manifest.actions.count,
+        actions=bundle.manifest.actions,
         team=Team(run_id="robots", run_seed=7, greedy=True),
         roster=[Member(slot=other, peer_address=address) for other, address in enumerate(addresses)],
         grid=StepGrid(period_s=PERIOD_S, origin_unix_s=origin_unix_s),

@@ -21,6 +21,9 @@ import numpy as np
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import MessageError
 
+Action = int | np.ndarray
+"""The number of an action, or float32 [k] of a continuous one."""
+
 DEFAULT_BITS = 8
 """Per dimension: steps of 1/127 of the way from the middle to a bound."""
 
@@ -47,6 +50,24 @@ class DiscreteActions:
     def mask_size(self) -> int:
         """A: an action mask says of each action whether it is legal."""
         return self.count
+
+    @property
+    def policy_size(self) -> int:
+        """Numbers that a policy puts out: a logit for each action."""
+        return self.count
+
+    @property
+    def message_bits(self) -> int:
+        """That naming one takes."""
+        return (self.count - 1).bit_length()
+
+    def admits(self, action: Any) -> bool:
+        """Whether there is such an action."""
+        return isinstance(action, int | np.integer) and 0 <= action < self.count
+
+    def is_legal(self, action: Any, mask: np.ndarray) -> bool:
+        """Whether there is such an action, and the mask bool [A] allows it."""
+        return self.admits(action) and bool(mask[action])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +114,24 @@ class ContinuousActions:
         return self.size
 
     @property
+    def policy_size(self) -> int:
+        """Numbers that a policy puts out: a mean and a deviation for each dimension, before squashing."""
+        return 2 * self.size
+
+    @property
+    def message_bits(self) -> int:
+        """That a message spends on one, dimensions that its agent lacks included."""
+        return self.size * self.bits
+
+    def admits(self, action: Any) -> bool:
+        """Whether it is a vector [k] with all numbers between -1 and 1."""
+        return isinstance(action, np.ndarray) and action.shape == self.shape and bool((np.abs(action) < 1).all())
+
+    def is_legal(self, action: Any, mask: np.ndarray) -> bool:
+        """Whether it is admitted, and 0 in the dimensions that the agent lacks by the mask bool [A]."""
+        return self.admits(action) and not action[~mask].any()
+
+    @property
     def levels(self) -> int:
         """L = 2**bits - 1."""
         return 2**self.bits - 1
@@ -115,6 +154,17 @@ class ContinuousActions:
         # One division of two whole numbers is rounded alike everywhere, in an exported graph too.
         return (2 * np.asarray(numbers) + (1 - self.levels)).astype(np.float32) / np.float32(self.levels)
 
+    def settled(self, values: np.ndarray) -> np.ndarray | None:
+        """Values [k] that lie on the grid but for rounding, exactly as `values` has them; None if they do not.
+
+        What a graph computes may differ from what a reader of the message gets, in the last bit.
+        """
+        given = np.asarray(values)
+        if not self.admits(given):
+            return None
+        exact = self.values(self.numbers(given))
+        return exact if np.abs(exact - given).max() <= 0.1 / self.levels else None
+
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values [..., k] in the world's own units, float32."""
         low, high = np.asarray(self.low), np.asarray(self.high)
@@ -129,13 +179,18 @@ class ContinuousActions:
     def pack(self, values: np.ndarray) -> bytes:
         """The levels of values [k] on the grid.  Raises MessageError for a wrong shape or a value out of bounds."""
         given = np.asarray(values)
-        if given.shape != self.shape or not (np.abs(given) < 1).all():
+        if not self.admits(given):
             raise MessageError(f"action {given.tolist()} is not {self.size} numbers between -1 and 1")
         return self.codec.pack(self.numbers(given))
 
     def unpack(self, payload: bytes) -> np.ndarray:
         """The inverse of `pack`, float32 [k].  Raises MessageError for anything that `pack` does not return."""
-        return self.values(self.codec.unpack(payload))
+        try:
+            return self.values(self.codec.unpack(payload))
+        except MessageError:
+            raise MessageError(
+                f"{len(payload)} bytes are no action of {self.size} numbers with {self.bits} bits each"
+            ) from None
 
 
 ActionSpace = DiscreteActions | ContinuousActions

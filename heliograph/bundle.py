@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from heliograph.actions import ActionSpace
 from heliograph.codecs.tables import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
 from heliograph.manifest import Manifest, sha256
@@ -172,11 +173,18 @@ def load_team(folder: Path) -> list[Bundle]:
         )
         if bundle.manifest.message != first.manifest.message or bundle.manifest.run_id != first.manifest.run_id:
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} come from different runs")
+        if not _read_one_another(bundle.manifest.actions, first.manifest.actions):
+            raise BundleMismatch(f"bundles of slot 0 and slot {slot} write actions in different ways")
         if bundle.tables != first.tables:
             raise BundleMismatch(
                 f"bundles of slot 0 and slot {slot} hold different tables", remedy="Export the whole team at once"
             )
     return bundles
+
+
+def _read_one_another(one: ActionSpace, other: ActionSpace) -> bool:
+    """Whether what an agent says of its action means something to the other; bounds are each agent's own."""
+    return (one.kind, one.mask_size, one.message_bits) == (other.kind, other.mask_size, other.message_bits)
 
 
 def _slot_path(folder: Path, slot: int) -> Path:

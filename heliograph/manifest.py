@@ -12,6 +12,7 @@ import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
+from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import BundleCorrupt, BundleMismatch
 
@@ -19,19 +20,6 @@ FORMAT_VERSION = 1
 
 LARGEST_SIZE = 2**24
 """Of any dimension; larger numbers are mistakes, or attacks on the reader's memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscreteActions:
-    """One of `count` actions, numbered from 0."""
-
-    count: int
-    kind: str = "discrete"
-
-    def __post_init__(self) -> None:
-        _check_integer("actions.count", self.count, 1, LARGEST_SIZE)
-        if self.kind != "discrete":
-            raise ValueError(f"actions.kind is {self.kind!r}, this program knows 'discrete'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +75,8 @@ class Manifest:
     team_size: int
     slot: int
     observation_size: int
-    actions: DiscreteActions
+    actions: ActionSpace
+    """What this agent can do; its team mates' have as many dimensions and bits, but may have other bounds."""
     message: MessageFormat | None
     state: tuple[StateTensor, ...]
     noise_size: int
@@ -147,7 +136,7 @@ class Manifest:
         message, state = checked["message"], checked["state"]
         if not isinstance(state, list):
             raise ValueError(f"state is {state!r}, expected a list")
-        checked["actions"] = DiscreteActions(**_keys(DiscreteActions, checked["actions"], place="actions"))
+        checked["actions"] = _actions(checked["actions"])
         checked["message"] = (
             None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
         )
@@ -157,6 +146,16 @@ class Manifest:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _actions(values: Any) -> ActionSpace:
+    if isinstance(values, dict) and values.get("kind") == "continuous":
+        bounds = _keys(ContinuousActions, values, place="actions")
+        for name in ("low", "high"):
+            if not isinstance(bounds[name], list):
+                raise ValueError(f"actions.{name} is {bounds[name]!r}, expected a list")
+        return ContinuousActions(**bounds | {name: tuple(bounds[name]) for name in ("low", "high")})
+    return DiscreteActions(**_keys(DiscreteActions, values, place="actions"))
 
 
 def _state_tensor(values: Any) -> StateTensor:

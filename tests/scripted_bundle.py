@@ -33,9 +33,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from heliograph import bundle as bundles
+from heliograph.actions import DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
-from heliograph.manifest import DiscreteActions, Manifest, MessageFormat, StateTensor, sha256
+from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
 
 RUN_ID = "scripted-run"
 
@@ -153,7 +154,7 @@ def scripted_bundle(
     return bundles.make(manifest, graph, tables)
 
 
-class _Graph:
+class Graph:
     """Nodes and constants in the making; every method adds one node and returns the name of its output."""
 
     def __init__(self) -> None:
@@ -182,6 +183,19 @@ class _Graph:
             result = self.add("Add", result, value)
         return result
 
+    def model(self, inputs: list[tuple], outputs: list[tuple]) -> bytes:
+        """The graph as a file; inputs and outputs are (name, type, shape)."""
+        graph = helper.make_graph(
+            self.nodes,
+            "scripted",
+            [helper.make_tensor_value_info(*value) for value in inputs],
+            [helper.make_tensor_value_info(*value) for value in outputs],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString()
+
 
 def _model(
     *,
@@ -192,7 +206,7 @@ def _model(
     observation_size: int,
     ballast_parameters: int,
 ) -> bytes:
-    g = _Graph()
+    g = Graph()
     seen = g.total(g.integer(g.add("Floor", g.add("Mul", "observation", g.constant(4, np.float32)))))
     again = g.integer(g.add("Not", "first"))  # 1 where the episode goes on
     float_again = g.add("Cast", again, to=TensorProto.FLOAT)
@@ -203,7 +217,7 @@ def _model(
     mail = g.constant(0)
     if message is not None:
         mail = _mail(g, slot=slot, team_size=team_size, message=message, again=again)
-    chance = _floor_of_noise(g, start=0, count=1, range_size=actions)
+    chance = floor_of_noise(g, start=0, count=1, range_size=actions)
     score = g.plus(seen, mail, counter, g.add("Mul", g.total(chance), sampled))
     distance = g.add("Mod", g.add("Sub", g.constant(range(actions)), score), g.constant(actions))
     penalty = g.add("Mul", g.integer(g.add("Not", "action_mask")), g.constant(1000))
@@ -221,7 +235,7 @@ def _model(
         categoricals, classes = message.categoricals, message.classes
         noise_size += categoricals
         steps = g.add("Mul", counter, g.constant(range(1, categoricals + 1)))
-        draws = g.add("Mul", _floor_of_noise(g, start=1, count=categoricals, range_size=classes), sampled)
+        draws = g.add("Mul", floor_of_noise(g, start=1, count=categoricals, range_size=classes), sampled)
         ids = g.add("Mod", g.plus(seen, mail, steps, g.constant(7 * slot), draws), g.constant(classes))
         g.add("Cast", ids, output="latent", to=TensorProto.INT32)
         outputs.append(("latent", integers, [categoricals]))
@@ -232,19 +246,10 @@ def _model(
         ]
     inputs += [("first", booleans, []), ("greedy", booleans, []), ("state.counter", floats, [1])]
     inputs.append(("noise", floats, [noise_size]))
-    graph = helper.make_graph(
-        g.nodes,
-        "scripted",
-        [helper.make_tensor_value_info(*value) for value in inputs],
-        [helper.make_tensor_value_info(*value) for value in outputs],
-        g.constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return g.model(inputs, outputs)
 
 
-def _mail(g: _Graph, *, slot: int, team_size: int, message: MessageFormat, again: str) -> str:
+def _mail(g: Graph, *, slot: int, team_size: int, message: MessageFormat, again: str) -> str:
     """The weighted sum over the present slots of what they sent; where `first`, of the own zeros alone."""
     weights = g.constant(range(1, message.categoricals + 1))
     words = g.add("ReduceSum", g.add("Mul", g.integer("inbox_latent"), weights), g.constant([1]), keepdims=0)
@@ -257,12 +262,12 @@ def _mail(g: _Graph, *, slot: int, team_size: int, message: MessageFormat, again
     return g.add("Add", g.add("Mul", spoken, again), at_first)
 
 
-def _floor_of_noise(g: _Graph, *, start: int, count: int, range_size: int) -> str:
+def floor_of_noise(g: Graph, *, start: int, count: int, range_size: int) -> str:
     part = g.add("Slice", "noise", g.constant([start]), g.constant([start + count]))
     return g.integer(g.add("Floor", g.add("Mul", part, g.constant(range_size, np.float32))))
 
 
-def _ballast(g: _Graph, *, observation_size: int, parameters: int) -> str:
+def _ballast(g: Graph, *, observation_size: int, parameters: int) -> str:
     width = 512
     rows = max(1, parameters // width)
     generator = np.random.default_rng(0)

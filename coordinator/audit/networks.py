@@ -12,6 +12,7 @@ from coordinator.audit.play import Played
 from coordinator.audit.script import Script
 from coordinator.central import CentralTeam, central_team
 from coordinator.plan import Plan
+from heliograph.actions import ContinuousActions
 from heliograph.errors import HeliographError
 
 NAME = "trainer's networks"
@@ -68,14 +69,14 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
             categoricals += int(script.present.sum()) * played.latent.shape[2]
             same &= ~different.any(axis=2)
         assert played.logits is not None
-        apart = np.where(script.action_mask, np.abs(found.logits - played.logits), 0.0).max(axis=2)
+        # Of a continuous action means and deviations, one after the other.
+        counts = np.tile(script.action_mask, played.logits.shape[2] // script.action_mask.shape[2])
+        apart = np.where(counts, np.abs(found.logits - played.logits), 0.0).max(axis=2)
         largest = max(largest, float(apart[same].max(initial=0.0)))
         decisions += int(same.sum())
-        # Two actions whose logits are closer than the tolerance are a tie, too.
-        for step, slot in np.argwhere(same & (found.action != played.action)):
-            chosen = found.logits[step, slot]
-            margin = abs(float(chosen[found.action[step, slot]] - chosen[played.action[step, slot]]))
-            if not plan.greedy or margin > 2 * LOGIT_TOLERANCE:
+        otherwise = found.action != played.action
+        for step, slot in np.argwhere(same & (otherwise.any(axis=2) if otherwise.ndim == 3 else otherwise)):
+            if not _tied(plan, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
                 return _refuted(
                     f"agent {slot} takes action {played.action[step, slot]} at step {step} of play {played.episode}, "
                     f"the networks {found.action[step, slot]}"
@@ -84,6 +85,15 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
     if largest > LOGIT_TOLERANCE or math.isnan(largest) or ties > TIES * categoricals:
         return _refuted(said)
     return Check(name=NAME, verdict=HOLDS, said=said)
+
+
+def _tied(plan: Plan, logits: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether rounding may decide between two actions: of numbered ones, logits that are closer than the tolerance;
+    of continuous ones, levels next to one another, as what is rounded may lie between them."""
+    actions = plan.manifest.actions
+    if isinstance(actions, ContinuousActions):
+        return int(np.abs(actions.numbers(one) - actions.numbers(other)).max()) <= 1
+    return plan.greedy and abs(float(logits[one] - logits[other])) <= 2 * LOGIT_TOLERANCE
 
 
 def _refuted(said: str) -> Check:

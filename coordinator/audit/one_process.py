@@ -27,7 +27,8 @@ class OneProcess:
     def play(self, script: Script, *, episode: int) -> Played:
         """What the team does with a script under this number, with its logits."""
         records: list[StepRecord] = []
-        logits = np.zeros((script.steps, self._spec.agents, self._spec.actions), dtype=np.float32)
+        outputs = self._spec.action_space(0).policy_size
+        logits = np.zeros((script.steps, self._spec.agents, outputs), dtype=np.float32)
 
         def observe(record: StepRecord) -> None:
             records.append(record)

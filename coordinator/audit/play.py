@@ -23,13 +23,13 @@ class Played:
     episode: int
     """The number under which it was played."""
     action: np.ndarray
-    """int64 [T, N]."""
+    """int64 [T, N], or float32 [T, N, k] of continuous ones."""
     latent: np.ndarray | None
     """int32 [T, N, K], -1 where an agent was not there; None without messages."""
     hears: np.ndarray
     """bool [T, N, N]: [t, i, j] says that i read, or at step 0 would have read, what j said at t - 1."""
     logits: np.ndarray | None = None
-    """float32 [T, N, A] where they are known: in one process."""
+    """float32 [T, N, A], of continuous actions [T, N, 2k], where they are known: in one process."""
 
     @classmethod
     def of(cls, records: Sequence[StepRecord], *, logits: np.ndarray | None = None) -> Played:
@@ -48,7 +48,7 @@ class Difference:
     """Two plays side by side."""
 
     action: np.ndarray
-    """bool [T, N]: the actions differ."""
+    """bool [T, N]: the actions differ, in any dimension."""
     categoricals: np.ndarray
     """int64 [T, N]: how many categoricals of the latent differ."""
     hears: np.ndarray
@@ -79,10 +79,12 @@ class Difference:
 
 def difference(one: Played, other: Played) -> Difference:
     """Compare two plays of scripts with the same graph and presence."""
-    differs = np.zeros_like(one.action)
+    acted = one.action != other.action
+    acted = acted.any(axis=2) if acted.ndim == 3 else acted
+    differs = np.zeros(acted.shape, dtype=np.int64)
     if one.latent is not None and other.latent is not None:
         differs = (one.latent != other.latent).sum(axis=2)
-    return Difference(action=one.action != other.action, categoricals=differs, hears=one.hears)
+    return Difference(action=acted, categoricals=differs, hears=one.hears)
 
 
 def _first(happens: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def _designs(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
     assert header.message is not None
     categoricals, classes = header.message.categoricals, header.message.classes
     width = header.message.codec.bits_per_id
-    observation, actions = header.observation_size, header.actions
+    observation = header.observation_size
     yield (
         "latent, bit-packed (this team)",
         f"{categoricals} ids x {width} bits",
@@ -116,7 +116,7 @@ def _designs(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
         header.message.codec.payload_bits + rounds * ATTENTION_WIDTH * FLOAT_BITS,
         False,
     )
-    action_bits = (actions - 1).bit_length()
+    action_bits = header.written_actions.message_bits
     yield (
         "central execution",
         f"{observation} floats x {FLOAT_BITS} bits up, {action_bits} bits of action down, per agent that takes part",

@@ -19,10 +19,10 @@ import numpy as np
 from coordinator.bandwidth.information import Information, information
 from coordinator.bandwidth.layers.message_sizes import message_sizes
 from coordinator.bandwidth.trace import Trace, TraceEpisode
+from coordinator.bandwidth.trace_header import TraceHeader
 from heliograph import codecs
 from heliograph.codecs import Codec, LatentTables
 from heliograph.errors import SettingsError
-from heliograph.manifest import MessageFormat
 
 FRAMING_BYTES = 5 + 9
 """gRPC's prefix of a message, and the header of the DATA frame that holds it."""
@@ -161,17 +161,24 @@ def recost(trace: Trace, codec_specs: Iterable[str], *, tables: LatentTables | N
             lossless=codec.lossless,
             agents=header.agents,
             information=information(trace if codec.lossless else _as_read(trace, codec)),
-            episodes=tuple(_sizes(episode, codec, header.message) for episode in trace.episodes),
+            episodes=tuple(_sizes(episode, codec, header) for episode in trace.episodes),
         )
         for codec in made
     ]
 
 
-def _sizes(episode: TraceEpisode, codec: Codec, message: MessageFormat) -> MessageSizes:
+def _sizes(episode: TraceEpisode, codec: Codec, header: TraceHeader) -> MessageSizes:
     assert episode.latent is not None
+    assert header.message is not None
     sent = episode.sent()
     codec_bits, protobuf_bytes = message_sizes(
-        episode=episode.episode, sent=sent, latent=episode.latent, action=episode.action, codec=codec, message=message
+        episode=episode.episode,
+        sent=sent,
+        latent=episode.latent,
+        action=episode.action,
+        actions=header.written_actions,
+        codec=codec,
+        message=header.message,
     )
     return MessageSizes(
         pass_name=episode.pass_name,

@@ -1,7 +1,7 @@
 """A recording read back as arrays: the wire trace that everything offline works on, without the environment.
 
 `coordinator.recording` documents the file.  Axis legend: T steps of an episode, N agents, D observation size, A
-actions, K categoricals, C classes, S state size.
+actions, or dimensions of a continuous one, K categoricals, C classes, S state size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from coordinator import exchange
 from coordinator.bandwidth.trace_header import TraceHeader
 from coordinator.bandwidth.trace_lines import MalformedLine, Steps, read_end, read_episode, read_header
-from coordinator.recording import FORMAT, VERSION
+from coordinator.recording import FORMAT, OLDER, VERSION
 from heliograph.errors import SettingsError
 
 _GZIP_START = b"\x1f\x8b"
@@ -54,7 +54,7 @@ class TraceEpisode:
     acted: np.ndarray
     """bool [T, N]."""
     action: np.ndarray
-    """int64 [T, N], as applied."""
+    """int64 [T, N], or float32 [T, N, A] between -1 and 1, as applied."""
     reward: np.ndarray
     """float32 [T, N]."""
     latent: np.ndarray | None
@@ -106,7 +106,7 @@ def read_trace(path: Path) -> Trace:
     """Read a recording.
 
     Raises SettingsError, with the number of the offending line, for anything that `coordinator.recording` of this
-    version did not write whole.
+    version, or the one before, did not write whole.
     """
     lines = _lines(path)
     try:
@@ -146,9 +146,9 @@ def _header(line: dict[str, Any]) -> TraceHeader:
     if line.get("kind") != "header" or line.get("format") != FORMAT:
         raise MalformedLine(f"is not the header of a {FORMAT}")
     version = line.get("version")
-    if type(version) is not int or version != VERSION:
-        raise MalformedLine(f"has format version {version!r}, this program reads {VERSION}")
-    return TraceHeader(**read_header(line))
+    if type(version) is not int or not OLDER <= version <= VERSION:
+        raise MalformedLine(f"has format version {version!r}, this program reads {OLDER} to {VERSION}")
+    return TraceHeader(**read_header(line, older=version < VERSION))
 
 
 def _check_totals(end: dict[str, Any], episodes: list[TraceEpisode], *, agents: int) -> None:

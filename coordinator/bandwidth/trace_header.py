@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.manifest import MessageFormat
 
 
@@ -26,6 +27,8 @@ class TraceHeader:
     agents: int
     observation_size: int
     actions: int
+    continuous: tuple[ContinuousActions, ...] = ()
+    """Of each agent; empty where actions are numbered."""
     state_size: int
     message: MessageFormat | None
     recurrent_size: int
@@ -34,3 +37,8 @@ class TraceHeader:
     """int64 [K, C], counts."""
     observation_names: tuple[str, ...]
     state_names: tuple[str, ...]
+
+    @property
+    def written_actions(self) -> ActionSpace:
+        """As the team's messages have them; bounds are the first agent's."""
+        return self.continuous[0] if self.continuous else DiscreteActions(count=self.actions)

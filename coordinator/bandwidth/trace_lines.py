@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from coordinator.bandwidth.trace_header import TraceHeader
+from heliograph.actions import ContinuousActions
 from heliograph.manifest import MessageFormat
 
 _LARGEST_SIZE = 2**24
@@ -21,7 +22,7 @@ _TEXTS = ("environment", "algorithm", "late_policy", "codec")
 _SIZES = ("agents", "observation_size", "actions", "state_size", "recurrent_size")
 _HEADER = {
     *("kind", "format", "version", "parameters", "run_seed", "greedy", "channel", "message", "bundles", "tables"),
-    *("observation_names", "state_names", *_TEXTS, *_SIZES),
+    *("continuous", "observation_names", "state_names", *_TEXTS, *_SIZES),
 }
 
 
@@ -29,9 +30,10 @@ class MalformedLine(Exception):
     """What is wrong with a line; the message goes on after "line 17:"."""
 
 
-def read_header(line: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a TraceHeader."""
-    _check_keys(line, _HEADER)
+def read_header(line: dict[str, Any], *, older: bool) -> dict[str, Any]:
+    """The fields of a TraceHeader; an `older` line knows no continuous actions."""
+    _check_keys(line, _HEADER - {"continuous"} if older else _HEADER)
+    line = {"continuous": [], **line}
     for name in _TEXTS:
         _check(isinstance(line[name], str), name, line[name], "text")
     for name in _SIZES:
@@ -48,6 +50,7 @@ def read_header(line: dict[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in line.items() if name not in ("kind", "format", "version")}
     return fields | {
         "message": message,
+        "continuous": _continuous(line["continuous"], agents=line["agents"], actions=line["actions"]),
         "tables": _tables(line["tables"], message),
         **{name: tuple(line[name]) for name in ("bundles", "observation_names", "state_names")},
     }
@@ -93,7 +96,7 @@ class Steps:
             "observation": ((agents, header.observation_size), np.float32),
             "action_mask": ((agents, header.actions), np.bool_),
             "acted": ((agents,), np.bool_),
-            "action": ((agents,), np.int64),
+            "action": ((agents, header.actions), np.float32) if header.continuous else ((agents,), np.int64),
             "reward": ((agents,), np.float32),
         }
         self._optional: dict[str, tuple[tuple[int, ...], type]] = {}
@@ -124,7 +127,10 @@ class Steps:
             row[name] = _pairs(line[name], name, self._header.agents)
         row["delay"] = _delays(line["late"], self._header.agents)
         _check(not (row["masked"] & ~row["hears"]).any(), "masked", line["masked"], "some of those that were hearable")
-        _check(_within(row["action"], 0, self._header.actions), "action", line["action"], "actions that exist")
+        if self._header.continuous:
+            _check(bool((np.abs(row["action"]) < 1).all()), "action", line["action"], "numbers between -1 and 1")
+        else:
+            _check(_within(row["action"], 0, self._header.actions), "action", line["action"], "actions that exist")
         if "latent" in row:
             self._check_latent(row["latent"])
         self._rows.append(row)
@@ -160,6 +166,22 @@ def _message(value: Any) -> MessageFormat | None:
         return MessageFormat(**value)
     except ValueError as error:
         raise MalformedLine(f"has a message format whose {error}") from None
+
+
+def _continuous(value: Any, *, agents: int, actions: int) -> tuple[ContinuousActions, ...]:
+    proper = isinstance(value, list) and len(value) in (0, agents)
+    _check(proper and all(isinstance(entry, dict) for entry in value), "continuous", value, "bounds of each agent")
+    found = []
+    for entry in value:
+        _check(entry.keys() == {"low", "high", "bits"}, "continuous", entry, "low, high and bits")
+        lists = isinstance(entry["low"], list) and isinstance(entry["high"], list)
+        _check(lists and len(entry["low"]) == actions, "continuous", entry, f"{actions} numbers low and high")
+        try:
+            found.append(ContinuousActions(**entry | {name: tuple(entry[name]) for name in ("low", "high")}))
+        except ValueError as error:
+            raise MalformedLine(f"has continuous actions whose {error}") from None
+    _check(len({space.bits for space in found}) < 2, "continuous", value, "as many bits for each agent")
+    return tuple(found)
 
 
 def _tables(value: Any, message: MessageFormat | None) -> np.ndarray | None:

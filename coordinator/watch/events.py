@@ -1,7 +1,8 @@
 """What a page is told, as JSON objects.  Made by the server's side, in its own thread.
 
 hello:    once per page: what is run, and what has been found so far (see `Script.hello`)
-steps:    what happened since the last one, with its newest step in full (see `Script.steps`)
+steps:    what happened since the last one, with its newest step in full (see `Script.steps`); a continuous action is
+          a list of numbers between -1 and 1
 outcomes: {"outcomes": [[pass, episode, outcome, return, steps] …], "episodes": how many have ended}
 state:    {"paused": …}
 frame:    {"png": the world after the newest drawn step, base64}
@@ -66,7 +67,7 @@ class Script:
     def steps(self, name: str, records: Sequence[StepRecord]) -> Event:
         """Of at least one record: `trail` has a row of numbers for each, `links` what became of the messages in all."""
         trail = [self._row(record) for record in records]
-        newest = records[-1]
+        newest, vectors = records[-1], bool(self._spec.continuous)
         return {
             "kind": "steps",
             "pass": name,
@@ -76,7 +77,7 @@ class Script:
             "links": _links(records),
             "present": newest.present.tolist(),
             "acted": newest.acted.tolist(),
-            "action": newest.action.tolist(),
+            "action": np.round(newest.action.astype(np.float64), 3).tolist() if vectors else newest.action.tolist(),
             "reward": [round(float(reward), 4) for reward in newest.reward],
             "waited_ms": [None if np.isnan(waited) else round(waited * 1e3, 3) for waited in newest.waited_s],
             "latent": None if newest.latent is None else newest.latent.tolist(),

@@ -142,7 +142,7 @@ class Percept(_message.Message):
     def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., observation: _Optional[bytes] = ..., action_mask: _Optional[bytes] = ..., hears: _Optional[_Iterable[int]] = ..., heard_by: _Optional[_Iterable[int]] = ..., first: bool = ..., message_deadline_us: _Optional[int] = ..., lost: _Optional[_Iterable[int]] = ..., late: _Optional[_Iterable[int]] = ..., late_by: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Act(_message.Message):
-    __slots__ = ("episode", "step", "action", "latent", "masked", "waited_us", "computed_us")
+    __slots__ = ("episode", "step", "action", "latent", "masked", "waited_us", "computed_us", "levels")
     EPISODE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +150,7 @@ class Act(_message.Message):
     MASKED_FIELD_NUMBER: _ClassVar[int]
     WAITED_US_FIELD_NUMBER: _ClassVar[int]
     COMPUTED_US_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
     episode: int
     step: int
     action: int
@@ -157,7 +158,8 @@ class Act(_message.Message):
     masked: _containers.RepeatedScalarFieldContainer[int]
     waited_us: int
     computed_us: int
-    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., action: _Optional[int] = ..., latent: _Optional[bytes] = ..., masked: _Optional[_Iterable[int]] = ..., waited_us: _Optional[int] = ..., computed_us: _Optional[int] = ...) -> None: ...
+    levels: bytes
+    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., action: _Optional[int] = ..., latent: _Optional[bytes] = ..., masked: _Optional[_Iterable[int]] = ..., waited_us: _Optional[int] = ..., computed_us: _Optional[int] = ..., levels: _Optional[bytes] = ...) -> None: ...
 
 class CountersRequest(_message.Message):
     __slots__ = ()

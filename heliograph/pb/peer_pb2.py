@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from heliograph.pb import latent_pb2 as heliograph_dot_pb_dot_latent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heliograph/pb/peer.proto\x12\rheliograph.v1\x1a\x1aheliograph/pb/latent.proto\"\x95\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\r\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12\x10\n\x08instance\x18\x05 \x01(\t\x12+\n\x06\x63oding\x18\x06 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\"y\n\rLatentMessage\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0e\n\x06latent\x18\x03 \x01(\x0c\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\r\x12)\n\x05\x63odec\x18\x05 \x01(\x0e\x32\x1a.heliograph.v1.LatentCodec2R\n\x04Peer\x12J\n\x08\x45xchange\x12\x1c.heliograph.v1.LatentMessage\x1a\x1c.heliograph.v1.LatentMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heliograph/pb/peer.proto\x12\rheliograph.v1\x1a\x1aheliograph/pb/latent.proto\"\x95\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\r\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12\x10\n\x08instance\x18\x05 \x01(\t\x12+\n\x06\x63oding\x18\x06 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\"\x89\x01\n\rLatentMessage\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0e\n\x06latent\x18\x03 \x01(\x0c\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\r\x12)\n\x05\x63odec\x18\x05 \x01(\x0e\x32\x1a.heliograph.v1.LatentCodec\x12\x0e\n\x06levels\x18\x06 \x01(\x0c\x32R\n\x04Peer\x12J\n\x08\x45xchange\x12\x1c.heliograph.v1.LatentMessage\x1a\x1c.heliograph.v1.LatentMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HELLO']._serialized_start=72
   _globals['_HELLO']._serialized_end=221
-  _globals['_LATENTMESSAGE']._serialized_start=223
-  _globals['_LATENTMESSAGE']._serialized_end=344
-  _globals['_PEER']._serialized_start=346
-  _globals['_PEER']._serialized_end=428
+  _globals['_LATENTMESSAGE']._serialized_start=224
+  _globals['_LATENTMESSAGE']._serialized_end=361
+  _globals['_PEER']._serialized_start=363
+  _globals['_PEER']._serialized_end=445
 # @@protoc_insertion_point(module_scope)

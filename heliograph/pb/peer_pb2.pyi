@@ -23,15 +23,17 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., run_id: _Optional[str] = ..., slot: _Optional[int] = ..., bundle_digest: _Optional[str] = ..., instance: _Optional[str] = ..., coding: _Optional[_Union[_latent_pb2.LatentCoding, _Mapping]] = ...) -> None: ...
 
 class LatentMessage(_message.Message):
-    __slots__ = ("episode", "step", "latent", "action", "codec")
+    __slots__ = ("episode", "step", "latent", "action", "codec", "levels")
     EPISODE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     LATENT_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
     episode: int
     step: int
     latent: bytes
     action: int
     codec: _latent_pb2.LatentCodec
-    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., latent: _Optional[bytes] = ..., action: _Optional[int] = ..., codec: _Optional[_Union[_latent_pb2.LatentCodec, str]] = ...) -> None: ...
+    levels: bytes
+    def __init__(self, episode: _Optional[int] = ..., step: _Optional[int] = ..., latent: _Optional[bytes] = ..., action: _Optional[int] = ..., codec: _Optional[_Union[_latent_pb2.LatentCodec, str]] = ..., levels: _Optional[bytes] = ...) -> None: ...

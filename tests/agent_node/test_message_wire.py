@@ -14,6 +14,7 @@ from agent_node.hello import Hello, Member, refusal
 from agent_node.message import Message
 from agent_node.wire import MessageWire, Outgoing
 from heliograph import codecs
+from heliograph.actions import DiscreteActions
 from heliograph.codecs import LatentTables
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
@@ -22,7 +23,7 @@ from heliograph.pb import latent_pb2, peer_pb2
 from heliograph.rpc import PROTOCOL_VERSION
 
 UINT32 = st.integers(0, 2**32 - 1)
-ACTIONS = 5
+ACTIONS = DiscreteActions(count=5)
 
 
 @st.composite
@@ -33,7 +34,7 @@ def formats_and_messages(draw: st.DrawFn) -> tuple[MessageFormat, Message]:
         episode=draw(UINT32),
         step=draw(UINT32),
         latent=np.array(ids, dtype=np.int32),
-        action=draw(st.integers(0, ACTIONS - 1)),
+        action=draw(st.integers(0, ACTIONS.count - 1)),
     )
     return form, message
 

@@ -8,9 +8,10 @@ from agent_node.counters import Ledger, LinkCounters
 from agent_node.message import Message
 from agent_node.outbox import Outbox
 from agent_node.wire import MessageWire, Outgoing, Written
+from heliograph.actions import DiscreteActions
 from heliograph.manifest import MessageFormat
 
-WIRE = MessageWire(MessageFormat(categoricals=4, classes=8), actions=5)
+WIRE = MessageWire(MessageFormat(categoricals=4, classes=8), actions=DiscreteActions(count=5))
 
 
 def said(step: int) -> Message:

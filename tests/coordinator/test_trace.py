@@ -92,7 +92,7 @@ def test_a_missing_or_doubled_line_is_noticed(tmp_path_factory, lines, data):
 @pytest.mark.parametrize(
     ("line", "change", "match"),
     [
-        (0, {"version": 1}, "line 1: has format version 1, this program reads 2"),
+        (0, {"version": 1}, "line 1: has format version 1, this program reads 2 to 3"),
         (0, {"format": "foreign"}, "line 1: is not the header of a heliograph-recording"),
         (0, {"surprise": 1}, "line 1: has fields that do not belong there"),
         (0, {"observation_names": ["one"]}, "line 1: has observation_names"),

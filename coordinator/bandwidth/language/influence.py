@@ -2,7 +2,8 @@
 
 Each agent is led through the trace again with what it perceived and heard.  At a sample of its steps it is asked what
 it would do if one categorical of all messages that it heard were drawn anew from everything that was ever said in its
-place (its marginal), all else equal, noise included.  An answer counts as changed if the most likely action is another.
+place (its marginal), all else equal, noise included.  An answer counts as changed if the most likely action is another;
+of a continuous action, if any level of the one taken is.
 A language that says the same in many places is hardly changed by one of them, so several are drawn anew together, too.
 Axis legend: N agents, K categoricals, Q steps at which an agent was asked.
 """
@@ -109,5 +110,8 @@ def _changed(situation: Situation, pool: np.ndarray, random: np.random.Generator
     return [*map(drawn_anew, groups), _most_likely(situation, another) != before]
 
 
-def _most_likely(situation: Situation, heard: dict[int, np.ndarray]) -> int:
-    return int(np.argmax(situation.consider(heard).logits))
+def _most_likely(situation: Situation, heard: dict[int, np.ndarray]) -> int | bytes:
+    decision = situation.consider(heard)
+    if isinstance(decision.action, np.ndarray):
+        return decision.action.tobytes()
+    return int(np.argmax(decision.logits))

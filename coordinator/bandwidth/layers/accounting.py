@@ -17,7 +17,7 @@ from coordinator.bandwidth.layers.wire_report import LinkRow, WireReport
 from coordinator.conservation import LinkBalance, Reading
 from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.codecs import Codec
-from heliograph.manifest import MessageFormat
+from heliograph.manifest import Manifest
 
 CONTENT = {
     "messages": Provenance(label=MEASURED, source="the nodes' counters"),
@@ -30,9 +30,9 @@ CONTENT = {
 class Account:
     """What passed over `links`, by whom it was counted, and whether the counts agree."""
 
-    def __init__(self, links: Links, *, codec: Codec, message: MessageFormat) -> None:
+    def __init__(self, links: Links, *, codec: Codec, manifest: Manifest) -> None:
         self._links = links
-        self._ledger = Ledger(team_size=links.team_size, codec=codec, message=message, http2_bytes=links.http2_bytes)
+        self._ledger = Ledger(team_size=links.team_size, manifest=manifest, codec=codec, http2_bytes=links.http2_bytes)
         self._connecting: dict[Link, Passed] = {}
 
     def begin(self) -> None:

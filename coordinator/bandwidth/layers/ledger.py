@@ -16,7 +16,7 @@ from coordinator import exchange
 from coordinator.bandwidth.layers.message_sizes import message_sizes
 from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.codecs import Codec
-from heliograph.manifest import MessageFormat
+from heliograph.manifest import Manifest
 
 GRPC_PREFIX_BYTES = 5
 """Of each message in its DATA frames: whether it is compressed, and its length."""
@@ -59,9 +59,11 @@ class Ledger:
     """
 
     def __init__(
-        self, *, team_size: int, codec: Codec, message: MessageFormat, http2_bytes: Callable[[], list[int] | None]
+        self, *, team_size: int, manifest: Manifest, codec: Codec, http2_bytes: Callable[[], list[int] | None]
     ) -> None:
-        self._size, self._codec, self._message, self._http2_bytes = team_size, codec, message, http2_bytes
+        assert manifest.message is not None
+        self._size, self._codec, self._http2_bytes = team_size, codec, http2_bytes
+        self._message, self._actions = manifest.message, manifest.actions
         self._played: list[tuple[str, list[_Seen]]] = []
         self._before: list[int] | None = None
         self.doubts: dict[int, str] = {}
@@ -100,7 +102,13 @@ class Ledger:
         sent = exchange.sent(spoke=latent[:, :, 0] >= 0, present=present, hears=hears)
         episode = steps[0].episode
         latent_bits, protobuf_bytes = message_sizes(
-            episode=episode, sent=sent, latent=latent, action=action, codec=self._codec, message=self._message
+            episode=episode,
+            sent=sent,
+            latent=latent,
+            action=action,
+            actions=self._actions,
+            codec=self._codec,
+            message=self._message,
         )
         return EpisodeLinks(
             pass_name=pass_name,

@@ -1,23 +1,33 @@
 """Exact sizes of messages, as the nodes would serialise them.  For counted runs and for recorded ones.
 
-Axis legend: T steps of an episode, N agents, K categoricals.
+Axis legend: T steps of an episode, N agents, K categoricals, k dimensions of a continuous action.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs import Codec
 from heliograph.manifest import MessageFormat
 
 
 def message_sizes(
-    *, episode: int, sent: np.ndarray, latent: np.ndarray, action: np.ndarray, codec: Codec, message: MessageFormat
+    *,
+    episode: int,
+    sent: np.ndarray,
+    latent: np.ndarray,
+    action: np.ndarray,
+    actions: ActionSpace,
+    codec: Codec,
+    message: MessageFormat,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bits of the latents without padding, and bytes of the messages: int64 [T, N, N], [t, i, j] of i's message to j.
 
-    `sent` bool [T, N, N] says which there are, `latent` int32 [T, N, K] and `action` int64 [T, N] what they hold.
+    `sent` bool [T, N, N] says which there are, `latent` int32 [T, N, K] and `action`, int64 [T, N] or float32
+    [T, N, k] by `actions`, what they hold.
     """
+    continuous = isinstance(actions, ContinuousActions)
     codec_bits, protobuf_bytes = np.zeros(sent.shape, dtype=np.int64), np.zeros(sent.shape, dtype=np.int64)
     for step, sender in np.argwhere(sent.any(-1)).tolist():
         said, listeners = latent[step, sender], sent[step, sender]
@@ -36,16 +46,19 @@ def message_sizes(
                     episode=episode,
                     step=step,
                     payload_bytes=-(-bits // 8),
-                    action=int(action[step, sender]),
+                    action=0 if continuous else int(action[step, sender]),
+                    levels_bytes=actions.codec.payload_bytes if continuous else 0,
                     fell_back=may_be and codec.encode(said, previous).fell_back,
                 )
     return codec_bits, protobuf_bytes
 
 
-def message_bytes(*, episode: int, step: int, payload_bytes: int, action: int, fell_back: bool) -> int:
-    """Serialised size of a LatentMessage: a tag per field that is not 0, varints, and the payload with its length."""
+def message_bytes(
+    *, episode: int, step: int, payload_bytes: int, action: int, fell_back: bool, levels_bytes: int = 0
+) -> int:
+    """Serialised size of a LatentMessage: a tag per field that is not 0, varints, and payloads with their lengths."""
     numbers = sum(1 + _varint_bytes(value) for value in (episode, step, action, int(fell_back)) if value)
-    return numbers + (1 + _varint_bytes(payload_bytes) + payload_bytes if payload_bytes else 0)
+    return numbers + sum(1 + _varint_bytes(size) + size for size in (payload_bytes, levels_bytes) if size)
 
 
 def _varint_bytes(value: int) -> int:

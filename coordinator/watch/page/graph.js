@@ -3,6 +3,11 @@
 const LIT_MS = 600, TRAVEL_MS = 450, DOTS_AT_MOST = 130;
 const MASKED = "#d3200c", REFERENCE = "#b07400", QUIET = "#b4bfca", INK = "#1d2733", SOFT = "#5c6b7a";
 
+// A numbered action, or a continuous one between -1 and 1.
+function inWords(action) {
+  return Array.isArray(action) ? action.map((value) => value.toFixed(2)).join(" ") : action;
+}
+
 // A canvas whose pixels are those of the screen; returns its context, with lengths in CSS pixels.
 function sized(canvas) {
   const box = canvas.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
@@ -137,7 +142,7 @@ class Graph {
       const away = Math.hypot(x - centre[0], y - centre[1]) || 1, gap = disc + 14;
       const aside = (x - centre[0]) / away, below = (y - centre[1]) / away;
       context.textAlign = aside > 0.3 ? "left" : aside < -0.3 ? "right" : "center";
-      const text = !present ? "done" : acted ? `action ${told.action[slot]}` : "no answer";
+      const text = !present ? "done" : acted ? `action ${inWords(told.action[slot])}` : "no answer";
       context.fillText(text, x + aside * (gap - 8), y + below * gap);
     }
     context.globalAlpha = 1;

@@ -28,7 +28,7 @@ class Latents {
       tile.tile.classList.toggle("away", !present);
       const waiting = waited === null ? "" : `, waited ${waited.toFixed(1)}\u00a0ms`;
       tile.text.textContent = !present ? "its part is over"
-        : `action ${event.action[slot]}, reward ${reward > 0 ? "+" : ""}${reward.toFixed(2)}${waiting}`;
+        : `action ${inWords(event.action[slot])}, reward ${reward > 0 ? "+" : ""}${reward.toFixed(2)}${waiting}`;
       const said = event.latent && event.latent[slot][0] >= 0 ? event.latent[slot] : null;
       if (said) this.paint(tile, said);
     });
