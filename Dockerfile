@@ -6,7 +6,8 @@ ARG PYTHON_IMAGE=python:3.12-slim
 
 
 # What every role needs, in a virtual environment without pip.  The dependencies come first, with a package that holds
-# nothing but its version, so that a change of the sources does not install them again.
+# nothing but its version, so that a change of the sources does not install them again.  Of the extra `observe` every
+# role can serve metrics; only the coordinator has a page.
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -14,15 +15,18 @@ COPY pyproject.toml constraints.txt deploy/image-constraints.txt ./
 COPY heliograph/__init__.py heliograph/
 RUN python -m venv --without-pip /opt/heliograph \
     && touch README.md \
-    && pip --python /opt/heliograph/bin/python install --constraint constraints.txt --constraint image-constraints.txt .
+    && pip --python /opt/heliograph/bin/python install --constraint constraints.txt --constraint image-constraints.txt \
+        . prometheus_client
 
 
-# What all three run on: nobody's files but /runs can be written, and nothing else need be (/tmp may be a tmpfs).
+# What all three run on: nobody's files but /runs can be written, and nothing else need be (/tmp may be a tmpfs).  Volumes
+# for certificates and keys are mounted below /keys and are then of this user, too.
 FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/heliograph/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 RUN groupadd --gid 10001 heliograph \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home heliograph \
-    && install --directory --owner heliograph --group heliograph /runs
+    && install --directory --owner heliograph --group heliograph \
+        /runs /keys /keys/authority /keys/signing /keys/coordinator /keys/nodes
 WORKDIR /runs
 USER heliograph
 STOPSIGNAL SIGTERM
@@ -49,7 +53,7 @@ HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["heliograph", "he
 FROM build AS coordinator-build
 ARG EXTRAS=
 RUN pip --python /opt/heliograph/bin/python install --constraint constraints.txt --constraint image-constraints.txt \
-    ".${EXTRAS:+[$EXTRAS]}"
+    ".[observe${EXTRAS:+,$EXTRAS}]"
 COPY heliograph heliograph
 COPY agent_node agent_node
 COPY coordinator coordinator

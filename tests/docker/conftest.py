@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from engine import BUILD_DEADLINE_S, ROOT, docker
+from engine import BUILD_DEADLINE_S, ROOT, Project, docker
 
 NO_ENGINE = "images and compose are NOT tested: name a container engine with DOCKER_HOST"
 
@@ -19,3 +21,25 @@ def images() -> None:
         pytest.skip(NO_ENGINE)
     docker("info")
     subprocess.run(["docker", "compose", "build", "--quiet"], cwd=ROOT, check=True, timeout=BUILD_DEADLINE_S)
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An overlay with steps slow enough to do something meanwhile."""
+    path = tmp_path_factory.mktemp("overlay") / "compose.slow.yaml"
+    options = "--period-s 0.1 --log-level info"
+    path.write_text(f"services: {{coordinator: {{environment: {{COORDINATOR_OPTIONS: {options}}}}}}}\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def project(images: None) -> Iterator[Project]:
+    """One for all tests, so that a team is trained once."""
+    with Project(preset="relay-signal", episodes=50) as project:
+        yield project
+
+
+@pytest.fixture(scope="session")
+def first_up(project: Project) -> tuple[int, str]:
+    """What `up` on an empty volume comes to."""
+    return project.compose("up", "--no-build")

@@ -52,6 +52,7 @@ class Project:
     def __init__(self, *overlays: Path, **settings: object) -> None:
         self.name = f"heliograph-test-{os.getpid()}-{time.monotonic_ns()}"
         self._files = [ROOT / "compose.yaml", *overlays]
+        self._ever = dict.fromkeys(self._files)  # shared with the copies: what there is to take down
         self._settings = {f"HELIOGRAPH_{key.upper()}": str(value) for key, value in settings.items()}
 
     def __enter__(self) -> Project:
@@ -60,16 +61,25 @@ class Project:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._files = list(self._ever)
         self.compose("down", "--volumes", "--timeout", "1")
 
-    def with_overlay(self, overlay: Path) -> Project:
-        """The same containers and volume, changed as the overlay says."""
+    def with_overlay(self, *overlays: Path) -> Project:
+        """The same containers and volumes, changed as the overlays say."""
         other = copy.copy(self)
-        other._files = [*self._files, overlay]
+        other._files = [*self._files, *overlays]
+        self._ever.update(dict.fromkeys(overlays))
         return other
 
     def container(self, service: str, number: int = 1) -> str:
         return f"{self.name}-{service}-{number}"
+
+    @property
+    def network(self) -> str:
+        return f"{self.name}_default"
+
+    def volume(self, name: str) -> str:
+        return f"{self.name}_{name}"
 
     def compose(self, *arguments: str, timeout_s: float = UP_DEADLINE_S, **settings: object) -> tuple[int, str]:
         """Exit code, and what it printed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,30 +15,8 @@ DRAIN_DEADLINE_S = 5.0
 pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.timeout(1800)]
 
 
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An overlay with steps slow enough to do something meanwhile."""
-    path = tmp_path_factory.mktemp("overlay") / "compose.slow.yaml"
-    options = "--period-s 0.1 --log-level info"
-    path.write_text(f"services: {{coordinator: {{environment: {{COORDINATOR_OPTIONS: {options}}}}}}}\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def project(images: None, slow: Path) -> Iterator[Project]:
-    with Project(preset="relay-signal", episodes=50) as project:
-        yield project
-
-
-@pytest.fixture(scope="module")
-def first_up(project: Project) -> tuple[int, str]:
-    """What `up` on an empty volume comes to."""
-    return project.compose("up", "--no-build")
-
-
 def result(project: Project) -> dict:
-    volume = f"{project.name}_runs:/runs:ro"
-    options = ["--rm", "--entrypoint", "cat", "--volume", volume]
+    options = ["--rm", "--entrypoint", "cat", "--volume", f"{project.volume('runs')}:/runs:ro"]
     return json.loads(docker("run", *options, "heliograph-coordinator", f"{RUN}/result.json"))
 
 
@@ -112,8 +89,7 @@ def test_faults_lose_messages_that_the_books_account_for(project: Project) -> No
     assert result(project)["summaries"][0]["lost"] > 0
 
 
-@pytest.mark.parametrize("overlay", ["compose.faults.yaml", "compose.gpu.yaml"])
+@pytest.mark.parametrize("overlay", sorted(path.name for path in ROOT.glob("compose.*.yaml")))
 def test_every_overlay_is_one(overlay: str) -> None:
-    with Project(ROOT / overlay) as project:
-        code, said = project.compose("config", "--quiet")
-        assert (code, said) == (0, "")
+    code, said = Project(ROOT / overlay).compose("config", "--quiet")
+    assert (code, said) == (0, "")
