@@ -76,7 +76,7 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
         decisions += int(same.sum())
         otherwise = found.action != played.action
         for step, slot in np.argwhere(same & (otherwise.any(axis=2) if otherwise.ndim == 3 else otherwise)):
-            if not _tied(plan, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
+            if not tied(plan, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
                 return _refuted(
                     f"agent {slot} takes action {played.action[step, slot]} at step {step} of play {played.episode}, "
                     f"the networks {found.action[step, slot]}"
@@ -87,7 +87,7 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
     return Check(name=NAME, verdict=HOLDS, said=said)
 
 
-def _tied(plan: Plan, logits: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+def tied(plan: Plan, logits: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
     """Whether rounding may decide between two actions: of numbered ones, logits that are closer than the tolerance;
     of continuous ones, levels next to one another, as what is rounded may lie between them."""
     actions = plan.manifest.actions

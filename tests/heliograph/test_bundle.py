@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scripted_bundle import save_team, scripted_bundle, scripted_team
 
 from heliograph import bundle as bundles
+from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.bundle import FILES, GRAPH, MANIFEST, TABLES, Bundle
 from heliograph.codecs import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
@@ -283,6 +284,44 @@ def test_a_manifest_that_makes_no_sense_is_named(change: dict, error: type[Bundl
 def test_a_manifest_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(BundleError):
         Manifest.from_bytes(data)
+
+
+def test_continuous_actions_come_back_from_a_manifest() -> None:
+    actions = ContinuousActions(low=(-2.0, 0.0), high=(2.0, 0.0), bits=6)
+    manifest = replace(UNSIGNED.manifest, actions=actions)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+    assert json.loads(manifest.to_bytes())["actions"] == {
+        "kind": "continuous",
+        "low": [-2.0, 0.0],
+        "high": [2.0, 0.0],
+        "bits": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    ("actions", "complaint"),
+    [
+        ({"kind": "spoken", "count": 3}, "kind is 'spoken'"),
+        ({"kind": "spoken", "low": [0], "high": [1]}, "unknown key actions"),
+        ({"kind": "continuous", "low": 0, "high": [1]}, "actions.low is 0, expected a list"),
+        ({"kind": "continuous", "low": [0]}, "actions.high is missing"),
+        ({"kind": "continuous", "low": [0], "high": [1, 2]}, "have 1 and 2 numbers"),
+        ({"kind": "continuous", "low": [0], "high": ["1"]}, "expected finite numbers"),
+        ({"kind": "continuous", "low": [0], "high": [1], "bits": 1}, "actions.bits is 1"),
+        ([], "expected an object"),
+    ],
+)
+def test_actions_that_make_no_sense_are_named(actions: object, complaint: str) -> None:
+    values = json.loads(UNSIGNED.manifest_bytes) | {"actions": actions}
+    with pytest.raises(BundleCorrupt, match=complaint):
+        Manifest.from_bytes(json.dumps(values).encode())
+
+
+def test_a_team_writes_its_actions_in_one_way(tmp_path: Path) -> None:
+    team = scripted_team(team_size=2)
+    team[1] = bundles.make(replace(team[1].manifest, actions=DiscreteActions(count=6)), team[1].graph)
+    with pytest.raises(BundleMismatch, match="write actions in different ways"):
+        bundles.load_team(save_team(team, tmp_path))
 
 
 def test_a_manifest_has_one_way_to_be_written() -> None:
