@@ -29,7 +29,7 @@ _MODULES = {
     "mpe": ("pettingzoo", "mpe2"),
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),
-    "mujoco": ("gymnasium_robotics",),
+    "mujoco": ("mujoco", "gymnasium_robotics"),
 }
 """What to import to believe that the packages of an extra work."""
 

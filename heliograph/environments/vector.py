@@ -78,11 +78,6 @@ class EnvironmentSpec:
         """Of one agent's action: () for a number, (A,) for a vector."""
         return self.action_space(0).shape
 
-    @property
-    def action_dtype(self) -> type:
-        """int32, or float32 of a vector."""
-        return self.action_space(0).dtype
-
 
 @dataclass(frozen=True, kw_only=True)
 class Percepts:
