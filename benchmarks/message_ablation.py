@@ -66,6 +66,7 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
                     reward=reward,
                     terminated=np.zeros(shape, bool),
                     state=np.zeros((COPIES, 0), np.float32),
+                    carried=np.zeros((COPIES, agents, 0), np.float32),
                 ),
             )
             if step < environment.spec.episode_limit:

@@ -50,6 +50,8 @@ class Algorithm(Actor, Protocol):
     """Of the environment that it was made for."""
     reads_state: bool
     """Its windows hold the simulator's global state, where there is one."""
+    reads_carried: bool
+    """Its windows hold what the team carried from step to step while it acted."""
 
     def acting_copy(self) -> Actor:
         """Acts as this does now, whatever is learned later; for collecting in another thread."""

@@ -23,6 +23,7 @@ from heliograph.environments.vector import (
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
 from trainer.algorithm import Actor
+from trainer.carried import packed
 from trainer.draws import RandomDraws
 from trainer.harvest import Harvest
 from trainer.hearing import hears_tensor
@@ -74,14 +75,15 @@ class Collector:
         self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
         self._draws = RandomDraws(self._generator)
         self._team = actor.initial_state(count)
-        self._harvest = Harvest(environment.spec, state_size=replay.state_size)
+        sizes = {"state_size": replay.state_size, "carried_size": replay.carried_size}
+        self._harvest = Harvest(environment.spec, **sizes)
         self._everyone = np.arange(count)
         self._seeds = np.zeros(count, dtype=np.int64)
         self._returns = np.zeros((count, agents))  # of the running episodes
         self._lengths = np.zeros(count, dtype=np.int64)
         self._lost_in_a_row = 0
         # What the teams perceive now; the tensors share the memory of the arrays.
-        self._now = empty_rows(environment.spec, count, state_size=replay.state_size)
+        self._now = empty_rows(environment.spec, count, **sizes)
         self._inputs = {
             name: torch.from_numpy(getattr(self._now, name)) for name in ("observation", "action_mask", "first")
         }
@@ -137,6 +139,8 @@ class Collector:
         if self.replay.settings.time_limit_is_terminal:
             now.terminated[transition.truncated] = True
         np.copyto(now.state, self._global_state(lost=transition.lost))
+        if self.replay.carried_size:
+            np.copyto(now.carried, packed(self._team).cpu().numpy())
         now.action[:] = actions
         now.first[:] = False
         self._harvest.add(self._everyone, now)
@@ -160,7 +164,10 @@ class Collector:
             action = random_actions(self.environment.spec, gone.size, self._random)
             times = self.replay.settings.absorbing_rows
             rows = absorbing_rows(
-                self.environment.spec, action=action.repeat(times, axis=0), state_size=self.replay.state_size
+                self.environment.spec,
+                action=action.repeat(times, axis=0),
+                state_size=self.replay.state_size,
+                carried_size=self.replay.carried_size,
             )
             self._harvest.add(gone.repeat(times), rows)
         return transition.outcome[over], self._returns[over], self._lengths[over]
@@ -196,6 +203,7 @@ class Collector:
             reward=nothing,
             terminated=nothing,
             state=self._global_state()[copies],
+            carried=np.zeros_like(self._now.carried[copies]),
         )
         for name, array in vars(rows).items():
             getattr(self._now, name)[copies] = array

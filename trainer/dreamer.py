@@ -16,6 +16,7 @@ from heliograph.errors import NonFiniteLoss
 from trainer.draws import Draws, RandomDraws
 from trainer.dreamer_settings import DreamerSettings
 from trainer.execution import Team, TeamState
+from trainer.gradient_steps import adam, gradient_step
 from trainer.means import Means
 from trainer.policy.actor_critic import AttentionCritic
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
@@ -30,6 +31,7 @@ class Dreamer:
     """Most of an `Algorithm`; what an agent says and how it acts alone is left to each."""
 
     reads_state = False
+    reads_carried = False
 
     def __init__(
         self,
@@ -223,20 +225,4 @@ class Dreamer:
         return start.rows(torch.randperm(count, device=self.device)[:limit])
 
     def _step(self, name: str, module: torch.nn.Module, loss: Tensor, *, clip: float) -> float:
-        """One clipped gradient step; the global norm before clipping.  Raises NonFiniteLoss before it does harm."""
-        optimiser = self._optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), clip))
-        if not np.isfinite(norm):
-            raise NonFiniteLoss(
-                f"the gradient of the {name} is {norm} (loss {float(loss.detach())})",
-                remedy="The last checkpoint is whole; resume it with a smaller learning rate",
-            )
-        optimiser.step()
-        return norm
-
-
-def adam(module: torch.nn.Module, rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
-    """Adam as everything here uses it."""
-    return torch.optim.Adam(module.parameters(), lr=rate, weight_decay=weight_decay, fused=True)
+        return gradient_step(name, module, self._optimisers[name], loss, clip=clip)

@@ -17,8 +17,8 @@ _NOBODY = -1
 class Harvest:
     """Rows of all copies in the order in which they came; rows of a lost episode leave again."""
 
-    def __init__(self, spec: EnvironmentSpec, *, state_size: int) -> None:
-        self._spec, self._state_size = spec, state_size
+    def __init__(self, spec: EnvironmentSpec, *, state_size: int, carried_size: int = 0) -> None:
+        self._spec, self._state_size, self._carried_size = spec, state_size, carried_size
         self._rows = self._empty(_ROWS_AT_FIRST)
         self._copies = np.full(_ROWS_AT_FIRST, _NOBODY, dtype=np.int64)
         self._size = 0
@@ -66,4 +66,4 @@ class Harvest:
         self._rows, self._copies = rows, copies
 
     def _empty(self, length: int) -> Rows:
-        return empty_rows(self._spec, length, state_size=self._state_size)
+        return empty_rows(self._spec, length, state_size=self._state_size, carried_size=self._carried_size)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.draws import RandomDraws
-from trainer.dreamer import adam
+from trainer.gradient_steps import adam
 from trainer.mag_settings import MagSettings
 from trainer.mamba import Mamba
 from trainer.mamba_settings import MambaSettings

@@ -6,21 +6,19 @@ agent steps its own copy of the model with the messages (z, a) of those it hears
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import MessageFormat, StateTensor
 from trainer.draws import Draws
 from trainer.dreamer import Dreamer
-from trainer.execution import AgentStep, Team
+from trainer.execution import Team
 from trainer.export import StepFunction
 from trainer.mamba_settings import MambaSettings
 from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.distributions import action_distribution
+from trainer.step_functions import talking_step
 from trainer.world_model.model import WorldModel
 from trainer.world_model.window import Window
 
@@ -66,25 +64,4 @@ class Mamba(Dreamer):
         return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).ids
 
     def step_function(self, slot: int) -> StepFunction:
-        sizes, spec = self.settings.model, self.spec
-        message = MessageFormat(categoricals=sizes.categoricals, classes=sizes.classes)
-        inputs = {
-            "observation": torch.zeros(spec.observation_size),
-            "action_mask": torch.ones(spec.actions, dtype=torch.bool),
-            "inbox_latent": torch.zeros(spec.agents, sizes.categoricals, dtype=torch.int32),
-            "inbox_action": torch.zeros(spec.agents, *self.actions.shape, dtype=self.actions.executed_dtype),
-            "inbox_present": torch.ones(spec.agents, dtype=torch.bool),
-            "first": torch.tensor(True),
-            "greedy": torch.tensor(False),
-            "state.deter": torch.zeros(sizes.recurrent),
-            "noise": torch.full((self.noise_size(),), 0.5),
-        }
-        return StepFunction(
-            # Copies on the CPU, where nodes run; training may go on elsewhere with the originals.
-            module=AgentStep(deepcopy(self.model).cpu(), deepcopy(self.actor).cpu(), slot=slot),
-            inputs=inputs,
-            outputs=("latent", "action", "logits", "state.deter.next"),
-            state=(StateTensor(name="deter", shape=(sizes.recurrent,)),),
-            message=message,
-            noise_size=self.noise_size(),
-        )
+        return talking_step(self.model, self.actor, self.spec, slot=slot)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
@@ -24,16 +25,25 @@ class Replay:
     """
 
     def __init__(
-        self, settings: ReplaySettings, spec: EnvironmentSpec, *, copies: int, keeps_state: bool = False
+        self,
+        settings: ReplaySettings,
+        spec: EnvironmentSpec,
+        *,
+        copies: int,
+        keeps_state: bool = False,
+        carried_size: int = 0,
     ) -> None:
-        """`keeps_state`: the simulator's global state, too, which most algorithms never look at."""
+        """What most algorithms never look at: with `keeps_state` the simulator's global state, and `carried_size`
+        numbers that each agent carries from step to step."""
         self.settings, self.copies = settings, copies
         self.state_size = spec.state_size if keeps_state else 0
+        self.carried_size = carried_size
         self.complete_graph = spec.complete_graph
         self.capacity = max(settings.capacity // copies, settings.window + 1)
-        self._rows = empty_rows(spec, copies, self.capacity, state_size=self.state_size)
+        self._rows = empty_rows(spec, copies, self.capacity, state_size=self.state_size, carried_size=carried_size)
         self._written = np.zeros(copies, dtype=np.int64)
         self._oldest = np.zeros(copies, dtype=np.int64)
+        self._read = np.zeros(copies, dtype=np.int64)
 
     def __len__(self) -> int:
         return int((self._written - self._first_kept()).sum())
@@ -67,6 +77,7 @@ class Replay:
         begin = self._begin(copy)
         self._written[copy] = oldest if begin is None else begin
         self._oldest[copy] = oldest
+        self._read[copy] = min(self._read[copy], self._written[copy])
 
     def running_actions(self, copy: int) -> np.ndarray | None:
         """Actions [n, N, ...] of the episode that runs in a copy; None if its beginning was overwritten."""
@@ -89,6 +100,19 @@ class Replay:
         length = min(int((self._written - self._first_kept()).min()), -(-rows // self.copies))
         return self._window(np.arange(self.copies), self._written - length, length=length) if length else None
 
+    def unread(self) -> tuple[Window, Tensor]:
+        """What has been added since this was called last, and bool [T, E]: the rows that this means.
+
+        One window of as many rows for each copy, that of a copy without so many new ones begins with others.  The row
+        before a new one is always the one that it followed, so where that was overwritten, a row does not count as new.
+        """
+        begin = np.maximum(self._read, self._first_kept() + 1)
+        length = min(max(int((self._written - begin).max()) + 1, 1), self.capacity)
+        start = self._written - length
+        self._read = self._written.copy()
+        new = start + np.arange(length)[:, None] >= begin
+        return self._window(np.arange(self.copies), start, length=length), torch.from_numpy(new)
+
     def _window(self, copies: np.ndarray, rows: np.ndarray, *, length: int) -> Window:
         """`length` rows from these on, of copies and rows [B]."""
         steps = np.arange(length)[:, None]
@@ -98,13 +122,15 @@ class Replay:
             tensors["hears"] = None
         if not self.state_size:
             tensors["state"] = None
+        if not self.carried_size:
+            tensors["carried"] = None
         if not tensors["action"].is_floating_point():
             tensors["action"] = tensors["action"].long()
         return Window(**tensors)
 
     def _kept(self) -> dict[str, np.ndarray]:
         """The rings that hold something."""
-        return {name: ring for name, ring in vars(self._rows).items() if name != "state" or self.state_size}
+        return {name: ring for name, ring in vars(self._rows).items() if ring.size}
 
     def _first_kept(self) -> np.ndarray:
         return np.maximum(self._oldest, self._written - self.capacity)
@@ -142,11 +168,14 @@ class Replay:
         """Everything, as arrays; rows that were never written are left out."""
         used = int(min(self._written.max(initial=0), self.capacity))
         rows = {name: ring[:, :used] for name, ring in self._kept().items()}
-        return {"written": self._written, "oldest": self._oldest} | rows
+        counts = {"written": self._written, "oldest": self._oldest}
+        return counts | ({"read": self._read} if self.carried_size else {}) | rows
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over a saved state.  Raises CheckpointError if it is of a replay with other dimensions."""
         self._written, self._oldest = state["written"].copy(), state["oldest"].copy()
+        if self.carried_size:
+            self._read = state["read"].copy()
         for name, ring in self._kept().items():
             saved = state[name]
             if saved.shape[0] != ring.shape[0] or saved.shape[2:] != ring.shape[2:] or saved.shape[1] > self.capacity:

@@ -1,6 +1,7 @@
 """Rows of experience: what one copy of the environment showed at one step, and the action that led there.
 
-Axis legend: R rows, N agents, D observation, A entries of an action mask, S global state.
+Axis legend: R rows, N agents, D observation, A entries of an action mask, S global state,
+C numbers that an agent carries.
 
 An episode of n steps has n + 1 rows: its first observation, then one row per action with what it led to.  Where all
 agents terminate, absorbing rows follow (zero observation, a random action, no reward; MAMBA's released code).
@@ -29,13 +30,15 @@ class Rows:
     terminated: np.ndarray
     state: np.ndarray
     """float32 [R, S]; S is 0 where no algorithm wants it."""
+    carried: np.ndarray
+    """float32 [R, N, C]; C is 0 where no algorithm wants it."""
 
     def pick(self, chosen: object) -> Rows:
         """Some of the rows, by anything that indexes an array."""
         return Rows(**{name: array[chosen] for name, array in vars(self).items()})
 
 
-def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int) -> Rows:
+def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int, carried_size: int = 0) -> Rows:
     """Rows of zeros, [*leading, ...]."""
     agents, actions = spec.agents, spec.actions
     return Rows(
@@ -48,10 +51,11 @@ def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int) -> Rows:
         reward=np.zeros((*leading, agents), np.float32),
         terminated=np.zeros((*leading, agents), bool),
         state=np.zeros((*leading, state_size), np.float32),
+        carried=np.zeros((*leading, agents, carried_size), np.float32),
     )
 
 
-def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int) -> Rows:
+def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int, carried_size: int = 0) -> Rows:
     """One absorbing row for each joint `action` [R, N, ...]."""
     count, agents = action.shape[:2]
     return Rows(
@@ -65,6 +69,7 @@ def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int
         reward=np.zeros((count, agents), np.float32),
         terminated=np.ones((count, agents), bool),
         state=np.zeros((count, state_size), np.float32),
+        carried=np.zeros((count, agents, carried_size), np.float32),
     )
 
 

@@ -64,6 +64,7 @@ class Writer:
                 reward=per_agent,
                 terminated=np.broadcast_to((number % 7 == 0)[:, None], (len(copies), AGENTS)),
                 state=place[:, : self.replay.state_size],
+                carried=np.zeros((len(copies), AGENTS, 0), np.float32),
             ),
         )
         self.written[chosen] += 1

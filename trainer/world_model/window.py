@@ -1,6 +1,7 @@
 """A batch of replay windows, the training data of a world model.
 
-Axis legend: T time, B windows, N agents, D observation, A entries of an action mask, S global state.
+Axis legend: T time, B windows, N agents, D observation, A entries of an action mask, S global state, C numbers
+that an agent carries.
 
 Row t holds the observation of one step and the action that led to it, so the closing observation of an episode
 has a row of its own and every action has its result.
@@ -33,6 +34,9 @@ class Window:
     """bool [T, B, N]: that action ended the agent's future (never set by a time limit)."""
     state: Tensor | None = None
     """float [T, B, S]: the simulator's global state, zeros in absorbing rows; None where replay keeps none."""
+    carried: Tensor | None = None
+    """float [T, B, N, C]: what the agents carried into row t (`trainer.carried`), of no meaning in first and absorbing
+    rows; None where replay keeps none."""
 
     def to(self, device: object) -> Window:
         moved = {name: None if value is None else value.to(device) for name, value in vars(self).items()}

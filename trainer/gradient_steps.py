@@ -1,0 +1,30 @@
+"""How every network here is stepped."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph.errors import NonFiniteLoss
+
+
+def adam(module: torch.nn.Module, rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+    """Adam as everything here uses it."""
+    return torch.optim.Adam(module.parameters(), lr=rate, weight_decay=weight_decay, fused=True)
+
+
+def gradient_step(
+    name: str, module: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, *, clip: float
+) -> float:
+    """One clipped gradient step; the global norm before clipping.  Raises NonFiniteLoss before it does harm."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), clip))
+    if not np.isfinite(norm):
+        raise NonFiniteLoss(
+            f"the gradient of the {name} is {norm} (loss {float(loss.detach())})",
+            remedy="The last checkpoint is whole; resume it with a smaller learning rate",
+        )
+    optimiser.step()
+    return norm
