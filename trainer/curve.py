@@ -1,4 +1,4 @@
-"""The learning curve of a run as a PNG: what the team achieves, and what the model still gets wrong."""
+"""The learning curve of a run as a PNG: what the team achieves, and what its model or its critic still gets wrong."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind people tell apart."""
 SHARES = ("won", "arrived")
 LOSSES = ("reconstruction", "reward", "kl", "continue", "information", "available")
+MODEL_FREE = ("critic_loss", "entropy")
 BESIDE = {"bbox_to_anchor": (1.01, 1.0), "loc": "upper left", "frameon": False}
 """Where a legend hides no curve."""
 
@@ -20,7 +21,7 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
 
     `measure` is what the outcome is: won and arrived are shares, drawn from 0 to 1.
     """
-    records = [record for record in folder.history() if "model/reconstruction" in record]
+    records = [record for record in folder.history() if {"model/reconstruction", "policy/entropy"} & record.keys()]
     if not records:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -37,12 +38,14 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     above.set_ylabel(measure)
     if measure in SHARES:
         above.set_ylim(-0.02, 1.02)
-    for name, colour in zip(LOSSES, COLOURS, strict=True):
-        steps, values = _points([record for record in records if record.get(f"model/{name}", 0) > 0], f"model/{name}")
+    learns_model = any("model/reconstruction" in record for record in records)
+    kind, names = ("model", LOSSES) if learns_model else ("policy", MODEL_FREE)
+    for name, colour in zip(names, COLOURS, strict=False):
+        steps, values = _points([record for record in records if record.get(f"{kind}/{name}", 0) > 0], f"{kind}/{name}")
         if steps:
-            below.plot(steps, values, color=colour, linewidth=1, label=name)
+            below.plot(steps, values, color=colour, linewidth=1, label=name.replace("_", " "))
     below.set_yscale("log")
-    below.set_ylabel("world-model loss terms")
+    below.set_ylabel("world-model loss terms" if learns_model else "critic and policy")
     below.set_xlabel("environment steps")
     for axes in (above, below):
         axes.grid(color="0.92", linewidth=0.8)

@@ -4,9 +4,11 @@ A preset may name another one as `base`, whose values it overrides.  A file with
 `FAMILY-X` takes the family's values and then the variant's.  `[flavours.F]` tables make further members,
 `FAMILY-X-F`, whose own `base` lies beneath the family: how the paper, the authors' code or a small machine does the
 same worlds.  A file whose `base` is a family is a family of the same members over those: how another algorithm
-does them.  This module imports no framework, so a command can print settings before torch loads.
+does them; with a list `keeps`, only of those flavours.  This module imports no framework, so a command can print
+settings before torch loads.
 
-MABL over a preset of MAMBA learns as that does, wherever the two have the same to learn.
+Over a preset of MAMBA, MABL learns as that does, wherever the two have the same to learn, and what has no world model
+takes over nothing but the world, its schedule and its evaluation.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 from heliograph.errors import SettingsError
 from heliograph.settings import did_you_mean, merge, read_toml, resolve
-from trainer.settings import TrainSettings
+from trainer.settings import ON_POLICY, TrainSettings
 from trainer.world_model.bilevel_settings import BilevelSettings
 
 
@@ -42,8 +44,11 @@ def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     """Resolve a preset (a name, or the path of a TOML file) with `key=value` overrides.  Raises SettingsError."""
     member = _Member(path=Path(preset)) if preset.endswith(".toml") else _named(preset)
     values = _values(member)
-    if merge(values, overrides).get("algorithm") == "mabl":
+    algorithm = merge(values, overrides).get("algorithm")
+    if algorithm == "mabl":
         values = _of_mabl(values)
+    elif algorithm in ON_POLICY:
+        values = {key: value for key, value in values.items() if key != "mamba"}
     return resolve(TrainSettings, merge(values, overrides), source=f"preset {preset}")
 
 
@@ -65,7 +70,10 @@ def _family(path: Path) -> list[tuple[str | None, str | None]]:
         flavours = [None, *content.get("flavours", {})]
         return [(variant, flavour) for variant in content["variants"] for flavour in flavours]
     below = path.parent / f"{content.get('base')}.toml"
-    return _family(below) if below.is_file() else [(None, None)]
+    if not below.is_file():
+        return [(None, None)]
+    kept = content.get("keeps")
+    return [member for member in _family(below) if kept is None or member[1] is None or member[1] in kept]
 
 
 def _named(preset: str) -> _Member:
@@ -89,7 +97,7 @@ def _values(member: _Member) -> dict[str, Any]:
     layers = [_values(_named(base)) if base is not None else {}, content, flavour, variants.get(member.variant, {})]
     values: dict[str, Any] = {}
     for layer in layers:
-        values = _overlay(values, {key: value for key, value in layer.items() if key != "base"})
+        values = _overlay(values, {key: value for key, value in layer.items() if key not in ("base", "keeps")})
     return values
 
 

@@ -10,6 +10,7 @@ from heliograph.settings import Settings
 from trainer.mabl_settings import MablSettings
 from trainer.mag_settings import MagSettings
 from trainer.mamba_settings import MambaSettings
+from trainer.model_free.settings import AttentionPpoSettings, MappoSettings
 from trainer.replay_settings import ReplaySettings
 
 
@@ -39,7 +40,8 @@ class ScheduleSettings(Settings):
     """Stop when two evaluations in a row reach this outcome."""
     overlap: Literal["auto"] | bool = "auto"
     """Collect an iteration's experience while the one before is learned from, acting with the networks from before
-    that update.  auto: if the networks are on a GPU; on a CPU the two would only take turns."""
+    that update.  auto: if the networks are on a GPU, as on a CPU the two would only take turns, and the algorithm may
+    learn from what an older policy did."""
 
 
 class EvaluationSettings(Settings):
@@ -58,12 +60,20 @@ class EvaluationSettings(Settings):
     """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
 
 
-_SECTIONS = {"mamba": {"mamba"}, "mabl": {"mabl"}, "mag": {"mamba", "mag"}}
+_SECTIONS = {
+    "mamba": {"mamba"},
+    "mabl": {"mabl"},
+    "mag": {"mamba", "mag"},
+    "mappo": {"mappo"},
+    "attention-ppo": {"attention_ppo"},
+}
 """The sections that each algorithm reads."""
+ON_POLICY = {"mappo", "attention-ppo"}
+"""Algorithms that learn from nothing but what the networks did as they are now."""
 
 
 class TrainSettings(Settings):
-    algorithm: Literal["mamba", "mabl", "mag"] = "mamba"
+    algorithm: Literal["mamba", "mabl", "mag", "mappo", "attention-ppo"] = "mamba"
     seed: NonNegativeInt = 0
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
@@ -81,10 +91,34 @@ class TrainSettings(Settings):
     """Of MAMBA, and of MAG, which is MAMBA with planning."""
     mabl: MablSettings = MablSettings()
     mag: MagSettings = MagSettings()
+    mappo: MappoSettings = MappoSettings()
+    attention_ppo: AttentionPpoSettings = AttentionPpoSettings()
 
     @model_validator(mode="after")
     def _says_nothing_of_other_algorithms(self) -> Self:
-        for name in _SECTIONS.keys() - _SECTIONS[self.algorithm]:
+        for name in sorted(set().union(*_SECTIONS.values()) - _SECTIONS[self.algorithm]):
             if getattr(self, name) != type(getattr(self, name))():
                 raise ValueError(f"{name} is set, which {self.algorithm} does not read")
         return self
+
+    @model_validator(mode="after")
+    def _learns_on_policy(self) -> Self:
+        if self.algorithm not in ON_POLICY:
+            return self
+        if self.schedule.overlap is True:
+            raise ValueError(f"schedule.overlap is true, but {self.algorithm} learns from its newest policy alone")
+        if self.compile != "off":
+            raise ValueError(f"compile is {self.compile}, but {self.algorithm} has nothing to compile")
+        # A row for every step, and at worst one more for an episode that begins.
+        needed = 2 * self.environment.copies * self.schedule.steps_per_iteration
+        if self.replay.capacity < needed:
+            raise ValueError(
+                f"replay.capacity is {self.replay.capacity}, but {self.algorithm} may need {needed} rows for an update"
+            )
+        return self
+
+    def overlaps(self, device_type: str) -> bool:
+        """Whether an iteration's experience is collected while the one before is learned from."""
+        if self.schedule.overlap == "auto":
+            return device_type == "cuda" and self.algorithm not in ON_POLICY
+        return self.schedule.overlap

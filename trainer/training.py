@@ -20,6 +20,7 @@ from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import CheckpointError
 from trainer.algorithm import Algorithm
+from trainer.carried import packed
 from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
 from trainer.collector import Collected, Collector
 from trainer.device import choose_device
@@ -29,6 +30,8 @@ from trainer.feed import Feed
 from trainer.mabl import Mabl
 from trainer.mag import Mag
 from trainer.mamba import Mamba
+from trainer.model_free.attention_ppo import AttentionPpo
+from trainer.model_free.mappo import Mappo
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
@@ -68,11 +71,17 @@ def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, devi
     """The networks of a run, freshly initialised from its seed."""
     torch.manual_seed(settings.seed)
     spec, compile_mode = environment.spec, settings.compile
-    if settings.algorithm == "mabl":
-        return Mabl(settings.mabl, spec, device=device, compile_mode=compile_mode)
-    if settings.algorithm == "mag":
-        return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
-    return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)
+    match settings.algorithm:
+        case "mamba":
+            return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)
+        case "mag":
+            return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
+        case "mabl":
+            return Mabl(settings.mabl, spec, device=device, compile_mode=compile_mode)
+        case "mappo":
+            return Mappo(settings.mappo, spec, device=device)
+        case "attention-ppo":
+            return AttentionPpo(settings.attention_ppo, spec, device=device)
 
 
 def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:
@@ -101,13 +110,12 @@ class Training:
             self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
         )
         schedule = settings.schedule
-        overlap = self.device.type == "cuda" if schedule.overlap == "auto" else schedule.overlap
         self.feed = Feed(
             self.collector,
             self.algorithm,
             steps_per_copy=schedule.steps_per_iteration,
             until=schedule.env_steps,
-            overlap=overlap,
+            overlap=settings.overlaps(self.device.type),
         )
         self.env_steps = 0
         """Of all iterations that have begun; with overlap the collector is ahead of it."""
@@ -337,7 +345,11 @@ def restored_replay(folder: RunFolder, algorithm: Algorithm) -> Replay:
 
 def _empty_replay(settings: TrainSettings, algorithm: Algorithm) -> Replay:
     return Replay(
-        settings.replay, algorithm.spec, copies=settings.environment.copies, keeps_state=algorithm.reads_state
+        settings.replay,
+        algorithm.spec,
+        copies=settings.environment.copies,
+        keeps_state=algorithm.reads_state,
+        carried_size=packed(algorithm.initial_state(1)).shape[-1] if algorithm.reads_carried else 0,
     )
 
 

@@ -43,3 +43,13 @@ def test_a_family_file_of_ones_own_asks_for_a_member(tmp_path: Path) -> None:
     file.write_text('base = "relay"\n[variants.two]\nseed = 2\n')
     with pytest.raises(SettingsError, match=r"family of presets.*Name one of two"):
         load_settings(str(file), [])
+
+
+def test_a_family_over_a_family_may_keep_some_of_its_flavours_and_takes_over_the_world_alone() -> None:
+    names = set(preset_names())
+    assert {"mappo-smax-8m", "mappo-smax-8m-cpu", "mabl-smax-8m-paper", "mabl-smax-8m-code"} <= names
+    assert not {"mappo-smax-8m-paper", "mappo-smax-8m-code"} & names
+    settings, beneath = load_settings("mappo-smax-8m-cpu", []), load_settings("mamba-smax-8m-cpu", [])
+    assert settings.algorithm == "mappo"
+    assert (settings.environment, settings.evaluation) == (beneath.environment, beneath.evaluation)
+    assert settings.schedule.env_steps == beneath.schedule.env_steps

@@ -47,6 +47,24 @@ _SMALL_LEARNING = (
 SMALL = (*_SMALL_WORLD, *(f"mamba.{each}" for each in _SMALL_LEARNING), "mamba.model.heads=2")
 """Overrides that shrink any preset of MAMBA to milliseconds per iteration."""
 SMALL_MABL = (*_SMALL_WORLD, *(f"mabl.{each}" for each in _SMALL_LEARNING))
+_SMALL_PPO = ("ppo.sequence=4", "ppo.epochs=2", "ppo.minibatches=2")
+SMALL_MAPPO = (*_SMALL_WORLD, *(f"mappo.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
+SMALL_ATTENTION_PPO = (
+    *_SMALL_WORLD,
+    *(
+        f"attention_ppo.policy.{each}"
+        for each in ("hidden=16", "recurrent=12", "categoricals=4", "classes=8", "heads=2")
+    ),
+    *(f"attention_ppo.{each}" for each in _SMALL_PPO),
+)
+SMALL_OF = {
+    "mamba": SMALL,
+    "mag": SMALL,
+    "mabl": SMALL_MABL,
+    "mappo": SMALL_MAPPO,
+    "attention-ppo": SMALL_ATTENTION_PPO,
+}
+"""By algorithm."""
 
 
 def small_settings(

@@ -1,0 +1,326 @@
+"""What MAPPO and Attention-PPO share: which rows they learn from, what those earned, that acting is what is learned.
+
+Axis legend: T rows of a window, E copies, N agents, A actions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from equal_runs import assert_equal_runs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_team import SMALL_OF, resume, small_settings, start
+
+from coordinator.local import LocalTeam
+from coordinator.world import World
+from heliograph.bundle import load_team
+from heliograph.environments import registry
+from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
+from heliograph.errors import SettingsError
+from trainer.carried import packed, unpacked
+from trainer.collector import Collector
+from trainer.draws import RandomDraws
+from trainer.evaluation import evaluate
+from trainer.model_free.attention_ppo import AttentionPpo
+from trainer.model_free.mappo import Mappo
+from trainer.model_free.on_policy import OnPolicy
+from trainer.model_free.sequences import acted, returns_of
+from trainer.model_free.settings import AttentionPpoSettings, MappoSettings, PpoSettings
+from trainer.model_free.value_scale import ValueScale
+from trainer.policy.distributions import ActionDistribution
+from trainer.preset import load_settings
+from trainer.replay import Replay
+from trainer.replay_settings import ReplaySettings
+from trainer.run_folder import RunFolder
+from trainer.settings import ON_POLICY
+from trainer.training import export_team
+from trainer.world_model.window import Window
+
+NAMES = sorted(ON_POLICY)
+WORLDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "relay, changing graph": ("relay", {"agents": 3, "hears": "range", "range": 0, "cue": "own"}),
+    "episodes of all lengths and ends": ("waiting_game:make", {}),
+    "continuous actions": ("steering_team:make", {}),
+}
+
+
+def make(name: str, spec: EnvironmentSpec, **ppo: Any) -> OnPolicy:
+    """Untrained agents whose actions depend on what they remember and hear."""
+    torch.manual_seed(0)
+    device, values = torch.device("cpu"), {"sequence": 5, "actor_learning_rate": 0.01, **ppo}
+    algorithm: OnPolicy
+    if name == "mappo":
+        own = {"hidden": 16, "recurrent": 12, "ppo": values}
+        algorithm = Mappo(MappoSettings.model_validate(own), spec, device=device)
+        last, cell = algorithm.policy.head[-1], algorithm.policy.cell
+        last.weight.data.mul_(300.0)
+    else:
+        sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2, "posterior_scale": 20.0}
+        talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
+        algorithm = AttentionPpo(talking, spec, device=device)
+        last, cell = algorithm.policy.actor.rest[-1], algorithm.policy.rssm.cell
+        last.weight.data.mul_(3.0)
+    for parameter in cell.parameters():
+        parameter.data.mul_(3.0)
+    return algorithm
+
+
+class Noted(RandomDraws):
+    """Keeps the log-probabilities of the actions that it draws."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.Generator().manual_seed(0))
+        self.log_probability: list[torch.Tensor] = []
+
+    def action(self, outputs: torch.Tensor, actions: ActionDistribution) -> torch.Tensor:
+        action = super().action(outputs, actions)
+        self.log_probability.append(actions.log_probability(outputs, action))
+        return action
+
+
+class Watched:
+    """An `Actor` that acts as the algorithm does and remembers, by what was carried out of a step, how it was drawn."""
+
+    def __init__(self, algorithm: OnPolicy) -> None:
+        self.algorithm, self.draws = algorithm, Noted()
+        self.seen: dict[bytes, torch.Tensor] = {}
+
+    def initial_state(self, copies: int) -> Any:
+        return self.algorithm.initial_state(copies)
+
+    def act(self, state: Any, **percepts: Any) -> tuple[torch.Tensor, Any]:
+        action, after = self.algorithm.act(state, **percepts | {"draws": self.draws})
+        for carried, drawn in zip(packed(after), self.draws.log_probability[-1], strict=True):
+            self.seen[carried.numpy().tobytes()] = drawn
+        return action, after
+
+
+def collector_for(actor: Watched, world: VectorEnvironment, *, capacity: int = 4000) -> Collector:
+    algorithm = actor.algorithm
+    replay = Replay(
+        ReplaySettings(capacity=capacity, window=2, minimum=1),
+        world.spec,
+        copies=world.count,
+        keeps_state=algorithm.reads_state,
+        carried_size=packed(algorithm.initial_state(1)).shape[-1],
+    )
+    return Collector(world, actor, replay, seed=5, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("world", "parameters"), WORLDS.values(), ids=WORLDS)
+def test_what_was_drawn_while_acting_is_what_is_learned_from_to_the_row(
+    name: str, world: str, parameters: dict[str, Any]
+) -> None:
+    environment = registry.make(world, count=3, parameters=parameters)
+    algorithm = make(name, environment.spec)
+    actor = Watched(algorithm)
+    collector = collector_for(actor, environment)
+    random, drawn = np.random.default_rng(0), []
+    for steps in (7, 11, 4):  # episodes go on over an update, which changes the networks
+        actor.seen.clear()
+        collector.collect(steps, actor)
+        collector.commit()
+        replay = collector.replay
+        read = replay.state()["read"]
+        with torch.no_grad():
+            sequences = algorithm.sequences(*replay.unread())
+            found = algorithm.log_probability(sequences)[0]
+        rows = {
+            carried.numpy().tobytes(): (drawn_now, counts)
+            for carried, drawn_now, counts in zip(
+                sequences.carried_out.flatten(0, 1), found.flatten(0, 1), sequences.counts.flatten(0, 1), strict=True
+            )
+            if counts.any()
+        }
+        assert rows.keys() == actor.seen.keys()
+        for carried, (now, counts) in rows.items():
+            torch.testing.assert_close(now[counts], actor.seen[carried][counts], rtol=0, atol=2e-5)
+            drawn.append(now[counts])
+        replay.restore(replay.state() | {"read": read})
+        before = torch.cat([parameter.flatten().clone() for parameter in algorithm.policy.parameters()])
+        assert algorithm.update(replay, random)
+        after = torch.cat([parameter.flatten() for parameter in algorithm.policy.parameters()])
+        assert (after - before).abs().max() > 1e-3
+    assert torch.cat(drawn).std() > 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_that_were_overwritten_before_an_update_are_left_out(name: str) -> None:
+    environment = registry.make("waiting_game:make", count=2)
+    algorithm = make(name, environment.spec)
+    actor = Watched(algorithm)
+    collector = collector_for(actor, environment, capacity=20)
+    collector.collect(40, actor)
+    collector.commit()
+    with torch.no_grad():
+        sequences = algorithm.sequences(*collector.replay.unread())
+        found = algorithm.log_probability(sequences)[0]
+    counted = sequences.counts.any(-1)
+    assert 10 <= int(counted.sum()) < 20
+    for carried, now, counts in zip(
+        sequences.carried_out[counted], found[counted], sequences.counts[counted], strict=True
+    ):
+        torch.testing.assert_close(now[counts], actor.seen[carried.numpy().tobytes()][counts], rtol=0, atol=2e-5)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[Window, torch.Tensor]:
+    """Rows [T, 2, 2] of episodes that end by time or by all agents' end, absorbing rows in between; and values."""
+    length, generator = draw(st.integers(3, 12)), torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    first = torch.zeros(length, 2, dtype=torch.bool)
+    present = torch.ones(length, 2, 2, dtype=torch.bool)
+    terminated = torch.zeros(length, 2, 2, dtype=torch.bool)
+    for copy in range(2):
+        row = draw(st.integers(0, 2))
+        while row < length:
+            first[row, copy] = True
+            end = row + draw(st.integers(1, 4))
+            if draw(st.booleans()) and end < length:
+                terminated[end, copy] = True
+                gone = end + draw(st.integers(0, 2))
+                present[end : gone + 1, copy] = False
+                terminated[end : gone + 1, copy] = True
+                end = gone
+            elif draw(st.booleans()):
+                early = range(row + 1, min(end, length - 1) + 1)
+                present[list(early), copy, 1] = False
+                terminated[list(early), copy, 1] = True
+            row = end + 1
+    shape = (length, 2, 2)
+    window = Window(
+        observation=torch.zeros(*shape, 1),
+        action_mask=torch.ones(*shape, 1, dtype=torch.bool),
+        hears=None,
+        present=present,
+        first=first,
+        action=torch.zeros(shape, dtype=torch.int64),
+        reward=torch.randn(shape, generator=generator, dtype=torch.float64),
+        terminated=terminated,
+    )
+    return window, torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@given(windows(), st.sampled_from(["team", "individual"]))
+@settings(max_examples=60, deadline=None)
+def test_returns_less_values_are_generalised_advantages_within_each_episode(
+    drawn: tuple[Window, torch.Tensor], sharing: str
+) -> None:
+    window, value = drawn
+    ppo = PpoSettings(discount=0.9, trace=0.8, reward_sharing=sharing)
+    ours, played = returns_of(window, value, ppo) - value[:-1], acted(window)
+    last = len(value) - 1
+    for copy in range(2):
+        for agent in range(2):
+            advantage = 0.0
+            for row in reversed(range(last)):
+                gone = bool(window.terminated[row, copy].all()) and not window.first[row, copy]
+                acts = not window.first[row + 1, copy] and not gone and bool(window.present[row, copy, agent])
+                assert bool(played[row, copy, agent]) == acts
+                if window.first[row + 1, copy]:  # this row closes an episode
+                    advantage = 0.0
+                    continue
+                reward, ended = window.reward[row + 1, copy, agent], window.terminated[row + 1, copy, agent]
+                if sharing == "team":
+                    reward, ended = window.reward[row + 1, copy].mean(), window.terminated[row + 1, copy].all()
+                following = 0.0 if ended else float(value[row + 1, copy, agent])
+                error = float(reward) + 0.9 * following - float(value[row, copy, agent])
+                advantage = error + (0.0 if ended else 0.9 * 0.8 * advantage)
+                if acts:
+                    assert float(ours[row, copy, agent]) == pytest.approx(advantage, abs=1e-9)
+
+
+def test_what_is_carried_survives_the_rows_of_replay() -> None:
+    for world, parameters in WORLDS.values():
+        spec = registry.make(world, count=1, parameters=parameters).spec
+        for name in NAMES:
+            algorithm = make(name, spec)
+            state = algorithm.act(
+                algorithm.initial_state(3),
+                observation=torch.randn(3, spec.agents, spec.observation_size),
+                action_mask=torch.ones(3, spec.agents, spec.actions, dtype=torch.bool),
+                hears=None,
+                first=torch.zeros(3, dtype=torch.bool),
+                draws=RandomDraws(),
+            )[1]
+            again = unpacked(algorithm.initial_state(1), packed(state))
+            for field, tensor in vars(state).items():
+                assert torch.equal(getattr(again, field), tensor), field
+                assert getattr(again, field).dtype == tensor.dtype
+
+
+def test_a_value_scale_takes_back_what_it_did_and_makes_returns_small() -> None:
+    scale, returns = ValueScale(), 300.0 + 50.0 * torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(scale.from_scale(returns), returns)
+    for _ in range(3):
+        scale.see(returns)
+    scaled = scale.to_scale(returns)
+    assert abs(float(scaled.mean())) < 1e-3
+    assert float(scaled.std()) == pytest.approx(1.0, abs=1e-2)
+    torch.testing.assert_close(scale.from_scale(scaled), returns)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OnPolicy, Path]:
+    algorithm = make(request.param, registry.make("waiting_game:make", count=1).spec)
+    path = tmp_path_factory.mktemp("exported")
+    export_team(algorithm, algorithm.spec, path, run_id="equal", training_step=0)
+    return algorithm, path
+
+
+@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
+def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
+    exported: tuple[OnPolicy, Path], greedy: bool
+) -> None:
+    algorithm, path = exported
+    central = evaluate(
+        algorithm,
+        registry.make("waiting_game:make", count=8),
+        episodes=24,
+        seed=11,
+        greedy=greedy,
+        device=torch.device("cpu"),
+    )
+    team = LocalTeam(load_team(path), run_seed=11, greedy=greedy)
+    played = World(registry.make("waiting_game:make", count=1))
+    results = [team.play(played, episode=episode).result for episode in range(24)]
+    assert [result.steps for result in results] == central.length.tolist()
+    np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)
+    assert len(np.unique(central.team_return.round(4))) >= 6, "the episodes differ from one another"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, name: str) -> None:
+    chosen = small_settings(f"{name}-relay", "replay.capacity=200", env_steps=10_000, small=SMALL_OF[name])
+    start(tmp_path / "whole", chosen, stop_after=9).run()
+    start(tmp_path / "parts", chosen, stop_after=4).run()
+    for stop in (6, 9):
+        resume(tmp_path / "parts", stop_after=stop).run()
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    assert any("policy/entropy" in record for record in RunFolder.open(tmp_path / "parts").history())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("schedule.overlap=true", "learns from its newest policy alone"),
+        ("compile=default", "nothing to compile"),
+        ("replay.capacity=500", "may need 768 rows for an update"),
+        ("mamba.model_updates=3", "mamba is set, which"),
+    ],
+)
+def test_settings_that_an_on_policy_method_cannot_follow_are_refused(name: str, override: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        load_settings(f"{name}-relay", [override])
+
+
+def test_on_a_gpu_only_what_learns_from_older_policies_collects_ahead() -> None:
+    assert load_settings("relay", []).overlaps("cuda")
+    assert not load_settings("relay", []).overlaps("cpu")
+    assert not load_settings("mappo-relay", []).overlaps("cuda")

@@ -1,0 +1,51 @@
+"""Central critics, which see what all agents see or more; training only.
+
+Axis legend: D observation, S global state, N agents, H width; [...] any leading axes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.nets.communication import CommunicationBlock
+from trainer.nets.perceptron import perceptron
+
+
+class CentralCritic(nn.Module):
+    """Value of every agent from the simulator's global state, or where it has none from all observations; and from the
+    agent's own observation and identity (MAPPO's agent-specific global state)."""
+
+    def __init__(self, spec: EnvironmentSpec, *, hidden: int) -> None:
+        super().__init__()
+        central = spec.state_size or spec.agents * spec.observation_size
+        self.out = perceptron([central + spec.observation_size + spec.agents, hidden, hidden, hidden, 1], nn.ReLU)
+        self.register_buffer("identity", torch.eye(spec.agents), persistent=False)
+        self.identity: Tensor
+
+    def forward(self, observation: Tensor, state: Tensor | None) -> Tensor:
+        """observation [..., N, D], state [..., S] -> values [..., N]."""
+        agents = observation.shape[-2]
+        central = observation.flatten(-2) if state is None else state
+        shared = central.unsqueeze(-2).expand(*observation.shape[:-1], -1)
+        identity = self.identity.expand(*observation.shape[:-2], agents, agents)
+        return self.out(torch.cat([shared, observation, identity], dim=-1)).squeeze(-1)
+
+
+class ObservationAttentionCritic(nn.Module):
+    """Value of every agent from all observations, through one attention layer (MAG, "Baselines")."""
+
+    def __init__(self, spec: EnvironmentSpec, *, hidden: int, heads: int, position_scale: float) -> None:
+        super().__init__()
+        self.embed = perceptron([spec.observation_size, hidden, hidden], nn.ReLU)
+        self.attention = CommunicationBlock(
+            agents=spec.agents, width=hidden, layers=1, heads=heads, dropout=0.0, position_scale=position_scale
+        )
+        self.out = perceptron([hidden, hidden, 1], nn.ReLU)
+
+    def forward(self, observation: Tensor, _state: Tensor | None) -> Tensor:
+        """observation [..., N, D] -> values [..., N]."""
+        tokens = torch.relu(self.embed(observation.flatten(0, -3)))
+        rows = torch.relu(self.attention.complete(tokens))
+        return self.out(rows).squeeze(-1).unflatten(0, observation.shape[:-2])

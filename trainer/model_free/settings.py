@@ -1,0 +1,59 @@
+"""Settings of the model-free baselines; what is published is MAPPO's (Yu et al. 2022)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from heliograph.settings import Settings
+from trainer.policy.settings import Share
+from trainer.world_model.settings import LatentSettings
+
+
+class PpoSettings(Settings):
+    """One update: `epochs` of PPO over what was collected since the one before."""
+
+    sequence: PositiveInt = 10
+    """Rows through which gradients go back; each sequence begins with the recurrent state that was acted with."""
+    epochs: PositiveInt = 5
+    minibatches: PositiveInt = 1
+    """Parts into which the sequences are split at random in every epoch."""
+    discount: Share = 0.99
+    trace: Share = 0.95
+    """Lambda of the lambda-return, whose difference to the value is the generalised advantage estimate."""
+    reward_sharing: Literal["team", "individual"] = "team"
+    """Everyone is paid the mean over the agents until all have ended, or its own reward until its own end."""
+    advantage_normalisation: bool = True
+    """Over everything that was collected."""
+    value_normalisation: bool = True
+    """The critic learns returns less their running mean, in units of their deviation; needed where they are large."""
+    clip: PositiveFloat = 0.2
+    entropy_scale: NonNegativeFloat = 0.01
+    actor_learning_rate: PositiveFloat = 5e-4
+    critic_learning_rate: PositiveFloat = 5e-4
+    gradient_clip: PositiveFloat = 10.0
+
+
+class MappoSettings(Settings):
+    hidden: PositiveInt = 64
+    """Width of every hidden layer, of the critic, too."""
+    recurrent: PositiveInt = 64
+    """GRU size."""
+    ppo: PpoSettings = PpoSettings()
+
+
+class TalkingSettings(LatentSettings):
+    """Sizes of agents that talk; those of MAMBA, whose latents are messages just like these."""
+
+    communication_layers: PositiveInt = 1
+    """Encoder layers of the communication block."""
+    heads: PositiveInt = 4
+    """Attention heads, of the critic, too; must divide `hidden`."""
+    communication: Literal["ego", "central"] = "ego"
+    """Who is read on an incomplete graph: the runtime's ego sets, or masked central attention."""
+
+
+class AttentionPpoSettings(Settings):
+    policy: TalkingSettings = TalkingSettings()
+    ppo: PpoSettings = PpoSettings()
