@@ -5,6 +5,7 @@ Axis legend: T rows of a window, E copies, N agents, A actions.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -265,9 +266,12 @@ def test_a_value_scale_takes_back_what_it_did_and_makes_returns_small() -> None:
     torch.testing.assert_close(scale.from_scale(scaled), returns)
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(
+    scope="module", params=itertools.product(NAMES, ("waiting_game:make", "steering_team:make")), ids=" on ".join
+)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OnPolicy, Path]:
-    algorithm = make(request.param, registry.make("waiting_game:make", count=1).spec)
+    name, world = request.param
+    algorithm = make(name, registry.make(world, count=1).spec)
     path = tmp_path_factory.mktemp("exported")
     export_team(algorithm, algorithm.spec, path, run_id="equal", training_step=0)
     return algorithm, path
@@ -280,14 +284,14 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     algorithm, path = exported
     central = evaluate(
         algorithm,
-        registry.make("waiting_game:make", count=8),
+        registry.make(algorithm.spec.id, count=8),
         episodes=24,
         seed=11,
         greedy=greedy,
         device=torch.device("cpu"),
     )
     team = LocalTeam(load_team(path), run_seed=11, greedy=greedy)
-    played = World(registry.make("waiting_game:make", count=1))
+    played = World(registry.make(algorithm.spec.id, count=1))
     results = [team.play(played, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)
