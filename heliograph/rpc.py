@@ -73,6 +73,8 @@ _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A peer that moved is looked up by its name again as often as it is dialled, not every 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # Every channel is one connection of one pair; sharing subchannels would join unrelated streams.
     ("grpc.use_local_subchannel_pool", 1),
 )
