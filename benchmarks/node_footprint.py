@@ -68,14 +68,7 @@ class Node:
         return self.serving_s is not None
 
     def memory(self) -> dict[str, float]:
-        """RSS, PSS and the peak of RSS, in MB (2**20 bytes)."""
-        kilobytes = {}
-        for name in ("smaps_rollup", "status"):
-            for line in Path(f"/proc/{self.process.pid}/{name}").read_text().splitlines():
-                key, _, value = line.partition(":")
-                if value.strip().endswith("kB"):
-                    kilobytes[key] = int(value.split()[0])
-        return {key: kilobytes[key] / 1024 for key in ("Rss", "Pss", "VmHWM")}
+        return memory(self.process.pid)
 
     def end(self) -> None:
         self.process.terminate()
@@ -86,15 +79,26 @@ class Node:
             self.process.wait()
 
 
+def memory(pid: int) -> dict[str, float]:
+    """RSS, PSS and the peak of RSS of a process, in MB (2**20 bytes)."""
+    kilobytes = {}
+    for name in ("smaps_rollup", "status"):
+        for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if value.strip().endswith("kB"):
+                kilobytes[key] = int(value.split()[0])
+    return {key: kilobytes[key] / 1024 for key in ("Rss", "Pss", "VmHWM")}
+
+
 class Coordination:
     """A coordinator process that waits for nodes, and the nodes that were started for it; ends them all."""
 
-    def __init__(self, bundles: Path, folder: Path, *, episodes: int) -> None:
+    def __init__(self, bundles: Path, folder: Path, *, episodes: int, options: Sequence[str] = ()) -> None:
         self._folder = folder
         self.report_path, self._log = folder / "report.json", folder / "coordinator.log"
         command = [sys.executable, "-m", "heliograph", "run", "--log-level", "info", "--bundles", str(bundles)]
         command += ["--attach", "127.0.0.1:0", "--episodes", str(episodes), "--json", str(self.report_path)]
-        command += ["--start-timeout-s", str(START_TIMEOUT_S), "--connect-timeout-s", "60"]
+        command += ["--start-timeout-s", str(START_TIMEOUT_S), "--connect-timeout-s", "60", *options]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self._nodes: list[Node] = []
@@ -114,10 +118,10 @@ class Coordination:
                 process.kill()
                 process.wait()
 
-    def start(self, slot: int) -> Node:
+    def start(self, slot: int, *options: str) -> Node:
         log = self._folder / f"agent-{slot}-{len(self._nodes)}.log"
         command = [sys.executable, "-m", "agent_node", "--log-level", "info", "--coordinator", self.address]
-        command += ["--slot", str(slot), "--join-timeout-s", str(START_TIMEOUT_S)]
+        command += ["--slot", str(slot), "--join-timeout-s", str(START_TIMEOUT_S), *options]
         with log.open("wb") as file:
             started = time.perf_counter()
             node = Node(process=subprocess.Popen(command, stdout=file, stderr=file), started=started, log=log)
@@ -139,10 +143,10 @@ def until(done: Callable[[], bool], what: str) -> None:
 
 
 @contextlib.contextmanager
-def coordination(bundles: Path, *, episodes: int) -> Iterator[Coordination]:
+def coordination(bundles: Path, *, episodes: int, options: Sequence[str] = ()) -> Iterator[Coordination]:
     with (
         tempfile.TemporaryDirectory(prefix="heliograph-footprint-") as folder,
-        Coordination(bundles, Path(folder), episodes=episodes) as running,
+        Coordination(bundles, Path(folder), episodes=episodes, options=options) as running,
     ):
         yield running
 

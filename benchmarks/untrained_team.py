@@ -42,11 +42,12 @@ def export(*, agents: int, hidden: int, layers: int, to: Path) -> None:
         bundle.save(to / f"agent-{slot}")
 
 
-def exported(folder: Path, *, agents: int) -> Path:
-    """The bundles of a team of the default sizes below `folder`, exported by another process if they are not there."""
-    target = folder / f"team-{agents}"
+def exported(folder: Path, *, agents: int, hidden: int = 256, layers: int = 3) -> Path:
+    """The bundles of a team below `folder`, exported by another process if they are not there."""
+    target = folder / f"team-{agents}-{hidden}-{layers}"
     if not (target / f"agent-{agents - 1}").exists():
         command = [sys.executable, __file__, "--agents", str(agents), "--to", str(target)]
+        command += ["--hidden", str(hidden), "--layers", str(layers)]
         subprocess.run(command, check=True, timeout=120)
     return target
 
