@@ -151,6 +151,26 @@ def test_a_stream_without_end_is_cut_until_the_next_step_and_others_are_heard_me
     play(script)
 
 
+def test_what_is_too_long_for_a_message_is_rejected_and_what_is_far_too_long_ends_its_stream(
+    certificates: Path,
+) -> None:
+    async def script() -> None:
+        async with node_of_slot_1(certificates=certificates) as (node, world, channel):
+            call = await admitted(channel)
+            await call.write(bytes(rpc.MAX_PEER_BYTES))
+            await call.write(said(0))
+            assert (await world.step(1)).masked == ()
+            assert (await node.totals())[0].rejected == 1
+            await call.write(bytes(rpc.MAX_PEER_BYTES + 1))
+            assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "larger than max" in await call.details()
+            again = await admitted(channel)
+            await again.write(said(1))
+            assert (await world.step(2)).masked == ()
+
+    play(script)
+
+
 def test_a_peer_with_another_slots_certificate_is_not_talked_to(certificates: Path) -> None:
     async def script() -> None:
         told = asyncio.Event()
