@@ -162,6 +162,9 @@ def test_what_is_too_long_for_a_message_is_rejected_and_what_is_far_too_long_end
             assert (await world.step(1)).masked == ()
             assert (await node.totals())[0].rejected == 1
             await call.write(bytes(rpc.MAX_PEER_BYTES + 1))
+            with pytest.raises(grpc.aio.AioRpcError):
+                while True:  # what it was told before comes first
+                    await call.read()
             assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "larger than max" in await call.details()
             again = await admitted(channel)
