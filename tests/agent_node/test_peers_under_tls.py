@@ -161,8 +161,8 @@ def test_what_is_too_long_for_a_message_is_rejected_and_what_is_far_too_long_end
             await call.write(said(0))
             assert (await world.step(1)).masked == ()
             assert (await node.totals())[0].rejected == 1
-            await call.write(bytes(rpc.MAX_PEER_BYTES + 1))
             with pytest.raises(grpc.aio.AioRpcError):
+                await call.write(bytes(rpc.MAX_PEER_BYTES + 1))
                 while True:  # what it was told before comes first
                     await call.read()
             assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
