@@ -50,6 +50,12 @@ def said(step: int) -> bytes:
     return WIRE.serialise(Message(episode=0, step=step, latent=np.full(4, 3, dtype=np.int32), action=3)).data
 
 
+async def overdo(call: grpc.aio.StreamStreamCall) -> None:
+    await call.write(bytes(rpc.MAX_PEER_BYTES + 1))
+    while True:  # what it was told before comes first
+        await call.read()
+
+
 def play(script: Callable[[], Awaitable[None]]) -> None:
     async def run() -> None:
         async with asyncio.timeout(60):
@@ -162,9 +168,7 @@ def test_what_is_too_long_for_a_message_is_rejected_and_what_is_far_too_long_end
             assert (await world.step(1)).masked == ()
             assert (await node.totals())[0].rejected == 1
             with pytest.raises(grpc.aio.AioRpcError):
-                await call.write(bytes(rpc.MAX_PEER_BYTES + 1))
-                while True:  # what it was told before comes first
-                    await call.read()
+                await overdo(call)
             assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "larger than max" in await call.details()
             again = await admitted(channel)
