@@ -25,6 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--join-timeout-s", type=float, default=30.0, metavar="S", help="give up if not part of the run by then"
     )
+    parser.add_argument(
+        "--rejoin-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="when the coordinator is gone, look for one at its address for so long, and join that",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

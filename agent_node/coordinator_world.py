@@ -78,6 +78,11 @@ class CoordinatorWorld:
         self._left = False
         self._news = asyncio.Event()
 
+    @property
+    def has_joined(self) -> bool:
+        """It has been welcomed, whatever came of it since."""
+        return self._reading is not None
+
     async def fetch_bundle(self, slot: int | None) -> Bundle:
         """Get the slot's bundle, or that of a slot without a live node, which is then kept for this one for a while.
 

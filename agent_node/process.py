@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import signal
+import time
 
 import uvloop
 
@@ -18,8 +20,11 @@ from agent_node.tracing import node_traces
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import require_trusted
-from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, CoordinatorGone, SettingsError
 from heliograph.tls import Tls
+
+REJOIN_PAUSE_S = 0.5
+"""Before a coordinator that is gone is looked for."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +35,8 @@ def run_node(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"slot {arguments.slot} cannot be", remedy="Slots count from 0")
     if arguments.join_timeout_s <= 0:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
+    if not 0 <= arguments.rejoin_s < math.inf:
+        raise SettingsError(f"nobody can look for a coordinator for {arguments.rejoin_s:g} s")
     footprint.bound_allocator()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(arguments))
@@ -69,14 +76,49 @@ async def _play(arguments: argparse.Namespace) -> None:
 
 
 async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
+    """Play until a run is over, in as many sessions as it takes."""
+    patience = _Patience(arguments.join_timeout_s, rejoin_s=arguments.rejoin_s)
+    while True:
+        try:
+            await _play_session(arguments, tls, patience)
+            return
+        except CoordinatorGone as gone:
+            if not patience.allows_another():
+                raise
+            _log.warning("looking for a coordinator again seconds=%.1f cause=%s", patience.left_s(), gone)
+            await asyncio.sleep(REJOIN_PAUSE_S)
+
+
+class _Patience:
+    """How long a session may take to begin: at first the time to join, after a loss what is left of rejoining."""
+
+    def __init__(self, join_timeout_s: float, *, rejoin_s: float) -> None:
+        self._until = time.monotonic() + join_timeout_s
+        self._rejoin_s = rejoin_s
+        self._is_rejoining = False
+
+    def has_played(self) -> None:
+        """A session is over that had begun: if its coordinator is gone, the time for the next one begins now."""
+        self._until = time.monotonic() + self._rejoin_s
+        self._is_rejoining = True
+
+    def allows_another(self) -> bool:
+        return self._is_rejoining and self.left_s() > REJOIN_PAUSE_S
+
+    def left_s(self) -> float:
+        return max(0.0, self._until - time.monotonic())
+
+
+async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience: _Patience) -> None:
     bundle = None if arguments.bundle is None else bundles.load(arguments.bundle)
     if bundle is not None:
         _check(bundle, arguments)
-    world = CoordinatorWorld(arguments.coordinator, join_timeout_s=arguments.join_timeout_s, tls=tls)
+    world = CoordinatorWorld(arguments.coordinator, join_timeout_s=patience.left_s(), tls=tls)
     try:
         if bundle is None:
             bundle = await world.fetch_bundle(arguments.slot)
             _check(bundle, arguments)
+        arguments.slot = bundle.manifest.slot  # a node that joins again is the agent that it was
         node = Node(
             bundle, listen=arguments.listen, advertise=arguments.advertise, tls=tls, insecure=arguments.insecure
         )
@@ -85,6 +127,8 @@ async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
         with node_metrics(node, arguments.metrics), node_traces(node, arguments.trace):
             await node.run(world)
     finally:
+        if world.has_joined:
+            patience.has_played()
         await world.leave()
 
 

@@ -81,6 +81,16 @@ def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_resume_argument(parser: argparse.ArgumentParser) -> None:
+    """What to go on with after the coordinator died."""
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="keep finished episodes in FILE, and go on after those it has (.jsonl)",
+    )
+
+
 def add_watch_argument(parser: argparse.ArgumentParser) -> None:
     """A page on which it can be seen while it goes on."""
     parser.add_argument(

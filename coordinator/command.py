@@ -17,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
     arguments.add_show_arguments(parser)
+    arguments.add_resume_argument(parser)
 
 
 def run(namespace: argparse.Namespace) -> int:

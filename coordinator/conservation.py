@@ -148,6 +148,11 @@ class Traffic:
     """Directed links of which nobody knows what is missing."""
 
     @classmethod
+    def nothing(cls) -> Traffic:
+        """Of a team that has not played."""
+        return cls.within_a_process(())
+
+    @classmethod
     def within_a_process(cls, links: Sequence[LinkBalance]) -> Traffic:
         """The sums of links that are all known."""
 

@@ -27,6 +27,8 @@ class Summary:
     team_return: Estimate
     steps: int
     """Environment steps of all episodes together."""
+    counted_steps: int
+    """Those of which messages and seconds were counted: not of episodes that an earlier coordinator has played."""
     seconds: float
     latency_p50_s: float | None
     latency_p99_s: float | None
@@ -67,10 +69,12 @@ def summarise(
     manifest: Manifest,
     seconds: float,
     traffic: Traffic,
+    counted_steps: int | None = None,
 ) -> Summary:
-    """Sum up at least one episode and the traffic in it."""
+    """Sum up at least one episode and the traffic in it, or in the last `counted_steps` of it."""
     steps = sum(result.steps for result in results)
-    agent_steps = steps * spec.agents
+    counted_steps = steps if counted_steps is None else counted_steps
+    agent_steps = max(1, counted_steps) * spec.agents  # where nothing was counted, all sums are 0
     bits = traffic.sent_bits + traffic.sent * action_bits(manifest)
     outcomes = [result.outcome for result in results]
     latency = [value for result in results for value in result.latency_s]
@@ -83,6 +87,7 @@ def summarise(
         outcome=wilson(outcomes) if spec.outcome == "won" else bootstrap(outcomes),
         team_return=bootstrap([result.team_return for result in results]),
         steps=steps,
+        counted_steps=counted_steps,
         seconds=seconds,
         latency_p50_s=_percentile(latency, 50),
         latency_p99_s=_percentile(latency, 99),

@@ -47,6 +47,8 @@ class Report:
     stale_acts: int = 0
     lost_episodes: int = 0
     """Episodes whose simulator died; they count nowhere."""
+    earlier_episodes: int = 0
+    """Finished ones that an earlier coordinator has played; messages and seconds are of the others."""
 
     @classmethod
     def of(cls, plan: Plan, spec: EnvironmentSpec, *, team: str, summaries: Iterable[Summary], **found: Any) -> Report:
@@ -90,18 +92,21 @@ def rows(report: Report) -> list[Row]:
         table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
     table += [
         ("episodes", [str(s.episodes) for s in summaries]),
-        ("environment steps", [f"{s.steps} ({s.steps / s.seconds:.0f}/s)" for s in summaries]),
-        ("bits per agent-step", [f"{s.bits_per_agent_step:.1f}" for s in summaries]),
-        ("  of them read in time", [f"{s.read_bits_per_agent_step:.1f}" for s in summaries]),
-        ("bits per message", [f"{s.message_bits:.4g}" for s in summaries]),
-        ("serialised bytes per agent-step", [_number(s.bytes_per_agent_step) for s in summaries]),
+        (
+            "environment steps",
+            [f"{s.steps}{_if_counted(s, f' ({s.counted_steps / s.seconds:.0f}/s)')}" for s in summaries],
+        ),
+        ("bits per agent-step", [_if_counted(s, f"{s.bits_per_agent_step:.1f}") for s in summaries]),
+        ("  of them read in time", [_if_counted(s, f"{s.read_bits_per_agent_step:.1f}") for s in summaries]),
+        ("bits per message", [_if_counted(s, f"{s.message_bits:.4g}") for s in summaries]),
+        ("serialised bytes per agent-step", [_if_counted(s, _number(s.bytes_per_agent_step)) for s in summaries]),
         ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
         ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),
         ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
         ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
-        ("late messages", [str(s.late) for s in summaries]),
-        ("lost in the channel", [str(s.lost) if report.channel else "" for s in summaries]),
-        ("lost messages", ["" if s.missing is None else str(s.missing) for s in summaries]),
+        ("late messages", [_if_counted(s, str(s.late)) for s in summaries]),
+        ("lost in the channel", [_if_counted(s, str(s.lost) if report.channel else "") for s in summaries]),
+        ("lost messages", ["" if s.missing is None else _if_counted(s, str(s.missing)) for s in summaries]),
         ("actions not in time", [str(s.idle) for s in summaries]),
     ]
     if any(s.illegal for s in summaries):
@@ -141,6 +146,11 @@ def remarks(report: Report) -> list[str]:
         lines.append(f"Simulated channel: {report.channel}")
     if report.interrupted:
         lines.append("Interrupted; what is shown are the episodes that were finished.")
+    if report.earlier_episodes:
+        lines.append(
+            f"{report.earlier_episodes} of the episodes were played by an earlier coordinator; messages, bits, losses "
+            "and steps per second are of those that this one played."
+        )
     if report.links is not None:
         unknown = [f"{link.sender}->{link.receiver}" for link in report.links if link.missing is None]
         lossy = [f"{link.sender}->{link.receiver}: {link.missing}" for link in report.links if link.missing]
@@ -160,6 +170,10 @@ def remarks(report: Report) -> list[str]:
         lines.append(f"Actions that came after their step: {report.stale_acts}")
     lines += [str(ending) for ending in report.endings]
     return lines
+
+
+def _if_counted(summary: Summary, cell: str) -> str:
+    return cell if summary.counted_steps else ""
 
 
 def _estimate(value: Estimate) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
@@ -15,13 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from coordinator.assembly import assemble
 from coordinator.bandwidth.layers.accounting import Account
 from coordinator.bandwidth.layers.link_plan import LinkPlan
 from coordinator.bandwidth.layers.links import Links
 from coordinator.bandwidth.layers.links_of import links_of
 from coordinator.bandwidth.layers.wire_report import WireReport
-from coordinator.conservation import Reading, traffic
+from coordinator.conservation import Reading, Traffic, traffic
 from coordinator.episode import Clock, play
+from coordinator.logbook import Logbook
 from coordinator.observation import Showing, Shows, Witness, showing
 from coordinator.outcome import Summary, summarise
 from coordinator.plan import LABELS, Plan
@@ -77,6 +78,8 @@ class Staging:
     certificates: Path | None = None
     """The coordinator's, or the folder with those of the whole team, which is what nodes that are started here need;
     None: plaintext."""
+    resume: Path | None = None
+    """Finished episodes are kept here, and not played again if it has them already."""
     insecure: bool = False
     """Plaintext is also listened on where other machines can reach it."""
 
@@ -138,6 +141,8 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
     )
     log.enter(run=server.run_id)
     with ExitStack() as stack:
+        logbook = stack.enter_context(Logbook(staging.resume, plan=plan, spec=spec))
+        state.lost_episodes = logbook.lost_episodes
         recorder = None
         if plan.record is not None:
             recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=spec))
@@ -170,7 +175,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
             )
         async with server:
             watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
-            work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, state)
+            work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, logbook, state)
             try:
                 await _first_of(work, watch, stop)
             except Stopped:
@@ -193,6 +198,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         interrupted=state.interrupted,
         stale_acts=server.team.stale_acts,
         lost_episodes=state.lost_episodes,
+        earlier_episodes=logbook.episodes,
     )
 
 
@@ -205,25 +211,17 @@ async def _work(
     recorder: Recorder | None,
     account: Account | None,
     shown: Showing,
+    logbook: Logbook,
     state: _State,
 ) -> None:
-    team = server.team
-    if supervisor is not None:
-        for slot in range(team.size):
-            supervisor.start(slot)
-    else:
-        print(f"waiting for {team.size} nodes at {server.address}", file=sys.stderr, flush=True)
-    try:
-        await team.wait_for_all(timeout_s=staging.start_timeout_s)
-    except NodeFailed as error:
-        if supervisor is None:
-            raise
-        absent = sorted(set(range(team.size)) - set(team.live))
-        raise NodeFailed(f"{error.message}; node {absent[0]} said last:\n{supervisor.log_tail(absent[0])}") from None
-    if plan.manifest.message is not None and not await team.wait_until(
-        lambda: not team.missing_links(), timeout_s=staging.connect_timeout_s
-    ):
-        logger.warning("starting without streams between pairs=%s", team.missing_links())
+    if not logbook.is_whole:
+        await assemble(
+            server,
+            supervisor,
+            start_timeout_s=staging.start_timeout_s,
+            # Without messages nobody needs a stream.
+            connect_timeout_s=None if plan.manifest.message is None else staging.connect_timeout_s,
+        )
     if account is not None:
         account.begin()
     state.playing = True
@@ -232,7 +230,7 @@ async def _work(
     for name in plan.passes:
         shown.begin(name, worlds[name])
         witnesses = [witness for witness in (recorder, account, *shown.witnesses) if witness is not None]
-        await _play_pass(name, plan, server, worlds[name], clock, witnesses, account, state)
+        await _play_pass(name, plan, server, worlds[name], clock, witnesses, account, logbook, state)
 
 
 async def _play_pass(
@@ -243,17 +241,20 @@ async def _play_pass(
     clock: Clock,
     witnesses: list[Witness],
     account: Account | None,
+    logbook: Logbook,
     state: _State,
 ) -> None:
     def observe(record: StepRecord) -> None:
         for witness in witnesses:
             witness.step(name, record)
 
-    results: list[EpisodeResult] = []
+    results = logbook.earlier(name)
+    earlier = len(results)
     started = time.perf_counter()
     try:
         with Progress(LABELS[name], total=plan.episodes) as bar:
-            for episode in range(plan.first_episode(name), plan.first_episode(name) + plan.episodes):
+            bar.reach(earlier)
+            for episode in logbook.remaining(name):
                 try:
                     result = await play(
                         server.team,
@@ -269,8 +270,10 @@ async def _play_pass(
                     # Not played again: the nodes have spoken in it, and an episode's messages are numbered once.
                     logger.warning("episode lost episode=%d cause=%s", episode, lost)
                     state.lost_episodes += 1
+                    logbook.lost(name, episode)
                     continue
                 results.append(result)
+                logbook.finished(name, result)
                 bar.advance()
                 for witness in witnesses:
                     witness.episode(name, result)
@@ -280,7 +283,7 @@ async def _play_pass(
         # A stopped pass counts for what was finished; cancelled once, this task may still wait a bounded time.
         if results:
             seconds = time.perf_counter() - started
-            await _book(name, results, plan.manifest, world.spec, seconds, server, state)
+            await _book(name, results, earlier, plan.manifest, world.spec, seconds, server, state)
             if account is not None and state.reading is not None:
                 whole = len(results) == plan.episodes
                 doubt = None if whole else "not all episodes were played to their end"
@@ -290,14 +293,17 @@ async def _play_pass(
 async def _book(
     name: str,
     results: list[EpisodeResult],
+    earlier: int,
     manifest: Manifest,
     spec: EnvironmentSpec,
     seconds: float,
     server: CoordinationServer,
     state: _State,
 ) -> None:
-    earlier, state.reading = state.reading, await server.team.reading()
-    passed = traffic(state.reading, since=earlier)
+    passed = Traffic.nothing()
+    if results[earlier:]:
+        last, state.reading = state.reading, await server.team.reading()
+        passed = traffic(state.reading, since=last)
     state.summaries.append(
         summarise(
             results,
@@ -306,6 +312,7 @@ async def _book(
             manifest=manifest,
             seconds=seconds,
             traffic=passed,
+            counted_steps=sum(result.steps for result in results[earlier:]),
         )
     )
 

@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
     arguments.add_show_arguments(parser)
+    arguments.add_resume_argument(parser)
     parser.add_argument(
         "--attach",
         metavar="HOST:PORT",
@@ -106,6 +107,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
             *trust_options(namespace),
         ),
         certificates=namespace.tls,
+        resume=namespace.resume,
         insecure=namespace.insecure,
     )
     return plan, staging

@@ -1,6 +1,7 @@
 """The table and the JSON of a run say what was measured, and nothing else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from relay_team import relay_plan
@@ -45,6 +46,19 @@ def test_one_process_counts_its_messages_and_shows_no_row_about_waiting():
 
 def test_every_row_has_a_cell_per_pass():
     assert all(len(cells) == 2 for _, cells in rows(report()))
+
+
+def test_what_was_not_counted_has_no_cell():
+    """Of the first pass everything was played by an earlier coordinator, of the second nothing."""
+    base = report()
+    first = replace(base.summaries[0], counted_steps=0)
+    resumed = replace(base, summaries=(first, base.summaries[1]), earlier_episodes=2)
+    table = dict(rows(resumed))
+    assert table["bits per message"] == ["", "0"]
+    assert table["serialised bytes per agent-step"][0] == table["lost messages"][0] == ""
+    assert table["environment steps"][0] == "12"
+    assert table["environment steps"][1].startswith("12 (")
+    assert "2 of the episodes were played by an earlier coordinator" in remarks(resumed)[0]
 
 
 def test_remarks_tell_losses_deaths_and_interruptions():
