@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -173,7 +174,7 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
 
 def _result(entry: dict[str, Any]) -> EpisodeResult:
     fields = {key: value for key, value in entry.items() if key not in ("kind", "pass")}
-    return EpisodeResult(**fields | {key: tuple(fields[key]) for key in _SEQUENCES})
+    return EpisodeResult(**fields | {key: array("d", fields[key]) for key in _SEQUENCES})
 
 
 def _in_words(value: Any) -> str:

@@ -5,6 +5,7 @@ Axis legend: N agents, D observation size, A actions, k dimensions of a continuo
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,10 +83,11 @@ class EpisodeResult:
     outcome: float
     team_return: float
     """Sum of rewards, mean over agents."""
-    latency_s: tuple[float, ...]
-    """Per step: from sending the percepts until the last awaited action was there."""
-    waited_s: tuple[float, ...]
-    computed_s: tuple[float, ...]
+    latency_s: array[float]
+    """Per step: from sending the percepts until the last awaited action was there.  Doubles, as in the next two,
+    because they are kept for all episodes of a run."""
+    waited_s: array[float]
+    computed_s: array[float]
     hearable: int
     """Pairs (agent, step, heard peer) after the first step: how many messages should have been read."""
     masked: int
@@ -103,9 +105,9 @@ class Tally:
         self._episode, self._seed, self._world, self._observe = episode, seed, world, observe
         self._categoricals = categoricals
         self._returns = np.zeros(world.spec.agents, dtype=np.float64)
-        self._latency_s: list[float] = []
-        self._waited_s: list[float] = []
-        self._computed_s: list[float] = []
+        self._latency_s = array("d")
+        self._waited_s = array("d")
+        self._computed_s = array("d")
         self._hearable = self._masked = self._idle = self._illegal = 0
         self._state: np.ndarray | None = None
 
@@ -158,9 +160,9 @@ class Tally:
             steps=len(self._latency_s),
             outcome=outcome,
             team_return=float(self._returns.mean()),
-            latency_s=tuple(self._latency_s),
-            waited_s=tuple(self._waited_s),
-            computed_s=tuple(self._computed_s),
+            latency_s=self._latency_s,
+            waited_s=self._waited_s,
+            computed_s=self._computed_s,
             hearable=self._hearable,
             masked=self._masked,
             idle=self._idle,

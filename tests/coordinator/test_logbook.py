@@ -2,6 +2,7 @@
 
 import errno
 import json
+from array import array
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def result(episode: int) -> EpisodeResult:
         steps=2,
         outcome=1 / 3,
         team_return=-0.1,
-        latency_s=(0.1, 1 / 7),
-        waited_s=(1e-9,),
-        computed_s=(),
+        latency_s=array("d", (0.1, 1 / 7)),
+        waited_s=array("d", (1e-9,)),
+        computed_s=array("d"),
         hearable=4,
         masked=1,
         idle=0,

@@ -1,6 +1,7 @@
 """Intervals and sums of a pass of episodes."""
 
 import math
+from array import array
 from statistics import NormalDist
 
 import pytest
@@ -19,9 +20,9 @@ def result(outcome: float, **fields) -> EpisodeResult:
         "steps": 2,
         "outcome": outcome,
         "team_return": 1.0,
-        "latency_s": (0.01, 0.03),
-        "waited_s": (),
-        "computed_s": (),
+        "latency_s": array("d", (0.01, 0.03)),
+        "waited_s": array("d"),
+        "computed_s": array("d"),
         "hearable": 4,
         "masked": 1,
         "idle": 0,
