@@ -119,10 +119,15 @@ class Team:
         self._changed.set()
 
     def on_act(self, session: Session, act: wire.Act) -> None:
-        """Raises MessageError if a reported latent cannot be decoded."""
+        """Raises MessageError if a reported latent cannot be decoded, or nobody asked the node for this step."""
+        if (act.episode, act.step) != session.outstanding:
+            owed = "none" if session.outstanding is None else "one for episode {} step {}".format(*session.outstanding)
+            raise MessageError(
+                f"slot {session.slot} sent an act for episode {act.episode} step {act.step}, but owes {owed}"
+            )
         latent = self.codec.unpack(act.latent) if self.codec is not None and act.latent else None
-        answered, session.outstanding = session.outstanding, None
-        if session not in self._awaited or (act.episode, act.step) != self._asked or answered != self._asked:
+        session.outstanding = None
+        if session not in self._awaited:
             self.stale_acts += 1
             logger.warning("stale act slot=%d episode=%d step=%d", session.slot, act.episode, act.step)
             self._changed.set()

@@ -63,6 +63,7 @@ def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_c
                 if step == 8:
                     stage.supervisor.process(1).kill()
                     await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
+                    await asyncio.to_thread(stage.supervisor.process(1).wait, 15)
                     stage.supervisor.start(1)
                     await stage.until(lambda: stage.team.live == (0, 1, 2), "node 1 is back")
                     await stage.all_connected()
