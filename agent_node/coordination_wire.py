@@ -6,6 +6,7 @@ Protobuf objects of the coordination protocol never leave this module and that o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,6 +52,21 @@ def members_of(roster: coordination_pb2.Roster) -> list[Member]:
         )
         for member in roster.members
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """The team goes on with other bundles."""
+
+    digest: str
+    """Of this node's."""
+    coding: Coding
+    members: tuple[Member, ...]
+
+
+def switch_of(wire: coordination_pb2.Switch) -> Switch:
+    """Raises MessageError if the codec is none that we know."""
+    return Switch(digest=wire.digest, coding=Coding.from_wire(wire.coding), members=tuple(members_of(wire.roster)))
 
 
 def percept_of(wire: coordination_pb2.Percept) -> Percept:

@@ -9,12 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import grpc
 import grpc.aio
 
-from agent_node.coordination_wire import act_of, counters_of, members_of, percept_of, team_of
+from agent_node.coordination_wire import Switch, act_of, counters_of, members_of, percept_of, switch_of, team_of
 from agent_node.percept import Percept
 from agent_node.stream_writer import StreamWriter
 from agent_node.world import NodeHandle, StepReport, Team
@@ -44,6 +45,9 @@ QUEUED_MESSAGES = 64
 SLOT_GRACE_S, SLOT_PAUSE_S = 8.0, 0.5
 """How long to ask again for a slot that is taken: the keepalive ends a dead holder's session after six seconds."""
 
+PREPARE_TIMEOUT_S = 30.0
+"""How long fetching a newer bundle may take."""
+
 LEAVE_TIMEOUT_S = 2.0
 """How long to wait for the coordinator's end of the session when this node leaves."""
 
@@ -58,9 +62,18 @@ class CoordinatorWorld:
     Connecting, fetching and joining together take at most `join_timeout_s`.  A coordinator that goes away during the
     session ends it with CoordinatorGone: at once if its process died, after the keepalive's six seconds if it hangs.
     With `tls` it must have the coordinator's certificate.
+
+    `check` raises BundleError for a newer bundle that is not to be taken; None: the node keeps the one that it has.
     """
 
-    def __init__(self, address: str, *, join_timeout_s: float, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        join_timeout_s: float,
+        tls: Tls | None = None,
+        check: Callable[[Bundle], None] | None = None,
+    ) -> None:
         self._address = address
         self._join_by = time.monotonic() + join_timeout_s
         self._timeout_s = join_timeout_s
@@ -72,6 +85,10 @@ class CoordinatorWorld:
         self._writer: StreamWriter[coordination_pb2.NodeMessage] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._answering: asyncio.Task[None] | None = None
+        self._check = check
+        self._preparing: asyncio.Task[None] | None = None
+        self._switch: Switch | None = None  # to be made before the next step
+        self._node: NodeHandle | None = None
         self._pending: Percept | None = None
         self._failure: HeliographError | None = None
         self._over = False
@@ -89,14 +106,15 @@ class CoordinatorWorld:
         Raises BundleError, SettingsError if there is no such slot, SlotTaken if every slot is, or CoordinatorGone.
         """
         await self._connect()
-        return await self._ask_again(lambda: self._fetch(slot))
+        return await self._ask_again(lambda: self._fetch(slot, timeout_s=self._time_left_s()))
 
-    async def _fetch(self, slot: int | None) -> Bundle:
+    async def _fetch(self, slot: int | None, *, timeout_s: float, wanted: str = "") -> Bundle:
+        """The current bundle, or that of a `wanted` digest."""
         name = "any slot" if slot is None else f"slot {slot}"
         tar, digest = bytearray(), ""
         try:
-            request = coordination_pb2.FetchBundleRequest(slot=slot or 0, any_slot=slot is None)
-            async for chunk in self._stub.FetchBundle(request, timeout=self._time_left_s()):
+            request = coordination_pb2.FetchBundleRequest(slot=slot or 0, any_slot=slot is None, digest=wanted)
+            async for chunk in self._stub.FetchBundle(request, timeout=timeout_s):
                 tar += chunk.data
                 digest = chunk.digest
                 if len(tar) > MAX_BUNDLE_BYTES:
@@ -104,8 +122,9 @@ class CoordinatorWorld:
         except grpc.aio.AioRpcError as error:
             raise self._refusal(error) from None
         bundle = bundles.from_tar(bytes(tar), origin=f"bundle of {name} from {self._address}")
-        if bundle.digest != digest:
-            raise BundleCorrupt(f"bundle of {name} has digest {bundle.digest[:12]}, announced was {digest[:12]}")
+        if bundle.digest != digest or wanted not in ("", digest):
+            announced = (wanted or digest)[:12]
+            raise BundleCorrupt(f"bundle of {name} has digest {bundle.digest[:12]}, announced was {announced}")
         return bundle
 
     async def enter(self, node: NodeHandle) -> Team:
@@ -144,6 +163,7 @@ class CoordinatorWorld:
             raise self._refusal(error) from None
         if reply is grpc.aio.EOF or reply.WhichOneof("kind") != "welcome":
             raise self._gone(f"did not welcome slot {node.slot}")
+        self._node = node
         team_size, message = node.manifest.team_size, node.manifest.message
         self._actions = node.manifest.actions
         if reply.welcome.team_size != team_size:
@@ -157,7 +177,10 @@ class CoordinatorWorld:
         return team
 
     async def percept(self) -> Percept | None:
-        while self._pending is None:
+        while self._pending is None or self._switch is not None:
+            if self._switch is not None and self._failure is None:
+                await self._make_switch()
+                continue
             if self._failure is not None:
                 raise self._failure
             if self._over:
@@ -189,7 +212,7 @@ class CoordinatorWorld:
                 _log.debug("session was over already error=%r", error)
             if self._reading is not None:
                 await asyncio.wait({self._reading}, timeout=LEAVE_TIMEOUT_S)
-        for task in (self._reading, self._answering):
+        for task in (self._reading, self._answering, self._preparing):
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait({task})
@@ -234,7 +257,18 @@ class CoordinatorWorld:
             self._pending = percept_of(message.percept)
             self._news.set()
         elif kind == "roster":
-            node.update_roster(members_of(message.roster))
+            members = members_of(message.roster)
+            if self._switch is None:
+                node.update_roster(members)
+            else:
+                self._switch = replace(self._switch, members=tuple(members))
+        elif kind == "prepare":
+            if self._preparing is not None:
+                self._preparing.cancel()
+            self._preparing = asyncio.get_running_loop().create_task(self._prepare(message.prepare.digest, node))
+        elif kind == "switch":
+            self._switch = switch_of(message.switch)
+            self._news.set()
         elif kind == "counters_request":
             self._answering = asyncio.get_running_loop().create_task(self._answer_counters(node))
         elif kind == "shutdown":
@@ -243,6 +277,30 @@ class CoordinatorWorld:
             self._news.set()
         else:
             raise WorldError(f"coordinator {self._address} sent a message of unknown kind {kind!r}")
+
+    async def _prepare(self, digest: str, node: NodeHandle) -> None:
+        """Get and load the bundle of a digest beside the one that runs, and say whether that went well."""
+        reason = ""
+        try:
+            if self._check is None:
+                raise BundleMismatch("it was started with a bundle of its own, and fetches none")
+            bundle = await self._fetch(node.slot, timeout_s=PREPARE_TIMEOUT_S, wanted=digest)
+            self._check(bundle)
+            node.prepare(bundle)
+        except HeliographError as error:
+            reason = str(error)
+            _log.warning("cannot prepare digest=%s reason=%r", digest[:12], reason)
+        prepared = coordination_pb2.Prepared(digest=digest, reason=reason)
+        self._send(coordination_pb2.NodeMessage(prepared=prepared))
+
+    async def _make_switch(self) -> None:
+        """Between two steps.  A node that was stopped may find this to do before it has prepared for it."""
+        assert self._node is not None
+        if self._preparing is not None:
+            await asyncio.wait({self._preparing})
+        switch, self._switch = self._switch, None
+        assert switch is not None
+        self._node.switch(switch.digest, coding=switch.coding, members=switch.members)
 
     async def _answer_counters(self, node: NodeHandle) -> None:
         self._send(coordination_pb2.NodeMessage(counters=counters_of(await node.totals())))

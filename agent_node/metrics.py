@@ -42,7 +42,7 @@ def node_metrics(node: Node, listen: str | None) -> Iterator[None]:
         node.observers.append(_Steps(registry, slot=node.slot).add)
         CollectedLate(registry, lambda: _links(node))
         CollectedLate(registry, lambda: _refusals(node))
-        _describe_bundle(registry, node)
+        CollectedLate(registry, lambda: _bundle(node))
         yield
 
 
@@ -79,11 +79,13 @@ def _refusals(node: Node) -> Iterator[Metric]:
     yield refused("heliograph_node_refused", "Streams that were refused", node.refusals.counts)
 
 
-def _describe_bundle(registry: CollectorRegistry, node: Node) -> None:
-    from prometheus_client import Info
+def _bundle(node: Node) -> Iterator[Metric]:
+    from prometheus_client.core import InfoMetricFamily
 
     manifest = node.manifest
-    Info("heliograph_bundle", "The bundle that this process runs", registry=registry).info(
+    yield InfoMetricFamily(
+        "heliograph_bundle",
+        "The bundle that this process runs",
         {
             "slot": str(node.slot),
             "digest": node.bundle_digest,
@@ -91,5 +93,5 @@ def _describe_bundle(registry: CollectorRegistry, node: Node) -> None:
             "environment": manifest.environment,
             "run_id": manifest.run_id,
             "training_step": str(manifest.training_step),
-        }
+        },
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from agent_node.agent import Agent
 from agent_node.counters import Ledger, LinkCounters
@@ -23,6 +23,7 @@ from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.manifest import Manifest
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 
@@ -32,6 +33,18 @@ FLUSH_TIMEOUT_S = 1.0
 _WILDCARD_HOSTS = ("0.0.0.0", "[::]", "")
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """A bundle without its graph, which has megabytes, and what was made of that."""
+
+    bundle: Bundle
+    function: StepFunction
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> _Loaded:
+        return cls(bundle=replace(bundle, graph=b""), function=StepFunction(bundle))
 
 
 class Node:
@@ -58,21 +71,30 @@ class Node:
         if advertise is None and host in _WILDCARD_HOSTS:
             raise SettingsError(f"peers cannot dial {listen!r}", remedy="Name a host for them with --advertise")
         self.slot = bundle.manifest.slot
-        self.manifest = bundle.manifest
-        self.bundle_digest = bundle.digest
         self.instance = uuid.uuid4().hex
         self.peer_address = ""  # known once it listens
         self._listen, self._host = listen, advertise or host
         self._tls, self._insecure = tls, insecure
-        self._bundle = replace(bundle, graph=b"")
-        self._function = StepFunction(bundle)
+        self._loaded = _Loaded.of(bundle)
+        self._next: _Loaded | None = None
         self._peers: Peers | None = None
         self._inbox: Inbox | None = None
+        self._team: Team | None = None
+        self._stepper: Stepper | None = None
         self.ledger = Ledger()
         self.refusals = Refusals()
         """What it counts of its links; `totals` adds what is still kept for a step to come."""
         self.observers: list[Callable[[StepReport], None]] = []
         """Told of every step, after its action is on its way."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the bundle that runs now."""
+        return self._loaded.bundle.manifest
+
+    @property
+    def bundle_digest(self) -> str:
+        return self._loaded.bundle.digest
 
     async def run(self, world: World) -> None:
         """Serve, enter the world and play until it is over; drain and leave it then, after an error, or if cancelled.
@@ -99,12 +121,13 @@ class Node:
         try:
             team = await world.enter(self)
             place.run = team.run_id
-            stepper = self._join(team)
+            self._join(team)
             await health.serving()
             _log.info("serving slot=%d", self.slot)
             while (percept := await world.percept()) is not None:
                 place.episode, place.step = percept.episode, percept.step
-                report = await stepper.step(percept)
+                assert self._stepper is not None
+                report = await self._stepper.step(percept)
                 await world.act(report)
                 for observe in self.observers:
                     observe(report)
@@ -120,34 +143,74 @@ class Node:
         assert self._peers is not None
         self._peers.update_roster(members)
 
+    def prepare(self, bundle: Bundle) -> None:
+        """Load a bundle beside the one that runs.  Raises BundleCorrupt, or BundleMismatch if it does not fit."""
+        self._next = None
+        now, then = self.manifest, bundle.manifest
+        bundle.check_slot(slot=self.slot, team_size=now.team_size)
+        for name in ("observation_size", "actions", "message"):
+            if getattr(now, name) != getattr(then, name):
+                raise BundleMismatch(
+                    f"bundle {bundle.digest[:12]} has {name} {getattr(then, name)}, "
+                    f"{self.bundle_digest[:12]}, which runs, has {getattr(now, name)}"
+                )
+        self._next = _Loaded.of(bundle)
+        _log.info("prepared slot=%d digest=%s training_step=%d", self.slot, bundle.digest[:12], then.training_step)
+
+    def switch(self, digest: str, *, coding: Coding, members: Iterable[Member]) -> None:
+        """Go on with the prepared bundle.  Raises BundleMismatch if that is another one, or its tables are."""
+        assert self._team is not None
+        assert self._peers is not None
+        if self._next is None or self._next.bundle.digest != digest:
+            ready = "none" if self._next is None else self._next.bundle.digest[:12]
+            raise BundleMismatch(
+                f"the team goes on with bundle {digest[:12]}, slot {self.slot} has {self.bundle_digest[:12]} and "
+                f"has prepared {ready}",
+                remedy="Start the node again",
+            )
+        self._loaded, self._next = self._next, None
+        self._team = replace(self._team, coding=coding)
+        wire = self._message_wire(coding)
+        self._peers.reintroduce(self._hello(), wire=wire, members=members)
+        self._act_by(wire)
+        _log.info("switched slot=%d digest=%s training_step=%d", self.slot, digest[:12], self.manifest.training_step)
+
     async def totals(self) -> dict[int, LinkCounters]:
         """Write what is still to be sent, then return the counters by peer slot."""
         assert self._peers is not None
         await self._peers.flush(timeout_s=FLUSH_TIMEOUT_S)
         return {} if self._inbox is None else self._inbox.totals()
 
-    def _join(self, team: Team) -> Stepper:
+    def _join(self, team: Team) -> None:
         assert self._peers is not None
+        self._team = team
         wire = self._message_wire(team.coding)
         self._inbox = Inbox(late_policy=team.late_policy, ledger=self.ledger)
-        self._peers.introduce(
-            Hello(
-                run_id=team.run_id,
-                slot=self.slot,
-                bundle_digest=self.bundle_digest,
-                instance=self.instance,
-                coding=team.coding,
-            ),
-            inbox=self._inbox,
-            wire=wire,
+        self._peers.introduce(self._hello(), inbox=self._inbox, wire=wire)
+        self._act_by(wire)
+
+    def _hello(self) -> Hello:
+        assert self._team is not None
+        return Hello(
+            run_id=self._team.run_id,
+            slot=self.slot,
+            bundle_digest=self.bundle_digest,
+            instance=self.instance,
+            coding=self._team.coding,
         )
-        agent = Agent(self._bundle, run_seed=team.run_seed, greedy=team.greedy, step_function=self._function)
-        return Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, ledger=self.ledger)
+
+    def _act_by(self, wire: MessageWire | None) -> None:
+        team, loaded = self._team, self._loaded
+        assert team is not None
+        assert self._inbox is not None
+        assert self._peers is not None
+        agent = Agent(loaded.bundle, run_seed=team.run_seed, greedy=team.greedy, step_function=loaded.function)
+        self._stepper = Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, ledger=self.ledger)
 
     def _message_wire(self, coding: Coding) -> MessageWire | None:
         if self.manifest.message is None:
             return None
-        codec = codecs.make(coding.spec, self.manifest.message, self._bundle.tables)
+        codec = codecs.make(coding.spec, self.manifest.message, self._loaded.bundle.tables)
         if Coding.of(codec) != coding:
             raise BundleMismatch(
                 f"this run writes latents with {coding}, the bundle of slot {self.slot} with {Coding.of(codec)}"

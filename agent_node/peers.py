@@ -83,6 +83,18 @@ class Peers:
         self._own, self._inbox, self._wire = own, inbox, wire
         self.update_roster(self._roster.values())
 
+    def reintroduce(self, own: Hello, *, wire: MessageWire | None, members: Iterable[Member]) -> None:
+        """Say who this node is from now on, to a team that changes with it: every stream is made again."""
+        for slot, stream in list(self._streams.items()):
+            # At once, so that nobody is told of a stream of before together with one of now.
+            self._detach(slot, stream)
+            stream.end("this node goes on with another bundle")
+        for task in self._dialling.values():
+            task.cancel()
+        self._dialling.clear()
+        self._own, self._wire = own, wire
+        self.update_roster(members)
+
     def update_roster(self, members: Iterable[Member]) -> None:
         """Replace the roster: end streams of those who left or restarted, dial new members of higher slots."""
         before, self._roster = self._roster, {member.slot: member for member in members if member.slot != self._slot}

@@ -8,6 +8,7 @@ import logging
 import math
 import signal
 import time
+from functools import partial
 
 import uvloop
 
@@ -113,7 +114,12 @@ async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience
     bundle = None if arguments.bundle is None else bundles.load(arguments.bundle)
     if bundle is not None:
         _check(bundle, arguments)
-    world = CoordinatorWorld(arguments.coordinator, join_timeout_s=patience.left_s(), tls=tls)
+    world = CoordinatorWorld(
+        arguments.coordinator,
+        join_timeout_s=patience.left_s(),
+        tls=tls,
+        check=None if bundle is not None else partial(_check, arguments=arguments),
+    )
     try:
         if bundle is None:
             bundle = await world.fetch_bundle(arguments.slot)

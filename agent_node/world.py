@@ -16,6 +16,7 @@ from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision
 from agent_node.percept import Percept
+from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.manifest import Manifest
 
@@ -63,6 +64,18 @@ class NodeHandle(Protocol):
 
     def update_roster(self, members: Iterable[Member]) -> None:
         """Replace the team's roster; the own slot in it is ignored."""
+
+    def prepare(self, bundle: Bundle) -> None:
+        """Load a bundle beside the one that runs, in place of one that was prepared before.
+
+        Raises BundleError if this node could not go on with it.
+        """
+
+    def switch(self, digest: str, *, coding: Coding, members: Iterable[Member]) -> None:
+        """Between two steps: go on with the prepared bundle, in a team that has all switched.
+
+        Raises BundleMismatch if it was never prepared.
+        """
 
     async def totals(self) -> dict[int, LinkCounters]:
         """Write what is still to be sent, then return the counters by peer slot."""

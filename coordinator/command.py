@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coordinator import arguments
 from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
+from heliograph.errors import SettingsError
+
+if TYPE_CHECKING:
+    from coordinator.newer_bundles import Following
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
+    parser.add_argument("--bundles", type=Path, metavar="DIR", help="folder with agent-0, agent-1, …")
+    parser.add_argument(
+        "--follow",
+        type=Path,
+        metavar="RUN",
+        help="hand bundles that appear in RUN/bundles to the nodes between episodes; begin with those that are there, "
+        "unless --bundles names others",
+    )
     parser.add_argument("--listen", default="127.0.0.1:7100", metavar="HOST:PORT", help="port 0 takes any free one")
     add_security_arguments(parser)
     arguments.add_episode_arguments(parser)
@@ -21,12 +33,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from coordinator.conclusion import conclude
     from coordinator.rollout import run_processes
     from coordinator.run_command import plan_and_staging
 
+    following = _following(namespace)
     plan, staging = plan_and_staging(namespace, attach=namespace.listen)
+    staging = replace(staging, following=following)
     return conclude(run_processes(plan, staging), namespace)
+
+
+def _following(namespace: argparse.Namespace) -> Following | None:
+    """What is to be followed; then the bundles are those of it, unless others are named."""
+    from coordinator.newer_bundles import Following
+
+    if namespace.follow is None:
+        if namespace.bundles is None:
+            raise SettingsError(
+                "there are no bundles to hand out", remedy="Name them with --bundles, or --follow a run"
+            )
+        return None
+    for option in ("record", "resume"):
+        if getattr(namespace, option) is not None:
+            raise SettingsError(
+                f"--{option} is of a run with the same bundles from its start to its end, which --follow changes",
+                remedy=f"Leave out --{option}, or --follow",
+            )
+    newer = namespace.follow / "bundles"
+    namespace.bundles = namespace.bundles or newer
+    return Following(bundles=newer, trusted_keys=tuple(namespace.trusted_key), insecure=namespace.insecure)
 
 
 COMMAND = Command(summary="serve a world to nodes started elsewhere", configure=configure, run=run)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, StepRecord
+from heliograph.bundle import Bundle
 from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, refused
 
 if TYPE_CHECKING:
@@ -49,15 +50,13 @@ class RunMetrics:
             "heliograph_run_episode_return", "Returns per agent of finished episodes", ("links",), registry=registry
         )
         Gauge("heliograph_run_nodes", "Nodes that take part", registry=registry).set_function(live)
-        bundles = Gauge(
+        self._bundles = Gauge(
             "heliograph_run_bundle_info",
             "The bundles that are handed out",
             ("slot", "digest", "algorithm", "environment", "training_step"),
             registry=registry,
         )
-        for slot, bundle in enumerate(plan.bundles):
-            manifest = bundle.manifest
-            bundles.labels(slot, bundle.digest, manifest.algorithm, manifest.environment, manifest.training_step).set(1)
+        self.switched(plan.bundles)
         agents = len(plan.bundles)
         self._counts = {name: np.zeros((agents, agents), dtype=np.int64) for name in LINK_COUNTS}
         CollectedLate(registry, self._links)
@@ -72,6 +71,15 @@ class RunMetrics:
             self._counts["masked"] += record.masked
             self._counts["lost"] += record.lost
             self._counts["late"] += record.delay > 0
+
+    def switched(self, bundles: Sequence[Bundle]) -> None:
+        """These are handed out from now on."""
+        self._bundles.clear()
+        for slot, bundle in enumerate(bundles):
+            manifest = bundle.manifest
+            self._bundles.labels(
+                slot, bundle.digest, manifest.algorithm, manifest.environment, manifest.training_step
+            ).set(1)
 
     def episode(self, name: str, result: EpisodeResult) -> None:
         self._outcome.labels(name).observe(result.outcome)

@@ -7,7 +7,7 @@ when it is asked for.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -16,11 +16,13 @@ from coordinator.episode import Clock
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, Observer, StepRecord
 from coordinator.world import World
+from heliograph.bundle import Bundle
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.metrics import serving_metrics
 from heliograph.tracing import sending_spans
 
 if TYPE_CHECKING:
+    from coordinator.watch.events import Script
     from coordinator.watch.gate import Gate
     from coordinator.watch.watcher import Watcher
 
@@ -67,6 +69,13 @@ class Showing:
     gate: Gate | None = None
     """Where the run waits while somebody looks at it."""
     watcher: Watcher | None = None
+    tell_of_bundles: tuple[Callable[[Sequence[Bundle]], None], ...] = ()
+    """Whom it matters to which bundles the team has."""
+
+    def switched(self, bundles: Sequence[Bundle]) -> None:
+        """The team goes on with these."""
+        for tell in self.tell_of_bundles:
+            tell(bundles)
 
     def begin(self, name: str, world: World) -> None:
         """A pass begins in that world."""
@@ -115,25 +124,33 @@ def showing(
     """
     with ExitStack() as stack:
         witnesses: list[Witness] = []
+        tell_of_bundles: list[Callable[[Sequence[Bundle]], None]] = []
         if shows.metrics is not None:
             from coordinator.metrics import RunMetrics
 
             registry, address = stack.enter_context(serving_metrics(shows.metrics))
-            witnesses.append(RunMetrics(registry, plan, live=live, refusals=refusals))
+            metrics = RunMetrics(registry, plan, live=live, refusals=refusals)
+            witnesses.append(metrics)
+            tell_of_bundles.append(metrics.switched)
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
         if shows.trace is not None:
             from coordinator.tracing import RunTraces
 
             witnesses.append(RunTraces(stack.enter_context(sending_spans(shows.trace, service="heliograph-run"))))
         if shows.watch is None:
-            yield Showing(witnesses=tuple(witnesses))
+            yield Showing(witnesses=tuple(witnesses), tell_of_bundles=tuple(tell_of_bundles))
             return
-        gate, watcher = stack.enter_context(_page(shows.watch, plan, spec, team=team))
-        yield Showing(witnesses=(*witnesses, watcher), gate=gate, watcher=watcher)
+        gate, watcher, script = stack.enter_context(_page(shows.watch, plan, spec, team=team))
+        yield Showing(
+            witnesses=(*witnesses, watcher),
+            gate=gate,
+            watcher=watcher,
+            tell_of_bundles=(*tell_of_bundles, script.switched),
+        )
 
 
 @contextmanager
-def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[tuple[Gate, Watcher]]:
+def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[tuple[Gate, Watcher, Script]]:
     from coordinator.watch.events import Script
     from coordinator.watch.gate import Gate
     from coordinator.watch.server import WatchServer
@@ -144,4 +161,4 @@ def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Itera
     script = Script(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
     with WatchServer(watcher, gate, script, listen=listen) as server:
         print(f"watch the team at http://{server.address}/", file=sys.stderr, flush=True)
-        yield gate, watcher
+        yield gate, watcher, script

@@ -17,9 +17,29 @@ if TYPE_CHECKING:
 
     from coordinator.bandwidth.layers.wire_report import WireReport
     from coordinator.plan import Plan
+    from heliograph.bundle import Bundle
     from heliograph.environments.vector import EnvironmentSpec
 
 FORMAT, VERSION = "heliograph-report", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """The bundles that played from an episode on."""
+
+    first_episode: int
+    """Its number; passes are numbered through."""
+    training_step: int
+    digests: tuple[str, ...]
+    """By slot."""
+
+    @classmethod
+    def of(cls, bundles: Sequence[Bundle], *, first_episode: int) -> Version:
+        return cls(
+            first_episode=first_episode,
+            training_step=bundles[0].manifest.training_step,
+            digests=tuple(bundle.digest for bundle in bundles),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +57,8 @@ class Report:
     channel: str | None
     """What was simulated, as `Channel.parse` reads it; None: nothing."""
     summaries: tuple[Summary, ...]
+    versions: tuple[Version, ...] = ()
+    """In order; more than one where a run was followed."""
     links: tuple[LinkBalance, ...] | None = None
     """None where the run ended before they were counted."""
     wire: WireReport | None = None
@@ -53,6 +75,7 @@ class Report:
     @classmethod
     def of(cls, plan: Plan, spec: EnvironmentSpec, *, team: str, summaries: Iterable[Summary], **found: Any) -> Report:
         """The report of a plan played in a world by `team` ("2 processes"); `found` are the remaining fields."""
+        found.setdefault("versions", (Version.of(plan.bundles, first_episode=0),))
         return cls(
             title=f"{team}, {plan.manifest.algorithm} in {spec.id}",
             environment=spec.id,
@@ -151,6 +174,8 @@ def remarks(report: Report) -> list[str]:
             f"{report.earlier_episodes} of the episodes were played by an earlier coordinator; messages, bits, losses "
             "and steps per second are of those that this one played."
         )
+    if len(report.versions) > 1:
+        lines.append(f"Bundles, newer ones as they came: {_some([_in_words(version) for version in report.versions])}")
     if report.links is not None:
         unknown = [f"{link.sender}->{link.receiver}" for link in report.links if link.missing is None]
         lossy = [f"{link.sender}->{link.receiver}: {link.missing}" for link in report.links if link.missing]
@@ -178,6 +203,11 @@ def _if_counted(summary: Summary, cell: str) -> str:
 
 def _estimate(value: Estimate) -> str:
     return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def _in_words(version: Version) -> str:
+    digests = _some([digest[:12] for digest in version.digests])
+    return f"from episode {version.first_episode} training step {version.training_step} ({digests})"
 
 
 def _milliseconds(p50_s: float | None, p99_s: float | None) -> str:

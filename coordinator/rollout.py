@@ -23,6 +23,7 @@ from coordinator.bandwidth.layers.wire_report import WireReport
 from coordinator.conservation import Reading, Traffic, traffic
 from coordinator.episode import Clock, play
 from coordinator.logbook import Logbook
+from coordinator.newer_bundles import Following
 from coordinator.observation import Showing, Shows, Witness, showing
 from coordinator.outcome import Summary, summarise
 from coordinator.plan import LABELS, Plan
@@ -33,6 +34,7 @@ from coordinator.server import CoordinationServer
 from coordinator.supervisor import Ending, Supervisor
 from coordinator.team_certificates import coordinator_tls
 from coordinator.trajectory import EpisodeResult, StepRecord
+from coordinator.versions import Versions
 from coordinator.world import EpisodeLost, World
 from heliograph import codecs, log
 from heliograph.environments.vector import EnvironmentSpec
@@ -78,6 +80,8 @@ class Staging:
     certificates: Path | None = None
     """The coordinator's, or the folder with those of the whole team, which is what nodes that are started here need;
     None: plaintext."""
+    following: Following | None = None
+    """Where newer bundles come from, to be played from the next episode on; None: nowhere."""
     resume: Path | None = None
     """Finished episodes are kept here, and not played again if it has them already."""
     insecure: bool = False
@@ -156,6 +160,9 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                 refusals=server.refusals.counts,
             )
         )
+        versions = Versions(
+            staging.following, plan, worlds.values(), connect_timeout_s=staging.connect_timeout_s, told=shown.switched
+        )
         log_folder = staging.log_folder
         if log_folder is None and staging.spawn:
             log_folder = Path(tempfile.mkdtemp(prefix="heliograph-nodes-"))
@@ -175,7 +182,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
             )
         async with server:
             watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
-            work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, logbook, state)
+            work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, logbook, versions, state)
             try:
                 await _first_of(work, watch, stop)
             except Stopped:
@@ -192,6 +199,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         spec,
         team=team_name,
         summaries=state.summaries,
+        versions=tuple(versions.played),
         links=None if state.reading is None else state.reading.links,
         wire=state.wire,
         endings=tuple(state.endings),
@@ -212,6 +220,7 @@ async def _work(
     account: Account | None,
     shown: Showing,
     logbook: Logbook,
+    versions: Versions,
     state: _State,
 ) -> None:
     if not logbook.is_whole:
@@ -230,7 +239,7 @@ async def _work(
     for name in plan.passes:
         shown.begin(name, worlds[name])
         witnesses = [witness for witness in (recorder, account, *shown.witnesses) if witness is not None]
-        await _play_pass(name, plan, server, worlds[name], clock, witnesses, account, logbook, state)
+        await _play_pass(name, plan, server, worlds[name], clock, witnesses, account, logbook, versions, state)
 
 
 async def _play_pass(
@@ -242,6 +251,7 @@ async def _play_pass(
     witnesses: list[Witness],
     account: Account | None,
     logbook: Logbook,
+    versions: Versions,
     state: _State,
 ) -> None:
     def observe(record: StepRecord) -> None:
@@ -255,6 +265,7 @@ async def _play_pass(
         with Progress(LABELS[name], total=plan.episodes) as bar:
             bar.reach(earlier)
             for episode in logbook.remaining(name):
+                await versions.before(episode, server)
                 try:
                     result = await play(
                         server.team,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heliograph.errors import BundleMismatch, SlotTaken
 from heliograph.rpc import PROTOCOL_VERSION
@@ -67,6 +67,12 @@ class Roster:
             raise SlotTaken(f"slot {member.slot} is held by a live node at {holder.peer_address}")
         self._members[member.slot] = member
         self._seen.setdefault(member.slot, []).append(member.instance)
+
+    def switch(self, digests: Sequence[str]) -> None:
+        """From now on the run is about these bundles, and so is every live node."""
+        assert len(digests) == self.team_size
+        self._digests = tuple(digests)
+        self._members = {slot: replace(member, bundle_digest=digests[slot]) for slot, member in self._members.items()}
 
     def remove(self, member: Member) -> None:
         """Free the member's slot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 
 from coordinator import wire
@@ -53,6 +54,7 @@ class CoordinationServer:
     ) -> None:
         handout = Handout(bundles)
         message, actions = bundles[0].manifest.message, bundles[0].manifest.actions
+        self._codec = codec
         self.run_id = uuid.uuid4().hex
         self.refusals = Refusals()
         self.team = Team(
@@ -62,15 +64,16 @@ class CoordinationServer:
             address_of=address_of,
         )
         self._handout = handout
-        self._greeting = wire.welcome(
+        self._welcome = partial(
+            wire.welcome,
             run_id=self.run_id,
             run_seed=run_seed,
             team_size=len(bundles),
             greedy=greedy,
             late_policy=late_policy,
             report_latents=report_latents,
-            coding=Coding() if message is None else Coding.of(codecs.make(codec, message, bundles[0].tables)),
         )
+        self._coding = self._coding_of(bundles[0])
         self._listen, self._tls, self._insecure = listen, tls, insecure
         self.address = ""
 
@@ -80,7 +83,7 @@ class CoordinationServer:
         service = CoordinationService(
             team=self.team,
             handout=self._handout,
-            greeting=self._greeting,
+            greeting=lambda: self._welcome(coding=self._coding),
             refusals=self.refusals,
             certified=self._tls is not None,
         )
@@ -92,6 +95,28 @@ class CoordinationServer:
         self.address = self._listen if host == "unix" else f"{host}:{port}"
         logger.info("listening address=%s run_id=%s", self.address, self.run_id)
         return self
+
+    async def hand_on(self, bundles: Sequence[Bundle], *, timeout_s: float) -> dict[int, str]:
+        """Between episodes: have the whole team go on with other bundles, or nobody.
+
+        Every node loads its bundle beside the current one (`timeout_s` at most); only when all that answer have is each
+        told to switch, and joins are for the new bundles.  Returns who could not, and why: then nobody has switched.
+        Raises BundleMismatch if they are for a team of another size, SettingsError if the codec cannot go by them.
+        """
+        coding = self._coding_of(bundles[0])
+        digests = [bundle.digest for bundle in bundles]
+        with self._handout.offering(bundles):
+            unable = await self.team.prepare(digests, timeout_s=timeout_s)
+            if not unable:
+                # Nothing is awaited from here on, so nobody joins between those who have prepared and the switch.
+                self._handout.switch()
+                self._coding = coding
+                self.team.switch(digests, coding=coding)
+        return unable
+
+    def _coding_of(self, bundle: Bundle) -> Coding:
+        message = bundle.manifest.message
+        return Coding() if message is None else Coding.of(codecs.make(self._codec, message, bundle.tables))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

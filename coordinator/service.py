@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -16,7 +16,7 @@ from coordinator.roster import Member
 from coordinator.team import Session, Team
 from coordinator.vacancies import Vacancies
 from heliograph.certificates.identity import Identity
-from heliograph.errors import HeliographError, MessageError, SlotTaken
+from heliograph.errors import BundleMismatch, HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
 from heliograph.refusals import Refusals
@@ -32,7 +32,7 @@ WRITE_DEADLINE_S = 1.0
 
 
 class CoordinationService(pb_grpc.CoordinationServicer):
-    """Serves `handout` and turns calls into sessions of `team`; `greeting` is what every node is welcomed with.
+    """Serves `handout` and turns calls into sessions of `team`; `greeting()` is what a node is welcomed with.
 
     `certified`: a slot's bundle and seat are for the certificate of that slot alone.
     """
@@ -42,7 +42,7 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         *,
         team: Team,
         handout: Handout,
-        greeting: pb.CoordinatorMessage,
+        greeting: Callable[[], pb.CoordinatorMessage],
         refusals: Refusals,
         certified: bool = False,
     ) -> None:
@@ -58,7 +58,11 @@ class CoordinationService(pb_grpc.CoordinationServicer):
     ) -> AsyncIterator[pb.BundleChunk]:
         slot = await self._promised_slot(context) if request.any_slot else request.slot
         await self._require_slot(slot, context)
-        for chunk in self._handout.chunks(slot):
+        try:
+            bundle = self._handout.bundle(slot, request.digest)
+        except BundleMismatch as error:
+            await self._refusals.refuse(context, error.grpc_status, str(error))
+        for chunk in self._handout.chunks(bundle):
             yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
 
     async def Participate(  # noqa: N802 (named by the protocol)
@@ -86,7 +90,7 @@ class CoordinationService(pb_grpc.CoordinationServicer):
             instance=join.instance,
             bundle_digest=join.bundle_digest,
         )
-        session = self._team.join(member, protocol_version=join.protocol_version, greeting=self._greeting)
+        session = self._team.join(member, protocol_version=join.protocol_version, greeting=self._greeting())
         self._vacancies.taken(session.slot)
         # One writer per call: gRPC allows a single write at a time.
         writer = asyncio.create_task(_write_all(session, context), name=f"write to slot {session.slot}")
@@ -116,6 +120,8 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         elif kind == "counters":
             counters = wire.parse_counters(message.counters, slot=session.slot, team_size=self._team.size)
             self._team.on_counters(session, counters)
+        elif kind == "prepared":
+            self._team.on_prepared(session, message.prepared.digest, message.prepared.reason)
         else:
             raise MessageError(f"slot {session.slot} sent {kind or 'an empty message'} in the middle of its session")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from coordinator import wire
@@ -17,6 +17,7 @@ from coordinator.trajectory import Reply
 from coordinator.world import View
 from heliograph.actions import ActionSpace
 from heliograph.codecs.bit_packed import BitPacked
+from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, NodeFailed
 from heliograph.pb import coordination_pb2 as pb
 
@@ -32,6 +33,9 @@ SETTLE_INTERVAL_S = 0.05
 
 MESSAGES_PER_STEP = 1000
 """A node says what it does, and which peers come and go; one that says so much between two percepts is out of order."""
+
+MAX_REASON = 500
+"""Characters that are kept of what a node gives as a reason."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,6 +53,8 @@ class Session:
     """Messages since it was sent a percept."""
     owes_counters: bool = False
     counters: tuple[LinkCounters, ...] | None = None
+    prepared: str | None = None
+    """Its answer to whether it can go on with the bundles that come next: "", or why not; None: there is none yet."""
 
     @property
     def slot(self) -> int:
@@ -86,6 +92,7 @@ class Team:
         self._awaited: set[Session] = set()
         self._asked: tuple[int, int] | None = None
         self._replies: dict[int, Reply] = {}
+        self._next: tuple[str, ...] = ()  # digests that nodes are to prepare for
         self._changed = asyncio.Event()
 
     # From the wire -----------------------------------------------------------------------------------------------
@@ -98,6 +105,8 @@ class Team:
         session.outbox.put_nowait(greeting)
         logger.info("node joined slot=%d address=%s instance=%s", member.slot, member.peer_address, member.instance)
         self._announce()
+        if self._next:
+            self._ask_to_prepare(session)
         return session
 
     def leave(self, session: Session) -> None:
@@ -143,6 +152,12 @@ class Team:
     def on_counters(self, session: Session, counters: tuple[LinkCounters, ...]) -> None:
         session.counters, session.owes_counters = counters, False
         self._changed.set()
+
+    def on_prepared(self, session: Session, digest: str, reason: str) -> None:
+        """An answer that comes when others are asked for, or nobody is asked any more, does not count."""
+        if self._next and digest == self._next[session.slot]:
+            session.prepared = reason[:MAX_REASON]
+            self._changed.set()
 
     # From the run ------------------------------------------------------------------------------------------------
 
@@ -250,12 +265,46 @@ class Team:
             if session.counters is not None and self._is_live(session)
         }
 
+    async def prepare(self, digests: Sequence[str], *, timeout_s: float) -> dict[int, str]:
+        """Have every node load the bundle of its slot; who cannot, or does not say in time, and why.  Empty: all have.
+
+        Also asks who joins meanwhile.  Who owes an answer to a step is asked as well, and not waited for.
+        """
+        self._next = tuple(digests)
+        for session in self._sessions.values():
+            self._ask_to_prepare(session)
+        try:
+            await self.wait_until(lambda: bool(self._unable()) or not self._unprepared(), timeout_s=timeout_s)
+            return self._unable() or {slot: f"did not answer within {timeout_s:g} s" for slot in self._unprepared()}
+        finally:
+            self._next = ()
+
+    def switch(self, digests: Sequence[str], *, coding: Coding) -> None:
+        """Tell every node to go on with the bundle that it has prepared."""
+        self.roster.switch(digests)
+        members = self.roster.members
+        for member in members:
+            session = self._sessions[member.slot]
+            session.member, session.connected = member, frozenset()
+            told = [self._as_told(member.slot, other) for other in members]
+            session.outbox.put_nowait(wire.switch(digest=member.bundle_digest, coding=coding, members=told))
+
     async def dismiss(self, reason: str, *, timeout_s: float) -> bool:
         """Tell every node to leave and wait for it; false if one is still there after the time."""
         for session in self._sessions.values():
             session.outbox.put_nowait(wire.shutdown(reason))
             session.outbox.put_nowait(None)
         return await self.wait_until(lambda: not self._sessions, timeout_s=timeout_s)
+
+    def _ask_to_prepare(self, session: Session) -> None:
+        session.prepared = None
+        session.outbox.put_nowait(wire.prepare(self._next[session.slot]))
+
+    def _unable(self) -> dict[int, str]:
+        return {slot: session.prepared for slot, session in sorted(self._sessions.items()) if session.prepared}
+
+    def _unprepared(self) -> list[int]:
+        return [slot for slot in self.responsive if self._sessions[slot].prepared is None]
 
     def _announce(self) -> None:
         for slot, session in self._sessions.items():

@@ -163,6 +163,15 @@ def percept(view: View, *, episode: int, step: int, first: bool, message_deadlin
     )
 
 
+def prepare(digest: str) -> pb.CoordinatorMessage:
+    return pb.CoordinatorMessage(prepare=pb.Prepare(digest=digest))
+
+
+def switch(*, digest: str, coding: Coding, members: Iterable[Member]) -> pb.CoordinatorMessage:
+    team = roster(members).roster
+    return pb.CoordinatorMessage(switch=pb.Switch(digest=digest, coding=coding.to_wire(), roster=team))
+
+
 def counters_request() -> pb.CoordinatorMessage:
     return pb.CoordinatorMessage(counters_request=pb.CountersRequest())
 

@@ -11,8 +11,10 @@ import io
 import os
 import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from heliograph.actions import ActionSpace
@@ -173,6 +175,11 @@ def load_team(folder: Path) -> list[Bundle]:
         )
         if bundle.manifest.message != first.manifest.message or bundle.manifest.run_id != first.manifest.run_id:
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} come from different runs")
+        if bundle.manifest.training_step != first.manifest.training_step:
+            raise BundleMismatch(
+                f"bundles of slot 0 ({_version(first)}) and slot {slot} ({_version(bundle)}) are of different versions",
+                remedy="Export the whole team at once",
+            )
         if not _read_one_another(bundle.manifest.actions, first.manifest.actions):
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} write actions in different ways")
         if bundle.tables != first.tables:
@@ -180,6 +187,33 @@ def load_team(folder: Path) -> list[Bundle]:
                 f"bundles of slot 0 and slot {slot} hold different tables", remedy="Export the whole team at once"
             )
     return bundles
+
+
+def save_team(bundles: Sequence[Bundle], folder: Path, *, suffix: str = "") -> list[Path]:
+    """Write `agent-0 …` into `folder`, as directories or with suffix ".tar"; their paths.  Raises BundleError.
+
+    All are written before the first takes its place, and then each takes it by a rename: whoever loads the team
+    meanwhile finds the old one or the new one, or, for the moment that the renames take, two versions, which
+    `load_team` refuses.
+    """
+    paths = [folder / f"agent-{slot}{suffix}" for slot in range(len(bundles))]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Inside the folder, since that may be all of a disk that can be written.
+        with TemporaryDirectory(prefix=".next-", dir=folder) as staging:
+            for bundle, path in zip(bundles, paths, strict=True):
+                bundle.save(Path(staging) / path.name)
+            for path in paths:
+                if path.is_dir():
+                    os.replace(path, Path(staging) / f"{path.name}.last")
+                os.replace(Path(staging) / path.name, path)
+    except OSError as error:
+        raise BundleError(f"cannot write bundles to {folder}: {error.strerror}") from error
+    return paths
+
+
+def _version(bundle: Bundle) -> str:
+    return f"{bundle.digest[:12]}, training step {bundle.manifest.training_step}"
 
 
 def _read_one_another(one: ActionSpace, other: ActionSpace) -> bool:

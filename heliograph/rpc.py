@@ -16,7 +16,7 @@ from heliograph.certificates.identity import ANYBODY, Identity
 from heliograph.errors import NetworkError, PortTaken, SettingsError
 from heliograph.tls import Tls
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Version of the wire protocol in `proto/`; peers of different versions refuse one another."""
 
 MAX_CONTROL_BYTES = 4 * 2**20

@@ -17,6 +17,7 @@ from coordinator.supervisor import Supervisor, node_command
 from coordinator.team import Team
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import World
+from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
 from heliograph.seeds import episode_seed
@@ -30,7 +31,8 @@ Script = Callable[[int], Awaitable[None]]
 class Stage:
     """An async context manager: inside, every slot has a live node process, connected but for the `missing` pairs.
 
-    `detours[(dialler, peer)]`, dialler < peer, lead over a TcpDetour.
+    `options(slot)` are more options of a node's command.  `detours[(dialler, peer)]`, dialler < peer, lead over a
+    TcpDetour.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Stage:
         run_seed: int = 5,
         greedy: bool = False,
         late_policy: str = "mask",
+        codec: str = codecs.BIT_PACKED,
+        options: Callable[[int], Sequence[str]] = lambda slot: (),
         missing: Sequence[tuple[int, int]] = (),
         detours: Mapping[tuple[int, int], TcpDetour] | None = None,
     ) -> None:
@@ -51,11 +55,13 @@ class Stage:
             run_seed=run_seed,
             greedy=greedy,
             late_policy=late_policy,
+            codec=codec,
             report_latents=True,
             address_of=self._address_of,
         )
         self.supervisor = Supervisor(
-            lambda slot: node_command(self.server.address, slot, join_timeout_s=START_DEADLINE_S), log_folder=folder
+            lambda slot: [*node_command(self.server.address, slot, join_timeout_s=START_DEADLINE_S), *options(slot)],
+            log_folder=folder,
         )
 
     @property

@@ -18,6 +18,7 @@ def relay_bundles(
     run_id: str = "scripted-run",
     messages: bool = True,
     tables: LatentTables | None = None,
+    training_step: int = 0,
     **parameters: Any,
 ) -> list[Bundle]:
     """One scripted bundle per agent of a relay with these parameters."""
@@ -31,6 +32,7 @@ def relay_bundles(
         messages=messages,
         run_id=run_id,
         tables=tables,
+        training_step=training_step,
     )
 
 

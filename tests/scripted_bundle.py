@@ -8,7 +8,7 @@ classes, A actions, and everything of the inbox zero where `first`:
     mail    = sum over present slots j (own slot included) of (j + 1) * (1 + 3 * action_j + sum_k (k + 1) * latent_j[k])
     counter = 1 if first else counter + 1                                          (the float32 state tensor, shape [1])
     chance  = 0 if greedy else floor(noise[0] * A)
-    score   = seen + mail + counter + chance
+    score   = seen + mail + counter + chance + training step
     logits[a] = -((a - score) mod A) - (0 if legal else 1000)
     action  = argmax logits: the first legal action at or after `score mod A`, cyclically
     latent[k] = (seen + mail + counter * (k + 1) + 7 * s + (0 if greedy else floor(noise[1 + k] * C))) mod C
@@ -77,7 +77,8 @@ def predict(
             (slot + 1) * (1 + 3 * action + sum((k + 1) * class_id for k, class_id in enumerate(latent)))
             for slot, (latent, action) in heard.items()
         )
-    score = seen + mail + counter + (0 if greedy else math.floor(noise[0] * np.float32(actions)))
+    chance = 0 if greedy else math.floor(noise[0] * np.float32(actions))
+    score = seen + mail + counter + chance + manifest.training_step
     logits = np.array(
         [-((a - score) % actions) - (0 if action_mask[a] else 1000) for a in range(actions)], dtype=np.float32
     )
@@ -123,6 +124,7 @@ def scripted_bundle(
     run_id: str = RUN_ID,
     ballast_parameters: int = 0,
     tables: LatentTables | None = None,
+    training_step: int = 0,
 ) -> Bundle:
     """Build the bundle of one slot, with the function of the module docstring."""
     message = MessageFormat(categoricals=categoricals, classes=classes) if messages else None
@@ -133,13 +135,14 @@ def scripted_bundle(
         actions=actions,
         observation_size=observation_size,
         ballast_parameters=ballast_parameters,
+        training_step=training_step,
     )
     manifest = Manifest(
         algorithm="scripted",
         environment=environment,
         environment_parameters=environment_parameters or {},
         run_id=run_id,
-        training_step=0,
+        training_step=training_step,
         team_size=team_size,
         slot=slot,
         observation_size=observation_size,
@@ -205,6 +208,7 @@ def _model(
     actions: int,
     observation_size: int,
     ballast_parameters: int,
+    training_step: int,
 ) -> bytes:
     g = Graph()
     seen = g.total(g.integer(g.add("Floor", g.add("Mul", "observation", g.constant(4, np.float32)))))
@@ -219,6 +223,8 @@ def _model(
         mail = _mail(g, slot=slot, team_size=team_size, message=message, again=again)
     chance = floor_of_noise(g, start=0, count=1, range_size=actions)
     score = g.plus(seen, mail, counter, g.add("Mul", g.total(chance), sampled))
+    if training_step:
+        score = g.plus(score, g.constant(training_step))
     distance = g.add("Mod", g.add("Sub", g.constant(range(actions)), score), g.constant(actions))
     penalty = g.add("Mul", g.integer(g.add("Not", "action_mask")), g.constant(1000))
     scores = g.add("Cast", g.add("Neg", g.plus(distance, penalty)), to=TensorProto.FLOAT)

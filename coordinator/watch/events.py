@@ -22,6 +22,7 @@ from coordinator.plan import LABELS, Plan
 from coordinator.trajectory import StepRecord
 from coordinator.watch.watcher import Outcome
 from heliograph import codecs
+from heliograph.bundle import Bundle
 from heliograph.environments.drawing import COLOURS
 from heliograph.environments.png import png
 from heliograph.environments.vector import EnvironmentSpec
@@ -35,9 +36,14 @@ class Script:
     def __init__(self, plan: Plan, spec: EnvironmentSpec, *, title: str) -> None:
         message = plan.manifest.message
         self._plan, self._spec, self._title = plan, spec, title
-        self._codec = None if message is None else codecs.make(plan.codec, message, plan.bundles[0].tables)
+        self.switched(plan.bundles)
         self._action_bits = 0 if message is None else action_bits(plan.manifest)
         self._before: StepRecord | None = None
+
+    def switched(self, bundles: Sequence[Bundle]) -> None:
+        """The team goes on with these, which may write latents by other tables."""
+        message = bundles[0].manifest.message
+        self._codec = None if message is None else codecs.make(self._plan.codec, message, bundles[0].tables)
 
     def hello(self, outcomes: Iterable[Outcome], *, paused: bool) -> Event:
         plan, spec, message = self._plan, self._spec, self._plan.manifest.message

@@ -18,12 +18,14 @@ LATE_POLICY_MASK: LatePolicy
 LATE_POLICY_HOLD: LatePolicy
 
 class FetchBundleRequest(_message.Message):
-    __slots__ = ("slot", "any_slot")
+    __slots__ = ("slot", "any_slot", "digest")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     ANY_SLOT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     slot: int
     any_slot: bool
-    def __init__(self, slot: _Optional[int] = ..., any_slot: bool = ...) -> None: ...
+    digest: str
+    def __init__(self, slot: _Optional[int] = ..., any_slot: bool = ..., digest: _Optional[str] = ...) -> None: ...
 
 class BundleChunk(_message.Message):
     __slots__ = ("data", "digest")
@@ -34,16 +36,18 @@ class BundleChunk(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class NodeMessage(_message.Message):
-    __slots__ = ("join", "connected", "act", "counters")
+    __slots__ = ("join", "connected", "act", "counters", "prepared")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     ACT_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    PREPARED_FIELD_NUMBER: _ClassVar[int]
     join: Join
     connected: Connected
     act: Act
     counters: Counters
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., connected: _Optional[_Union[Connected, _Mapping]] = ..., act: _Optional[_Union[Act, _Mapping]] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ...) -> None: ...
+    prepared: Prepared
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., connected: _Optional[_Union[Connected, _Mapping]] = ..., act: _Optional[_Union[Act, _Mapping]] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ..., prepared: _Optional[_Union[Prepared, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("protocol_version", "slot", "instance", "peer_address", "bundle_digest")
@@ -66,18 +70,22 @@ class Connected(_message.Message):
     def __init__(self, slots: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "roster", "percept", "counters_request", "shutdown")
+    __slots__ = ("welcome", "roster", "percept", "counters_request", "shutdown", "prepare", "switch")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ROSTER_FIELD_NUMBER: _ClassVar[int]
     PERCEPT_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     SHUTDOWN_FIELD_NUMBER: _ClassVar[int]
+    PREPARE_FIELD_NUMBER: _ClassVar[int]
+    SWITCH_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     roster: Roster
     percept: Percept
     counters_request: CountersRequest
     shutdown: Shutdown
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Roster, _Mapping]] = ..., percept: _Optional[_Union[Percept, _Mapping]] = ..., counters_request: _Optional[_Union[CountersRequest, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ...) -> None: ...
+    prepare: Prepare
+    switch: Switch
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Roster, _Mapping]] = ..., percept: _Optional[_Union[Percept, _Mapping]] = ..., counters_request: _Optional[_Union[CountersRequest, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ..., prepare: _Optional[_Union[Prepare, _Mapping]] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("run_id", "run_seed", "team_size", "greedy", "late_policy", "report_latents", "coding")
@@ -200,6 +208,30 @@ class LinkCounters(_message.Message):
     read: int
     read_bits: int
     def __init__(self, peer: _Optional[int] = ..., sent: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., send_skipped: _Optional[int] = ..., delivered: _Optional[int] = ..., delivered_bytes: _Optional[int] = ..., late: _Optional[int] = ..., rejected: _Optional[int] = ..., masked: _Optional[int] = ..., sent_bits: _Optional[int] = ..., lost: _Optional[int] = ..., read: _Optional[int] = ..., read_bits: _Optional[int] = ...) -> None: ...
+
+class Prepare(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+
+class Prepared(_message.Message):
+    __slots__ = ("digest", "reason")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    reason: str
+    def __init__(self, digest: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Switch(_message.Message):
+    __slots__ = ("digest", "coding", "roster")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CODING_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    coding: _latent_pb2.LatentCoding
+    roster: Roster
+    def __init__(self, digest: _Optional[str] = ..., coding: _Optional[_Union[_latent_pb2.LatentCoding, _Mapping]] = ..., roster: _Optional[_Union[Roster, _Mapping]] = ...) -> None: ...
 
 class Shutdown(_message.Message):
     __slots__ = ("reason",)

@@ -1,0 +1,246 @@
+"""Newer bundles in a team of real processes: all slots go on with them at the same episode, or none does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from plain_node import PlainNode
+from process_stage import Stage
+from relay_team import relay_bundles
+from scripted_bundle import save_team
+from test_coordinator_commands import read_until, running
+
+from coordinator.episode import Pace
+from coordinator.local import LocalTeam
+from coordinator.newer_bundles import Following
+from coordinator.plan import make_plan
+from coordinator.report import Version
+from coordinator.supervisor import Supervisor, node_command
+from coordinator.trajectory import StepRecord
+from coordinator.versions import Versions
+from heliograph.bundle import Bundle
+from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
+from heliograph.cli import main
+from heliograph.codecs import LatentTables
+
+AGENTS, LENGTH = 3, 8
+TABLES = [LatentTables(np.random.default_rng(seed).integers(1, 90, (4, 8))) for seed in range(2)]
+OLD, NEW = (
+    relay_bundles(AGENTS, length=LENGTH, tables=tables, training_step=step)
+    for step, tables in enumerate(TABLES, start=1)
+)
+
+
+def following(folder: Path, stage: Stage, *, codec: str = "bit-packed") -> Versions:
+    plan = make_plan(stage.bundles, codec=codec)
+    return Versions(
+        Following(bundles=folder), plan, [plan.world("open")], connect_timeout_s=10, told=lambda bundles: None
+    )
+
+
+def said(records: Sequence[StepRecord]) -> list[tuple[list[int], list[list[int]]]]:
+    """Actions and latents of each step."""
+    return [(record.action.tolist(), record.latent.tolist()) for record in records]
+
+
+def alone(bundles: Sequence[Bundle], stage: Stage, episode: int) -> list[tuple[list[int], list[list[int]]]]:
+    """What these bundles do and say in one process."""
+    records: list[StepRecord] = []
+    team = LocalTeam(bundles, run_seed=stage.run_seed, greedy=False)
+    world = make_plan(bundles).world("open")
+    team.play(world, episode=episode, observe=records.append, report_latents=True)
+    return said(records)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    ours = ("coordinator.versions", "coordinator.newer_bundles")
+    return [r.getMessage() for r in caplog.records if r.name in ours and r.levelno >= logging.WARNING]
+
+
+def test_all_slots_switch_at_the_same_episode_and_a_mixture_is_never_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = save_team(OLD, tmp_path / "bundles")
+
+    async def play() -> None:
+        async with asyncio.timeout(60), Stage(OLD, tmp_path / "logs", codec="entropy") as stage:
+            versions = following(folder, stage, codec="entropy")
+            for episode in range(5):
+                if episode == 1:
+                    NEW[1].save(folder / "agent-1")
+                if episode == 3:
+                    save_team(NEW, folder)
+                await versions.before(episode, stage.server)
+                _, records = await stage.play(episode=episode)
+                assert said(records) == alone(OLD if episode < 3 else NEW, stage, episode), episode
+                assert not any(record.masked.any() for record in records), "every stream was there in time"
+            assert versions.played == [Version.of(OLD, first_episode=0), Version.of(NEW, first_episode=3)]
+            links = (await stage.team.reading()).links
+            assert len(links) == AGENTS * (AGENTS - 1)
+            assert all((link.missing, link.late, link.rejected) == (0, 0, 0) for link in links)
+
+            stage.supervisor.process(1).kill()
+            await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
+            async with PlainNode(stage.server.address, OLD[1]) as late_comer:
+                status, sentence = await late_comer.status()
+            assert status == "FAILED_PRECONDITION"
+            assert OLD[1].digest[:12] in sentence
+            assert NEW[1].digest[:12] in sentence
+            stage.supervisor.ended()
+            stage.supervisor.start(1)
+            await stage.all_connected()
+            await versions.before(5, stage.server)
+            assert said((await stage.play(episode=5))[1]) == alone(NEW, stage, 5)
+
+    asyncio.run(play())
+    (mixture,) = warnings(caplog)
+    for part in (OLD[0].digest[:12], NEW[1].digest[:12], "training step 1", "training step 2", "different versions"):
+        assert part in mixture
+
+
+def test_nobody_switches_while_one_node_cannot(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_signing_key(tmp_path / "key")
+    key = read_signing_key(tmp_path / "key")
+    old = [bundle.sign(key) for bundle in OLD]
+    folder = save_team(old, tmp_path / "bundles")
+
+    async def play() -> None:
+        options = {1: ("--trusted-key", str(tmp_path / "key.pub"))}
+        stage = Stage(old, tmp_path / "logs", options=lambda slot: options.get(slot, ()))
+        async with asyncio.timeout(60), stage:
+            versions = following(folder, stage)
+            for episode in range(3):
+                if episode == 0:
+                    save_team(NEW, folder)
+                if episode == 2:
+                    assert len(warnings(caplog)) == 1, "what failed is not tried again"
+                    save_team([bundle.sign(key) for bundle in NEW], folder)
+                await versions.before(episode, stage.server)
+                _, records = await stage.play(episode=episode)
+                assert said(records) == alone(old if episode < 2 else NEW, stage, episode), episode
+            assert [version.first_episode for version in versions.played] == [0, 2]
+
+    asyncio.run(play())
+    (unsigned,) = warnings(caplog)
+    assert f"slot 1 ({NEW[1].digest[:12]})" in unsigned
+    assert "bundle is not signed" in unsigned
+    assert "slot 0" not in unsigned
+
+
+def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have(tmp_path: Path) -> None:
+    options: dict[int, tuple[str, ...]] = {}
+
+    async def play() -> None:
+        async with asyncio.timeout(60), Stage(OLD, tmp_path, options=lambda slot: options.get(slot, ())) as stage:
+
+            async def plays(bundles: Sequence[Bundle], episode: int) -> None:
+                await stage.all_connected()
+                assert said((await stage.play(episode=episode))[1]) == alone(bundles, stage, episode), episode
+
+            stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+            assert await stage.server.hand_on(NEW, timeout_s=0.5) == {1: "did not answer within 0.5 s"}
+            stage.supervisor.process(1).send_signal(signal.SIGCONT)
+            await plays(OLD, 0)
+            assert await stage.server.hand_on(NEW, timeout_s=30) == {}, "a late answer does no harm"
+            await plays(NEW, 1)
+
+            async def stop(step: int) -> None:
+                if step == 3:
+                    stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+
+            await stage.play(episode=2, script=stop, pace=Pace(action_deadline_s=0.8, message_deadline_s=0.2))
+            assert stage.team.unresponsive == (1,)
+            assert await stage.server.hand_on(OLD, timeout_s=30) == {}, "nobody waits for who owes an answer"
+            stage.supervisor.process(1).send_signal(signal.SIGCONT)
+            await stage.until(lambda: stage.team.unresponsive == (), "node 1 answers again")
+            await plays(OLD, 3)
+
+            stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+            switching = asyncio.create_task(stage.server.hand_on(NEW, timeout_s=30))
+            stage.supervisor.process(1).kill()
+            assert await switching == {}
+            assert stage.team.live == (0, 2)
+            stage.supervisor.ended()
+            options[1] = ("--bundle", str(save_team(NEW, tmp_path / "bundles") / "agent-1"))
+            stage.supervisor.start(1)
+            await plays(NEW, 4)
+            own = await stage.server.hand_on(OLD, timeout_s=30)
+            assert own == {1: "it was started with a bundle of its own, and fetches none"}
+            await plays(NEW, 5)
+
+    asyncio.run(play())
+
+
+def test_the_command_follows_a_run_under_tls_with_signed_bundles(tmp_path: Path) -> None:
+    make_signing_key(tmp_path / "key")
+    key, certificates = read_signing_key(tmp_path / "key"), tmp_path / "certificates"
+    assert main(["certificates", "init", str(certificates)]) == 0
+    assert main(["certificates", "issue", str(certificates), "--team", "2"]) == 0
+    old, new = ([bundle.sign(key) for bundle in relay_bundles(2, length=LENGTH, training_step=step)] for step in (7, 8))
+    save_team(old, tmp_path / "run" / "bundles")
+    safe = ["--tls", str(certificates), "--trusted-key", str(tmp_path / "key.pub")]
+    command = ["coordinator", "--follow", tmp_path / "run", "--listen", "127.0.0.1:0", "--episodes", 100_000]
+    command += ["--json", tmp_path / "report.json", "--metrics", "127.0.0.1:0", "--log-level", "info"]
+    with running(*command, *safe, say="waiting for 2 nodes at") as (process, _, heard):
+        while "\n" not in heard[heard.index("nodes at") :]:
+            heard += process.stderr.read1(64).decode()
+        address = re.search(r"nodes at (\S+)", heard).group(1)
+        metrics = re.search(r"metrics at (\S+)", heard).group(1)
+
+        def start_command(slot: int) -> list[str]:
+            return [*node_command(address, slot, join_timeout_s=30), *safe]
+
+        with Supervisor(start_command, log_folder=tmp_path / "logs") as nodes:
+            nodes.start(0)
+            nodes.start(1)
+            read_until(process.stderr, "playing")
+            save_team(new, tmp_path / "run" / "bundles")
+            read_until(process.stderr, "switched bundles")
+            with urlopen(metrics, timeout=10) as page:
+                shown = page.read().decode()
+            process.send_signal(signal.SIGINT)
+            printed, _ = process.communicate(timeout=30)
+            assert nodes.wait(timeout_s=15) == {0: 0, 1: 0}
+    assert process.returncode == 130
+    assert re.search(
+        r"from episode 0 training step 7 \(.*from episode [1-9]\d* training step 8 \(",
+        " ".join(printed.decode().split()),
+    )
+    versions = json.loads((tmp_path / "report.json").read_text())["versions"]
+    assert [(version["training_step"], version["digests"]) for version in versions] == [
+        (step, [bundle.digest for bundle in team]) for step, team in ((7, old), (8, new))
+    ]
+    described = re.findall(r"^heliograph_run_bundle_info\{(.*)\} 1.0$", shown, re.MULTILINE)
+    assert len(described) == 2
+    assert all('training_step="8"' in labels for labels in described)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ([], 2, "Name them with --bundles, or --follow a run"),
+        (["--follow", "run", "--record", "trace"], 2, "--record is of a run with the same bundles"),
+        (["--follow", "run", "--resume", "log"], 2, "--resume is of a run with the same bundles"),
+        (["--follow", "run"], 3, "there is no bundle at run/bundles/agent-0"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(
+    arguments: list[str],
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["coordinator", *arguments]) == code
+    assert sentence in " ".join(capsys.readouterr().err.split())
