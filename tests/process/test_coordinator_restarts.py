@@ -93,6 +93,7 @@ def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(te
     assert alone.returncode == 0
     resumed, whole = (json.loads((tmp_path / name).read_text()) for name in ("resumed.json", "whole.json"))
     assert resumed["earlier_episodes"] == finished
+    assert [link["missing"] for link in resumed["links"]] == [0, 0], "of what this coordinator has seen"
     for one, other in zip(resumed["summaries"], whole["summaries"], strict=True):
         for key in ("episodes", "outcome", "team_return", "steps", "idle"):
             assert one[key] == other[key], key
