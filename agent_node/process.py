@@ -107,7 +107,8 @@ class _Patience:
         return self._is_rejoining and self.left_s() > REJOIN_PAUSE_S
 
     def left_s(self) -> float:
-        return max(0.0, self._until - time.monotonic())
+        """In whole milliseconds, since it is shown."""
+        return round(max(0.0, self._until - time.monotonic()), 3)
 
 
 async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience: _Patience) -> None:
