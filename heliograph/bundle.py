@@ -203,9 +203,11 @@ def save_team(bundles: Sequence[Bundle], folder: Path, *, suffix: str = "") -> l
         with TemporaryDirectory(prefix=".next-", dir=folder) as staging:
             for bundle, path in zip(bundles, paths, strict=True):
                 bundle.save(Path(staging) / path.name)
-            for path in paths:
-                if path.is_dir():
-                    os.replace(path, Path(staging) / f"{path.name}.last")
+            for slot, path in enumerate(paths):
+                # A directory cannot be replaced, and what was there in the other form would be loaded instead.
+                for last in (folder / f"agent-{slot}", folder / f"agent-{slot}.tar"):
+                    if last.exists():
+                        os.replace(last, Path(staging) / f"{last.name}.last")
                 os.replace(Path(staging) / path.name, path)
     except OSError as error:
         raise BundleError(f"cannot write bundles to {folder}: {error.strerror}") from error

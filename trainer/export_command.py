@@ -31,7 +31,6 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _export(namespace: argparse.Namespace) -> int:
-    from heliograph import bundle as bundles
     from heliograph.certificates.signing_keys import read_signing_key
     from trainer.run_folder import RunFolder
 
@@ -60,10 +59,8 @@ def _export(namespace: argparse.Namespace) -> int:
         training_step=env_steps,
         tables=learned_tables(algorithm, restored_replay(folder, algorithm)),
         suffix=".tar" if namespace.tar else "",
+        signing_key=key,
     )
-    if key is not None:
-        for path in paths:
-            bundles.load(path).sign(key).save(path)
     print("\n".join(str(path) for path in paths))
     return 0
 

@@ -56,6 +56,9 @@ class EvaluationSettings(Settings):
     """Fresh episodes of the evaluation that ends a run."""
     sampled: bool = False
     """Evaluate the sampled policy as well as the greedy one."""
+    export: bool = False
+    """Write the bundles at every evaluation, too, and not only at the end: for `heliograph coordinator --follow`, which
+    hands them to a team that runs meanwhile.  Takes seconds per agent."""
     snapshots: NonNegativeInt = 10
     """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from heliograph.bundle import save_team
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
@@ -149,6 +150,9 @@ class Training:
             if self.replay.ready and self._iteration % settings.evaluation.every == 0:
                 record |= self._evaluate()
                 self._snapshot()
+                if settings.evaluation.export:
+                    self.feed.settle()  # what traces a network should not run beside another that is used
+                    self.export()
             self._seconds = resumed_seconds + time.monotonic() - began
             record["seconds"] = self._seconds
             self.folder.log(record)
@@ -305,11 +309,11 @@ def export_team(
     training_step: int,
     tables: LatentTables | None = None,
     suffix: str = "",
+    signing_key: bytes | None = None,
 ) -> list[Path]:
-    """Write one bundle per slot to `target`, as directories or with suffix ".tar"; their paths."""
-    paths = []
-    for slot in range(spec.agents):
-        bundle = export_bundle(
+    """Write one bundle per slot to `target`, as directories or with suffix ".tar", all at once; their paths."""
+    bundles = [
+        export_bundle(
             algorithm.step_function(slot),
             spec=spec,
             slot=slot,
@@ -318,9 +322,11 @@ def export_team(
             training_step=training_step,
             tables=tables,
         )
-        paths.append(target / f"agent-{slot}{suffix}")
-        bundle.save(paths[-1])
-    return paths
+        for slot in range(spec.agents)
+    ]
+    if signing_key is not None:
+        bundles = [bundle.sign(signing_key) for bundle in bundles]
+    return save_team(bundles, target, suffix=suffix)
 
 
 def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, EnvironmentSpec, int]:

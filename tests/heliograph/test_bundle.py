@@ -241,6 +241,29 @@ def test_a_team_is_loaded_in_slot_order(tmp_path: Path) -> None:
     assert bundles.load_team(tmp_path) == team
 
 
+def test_a_team_is_written_whole_in_place_of_another(tmp_path: Path) -> None:
+    old, new = (scripted_team(team_size=2, training_step=step) for step in (1, 2))
+    (tmp_path / "notes.txt").write_text("of somebody else")
+    assert bundles.save_team(old, tmp_path) == [tmp_path / "agent-0", tmp_path / "agent-1"]
+    assert bundles.load_team(tmp_path) == old
+    for team, suffix in ((new, ""), (old, ".tar"), (new, ".tar"), (old, "")):
+        bundles.save_team(team, tmp_path, suffix=suffix)
+        assert bundles.load_team(tmp_path) == team
+        assert sorted(path.name for path in tmp_path.iterdir()) == [f"agent-0{suffix}", f"agent-1{suffix}", "notes.txt"]
+    (tmp_path / "notes.txt").rename(tmp_path / "taken")
+    with pytest.raises(BundleError, match="cannot write bundles to"):
+        bundles.save_team(old, tmp_path / "taken")
+
+
+def test_a_mixture_of_two_versions_is_refused_with_both_digests(tmp_path: Path) -> None:
+    old, new = (scripted_team(team_size=2, training_step=step) for step in (1, 2))
+    save_team([old[0], new[1]], tmp_path)
+    with pytest.raises(BundleMismatch) as caught:
+        bundles.load_team(tmp_path)
+    for part in (f"slot 0 ({old[0].digest[:12]}, training step 1)", f"slot 1 ({new[1].digest[:12]}, training step 2)"):
+        assert part in str(caught.value)
+
+
 def test_a_team_with_a_gap_a_stranger_or_a_swap_is_refused(tmp_path: Path) -> None:
     team = scripted_team(team_size=3)
     save_team(team[:2], tmp_path)
