@@ -1,4 +1,5 @@
-"""Presets of every simulator, shrunken, from the first step to the exported bundles; relay is in test_train_command."""
+"""Families of presets for every simulator, shrunken, from the first step to the exported bundles; presets that are
+no members of a family are in test_train_command."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_team import SMALL, SMALL_MABL, resume, small_settings, start
+from tiny_team import resume, small_settings, start
 
 from heliograph.bundle import load_team
 from trainer.run_folder import RunFolder
@@ -21,8 +22,6 @@ RAILWAY = "environment.parameters={agents=2, width=26, height=26, cities=2, step
     [
         ("mamba-flatland-5", "flatland", (RAILWAY, "schedule.overlap=true")),
         ("mamba-flatland-5-code", "flatland", (RAILWAY,)),
-        ("mamba-flatland-cpu", "flatland", ()),
-        ("mabl-flatland-cpu", "flatland", ()),
         ("mamba-smax-3m", "jaxmarl", ()),
         ("mamba-smac-3m", "heliograph", ()),
     ],
@@ -34,8 +33,7 @@ def test_a_shrunken_run_in_each_simulator_goes_from_collecting_to_bundles(
     if "smac-" in preset:
         monkeypatch.syspath_prepend(SMAC_DOUBLE)
         monkeypatch.setenv("SMAC_DOUBLE", "{}")
-    small = SMALL_MABL if preset.startswith("mabl") else SMALL
-    settings = small_settings(preset, *LITTLE, *overrides, env_steps=60, small=small)
+    settings = small_settings(preset, *LITTLE, *overrides, env_steps=60)
     path = tmp_path / "run"
     # On resuming, the running episodes are played again; SMAX would be compiled again for that.
     if package == "jaxmarl":
