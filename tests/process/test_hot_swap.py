@@ -185,8 +185,10 @@ def test_the_command_follows_a_run_under_tls_with_signed_bundles(tmp_path: Path)
     key, certificates = read_signing_key(tmp_path / "key"), tmp_path / "certificates"
     assert main(["certificates", "init", str(certificates)]) == 0
     assert main(["certificates", "issue", str(certificates), "--team", "2"]) == 0
-    old, new = ([bundle.sign(key) for bundle in relay_bundles(2, length=LENGTH, training_step=step)] for step in (7, 8))
-    save_team(old, tmp_path / "run" / "bundles")
+    first, second, third = (
+        [bundle.sign(key) for bundle in relay_bundles(2, length=LENGTH, training_step=step)] for step in (7, 8, 9)
+    )
+    save_team(first, tmp_path / "run" / "bundles")
     safe = ["--tls", str(certificates), "--trusted-key", str(tmp_path / "key.pub")]
     command = ["coordinator", "--follow", tmp_path / "run", "--listen", "127.0.0.1:0", "--episodes", 100_000]
     command += ["--json", tmp_path / "report.json", "--metrics", "127.0.0.1:0", "--log-level", "info"]
@@ -203,25 +205,25 @@ def test_the_command_follows_a_run_under_tls_with_signed_bundles(tmp_path: Path)
             nodes.start(0)
             nodes.start(1)
             read_until(process.stderr, "playing")
-            save_team(new, tmp_path / "run" / "bundles")
-            read_until(process.stderr, "switched bundles")
+            # The second may be there before any episode of the first; the third comes after at least one of the second.
+            for newer, step in ((second, 8), (third, 9)):
+                save_team(newer, tmp_path / "run" / "bundles")
+                assert "switched bundles" in read_until(process.stderr, f"training_step={step}")
             with urlopen(metrics, timeout=10) as page:
                 shown = page.read().decode()
             process.send_signal(signal.SIGINT)
             printed, _ = process.communicate(timeout=30)
             assert nodes.wait(timeout_s=15) == {0: 0, 1: 0}
     assert process.returncode == 130
-    assert re.search(
-        r"from episode 0 training step 7 \(.*from episode [1-9]\d* training step 8 \(",
-        " ".join(printed.decode().split()),
-    )
+    remark = " ".join(printed.decode().split())
+    assert re.search(r"from episode \d+ training step 8 \(.*from episode [1-9]\d* training step 9 \(", remark)
     versions = json.loads((tmp_path / "report.json").read_text())["versions"]
-    assert [(version["training_step"], version["digests"]) for version in versions] == [
-        (step, [bundle.digest for bundle in team]) for step, team in ((7, old), (8, new))
+    assert [(version["training_step"], version["digests"]) for version in versions[-2:]] == [
+        (step, [bundle.digest for bundle in team]) for step, team in ((8, second), (9, third))
     ]
     described = re.findall(r"^heliograph_run_bundle_info\{(.*)\} 1.0$", shown, re.MULTILINE)
     assert len(described) == 2
-    assert all('training_step="8"' in labels for labels in described)
+    assert all('training_step="9"' in labels for labels in described)
 
 
 @pytest.mark.parametrize(
