@@ -12,7 +12,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from agent_node.message import Label, Message
-from heliograph.actions import Action, ActionSpace, ContinuousActions, DiscreteActions
+from heliograph.actions import ActionSpace, ContinuousActions, received
 from heliograph.codecs import Codec
 from heliograph.errors import MessageError
 from heliograph.manifest import Manifest, MessageFormat
@@ -83,7 +83,7 @@ class MessageWire:
         if codec not in (0, _FELL_BACK):
             raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
         latent = self.codec.decode(wire.latent, self._previous(episode, step, before), codec == _FELL_BACK)
-        action = read_action(wire, self._actions)
+        action = received(self._actions, number=wire.action, levels=wire.levels, said_by="message")
         if not self._actions.admits(action):
             raise MessageError(f"message has action {action}, there are {self._actions.mask_size}")
         message = Message(episode=episode, step=step, latent=latent, action=action)
@@ -101,17 +101,6 @@ class MessageWire:
         """The latent that the codec may refer to."""
         follows = self.codec.needs_previous and before is not None and before.label == (episode, step - 1)
         return before.latent if follows else None  # type: ignore[union-attr]
-
-
-def read_action(wire: peer_pb2.LatentMessage, actions: ActionSpace) -> Action:
-    """Raises MessageError for an action of the other kind, and for levels that are none."""
-    if isinstance(actions, DiscreteActions):
-        if wire.levels:
-            raise MessageError("message has the levels of a continuous action, here they are numbered")
-        return wire.action
-    if wire.action:
-        raise MessageError(f"message has action {wire.action}, here they are continuous")
-    return actions.unpack(wire.levels)
 
 
 class Outgoing:

@@ -133,6 +133,17 @@ class Coordination:
         until(lambda: bool(found.extend(re.findall(pattern, self._log.read_text())) or found), "the coordinator")
         return found[0]
 
+    def wait_until_playing(self, nodes: Sequence[Node]) -> None:
+        """Every node serves, and the first episode has begun."""
+        waiting = list(nodes)
+
+        def all_serve() -> bool:
+            waiting[:] = [node for node in waiting if not node.serves()]
+            return not waiting
+
+        until(all_serve, "the team")
+        self.wait_for_line("playing ")
+
 
 def until(done: Callable[[], bool], what: str) -> None:
     deadline = time.perf_counter() + START_TIMEOUT_S
@@ -169,14 +180,7 @@ def team(bundles: Path, size: int) -> dict[str, Any]:
     with coordination(bundles, episodes=EPISODES.get(size, 20)) as running:
         began = time.perf_counter()
         nodes = [running.start(slot) for slot in range(size)]
-        waiting = list(nodes)
-
-        def all_serve() -> bool:
-            waiting[:] = [node for node in waiting if not node.serves()]
-            return not waiting
-
-        until(all_serve, "the team")
-        running.wait_for_line("playing ")
+        running.wait_until_playing(nodes)
         playing_s = time.perf_counter() - began
         time.sleep(1.0)  # buffers fill with the first episodes
         memory = [node.memory() for node in nodes]

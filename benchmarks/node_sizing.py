@@ -25,7 +25,7 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from node_footprint import Coordination, Node, coordination, memory, until
+from node_footprint import Coordination, Node, coordination, memory
 from untrained_team import exported
 
 MODELS = {"small": (64, 1), "paper": (256, 3)}
@@ -138,14 +138,7 @@ def measured(running: Coordination, nodes: list[Node], *, seconds: float, model:
 def team(bundles: Path, *, size: int, seconds: float, model: str) -> Sized:
     with coordination(bundles, episodes=ENDLESS_EPISODES, options=DEADLINES) as running:
         nodes = [running.start(0, "--metrics", "127.0.0.1:0"), *(running.start(slot) for slot in range(1, size))]
-        waiting = list(nodes)
-
-        def all_serve() -> bool:
-            waiting[:] = [node for node in waiting if not node.serves()]
-            return not waiting
-
-        until(all_serve, "the team")
-        running.wait_for_line("playing ")
+        running.wait_until_playing(nodes)
         time.sleep(WARM_UP_S)
         return measured(running, nodes, seconds=seconds, model=model)
 

@@ -13,7 +13,7 @@ import numpy as np
 from coordinator.conservation import LinkCounters
 from coordinator.roster import Member
 from coordinator.world import View
-from heliograph.actions import Action, ActionSpace, DiscreteActions
+from heliograph.actions import Action, ActionSpace, received
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
 from heliograph.pb import coordination_pb2 as pb
@@ -70,22 +70,12 @@ def parse_act(act: pb.Act, *, actions: ActionSpace, team_size: int) -> Act:
     return Act(
         episode=act.episode,
         step=act.step,
-        action=_action(act, actions),
+        action=received(actions, number=act.action, levels=act.levels, said_by="act"),
         latent=act.latent,
         masked=tuple(sorted(set(act.masked))),
         waited_s=act.waited_us / 1e6,
         computed_s=act.computed_us / 1e6,
     )
-
-
-def _action(act: pb.Act, actions: ActionSpace) -> Action:
-    if isinstance(actions, DiscreteActions):
-        if act.levels:
-            raise MessageError("act has the levels of a continuous action, here they are numbered")
-        return act.action
-    if act.action:
-        raise MessageError(f"act has action {act.action}, here they are continuous")
-    return actions.unpack(act.levels)
 
 
 def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple[LinkCounters, ...]:
