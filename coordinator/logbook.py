@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -76,17 +77,17 @@ class Logbook:
     @property
     def is_whole(self) -> bool:
         """Nothing is left to play."""
-        return not any(self.remaining(name) for name in self._plan.passes)
+        return all(next(self.remaining(name), None) is None for name in self._plan.passes)
 
     def earlier(self, name: str) -> list[EpisodeResult]:
         """Finished episodes of a pass that an earlier coordinator has left, in order."""
         return list(self._earlier.get(name, ()))
 
-    def remaining(self, name: str) -> list[int]:
-        """The numbers of a pass's episodes that are still to be played."""
+    def remaining(self, name: str) -> Iterator[int]:
+        """The numbers of a pass's episodes that are still to be played, one by one: a run may be without end."""
         done = {result.episode for result in self.earlier(name)} | self._lost.get(name, set())
         first = self._plan.first_episode(name)
-        return [episode for episode in range(first, first + self._plan.episodes) if episode not in done]
+        return (episode for episode in range(first, first + self._plan.episodes) if episode not in done)
 
     def finished(self, name: str, result: EpisodeResult) -> None:
         fields = asdict(result) | {key: list(getattr(result, key)) for key in _SEQUENCES}
