@@ -5,7 +5,8 @@
 A world is trained on under one budget of environment steps, except relay, where a training ends when the team has
 solved it.  Every training is `heliograph train` in a process of its own, and is not repeated when it is finished;
 what it exports is run by `heliograph run`, a process per agent.  "masked" is the same team with every message masked.
-Writes `methods.csv` and, by `heliograph compare`, learning curves with bands over the seeds into the folder.
+A random policy plays as many episodes beside them.  Writes `methods.csv` and, by `heliograph compare`, learning curves
+with bands over the seeds into the folder.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class World:
     metric: str = "outcome"
     sampled: bool = False
     """Whether the sampled policy is what counts."""
+    episodes: int = 200
+    """Run as processes."""
 
 
 WORLDS = {
@@ -47,6 +50,9 @@ WORLDS = {
     ),
     "smax-3m-cpu": World(
         "{method}-smax-3m-cpu", ("schedule.env_steps=20000", "schedule.minutes=0", "evaluation.every=12")
+    ),
+    "halfcheetah-2x3": World(
+        "{method}-mujoco-halfcheetah-2x3-cpu", ("schedule.env_steps=40000", "schedule.minutes=0"), episodes=20
     ),
 }
 NAMED_OTHERWISE = {"mamba-relay": "relay"}
@@ -73,6 +79,20 @@ def heliograph(*arguments: str | Path) -> None:
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}")
+
+
+def chance(world: str, *, out: Path, run: Path, episodes: int) -> str:
+    """What a random policy gets in the world of a run, as a sentence."""
+    report = out / world / "random.json"
+    environment = json.loads((run / "settings.json").read_text())["environment"]
+    parameters = [f"{key}={json.dumps(value)}" for key, value in environment["parameters"].items()]
+    heliograph(
+        *("evaluate", "--reference", "random", "--environment", environment["id"], "--episodes", str(episodes)),
+        *(word for parameter in parameters for word in ("--set", parameter)),
+        *("--seed", str(FINAL_SEED), "--json", report),
+    )
+    (score,) = json.loads(report.read_text())["scores"]
+    return "a random policy: {mean:.3f} [{low:.3f}, {high:.3f}]".format_map(score["outcome"])
 
 
 def measure(world: str, method: str, seed: int, *, out: Path, episodes: int) -> Row:
@@ -105,12 +125,14 @@ def measure(world: str, method: str, seed: int, *, out: Path, episodes: int) -> 
     )
 
 
-def table(world: str, rows: list[Row]) -> Table:
+def table(world: str, rows: list[Row], *, by_chance: str) -> Table:
     bound = rows[0].blind_bound
     seeds = sorted({row.seed for row in rows})
     shown = Table(
         title=world if bound is None else f"{world}: {bound:.3f} at best for a team that cannot hear",
         title_justify="left",
+        caption=by_chance,
+        caption_justify="left",
     )
     shown.add_column("method")
     for heading in (f"outcome as processes, seeds {seeds}", "masked", "environment steps", "seconds"):
@@ -133,7 +155,7 @@ def main() -> int:
     parser.add_argument("--worlds", nargs="+", choices=sorted(WORLDS), default=["relay", "relay-sighted"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--episodes", type=int, default=200, help="episodes run as processes")
+    parser.add_argument("--episodes", type=int, help="run as processes (default: the world's)")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     namespace = parser.parse_args()
@@ -143,7 +165,7 @@ def main() -> int:
     ]
 
     def one(case: tuple[str, str, int]) -> Row:
-        row = measure(*case, out=namespace.out, episodes=namespace.episodes)
+        row = measure(*case, out=namespace.out, episodes=namespace.episodes or WORLDS[case[0]].episodes)
         console.print(f"{row.world} {row.method} seed {row.seed}: {row.outcome:.3f} [{row.low:.3f}, {row.high:.3f}]")
         return row
 
@@ -154,11 +176,14 @@ def main() -> int:
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     for world in namespace.worlds:
-        console.print(table(world, [row for row in rows if row.world == world]))
         chosen, folder = WORLDS[world], namespace.out / world
-        runs = [
-            f"{method}={folder / f'{method}-seed{seed}'}" for method in namespace.methods for seed in namespace.seeds
+        folders = [
+            (method, folder / f"{method}-seed{seed}") for method in namespace.methods for seed in namespace.seeds
         ]
+        episodes = namespace.episodes or chosen.episodes
+        by_chance = chance(world, out=namespace.out, run=folders[0][1], episodes=episodes)
+        console.print(table(world, [row for row in rows if row.world == world], by_chance=by_chance))
+        runs = [f"{method}={path}" for method, path in folders]
         policy = "sampled" if chosen.sampled else "greedy"
         heliograph("compare", *runs, "--metric", chosen.metric, "--policy", policy, "--output", folder / "comparison")
         console.print(f"curves with bands: {folder / 'comparison'}")
