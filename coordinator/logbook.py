@@ -3,7 +3,8 @@
     {"kind": "header", "format": "heliograph-logbook", "version": 1, …what decides the results of a run…}
     {"kind": "episode", "pass": "open" | "cut", …the fields of `EpisodeResult`…}
     {"kind": "lost", "pass": …, "episode": …}      of an episode whose simulator died, which counts nowhere
-A line is on the disk before the next episode begins.  Imported by `rollout`.
+A line is on the disk before the next episode begins, and the file is of one coordinator at a time.  Imported by
+`rollout`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _SEQUENCES = ("latency_s", "waited_s", "computed_s")
 class Logbook:
     """A context manager.  Without a path it holds nothing, and keeps nothing.
 
-    Entering raises SettingsError if the file is of another run, with what differs, is none of these, or cannot be
-    written; so does everything that writes.  A last line that was cut off in the middle is dropped.
+    Entering raises SettingsError if the file is of another run, with what differs, is none of these, is in use, or
+    cannot be written; so does everything that writes.  A last line that was cut off in the middle is dropped.
     """
 
     def __init__(self, path: Path | None, *, plan: Plan, spec: EnvironmentSpec) -> None:
@@ -51,12 +52,16 @@ class Logbook:
             return self
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            whole = self._read() if self._path.is_file() else 0
             self._file = self._path.open("ab")
+            self._claim(self._file)
+            whole = self._read() if self._path.is_file() else 0
             if whole < self._path.stat().st_size:
                 self._file.truncate(whole)
         except OSError as error:
             self._refuse(error)
+        except SettingsError:
+            self._close()
+            raise
         if not whole:
             self._write(self._header)
         return self
@@ -95,6 +100,18 @@ class Logbook:
 
     def lost(self, name: str, episode: int) -> None:
         self._write({"kind": "lost", "pass": name, "episode": episode})
+
+    def _claim(self, file: BinaryIO) -> None:
+        """The kernel lets go of it when this process ends, however it ends."""
+        import fcntl  # which is not there on every system
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"another coordinator keeps its episodes in {self._path}",
+                remedy="End it, or name another file for --resume",
+            ) from error
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._file is None:

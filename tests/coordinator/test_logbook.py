@@ -115,6 +115,16 @@ def test_other_files_are_refused_by_the_line_and_left_alone(kept, text, line):
     assert kept.read_text() == text
 
 
+def test_a_file_that_another_coordinator_writes_is_refused_until_it_has_ended(kept):
+    before = kept.read_bytes()
+    with logbook(kept):
+        with pytest.raises(SettingsError, match=r"another coordinator keeps its episodes in .*kept\.jsonl"):
+            logbook(kept).__enter__()
+        assert kept.read_bytes() == before
+    with logbook(kept) as book:
+        assert book.episodes == 3
+
+
 def test_a_full_disk_is_told():
     with pytest.raises(SettingsError, match="cannot keep finished episodes in /dev/full: No space left"):
         logbook(Path("/dev/full")).__enter__()
