@@ -82,6 +82,18 @@ def test_the_sampled_policy_is_audited_against_the_team_in_one_process():
     assert findings.matrix(LINK) == [[None, 1], [1, None]]
 
 
+def test_a_team_that_says_nothing_has_an_empty_influence_matrix(tmp_path, capsys):
+    team, out = save_team(relay_bundles(2, messages=False), tmp_path / "bundles"), tmp_path / "out"
+    assert main(["audit", str(team), "--episodes", "1", "--out", str(out)]) == 0
+    assert "The influence matrix is empty: these bundles send no messages." in capsys.readouterr().out
+    document = json.loads((out / "audit.json").read_text())
+    assert document["influence"] == dict.fromkeys(("one_link", "world_graph"), [[None, None]] * 2)
+    assert {check["name"]: check["verdict"] for check in document["checks"]} == {
+        **dict.fromkeys(("repeat", "isolation", "one process", "imports", "sockets", "files"), HOLDS),
+        **dict.fromkeys(("one link", "two hops", "world graph", "trainer's networks"), NOT_CHECKED),
+    }
+
+
 def test_a_node_that_peeks_at_another_agents_observation_is_caught_with_the_right_pair(tmp_path):
     plan = relay_plan(3, greedy=True, **NOISY)
     findings = audit(plan, SMALL, node_command=cheating("peek", slot=1, folder=tmp_path))
