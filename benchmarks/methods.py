@@ -26,6 +26,9 @@ from rich.table import Table
 METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")
 """The first three exchange messages."""
 
+PLAIN_WIDTH = 120
+"""Of tables that are not written to a terminal."""
+
 FINAL_SEED = 2**32 + 1
 """Of the evaluation that ends a training; the processes play the same episodes."""
 
@@ -129,13 +132,13 @@ def table(world: str, rows: list[Row], *, by_chance: str) -> Table:
     bound = rows[0].blind_bound
     seeds = sorted({row.seed for row in rows})
     shown = Table(
-        title=world if bound is None else f"{world}: {bound:.3f} at best for a team that cannot hear",
+        title=world + ("" if bound is None else f": {bound:.3f} at best for a team that cannot hear"),
         title_justify="left",
-        caption=by_chance,
+        caption=f"seeds {', '.join(map(str, seeds))}; {by_chance}",
         caption_justify="left",
     )
     shown.add_column("method")
-    for heading in (f"outcome as processes, seeds {seeds}", "masked", "environment steps", "seconds"):
+    for heading in ("as processes", "masked", "environment steps", "seconds"):
         shown.add_column(heading, justify="right")
     for method in dict.fromkeys(row.method for row in rows):
         mine = sorted((row for row in rows if row.method == method), key=lambda row: row.seed)
@@ -160,6 +163,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     namespace = parser.parse_args()
     console = Console()
+    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
     wanted = [
         (world, method, seed) for world in namespace.worlds for seed in namespace.seeds for method in namespace.methods
     ]
