@@ -21,7 +21,7 @@ from agent_node.tracing import node_traces
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import require_trusted
-from heliograph.errors import INTERRUPTED_EXIT_CODE, CoordinatorGone, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, BundleMismatch, CoordinatorGone, SettingsError
 from heliograph.tls import Tls
 
 REJOIN_PAUSE_S = 0.5
@@ -88,6 +88,11 @@ async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
                 raise
             _log.warning("looking for a coordinator again seconds=%.1f cause=%s", patience.left_s(), gone)
             await asyncio.sleep(REJOIN_PAUSE_S)
+        except BundleMismatch as mismatch:
+            # A coordinator that follows a run may hand on newer bundles between this node's fetch and its join.
+            if arguments.bundle is not None or not patience.allows_another_fetch():
+                raise
+            _log.warning("fetching the bundle again cause=%s", mismatch)
 
 
 class _Patience:
@@ -97,14 +102,22 @@ class _Patience:
         self._until = time.monotonic() + join_timeout_s
         self._rejoin_s = rejoin_s
         self._is_rejoining = False
+        self._has_fetched_again = False
 
     def has_played(self) -> None:
         """A session is over that had begun: if its coordinator is gone, the time for the next one begins now."""
         self._until = time.monotonic() + self._rejoin_s
         self._is_rejoining = True
+        self._has_fetched_again = False
 
     def allows_another(self) -> bool:
         return self._is_rejoining and self.left_s() > REJOIN_PAUSE_S
+
+    def allows_another_fetch(self) -> bool:
+        """Once for each session that is to begin."""
+        allowed = not self._has_fetched_again and self.left_s() > 0
+        self._has_fetched_again = True
+        return allowed
 
     def left_s(self) -> float:
         """In whole milliseconds, since it is shown."""

@@ -20,10 +20,12 @@ from scripted_bundle import save_team
 from test_coordinator_commands import read_until, running
 
 from coordinator.episode import Pace
+from coordinator.handout import Handout
 from coordinator.local import LocalTeam
 from coordinator.newer_bundles import Following
 from coordinator.plan import make_plan
 from coordinator.report import Version
+from coordinator.server import CoordinationServer
 from coordinator.supervisor import Supervisor, node_command
 from coordinator.trajectory import StepRecord
 from coordinator.versions import Versions
@@ -178,6 +180,30 @@ def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have
             await plays(NEW, 5)
 
     asyncio.run(play())
+
+
+def test_a_node_whose_bundle_is_replaced_before_it_has_joined_fetches_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_out: list[int] = []
+
+    def bundle(_handout: Handout, slot: int, digest: str = "") -> Bundle:
+        """The old one, if it is asked for just before the switch."""
+        handed_out.append(slot)
+        return (OLD if len(handed_out) == 1 else NEW)[slot]
+
+    async def check() -> None:
+        async with asyncio.timeout(60), CoordinationServer(NEW, run_seed=0, greedy=True) as server:
+            with Supervisor(
+                lambda slot: node_command(server.address, slot, join_timeout_s=30), log_folder=tmp_path
+            ) as nodes:
+                nodes.start(1)
+                assert await server.team.wait_until(lambda: server.team.live == (1,), timeout_s=30)
+
+    monkeypatch.setattr(Handout, "bundle", bundle)
+    asyncio.run(check())
+    assert handed_out == [1, 1]
+    assert "fetching the bundle again cause=" in (tmp_path / "agent-1.log").read_text()
 
 
 def test_the_command_follows_a_run_under_tls_with_signed_bundles(tmp_path: Path) -> None:
