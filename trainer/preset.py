@@ -27,7 +27,7 @@ from trainer.world_model.bilevel_settings import BilevelSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Member:
+class Member:
     """Where a preset's values are: a file, and for the member of a family its variant and flavour."""
 
     path: Path
@@ -37,12 +37,12 @@ class _Member:
 
 def preset_names() -> list[str]:
     """Names of the presets that come with the trainer."""
-    return sorted(_members())
+    return sorted(members())
 
 
 def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     """Resolve a preset (a name, or the path of a TOML file) with `key=value` overrides.  Raises SettingsError."""
-    member = _Member(path=Path(preset)) if preset.endswith(".toml") else _named(preset)
+    member = Member(path=Path(preset)) if preset.endswith(".toml") else _named(preset)
     values = _values(member)
     algorithm = merge(values, overrides).get("algorithm")
     if algorithm == "mabl":
@@ -52,15 +52,19 @@ def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     return resolve(TrainSettings, merge(values, overrides), source=f"preset {preset}")
 
 
+def preset_folder() -> Path:
+    return Path(str(files("trainer") / "presets"))
+
+
 @cache
-def _members() -> dict[str, _Member]:
-    folder = Path(str(files("trainer") / "presets"))
-    members = {}
-    for path in folder.glob("*.toml"):
+def members() -> dict[str, Member]:
+    """All presets, by name."""
+    found = {}
+    for path in preset_folder().glob("*.toml"):
         for variant, flavour in _family(path):
             name = "-".join(part for part in (path.stem, variant, flavour) if part is not None)
-            members[name] = _Member(path=path, variant=variant, flavour=flavour)
-    return members
+            found[name] = Member(path=path, variant=variant, flavour=flavour)
+    return found
 
 
 def _family(path: Path) -> list[tuple[str | None, str | None]]:
@@ -76,16 +80,16 @@ def _family(path: Path) -> list[tuple[str | None, str | None]]:
     return [member for member in _family(below) if kept is None or member[1] is None or member[1] in kept]
 
 
-def _named(preset: str) -> _Member:
-    if preset not in _members():
-        hint = did_you_mean(preset, _members())
+def _named(preset: str) -> Member:
+    if preset not in members():
+        hint = did_you_mean(preset, members())
         raise SettingsError(
             f"unknown preset {preset!r}", remedy=f"{hint}See `heliograph train --list-presets`, or name a TOML file"
         )
-    return _members()[preset]
+    return members()[preset]
 
 
-def _values(member: _Member) -> dict[str, Any]:
+def _values(member: Member) -> dict[str, Any]:
     content = read_toml(member.path)
     variants, flavours = content.pop("variants", {}), content.pop("flavours", {})
     if variants and member.variant is None:

@@ -16,7 +16,13 @@ GENERAL_PRESET = "cpu"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="a preset's name or a TOML file; 'cpu' if only --environment is given")
-    parser.add_argument("--list-presets", action="store_true", help="print the names of the presets and end")
+    parser.add_argument(
+        "--list-presets",
+        nargs="?",
+        const="families",
+        choices=("families", "names"),
+        help="print what presets there are and what for (families, the default), or every name (names), and end",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
     )
@@ -32,8 +38,10 @@ def run(namespace: argparse.Namespace) -> int:
     from heliograph.errors import SettingsError
     from trainer.preset import load_settings, preset_names
 
-    if namespace.list_presets:
-        print("\n".join(preset_names()))
+    if namespace.list_presets is not None:
+        from trainer.preset_families import in_words
+
+        print("\n".join(preset_names()) if namespace.list_presets == "names" else in_words())
         return 0
     if namespace.resume is not None and (namespace.set or namespace.seed is not None or namespace.environment):
         raise SettingsError("a resumed run keeps its settings", remedy="Start a new run to change them")
@@ -42,7 +50,7 @@ def run(namespace: argparse.Namespace) -> int:
     if (namespace.preset is None) == (namespace.resume is None):
         raise SettingsError(
             "say what to train with --preset or --environment, or what to go on with by --resume",
-            remedy=f"Presets: {', '.join(preset_names())}",
+            remedy="`heliograph train --list-presets` says what presets there are",
         )
     if namespace.resume is not None:
         with trainer_extra("training"):

@@ -19,6 +19,7 @@ from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.errors import BundleUntrusted
 from trainer.preset import load_settings, preset_names
+from trainer.preset_families import families
 from trainer.run_folder import RunFolder
 from trainer.settings import ON_POLICY
 
@@ -103,7 +104,7 @@ def test_a_preset_file_builds_on_a_preset(tmp_path: Path) -> None:
 
 def test_presets_are_listed_without_torch() -> None:
     code = (
-        "import sys; from heliograph.cli import main; main(['train', '--list-presets']); "
+        "import sys; from heliograph.cli import main; main(['train', '--list-presets', 'names']); "
         "main(['train', '--preset', 'relay', '--set', 'seed=3', '--dry-run']); "
         "assert 'torch' not in sys.modules"
     )
@@ -112,6 +113,21 @@ def test_presets_are_listed_without_torch() -> None:
     resolved = json.loads("\n".join(out.splitlines()[len(NAMES) :]))
     assert resolved["seed"] == 3
     assert resolved["mamba"]["model"]["categoricals"] == 32
+
+
+def test_families_of_presets_say_what_they_are_for_and_hold_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--list-presets"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^mamba-smax-WORLD\[-code\|-cpu\|-paper\]\n    MAMBA on SMAX", out, re.MULTILINE)
+    assert re.search(r"^mag-smax-WORLD.*\n(?:    .*\n)+    WORLD: those of mamba-smax$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 110
+    listed = []
+    for family in families():
+        worlds = [f"{family.name}-{variant}" for variant in family.variants] or [family.name]
+        listed += [
+            f"{world}{flavour}" for world in worlds for flavour in ("", *(f"-{each}" for each in family.flavours))
+        ]
+    assert sorted(listed) == NAMES
 
 
 @pytest.mark.parametrize(
