@@ -20,14 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+
+from coordinator.report import output_console
 
 METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")
 """The first three exchange messages."""
-
-PLAIN_WIDTH = 120
-"""Of tables that are not written to a terminal."""
 
 FINAL_SEED = 2**32 + 1
 """Of the evaluation that ends a training; the processes play the same episodes."""
@@ -162,8 +160,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     namespace = parser.parse_args()
-    console = Console()
-    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    console = output_console()
     wanted = [
         (world, method, seed) for world in namespace.worlds for seed in namespace.seeds for method in namespace.methods
     ]

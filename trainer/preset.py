@@ -52,15 +52,12 @@ def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     return resolve(TrainSettings, merge(values, overrides), source=f"preset {preset}")
 
 
-def preset_folder() -> Path:
-    return Path(str(files("trainer") / "presets"))
-
-
 @cache
 def members() -> dict[str, Member]:
     """All presets, by name."""
+    folder = Path(str(files("trainer") / "presets"))
     found = {}
-    for path in preset_folder().glob("*.toml"):
+    for path in folder.glob("*.toml"):
         for variant, flavour in _family(path):
             name = "-".join(part for part in (path.stem, variant, flavour) if part is not None)
             found[name] = Member(path=path, variant=variant, flavour=flavour)

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from heliograph.settings import read_toml
-from trainer.preset import members, preset_folder
+from trainer.preset import members
 
 WIDTH = 110
 
@@ -23,7 +23,7 @@ class Family:
     """Worlds; none if the file is one preset."""
     flavours: tuple[str, ...]
     base: str | None
-    """The family that it has its variants from."""
+    """The family that it has its variants from; None if they are its own, or there are none."""
 
 
 def families() -> list[Family]:
@@ -37,13 +37,13 @@ def families() -> list[Family]:
 def _family(path: Path, found: list[tuple[str | None, str | None]]) -> Family:
     content = read_toml(path)
     comment = takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
-    base = content.get("base")
+    variants = tuple(sorted({variant for variant, _ in found if variant is not None}))
     return Family(
         name=path.stem,
         purpose=" ".join(line.removeprefix("#").strip() for line in comment),
-        variants=tuple(sorted({variant for variant, _ in found if variant is not None})),
+        variants=variants,
         flavours=tuple(sorted({flavour for _, flavour in found if flavour is not None})),
-        base=base if "variants" not in content and (preset_folder() / f"{base}.toml").is_file() else None,
+        base=content["base"] if variants and "variants" not in content else None,
     )
 
 
@@ -58,8 +58,8 @@ def _paragraph(family: Family) -> str:
         head += f"-WORLD[{'|'.join(f'-{flavour}' for flavour in family.flavours)}]"
     lines = [head, _indented(family.purpose)]
     if family.variants:
-        own = family.base is None
-        lines.append(_indented("WORLD: " + (", ".join(family.variants) if own else f"those of {family.base}")))
+        worlds = ", ".join(family.variants) if family.base is None else f"those of {family.base}"
+        lines.append(_indented(f"WORLD: {worlds}"))
     return "\n".join(lines)
 
 
