@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
     """Parse and run one of `commands`; errors of the project's tree end in one sentence, not a trace."""
     namespace = _parser(commands).parse_args(arguments)
+    # gRPC's core tells stderr of every peer that ends its streams, in lines that are neither text logs' nor JSON.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     level = namespace.log_level.upper()
     if namespace.log_format == "json":
         from heliograph.log import json_lines

@@ -24,13 +24,19 @@ COMMAND_DEADLINE_S = 60.0
 ROLES = ("node", "coordinator", "trainer")
 
 
-def docker(*arguments: str, check: bool = True, timeout_s: float = COMMAND_DEADLINE_S) -> str:
-    """What the command printed, both streams; CalledProcessError shows it if it failed."""
+def docker(*arguments: str, timeout_s: float = COMMAND_DEADLINE_S) -> str:
+    """What the command printed on its standard output; AssertionError shows all that it said if it failed."""
+    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout_s, cwd=ROOT)
+    said = f"{result.stdout}{result.stderr}"
+    assert result.returncode == 0, f"docker {' '.join(arguments)} ended with {result.returncode}:\n{said}"
+    return result.stdout
+
+
+def docker_says(*arguments: str) -> str:
+    """What the command printed on both streams, however it ended."""
     result = subprocess.run(
-        ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s, cwd=ROOT
+        ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=COMMAND_DEADLINE_S
     )
-    if check:
-        assert result.returncode == 0, f"docker {' '.join(arguments)} ended with {result.returncode}:\n{result.stdout}"
     return result.stdout
 
 

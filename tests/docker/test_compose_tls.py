@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from engine import ROOT, Log, Project, docker, inspect
+from engine import ROOT, Log, Project, docker, docker_says, inspect
 
 RUN = "/runs/relay-signal-2"
 JOIN = "--coordinator coordinator:7100 --listen 0.0.0.0:7200 --join-timeout-s 3"
@@ -34,7 +34,7 @@ def told(secured: Project, slow: Path) -> str:
         for service, port, folder in (("coordinator", 7100, "coordinator"), ("node", 7200, "nodes")):
             ask = ("exec", slowly.container(service), "heliograph", "health", f"127.0.0.1:{port}")
             assert docker(*ask, "--tls", f"/keys/{folder}", "--wait", "10") == "SERVING\n"
-            assert "no health service answers" in docker(*ask, check=False)
+            assert "no health service answers" in docker_says(*ask)
         # One that has no certificate, and one whose certificate is of another authority.
         code, said = stranger(slowly, f"exec heliograph node {JOIN} --insecure")
         assert code == UNREACHABLE, said
@@ -60,7 +60,7 @@ def stranger(project: Project, script: str, *volumes: str) -> tuple[int, str]:
     options += [option for volume in volumes for option in ("--volume", volume)]
     docker("run", *options, "heliograph-coordinator", "-ec", script)
     try:
-        return int(docker("wait", name)), docker("logs", name)
+        return int(docker("wait", name)), docker_says("logs", name)
     finally:
         docker("rm", "--force", name)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine import ROOT, Log, Project, docker
+from engine import ROOT, Log, Project, docker, docker_says
 
 STACK_FILE = ROOT / "deploy" / "swarm" / "stack.yaml"
 GONE_DEADLINE_S, PAUSE_S = 60.0, 0.5
@@ -25,7 +25,7 @@ def swarm(images: None) -> Iterator[None]:
         yield
         return
     options = ("--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:2377")
-    said = docker("swarm", "init", *options, check=False)
+    said = docker_says("swarm", "init", *options)
     if "Swarm initialized" not in said:
         pytest.skip(f"docker stack deploy is NOT tested, this engine makes no swarm: {said}")
     try:

@@ -58,6 +58,35 @@ def test_each_task_has_a_place_of_its_own_and_those_that_it_starts_share_it() ->
     assert "run" not in line("outside")
 
 
+SERVERS_THAT_GO = """
+import asyncio
+from heliograph import cli
+
+async def talk():
+    from heliograph import rpc  # as commands do, when they are run
+
+    for _ in range(20):
+        server = rpc.server(max_message_bytes=1024)
+        health = rpc.Health(server)
+        port = rpc.bind(server, "127.0.0.1:0")
+        await server.start()
+        await health.serving()
+        async with rpc.channel(f"127.0.0.1:{port}", max_message_bytes=1024) as channel:
+            assert await rpc.health_status(channel, timeout_s=30) == "SERVING"
+            await server.stop(None)
+            await asyncio.sleep(0.01)
+
+command = cli.Command(summary="", configure=lambda parser: None, run=lambda arguments: asyncio.run(talk()) or 0)
+cli.run({"talk": command}, ["talk", "--log-format", "json"])
+"""
+
+
+def test_the_core_of_grpc_does_not_talk_between_the_lines() -> None:
+    command = [sys.executable, "-P", "-c", SERVERS_THAT_GO]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("statement", "code", "expected"),
     [
