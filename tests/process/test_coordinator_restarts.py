@@ -56,7 +56,7 @@ def started():
 
 
 def lines(path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(team, tmp_path, started):
@@ -72,7 +72,7 @@ def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(te
         for slot in range(2):
             nodes.start(slot)
             pids.append(nodes.process(slot).pid)
-        until(lambda: len(lines(kept)) > 4, "four finished episodes")
+        until(lambda: kept.exists() and kept.read_bytes().count(b"\n") > 4, "four finished episodes")
         first.send_signal(signal.SIGKILL)
         first.wait(DEADLINE_S)
         finished = len(lines(kept)) - 1
@@ -125,6 +125,6 @@ def test_a_node_gives_up_looking_for_a_coordinator_in_time(team, tmp_path, start
     lost = time.monotonic()
     _, said = node.communicate(timeout=DEADLINE_S)
     assert node.returncode == 7
-    assert 1.5 < time.monotonic() - lost < 8
+    assert 1.5 < time.monotonic() - lost < 20
     assert "looking for a coordinator again seconds=" in said
     assert "cannot be reached within" in said

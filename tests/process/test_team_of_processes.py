@@ -15,7 +15,10 @@ from coordinator.episode import Pace
 
 LENGTH = 30
 BUNDLES = relay_bundles(3, length=LENGTH)
-PACE = Pace(action_deadline_s=1.0, message_deadline_s=0.3)
+PATIENT = Pace(action_deadline_s=20, message_deadline_s=10)
+"""Where nobody is to be waited for: a slow machine misses no deadline, and a wait would be plain to see."""
+BRISK = Pace(action_deadline_s=2, message_deadline_s=0.5)
+"""Where a node that stands still, for less than the keepalive, or a newcomer's first message is waited for."""
 
 
 def others(slot: int) -> list[int]:
@@ -36,7 +39,7 @@ def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
                     await stage.until(lambda: stage.team.live == (0, 1, 2), "node 1 is back")
                     await stage.all_connected()
 
-            result, records = await stage.play(script=script, pace=PACE)
+            result, records = await stage.play(script=script, pace=BRISK)
             return result, records, await stage.team.reading()
 
     result, records, reading = asyncio.run(play())
@@ -49,7 +52,9 @@ def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
         assert not any(records[step].masked[slot, 1] for step in range(15, LENGTH)), "heard again at once"
     assert not any(record.masked[0, 2] or record.masked[2, 0] for record in records)
     assert result.idle == 6
-    assert max(result.latency_s) < PACE.action_deadline_s, "nobody waited for the dead"
+    waits = [step for step in range(LENGTH) if result.latency_s[step] >= BRISK.message_deadline_s]
+    assert waits in ([], [14]), "nobody waited for the dead, at most for what the successor had no chance to say"
+    assert max(result.latency_s) < BRISK.action_deadline_s
     unknown = {(link.sender, link.receiver) for link in reading.links if link.missing is None}
     assert unknown == {(0, 1), (1, 0), (2, 1), (1, 2)}
     assert all(link.missing == 0 for link in reading.links if link.missing is not None)
@@ -69,12 +74,12 @@ def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_c
                     await stage.all_connected()
 
             lossy = Channel.parse("erasure=0.5,delay-ms=80,jitter-ms=60")
-            result, records = await stage.play(script=script, pace=PACE, channel=lossy)
+            result, records = await stage.play(script=script, pace=PATIENT, channel=lossy)
             return result, records, await stage.team.reading()
 
     result, records, reading = asyncio.run(play())
     assert result.idle == 0
-    assert max(result.latency_s) < PACE.action_deadline_s
+    assert max(result.latency_s) < PATIENT.message_deadline_s
     withheld = np.array([record.lost | (record.delay > 0) for record in records])
     masked = np.array([record.masked for record in records])
     assert np.array_equal(masked[9:], withheld[9:]), "only the channel keeps messages away, and nobody counts as silent"
@@ -96,7 +101,7 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
                     stage.supervisor.process(2).send_signal(signal.SIGCONT)
                     await stage.until(lambda: stage.team.unresponsive == (), "node 2 answers again")
 
-            result, records = await stage.play(script=script, pace=PACE)
+            result, records = await stage.play(script=script, pace=BRISK)
             return result, records, await stage.team.reading()
 
     result, records, reading = asyncio.run(play())
@@ -106,10 +111,10 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
         # What it said at step 5 was out before it was stopped, or is among what it sends on waking.
         assert all(records[step].masked[slot, 2] for step in range(7, 14))
         assert not any(records[step].masked[slot, 2] for step in range(17, LENGTH)), "heard again within three steps"
-    assert sum(latency >= PACE.action_deadline_s for latency in result.latency_s) == 1, "waited for it only once"
+    assert sum(latency >= BRISK.action_deadline_s for latency in result.latency_s) == 1, "waited for it only once"
     silent = [records[step] for step in range(11, 14)]
     assert all(record.acted[0] and record.acted[1] for record in silent)
-    assert sum(result.latency_s[10:14]) < 3 * PACE.message_deadline_s, "nobody waits for a silent peer"
+    assert sum(result.latency_s[10:14]) < 3 * BRISK.message_deadline_s, "nobody waits for a silent peer"
     assert all(link.missing is not None for link in reading.links), "it never died, so nothing is unknown"
 
 
@@ -129,7 +134,7 @@ def test_a_node_stopped_for_longer_than_the_keepalive_loses_its_slot_and_says_so
                     await stage.until(lambda: stage.team.live == (0, 1, 2), "its successor takes the slot")
                     await stage.all_connected()
 
-            return (await stage.play(script=script, pace=PACE))[1]
+            return (await stage.play(script=script, pace=BRISK))[1]
 
     records = asyncio.run(play())
     assert [bool(record.acted[2]) for record in records] == [not 3 <= step < 5 for step in range(LENGTH)]
@@ -152,7 +157,7 @@ def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path):
                     detour.heal()
                     await stage.all_connected()
 
-            result, records = await stage.play(script=script, pace=PACE)
+            result, records = await stage.play(script=script, pace=PATIENT)
             return result, records, await stage.team.reading()
 
     result, records, reading = asyncio.run(play())
@@ -166,7 +171,7 @@ def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path):
             assert not record.masked.any()
         else:
             assert not (record.masked & ~pair).any()
-    assert max(result.latency_s) < PACE.action_deadline_s
+    assert max(result.latency_s) < PATIENT.message_deadline_s
     assert all(link.missing == 0 for link in reading.links if {link.sender, link.receiver} != {0, 1})
     assert all(link.missing is not None and link.missing >= 0 for link in reading.links)
 
@@ -181,7 +186,7 @@ def test_a_team_starts_without_a_link_that_never_comes_up(tmp_path, late_policy)
             await stack.enter_async_context(detour)
             stage = Stage(BUNDLES, tmp_path, late_policy=late_policy, missing=[(0, 2)], detours={(0, 2): detour})
             await stack.enter_async_context(stage)
-            return await stage.play(pace=PACE)
+            return await stage.play(pace=PATIENT)
 
     result, records = asyncio.run(play())
     assert result.masked == 2 * (LENGTH - 1)
