@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from heliograph.certificates.folder import own, slots_below
 from heliograph.certificates.identity import Identity
+from heliograph.claim import claim
 from heliograph.errors import SlotTaken
 
 
@@ -27,14 +27,10 @@ def claimed(folder: Path, *, slot: int | None) -> Iterator[Path]:
     for identity in shared:
         descriptor = os.open(folder / identity.name, os.O_RDONLY)
         try:
-            # Of the folder, which stays when the files in it are replaced.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            continue
-        try:
-            yield folder / identity.name
+            # The folder, which stays when the files in it are replaced.
+            if claim(descriptor):
+                yield folder / identity.name
+                return
         finally:
             os.close(descriptor)
-        return
     raise SlotTaken(f"all {len(shared)} certificates in {folder} are in use", remedy="End a node, or issue more")

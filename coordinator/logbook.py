@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult
+from heliograph.claim import claim
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 
@@ -102,16 +103,11 @@ class Logbook:
         self._write({"kind": "lost", "pass": name, "episode": episode})
 
     def _claim(self, file: BinaryIO) -> None:
-        """The kernel lets go of it when this process ends, however it ends."""
-        import fcntl  # which is not there on every system
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not claim(file.fileno()):
             raise SettingsError(
                 f"another coordinator keeps its episodes in {self._path}",
                 remedy="End it, or name another file for --resume",
-            ) from error
+            )
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._file is None:

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from heliograph import __version__
+from heliograph.claim import claim
 from heliograph.errors import CheckpointError, SettingsError
 from heliograph.settings import resolve
 from trainer.settings import TrainSettings
@@ -79,6 +80,20 @@ class RunFolder:
 
     def settings(self) -> TrainSettings:
         return resolve(TrainSettings, json.loads((self.path / "settings.json").read_text()), source=str(self.path))
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Inside, nobody else trains in this folder.  Raises SettingsError if somebody does."""
+        # The folder itself: what is in it is replaced.
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            if not claim(descriptor):
+                raise SettingsError(
+                    f"another process trains in {self.path}", remedy="Wait for it, or end it with Ctrl-C, which saves"
+                )
+            yield
+        finally:
+            os.close(descriptor)
 
     @property
     def run_id(self) -> str:

@@ -82,7 +82,7 @@ def _train(path: Path | None, *, settings, metrics: str | None) -> int:  # type:
 
     folder = RunFolder.open(path) if settings is None and path is not None else RunFolder.create(path, settings)
     log.enter(run=folder.run_id)
-    with TrainingConsole(folder) as console, scraped(console, metrics) as progress:
+    with folder.claimed(), TrainingConsole(folder) as console, scraped(console, metrics) as progress:
         from trainer.training import Training
 
         training = Training(folder, progress, resume=settings is None)

@@ -148,6 +148,18 @@ def test_a_full_disk_ends_training_and_leaves_the_checkpoint_before_whole(tmp_pa
         assert [record["iteration"] for record in RunFolder.open(path).history()] == [1, 2, 3]
 
 
+def test_a_run_that_somebody_trains_is_not_resumed_beside_them(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    interrupted_run(path)
+    before = newest(path)
+    with RunFolder.open(path).claimed():
+        code, _, err = finished(process("--resume", str(path)))
+        assert (code, f"another process trains in {path}" in err) == (2, True), err
+        assert newest(path) == before
+    code, _, err = finished(process("--resume", str(path)))
+    assert code == 0, err
+
+
 def test_a_checkpoint_that_grows_past_the_file_limit_is_refused_and_the_one_before_stays(tmp_path: Path) -> None:
     path = tmp_path / "run"
     interrupted_run(path)
