@@ -74,7 +74,7 @@ def test_a_node_that_is_made_anew_elsewhere_is_found_by_its_name(project: Projec
         up.until("playing address")
         before = address(project)
         docker("rm", "--force", project.container("moving"))
-        up.until("peer lost slot=1")
+        up.until("node left slot=1")
         # It takes the address that has become free.
         sleep = ("--entrypoint", "sleep", "heliograph-node", "600")
         docker("run", "--detach", "--name", placeholder, "--network", project.network, *sleep)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -33,16 +34,17 @@ def needs(name: str):
     return pytest.mark.skipif(not FOUND[name].works, reason=f"{name}: {FOUND[name].reason}. {FOUND[name].remedy}")
 
 
-def namespaces_alive() -> set[int]:
-    """Inodes of the network namespaces that any process is in or holds."""
+def namespaces_alive(marked: str) -> set[int]:
+    """Inodes of the network namespaces, ours left out, that a process with this in its environment is in or holds."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            found.add((process / "ns" / "net").stat().st_ino)
-            found |= {entry.stat().st_ino for entry in (process / "fd").iterdir() if "net:[" in os.readlink(entry)}
+            if marked.encode() in (process / "environ").read_bytes():
+                found.add((process / "ns" / "net").stat().st_ino)
+                found |= {entry.stat().st_ino for entry in (process / "fd").iterdir() if "net:[" in os.readlink(entry)}
         except OSError:
             continue  # it ended, or an entry of it did
-    return found
+    return found - {Path("/proc/self/ns/net").stat().st_ino}
 
 
 def over(plan: LinkPlan, play, *, team_size: int = 2):
@@ -170,15 +172,20 @@ asyncio.run(hold())
 @needs(can.FRAMES)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_namespaces_whose_maker_is_ended(ending):
-    before = namespaces_alive()
-    command = [sys.executable, "-c", HOLDER]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        assert len(namespaces_alive() - before) == 3, "two nodes and the bridge between them"
-        holder.send_signal(ending)
-        assert holder.wait(20) != 0
+    mark = f"HELIOGRAPH_TEST_MARK={uuid.uuid4()}"
+    environment = os.environ | dict([mark.split("=")])
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as holder:
+        try:
+            assert holder.stdout.readline() == b"held\n"
+            assert len(namespaces_alive(mark)) == 3, "two nodes and the bridge between them"
+            holder.send_signal(ending)
+            assert holder.wait(20) != 0
+        finally:
+            holder.kill()
     deadline = time.monotonic() + 10
-    while namespaces_alive() - before:  # the bridge notices that its maker is gone
+    while namespaces_alive(mark):  # the bridge notices that its maker is gone
         assert time.monotonic() < deadline
         os.sched_yield()
 
