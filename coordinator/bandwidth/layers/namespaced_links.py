@@ -25,7 +25,7 @@ from coordinator.roster import Member
 from coordinator.supervisor import node_command
 from heliograph.errors import SettingsError
 from heliograph.network import capabilities as can
-from heliograph.network.devices import ETHERNET_BYTES, switch_off_offloads, transmitted
+from heliograph.network.devices import ETHERNET_BYTES, is_running, switch_off_offloads, transmitted
 from heliograph.network.namespace import Namespace, join
 
 BRIDGE_END_TIMEOUT_S = 5.0
@@ -33,6 +33,7 @@ BURST_S = 0.01
 """What a rate limit lets pass at once, at least: as much as the link carries in this time."""
 LEAST_BURST_BYTES = 2000
 """A full frame must fit."""
+LINK_UP_TIMEOUT_S = 10.0
 QUEUE_S = 1.0
 """How long a frame may wait for a limited link; then it is dropped."""
 
@@ -53,6 +54,7 @@ class NamespacedLinks(Links):
         self._stack = ExitStack()
         self.namespaces: list[Namespace] = []
         self._remarks: list[str] = []
+        self._devices: list[tuple[Namespace, str]] = []
         self._sockets: dict[Link, set[tuple[str, str]]] = defaultdict(set)
 
     async def __aenter__(self) -> Self:
@@ -72,6 +74,8 @@ class NamespacedLinks(Links):
                 self._lay_direct()
             for slot, node in enumerate(self.namespaces):
                 self._set_up(slot, node)
+            for namespace, device in self._devices:
+                namespace.inside(partial(_make_ready, device))
             if self._plan.rate_kbit is not None:
                 _require(known[can.RATE])
                 self._limit_rate(self._plan.rate_kbit)
@@ -140,7 +144,7 @@ class NamespacedLinks(Links):
             names = f"peer{j}", _middle(i, j)
             join(self.namespaces[i], middle, names=names, addresses=(_mac(i, j), _mac(i, j, middle=True)))
             middle.tool("ip", "link", "set", _middle(i, j), "up")
-            middle.inside(partial(switch_off_offloads, _middle(i, j)))
+            self._devices.append((middle, _middle(i, j)))
         joined = [f"{_middle(low, high)}:{_middle(high, low)}" for low, high in self.pairs]
         command = [*middle.prefix, sys.executable, "-m", "coordinator.bandwidth.layers.frame_bridge"]
         process = subprocess.Popen(
@@ -166,7 +170,7 @@ class NamespacedLinks(Links):
                 f"neighbour add {_host(peer, slot)} lladdr {_mac(peer, slot)} nud permanent dev {device}",
             ]
         node.tool("ip", "-batch", "-", script="\n".join(lines) + "\n")
-        node.inside(lambda: [switch_off_offloads(f"peer{peer}") for peer in peers])
+        self._devices += [(node, f"peer{peer}") for peer in peers]
 
     def _limit_rate(self, rate_kbit: float) -> None:
         burst = max(LEAST_BURST_BYTES, round(rate_kbit * 1000 / 8 * BURST_S))
@@ -191,6 +195,15 @@ class NamespacedLinks(Links):
 def _require(capability: can.Capability) -> None:
     if not capability.works:
         raise SettingsError(f"{capability.name} cannot be had: {capability.reason}", remedy=capability.remedy)
+
+
+def _make_ready(device: str) -> None:
+    if not is_running(device, timeout_s=LINK_UP_TIMEOUT_S):
+        raise SettingsError(
+            f"the virtual link {device} did not come up within {LINK_UP_TIMEOUT_S:g} s",
+            remedy="heliograph doctor network",
+        )
+    switch_off_offloads(device)
 
 
 def _host(slot: int, peer: int) -> str:
