@@ -25,6 +25,9 @@ from heliograph.seeds import episode_seed
 START_DEADLINE_S = 30.0
 NOTICE_DEADLINE_S = 15.0
 
+PATIENT = Pace(action_deadline_s=10, message_deadline_s=3)
+"""Where nobody who stands still is waited for: a slow machine misses no deadline, and a wait is plain to see."""
+
 Script = Callable[[int], Awaitable[None]]
 
 

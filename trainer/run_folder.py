@@ -84,16 +84,13 @@ class RunFolder:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Inside, nobody else trains in this folder.  Raises SettingsError if somebody does."""
-        # The folder itself: what is in it is replaced.
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            if not claim(descriptor):
+        # Of the settings, which are written once and stay.
+        with (self.path / "settings.json").open() as file:
+            if not claim(file.fileno()):
                 raise SettingsError(
                     f"another process trains in {self.path}", remedy="Wait for it, or end it with Ctrl-C, which saves"
                 )
             yield
-        finally:
-            os.close(descriptor)
 
     @property
     def run_id(self) -> str:

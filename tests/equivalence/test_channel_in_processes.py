@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from link_counts import arrivals
-from process_stage import Stage
+from process_stage import PATIENT, Stage
 from relay_team import relay_bundles, relay_plan
 
 from coordinator.channel import Channel
-from coordinator.episode import Pace
 from coordinator.evaluation import evaluate
 from coordinator.local import LocalTeam
 from coordinator.rollout import Staging, run
@@ -30,10 +29,6 @@ FAULTS = [
     "silent=1",
     "erasure=1",
 ]
-
-
-PATIENT = Pace(action_deadline_s=20, message_deadline_s=10)
-"""A slow machine misses none of these deadlines, and a wait for what the channel lost would be plain to see."""
 
 
 def world(bundles, text: str) -> dict:

@@ -172,8 +172,8 @@ asyncio.run(hold())
 @needs(can.FRAMES)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_namespaces_whose_maker_is_ended(ending):
-    mark = f"HELIOGRAPH_TEST_MARK={uuid.uuid4()}"
-    environment = os.environ | dict([mark.split("=")])
+    mark = str(uuid.uuid4())
+    environment = os.environ | {"HELIOGRAPH_TEST_MARK": mark}
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     ) as holder:

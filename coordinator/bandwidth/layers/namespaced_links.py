@@ -203,6 +203,7 @@ def _make_ready(device: str) -> None:
             f"the virtual link {device} did not come up within {LINK_UP_TIMEOUT_S:g} s",
             remedy="heliograph doctor network",
         )
+    # After it: the kernel makes this call wait for the worker that has just said so and is opening the device.
     switch_off_offloads(device)
 
 
