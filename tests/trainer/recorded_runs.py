@@ -19,9 +19,13 @@ def recorded_run(
     every: int = 1000,
     first: int = 1000,
     final: float | None = None,
+    ended: Any = None,
     **settings: Any,
 ) -> Path:
-    """Write a run that was evaluated every so many steps; its returns are ten times its outcomes."""
+    """Write a run that was evaluated every so many steps, and ended at the last one unless `ended` names another.
+
+    Its returns are ten times its outcomes.
+    """
     path.mkdir(parents=True)
     world = {"id": environment, "parameters": parameters or {}, "copies": 8}
     document = {"algorithm": "mamba", "seed": seed, "device": "cpu", "environment": world, **settings}
@@ -40,5 +44,7 @@ def recorded_run(
     if final is not None:
         outcome = {"mean": final, "low": final - 0.1, "high": final + 0.1}
         greedy = {"outcome": outcome, "return": 10 * final, "episodes": 1000}
-        (path / "summary.json").write_text(json.dumps({"outcome_name": measure, "greedy": greedy}))
+        summary = {"outcome_name": measure, "env_steps": records[-1]["env_steps"] if ended is None else ended}
+        summary["greedy"] = greedy
+        (path / "summary.json").write_text(json.dumps(summary))
     return path

@@ -97,6 +97,25 @@ def test_the_tables_say_what_was_compared(runs: Path, tmp_path: Path, capsys):
     assert sorted(path.name for path in output.iterdir()) == sorted((*PLOTS, *TABLES))
 
 
+def test_the_table_says_after_how_many_steps_each_row_was_scored(tmp_path: Path, capsys):
+    recorded_run(tmp_path / "early", [0.5, 0.9, 0.9], final=0.988, ended=3500)
+    recorded_run(tmp_path / "late", [0.1, 0.2], first=9000, seed=1)
+    output = tmp_path / "out"
+    assert main(["compare", f"a={tmp_path}/early", f"b={tmp_path}/late", "--output", str(output)]) == 0
+    shown = capsys.readouterr().out
+    scored = {}  # the first table's rows, by label
+    for line in shown.splitlines():
+        cells = [cell.strip() for cell in line.split("│")[1:-1]]
+        if cells:
+            scored.setdefault(cells[0], cells[2:5])
+    assert scored["a"] == ["3,500", "final evaluation on fresh episodes", "0.988 [n/a]"]
+    assert scored["b"] == ["10,000", "last evaluation on the way", "0.200 [n/a]"]
+    assert "There are no curves" in shown
+    assert not (output / "curves.png").exists()
+    kept = [(row["label"], row["env_steps"], row["score"]) for row in rows(output / "runs.csv")]
+    assert kept == [("a", "3500", "0.988"), ("b", "10000", "0.2")]
+
+
 def test_one_run_gets_no_invented_interval(runs: Path, tmp_path: Path, capsys):
     document = tmp_path / "one.json"
     arguments = ["compare", str(runs / "relay-ego-0"), "--output", str(tmp_path / "out"), "--json", str(document)]

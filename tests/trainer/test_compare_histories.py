@@ -10,6 +10,7 @@ from recorded_runs import recorded_run
 
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep, write
+from trainer.comparison.results import learning_curves
 from trainer.comparison.sources import read_histories
 from trainer.comparison.tasks import make_tasks
 
@@ -60,27 +61,53 @@ def test_a_setting_that_makes_no_labels_is_refused(tmp_path: Path, by: str, part
         read(tmp_path / "run", by=by)
 
 
-def test_the_final_evaluation_counts_where_all_runs_ended_together(tmp_path: Path):
-    recorded_run(tmp_path / "a", [0.1, 0.2], final=0.25)
-    recorded_run(tmp_path / "b", [0.3, 0.4], final=0.45, seed=1)
+def test_a_run_counts_with_its_final_evaluation_or_else_its_last_and_says_which(tmp_path: Path):
+    recorded_run(tmp_path / "a", [0.1, 0.2], final=0.25, ended=2100)
+    recorded_run(tmp_path / "b", [0.3, 0.4], final=0.45, seed=1, ended=2100)
     (task,) = tasks(tmp_path)
     assert task.scores["mamba"].tolist() == [0.25, 0.45]
     assert task.measure == "won"
-    assert "fresh episodes" in task.scored
+    assert task.scored == "final evaluation on fresh episodes, after 2,100 environment steps"
     assert tasks(tmp_path, metric="return")[0].scores["mamba"].tolist() == [2.5, 4.5]
     recorded_run(tmp_path / "c", [0.5, 0.6], seed=2)  # interrupted: it has no final evaluation
     (task,) = tasks(tmp_path)
-    assert task.scores["mamba"].tolist() == [0.2, 0.4, 0.6]
-    assert task.scored == "evaluation at 2,000 environment steps"
+    assert task.scores["mamba"].tolist() == [0.25, 0.45, 0.6]
+    assert [run.score.step for run in task.runs["mamba"]] == [2100, 2100, 2000]
+    assert "or last evaluation on the way" in task.scored
 
 
-def test_runs_of_unequal_length_are_compared_at_the_end_of_the_shortest(tmp_path: Path):
-    recorded_run(tmp_path / "short", [0.1, 0.2], final=0.9)
-    recorded_run(tmp_path / "long", [0.0, 0.3, 0.6], final=0.9, seed=1)
+def test_runs_of_unequal_length_have_their_own_scores_and_curves_as_far_as_all_went(tmp_path: Path):
+    recorded_run(tmp_path / "short", [0.1, 0.898], final=0.9)
+    recorded_run(tmp_path / "long", [0.0, 0.3, 0.6], final=0.988, seed=1)
     (task,) = tasks(tmp_path)
     assert task.grid.tolist() == [1000, 2000]
-    assert sorted(task.scores["mamba"].tolist()) == [0.2, 0.3]
-    assert "Runs end between 2,000 and 3,000 steps" in task.remarks[0]
+    assert sorted(task.scores["mamba"].tolist()) == [0.9, 0.988]
+    assert task.scored == "final evaluation on fresh episodes, after the steps in the table"
+    assert any("up to between 2,000 and 3,000 steps" in remark for remark in task.remarks)
+
+
+def test_runs_that_share_no_range_of_steps_are_compared_without_curves(tmp_path: Path):
+    early = recorded_run(tmp_path / "early", [0.1, 0.2], final=0.3)
+    late = recorded_run(tmp_path / "late", [0.4, 0.5], first=5000, seed=1)
+    (task,) = tasks(early, late)
+    assert (task.curves, task.grid.tolist()) == ({}, [])
+    assert task.scores["mamba"].tolist() == [0.3, 0.5]
+    assert any("one ends at 2,000 and one begins at 5,000" in remark for remark in task.remarks)
+    assert learning_curves([task]) == []
+
+
+def test_a_run_evaluated_once_takes_no_curve_from_the_others(tmp_path: Path):
+    recorded_run(tmp_path / "run", [0.1, 0.2, 0.6], final=0.7)
+    once = EvaluatedStep(step_count=9600, metrics={"won": (1.0, 0.0)})
+    alone = EvaluatedRun(
+        environment="relay", task="relay", algorithm="mappo", run="seed_0", steps=(once,), absolute=once.metrics
+    )
+    write(tmp_path / "theirs.json", [alone])
+    (task,) = tasks(tmp_path / "run", tmp_path / "theirs.json")
+    assert (list(task.curves), task.grid.tolist()) == (["mamba"], [1000, 2000, 3000])
+    (score,) = (run.score for run in task.runs["mappo"])
+    assert (score.value, score.step) == (0.5, 9600)
+    assert any("evaluated once have no curve: mappo" in remark for remark in task.remarks)
 
 
 def test_curves_of_other_steps_are_interpolated_and_that_is_said(tmp_path: Path):
@@ -122,8 +149,8 @@ def test_marl_eval_files_stand_beside_run_folders(tmp_path: Path):
     assert {label: len(members) for label, members in task.runs.items()} == {"mamba": 1, "mappo": 2, "qmix": 2}
     assert task.scores["mappo"].tolist() == pytest.approx([0.6, 0.6])
     np.testing.assert_allclose(task.curves["qmix"], [[0.1, 0.2], [0.1, 0.2]])
-    with pytest.raises(SettingsError, match="cannot all be 'theirs'"):
-        read(f"theirs={tmp_path / 'theirs.json'}")
+    assert task.runs["mappo"][0].score.step is None, "of the best checkpoint, and the file does not say which"
+    assert {run.label for run in read(f"theirs={tmp_path / 'theirs.json'}")} == {"theirs mappo", "theirs qmix"}
     with pytest.raises(SettingsError, match="has no return"):
         read(tmp_path / "theirs.json", metric="return")
 
@@ -143,9 +170,9 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path):
         read(run, policy="sampled")
     with pytest.raises(SettingsError, match="not of the form LABEL=RUN"):
         read(f"={run}")
-    late = recorded_run(tmp_path / "late", [0.1], first=5000, seed=1)
-    with pytest.raises(SettingsError, match="share no range of steps: one ends at 1,000, one begins at 5,000"):
-        tasks(run, late)
+    ended = recorded_run(tmp_path / "ended", [0.1], final=0.1, ended="never")
+    with pytest.raises(SettingsError, match="env_steps is 'never'"):
+        read(ended)
     broken = recorded_run(tmp_path / "broken", [float("nan")], seed=2)
     with pytest.raises(SettingsError, match="not a finite number"):
         read(broken)

@@ -25,7 +25,22 @@ METRICS: Mapping[str, tuple[str, ...]] = {
 """What we compare, and what marl-eval files call it: the first of these names that a run has."""
 
 
+FINAL, LAST = "final evaluation on fresh episodes", "last evaluation on the way"
+"""What the score of a run is: the second where the first was not made."""
+
+
 @dataclass(frozen=True, kw_only=True)
+class RunScore:
+    """What one run comes to."""
+
+    value: float
+    step: int | None
+    """Environment steps of training before it; None: of the best checkpoint, whose step the file does not tell."""
+    kind: str
+    """FINAL or LAST."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class History:
     """One run: one seed of whatever its label stands for."""
 
@@ -41,6 +56,8 @@ class History:
     """float64 [P]."""
     final: float | None
     """After training, on episodes that no evaluation on the way has seen; None where that was not measured."""
+    final_step: int | None = None
+    """Environment steps of training before `final`; None where that is not known, or there is none."""
     seed: int | None = None
     settings: Mapping[str, Any] | None = None
     """Resolved; None for a run of a marl-eval file."""
@@ -49,6 +66,13 @@ class History:
     def untrained(self) -> bool:
         """A reference: it was evaluated before any training alone, and is the same at every step."""
         return self.steps.tolist() == [0]
+
+    @property
+    def score(self) -> RunScore:
+        """The final evaluation where there is one, else the last one on the way; a run that stops early ends there."""
+        if self.final is not None:
+            return RunScore(value=self.final, step=self.final_step, kind=FINAL)
+        return RunScore(value=float(self.values[-1]), step=int(self.steps[-1]), kind=LAST)
 
 
 def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str | None) -> History:
@@ -80,20 +104,22 @@ def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str
         **_checked(
             path, [record["env_steps"] for record in records], [record[key] for record in records], final, metric
         ),
+        final_step=_final_step(path, summary, records),
         seed=settings.get("seed"),
         settings=settings,
     )
 
 
 def read_file(path: Path, *, metric: str, label: str | None) -> list[History]:
-    """Read a marl-eval file; labels are its algorithms, or `label` if it holds one algorithm alone."""
+    """Read a marl-eval file; labels are its algorithms, after `label` if one is given and it holds several of them."""
     runs = read_marl_eval(path)
-    algorithms = sorted({run.algorithm for run in runs})
     if not runs:
         raise SettingsError(f"{path} holds no runs")
-    if label is not None and len(algorithms) > 1:
-        raise SettingsError(f"{path} holds {', '.join(algorithms)}: they cannot all be {label!r}")
-    return [_history(run, path, metric=metric, label=label) for run in runs]
+    several = len({run.algorithm for run in runs}) > 1
+    return [
+        _history(run, path, metric=metric, label=f"{label} {run.algorithm}" if label and several else label)
+        for run in runs
+    ]
 
 
 def _history(run: EvaluatedRun, path: Path, *, metric: str, label: str | None) -> History:
@@ -115,7 +141,17 @@ def _history(run: EvaluatedRun, path: Path, *, metric: str, label: str | None) -
         **_checked(
             source, [step.step_count for step in steps], [np.mean(step.metrics[name]) for step in steps], final, metric
         ),
+        # Of several checkpoints it is the best one's, and the format has no place for its step.
+        final_step=steps[0].step_count if len(steps) == 1 else None,
     )
+
+
+def _final_step(path: Path, summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> int:
+    """Where the training ended, which is seldom where it was last evaluated on the way."""
+    step = summary.get("env_steps", records[-1]["env_steps"])
+    if isinstance(step, bool) or not isinstance(step, int):
+        raise SettingsError(f"{path}/summary.json: env_steps is {step!r}, not a number of steps")
+    return step
 
 
 def _task(environment: str, task: str) -> str:

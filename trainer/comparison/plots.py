@@ -27,7 +27,8 @@ BAND = {"alpha": 0.18, "linewidth": 0}
 
 
 def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves]) -> list[Path]:
-    """Draw `curves.png`, `scores.png`, `profiles.png` and, for two labels or more, `improvement.png`; their paths.
+    """Draw `scores.png`, `profiles.png`, where there are curves `curves.png` and for two labels or more
+    `improvement.png`; their paths.
 
     Raises SettingsError if the folder cannot be written.
     """
@@ -37,7 +38,6 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
         for index, label in enumerate(labels)
     }
     figures = {
-        "curves.png": _panels(curves, lambda axes, curve: _curve(axes, curve, styles), legend=styles),
         "scores.png": _panels(
             found,
             lambda axes, section: _scores(axes, section, styles),
@@ -46,6 +46,8 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
         ),
         "profiles.png": _panels(found, lambda axes, section: _profile(axes, section, styles), legend=styles),
     }
+    if curves:
+        figures["curves.png"] = _panels(curves, lambda axes, curve: _curve(axes, curve, styles), legend=styles)
     compared = [section for section in found if section.improvement]
     if compared:
         pairs = [_versus(one, other) for section in compared for one, other in section.improvement]

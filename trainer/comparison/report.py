@@ -77,6 +77,8 @@ def _label(result: LabelResult) -> dict[str, Any]:
     return {
         "runs": result.runs,
         "env_steps": list(result.steps),
+        "best_checkpoint": result.best,
+        "scored": list(result.kinds),
         **{
             name: None if value is None else vars(value)
             for name, value in (
@@ -98,10 +100,12 @@ def _band(band: Band) -> dict[str, Any]:
 
 def _scores(section: Section):  # type: ignore[no-untyped-def]
     results = section.labels
+    mixed = len({result.kinds for result in results.values()}) > 1
     rows = {
         "": list(results),
         "runs": [str(result.runs) for result in results.values()],
-        "env steps": [_steps(*result.steps) for result in results.values()],
+        "after env steps": [_steps(*result.steps, best=result.best) for result in results.values()],
+        "scored": [" or ".join(result.kinds) if mixed else "" for result in results.values()],
         "IQM [95 %]": [_words(result.iqm) for result in results.values()],
         "mean [95 %]": [_words(result.mean) for result in results.values()],
         "median [95 %]": [_words(result.median) for result in results.values()],
@@ -183,5 +187,6 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def _steps(low: int, high: int) -> str:
-    return f"{low:,}" if low == high else f"{low:,} … {high:,}"
+def _steps(low: int, high: int, *, best: bool) -> str:
+    steps = f"{low:,}" if low == high else f"{low:,} … {high:,}"
+    return f"{steps} (best until then)" if best else steps

@@ -37,7 +37,12 @@ class LabelResult:
     runs: int
     """Over all tasks of the section."""
     steps: tuple[int, int]
-    """Environment steps of its shortest and longest run."""
+    """Environment steps before the score of the run that had fewest, and most; of those whose step is not known, up to
+    their last evaluation."""
+    best: bool
+    """The step of some is not known: it is that of its best checkpoint."""
+    kinds: tuple[str, ...]
+    """What its scores are, see `History.score`; more than one where some runs were not evaluated at their end."""
     mean: Aggregate
     median: Aggregate | None
     """Over tasks; None for one task, where it is the mean."""
@@ -96,6 +101,7 @@ def sections(tasks: Sequence[Task]) -> list[Section]:
 
 
 def learning_curves(tasks: Sequence[Task]) -> list[Curves]:
+    """One per task whose runs have steps in common."""
     return [
         Curves(
             task=task.name,
@@ -105,6 +111,7 @@ def learning_curves(tasks: Sequence[Task]) -> list[Curves]:
             runs=task.curves,
         )
         for task in tasks
+        if task.curves
     ]
 
 
@@ -116,7 +123,14 @@ def _section(
     everything = np.concatenate([values for label in labels for values in scores[label]])
     low, high = (0.0, 1.0) if share else (float(everything.min()), float(everything.max()))
     thresholds = np.linspace(low, high, PROFILE_POINTS)
-    ends = {label: [int(run.steps[-1]) for task in tasks for run in task.runs[label]] for label in labels}
+    runs = {label: [run for task in tasks for run in task.runs[label]] for label in labels}
+    taken = {label: [run.score.step for run in members] for label, members in runs.items()}
+    ends = {
+        label: [
+            int(run.steps[-1]) if step is None else step for run, step in zip(runs[label], taken[label], strict=True)
+        ]
+        for label in labels
+    }
     return Section(
         name=name,
         measure=measure,
@@ -126,6 +140,8 @@ def _section(
             label: LabelResult(
                 runs=sum(map(len, values)),
                 steps=(min(ends[label]), max(ends[label])),
+                best=None in taken[label],
+                kinds=tuple(sorted({run.score.kind for run in runs[label]})),
                 mean=aggregate(values, mean),
                 median=aggregate(values, median) if len(tasks) > 1 else None,
                 iqm=aggregate(values, interquartile_mean),

@@ -18,14 +18,14 @@ INTERVAL = ("value", "low", "high")
 def write_tables(folder: Path, tasks: Sequence[Task], found: Sequence[Section], curves: Sequence[Curves]) -> list[Path]:
     """Write `scores.csv`, `curves.csv`, `profiles.csv`, `improvement.csv` and `runs.csv`; their paths.
 
-    An interval that is not available is empty.  Raises SettingsError if the folder cannot be written.
+    An interval or a step that is not known is empty.  Raises SettingsError if the folder cannot be written.
     """
     contents = {
         "scores.csv": (("section", "measure", "label", "runs", "statistic", *INTERVAL), _scores(found)),
         "curves.csv": (("task", "measure", "label", "env_steps", *INTERVAL), _curves(curves)),
         "profiles.csv": (("section", "measure", "label", "threshold", *INTERVAL), _profiles(found)),
         "improvement.csv": (("section", "of", "over", *INTERVAL), _improvement(found)),
-        "runs.csv": (("task", "measure", "label", "source", "seed", "env_steps", "score"), _runs(tasks)),
+        "runs.csv": (("task", "measure", "label", "source", "seed", "env_steps", "score", "scored"), _runs(tasks)),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,8 +71,9 @@ def _improvement(found: Iterable[Section]) -> Iterator[list[Any]]:
 def _runs(tasks: Iterable[Task]) -> Iterator[list[Any]]:
     for task in tasks:
         for label, runs in task.runs.items():
-            for run, score in zip(runs, task.scores[label].tolist(), strict=True):
-                yield [task.name, task.measure, label, run.source, run.seed, int(run.steps[-1]), score]
+            for run in runs:
+                score = run.score
+                yield [task.name, task.measure, label, run.source, run.seed, score.step, score.value, score.kind]
 
 
 def _interval(value: Aggregate) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Runs sorted by task and label, brought onto a common grid of steps, so that what is compared is comparable.
+"""Runs sorted by task and label: scores each at its run's own end, curves on the steps that all runs have in common.
 
 Axis legend: R runs of a label, P points of the grid.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from heliograph.errors import SettingsError
-from trainer.comparison.histories import History
+from trainer.comparison.histories import FINAL, LAST, History, RunScore
 
 GRID_POINTS = 100
 """At most, where runs were not all evaluated at the same steps."""
@@ -31,11 +31,11 @@ class Task:
     runs: Mapping[str, Sequence[History]]
     """By label."""
     grid: np.ndarray
-    """int64 [P]: environment steps that every run has reached."""
+    """int64 [P]: environment steps that every run with a curve has reached; none where they share no range."""
     curves: Mapping[str, np.ndarray]
-    """By label float64 [R, P]."""
+    """By label float64 [R, P], of the runs that were evaluated more than once; labels without any are left out."""
     scores: Mapping[str, np.ndarray]
-    """By label float64 [R]: what the runs come to."""
+    """By label float64 [R]: what the runs come to, `History.score`."""
     scored: str
     """How the scores were found, in words."""
     remarks: tuple[str, ...]
@@ -54,37 +54,57 @@ def _task(name: str, histories: Sequence[History]) -> Task:
     measures = sorted({history.measure for history in histories} - {"outcome"})
     if len(measures) > 1:
         raise SettingsError(f"the runs of {name} measure different things: {', '.join(measures)}")
-    trained = [history for history in histories if not history.untrained] or histories
-    start, end = max(int(h.steps[0]) for h in trained), min(int(h.steps[-1]) for h in trained)
-    if start > end:
-        raise SettingsError(f"the runs of {name} share no range of steps: one ends at {end:,}, one begins at {start:,}")
-    equal = len({int(history.steps[-1]) for history in trained}) == 1
-    grid, interpolated = _grid(trained, start, end)
-    curves = {label: np.stack([_at(history, grid) for history in runs[label]]) for label in labels}
     remarks = _remarks(runs)
-    if equal and all(history.final is not None for history in histories):
-        scores = {label: np.array([history.final for history in runs[label]], dtype=np.float64) for label in labels}
-        scored = f"final evaluation on fresh episodes, after {end:,} environment steps"
-    else:
-        scores = {label: curves[label][:, -1] for label in labels}
-        scored = f"evaluation at {end:,} environment steps"
-        if not equal:
-            longest = max(int(history.steps[-1]) for history in trained)
-            remarks.insert(
-                0, f"Runs end between {end:,} and {longest:,} steps; all are compared at the shortest one's end."
-            )
-    if interpolated:
-        remarks.append("Runs were evaluated at different steps; curves are interpolated between them.")
+    curves, grid = _curves(runs, remarks)
     return Task(
         name=name,
         measure=measures[0] if measures else "outcome",
         runs=runs,
         grid=grid,
         curves=curves,
-        scores=scores,
-        scored=scored,
+        scores={label: np.array([run.score.value for run in runs[label]], dtype=np.float64) for label in labels},
+        scored=_scored([history.score for history in histories if not history.untrained]),
         remarks=tuple(remarks),
     )
+
+
+def _scored(scores: Sequence[RunScore]) -> str:
+    """How and where scores were taken, in words; references, which are the same everywhere, are not among them."""
+    kinds = {score.kind for score in scores}
+    where = "after the steps in the table"
+    if len({score.step for score in scores}) == 1 and scores[0].step is not None:
+        where = f"after {scores[0].step:,} environment steps"
+    kind = f"{FINAL}, or {LAST}" if len(kinds) > 1 else kinds.pop() if kinds else FINAL
+    return f"{kind}, {where}"
+
+
+def _curves(runs: Mapping[str, Sequence[History]], remarks: list[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Curves by label float64 [R, P] and their grid int64 [P]; what a reader must know of them goes to `remarks`."""
+    trained = [history for members in runs.values() for history in members if not history.untrained]
+    # One evaluation makes no curve, and would narrow the others' to a point.
+    drawn = [history for history in trained if len(set(history.steps.tolist())) > 1] or trained
+    if not drawn:  # references alone
+        drawn = [history for members in runs.values() for history in members]
+    start, end = max(int(history.steps[0]) for history in drawn), min(int(history.steps[-1]) for history in drawn)
+    if start > end:
+        remarks.append(
+            f"There are no curves: the runs share no range of steps, one ends at {end:,} and one begins at {start:,}."
+        )
+        return {}, np.empty(0, dtype=np.int64)
+    grid, interpolated = _grid(drawn, start, end)
+    shown = {label: [run for run in members if run in drawn or run.untrained] for label, members in runs.items()}
+    left_out = sorted({run.label for run in trained if run not in drawn})
+    if left_out:
+        remarks.append(f"Runs that were evaluated once have no curve: {', '.join(left_out)}.")
+    longest = max(int(history.steps[-1]) for history in drawn)
+    if longest > end:
+        remarks.append(
+            f"Runs were evaluated up to between {end:,} and {longest:,} steps: curves end where the shortest one does, "
+            "scores are each run's own."
+        )
+    if interpolated:
+        remarks.append("Runs were evaluated at different steps; curves are interpolated between them.")
+    return {label: np.stack([_at(run, grid) for run in members]) for label, members in shown.items() if members}, grid
 
 
 def _grid(histories: Sequence[History], start: int, end: int) -> tuple[np.ndarray, bool]:
