@@ -23,6 +23,7 @@ from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.listening import as_address, parse_address
 from heliograph.manifest import Manifest
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
@@ -30,7 +31,7 @@ from heliograph.tls import Tls
 FLUSH_TIMEOUT_S = 1.0
 """What a peer's transport does not take within so long is given up at the end of a run."""
 
-_WILDCARD_HOSTS = ("0.0.0.0", "[::]", "")
+_WILDCARD_HOSTS = ("0.0.0.0", "::")
 
 _log = logging.getLogger(__name__)
 
@@ -65,15 +66,13 @@ class Node:
         tls: Tls | None = None,
         insecure: bool = False,
     ) -> None:
-        host, colon, port = listen.rpartition(":")
-        if not colon or not port.isdigit():
-            raise SettingsError(f"address {listen!r} is not host:port", remedy="Use port 0 for any free one")
+        host, _ = parse_address(listen)
         if advertise is None and host in _WILDCARD_HOSTS:
             raise SettingsError(f"peers cannot dial {listen!r}", remedy="Name a host for them with --advertise")
         self.slot = bundle.manifest.slot
         self.instance = uuid.uuid4().hex
         self.peer_address = ""  # known once it listens
-        self._listen, self._host = listen, advertise or host
+        self._listen, self._advertised = listen, (advertise or host).strip("[]")
         self._tls, self._insecure = tls, insecure
         self._loaded = _Loaded.of(bundle)
         self._next: _Loaded | None = None
@@ -103,7 +102,7 @@ class Node:
         written by other tables than the bundle's, and what `Agent.step` raises.
         """
         place = log.enter(slot=self.slot)
-        server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
+        server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES, refusals=self.refusals)
         health = rpc.Health(server)
         self._peers = Peers(
             slot=self.slot,
@@ -114,7 +113,7 @@ class Node:
         )
         self._peers.add_to(server)
         port = rpc.bind(server, self._listen, tls=self._tls, insecure=self._insecure)
-        self.peer_address = f"{self._host}:{port}"
+        self.peer_address = as_address(self._advertised, port)
         await health.starting()
         await server.start()
         _log.info("listening address=%s slot=%d", self.peer_address, self.slot)

@@ -16,7 +16,6 @@ from coordinator.team import Team
 from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
-from heliograph.pb import coordination_pb2_grpc as pb_grpc
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 
@@ -78,7 +77,7 @@ class CoordinationServer:
         self.address = ""
 
     async def __aenter__(self) -> CoordinationServer:
-        self._server = rpc.server(max_message_bytes=rpc.MAX_CONTROL_BYTES)
+        self._server = rpc.server(max_message_bytes=rpc.MAX_CONTROL_BYTES, refusals=self.refusals)
         self._health = rpc.Health(self._server)
         service = CoordinationService(
             team=self.team,
@@ -87,7 +86,7 @@ class CoordinationServer:
             refusals=self.refusals,
             certified=self._tls is not None,
         )
-        pb_grpc.add_CoordinationServicer_to_server(service, self._server)
+        service.add_to(self._server)
         port = rpc.bind(self._server, self._listen, tls=self._tls, insecure=self._insecure)
         await self._server.start()
         await self._health.serving()

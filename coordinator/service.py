@@ -18,11 +18,12 @@ from coordinator.vacancies import Vacancies
 from heliograph.certificates.identity import Identity
 from heliograph.errors import BundleMismatch, HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
-from heliograph.pb import coordination_pb2_grpc as pb_grpc
 from heliograph.refusals import Refusals
 from heliograph.tls import peer_identity
 
 logger = logging.getLogger(__name__)
+
+SERVICE = "heliograph.v1.Coordination"
 
 JOIN_DEADLINE_S = 10.0
 """A call that does not introduce itself in this time is ended, so that nobody can hold connections for nothing."""
@@ -31,7 +32,7 @@ WRITE_DEADLINE_S = 1.0
 """How long the last write of a call may take once the node has half-closed; a live node reads it in milliseconds."""
 
 
-class CoordinationService(pb_grpc.CoordinationServicer):
+class CoordinationService:
     """Serves `handout` and turns calls into sessions of `team`; `greeting()` is what a node is welcomed with.
 
     `certified`: a slot's bundle and seat are for the certificate of that slot alone.
@@ -53,7 +54,24 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         self._certified = certified
         self._refusals = refusals
 
-    async def FetchBundle(  # noqa: N802 (named by the protocol)
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve; call before the server starts.
+
+        A session is read as bytes, so that what is no message is refused and counted here, and does not end in gRPC.
+        """
+        handlers = {
+            "FetchBundle": grpc.unary_stream_rpc_method_handler(
+                self._fetch_bundle,
+                request_deserializer=pb.FetchBundleRequest.FromString,
+                response_serializer=pb.BundleChunk.SerializeToString,
+            ),
+            "Participate": grpc.stream_stream_rpc_method_handler(
+                self._participate, response_serializer=pb.CoordinatorMessage.SerializeToString
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def _fetch_bundle(
         self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.BundleChunk]:
         slot = await self._promised_slot(context) if request.any_slot else request.slot
@@ -65,24 +83,22 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         for chunk in self._handout.chunks(bundle):
             yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
 
-    async def Participate(  # noqa: N802 (named by the protocol)
-        self, _requests: AsyncIterator[pb.NodeMessage], context: grpc.aio.ServicerContext[Any, Any]
-    ) -> None:
+    async def _participate(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
-            await self._participate(context)
+            await self._follow(context)
         except HeliographError as error:
             logger.warning("session refused peer=%s error=%s", context.peer(), error)
             await self._refusals.refuse(context, error.grpc_status, str(error))
 
-    async def _participate(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def _follow(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
             # A timeout around a read cancels the call, which is what is wanted here.
-            message = await asyncio.wait_for(context.read(), JOIN_DEADLINE_S)
+            data = await asyncio.wait_for(context.read(), JOIN_DEADLINE_S)
         except TimeoutError:
             raise MessageError(f"no join within {JOIN_DEADLINE_S:g} s") from None
-        if message is grpc.aio.EOF:
+        if data is grpc.aio.EOF:
             return
-        join = wire.parse_join(message)
+        join = wire.parse_join(wire.parse_message(data))
         await self._require_slot(join.slot, context)
         member = Member(
             slot=join.slot,
@@ -95,8 +111,8 @@ class CoordinationService(pb_grpc.CoordinationServicer):
         # One writer per call: gRPC allows a single write at a time.
         writer = asyncio.create_task(_write_all(session, context), name=f"write to slot {session.slot}")
         try:
-            while (message := await context.read()) is not grpc.aio.EOF:
-                self._take(session, message)
+            while (data := await context.read()) is not grpc.aio.EOF:
+                self._take(session, wire.parse_message(data))
         except asyncio.CancelledError:
             # The node is gone, and with it whatever a write could still wait for.
             writer.cancel()

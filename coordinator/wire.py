@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from coordinator.conservation import LinkCounters
 from coordinator.roster import Member
 from coordinator.world import View
 from heliograph.actions import Action, ActionSpace, received
 from heliograph.codecs.coding import Coding
-from heliograph.errors import MessageError
+from heliograph.errors import MessageError, SettingsError
+from heliograph.listening import parse_address
 from heliograph.pb import coordination_pb2 as pb
 
 LATE_POLICIES = {"mask": pb.LATE_POLICY_MASK, "hold": pb.LATE_POLICY_HOLD}
@@ -46,14 +48,25 @@ class Act:
     computed_s: float
 
 
+def parse_message(data: bytes) -> pb.NodeMessage:
+    """What a node has written.  Raises MessageError for what is none of its messages."""
+    try:
+        return pb.NodeMessage.FromString(data)
+    except DecodeError:
+        raise MessageError(f"{len(data)} bytes that are no message of a node") from None
+
+
 def parse_join(message: pb.NodeMessage) -> Join:
     """Raises MessageError unless the message is a Join with an instance and an address."""
     if message.WhichOneof("kind") != "join":
         raise MessageError(f"the first message of a node must be join, not {message.WhichOneof('kind') or 'empty'}")
     join = message.join
-    host, separator, port = join.peer_address.rpartition(":")
-    if not join.instance or not host or not separator or not port.isdigit():
-        raise MessageError(f"join needs an instance and a host:port, not {join.instance!r} and {join.peer_address!r}")
+    if not join.instance:
+        raise MessageError("join needs an instance, and has an empty one")
+    try:
+        parse_address(join.peer_address)
+    except SettingsError as error:
+        raise MessageError(f"join: {error.message}") from None
     return Join(
         protocol_version=join.protocol_version,
         slot=join.slot,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 from heliograph.errors import PortTaken, SettingsError
@@ -13,7 +14,7 @@ def parse_address(address: str) -> tuple[str, int]:
     """Host and port.  Raises SettingsError if it is not host:port."""
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise SettingsError(f"address {address!r} is not host:port", remedy="Use port 0 for any free one")
     return host, int(port)
 

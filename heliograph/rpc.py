@@ -14,6 +14,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from heliograph.certificates.identity import ANYBODY, Identity
 from heliograph.errors import NetworkError, PortTaken, SettingsError
+from heliograph.listening import parse_address
+from heliograph.refusals import Refusals, RequestGuard
 from heliograph.tls import Tls
 
 PROTOCOL_VERSION = 2
@@ -35,6 +37,8 @@ MAX_CONNECTIONS, MAX_STREAMS, MAX_CALLS = 512, 16, 1024
 
 MAX_METADATA_BYTES = 8192
 """The largest metadata of ours is a hello of 1,024 bytes."""
+
+_UNIX = ("unix:", "unix-abstract:")
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +90,9 @@ def channel(
     """Open a lazily connecting channel to `host:port`; `tls` None means plaintext.
 
     With TLS the connection fails unless the other side's certificate is of `peer`, wherever that may listen today; of
-    any process of the same authority if that is None.
+    any process of the same authority if that is None.  Raises SettingsError for what is no address.
     """
+    _require_address(address)
     options = [*_SHARED_OPTIONS, *_CHANNEL_OPTIONS, *_size_limits(max_message_bytes)]
     if tls is None:
         return grpc.aio.insecure_channel(address, options=options)
@@ -95,9 +100,10 @@ def channel(
     return grpc.aio.secure_channel(address, tls.channel_credentials(), options=options)
 
 
-def server(*, max_message_bytes: int) -> grpc.aio.Server:
-    """Make a server; add services, then `bind` it, then start it."""
+def server(*, max_message_bytes: int, refusals: Refusals | None = None) -> grpc.aio.Server:
+    """Make a server; add services, then `bind` it, then start it.  Malformed requests are counted in `refusals`."""
     return grpc.aio.server(
+        interceptors=[RequestGuard(refusals or Refusals())],
         options=[
             *_SHARED_OPTIONS,
             *_SERVER_OPTIONS,
@@ -112,9 +118,10 @@ def server(*, max_message_bytes: int) -> grpc.aio.Server:
 def bind(aio_server: grpc.aio.Server, address: str, *, tls: Tls | None = None, insecure: bool = False) -> int:
     """Bind `host:port` (port 0: any free one) and return the port.
 
-    Raises PortTaken if it cannot be had, and SettingsError for plaintext that other machines could reach, unless
-    `insecure` says that this is meant.
+    Raises PortTaken if it cannot be had, SettingsError for what is no address, and for plaintext that other machines
+    could reach, unless `insecure` says that this is meant.
     """
+    _require_address(address)
     if tls is None and not is_local(address):
         if not insecure:
             raise SettingsError(
@@ -132,6 +139,12 @@ def bind(aio_server: grpc.aio.Server, address: str, *, tls: Tls | None = None, i
     if port == 0:
         raise PortTaken(f"cannot listen on {address}", remedy="The port is taken or the host is not ours; use port 0")
     return port
+
+
+def _require_address(address: str) -> None:
+    # gRPC itself takes a port modulo 65536.
+    if not address.startswith(_UNIX):
+        parse_address(address)
 
 
 def is_local(address: str) -> bool:

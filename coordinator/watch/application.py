@@ -8,11 +8,11 @@ from string import Template
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from coordinator.watch.host_check import HostCheck
 from coordinator.watch.pages import Pages
 
 CONTROL_HEADER = "x-heliograph-watch"
@@ -20,7 +20,10 @@ CONTROL_HEADER = "x-heliograph-watch"
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; connect-src 'self'",
+    "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
 
@@ -35,11 +38,7 @@ def page() -> str:
 
 
 def application(pages: Pages, *, hosts: Sequence[str]) -> Starlette:
-    """The application of a run's pages.
-
-    `hosts` are the names that it may be asked by, "*" any: where only this machine is to reach it, a name of somebody
-    else's that was made to lead here must not.
-    """
+    """The application of a run's pages; `hosts` are the names that it may be asked by, beside addresses."""
     document = page()
     controls = {"pause": pages.gate.pause, "resume": pages.gate.resume, "step": pages.gate.step}
 
@@ -62,5 +61,5 @@ def application(pages: Pages, *, hosts: Sequence[str]) -> Starlette:
 
     return Starlette(
         routes=[Route("/", show), Route("/events", tell), Route("/control/{name}", control, methods=["POST"])],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+        middleware=[Middleware(HostCheck, names=hosts)],
     )

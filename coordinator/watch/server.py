@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 
 from coordinator.watch.events import Script
@@ -14,8 +15,6 @@ from heliograph.errors import MissingExtra
 from heliograph.listening import LOOPBACK_HOSTS, bind, parse_address
 
 logger = logging.getLogger(__name__)
-
-LOCAL_NAMES = ("127.0.0.1", "localhost")
 
 CLOSE_DEADLINE_S = 2
 """How long pages may take to be told that the run is over; then they are cut."""
@@ -45,9 +44,9 @@ class WatchServer:
         host, _ = parse_address(self._listen)
         if host not in LOOPBACK_HOSTS:
             logger.warning("anybody who reaches the page can pause the run address=%s", self._listen)
-        self._socket, self.address = bind(self._listen)
+        self._listener, self.address = bind(self._listen)
         config = uvicorn.Config(
-            application(self._pages, hosts=LOCAL_NAMES if host in LOCAL_NAMES else ("*",)),
+            application(self._pages, hosts=(host, "localhost", socket.gethostname())),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -70,7 +69,7 @@ class WatchServer:
 
     def _serve(self) -> None:
         try:
-            self._loop.run_until_complete(self._server.serve(sockets=[self._socket]))
+            self._loop.run_until_complete(self._server.serve(sockets=[self._listener]))
         finally:
-            self._socket.close()
+            self._listener.close()
             self._loop.close()

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from heliograph import rpc
-from heliograph.errors import PortTaken
+from heliograph.errors import PortTaken, SettingsError
 from heliograph.rpc import MAX_CONTROL_BYTES, MAX_PEER_BYTES, Health
 
 CALL_DEADLINE_S = 10.0
@@ -170,3 +170,21 @@ def test_a_channel_to_nobody_fails_within_its_deadline() -> None:
             return grpc.StatusCode.OK
 
         assert asyncio.run(scenario()) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:", "127.0.0.1", ":7100", "a:b", "a:²", f"a:{'9' * 5000}"],
+)
+def test_what_is_no_address_is_neither_listened_on_nor_dialled(address: str) -> None:
+    """gRPC would take a port modulo 65536."""
+
+    async def check() -> None:
+        server = rpc.server(max_message_bytes=MAX_PEER_BYTES)
+        with pytest.raises(SettingsError, match="is not host:port"):
+            rpc.bind(server, address)
+        with pytest.raises(SettingsError, match="is not host:port"):
+            rpc.channel(address, max_message_bytes=MAX_PEER_BYTES)
+        await server.stop(grace=None)
+
+    asyncio.run(check())
