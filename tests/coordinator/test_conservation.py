@@ -53,3 +53,20 @@ def test_traffic_is_the_difference_per_process_and_starts_from_zero_for_a_new_on
     assert passed.sent == 6 + 4
     assert passed.late == 2
     assert passed.unknown_links == 2
+
+
+def reading(*links: LinkCounters) -> Reading:
+    """Slot 0 sent what the first counts, slot 1 received what the second does."""
+    reports = {slot: report(f"process-{slot}", counters) for slot, counters in enumerate(links)}
+    return Reading(reports=reports, links=tuple(balance(reports, team_size=2)))
+
+
+def test_what_was_missing_before_is_not_missing_again():
+    before = reading(LinkCounters(peer=1, sent=10), LinkCounters(peer=0, delivered=7, rejected=1, lost=1))
+    after = reading(LinkCounters(peer=1, sent=20), LinkCounters(peer=0, delivered=12, rejected=1, lost=3))
+    assert [link.missing for link in (*before.links, *after.links)] == [1, 0, 4, 0]
+    assert traffic(before, since=None).missing == 1
+    passed = traffic(after, since=before)
+    assert (passed.sent, passed.delivered, passed.rejected, passed.lost) == (10, 5, 0, 2)
+    assert passed.missing == passed.sent - passed.delivered - passed.late - passed.rejected - passed.lost == 3
+    assert traffic(after, since=after).missing == 0

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_trace import made_trace
 
-from coordinator.bandwidth.estimators import chao_shen, coverage, miller_madow, mutual_information, plug_in
+from coordinator.bandwidth.estimators import (
+    chao_shen,
+    correction,
+    coverage,
+    joint_counts,
+    miller_madow,
+    mutual_information,
+    plug_in,
+)
 from coordinator.bandwidth.information import information
 from heliograph.manifest import MessageFormat
 
@@ -39,6 +47,23 @@ def test_corrections_remove_most_of_the_bias_of_small_samples():
     assert mutual_information(independent).mean() < 0.05
 
 
+def test_estimates_of_few_samples_are_what_their_formulas_say():
+    """Worked by hand for counts 3, 1 and 0, and for a pair of coins that came together four times."""
+    bits = 0.75 * np.log2(4 / 3) + 0.25 * 2
+    assert plug_in([3, 1, 0]) == pytest.approx(bits)
+    assert correction([3, 1, 0]) == pytest.approx(1 / (8 * np.log(2)))
+    assert miller_madow([3, 1, 0]) == pytest.approx(bits + 1 / (8 * np.log(2)))
+    assert miller_madow([3, 1]) == pytest.approx(bits + 1 / (8 * np.log(2))), "below one bit, the ceiling of two values"
+    assert miller_madow([1, 1, 1]) == pytest.approx(np.log2(3)), "the ceiling holds it down"
+    assert correction([5]) == correction([0, 0]) == miller_madow([0, 0]) == 0
+    # Two values on either side, four pairs, two different ones: 1 + 1 - 1 bits, and one correction too many.
+    assert mutual_information(np.array([[2, 0], [0, 2]])) == pytest.approx(1 + 1 / (8 * np.log(2)))
+    assert mutual_information(np.array([[1, 1], [1, 1]])) == 0
+    assert joint_counts(np.array([0, 2, 2]), np.array([1, 0, 0]), values=(3, 2)).tolist() == [[0, 1], [0, 0], [2, 0]]
+    assert coverage([2, 1, 1]) == 0.5
+    assert coverage([]) == 0
+
+
 def test_many_unseen_values_are_told_from_few():
     random = np.random.default_rng(3)
     few, many = (np.unique(random.integers(n, size=1000), return_counts=True)[1] for n in (16, 10**9))
@@ -64,6 +89,16 @@ def test_messages_are_weighed_against_their_ceiling():
     assert found.joint_is_reliable
     assert found.categorical_bits_by_step.shape == (6, 4)
     assert found.as_dict()["distinct_messages"] == 128
+
+
+def test_what_is_said_next_is_weighed_against_what_was_said_before_and_not_the_other_way_round():
+    """From one constant id to one of eight: three bits are new.  From one of eight to a constant: none."""
+    opening = np.zeros((2000, 2, 2, 2), dtype=np.int64)
+    opening[:, 1, :, 0] = opening[:, 0, :, 1] = np.random.default_rng(7).integers(8, size=(2000, 2))
+    found = information(made_trace(opening, classes=8))
+    assert found.successions == 4000
+    assert found.categorical_bits_given_previous == pytest.approx([3, 0], abs=0.01)
+    assert found.categorical_bits_by_step == pytest.approx(np.array([[0, 3], [3, 0]]), abs=0.01)
 
 
 def test_too_few_messages_for_whole_ones_are_said_to_be():

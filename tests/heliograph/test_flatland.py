@@ -145,6 +145,45 @@ def test_hearing_along_rails_is_mutual_and_grows_with_its_reach() -> None:
     assert np.array_equal(heard[2], present[:, None] & present[:, :, None] & ~np.eye(4, dtype=bool))
 
 
+def test_a_train_hears_the_first_ones_on_its_edges_which_need_not_hear_it() -> None:
+    one_way = out_of_play = 0
+    for seed in range(3):
+        environment = registry.make("flatland", count=1, parameters={**SMALL, "malfunction_interval": 0})
+        percepts, random = environment.reset(np.array([seed])), np.random.default_rng(seed)
+        over = False
+        while not over:
+            ahead = environment.teams[0].sight().edge_train  # type: ignore[attr-defined]
+            pairs = {(train, int(other)) for train in range(4) for other in ahead[train] if other not in (-1, train)}
+            both_there = {(i, j) for i, j in pairs if percepts.present[0, i] and percepts.present[0, j]}
+            assert set(map(tuple, np.argwhere(percepts.hears[0]).tolist())) == both_there
+            one_way += len({(i, j) for i, j in both_there if (j, i) not in both_there})
+            out_of_play += len(pairs - both_there)
+            transition = environment.step(random_actions(percepts, random))
+            percepts, over = transition.percepts, bool(transition.over[0])
+    assert one_way > 20
+    assert out_of_play > 0, "nobody stood deadlocked on another's edge"
+
+
+def test_a_deadlock_ends_the_part_of_its_trains_and_of_no_others() -> None:
+    ended = {"arrived": 0, "deadlocked": 0}
+    for seed in range(4):
+        environment = registry.make("flatland", count=1, parameters={**SMALL, "malfunction_interval": 0})
+        percepts, random = environment.reset(np.array([seed])), np.random.default_rng(seed)
+        over = False
+        while not over:
+            present = percepts.present[0]
+            transition = environment.step(random_actions(percepts, random))
+            trains, percepts = environment.teams[0].trains, transition.percepts  # type: ignore[attr-defined]
+            assert np.array_equal(transition.terminated[0], trains.arrived | trains.deadlocked)
+            assert np.array_equal(percepts.present[0], ~transition.terminated[0])
+            assert not transition.reward[0][~present].any()
+            over = bool(transition.over[0])
+        ended["arrived"] += int(trains.arrived.sum())
+        ended["deadlocked"] += int((trains.deadlocked & ~trains.arrived).sum())
+        assert transition.outcome[0] == pytest.approx(trains.arrived.mean())
+    assert min(ended.values()) > 0, ended
+
+
 def test_distances_are_as_the_crow_flies_and_known_before_trains_depart() -> None:
     environment = registry.make("flatland", count=2, parameters=SMALL)
     with pytest.raises(WorldError, match="nowhere before their first episode"):
