@@ -95,7 +95,7 @@ class Tree:
         return self.passes[test]
 
     def _run(self, tests: list[str]) -> tuple[str, str]:
-        "XX
+        """What became of them (passed, failed, or cut), and what pytest wrote."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider"]
         environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
         with tempfile.TemporaryFile("w+") as output:

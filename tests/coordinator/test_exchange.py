@@ -33,7 +33,7 @@ def test_a_message_goes_to_whoever_listens_at_its_step_or_at_the_next() -> None:
 
 
 def test_who_departs_after_its_step_has_said_so_at_once_and_says_nothing_later() -> None:
-    """Agent 0 takes part in steps 0 and 1; what it makes at step 1 goes to who can hear it then, not to others later."""
+    """Agent 0 takes part in steps 0 and 1; what it makes at step 1 goes to who hears it then, to nobody later."""
     present = table((0, 0), (1, 0), *((step, agent) for step in range(STEPS) for agent in (1, 2)), axes=2)
     spoke = table((0, 0), (1, 0), axes=2)
     assert entries(sent(spoke=spoke, present=present, hears=table((1, 1, 0)))) == {(0, 0, 1), (1, 0, 1)}
