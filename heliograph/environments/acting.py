@@ -6,6 +6,7 @@ For `heliograph.environments.spaces`; imports gymnasium.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from heliograph.actions import ContinuousActions
+from heliograph.environments.contract import ask
 from heliograph.errors import WorldError
 
 
@@ -67,27 +69,53 @@ def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int)
 
     Raises WorldError unless all agents' actions are discrete, or all are vectors within finite bounds.
     """
-    acting = {name: environment.action_space(name) for name in names}
+    acting = {
+        name: ask(adapter, f"action_space({name!r})", lambda name=name: environment.action_space(name))  # type: ignore[misc]
+        for name in names
+    }
     for name, space in acting.items():
         if not isinstance(space, spaces.Discrete | spaces.Box):
-            raise WorldError(f"{adapter}: action space {space} of agent {name!r} is neither discrete nor a box")
+            raise WorldError(
+                f"{adapter}: action space {space!r} of agent {name!r} is neither Discrete nor a Box",
+                remedy=_other_form(space),
+            )
         if isinstance(space, spaces.Box):
             _check_box(name, space, adapter=adapter)
-    if len({type(space) for space in acting.values()}) > 1:
+    if len({isinstance(space, spaces.Box) for space in acting.values()}) > 1:
         first, other = (next(name for name in names if isinstance(acting[name], kind)) for kind in _KINDS)
         raise WorldError(
             f"{adapter}: actions of agent {first!r} are discrete, those of agent {other!r} are not",
-            remedy="Give all agents of a team the same kind of actions",
+            remedy="Give all agents of a team the same kind: wrap the Box of some in numbered levels, Discrete(n)",
         )
     return ContinuousTeam(acting, bits=bits) if isinstance(acting[names[0]], spaces.Box) else DiscreteTeam(acting)
 
 
 _KINDS = (spaces.Discrete, spaces.Box)
+_MOST_COMBINATIONS = 10_000
+
+
+def _other_form(space: Any) -> str:
+    """How an environment can say the same with a space that a team can have."""
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        sizes = tuple(np.reshape(space.nvec, -1).tolist() if isinstance(space, spaces.MultiDiscrete) else [2] * space.n)
+        count = math.prod(sizes)
+        if count <= _MOST_COMBINATIONS:
+            return (
+                f"Number the combinations: a wrapper with Discrete({count}) that steps with "
+                f"np.unravel_index(action, {sizes})"
+            )
+        return f"Its {count} combinations are too many to number; act on one of them at a time, or give a Box"
+    if isinstance(space, spaces.Tuple | spaces.Dict):
+        return "Join its parts in a wrapper: one Box where all are real numbers, or one Discrete of all combinations"
+    return "Return a gymnasium Discrete, or a Box of real numbers with finite bounds, the same one every time"
 
 
 def _check_box(name: Any, space: spaces.Box, *, adapter: str) -> None:
     if not np.issubdtype(space.dtype, np.floating) or not np.prod(space.shape):
-        raise WorldError(f"{adapter}: action space {space} of agent {name!r} is not of real numbers")
+        raise WorldError(
+            f"{adapter}: action space {space} of agent {name!r} is not of real numbers",
+            remedy="Give a Box of float32 with at least one number, or a Discrete for numbered actions",
+        )
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise WorldError(
             f"{adapter}: action space {space} of agent {name!r} has no bounds",

@@ -7,12 +7,14 @@ For `heliograph.environments` and users of the library; PettingZoo itself loads 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heliograph.actions import DEFAULT_BITS
+from heliograph.environments.contract import WON_NAMES, ParallelContract, ask, checked_team, found_limit
 from heliograph.environments.spaces import AgentSpaces
 from heliograph.environments.vector import (
     EnvironmentSpec,
@@ -29,8 +31,7 @@ from heliograph.seeds import short_seed
 if TYPE_CHECKING:
     from heliograph.environments.parallel_view import ParallelView
 
-_LIMIT_NAMES = ("max_cycles", "episode_limit", "max_steps", "max_episode_steps", "_max_episode_steps", "horizon")
-_WON_NAMES = ("won", "is_success")
+logger = logging.getLogger(__name__)
 
 
 def as_parallel(environment: VectorEnvironment) -> ParallelView:
@@ -50,8 +51,8 @@ class ParallelVector(VectorEnvironment):
 
     Sizes are found by asking the first copy.  Where agents differ in size, observations are padded with zeros to the
     longest and followed by the agent's one-hot identity [N], and surplus actions, or dimensions of one, are illegal.
-    Read from `infos` where
-    the environment offers them from its reset on:
+    What the environment returns is held against `contract.ParallelContract` and its own spaces at every step.
+    Read from `infos` where the first reset offers them, which every later reset and step must do then:
     - infos[agent]["action_mask"] (or in a Dict observation beside "observation"): the legal actions;
     - infos[agent]["hears"]: agents, by name or slot, whom it can hear; without it everyone hears everyone;
     - infos[agent]["won"] or ["is_success"]: outcome "won", 1 if true for all at the end; without it the outcome is
@@ -80,15 +81,16 @@ class ParallelVector(VectorEnvironment):
             raise WorldError(f"an environment needs at least one copy, not {count}")
         self.count = count
         self._name = f"adapter of {id!r}"
-        self._copies = [factory() for _ in range(count)]
+        self._copies = [self._ask("construction", factory) for _ in range(count)]
         first = self._copies[0]
-        self._names: list[Any] = list(self._ask("possible_agents", lambda: first.possible_agents))
+        self._names = checked_team(first, adapter=self._name)
+        self._contract = ParallelContract(self._names, adapter=self._name)
         self._slots = {name: slot for slot, name in enumerate(self._names)}
         self._spaces = AgentSpaces(first, self._names, adapter=self._name, action_bits=action_bits)
-        observations, infos = self._ask("reset", lambda: first.reset(seed=0))
-        offered = [infos.get(name) or {} for name in self._names]
+        observations, infos = self._contract.reset_answer(self._ask("reset", lambda: first.reset(seed=0)))
+        offered = [self._contract.info(infos, name) for name in self._names]
         self._offers_hears = any("hears" in info for info in offered)
-        self._won_name = next((key for key in _WON_NAMES if any(key in info for info in offered)), None)
+        self._won_name = next((key for key in WON_NAMES if any(key in info for info in offered)), None)
         agents = len(self._names)
         self.spec = EnvironmentSpec(
             id=id,
@@ -97,11 +99,11 @@ class ParallelVector(VectorEnvironment):
             observation_size=self._spaces.observation_size,
             actions=self._spaces.actions,
             continuous=self._spaces.continuous,
-            episode_limit=self._episode_limit(first, step_limit),
+            episode_limit=self._ask("its attributes", lambda: found_limit(first, step_limit, adapter=self._name)),
             complete_graph=not self._offers_hears,
             outcome="return" if self._won_name is None else "won",
             has_action_mask=self._spaces.masks_actions(observations, infos),
-            state_size=self._state_size(first),
+            state_size=self._ask("state", lambda: self._state_size(first)),
             renders=getattr(first, "render_mode", None) == "rgb_array",
         )
         self._observation = np.zeros((count, agents, self.spec.observation_size), dtype=np.float32)
@@ -119,12 +121,13 @@ class ParallelVector(VectorEnvironment):
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
             environment = self._copies[copy]
             short = short_seed(seed)
-            observations, infos = self._ask("reset", lambda here=environment, seed=short: here.reset(seed=seed))
+            answer = self._ask("reset", lambda here=environment, seed=short: here.reset(seed=seed))
+            observations, infos = self._contract.reset_answer(answer)
             self._terminated[copy] = False
             self._return[copy] = 0.0
             self._elapsed[copy] = 0
             self._running[copy] = True
-            self._perceive(copy, set(environment.agents), observations, infos)
+            self._perceive(copy, self._contract.alive(environment, begun=True), observations, infos)
         return self._percepts()
 
     def step(self, actions: np.ndarray) -> Transition:
@@ -151,59 +154,57 @@ class ParallelVector(VectorEnvironment):
         environment = self._copies[copy]
         acting = [name for name in self._names if self._present[copy, self._slots[name]]]
         joint = {name: self._spaces.action(name, actions[self._slots[name]]) for name in acting}
-        observations, rewards, terminated, truncated, infos = self._ask("step", lambda: environment.step(joint))
+        observations, rewards, terminations, truncations, infos = self._contract.step_answer(
+            self._ask("step", lambda: environment.step(joint))
+        )
         self._elapsed[copy] += 1
+        for name, value in self._contract.rewards(rewards, acting).items():
+            reward[self._slots[name]] = value
+        gone, cut = self._contract.ends(terminations, truncations, acting)
         for name in acting:
-            slot = self._slots[name]
-            reward[slot] = self._finite_reward(name, rewards.get(name, 0.0))
-            self._terminated[copy, slot] = bool(terminated.get(name, False))
+            self._terminated[copy, self._slots[name]] = name in gone
         self._return[copy] += reward
-        cut = {name for name in acting if truncated.get(name, False) and not terminated.get(name, False)}
-        living = set(environment.agents) - {name for name in acting if terminated.get(name, False)} - cut
+        alive = self._contract.alive(environment)
+        self._contract.leaving(alive, acting=acting, ended=gone | cut)
+        living = alive - gone - cut
         if self._elapsed[copy] >= self.spec.episode_limit and living:
             cut |= living
             living = set()
         over = not living
         # Where time ran out the last state has a value and is shown; after a termination it has none.
-        self._perceive(copy, cut if over else living, observations, infos)
+        self._perceive(copy, cut if over else living, observations, infos, last=over)
         self._running[copy] = not over
         return over and bool(cut), self._outcome(copy, acting, infos) if over else np.nan
 
-    def _perceive(self, copy: int, seeing: set[Any], observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
+    def _perceive(
+        self,
+        copy: int,
+        seeing: set[Any],
+        observations: Mapping[Any, Any],
+        infos: Mapping[Any, Any],
+        *,
+        last: bool = False,
+    ) -> None:
+        """Take in what the agents in `seeing` see.  In the last state nobody acts, so nobody need be told how."""
         for slot, name in enumerate(self._names):
             self._present[copy, slot] = name in seeing
             self._observation[copy, slot] = 0.0
             self._mask[copy, slot] = self._spaces.any_action(name)
             if name not in seeing:
                 continue
-            if name not in observations:
-                raise WorldError(f"{self._name}: field 'observation' of agent {name!r} is missing")
-            info = infos.get(name) or {}
-            self._observation[copy, slot] = self._spaces.observation(name, observations[name])
-            self._mask[copy, slot] = self._spaces.mask(name, observations[name], info)
-            if self._offers_hears:
-                self._graph[copy, slot] = self._heard(name, info.get("hears", ()))
-
-    def _heard(self, name: Any, heard: Any) -> np.ndarray:
-        row = np.zeros(self.spec.agents, dtype=bool)
-        for other in heard:
-            slot = self._slots.get(other, other)
-            if not isinstance(slot, int | np.integer) or not 0 <= slot < self.spec.agents:
-                raise WorldError(f"{self._name}: field 'hears' of agent {name!r} names {other!r}, not of the team")
-            row[slot] = True
-        row[self._slots[name]] = False
-        return row
-
-    def _finite_reward(self, name: Any, reward: Any) -> float:
-        value = float(reward)
-        if not np.isfinite(value):
-            raise WorldError(f"{self._name}: field 'reward' of agent {name!r} is {value}")
-        return value
+            info = self._contract.info(infos, name)
+            self._observation[copy, slot] = self._spaces.observation(name, observations)
+            self._mask[copy, slot] = self._spaces.mask(name, observations[name], info, last=last)
+            if last and "hears" not in info:
+                continue
+            heard = self._contract.hears(name, info, offered=self._offers_hears)
+            if heard is not None:
+                self._graph[copy, slot] = heard
 
     def _outcome(self, copy: int, acting: list[Any], infos: Mapping[Any, Any]) -> float:
         if self._won_name is None:
             return float(self._return[copy].mean())
-        return float(all(bool((infos.get(name) or {}).get(self._won_name, False)) for name in acting))
+        return float(self._contract.won(self._won_name, infos, acting))
 
     def _percepts(self) -> Percepts:
         return Percepts(
@@ -225,31 +226,37 @@ class ParallelVector(VectorEnvironment):
         if not self.spec.state_size:
             return None
         states = [self._ask("state", environment.state) for environment in self._copies]
-        return np.stack([np.asarray(state, dtype=np.float32).reshape(-1) for state in states])
+        return np.stack([self._numbers(state) for state in states])
+
+    def _numbers(self, state: Any) -> np.ndarray:
+        try:
+            numbers = np.asarray(state, dtype=np.float32).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise WorldError(f"{self._name}: state is not made of numbers: {error}") from None
+        if numbers.size != self.spec.state_size:
+            raise WorldError(
+                f"{self._name}: state has {numbers.size} numbers, and had {self.spec.state_size} after the first reset",
+                remedy="Return as many every time",
+            )
+        return numbers
 
     def close(self) -> None:
-        """Close all copies."""
+        """Close all copies.  What one raises then is logged, for it can cost nobody anything any more."""
         for environment in self._copies:
-            environment.close()
+            try:
+                self._ask("close", environment.close)
+            except WorldError as error:
+                logger.warning("environment not closed cause=%r", str(error))
 
     @staticmethod
     def _state_size(environment: Any) -> int:
-        try:
-            return int(np.size(environment.state()))
-        except (NotImplementedError, AttributeError):
+        if not callable(getattr(environment, "state", None)):
             return 0
-
-    def _episode_limit(self, environment: Any, step_limit: int | None) -> int:
-        inner = getattr(getattr(environment, "aec_env", None), "unwrapped", None)
-        places = (environment, getattr(environment, "unwrapped", None), inner)
-        found = [getattr(place, name, None) for place in places for name in _LIMIT_NAMES]
-        limits = [int(limit) for limit in (*found, step_limit) if isinstance(limit, int | np.integer) and limit > 0]
-        if not limits:
-            raise WorldError(f"{self._name}: no episode limit found", remedy="Give one with the parameter step_limit")
-        return min(limits)
+        try:
+            state = environment.state()
+        except NotImplementedError:
+            return 0
+        return 0 if state is None else int(np.size(state))
 
     def _ask(self, what: str, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except Exception as error:  # foreign code may raise anything, and the caller must learn whose fault it is
-            raise WorldError(f"{self._name}: {what} raised {type(error).__name__}: {error}") from error
+        return ask(self._name, what, call)

@@ -1,16 +1,25 @@
 """Sizes of a foreign environment's agents, and its observations, masks and actions brought to one size.
 
-For `heliograph.environments.parallel`.
+For `heliograph.environments.parallel` and `heliograph.environments.conformance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliograph.environments.contract import ask
 from heliograph.errors import WorldError
+
+if TYPE_CHECKING:
+    from gymnasium import Space
+
+_PICTURE_SIDE = 32
+"""A box with two sides of so many numbers or more is a picture."""
+_ROUNDING = 1e-4
+"""By what share of a bound, or of 1, an observation may be past it: simulators compute in other precisions."""
 
 
 class AgentSpaces:
@@ -23,64 +32,100 @@ class AgentSpaces:
         from heliograph.environments.acting import team_actions
 
         self._adapter = adapter
-        self._observed = {}
+        self._observed: dict[Any, Space[Any]] = {}
         for name in names:
-            space = environment.observation_space(name)
+            space = ask(adapter, f"observation_space({name!r})", lambda name=name: environment.observation_space(name))  # type: ignore[misc]
             if isinstance(space, spaces.Dict) and "observation" in space.spaces:
                 space = space["observation"]
-            if not space.is_np_flattenable:
-                raise WorldError(f"{adapter}: observation space {space} of agent {name!r} cannot be made one vector")
-            self._observed[name] = space
+            self._observed[name] = self._vector_space(name, space)
+        self._bounds = {id(leaf): _bounds(leaf) for space in self._observed.values() for leaf in _spaces_in(space)}
         self._acting = team_actions(environment, names, adapter=adapter, bits=action_bits)
         self._sizes = {name: int(spaces.flatdim(space)) for name, space in self._observed.items()}
         self._identity = dict(zip(names, np.eye(len(names), dtype=np.float32), strict=True))
         self.actions = max(self._acting.sizes.values())
         self.continuous = self._acting.continuous
         self._longest = max(self._sizes.values())
+        if not self._longest:
+            raise WorldError(
+                f"{adapter}: no agent observes anything: observation space {self._observed[names[0]]}",
+                remedy="Give at least one agent a number to see; a constant will do",
+            )
         self._differ = len(set(self._sizes.values())) > 1 or len(set(self._acting.sizes.values())) > 1
         self.observation_size = self._longest + (len(names) if self._differ else 0)
+        self._telling: set[Any] = set()
+        self._masked = False
 
     def masks_actions(self, observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> bool:
-        """Whether some actions may be illegal, judged by what a reset returned."""
-        offered = (_offered_mask(observations.get(name), infos.get(name) or {}) for name in self._acting.sizes)
+        """Whether some actions may be illegal, judged by what the first reset returned, which later ones must keep."""
+        self._telling = {name for name in self._acting.sizes if _told_masks(observations.get(name), infos.get(name))}
         surplus = any(size < self.actions for size in self._acting.sizes.values())
-        return surplus or any(mask is not None for mask in offered)
+        self._masked = surplus or bool(self._telling)
+        return self._masked
 
-    def observation(self, name: Any, given: Any) -> np.ndarray:
-        """float32 [D].  Raises WorldError for a wrong shape or a number that is not finite."""
+    def observation(self, name: Any, observations: Mapping[Any, Any]) -> np.ndarray:
+        """float32 [D].  Raises WorldError if it is missing, or not in the agent's space."""
         from gymnasium import spaces
 
+        if name not in observations:
+            raise self._bad("observation", name, "is missing", "Return one for each live agent, and at its last step")
+        given = observations[name]
         if isinstance(given, Mapping) and "observation" in given and "observation" not in self._keys(name):
             given = given["observation"]
         space = self._observed[name]
-        if space.shape is not None and np.shape(given) != space.shape:
-            raise self._bad("observation", name, f"has shape {np.shape(given)}, its space says {space.shape}")
+        for leaf, value in _leaves(space, given):
+            problem = f"has nothing for {leaf}" if value is None else self._problem(leaf, value)
+            if problem:
+                raise self._bad(
+                    "observation", name, problem, "Return what observation_space promises, or let it promise this"
+                )
         try:
-            flat = np.asarray(spaces.flatten(space, given), dtype=np.float32)
+            with np.errstate(over="ignore"):
+                flat = np.asarray(spaces.flatten(space, given), dtype=np.float32)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise self._bad("observation", name, f"does not fit its space {space}: {error}") from error
         if flat.shape != (self._sizes[name],):
             raise self._bad("observation", name, f"has {flat.size} numbers, its space says {self._sizes[name]}")
         if not np.isfinite(flat).all():
-            raise self._bad("observation", name, f"holds {flat[~np.isfinite(flat)][0]}")
+            raise self._bad("observation", name, f"holds {flat[~np.isfinite(flat)][0]}", "Scale it to about -1 to 1")
         padded = np.zeros(self.observation_size, dtype=np.float32)
         padded[: flat.size] = flat
         if self._differ:
             padded[self._longest :] = self._identity[name]
         return padded
 
-    def mask(self, name: Any, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
-        """bool [A].  Raises WorldError for a mask of a wrong size or one that allows nothing."""
-        offered = _offered_mask(observation, info)
+    def mask(self, name: Any, observation: Any, info: Mapping[str, Any], *, last: bool = False) -> np.ndarray:
+        """bool [A]; in an episode's `last` state it may be left out.
+
+        Raises WorldError for one of a wrong size, one that allows nothing, and two that contradict each other.
+        """
+        told = _told_masks(observation, info)
         mask = self.any_action(name)
-        if offered is None:
-            return mask
+        if (not told and name in self._telling and not last) or (told and not self._masked):
+            raise self._bad(
+                "action_mask",
+                name,
+                "is told, though the first reset told none" if told else "is missing, though the first reset told it",
+                "Tell it at every reset and step",
+            )
         size = self._acting.sizes[name]
-        if np.shape(offered) != (size,):
-            raise self._bad("action_mask", name, f"has shape {np.shape(offered)}, its action space has {size}")
-        mask[:size] = np.asarray(offered).astype(bool)
+        for offered in told:
+            if np.shape(offered) != (size,):
+                raise self._bad("action_mask", name, f"has shape {np.shape(offered)}, its action space has {size}")
+            values = np.asarray(offered)
+            strange = [value for value in values.tolist() if value not in (0, 1)]
+            if strange:
+                raise self._bad("action_mask", name, f"holds {strange[0]!r}", "Return 1 for legal, 0 for illegal")
+        if len(told) == 2 and not np.array_equal(told[0], told[1]):
+            raise self._bad(
+                "action_mask",
+                name,
+                f"is {_bits(told[0])} in the observation and {_bits(told[1])} in infos",
+                "Return it in one of them",
+            )
+        if told:
+            mask[:size] = np.asarray(told[0]).astype(bool)
         if not mask.any():
-            raise self._bad("action_mask", name, "allows no action")
+            raise self._bad("action_mask", name, "allows no action", "Leave at least one action legal")
         return mask
 
     def any_action(self, name: Any) -> np.ndarray:
@@ -91,14 +136,104 @@ class AgentSpaces:
         """The environment's own form of an action: of one that we count from 0, or of a vector [k]."""
         return self._acting.native(name, action)
 
+    def _vector_space(self, name: Any, space: Any) -> Space[Any]:
+        from gymnasium import spaces
+
+        if not isinstance(space, spaces.Space):
+            raise WorldError(
+                f"{self._adapter}: observation_space({name!r}) returned {space!r}",
+                remedy="Return a gymnasium space, the same one every time",
+            )
+        if not space.is_np_flattenable:
+            raise WorldError(
+                f"{self._adapter}: observation space {space} of agent {name!r} cannot be made one vector",
+                remedy="Give a Box, or a Dict or Tuple of spaces with a fixed size",
+            )
+        for leaf in _spaces_in(space):
+            if isinstance(leaf, spaces.Box) and _is_picture(leaf):
+                raise WorldError(
+                    f"{self._adapter}: observation space of agent {name!r} is a picture of {leaf.shape} numbers, for "
+                    "which there is no encoder",
+                    remedy="Return features as a vector, such as positions, or a smaller picture scaled to 0..1",
+                )
+        return space
+
+    def _problem(self, space: Any, given: Any) -> str:
+        """Why something is not in a space that is made of no others; empty if it is."""
+        from gymnasium import spaces
+
+        if not isinstance(space, spaces.Box):
+            return "" if space.contains(given) else f"is {given!r}, which is not in its space {space}"
+        if np.shape(given) != space.shape:
+            return f"has shape {np.shape(given)}, its space says {space.shape}"
+        values = np.asarray(given)
+        if values.dtype.kind not in "biuf":
+            return f"is of {values.dtype}, its space says {space.dtype}"
+        if not np.isfinite(values).all():
+            return f"holds {values[~np.isfinite(values)].reshape(-1)[0]}"
+        if space.dtype.kind in "iu" and values.dtype.kind == "f" and (values != np.floor(values)).any():
+            return f"holds {values[values != np.floor(values)].reshape(-1)[0]}, its space says {space.dtype}"
+        bounds = self._bounds[id(space)]
+        if bounds is None:
+            return ""
+        outside = (values < bounds[0]) | (values > bounds[1])
+        if not outside.any():
+            return ""
+        place = tuple(int(index) for index in np.argwhere(outside)[0])
+        at = f" at {', '.join(map(str, place))}" if place else ""
+        return f"holds {values[place]}{at}, outside its space, {space.low[place]} to {space.high[place]}"
+
     def _keys(self, name: Any) -> Any:
         return getattr(self._observed[name], "spaces", ())
 
-    def _bad(self, what: str, name: Any, problem: str) -> WorldError:
-        return WorldError(f"{self._adapter}: field {what!r} of agent {name!r} {problem}")
+    def _bad(self, what: str, name: Any, problem: str, remedy: str = "") -> WorldError:
+        return WorldError(f"{self._adapter}: field {what!r} of agent {name!r} {problem}", remedy=remedy)
 
 
-def _offered_mask(observation: Any, info: Mapping[str, Any]) -> Any:
-    if isinstance(observation, Mapping) and "action_mask" in observation:
-        return observation["action_mask"]
-    return info.get("action_mask")
+def _told_masks(observation: Any, info: Any) -> list[Any]:
+    """The masks that an agent was told: in its observation, in its info, in both or in none."""
+    places = [place for place in (observation, info) if isinstance(place, Mapping)]
+    return [place["action_mask"] for place in places if place.get("action_mask") is not None]
+
+
+def _bits(mask: Any) -> str:
+    return "".join(str(int(value)) for value in np.asarray(mask).tolist())
+
+
+def _spaces_in(space: Any) -> Iterator[Any]:
+    """The spaces that a space is made of, or it alone."""
+    parts = getattr(space, "spaces", None)
+    if parts is None:
+        yield space
+        return
+    for part in parts.values() if isinstance(parts, Mapping) else parts:
+        yield from _spaces_in(part)
+
+
+def _leaves(space: Any, given: Any) -> Iterator[tuple[Any, Any]]:
+    """What was given for each of the spaces that a space is made of; None where there is nothing."""
+    parts = getattr(space, "spaces", None)
+    if parts is None:
+        yield space, given
+    elif isinstance(parts, Mapping):
+        for key, part in parts.items():
+            yield from _leaves(part, given.get(key) if isinstance(given, Mapping) else None)
+    else:
+        fits = isinstance(given, tuple | list) and len(given) == len(parts)
+        for place, part in enumerate(parts):
+            yield from _leaves(part, given[place] if fits else None)
+
+
+def _bounds(space: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Between which numbers an observation of a box must be; None where there are no bounds."""
+    low, high = getattr(space, "low", None), getattr(space, "high", None)
+    if low is None or high is None or (np.isneginf(low).all() and np.isposinf(high).all()):
+        return None
+    return tuple(bound + sign * _ROUNDING * np.maximum(1.0, np.abs(bound)) for bound, sign in ((low, -1), (high, 1)))  # type: ignore[return-value]
+
+
+def _is_picture(space: Any) -> bool:
+    sides = sorted(space.shape)
+    wide = len(sides) > 1 and sides[-2] >= _PICTURE_SIDE
+    coloured = len(sides) == 3 and space.dtype == np.uint8 and bool((space.high == 255).all())
+    return wide or coloured

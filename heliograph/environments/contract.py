@@ -1,0 +1,284 @@
+"""What a PettingZoo parallel environment must be and return, checked field by field.
+
+Each check takes one thing that the environment gave and returns it in the form that the adapter reads; a breach is one
+sentence with the field, the agent, what was found and the remedy.  Observations, masks and actions, which depend on
+the agents' spaces, are checked in `heliograph.environments.spaces`.
+
+For `heliograph.environments.parallel`, which stops at the first breach, and `heliograph.environments.conformance`,
+which asks all of them.  Imports neither PettingZoo nor gymnasium.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from heliograph.errors import HeliographError, WorldError
+
+Answer = TypeVar("Answer")
+
+LIMIT_NAMES = ("max_cycles", "episode_limit", "max_steps", "max_episode_steps", "_max_episode_steps", "horizon")
+"""Attributes of an environment that are taken for the number of steps after which an episode ends."""
+WON_NAMES = ("won", "is_success")
+"""Entries of `infos` that say whether an episode is won."""
+_LARGEST = float(np.finfo(np.float32).max)
+_METHODS = ("reset", "step", "observation_space", "action_space")
+_RESET = "Return (observations, infos), two dicts by agent"
+_STEP = "Return (observations, rewards, terminations, truncations, infos), five dicts by agent"
+_STEP_FIELDS = ("observations", "rewards", "terminations", "truncations", "infos")
+
+
+class ParallelContract:
+    """The checks for one team; `adapter` begins every sentence, `names` are its `possible_agents`."""
+
+    def __init__(self, names: Iterable[Any], *, adapter: str) -> None:
+        self.names = list(names)
+        self._adapter = adapter
+        self._slots = {name: slot for slot, name in enumerate(self.names)}
+
+    def reset_answer(self, answer: Any) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
+        """Observations and infos.  Raises WorldError unless a reset returned these two dicts."""
+        if isinstance(answer, Mapping):
+            raise self._broken("reset returned observations only", _RESET)
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise self._broken(f"reset returned {_form(answer)}", _RESET)
+        return self._dict("reset", "observations", answer[0], _RESET), self._dict("reset", "infos", answer[1], _RESET)
+
+    def step_answer(self, answer: Any) -> tuple[Mapping[Any, Any], ...]:
+        """Observations, rewards, terminations, truncations and infos.  Raises WorldError unless these five dicts."""
+        if isinstance(answer, tuple | list) and len(answer) == 4:
+            raise self._broken("step returned 4 values, the interface with `dones` of old", _STEP)
+        if not isinstance(answer, tuple | list) or len(answer) != 5:
+            raise self._broken(f"step returned {_form(answer)}", _STEP)
+        return tuple(self._dict("step", field, given, _STEP) for field, given in zip(_STEP_FIELDS, answer, strict=True))
+
+    def alive(self, environment: Any, *, begun: bool = False) -> set[Any]:
+        """Names in `agents` now.  Raises WorldError for anything else, and if an episode has `begun` with nobody."""
+        agents = getattr(environment, "agents", None)
+        if isinstance(agents, str) or not isinstance(agents, Iterable):
+            raise self._broken(f"`agents` is {_form(agents)}", "Keep a list of the names of live agents in it")
+        living = list(agents)
+        unknown = [name for name in living if name not in self._slots]
+        if unknown:
+            raise self._broken(f"`agents` names {unknown[0]!r}, which is not in `possible_agents`", self._known())
+        if begun and not living:
+            raise self._broken(
+                "`agents` is empty after a reset", "Let reset set self.agents = list(self.possible_agents)"
+            )
+        return set(living)
+
+    def rewards(self, rewards: Mapping[Any, Any], acting: Iterable[Any]) -> dict[Any, float]:
+        """A finite number for each agent that acted.  Raises WorldError."""
+        self._check_known("rewards", rewards)
+        return {name: self._reward(name, rewards) for name in acting}
+
+    def _reward(self, name: Any, rewards: Mapping[Any, Any]) -> float:
+        remedy = "Return one finite number for each agent that acted"
+        if name not in rewards:
+            raise self._of("reward", name, "is missing, though it acted", remedy)
+        given = rewards[name]
+        if np.ndim(given) != 0:
+            raise self._of("reward", name, f"has shape {np.shape(given)}", f"{remedy}, not a vector")
+        if isinstance(given, str | bytes) or not _is_number(given):
+            raise self._of("reward", name, f"is {given!r}", remedy)
+        value = float(given)
+        if not abs(value) <= _LARGEST:  # nor NaN
+            raise self._of("reward", name, f"is {value}", f"{remedy}, of about -10 to 10 at best")
+        return value
+
+    def ends(
+        self, terminated: Mapping[Any, Any], truncated: Mapping[Any, Any], acting: Iterable[Any]
+    ) -> tuple[set[Any], set[Any]]:
+        """Who of those that acted was terminated, and who was cut by time alone.  Raises WorldError."""
+        acting = list(acting)
+        gone, cut = (
+            {name for name in acting if self._end(field, name, given)}
+            for field, given in (("terminations", terminated), ("truncations", truncated))
+        )
+        return gone, cut - gone
+
+    def _end(self, field: str, name: Any, given: Mapping[Any, Any]) -> bool:
+        self._check_known(field, given)
+        if name not in given:
+            raise self._of(field, name, "is missing, though it acted", "Return True or False for each that acted")
+        value = given[name]
+        if np.ndim(value) != 0 or not _is_number(value) or value not in (0, 1):
+            raise self._of(field, name, f"is {value!r}", "Return True or False for each that acted")
+        return bool(value)
+
+    def leaving(self, living: set[Any], *, acting: Iterable[Any], ended: set[Any]) -> None:
+        """Raises WorldError for an agent that acted and is no longer in `agents`, though its part has not `ended`."""
+        for name in acting:
+            if name not in living and name not in ended:
+                raise self._broken(
+                    f"agent {name!r} left `agents`, but was neither terminated nor truncated",
+                    "Say in terminations or truncations why its part of the episode is over",
+                )
+
+    def info(self, infos: Mapping[Any, Any], name: Any) -> Mapping[Any, Any]:
+        """The info of an agent, empty where there is none.  Raises WorldError unless it is a dict."""
+        given = infos.get(name, {})
+        if not isinstance(given, Mapping):
+            raise self._of("infos", name, f"is {_form(given)}", "Return a dict for each agent, empty if need be")
+        return given
+
+    def hears(self, name: Any, info: Mapping[Any, Any], *, offered: bool) -> np.ndarray | None:
+        """bool [N]: whom an agent can hear, or None where everyone hears everyone.
+
+        `offered` says that the first reset told it of at least one agent.  Raises WorldError if it is missing then or
+        there otherwise, and for a name that is not of the team.
+        """
+        if ("hears" in info) != offered:
+            raise self._of("hears", name, *_now_and_then("hears", offered, "an empty list for whoever hears nobody"))
+        if not offered:
+            return None
+        heard = info["hears"]
+        if isinstance(heard, str | Mapping) or not isinstance(heard, Iterable):
+            raise self._of("hears", name, f"is {_form(heard)}", "Return a list of agents, by name or slot")
+        row = np.zeros(len(self.names), dtype=bool)
+        for other in heard:
+            slot = self._slots.get(other, other)
+            if not isinstance(slot, int | np.integer) or isinstance(slot, bool) or not 0 <= slot < len(self.names):
+                raise self._of("hears", name, f"names {other!r}, not of the team", self._known())
+            row[slot] = True
+        row[self._slots[name]] = False
+        return row
+
+    def won(self, key: str, infos: Mapping[Any, Any], acting: Iterable[Any]) -> bool:
+        """Whether all that acted at the last step have won.  Raises WorldError where one does not say."""
+        said = []
+        for name in acting:
+            info = self.info(infos, name)
+            if key not in info or np.ndim(info[key]) or not _is_number(info[key]) or info[key] not in (0, 1):
+                found = f"is {info[key]!r}" if key in info else "is missing at the end of an episode"
+                raise self._of(key, name, found, f"Return True or False as infos[agent][{key!r}], as the reset did")
+            said.append(bool(info[key]))
+        return all(said)
+
+    def _dict(self, what: str, field: str, given: Any, remedy: str) -> Mapping[Any, Any]:
+        if not isinstance(given, Mapping):
+            raise self._broken(f"{what} returned {_form(given)} as {field}", remedy)
+        return given
+
+    def _check_known(self, field: str, given: Mapping[Any, Any]) -> None:
+        for name in given:
+            if name not in self._slots:
+                raise self._broken(f"field {field!r} names {name!r}, which is not in `possible_agents`", self._known())
+
+    def _known(self) -> str:
+        return f"Its agents are {', '.join(repr(name) for name in self.names)}"
+
+    def _of(self, field: str, name: Any, problem: str, remedy: str) -> WorldError:
+        return self._broken(f"field {field!r} of agent {name!r} {problem}", remedy)
+
+    def _broken(self, problem: str, remedy: str) -> WorldError:
+        return WorldError(f"{self._adapter}: {problem}", remedy=remedy)
+
+
+def checked_team(environment: Any, *, adapter: str) -> list[Any]:
+    """The names of a team, in the order of their slots.
+
+    Raises WorldError unless this is a parallel environment of at least one agent, each with a name of its own.
+    """
+    if _is_turn_based(environment):
+        raise WorldError(
+            f"{adapter}: this is an AEC environment, whose agents act in turn",
+            remedy="Wrap it in aec_to_parallel, of pettingzoo.utils.conversions, or name the factory `parallel_env`",
+        )
+    remedy = "The factory must return a PettingZoo ParallelEnv"
+    if environment is None or not hasattr(environment, "possible_agents"):
+        single = environment is not None and hasattr(environment, "observation_space")
+        found = "an environment of a single agent" if single else f"{_form(environment)}, without `possible_agents`"
+        raise WorldError(f"{adapter}: the factory returned {found}", remedy=remedy)
+    for method in _METHODS:
+        if not callable(getattr(environment, method, None)):
+            raise WorldError(f"{adapter}: it has no method {method!r}", remedy=remedy)
+    named = environment.possible_agents
+    if isinstance(named, str) or not isinstance(named, Iterable):
+        raise WorldError(f"{adapter}: `possible_agents` is {_form(named)}", remedy="List the names of all agents")
+    names = list(named)
+    if not names or len(set(names)) < len(names):
+        raise WorldError(
+            f"{adapter}: `possible_agents` is {names}", remedy="List at least one agent, each with a name of its own"
+        )
+    return names
+
+
+def found_limit(environment: Any, step_limit: Any, *, adapter: str) -> int:
+    """Steps after which an episode is over: the least of what the environment and the parameter `step_limit` say.
+
+    Raises WorldError where neither says anything, or `step_limit` is no positive number.
+    """
+    if step_limit is not None and not _is_limit(step_limit):
+        raise WorldError(f"{adapter}: step_limit is {step_limit!r}", remedy="Give a whole number of steps from 1")
+    inner = getattr(getattr(environment, "aec_env", None), "unwrapped", None)
+    places = (environment, getattr(environment, "unwrapped", None), inner)
+    found = [getattr(place, name, None) for place in places for name in LIMIT_NAMES]
+    limits = [int(limit) for limit in (*found, step_limit) if _is_limit(limit)]
+    if not limits:
+        raise WorldError(
+            f"{adapter}: no episode limit found, for it has none of the attributes {', '.join(LIMIT_NAMES)}",
+            remedy="Give it one of them, or say --set environment.parameters.step_limit=N to `train`"
+            " (elsewhere --set step_limit=N)",
+        )
+    return min(limits)
+
+
+def ask(adapter: str, what: str, call: Callable[[], Answer]) -> Answer:
+    """What foreign code answers.  Raises WorldError, with the place, for whatever it raises, an exit included."""
+    try:
+        return call()
+    except SystemExit as error:
+        raise WorldError(
+            f"{adapter}: {what} called sys.exit({'' if error.code is None else repr(error.code)}){_place(error)}",
+            remedy="An environment must not end its process; end the episode, or raise an error",
+        ) from error
+    except HeliographError:
+        raise
+    except Exception as error:  # foreign code may raise anything, and the caller must learn whose fault it is
+        raise WorldError(
+            f"{adapter}: {what} raised {type(error).__name__}: {error}{_place(error)}", remedy=_signature(what, error)
+        ) from error
+
+
+def _signature(what: str, error: Exception) -> str:
+    if what == "reset" and isinstance(error, TypeError) and "'seed'" in str(error):
+        return "Define reset(self, seed=None, options=None)"
+    return ""
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # without the call here
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _is_turn_based(environment: Any) -> bool:
+    kinds = {kind.__name__ for kind in type(environment).__mro__}
+    return "ParallelEnv" not in kinds and ("AECEnv" in kinds or hasattr(environment, "agent_iter"))
+
+
+def _is_limit(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return np.asarray(value).dtype.kind in "biuf"
+
+
+def _now_and_then(field: str, offered: bool, remedy: str) -> tuple[str, str]:
+    """What is wrong with a field that is told at some times only, and the remedy."""
+    when = "is missing, though the first reset told it" if offered else "is told, though the first reset did not"
+    return when, f"Return infos[agent][{field!r}] for every live agent at every reset and step: {remedy}"
+
+
+def _form(given: Any) -> str:
+    """What kind of thing somebody gave, in a few words."""
+    if given is None:
+        return "None"
+    if isinstance(given, tuple | list):
+        return f"{len(given)} values"
+    return f"a {type(given).__name__}"

@@ -1,0 +1,302 @@
+"""An environment of one's own that breaks PettingZoo's contract is told so in one sentence with a remedy, each way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from foreign_team import ForeignTeam
+from gymnasium import spaces
+
+from heliograph.environments.parallel import ParallelVector
+from heliograph.errors import WorldError
+
+Change = Callable[[Any], Any]
+
+
+class Bent(ForeignTeam):
+    """The foreign team, with what its methods return changed; a step's change comes with the second one."""
+
+    def __init__(
+        self,
+        *,
+        after_reset: Change = lambda answer: answer,
+        after_step: Change = lambda answer: answer,
+        fields: dict[str, Any] | None = None,
+        observes: spaces.Space | None = None,
+        acts: spaces.Space | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.after_reset, self.after_step, self.steps = after_reset, after_step, 0
+        if observes is not None:
+            self._observed = dict.fromkeys(self.possible_agents, observes)
+        if acts is not None:
+            self._acting["carrier"] = acts
+        vars(self).update(fields or {})
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.steps = 0
+        return self.after_reset(super().reset(seed=seed))
+
+    def step(self, actions: dict[str, int]) -> Any:
+        self.steps += 1
+        answer = super().step(actions)
+        return self.after_step(answer) if self.steps == 2 else answer
+
+
+def put(place: int, agent: str, value: Any) -> Change:
+    """Change one agent's entry of one of the dicts that a reset or a step returned."""
+    return lambda answer: tuple(
+        {**given, agent: value} if index == place else given for index, given in enumerate(answer)
+    )
+
+
+def drop(place: int, agent: str) -> Change:
+    return lambda answer: tuple(
+        {name: value for name, value in given.items() if name != agent} if index == place else given
+        for index, given in enumerate(answer)
+    )
+
+
+def swap(place: int, value: Any) -> Change:
+    return lambda answer: tuple(value if index == place else given for index, given in enumerate(answer))
+
+
+def leave(answer: Any) -> Any:
+    sys.exit(0)
+
+
+def played(**bent: Any) -> None:
+    """Make the environment, and make two steps."""
+    world = ParallelVector(lambda: Bent(**bent), count=1, id="bent:make")
+    world.reset(np.array([0]))
+    for _ in range(2):
+        world.step(np.array([[1, 2]]))
+
+
+def test_the_team_that_is_bent_here_keeps_the_contract() -> None:
+    played()
+    played(offers=("hears", "won", "mask"))
+
+
+FIVE = r"Return \(observations, rewards, terminations, truncations, infos\)"
+TWO = r"Return \(observations, infos\)"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda answer: answer[0], f"reset returned observations only. {TWO}"),
+        (lambda answer: None, f"reset returned None. {TWO}"),
+        (lambda answer: (*answer, 1), f"reset returned 3 values. {TWO}"),
+        (swap(1, None), f"reset returned None as infos. {TWO}"),
+        (swap(0, [1, 2]), f"reset returned 2 values as observations. {TWO}"),
+        (put(1, "scout", None), "field 'infos' of agent 'scout' is None. Return a dict for each agent"),
+        (drop(0, "scout"), "field 'observation' of agent 'scout' is missing. Return one for each live agent"),
+        (put(1, "scout", {"hears": "carrier"}), "field 'hears' of agent 'scout' is a str. Return a list"),
+        (put(1, "scout", {"hears": [7]}), "field 'hears' of agent 'scout' names 7, not of the team. Its agents are"),
+        (put(1, "scout", {"hears": []}), "'hears' of agent 'carrier' is missing, though the first reset told it"),
+        (put(1, "scout", {"action_mask": [0.3, 1]}), "'action_mask' of agent 'scout' holds 0.3. Return 1 for legal"),
+    ],
+)
+def test_a_reset_that_breaks_the_contract(change: Change, complaint: str) -> None:
+    with pytest.raises(WorldError, match=f"adapter of 'bent:make': .*{complaint}"):
+        played(after_reset=change)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda answer: answer[:4], f"step returned 4 values, the interface with `dones` of old. {FIVE}"),
+        (lambda answer: answer[0], f"step returned a dict. {FIVE}"),
+        (swap(1, 1.0), f"step returned a float as rewards. {FIVE}"),
+        (swap(2, False), f"step returned a bool as terminations. {FIVE}"),
+        (swap(4, None), f"step returned None as infos. {FIVE}"),
+        (put(1, "scout", None), "field 'reward' of agent 'scout' is None. Return one finite number"),
+        (put(1, "scout", "good"), "field 'reward' of agent 'scout' is 'good'. Return one finite number"),
+        (put(1, "scout", np.ones(3)), r"field 'reward' of agent 'scout' has shape \(3,\). Return one"),
+        (put(1, "scout", float("nan")), "field 'reward' of agent 'scout' is nan. Return one"),
+        (put(1, "scout", 1e39), r"field 'reward' of agent 'scout' is 1e\+39. Return one"),
+        (drop(1, "scout"), "field 'reward' of agent 'scout' is missing, though it acted. Return one"),
+        (put(1, "ghost", 1.0), "field 'rewards' names 'ghost', which is not in `possible_agents`. Its agents are"),
+        (drop(2, "scout"), "field 'terminations' of agent 'scout' is missing, though it acted. Return True or False"),
+        (put(3, "scout", None), "field 'truncations' of agent 'scout' is None. Return True or False"),
+        (put(3, "__all__", False), "field 'truncations' names '__all__'"),
+        (put(0, "scout", np.array(["a", "b"])), "'observation' of agent 'scout' is of <U1, its space says float32"),
+        (put(0, "scout", None), r"'observation' of agent 'scout' has .*shape \(2,\)|has nothing"),
+        (put(0, "scout", np.full(2, 1e300)), "'observation' of agent 'scout' holds inf. Scale it"),
+        (leave, r"step called sys.exit\(0\) \(test_contract.py, line \d+\). An environment must not end its process"),
+        (lambda answer: 1 / 0, r"step raised ZeroDivisionError: division by zero \(test_contract.py, line \d+\)"),
+    ],
+)
+def test_a_step_that_breaks_the_contract(change: Change, complaint: str) -> None:
+    with pytest.raises(WorldError, match=f"adapter of 'bent:make': .*{complaint}"):
+        played(after_step=change)
+
+
+@pytest.mark.parametrize(
+    ("space", "given", "complaint"),
+    [
+        (spaces.Box(-1, 1, (2,)), [0.0, 7.0], "holds 7.0 at 1, outside its space, -1.0 to 1.0"),
+        (spaces.Box(0, 9, (2,), np.int64), [0.0, 0.5], "holds 0.5, its space says int64"),
+        (spaces.Discrete(3), -1, r"is -1, which is not in its space Discrete\(3\)"),
+        (spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Box(0, 1, (1,))}), {"a": 1}, "has nothing for Box"),
+        (spaces.Tuple((spaces.Discrete(2), spaces.Box(0, 1, (1,)))), (1,), "has nothing for Discrete"),
+    ],
+)
+def test_an_observation_outside_its_space_is_told_before_anything_learns_from_it(
+    space: spaces.Space, given: Any, complaint: str
+) -> None:
+    see = lambda answer: ({"scout": given, "carrier": given}, answer[1])  # noqa: E731
+    with pytest.raises(WorldError, match=f"'observation' of agent 'scout' {complaint}.*Return what observation_space"):
+        played(observes=space, after_reset=see)
+
+
+def test_an_observation_that_is_off_by_rounding_or_in_another_precision_counts() -> None:
+    see = lambda answer: (dict.fromkeys(answer[0], np.array([1 + 1e-6, -1.0])), answer[1])  # noqa: E731
+    world = ParallelVector(lambda: Bent(observes=spaces.Box(-1, 1, (2,)), after_reset=see), count=1)
+    assert world.reset(np.array([0])).observation[0, :, :2].tolist() == [[np.float32(1 + 1e-6), -1.0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"observes": spaces.Box(0, 1, (0,))}, "no agent observes anything.*Give at least one agent a number"),
+        ({"observes": spaces.Box(0, 255, (84, 84, 3), np.uint8)}, "a picture of .*no encoder. Return features"),
+        ({"observes": spaces.Sequence(spaces.Discrete(2))}, "cannot be made one vector. Give a Box"),
+        ({"observes": "Box"}, r"observation_space\('scout'\) returned 'Box'. Return a gymnasium space"),
+        ({"acts": spaces.MultiDiscrete([3, 4])}, r"Number the combinations: .*Discrete\(12\).*\(action, \(3, 4\)\)"),
+        ({"acts": spaces.MultiBinary(40)}, "combinations are too many to number"),
+        ({"acts": spaces.Tuple((spaces.Discrete(2),) * 2)}, "neither Discrete nor a Box. Join its parts in a wrapper"),
+        ({"acts": spaces.Box(0, 3, (2,), np.int32)}, "is not of real numbers. Give a Box of float32"),
+        ({"acts": spaces.Box(0, np.inf, (2,))}, "has no bounds. Wrap the environment"),
+        ({"acts": spaces.Box(0, 1, (2,))}, "discrete, those of agent 'carrier' are not. Give all agents of a team"),
+        ({"fields": {"possible_agents": []}}, r"`possible_agents` is \[\]. List at least one agent"),
+        ({"fields": {"possible_agents": "ab"}}, "`possible_agents` is a str. List the names"),
+        ({"fields": {"observation_space": {}}}, "it has no method 'observation_space'. The factory must return"),
+        ({"fields": {"state": lambda: ["a"]}}, "state is not made of numbers"),
+        ({"fields": {"possible_agents": ["scout", "scout"]}}, "List at least one agent, each with a name of its own"),
+    ],
+)
+def test_a_team_that_cannot_be_played_is_told_how_it_could(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(WorldError, match=f"adapter of 'bent:make': .*{complaint}"):
+        ParallelVector(lambda: Bent(**options), count=1, id="bent:make").state()
+
+
+def test_what_is_no_parallel_environment_is_named() -> None:
+    class Turns:
+        possible_agents = ["a"]
+
+        def agent_iter(self) -> None: ...
+
+    class Single:
+        observation_space = spaces.Discrete(2)
+
+    for made, complaint in (
+        (Turns, "this is an AEC environment, whose agents act in turn. Wrap it in aec_to_parallel"),
+        (Single, "the factory returned an environment of a single agent. The factory must return a PettingZoo"),
+        (lambda: None, "the factory returned None, without `possible_agents`"),
+        (lambda: 1 / 0, "construction raised ZeroDivisionError"),
+        (lambda: sys.exit(0), r"construction called sys.exit\(0\)"),
+    ):
+        with pytest.raises(WorldError, match=complaint):
+            ParallelVector(made, count=1)
+
+
+def play_one_step(world: ParallelVector) -> None:
+    world.reset(np.array([0]))
+    world.step(np.array([[1, 2]]))
+
+
+def test_an_agent_that_vanishes_or_appears_from_nowhere_is_told() -> None:
+    class Vanishing(ForeignTeam):
+        def step(self, actions: dict[str, int]) -> Any:
+            answer = super().step(actions)
+            self.agents = ["carrier"]
+            return answer
+
+    class Empty(ForeignTeam):
+        def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            answer = super().reset(seed=seed)
+            self.agents = []
+            return answer
+
+    class Strange(ForeignTeam):
+        def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            answer = super().reset(seed=seed)
+            self.agents = ["ghost"]
+            return answer
+
+    for kind, complaint in (
+        (Vanishing, "agent 'scout' left `agents`, but was neither terminated nor truncated"),
+        (Empty, "`agents` is empty after a reset. Let reset set self.agents"),
+        (Strange, "`agents` names 'ghost', which is not in `possible_agents`"),
+    ):
+        with pytest.raises(WorldError, match=complaint):
+            play_one_step(ParallelVector(kind, count=1))
+
+
+def with_masks(observed: list[int], told: list[int]) -> type[ForeignTeam]:
+    class Masked(ForeignTeam):
+        def _seen(self) -> dict[str, Any]:
+            return {agent: {"observation": seen, "action_mask": observed} for agent, seen in super()._seen().items()}
+
+        def _infos(self, *, won: bool) -> dict[str, dict[str, Any]]:
+            return {agent: {"action_mask": told} for agent in super()._infos(won=won)}
+
+    return Masked
+
+
+def test_masks_that_contradict_each_other_are_an_error_and_not_a_choice() -> None:
+    both = {"scout": spaces.Discrete(2), "carrier": spaces.Discrete(2)}
+
+    def made(observed: list[int], told: list[int]) -> ParallelVector:
+        def build() -> ForeignTeam:
+            team = with_masks(observed, told)()
+            team._acting = both
+            return team
+
+        return ParallelVector(build, count=1)
+
+    assert made([1, 0], [1, 0]).reset(np.array([0])).action_mask.tolist() == [[[True, False]] * 2]
+    with pytest.raises(WorldError, match="'action_mask' of agent 'scout' is 10 in the observation and 11 in infos"):
+        made([1, 0], [1, 1]).reset(np.array([0]))
+
+
+@pytest.mark.parametrize("field", ["action_mask", "hears"])
+def test_what_a_reset_told_must_be_told_again_but_not_in_the_last_state(field: str) -> None:
+    offers = ("mask",) if field == "action_mask" else ("hears",)
+    silent = swap(4, {"scout": {}, "carrier": {}})
+    with pytest.raises(WorldError, match=f"'{field}' of agent 'scout' is missing, though the first reset told it"):
+        played(offers=offers, after_step=silent)
+    played(offers=offers, after_step=silent, max_cycles=2)
+    with pytest.raises(WorldError, match="'is_success' of agent 'scout' is missing at the end of an episode"):
+        played(offers=("won",), after_step=silent, max_cycles=2)
+
+
+def test_a_limit_is_looked_for_in_named_places_and_must_be_a_number() -> None:
+    with pytest.raises(
+        WorldError,
+        match=r"has none of the attributes max_cycles, episode_limit, .*environment\.parameters\.step_limit=N",
+    ):
+        ParallelVector(lambda: ForeignTeam(max_cycles=None), count=1)
+    for wrong in ("many", 0, True, 2.5):
+        with pytest.raises(WorldError, match=f"step_limit is {wrong!r}. Give a whole number of steps from 1"):
+            ParallelVector(ForeignTeam, count=1, step_limit=wrong)  # type: ignore[arg-type]
+
+
+def test_closing_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Clinging(ForeignTeam):
+        def close(self) -> None:
+            raise RuntimeError("never")
+
+    ParallelVector(Clinging, count=2).close()
+    assert [record.message.count("never") for record in caplog.records] == [1, 1]
+
+
+def test_a_state_attribute_that_is_no_method_is_the_environments_own_affair() -> None:
+    assert ParallelVector(lambda: Bent(fields={"state": np.zeros(3)}), count=1).spec.state_size == 0
