@@ -16,6 +16,8 @@ from coordinator.team import Team
 from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
+from heliograph.guard.door import Door
+from heliograph.guard.opening import PlaintextOpening, TlsOpening
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 
@@ -26,6 +28,9 @@ DISMISS_DEADLINE_S = 5.0
 
 CLOSE_GRACE_S = 1.0
 """How long calls may go on after that; then they are cut."""
+
+
+BEHIND_THE_DOOR = "127.0.0.1:0"
 
 
 class CoordinationServer:
@@ -75,6 +80,7 @@ class CoordinationServer:
         self._coding = self._coding_of(bundles[0])
         self._listen, self._tls, self._insecure = listen, tls, insecure
         self.address = ""
+        self._door: Door | None = None
 
     async def __aenter__(self) -> CoordinationServer:
         self._server = rpc.server(max_message_bytes=rpc.MAX_CONTROL_BYTES, refusals=self.refusals)
@@ -84,16 +90,36 @@ class CoordinationServer:
             handout=self._handout,
             greeting=lambda: self._welcome(coding=self._coding),
             refusals=self.refusals,
+            client_of=lambda peer: peer if self._door is None else self._door.client_of(peer),
             certified=self._tls is not None,
         )
         service.add_to(self._server)
-        port = rpc.bind(self._server, self._listen, tls=self._tls, insecure=self._insecure)
-        await self._server.start()
-        await self._health.serving()
-        host, _, _ = self._listen.rpartition(":")
-        self.address = self._listen if host == "unix" else f"{host}:{port}"
+        self.address = await self._open()
         logger.info("listening address=%s run_id=%s", self.address, self.run_id)
         return self
+
+    async def _open(self) -> str:
+        """Listen, and serve; behind a door where other machines can come.  The address to be reached at."""
+        is_local = rpc.is_local(self._listen)
+        rpc.require_private(self._listen, tls=self._tls, insecure=self._insecure)
+        port = rpc.bind(self._server, self._listen if is_local else BEHIND_THE_DOOR, tls=self._tls)
+        await self._server.start()
+        await self._health.serving()
+        if is_local:
+            host, _, _ = self._listen.rpartition(":")
+            return self._listen if host == "unix" else f"{host}:{port}"
+        self._door = Door(
+            listen=self._listen,
+            server=f"{BEHIND_THE_DOOR.rpartition(':')[0]}:{port}",
+            opening=PlaintextOpening if self._tls is None else TlsOpening,
+            refused=self.refusals.count,
+        )
+        try:
+            await self._door.__aenter__()
+        except BaseException:
+            await self._server.stop(None)
+            raise
+        return self._door.address
 
     async def hand_on(self, bundles: Sequence[Bundle], *, timeout_s: float) -> dict[int, str]:
         """Between episodes: have the whole team go on with other bundles, or nobody.
@@ -125,3 +151,5 @@ class CoordinationServer:
         if not await self.team.dismiss(reason, timeout_s=DISMISS_DEADLINE_S):
             logger.warning("nodes did not leave in time slots=%s", list(self.team.live))
         await self._server.stop(CLOSE_GRACE_S)
+        if self._door is not None:
+            await self._door.__aexit__(None, None, None)

@@ -35,7 +35,8 @@ WRITE_DEADLINE_S = 1.0
 class CoordinationService:
     """Serves `handout` and turns calls into sessions of `team`; `greeting()` is what a node is welcomed with.
 
-    `certified`: a slot's bundle and seat are for the certificate of that slot alone.
+    `client_of` says who is behind a peer as gRPC names it.  `certified`: a slot's bundle and seat are for the
+    certificate of that slot alone.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class CoordinationService:
         handout: Handout,
         greeting: Callable[[], pb.CoordinatorMessage],
         refusals: Refusals,
+        client_of: Callable[[str], str] = str,
         certified: bool = False,
     ) -> None:
         self._team = team
@@ -53,6 +55,7 @@ class CoordinationService:
         self._vacancies = Vacancies(team)
         self._certified = certified
         self._refusals = refusals
+        self._client_of = client_of
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve; call before the server starts.
@@ -87,7 +90,7 @@ class CoordinationService:
         try:
             await self._follow(context)
         except HeliographError as error:
-            logger.warning("session refused peer=%s error=%s", context.peer(), error)
+            logger.warning("session refused peer=%s error=%s", self._client_of(context.peer()), error)
             await self._refusals.refuse(context, error.grpc_status, str(error))
 
     async def _follow(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
@@ -156,7 +159,7 @@ class CoordinationService:
         self, certified: Identity | None, wanted: str, context: grpc.aio.ServicerContext[Any, Any]
     ) -> NoReturn:
         sentence = f"certificate of {certified or 'nobody'} does not speak for {wanted}"
-        logger.warning("node refused peer=%s reason=%r", context.peer(), sentence)
+        logger.warning("node refused peer=%s reason=%r", self._client_of(context.peer()), sentence)
         await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
 
     async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:

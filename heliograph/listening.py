@@ -31,6 +31,8 @@ def bind(address: str) -> tuple[socket.socket, str]:
         listener = socket.socket(family, kind)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if host == "::":  # everywhere, as gRPC takes it
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             listener.bind(target)
             listener.listen()
         except OSError:

@@ -122,13 +122,7 @@ def bind(aio_server: grpc.aio.Server, address: str, *, tls: Tls | None = None, i
     could reach, unless `insecure` says that this is meant.
     """
     _require_address(address)
-    if tls is None and not is_local(address):
-        if not insecure:
-            raise SettingsError(
-                f"plaintext on {address} could be reached by other machines",
-                remedy="Give certificates with --tls, or say --insecure",
-            )
-        _log.warning("plaintext address=%s: whoever reaches it can read along, and speak for any slot", address)
+    require_private(address, tls=tls, insecure=insecure)
     try:
         if tls is None:
             port = aio_server.add_insecure_port(address)
@@ -139,6 +133,18 @@ def bind(aio_server: grpc.aio.Server, address: str, *, tls: Tls | None = None, i
     if port == 0:
         raise PortTaken(f"cannot listen on {address}", remedy="The port is taken or the host is not ours; use port 0")
     return port
+
+
+def require_private(address: str, *, tls: Tls | None, insecure: bool) -> None:
+    """Raises SettingsError for plaintext that other machines could reach; warns of it if `insecure`."""
+    if tls is not None or is_local(address):
+        return
+    if not insecure:
+        raise SettingsError(
+            f"plaintext on {address} could be reached by other machines",
+            remedy="Give certificates with --tls, or say --insecure",
+        )
+    _log.warning("plaintext address=%s: whoever reaches it can read along, and speak for any slot", address)
 
 
 def _require_address(address: str) -> None:
