@@ -1,4 +1,4 @@
-"""Prometheus metrics of a process: a registry of its own, served over HTTP by a thread.  For every role.
+"""Prometheus metrics of a process: a registry of its own, served over HTTP.  For every role.
 
 Off unless asked for; only then is `prometheus_client`, of the extra `observe`, imported.  What the process counts
 anyway is read when somebody asks, so a step costs no more than its histogram.
@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from heliograph.errors import MissingExtra, PortTaken
-from heliograph.listening import as_address, parse_address
+from heliograph import bounded_http
+from heliograph.errors import MissingExtra
+from heliograph.listening import bind
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -35,29 +36,18 @@ def serving_metrics(listen: str) -> Iterator[tuple[CollectorRegistry, str]]:
 
     Raises MissingExtra, SettingsError if `listen` is not host:port, or PortTaken.
     """
-    host, port = parse_address(listen)
     try:
-        from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+        from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"metrics need {error.name}, which is not installed", remedy="pip install 'heliograph[observe]'"
         ) from None
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError:
-        raise PortTaken(
-            f"cannot listen on {listen}", remedy="The port is taken or the host is not ours; use port 0"
-        ) from None
-    address = as_address(host, server.server_port)
+    listener, address = bind(listen)
     logger.info("metrics address=%s", address)
-    try:
+    with bounded_http.serving(listener, make_wsgi_app(registry)):
         yield registry, address
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class CollectedLate:
