@@ -4,7 +4,12 @@ BIN := $(VENV)/bin
 VENV_NUMPY2 ?= .venv-numpy2
 STUBS_VENV ?= .venv-stubs
 
-.PHONY: demo test test-numpy2 test-docker install stubs clean
+# Files of tests run side by side, one worker per core up to eight; tests that need something for themselves share a group
+# (tests/README.md).  Of one file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
+WORKERS ?= logical
+SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: demo test test-fast test-numpy2 test-docker install stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well.
@@ -12,11 +17,15 @@ demo: $(VENV)/.demo
 	$(BIN)/heliograph demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --ignore tests/docker
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docker
+
+# What to run while one works: all but the tests of processes, of virtual networks and of whole trainings.
+test-fast: $(VENV)/.installed
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests $(addprefix --ignore tests/,docker process netns)
 
 # Flatland holds numpy at 1.26; here the rest runs with numpy 2, but for what tries all presets, or takes long to learn.
 test-numpy2: $(VENV_NUMPY2)/.installed
-	$(VENV_NUMPY2)/bin/python -m pytest tests/heliograph tests/agent_node tests/coordinator tests/equivalence tests/trainer \
+	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) tests/heliograph tests/agent_node tests/coordinator tests/equivalence tests/trainer \
 		$(addprefix --ignore tests/trainer/test_,learning.py preset.py train_command.py train_processes.py)
 
 # Builds the images and runs `docker compose up` on them, with the engine that DOCKER_HOST names.

@@ -1,14 +1,19 @@
-"""What all tests share: Hypothesis without deadlines, Ctrl-C for children, and PettingZoo's own test."""
+"""What all tests share: workers that run files side by side, Hypothesis without deadlines, Ctrl-C for children."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import warnings
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
+
+# Workers and the processes of their tests share the cores; more threads in each only wait for one another.  It also
+# makes sums of floats the same wherever a test runs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A loaded machine is no fault of the code.
 settings.register_profile("heliograph", deadline=None)
@@ -17,6 +22,21 @@ settings.load_profile("heliograph")
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that; a test that
 # presses Ctrl-C for a child of its own would wait for nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One worker runs the whole of a file, so that its fixtures are made once, unless a test names another group.
+
+    Files with slow tests come first: what one worker does last, the others wait for.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
