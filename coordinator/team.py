@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -241,9 +242,11 @@ class Team:
         Nodes that do not answer in time are left out, and their links unknown.
         """
         loop = asyncio.get_running_loop()
-        settled_at = loop.time() + SETTLE_DEADLINE_S
+        settled_at = math.inf
         while True:
             reports = await self._reports()
+            # From the first answers on, before which the senders had not flushed.
+            settled_at = min(settled_at, loop.time() + SETTLE_DEADLINE_S)
             links = tuple(balance(reports, team_size=self.size, unknown=self.roster.replaced))
             if not any(link.missing for link in links) or loop.time() >= settled_at:
                 return Reading(reports=reports, links=links)

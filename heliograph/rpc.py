@@ -75,8 +75,10 @@ _SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
 _CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # A restarted peer is dialled again within a step or two, not after gRPC's default of up to 120 s.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # What one attempt may take, whatever its name says; a refused one is followed by the next as above.  TCP, TLS and
+    # HTTP/2 are three round trips, of which a satellite or a busy machine makes more than a second.
+    ("grpc.min_reconnect_backoff_ms", 2000),
     # A peer that moved is looked up by its name again as often as it is dialled, not every 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # Every channel is one connection of one pair; sharing subchannels would join unrelated streams.

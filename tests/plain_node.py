@@ -44,7 +44,8 @@ class PlainNode:
         self.channel = rpc.channel(
             self._address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=self._tls, peer=COORDINATOR
         )
-        self.call = pb_grpc.CoordinationStub(self.channel).Participate()
+        # A first attempt may fail, of a server that is only about to listen or on a machine that is busy.
+        self.call = pb_grpc.CoordinationStub(self.channel).Participate(wait_for_ready=True)
         if self._join:
             await self.call.write(self.join_message)
         return self

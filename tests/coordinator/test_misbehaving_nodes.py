@@ -1,13 +1,12 @@
 """Whole runs with a node that leaves, doubles or babbles at the wrong moment: the others play on, the books tell it."""
 
 import asyncio
-import socket
-import time
 from contextlib import AsyncExitStack
 
 import pytest
 from plain_node import PlainNode
 from relay_team import relay_plan
+from reserved_ports import reserved_address
 
 from coordinator import team as team_module
 from coordinator.episode import Pace
@@ -22,39 +21,43 @@ PLAN = relay_plan(
     length=LENGTH,
     episodes=EPISODES,
     passes=("open", "cut"),
-    pace=Pace(action_deadline_s=20, message_deadline_s=0.1),
+    # Nobody is waited for so long: the test would end before.
+    pace=Pace(action_deadline_s=600, message_deadline_s=0.1),
 )
 CUT_BEGINS = EPISODES
 """The number of the second pass's first episode."""
 
 
 def play(misbehave, plan=PLAN):
-    """A run of two nodes, of which the second is driven by `misbehave(node, stack)`; its report and its seconds."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    """The report of a run of two nodes, of which the second is driven by `misbehave(node, address, others_act)`.
 
-    async def through():
+    The first one acts while the event `others_act` is set, as it is in the beginning.
+    """
+
+    async def through(address):
+        others_act = asyncio.Event()
+        others_act.set()
         staging = Staging(listen=address, spawn=False, connect_timeout_s=0.1)
-        began = time.monotonic()
         async with asyncio.timeout(60), AsyncExitStack() as stack:
             whole = asyncio.create_task(run(plan, staging, stop=asyncio.Event()))
             nodes = [await stack.enter_async_context(PlainNode(address, bundle)) for bundle in plan.bundles]
-            others = [asyncio.create_task(follow(nodes[0])), asyncio.create_task(misbehave(nodes[1], address))]
-            report = await whole
-            await asyncio.gather(*others)
-            return report, time.monotonic() - began
+            scripts = follow(nodes[0], acts=others_act), misbehave(nodes[1], address, others_act)
+            report, *_ = await asyncio.gather(whole, *scripts)
+            return report
 
-    return asyncio.run(through())
+    with reserved_address() as address:
+        return asyncio.run(through(address))
 
 
-async def follow(node, *, to_the=None):
+async def follow(node, *, to_the=None, acts=None):
     """Do what a node does, to the end of the run, or to a message of which `to_the` is true, which is returned."""
     while message := await node.call.read():
         if to_the is not None and to_the(message):
             return message
         kind = message.WhichOneof("kind")
         if kind == "percept":
+            if acts is not None:
+                await acts.wait()
             await node.act(message.percept)
         elif kind == "counters_request":
             await node.send(counters=pb.Counters())
@@ -78,48 +81,45 @@ def counters_asked(message):
 
 
 def test_a_node_that_leaves_before_its_counters_were_read_leaves_links_unknown_and_the_next_pass_to_the_others():
-    async def leave(node, _):
+    async def leave(node, *_):
         await follow(node, to_the=counters_asked)
         node.call.cancel()
 
-    report, seconds = play(leave)
+    report = play(leave)
     assert idle_of(report) == [0, STEPS]
     assert [summary.episodes for summary in report.summaries] == [EPISODES, EPISODES]
     assert [summary.missing for summary in report.summaries] == [None, None]
     assert "Losses unknown on 2 of 2 links" in "\n".join(remarks(report))
-    assert seconds < 10, "nobody sat out a deadline"
 
 
 def test_a_node_that_leaves_between_passes_is_missed_from_the_next_percept_on():
-    async def leave(node, _):
+    async def leave(node, *_):
         await follow(node, to_the=counters_asked)
         await node.send(counters=pb.Counters())
         await node.call.done_writing()
 
-    report, seconds = play(leave)
+    report = play(leave)
     assert idle_of(report) == [0, STEPS]
     assert [summary.missing for summary in report.summaries] == [0, None]
-    assert seconds < 10
 
 
 def test_a_node_that_leaves_between_percept_and_act_idles_from_there_on():
-    async def leave(node, _):
+    async def leave(node, *_):
         await follow(node, to_the=percept_of(1, 2))
         await node.call.done_writing()
 
-    report, seconds = play(leave)
+    report = play(leave)
     assert idle_of(report) == [LENGTH - 2, STEPS]
-    assert seconds < 10
 
 
 def test_a_node_that_never_tells_its_counters_is_left_out_of_the_books_and_plays_on(monkeypatch):
     monkeypatch.setattr(team_module, "COUNTERS_DEADLINE_S", 0.2)
 
-    async def keep_silent(node, _):
+    async def keep_silent(node, *_):
         while await follow(node, to_the=counters_asked):
             pass
 
-    report, _ = play(keep_silent)
+    report = play(keep_silent)
     assert idle_of(report) == [0, 0]
     assert [summary.missing for summary in report.summaries] == [None, None]
 
@@ -128,7 +128,7 @@ def test_a_node_that_never_tells_its_counters_is_left_out_of_the_books_and_plays
 def test_an_act_for_another_step_or_episode_ends_the_session_with_what_was_owed(wrong):
     """Of a node that answers another step nobody knows whether it would ever answer this one."""
 
-    async def answer_another(node, _):
+    async def answer_another(node, *_):
         message = await follow(node, to_the=percept_of(1, 3))
         await node.act(message.percept, **wrong)
         status, sentence = await node.status()
@@ -139,14 +139,13 @@ def test_an_act_for_another_step_or_episode_ends_the_session_with_what_was_owed(
             in (sentence)
         )
 
-    report, seconds = play(answer_another)
+    report = play(answer_another)
     assert idle_of(report) == [LENGTH - 3, STEPS]
     assert report.stale_acts == 0
-    assert seconds < 10, "nobody waits for the right one"
 
 
 def test_a_second_act_for_a_step_ends_the_session():
-    async def act_twice(node, _):
+    async def act_twice(node, *_):
         message = await follow(node, to_the=percept_of(CUT_BEGINS, LENGTH - 1))
         await node.act(message.percept)
         await node.act(message.percept)
@@ -154,13 +153,13 @@ def test_a_second_act_for_a_step_ends_the_session():
         assert status == "INVALID_ARGUMENT"
         assert "but owes" in sentence
 
-    report, _ = play(act_twice)
+    report = play(act_twice)
     assert idle_of(report)[0] == 0
     assert LENGTH <= idle_of(report)[1] <= LENGTH + 1, "the act itself counts, the last episode goes on without it"
 
 
 def test_a_process_that_joins_twice_has_its_second_session_refused_and_plays_on_in_the_first():
-    async def join_again(node, address):
+    async def join_again(node, address, _):
         message = await follow(node, to_the=percept_of(0, 2))
         instance = node.join_message.join.instance
         async with PlainNode(address, PLAN.bundles[1], instance=instance) as twin:
@@ -170,7 +169,7 @@ def test_a_process_that_joins_twice_has_its_second_session_refused_and_plays_on_
         await node.act(message.percept)
         await follow(node)
 
-    report, _ = play(join_again)
+    report = play(join_again)
     assert idle_of(report) == [0, 0]
     assert [summary.missing for summary in report.summaries] == [0, 0]
 
@@ -178,16 +177,19 @@ def test_a_process_that_joins_twice_has_its_second_session_refused_and_plays_on_
 def test_a_process_that_leaves_and_joins_again_plays_on_and_its_links_count_as_unknown():
     """The same instance has begun to count anew, and nobody can tell."""
 
-    async def come_back(node, address):
+    async def come_back(node, address, others_act):
         await follow(node, to_the=percept_of(0, 2))
+        others_act.clear()  # so that the step after this one lasts until it is back
         node.call.cancel()
         instance = node.join_message.join.instance
         async with PlainNode(address, PLAN.bundles[1], join=False, instance=instance) as again:
             await again.call.write(again.join_message)
+            await again.read("welcome")
+            others_act.set()
             await follow(again)
 
-    report, _ = play(come_back)
+    report = play(come_back)
     first, second = idle_of(report)
-    assert 0 < first < STEPS
+    assert first in (1, 2)
     assert second == 0
     assert [summary.missing for summary in report.summaries] == [None, None]

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tcp_detour import TcpDetour
 
 from heliograph import rpc
 from heliograph.errors import PortTaken, SettingsError
@@ -155,6 +156,15 @@ def test_a_proxy_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) 
         assert await channel.unary_unary("/test.Echo/Echo")(b"direct", timeout=CALL_DEADLINE_S) == b"direct"
 
     asyncio.run(with_echo(call))
+
+
+def test_a_first_attempt_to_connect_may_take_the_round_trips_of_a_slow_link() -> None:
+    async def scenario() -> int:
+        async with serving() as (_, address), TcpDetour(delay_s=0.3) as slow_link:
+            slow_link.target = address
+            return await status(slow_link.address)
+
+    assert asyncio.run(scenario()) == NOT_SERVING
 
 
 def test_a_channel_to_nobody_fails_within_its_deadline() -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 from relay_team import relay_bundles
+from reserved_ports import reserved_address
 from scripted_bundle import save_team
 
 from coordinator.supervisor import Supervisor, node_command
@@ -21,12 +21,6 @@ EPISODES = 30
 
 def heliograph(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "heliograph", *(str(argument) for argument in arguments)]
-
-
-def free_address() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 def until(predicate, what: str) -> None:
@@ -59,15 +53,21 @@ def lines(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(team, tmp_path, started):
-    address, kept = free_address(), tmp_path / "kept.jsonl"
+@pytest.fixture
+def address():
+    with reserved_address() as address:
+        yield address
+
+
+def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(team, tmp_path, started, address):
+    kept = tmp_path / "kept.jsonl"
     play = ["--bundles", team, "--episodes", EPISODES, "--links", "both", "--sampled"]
     command = ["coordinator", *play, "--listen", address, "--resume", kept, "--json", tmp_path / "resumed.json"]
     nodes = Supervisor(
         lambda slot: [*node_command(address, slot, join_timeout_s=30), "--rejoin-s", "30"], log_folder=tmp_path
     )
     with nodes:
-        first = started(heliograph(*command, "--period-s", 0.02))
+        first = started(heliograph(*command, "--period-s", 0.05))
         pids = []
         for slot in range(2):
             nodes.start(slot)
@@ -122,9 +122,8 @@ def test_a_node_gives_up_looking_for_a_coordinator_in_time(team, tmp_path, start
     while "serving" not in node.stderr.readline():
         assert node.poll() is None
     coordinator.kill()
-    lost = time.monotonic()
     _, said = node.communicate(timeout=DEADLINE_S)
     assert node.returncode == 7
-    assert 1.5 < time.monotonic() - lost < 8
-    assert "looking for a coordinator again seconds=" in said
-    assert "cannot be reached within" in said
+    allowed = [*re.findall(r"again seconds=(\S+)", said), *re.findall(r"cannot be reached within (\S+) s", said)]
+    assert len(allowed) >= 2, said
+    assert all(0 < float(seconds) <= 2 for seconds in allowed), "what is left of the two seconds"

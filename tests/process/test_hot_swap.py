@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from hand_set_deadline import HandSetDeadline
 from plain_node import PlainNode
 from process_stage import Stage
 from relay_team import relay_bundles
@@ -149,6 +150,8 @@ def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have
                 assert said((await stage.play(episode=episode))[1]) == alone(bundles, stage, episode), episode
 
             stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+            deadline = HandSetDeadline(stage.team, timeout_s=0.5)
+            deadline.passes_once_after([0, 2])
             assert await stage.server.hand_on(NEW, timeout_s=0.5) == {1: "did not answer within 0.5 s"}
             stage.supervisor.process(1).send_signal(signal.SIGCONT)
             await plays(OLD, 0)
@@ -158,8 +161,9 @@ def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have
             async def stop(step: int) -> None:
                 if step == 3:
                     stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+                    deadline.passes_once_after([0, 2])
 
-            await stage.play(episode=2, script=stop, pace=Pace(action_deadline_s=0.8, message_deadline_s=0.2))
+            await stage.play(episode=2, script=stop, pace=Pace(action_deadline_s=0.5, message_deadline_s=0.2))
             assert stage.team.unresponsive == (1,)
             assert await stage.server.hand_on(OLD, timeout_s=30) == {}, "nobody waits for who owes an answer"
             stage.supervisor.process(1).send_signal(signal.SIGCONT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from relay_team import relay_bundles
+from reserved_ports import reserved_row
 from scripted_bundle import save_team
 
 from heliograph.bundle import load_team
@@ -69,24 +69,11 @@ def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=DEADLINE_S)
 
 
-def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = first.getsockname()[1]
-        try:
-            for number in range(port, port + count):
-                socket.create_server(("127.0.0.1", number)).close()
-        except (OSError, OverflowError):
-            continue
-        return port
-
-
 def test_a_run_and_its_nodes_tell_of_steps_links_bundles_and_episodes(tmp_path: Path) -> None:
     folder = save_team(relay_bundles(AGENTS), tmp_path / "bundles")
-    team, port = load_team(folder), free_ports(AGENTS + 1)
-    command = ["run", "--bundles", folder, "--episodes", 100_000, "--channel", "erasure=0.3"]
-    with running(*command, "--period-s", 0.01, "--metrics", f"127.0.0.1:{port}"):
+    team = load_team(folder)
+    command = ["run", "--bundles", folder, "--episodes", 100_000, "--channel", "erasure=0.3", "--period-s", 0.01]
+    with reserved_row(AGENTS + 1) as port, running(*command, "--metrics", f"127.0.0.1:{port}"):
         run = scraped_until(port, lambda found: found.of("heliograph_run_episode_outcome_count", links="open") >= 2)
         nodes = [scrape(port + 1 + slot) for slot in range(AGENTS)]
 

@@ -8,14 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lone_coordinator import DEADLINE_S, LoneCoordinator, NodeSession
+from reserved_ports import reserved_address
 from scripted_bundle import predict, scripted_bundle
 
 from heliograph import noise
@@ -53,18 +53,18 @@ def with_session(script: Script, coordinator: LoneCoordinator, *arguments: objec
     return asyncio.run(play())
 
 
-def closed_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return f"127.0.0.1:{opened.getsockname()[1]}"
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """An address at which nobody listens."""
+    with reserved_address() as address:
+        yield address
 
 
-def test_a_node_that_cannot_reach_its_coordinator_says_so_within_its_timeout() -> None:
-    address, started = closed_port(), time.monotonic()
-    ended = finish(address, "--slot", 0, "--join-timeout-s", 1)
+def test_a_node_that_cannot_reach_its_coordinator_says_so_within_its_timeout(nowhere: str) -> None:
+    ended = finish(nowhere, "--slot", 0, "--join-timeout-s", 1)
     assert ended.returncode == 7
-    assert f"coordinator {address} cannot be reached within 1 s" in ended.stderr
+    assert f"coordinator {nowhere} cannot be reached within 1 s" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert 1 < time.monotonic() - started < 15
 
 
 def test_a_coordinator_that_accepts_and_says_nothing_is_not_waited_for_for_ever() -> None:
@@ -119,8 +119,8 @@ def test_signals_drain_a_node(number: signal.Signals, code: int) -> None:
     assert with_session(script, LoneCoordinator(BUNDLE)) == (code, "")
 
 
-def test_a_signal_ends_a_node_that_still_waits_for_its_coordinator() -> None:
-    command = node_command(closed_port(), "--slot", 0, "--log-level", "debug")
+def test_a_signal_ends_a_node_that_still_waits_for_its_coordinator(nowhere: str) -> None:
+    command = node_command(nowhere, "--slot", 0, "--log-level", "debug")
     node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert node.stderr is not None
@@ -177,9 +177,9 @@ def test_an_unusable_percept_ends_the_node_with_the_worlds_code() -> None:
     assert "holds nan at index 0" in said
 
 
-def test_bundles_that_do_not_fit_end_the_node_with_code_3(tmp_path: Path) -> None:
+def test_bundles_that_do_not_fit_end_the_node_with_code_3(tmp_path: Path, nowhere: str) -> None:
     scripted_bundle(slot=1, team_size=2).save(tmp_path / "slot.tar")
-    ended = finish(closed_port(), "--slot", 0, "--bundle", tmp_path / "slot.tar")
+    ended = finish(nowhere, "--slot", 0, "--bundle", tmp_path / "slot.tar")
     assert (ended.returncode, "is for slot 1, not for slot 0" in ended.stderr) == (3, True)
 
     async def nothing(node: subprocess.Popen, session: NodeSession) -> None:
@@ -200,7 +200,7 @@ def test_a_bundle_with_another_digest_than_announced_is_refused() -> None:
     assert "announced was 000000000000" in ended.stderr
 
 
-def test_only_bundles_signed_by_the_trusted_key_are_run(tmp_path: Path) -> None:
+def test_only_bundles_signed_by_the_trusted_key_are_run(tmp_path: Path, nowhere: str) -> None:
     private = Ed25519PrivateKey.generate()
     (tmp_path / "key").write_text(private.public_key().public_bytes_raw().hex() + "\n")
     (tmp_path / "short").write_bytes(b"not a key")
@@ -208,11 +208,9 @@ def test_only_bundles_signed_by_the_trusted_key_are_run(tmp_path: Path) -> None:
     BUNDLE.sign(Ed25519PrivateKey.generate().private_bytes_raw()).save(tmp_path / "stranger.tar")
     arguments = ["--slot", 0, "--trusted-key", tmp_path / "key", "--bundle"]
     for name, sentence in (("unsigned", "not signed"), ("stranger", "not by a trusted key")):
-        ended = finish(closed_port(), *arguments, tmp_path / f"{name}.tar")
+        ended = finish(nowhere, *arguments, tmp_path / f"{name}.tar")
         assert (ended.returncode, sentence in ended.stderr) == (3, True), ended.stderr
-    ended = finish(
-        closed_port(), "--slot", 0, "--trusted-key", tmp_path / "short", "--bundle", tmp_path / "unsigned.tar"
-    )
+    ended = finish(nowhere, "--slot", 0, "--trusted-key", tmp_path / "short", "--bundle", tmp_path / "unsigned.tar")
     assert ended.returncode == 2
 
     async def shut_down(node: subprocess.Popen, session: NodeSession) -> None:
@@ -242,8 +240,10 @@ def test_a_taken_port_ends_the_node_with_code_6() -> None:
         (["--slot", 0, "--join-timeout-s", 0], "0 s"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused_before_anything_starts(arguments: list[object], sentence: str) -> None:
-    ended = finish(closed_port(), *arguments)
+def test_arguments_that_cannot_be_are_refused_before_anything_starts(
+    arguments: list[object], sentence: str, nowhere: str
+) -> None:
+    ended = finish(nowhere, *arguments)
     assert (ended.returncode, sentence in ended.stderr) == (2, True), ended.stderr
 
 
