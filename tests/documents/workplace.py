@@ -1,0 +1,86 @@
+"""A folder in which a reader follows a document: runs its commands in order, in the background where it says so."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from documents.blocks import Block
+from documents.treatments import Shrunk
+
+REPOSITORY = Path(__file__).parents[2]
+DEADLINE_S = 240
+"""For one command on a busy machine; a command that hangs is a failure."""
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class Workplace:
+    """The folder of one document, with the shared run in `runs/relay` once a command wants it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ports: defaultdict[str, int] = defaultdict(free_port)
+        self._background: list[tuple[Shrunk, subprocess.Popen[bytes]]] = []
+        repeated = shlex.join([sys.executable, str(Path(__file__).with_name("repeated_run.py"))])
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "REPOSITORY": str(REPOSITORY),
+            "REPEATED": repeated,
+            "COLUMNS": "200",
+        }
+
+    def command(self, how: Shrunk) -> None:
+        """Run a command to its end, or begin it in the background."""
+        for text in filter(None, (how.before, "" if how.background else how.run)):
+            done = subprocess.run(
+                self._bash(text), cwd=self.folder, env=self.environment, capture_output=True, text=True,
+                timeout=DEADLINE_S, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"$ {text}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        if how.background:
+            command = self._bash(f"exec {how.run}")
+            with (self.folder / f"background-{len(self._background)}.log").open("w", encoding="utf-8") as log:
+                process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
+            self._background.append((how, process))
+
+    def python(self, block: Block, *, given: str) -> None:
+        # A file, because processes that it starts import its main module again.
+        program = self.folder / "block.py"
+        program.write_text(f"{given}\n{block.text}\n", encoding="utf-8")
+        self.command(Shrunk(run=f"{shlex.quote(sys.executable)} -W error {program.name}"))
+
+    def end_block(self) -> None:
+        """What runs in the background ends by itself, or when it is told to, in order; either way without an error."""
+        background, self._background = self._background, []
+        endings = []
+        try:
+            for how, process in reversed(background):
+                if how.background == "stop":
+                    assert process.poll() is None, f"{how.run} ended with {process.returncode} before it was told to"
+                    process.terminate()
+                endings.append((how, process.wait(timeout=DEADLINE_S)))
+        finally:
+            for _, process in background:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+        logs = "\n".join(path.read_text() for path in sorted(self.folder.glob("background-*.log")))
+        for how, code in endings:
+            assert code == 0 or (how.background == "stop" and code in (-15, 130, 143)), f"{how.run}: {code}\n{logs}"
+
+    def _bash(self, text: str) -> list[str]:
+        named = {name: str(self._ports[name]) for name in ("port", "coordinator", "node") if f"{{{name}}}" in text}
+        for name, port in named.items():
+            text = text.replace(f"{{{name}}}", port)
+        return ["bash", "-euo", "pipefail", "-c", text]
