@@ -66,6 +66,7 @@ def check_manifest(block: Block, place: Workplace) -> None:
 CHECKS = {"a tree of files": check_tree, "a manifest": check_manifest}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # for a block of many commands; each of them has a deadline of its own
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"{block.document}: {block.name[:50]}" for block in BLOCKS])
 def test_a_block_does_what_it_says(block: Block, workplace_of: Callable[[str], Workplace]):
