@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from heliograph import __version__
 from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+from heliograph.stopping import interrupted_by_sigterm
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -79,7 +80,8 @@ def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
 
 def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
     try:
-        return commands[namespace.command].run(namespace)
+        with interrupted_by_sigterm():
+            return commands[namespace.command].run(namespace)
     except HeliographError as error:
         if namespace.log_level == "debug":
             logging.getLogger(__name__).exception("command failed")

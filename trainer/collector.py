@@ -6,6 +6,7 @@ Axis legend: E copies, N agents.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -32,6 +33,9 @@ from trainer.rewind import rewind
 from trainer.rows import Rows, absorbing_rows, empty_rows, random_actions
 
 logger = logging.getLogger(__name__)
+
+_ENDED = ("ended.outcome", "ended.returns", "ended.length")
+"""Arrays of a collection that was left."""
 
 LOST_AT_MOST = 5
 """Episodes per copy that may be lost with none finished in between."""
@@ -82,6 +86,8 @@ class Collector:
         self._returns = np.zeros((count, agents))  # of the running episodes
         self._lengths = np.zeros(count, dtype=np.int64)
         self._lost_in_a_row = 0
+        self._made = 0  # steps per copy of a collection that was left, and what had ended in it
+        self._ended: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # outcome, return of each agent, length
         # What the teams perceive now; the tensors share the memory of the arrays.
         self._now = empty_rows(environment.spec, count, **sizes)
         self._inputs = {
@@ -90,18 +96,23 @@ class Collector:
         self._begin(self._everyone)
         self.commit()
 
-    def collect(self, steps_per_copy: int, actor: Actor) -> Collected:
-        """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again."""
-        ended = [(np.empty(0), self._returns[:0], self._lengths[:0])]  # outcome, return of each agent, length
-        for _ in range(steps_per_copy):
+    def collect(self, steps_per_copy: int, actor: Actor, *, check: Callable[[], None] = lambda: None) -> Collected:
+        """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again.
+
+        `check` is called before every step and may raise; the next call then makes the steps that are left.
+        """
+        while self._made < steps_per_copy:
+            check()
             actions = self._act(actor)
             transition = checked_transition(self.environment.step(actions), of=self.environment)
             self.env_steps += self.environment.count
             self._perceive(transition, actions)
             if transition.over.any():
-                ended.append(self._end(transition))
+                self._ended.append(self._end(transition))
                 self._begin(np.flatnonzero(transition.over))
-        outcome, returns, length = (np.concatenate(parts) for parts in zip(*ended, strict=True))
+            self._made += 1
+        outcome, returns, length = self._all_ended()
+        self._made, self._ended = 0, []
         return Collected(
             outcome=outcome.tolist(),
             team_return=returns.mean(1).tolist(),
@@ -109,6 +120,12 @@ class Collector:
             env_steps=self.env_steps,
             lost_episodes=self.lost_episodes,
         )
+
+    def _all_ended(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Outcome [R], return of each agent [R, N] and length [R] of the episodes that this collection has ended."""
+        nothing = np.empty(0), self._returns[:0], self._lengths[:0]
+        outcome, returns, length = (np.concatenate(parts) for parts in zip(nothing, *self._ended, strict=True))
+        return outcome, returns, length
 
     def commit(self) -> None:
         """Hand everything that was collected to replay."""
@@ -216,13 +233,16 @@ class Collector:
         Belongs to the replay after a `commit`, which holds what was done and seen in the running episodes.
         """
         assert not len(self._harvest), "rows that are not in replay would be lost"
+        ended = dict(zip(_ENDED, self._all_ended(), strict=True))
         team = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
         return {
             "env_steps": self.env_steps,
             "episodes_started": self.episodes_started,
             "lost_episodes": self.lost_episodes,
+            "made": self._made,
             "random": self._random.bit_generator.state,
             "arrays": {name: tensor.cpu().numpy() for name, tensor in team.items()}
+            | ended
             | {"seeds": self._seeds, "returns": self._returns, "lengths": self._lengths}
             | {"generator": self._generator.get_state().numpy()},
         }
@@ -236,6 +256,9 @@ class Collector:
         arrays = state["arrays"]
         self.env_steps, self.episodes_started = state["env_steps"], state["episodes_started"]
         self.lost_episodes = state["lost_episodes"]
+        # Older checkpoints were made between two collections.
+        self._made = state.get("made", 0)
+        self._ended = [tuple(arrays[name] for name in _ENDED)] if self._made else []  # type: ignore[list-item]
         self._random.bit_generator.state = state["random"]
         self._generator.set_state(torch.from_numpy(arrays["generator"]))
         self._seeds, self._returns, self._lengths = (arrays[name].copy() for name in ("seeds", "returns", "lengths"))

@@ -31,13 +31,14 @@ def evaluate(
     device: torch.device,
     links_cut: bool = False,
     progress: Callable[[int], None] = lambda _finished: None,
+    check: Callable[[], None] = lambda: None,
 ) -> PlayedEpisodes:
     """Play `episodes` whole episodes; with `links_cut` nobody hears anybody.
 
-    `progress` is told how many are finished.  Raises WorldError as `play_episodes` does.
+    `progress` and `check` are those of `play_episodes`.  Raises WorldError as it does.
     """
     networks = _Networks(algorithm, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
-    return play_episodes(environment, networks, episodes=episodes, seed=seed, progress=progress)
+    return play_episodes(environment, networks, episodes=episodes, seed=seed, progress=progress, check=check)
 
 
 class _Networks(Player):

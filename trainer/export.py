@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from heliograph import __version__
-from heliograph.bundle import Bundle, make
+from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
+
+if TYPE_CHECKING:
+    from trainer.algorithm import Algorithm
 
 OPSET = 18
 
@@ -65,6 +70,41 @@ def export_bundle(
         trainer_version=__version__,
     )
     return make(manifest, graph, tables)
+
+
+def export_team(
+    algorithm: Algorithm,
+    spec: EnvironmentSpec,
+    target: Path,
+    *,
+    run_id: str,
+    training_step: int,
+    tables: LatentTables | None = None,
+    suffix: str = "",
+    signing_key: bytes | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> list[Path]:
+    """Write one bundle per slot to `target`, as directories or with suffix ".tar", all at once; their paths.
+
+    `check` is called before each slot and may raise; then nothing is written.
+    """
+    bundles = []
+    for slot in range(spec.agents):
+        check()
+        bundles.append(
+            export_bundle(
+                algorithm.step_function(slot),
+                spec=spec,
+                slot=slot,
+                algorithm=algorithm.name,
+                run_id=run_id,
+                training_step=training_step,
+                tables=tables,
+            )
+        )
+    if signing_key is not None:
+        bundles = [bundle.sign(signing_key) for bundle in bundles]
+    return save_team(bundles, target, suffix=suffix)
 
 
 def _to_onnx(step: StepFunction) -> bytes:

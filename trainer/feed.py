@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import nullcontext
 
 import torch
 
+from heliograph.stopping import StopRequest
 from trainer.algorithm import Actor, Algorithm
 from trainer.collector import Collected, Collector
+
+CLOSING_S = 5.0
+"""How long the thread that collects may take for the step that it is at, when nobody wants its experience any more."""
 
 
 class Feed:
@@ -19,30 +25,44 @@ class Feed:
     """
 
     def __init__(
-        self, collector: Collector, algorithm: Algorithm, *, steps_per_copy: int, until: int, overlap: bool
+        self,
+        collector: Collector,
+        algorithm: Algorithm,
+        *,
+        steps_per_copy: int,
+        until: int,
+        overlap: bool,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Nothing is collected ahead once `until` environment steps are done."""
+        """Nothing is collected ahead once `until` environment steps are done.
+
+        `check` is called before every step and may raise; what is collected ahead is not stopped by it, because the
+        networks that acted would be gone for the rest.
+        """
         self._collector, self._algorithm = collector, algorithm
         self._steps_per_copy, self._until = steps_per_copy, until
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="collector") if overlap else None
+        self._overlap, self._check = overlap, check
+        self._closing = StopRequest()
         # A stream of its own, or acting would queue behind all of an update's kernels.
         self._stream = torch.cuda.Stream(collector.device) if overlap and collector.device.type == "cuda" else None
         self._running: Future[Collected] | None = None
+        self._thread: threading.Thread | None = None
         self._ahead: Collected | None = None
 
     def next(self) -> Collected:
         """Put the experience of the next iteration into replay.  Raises what collecting it has raised."""
-        if self._thread is None:
-            collected = self._collect(self._algorithm)
-            self._collector.commit()
-            return collected
+        if not self._overlap:
+            try:
+                return self._collect(self._algorithm, self._check)
+            finally:
+                self._collector.commit()
         if self._ahead is None and self._running is None:
-            self._start(self._thread)
+            self._start()
         self.settle()
         assert self._ahead is not None
         collected, self._ahead = self._ahead, None
         if collected.env_steps < self._until:
-            self._start(self._thread)
+            self._start()
         return collected
 
     def settle(self) -> None:
@@ -53,9 +73,10 @@ class Feed:
             self._collector.commit()
 
     def close(self) -> None:
-        """Wait for the thread, and end it."""
+        """Let the thread end after the step that it is at; one that does not is left behind."""
+        self._closing.ask()
         if self._thread is not None:
-            self._thread.shutdown(wait=True)
+            self._thread.join(CLOSING_S)
 
     @property
     def ahead(self) -> Collected | None:
@@ -66,12 +87,21 @@ class Feed:
         """Take over `ahead` of a checkpoint."""
         self._ahead = ahead
 
-    def _start(self, thread: ThreadPoolExecutor) -> None:
+    def _start(self) -> None:
         actor = self._algorithm.acting_copy()
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self._collector.device))
-        self._running = thread.submit(self._collect, actor)
+        running = self._running = Future()
+        # A daemon, because an environment that never returns must not keep the process from ending.
+        self._thread = threading.Thread(target=self._ahead_of, args=(actor, running), name="collector", daemon=True)
+        self._thread.start()
 
-    def _collect(self, actor: Actor) -> Collected:
+    def _ahead_of(self, actor: Actor, running: Future[Collected]) -> None:
+        try:
+            running.set_result(self._collect(actor, self._closing.check))
+        except BaseException as error:  # for whoever waits, as an executor would
+            running.set_exception(error)
+
+    def _collect(self, actor: Actor, check: Callable[[], None]) -> Collected:
         with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
-            return self._collector.collect(self._steps_per_copy, actor)
+            return self._collector.collect(self._steps_per_copy, actor, check=check)

@@ -71,10 +71,9 @@ def run(namespace: argparse.Namespace) -> int:
 
 def _train(path: Path | None, *, settings, metrics: str | None) -> int:  # type: ignore[no-untyped-def]
     """Create or open the folder, train, print the summary; 130 if interrupted."""
-    import signal
-
     from heliograph import log
     from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+    from heliograph.stopping import obeying_signals
     from trainer.console import TrainingConsole
     from trainer.run_folder import RunFolder
     from trainer.scraped_progress import scraped
@@ -88,22 +87,23 @@ def _train(path: Path | None, *, settings, metrics: str | None) -> int:  # type:
         training = Training(folder, progress, resume=settings is None)
         console.measure = training.environment.spec.outcome
 
-        def stop(_signal: int, _frame: object) -> None:
-            console.note("stopping after this iteration; a checkpoint will be written")
-            training.stop()
-            # A second Ctrl-C does not wait.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        previous = signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)
         try:
-            summary = training.run()
+            with obeying_signals(
+                training.stopping, told=lambda: console.note("stopping; a checkpoint will be written")
+            ):
+                summary = training.run()
+        except KeyboardInterrupt:
+            print(
+                f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
+                f"heliograph train --resume {folder.path}",
+                file=sys.stderr,
+            )
+            raise
         except HeliographError:
             print(f"the run folder is {folder.path}", file=sys.stderr)
             raise
         finally:
             training.close()
-            signal.signal(signal.SIGINT, previous[0])
-            signal.signal(signal.SIGTERM, previous[1])
     print(write_summary(folder, training, summary))
     return INTERRUPTED_EXIT_CODE if summary.reason == "interrupted" else 0
 

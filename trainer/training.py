@@ -8,25 +8,23 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from heliograph.bundle import save_team
-from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import CheckpointError
+from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithm import Algorithm
 from trainer.carried import packed
 from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
 from trainer.collector import Collected, Collector
 from trainer.device import choose_device
 from trainer.evaluation import evaluate
-from trainer.export import export_bundle
+from trainer.export import export_team
 from trainer.feed import Feed
 from trainer.mabl import Mabl
 from trainer.mag import Mag
@@ -96,11 +94,16 @@ def evaluation_environment(settings: TrainSettings, *, episodes: int) -> VectorE
 
 
 class Training:
-    """One run, fresh or resumed.  `stop()` may be called from a signal handler."""
+    """One run, fresh or resumed.
+
+    Whoever wants it to end asks `stopping`, from a signal handler if need be.  It then leaves what it is at, between
+    two steps of the environments where that is collecting or evaluating; the rest is done when the run is resumed.
+    """
 
     def __init__(self, folder: RunFolder, progress: Progress, *, resume: bool) -> None:
         settings = folder.settings()
         self.settings, self.folder, self.progress = settings, folder, progress
+        self.stopping = StopRequest()
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.device = choose_device(settings.device)
@@ -117,6 +120,7 @@ class Training:
             steps_per_copy=schedule.steps_per_iteration,
             until=schedule.env_steps,
             overlap=settings.overlaps(self.device.type),
+            check=self.stopping.check,
         )
         self.env_steps = 0
         """Of all iterations that have begun; with overlap the collector is ahead of it."""
@@ -125,13 +129,13 @@ class Training:
         self._iteration = 0
         self._seconds = 0.0
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
-        self._stopping = False
+        self._unlogged: dict[str, Any] | None = None  # of an iteration whose evaluation is still to come
         if resume:
             self._restore()
 
     def stop(self) -> None:
-        """End after the running iteration, with a checkpoint."""
-        self._stopping = True
+        """End as soon as it can be done in order, with a checkpoint."""
+        self.stopping.ask()
 
     def run(self) -> Summary:
         """Train until the schedule is done; the last act is a checkpoint, an export and a final evaluation."""
@@ -139,34 +143,56 @@ class Training:
         resumed_seconds, began = self._seconds, time.monotonic()
         saved = began
         while (reason := self._reason_to_end()) is None:
-            started = time.monotonic()
-            experience = self.feed.next()
-            self.env_steps = experience.env_steps
-            collected = time.monotonic()
-            metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
-            self._iteration += 1
-            now = time.monotonic()
-            record = self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
-            if self.replay.ready and self._iteration % settings.evaluation.every == 0:
-                record |= self._evaluate()
-                self._snapshot()
-                if settings.evaluation.export:
-                    self.feed.settle()  # what traces a network should not run beside another that is used
-                    self.export()
-            self._seconds = resumed_seconds + time.monotonic() - began
+            try:
+                if self._unlogged is None:
+                    self._unlogged = self._learn()
+                record = self._unlogged | self._assess()
+            except Stopped:
+                continue
+            finally:
+                self._seconds = resumed_seconds + time.monotonic() - began
+            self._unlogged = None
+            self._count_reached(record)
             record["seconds"] = self._seconds
             self.folder.log(record)
             self.progress.iteration(record, share=self._share())
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 self.save()
                 saved = time.monotonic()
+        self.feed.settle()
         self.save()
         if reason == "interrupted":
             return self._summary(reason, None, None)
-        self.export()
-        final = settings.evaluation.final_episodes
-        cut = self._final(final, links_cut=True) if self.algorithm.message_size() else None
-        return self._summary(reason, self._final(final, links_cut=False), cut)
+        try:
+            self.export()
+            final = settings.evaluation.final_episodes
+            cut = self._final(final, links_cut=True) if self.algorithm.message_size() else None
+            return self._summary(reason, self._final(final, links_cut=False), cut)
+        except Stopped:
+            return self._summary("interrupted", None, None)
+
+    def _learn(self) -> dict[str, Any]:
+        """Collect and learn; what is to be logged of it.  Raises Stopped before anything is learned."""
+        started = time.monotonic()
+        experience = self.feed.next()
+        self.env_steps = experience.env_steps
+        collected = time.monotonic()
+        metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
+        self._iteration += 1
+        now = time.monotonic()
+        return self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
+
+    def _assess(self) -> dict[str, float]:
+        """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, and may be repeated."""
+        settings = self.settings.evaluation
+        if not self.replay.ready or self._iteration % settings.every:
+            return {}
+        record = self._evaluate()
+        self._snapshot()
+        if settings.export:
+            self.feed.settle()  # what traces a network should not run beside another that is used
+            self.export()
+        return record
 
     def close(self) -> None:
         """Wait for what is being collected, and free what the environments hold."""
@@ -177,6 +203,8 @@ class Training:
     def save(self) -> None:
         """Write a checkpoint.  Raises CheckpointError, and what collecting ahead has raised."""
         self.feed.settle()
+        if self.stopping.wanted:
+            self.stopping.obey()
         collector = self.collector.state()
         arrays = {f"replay.{name}": array for name, array in self.replay.state().items()}
         arrays |= {f"collector.{name}": array for name, array in collector.pop("arrays").items()}
@@ -187,6 +215,7 @@ class Training:
             "random": self._random.bit_generator.state,
             "seconds": self._seconds,
             "reached": self._reached,
+            "unlogged": self._unlogged,
         }
         save_checkpoint(
             self.folder.checkpoints, iteration=self._iteration, algorithm=self.algorithm, arrays=arrays, state=state
@@ -201,6 +230,7 @@ class Training:
             run_id=self.folder.run_id,
             training_step=self.env_steps,
             tables=learned_tables(self.algorithm, self.replay),
+            check=self.stopping.check,
         )
 
     def _restore(self) -> None:
@@ -218,12 +248,13 @@ class Training:
         self.env_steps = state["env_steps"]
         self._random.bit_generator.state = state["random"]
         self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
-        self.folder.forget_after(self._iteration)
+        self._unlogged = state.get("unlogged")
+        self.folder.forget_after(self._iteration - (self._unlogged is not None))
         forget_snapshots_after(self.folder.snapshots, self.env_steps)
 
     def _reason_to_end(self) -> str | None:
         schedule = self.settings.schedule
-        if self._stopping:
+        if self.stopping.wanted:
             return "interrupted"
         if schedule.stop_at_outcome is not None and self._reached >= 2:
             return "outcome"
@@ -259,13 +290,17 @@ class Training:
                     seed=settings.seed,
                     greedy=greedy,
                     device=self.device,
+                    check=self.stopping.check,
                 )
                 record[f"evaluate/{name}_outcome"] = float(result.outcome.mean())
                 record[f"evaluate/{name}_return"] = float(result.team_return.mean())
-        target = self.settings.schedule.stop_at_outcome
-        reached = target is not None and record["evaluate/greedy_outcome"] >= target
-        self._reached = self._reached + 1 if reached else 0
         return record
+
+    def _count_reached(self, record: dict[str, Any]) -> None:
+        """Take in whether an evaluation came to the outcome at which the run may end."""
+        outcome, target = record.get("evaluate/greedy_outcome"), self.settings.schedule.stop_at_outcome
+        if outcome is not None:
+            self._reached = self._reached + 1 if target is not None and outcome >= target else 0
 
     def _snapshot(self) -> None:
         settings = self.settings.evaluation
@@ -286,6 +321,7 @@ class Training:
             greedy=True,
             device=self.device,
             links_cut=links_cut,
+            check=self.stopping.check,
         )
 
     def _summary(self, reason: str, evaluation: PlayedEpisodes | None, links_cut: PlayedEpisodes | None) -> Summary:
@@ -298,35 +334,6 @@ class Training:
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,
         )
-
-
-def export_team(
-    algorithm: Algorithm,
-    spec: EnvironmentSpec,
-    target: Path,
-    *,
-    run_id: str,
-    training_step: int,
-    tables: LatentTables | None = None,
-    suffix: str = "",
-    signing_key: bytes | None = None,
-) -> list[Path]:
-    """Write one bundle per slot to `target`, as directories or with suffix ".tar", all at once; their paths."""
-    bundles = [
-        export_bundle(
-            algorithm.step_function(slot),
-            spec=spec,
-            slot=slot,
-            algorithm=algorithm.name,
-            run_id=run_id,
-            training_step=training_step,
-            tables=tables,
-        )
-        for slot in range(spec.agents)
-    ]
-    if signing_key is not None:
-        bundles = [bundle.sign(signing_key) for bundle in bundles]
-    return save_team(bundles, target, suffix=suffix)
 
 
 def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, EnvironmentSpec, int]:

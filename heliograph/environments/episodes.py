@@ -60,8 +60,11 @@ def play_episodes(
     episodes: int,
     seed: int,
     progress: Callable[[int], None] = lambda _finished: None,
+    check: Callable[[], None] = lambda: None,
 ) -> PlayedEpisodes:
     """Play episodes 0 … `episodes` - 1 of the run seed `seed`; `progress` is told how many are finished.
+
+    `check` is called before every step and may raise to give up.
 
     An episode that is lost with its simulator is played again, from the same seed; raises WorldError for one that is
     lost again and again.
@@ -73,6 +76,7 @@ def play_episodes(
     following, finished = environment.count, 0
     percepts = _begin(environment, player, number, number, seed=seed)
     while finished < episodes:
+        check()
         transition = checked_transition(player.step(percepts), of=environment)
         percepts, step = transition.percepts, step + 1
         team_return += transition.reward.mean(1)

@@ -13,9 +13,9 @@ from coordinator.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from trainer.evaluation import evaluate
+from trainer.export import export_team
 from trainer.mamba import Mamba
 from trainer.mamba_settings import MambaSettings
-from trainer.training import export_team
 
 EPISODES, SEED = 40, 11
 

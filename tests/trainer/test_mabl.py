@@ -22,12 +22,12 @@ from heliograph.environments import registry
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from trainer.evaluation import evaluate
+from trainer.export import export_team
 from trainer.mabl import Mabl
 from trainer.mabl_settings import MablSettings
 from trainer.preset import load_settings
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
-from trainer.training import export_team
 from trainer.world_model.posteriors import Posteriors
 from trainer.world_model.window import Window
 

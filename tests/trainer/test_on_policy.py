@@ -27,6 +27,7 @@ from trainer.carried import packed, unpacked
 from trainer.collector import Collector
 from trainer.draws import RandomDraws
 from trainer.evaluation import evaluate
+from trainer.export import export_team
 from trainer.model_free.attention_ppo import AttentionPpo
 from trainer.model_free.mappo import Mappo
 from trainer.model_free.on_policy import OnPolicy
@@ -39,7 +40,6 @@ from trainer.replay import Replay
 from trainer.replay_settings import ReplaySettings
 from trainer.run_folder import RunFolder
 from trainer.settings import ON_POLICY
-from trainer.training import export_team
 from trainer.world_model.window import Window
 
 NAMES = sorted(ON_POLICY)

@@ -1,0 +1,97 @@
+"""How work is asked to stop, and obeys within seconds wherever it is.
+
+Ctrl-C and SIGTERM first ask: the work looks between its steps and ends in order, with what it has.  What does not come
+to such a place in time - an environment that does not return, a long export - is cut short by KeyboardInterrupt.
+
+For every command with long work in its main thread.  Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PATIENCE_S = 10.0
+"""How long work that was asked to stop may go on before it is cut short."""
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """The work was left because a stop was asked for."""
+
+
+class StopRequest:
+    """Whether somebody wants work to end; may be asked from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._obeyed = threading.Event()
+
+    @property
+    def wanted(self) -> bool:
+        return self._asked.is_set()
+
+    def ask(self) -> None:
+        """Ask the work to end."""
+        self._asked.set()
+
+    def check(self) -> None:
+        """Raise Stopped if a stop was asked for; to be called between two steps of the work."""
+        if self.wanted:
+            raise Stopped
+
+    def obey(self) -> None:
+        """Say that the work has come to a stop: what it has still to write is not to be cut short."""
+        self._obeyed.set()
+
+    def obeyed(self, *, within_s: float) -> bool:
+        """Wait until `obey` is called; whether it was in time."""
+        return self._obeyed.wait(within_s)
+
+
+@contextmanager
+def obeying_signals(
+    request: StopRequest, *, told: Callable[[], None] = lambda: None, patience_s: float = PATIENCE_S
+) -> Iterator[None]:
+    """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; for the main thread.
+
+    Unless the work obeys within `patience_s`, or with a second signal, KeyboardInterrupt is raised wherever it is.
+    """
+    ended = threading.Event()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        if request.wanted:
+            raise KeyboardInterrupt
+        request.ask()
+        threading.Thread(target=cut_short, name="patience", daemon=True).start()
+        told()
+
+    def cut_short() -> None:
+        # Again and again, for an environment may swallow the interruption.
+        while not request.obeyed(within_s=patience_s) and not ended.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    previous = [signal.signal(number, on_signal) for number in NUMBERS]
+    try:
+        yield
+    finally:
+        ended.set()
+        request.obey()
+        for number, handler in zip(NUMBERS, previous, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM does what Ctrl-C does, so that whoever is ended either way ends in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
