@@ -256,6 +256,8 @@ class Training:
         schedule = self.settings.schedule
         if self.stopping.wanted:
             return "interrupted"
+        if self._unlogged is not None:
+            return None
         if schedule.stop_at_outcome is not None and self._reached >= 2:
             return "outcome"
         if schedule.minutes and self._seconds >= 60 * schedule.minutes:

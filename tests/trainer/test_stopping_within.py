@@ -1,0 +1,52 @@
+"""A run stopped amid an iteration, an evaluation or an export, again and again, ends like one that never was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from equal_runs import assert_equal_runs
+from tiny_team import SMALL_MAPPO, resume, small_settings, start
+
+from heliograph.bundle import load_team
+from heliograph.stopping import StopRequest
+from trainer.settings import TrainSettings
+
+
+class StopAtCheck(StopRequest):
+    """Somebody asks for a stop just before the work looks for the so-manieth time."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._left = number
+
+    def check(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self.ask()
+        super().check()
+
+
+def settings_for(preset: str) -> TrainSettings:
+    world = ('environment.id="waiting_game:make"', "evaluation.every=1")
+    if preset == "mappo-relay":  # learns from this iteration's rows alone, so it notices if some are missing
+        return small_settings(preset, *world, env_steps=48, small=SMALL_MAPPO)
+    return small_settings(preset, *world, "schedule.overlap=true", env_steps=48)
+
+
+@pytest.mark.parametrize("preset", ["mappo-relay", "relay-signal"])
+def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+) -> None:
+    alone, stopped = tmp_path / "alone", tmp_path / "stopped"
+    start(alone, settings_for(preset)).run()
+    stops = iter([2, 3, 6, 8, 11, 14, 18, 40])
+    reasons = []
+    while reasons[-1:] != ["steps"]:
+        number = next(stops)
+        monkeypatch.setattr("trainer.training.StopRequest", lambda number=number: StopAtCheck(number))
+        training = resume(stopped) if reasons else start(stopped, settings_for(preset))
+        reasons.append(training.run().reason)
+    assert reasons.count("interrupted") >= 4
+    assert_equal_runs(alone, stopped)
+    assert len(load_team(stopped / "bundles")) == 2
