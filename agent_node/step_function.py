@@ -13,6 +13,7 @@ import onnxruntime
 
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch
+from heliograph.graph import check_graph
 from heliograph.manifest import Manifest
 
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "bool": "tensor(bool)"}
@@ -31,12 +32,13 @@ _RUNTIME_ERRORS = (
 class StepFunction:
     """`step.onnx` loaded; its tensors are those that the manifest promises, checked once here.
 
-    Raises BundleCorrupt if the graph cannot be read, BundleMismatch if its tensors are not the manifest's.
-    The bundle itself is not kept: its bytes can be freed.
+    Raises BundleCorrupt if the graph cannot be read or is not one that is safe to load, BundleMismatch if its tensors
+    are not the manifest's.  The bundle itself is not kept: its bytes can be freed.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.manifest = bundle.manifest
+        check_graph(bundle.graph)
         try:
             self._session = _load(bundle.graph)
         except _RUNTIME_ERRORS as error:

@@ -156,7 +156,7 @@ def test_a_graph_that_is_not_the_manifests_is_refused() -> None:
     def with_graph(graph: bytes) -> Bundle:
         return bundles.make(replace(whole.manifest, graph_sha256=sha256(graph)), graph)
 
-    with pytest.raises(BundleCorrupt, match=r"step\.onnx cannot be loaded"):
+    with pytest.raises(BundleCorrupt, match=r"step\.onnx is refused: it is no ONNX file"):
         Agent(with_graph(whole.graph[: len(whole.graph) // 2]), run_seed=0, greedy=True)
     larger = scripted_bundle(slot=0, team_size=3).graph
     with pytest.raises(BundleMismatch, match="inbox_latent"):

@@ -18,6 +18,7 @@ from tiny_team import small_team
 
 from heliograph.bundle import Bundle
 from heliograph.environments.vector import VectorEnvironment
+from heliograph.graph import check_graph
 from heliograph.noise import uniform
 from heliograph.seeds import episode_seed
 from trainer.draws import GreedyDraws, NoiseDraws
@@ -246,6 +247,8 @@ def test_bundles_hold_what_the_manifest_says_and_nothing_of_training(exported: E
         assert [(state.name, state.shape) for state in manifest.state] == [("deter", (model.recurrent,))]
         graph = onnx.load_from_string(bundle.graph)
         onnx.checker.check_model(graph)
+        assert b".py" not in bundle.graph  # neither paths nor lines of the code that it was traced from
+        check_graph(bundle.graph)
         sizes: dict[str, Any] = {
             value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
             for value in graph.graph.input
