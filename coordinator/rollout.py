@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
@@ -41,6 +40,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NodeFailed, SettingsError, WorldError
 from heliograph.manifest import Manifest
 from heliograph.seeds import episode_seed
+from heliograph.stopping import PATIENCE_S, StopRequest, obeying_signals
 
 logger = logging.getLogger(__name__)
 
@@ -277,6 +277,10 @@ async def _play_pass(
                         observe=observe if witnesses else None,
                         report_latents=bool(witnesses),
                     )
+                except KeyboardInterrupt:
+                    # The world did not return and held up the loop, which can now tell this task to end.
+                    await asyncio.sleep(PATIENCE_S)
+                    raise Stopped from None
                 except EpisodeLost as lost:
                     # Not played again: the nodes have spoken in it, and an episode's messages are numbered once.
                     logger.warning("episode lost episode=%d cause=%s", episode, lost)
@@ -369,15 +373,15 @@ async def _first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, 
 
 
 async def _run_until_signal(plan: Plan, staging: Staging) -> Report:
-    stop = asyncio.Event()
+    stop, request = asyncio.Event(), StopRequest()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
+
+    def end() -> None:
+        request.obey()  # the loop is not held up by a world that does not return
+        stop.set()
+
+    with obeying_signals(request, told=lambda: loop.call_soon_threadsafe(end), insisting=False):
         return await run(plan, staging, stop=stop)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def _loop_factory() -> Any:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 from coordinator.filming import FilmedWorld
 from coordinator.local import LocalEpisode, LocalTeam
@@ -93,15 +96,16 @@ def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHO
         with closing(stage.world.environment):
             yield map(stage.play, numbers)
         return
+    context = multiprocessing.get_context("spawn")  # a fork would take the threads of simulators along
+    theirs, lifeline = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
-        min(jobs, plan.episodes),
-        mp_context=multiprocessing.get_context("spawn"),  # a fork would take the threads of simulators along
-        initializer=_begin,
-        initargs=(plan, name),
+        min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
     )
     try:
         yield pool.map(_play, numbers)
     finally:
+        lifeline.close()  # which ends them even amid an episode
+        theirs.close()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -110,10 +114,18 @@ _stage: _Stage | None = None
 """Of a process of the pool; the stage is built with its first episode, because errors get through from there alone."""
 
 
-def _begin(plan: Plan, name: str) -> None:
+def _begin(plan: Plan, name: str, lifeline: Connection) -> None:
     global _plan_and_pass
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its pool
     _plan_and_pass = plan, name
+
+
+def _end_with(lifeline: Connection) -> None:
+    """Wait until the parent lets go of its end; then end this process, whatever its world is doing."""
+    with suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(0)
 
 
 def _play(episode: int) -> WholeEpisode:

@@ -54,17 +54,24 @@ class StopRequest:
 
 @contextmanager
 def obeying_signals(
-    request: StopRequest, *, told: Callable[[], None] = lambda: None, patience_s: float = PATIENCE_S
+    request: StopRequest,
+    *,
+    told: Callable[[], None] = lambda: None,
+    patience_s: float = PATIENCE_S,
+    insisting: bool = True,
 ) -> Iterator[None]:
     """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; for the main thread.
 
-    Unless the work obeys within `patience_s`, or with a second signal, KeyboardInterrupt is raised wherever it is.
+    Unless the work obeys within `patience_s`, KeyboardInterrupt is raised wherever it is, and with a second signal at
+    once; if that is `insisting`, even where the work obeys already.
     """
     ended = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:
         if request.wanted:
-            raise KeyboardInterrupt
+            if insisting or not request.obeyed(within_s=0):
+                raise KeyboardInterrupt
+            return
         request.ask()
         threading.Thread(target=cut_short, name="patience", daemon=True).start()
         told()

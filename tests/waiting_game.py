@@ -4,12 +4,14 @@ Two agents see (seed of the episode / 1000, the step, the joint action before) a
 episode takes 2 to 5 steps and ends by termination or by time; in every fifth one the second agent leaves after the
 first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
-`announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work.
+`announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work; from
+its `stuck_at`-th step it says so and never returns.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,13 @@ class WaitingGame(ParallelEnv):
     """By all copies of this process together."""
 
     def __init__(
-        self, *, early_leavers: bool = True, all_heard: bool = False, announce_at: int = 0, reward_factor: float = 1.0
+        self,
+        *,
+        early_leavers: bool = True,
+        all_heard: bool = False,
+        announce_at: int = 0,
+        stuck_at: int = 0,
+        reward_factor: float = 1.0,
     ) -> None:
         self.metadata = {"name": "waiting_game"}
         self.render_mode = None
@@ -33,7 +41,7 @@ class WaitingGame(ParallelEnv):
         self.agents: list[str] = []
         self.max_cycles = 5
         self._early_leavers, self._all_heard = early_leavers, all_heard
-        self._announce_at, self._reward_factor = announce_at, reward_factor
+        self._announce_at, self._stuck_at, self._reward_factor = announce_at, stuck_at, reward_factor
 
     def observation_space(self, agent: str) -> spaces.Space:
         return spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -53,6 +61,9 @@ class WaitingGame(ParallelEnv):
         WaitingGame.steps_made += 1
         if WaitingGame.steps_made == self._announce_at:
             print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+        if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
+            print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+            threading.Event().wait()
         over, terminal = self._step >= 2 + self._seed % 4, self._seed % 3 == 0
         leaves = self._early_leavers and self._seed % 5 == 0
         terminated = {name: (over and terminal) or (leaves and name == "right") for name in self.agents}

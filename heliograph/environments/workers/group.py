@@ -100,7 +100,9 @@ class WorkerGroup(VectorEnvironment):
         return self.workers[index].render(copy - self._copies[index].start)
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, whose simulators close at the same time."""
+        for worker in self.workers:
+            worker.begin_closing()
         for worker in self.workers:
             worker.close()
 

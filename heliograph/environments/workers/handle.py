@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from multiprocessing import Pipe
@@ -32,8 +33,10 @@ main(int(sys.argv[1]))
 _LAST_LINES = 20
 _LISTENING_S = 1.0
 """How long to wait for the last words of a process that has ended; a runaway of its own may hold its stdout."""
-_CLOSING_S = 10.0
+CLOSING_S = 10.0
 """How long a simulator may take to close before it is killed."""
+_OWING_S = 2.0
+"""How long one may take that has not answered yet when it is closed: nobody waits for its answer any more."""
 
 
 class WorkerDied(Exception):
@@ -63,6 +66,8 @@ class WorkerHandle:
                 start_new_session=True,
             )
         assert self._process.stdout is not None
+        self._owed = 0  # answers
+        self._closing_by: float | None = None  # on the monotonic clock
         self._said: deque[str] = deque(maxlen=_LAST_LINES)
         self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._listener.start()
@@ -74,6 +79,7 @@ class WorkerHandle:
 
     def send(self, request: Any) -> None:
         """Send an object.  A process that has died is noticed when its answer is received."""
+        self._owed += 1
         with contextlib.suppress(OSError):
             self._connection.send(request)
 
@@ -81,7 +87,9 @@ class WorkerHandle:
         """The answer to what was sent.  Raises WorkerDied, and leaves no process behind."""
         try:
             if self._connection.poll(timeout_s):
-                return self._connection.recv()
+                answer = self._connection.recv()
+                self._owed -= 1
+                return answer
         except (EOFError, OSError):
             self.kill()
             raise WorkerDied(f"ended with {_meaning(self._process.returncode)}") from None
@@ -92,11 +100,18 @@ class WorkerHandle:
         """The end of what the process has written to stdout and stderr."""
         return "\n".join(self._said)
 
+    def begin_closing(self) -> None:
+        """Tell the simulator to close, without waiting; several then close at once."""
+        if self._closing_by is None:
+            self._closing_by = time.monotonic() + (_OWING_S if self._owed else CLOSING_S)
+            self.send((CLOSE, ()))
+
     def close(self) -> None:
         """Let the simulator close, then end the process."""
-        self.send((CLOSE, ()))
+        self.begin_closing()
+        assert self._closing_by is not None
         with contextlib.suppress(EOFError, OSError):
-            while self._connection.poll(_CLOSING_S):
+            while self._connection.poll(max(0.0, self._closing_by - time.monotonic())):
                 self._connection.recv()  # an answer that nobody waited for; the end of the process ends the loop
         self.kill()
 

@@ -146,6 +146,11 @@ class WorkerEnvironment(VectorEnvironment):
             raise WorldError(f"{self._name} {death} while it drew a picture") from None
         return image
 
+    def begin_closing(self) -> None:
+        """Let the simulators close meanwhile."""
+        self._closed = True
+        self._handle.begin_closing()
+
     def close(self) -> None:
         """Close the simulators and end the process."""
         self._closed = True

@@ -1,0 +1,104 @@
+"""Ctrl-C and SIGTERM end every command within seconds, even one whose environment never returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+from scripted_bundle import save_team, scripted_team
+from waiting_game import ANNOUNCEMENT
+
+ROOT = Path(__file__).parents[2]
+GAME = "waiting_game:make"
+DEADLINE_S = 120
+TRAIN = (
+    *("train", "--preset", "mappo-relay", "--environment", GAME, "--folder", "run"),
+    *("--set", "threads=1", "--set", "environment.copies=2", "--set", "schedule.steps_per_iteration=10"),
+    *("--set", "evaluation.every=1", "--set", "evaluation.episodes=4", "--set", "evaluation.copies=2"),
+)
+
+
+def stuck(arguments: tuple[str, ...], folder: Path, number: signal.Signals) -> tuple[int, str, str]:
+    """Start a command, send it a signal when its environment says that it is stuck; exit code, stdout, stderr."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "heliograph", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests"))), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(DEADLINE_S, running.kill)
+    watchdog.start()
+    try:
+        assert running.stderr is not None
+        seen = []
+        for line in running.stderr:
+            seen.append(line)
+            if ANNOUNCEMENT in line:
+                break
+        else:
+            pytest.fail(f"never stuck: {''.join(seen)}")
+        children = psutil.Process(running.pid).children(recursive=True)
+        running.send_signal(number)
+        out, err = running.communicate()
+        assert not psutil.wait_procs(children, timeout=DEADLINE_S)[1]
+    finally:
+        watchdog.cancel()
+        running.kill()
+    return running.returncode, out, err
+
+
+def test_training_in_an_environment_that_never_returns_says_where_it_goes_on(tmp_path: Path) -> None:
+    arguments = (*TRAIN, "--set", "environment.parameters={stuck_at=15}")
+    code, _, err = stuck(arguments, tmp_path, signal.SIGTERM)
+    assert code == 130, err
+    assert "go on from the last checkpoint with: heliograph train --resume run" in err
+    assert "Traceback" not in err
+
+
+def team(folder: Path, parameters: dict[str, int]) -> None:
+    bundles = scripted_team(
+        team_size=2, actions=3, observation_size=4, environment=GAME, environment_parameters=parameters
+    )
+    save_team(bundles, folder / "team")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        (("evaluate", "team", "--episodes", "100000"), signal.SIGTERM),
+        (("evaluate", "team", "--episodes", "100000", "--jobs", "2"), signal.SIGINT),
+        (("run", "--bundles", "team", "--episodes", "100000"), signal.SIGTERM),
+    ],
+    ids=["evaluate", "jobs", "run"],
+)
+def test_a_team_whose_world_never_returns_is_stopped_with_what_it_has_finished(
+    tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    team(tmp_path, {"stuck_at": 40})
+    # The second process of two waits, too, while the first is stuck; so nothing may have been finished.
+    given = (*arguments, "--environment", GAME, "--json", "report.json")
+    code, _, err = stuck(given, tmp_path, number)
+    assert code == 130, err
+    assert "Traceback" not in err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["interrupted"]
+    assert sum(summary["episodes"] for summary in report["summaries"]) < 40
+    if "--jobs" not in arguments:
+        assert report["summaries"][0]["episodes"] >= 40 // 5 - 1
+
+
+def test_workers_that_are_still_at_a_step_end_with_the_training(tmp_path: Path) -> None:
+    # What workers write reaches the terminal at this level alone.
+    worlds = ("--set", "environment.workers=2", "--set", "environment.parameters={stuck_at=8}", "--log-level", "debug")
+    code, out, err = stuck((*TRAIN, *worlds), tmp_path, signal.SIGINT)
+    assert code == 130, (out, err)
+    assert "heliograph train --resume run" in err
