@@ -30,7 +30,7 @@ def test_silent_clients_hold_a_bounded_number_of_threads_and_nobody_else_up(said
             client = stack.enter_context(socket.create_connection(parse_address(address)))
             client.sendall(said)
         assert "process_cpu_seconds_total" in scraped(address)
-        # The server has taken all of them by now, since it takes them in their order; the first of all is its own thread.
+        # The server has taken all of them by now, since it takes them in their order; its own thread is the first.
         _, *threads = (thread for thread in threading.enumerate() if thread not in before)
         for thread in threads[: -bounded_http.MAX_CONNECTIONS]:
             thread.join(30)
