@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.report import Report, print_report
-from heliograph.errors import INTERRUPTED_EXIT_CODE, NodeFailed, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NodeFailed, OutputFailed, SettingsError
 
 BELOW_MINIMUM_EXIT_CODE = 1
 
 
 def conclude(report: Report, namespace: argparse.Namespace, *, restarts: int = 0) -> int:
     """Show the report as the arguments ask; return the exit code of the command."""
-    write_json(report.as_dict(), namespace.json)
+    # What is shown is not lost if the file cannot be written.
     if namespace.json != Path("-"):
         print_report(report)
+    write_json(report.as_dict(), namespace.json)
+    if report.output_failure is not None:
+        return OutputFailed.exit_code
     if report.interrupted:
         return INTERRUPTED_EXIT_CODE
     lost = [end for end in report.endings if sum(other.slot == end.slot for other in report.endings) > restarts]

@@ -77,7 +77,7 @@ def _free_folder() -> Path:
 
 def _train(namespace: argparse.Namespace, folder: Path) -> int:
     """Run the training command with its own progress; it has torch, this process does not need it."""
-    command = [sys.executable, "-m", "heliograph", "train", "--preset", namespace.preset]
+    command = [sys.executable, "-P", "-m", "heliograph", "train", "--preset", namespace.preset]
     command += ["--folder", str(folder), "--seed", str(namespace.seed)]
     command += [word for override in namespace.overrides for word in ("--set", override)]
     try:

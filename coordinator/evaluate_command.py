@@ -86,7 +86,7 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     from coordinator.report import print_report
     from coordinator.survey import bundle_folder
     from heliograph.bundle import load_team
-    from heliograph.errors import INTERRUPTED_EXIT_CODE
+    from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed
 
     team = central_team(path) if namespace.central else None
     plan = make_plan(
@@ -106,14 +106,16 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     )
     report = evaluate(plan, jobs=namespace.jobs, shows=Shows(watch=namespace.watch))
     central = []
-    if team is not None and not report.interrupted:
+    if team is not None and not report.interrupted and report.output_failure is None:
         central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
         team.close()
-    write_json(report.as_dict() | ({"central": central} if namespace.central else {}), namespace.json)
     if namespace.json != Path("-"):
         print_report(report)
         if central:
             _print_comparison(report, central)
+    write_json(report.as_dict() | ({"central": central} if namespace.central else {}), namespace.json)
+    if report.output_failure is not None:
+        return OutputFailed.exit_code
     if report.interrupted:
         return INTERRUPTED_EXIT_CODE
     return minimum_exit_code(report, namespace.minimum_outcome)
@@ -202,12 +204,13 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
         interrupted = True
     found = groups(scores, every_checkpoint=every)
     document = as_dict(scores, found, episodes=namespace.episodes, seed=namespace.seed, interrupted=interrupted)
+    # What is shown is not lost if a file cannot be written.
+    if namespace.json != Path("-"):
+        print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed)
     write_json(document, namespace.json)
     if file is not None and not interrupted:
         marl_eval.write(file, marl_eval.merge(earlier, evaluated_runs(scores, evaluation_seed=namespace.seed)))
         print(f"written to {file}", file=sys.stderr)
-    if namespace.json != Path("-"):
-        print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed)
     if interrupted:
         print("interrupted; what is shown are the episodes that were finished", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE

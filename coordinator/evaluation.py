@@ -16,6 +16,7 @@ from coordinator.report import Report
 from coordinator.trajectory import EpisodeResult
 from coordinator.whole_episodes import whole_episodes
 from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import OutputFailed
 
 
 @dataclass(kw_only=True)
@@ -33,13 +34,15 @@ def evaluate(plan: Plan, *, jobs: int = 1, shows: Shows = NO_SHOWS) -> Report:
     """Play the plan's passes; after Ctrl-C the report holds what was finished and says so."""
     played: list[PlayedPass] = []
     spec = world_spec(plan)
-    interrupted = False
+    interrupted, output_failure = False, None
     team_name = f"{len(plan.bundles)} agents in one process"
     try:
         with showing(shows, plan, spec, team=team_name, live=lambda: len(plan.bundles)) as shown:
             play(plan, spec, played, jobs=jobs, shown=shown)
     except KeyboardInterrupt:
         interrupted = True
+    except OutputFailed as error:
+        output_failure = str(error)
     summaries = [
         summarise(
             part.results,
@@ -53,7 +56,15 @@ def evaluate(plan: Plan, *, jobs: int = 1, shows: Shows = NO_SHOWS) -> Report:
         if part.results
     ]
     links = added(part.links for part in played)
-    return Report.of(plan, spec, team=team_name, summaries=summaries, links=links, interrupted=interrupted)
+    return Report.of(
+        plan,
+        spec,
+        team=team_name,
+        summaries=summaries,
+        links=links,
+        interrupted=interrupted,
+        output_failure=output_failure,
+    )
 
 
 def world_spec(plan: Plan) -> EnvironmentSpec:
@@ -82,6 +93,8 @@ def play(
         for name in plan.passes:
             played.append(PlayedPass(name=name, spec=spec))
             _play_pass(plan, recorder, played[-1], jobs=jobs, title=title, shown=shown)
+        if recorder is not None:
+            recorder.finish()
 
 
 def _play_pass(

@@ -22,7 +22,7 @@ from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult
 from heliograph.claim import claim
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 
 FORMAT, VERSION = "heliograph-logbook", 1
 
@@ -126,7 +126,7 @@ class Logbook:
 
     def _refuse(self, error: OSError) -> NoReturn:
         self._close()
-        raise SettingsError(
+        raise OutputFailed(
             f"cannot keep finished episodes in {self._path}: {error.strerror}",
             remedy="The same command goes on after those that it holds, once it can be written",
         ) from error

@@ -27,10 +27,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import math
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -38,7 +40,9 @@ from coordinator import exchange
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
+
+logger = logging.getLogger(__name__)
 
 FORMAT, VERSION = "heliograph-recording", 3
 OLDER = 2
@@ -68,14 +72,30 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._write(
-                kind="end",
-                episodes=self._episodes,
-                steps=self._steps_written,
-                sent=self._sent.tolist(),
-                heard=self._heard.tolist(),
-            )
+        """After an interruption the file is finished here, as well as that can be done."""
+        try:
+            self.finish()
+        except OutputFailed as error:
+            logger.warning("recording not finished cause=%s", error)
+
+    def finish(self) -> None:
+        """Write the line that ends a whole file, and close it; does nothing the second time.
+
+        Raises OutputFailed if what was written before cannot be kept either.
+        """
+        if self._file.closed:
+            return
+        self._write(
+            kind="end",
+            episodes=self._episodes,
+            steps=self._steps_written,
+            sent=self._sent.tolist(),
+            heard=self._heard.tolist(),
+        )
+        try:
+            self._file.close()
+        except OSError as error:
+            self._fail(error)
 
     def step(self, name: str, record: StepRecord) -> None:
         if self._steps and self._steps[0].episode != record.episode:
@@ -111,7 +131,15 @@ class Recorder:
         try:
             self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
         except OSError as error:
-            raise SettingsError(f"cannot record to {self._path}: {error.strerror}") from error
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        with suppress(OSError):  # what is still in its buffer cannot be written either
+            self._file.close()
+        raise OutputFailed(
+            f"cannot record to {self._path}: {error.strerror}",
+            remedy="Make room or name another file; what the file holds so far is cut off where it failed",
+        ) from error
 
 
 def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:

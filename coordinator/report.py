@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coordinator.conservation import LinkBalance
@@ -65,7 +65,11 @@ class Report:
     """None where links were not counted."""
     endings: tuple[Ending, ...] = ()
     """Node processes that died during the run."""
+    departures: dict[int, int] = field(default_factory=dict)
+    """How often the node of a slot left before it was told to; slots without any are left out."""
     interrupted: bool = False
+    output_failure: str | None = None
+    """Why the run ended early: what it was to keep could not be written; None: it did not."""
     stale_acts: int = 0
     lost_episodes: int = 0
     """Episodes whose simulator died; they count nowhere."""
@@ -193,7 +197,12 @@ def remarks(report: Report) -> list[str]:
         lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
     if report.stale_acts:
         lines.append(f"Actions that came after their step: {report.stale_acts}")
+    if report.departures:
+        left = [f"{slot} ({count} x)" for slot, count in report.departures.items()]
+        lines.append(f"Nodes that left during the run, and were masked until they were back: {_some(left)}")
     lines += [str(ending) for ending in report.endings]
+    if report.output_failure is not None:
+        lines.append(f"Ended by a file; what is shown are the episodes that were finished: {report.output_failure}")
     return lines
 
 

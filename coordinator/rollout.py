@@ -37,7 +37,7 @@ from coordinator.versions import Versions
 from coordinator.world import EpisodeLost, World
 from heliograph import codecs, log
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import NodeFailed, SettingsError, WorldError
+from heliograph.errors import NodeFailed, OutputFailed, SettingsError, WorldError
 from heliograph.manifest import Manifest
 from heliograph.seeds import episode_seed
 from heliograph.stopping import PATIENCE_S, StopRequest, obeying_signals
@@ -104,6 +104,7 @@ class _State:
     """The start is over: from now on the team goes on without a node that dies."""
     interrupted: bool = False
     lost_episodes: int = 0
+    output_failure: str | None = None
 
 
 def run_processes(plan: Plan, staging: Staging) -> Report:
@@ -187,6 +188,8 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                 await _first_of(work, watch, stop)
             except Stopped:
                 state.interrupted = True
+            except OutputFailed as error:
+                state.output_failure = str(error)
             if supervisor is not None:
                 # Those that died since the watch looked last; from here on they are told to end.
                 state.endings += supervisor.ended()
@@ -203,7 +206,9 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         links=None if state.reading is None else state.reading.links,
         wire=state.wire,
         endings=tuple(state.endings),
+        departures=dict(sorted(server.team.departures.items())),
         interrupted=state.interrupted,
+        output_failure=state.output_failure,
         stale_acts=server.team.stale_acts,
         lost_episodes=state.lost_episodes,
         earlier_episodes=logbook.episodes,
@@ -240,6 +245,8 @@ async def _work(
         shown.begin(name, worlds[name])
         witnesses = [witness for witness in (recorder, account, *shown.witnesses) if witness is not None]
         await _play_pass(name, plan, server, worlds[name], clock, witnesses, account, logbook, versions, state)
+    if recorder is not None:
+        recorder.finish()
 
 
 async def _play_pass(

@@ -47,7 +47,7 @@ class Ending:
 def node_command(coordinator_address: str, slot: int, *, join_timeout_s: float, host: str = "127.0.0.1") -> list[str]:
     """The command line of a local node that listens at `host` and fetches its bundle from the coordinator."""
     return [
-        *(sys.executable, "-m", "agent_node", "--log-level", "info"),
+        *(sys.executable, "-P", "-m", "agent_node", "--log-level", "info"),
         *("--coordinator", coordinator_address, "--slot", str(slot)),
         *("--listen", f"{host}:0", "--advertise", host),
         *("--join-timeout-s", f"{join_timeout_s:g}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -88,6 +89,8 @@ class Team:
         self.size = roster.team_size
         self.stale_acts = 0
         """Answers to a step that was already over; each came from a node that had been unresponsive."""
+        self.departures: Counter[int] = Counter()
+        """By slot: nodes that left before they were told to."""
         self.actions, self.codec = actions, codec
         self._sessions: dict[int, Session] = {}
         self._awaited: set[Session] = set()
@@ -95,6 +98,7 @@ class Team:
         self._replies: dict[int, Reply] = {}
         self._next: tuple[str, ...] = ()  # digests that nodes are to prepare for
         self._changed = asyncio.Event()
+        self._dismissed = False
 
     # From the wire -----------------------------------------------------------------------------------------------
 
@@ -104,7 +108,11 @@ class Team:
         session = Session(member=member)
         self._sessions[member.slot] = session
         session.outbox.put_nowait(greeting)
-        logger.info("node joined slot=%d address=%s instance=%s", member.slot, member.peer_address, member.instance)
+        logger.log(
+            logging.WARNING if self.departures[member.slot] else logging.INFO,
+            "node joined slot=%d address=%s instance=%s",
+            *(member.slot, member.peer_address, member.instance),
+        )
         self._announce()
         if self._next:
             self._ask_to_prepare(session)
@@ -114,7 +122,12 @@ class Team:
         """The node's call has ended, whatever the reason."""
         self.roster.remove(session.member)
         del self._sessions[session.slot]
-        logger.info("node left slot=%d instance=%s", session.slot, session.member.instance)
+        level = logging.INFO
+        if not self._dismissed:
+            # Its peers mask it from here on, which whoever looks on must be able to see.
+            level = logging.WARNING
+            self.departures[session.slot] += 1
+        logger.log(level, "node left slot=%d instance=%s", session.slot, session.member.instance)
         self._awaited.discard(session)
         self._announce()
 
@@ -294,6 +307,7 @@ class Team:
 
     async def dismiss(self, reason: str, *, timeout_s: float) -> bool:
         """Tell every node to leave and wait for it; false if one is still there after the time."""
+        self._dismissed = True
         for session in self._sessions.values():
             session.outbox.put_nowait(wire.shutdown(reason))
             session.outbox.put_nowait(None)

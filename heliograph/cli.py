@@ -7,6 +7,7 @@ before any framework loads.  An image that holds only `agent_node` offers only t
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -26,6 +27,25 @@ COMMAND_GROUP = "heliograph.commands"
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
+
+
+MACHINE_EXIT_CODE = 1
+"""The machine refused what no error of the project's tree speaks of."""
+
+_OF_THE_MACHINE = frozenset(
+    (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EROFS,
+        errno.EIO,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EMFILE,
+        errno.ENFILE,
+    )
+)
+"""What a person can do something about: disk, permissions, open files.  Anything else is a defect, with its trace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +107,20 @@ def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
             logging.getLogger(__name__).exception("command failed")
         print(f"heliograph {namespace.command}: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print(f"heliograph {namespace.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED_EXIT_CODE
     except BrokenPipeError:
         # The reader of our output (`| head`) has left; Python would complain once more while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        logging.getLogger(__name__).debug("command failed", exc_info=True)
+        where = "" if error.filename is None else f": {error.filename}"
+        print(f"heliograph {namespace.command}: {error.strerror}{where}", file=sys.stderr)
+        return MACHINE_EXIT_CODE
+    except KeyboardInterrupt:
+        print(f"heliograph {namespace.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
 
 
 def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ two in step.
 
 HeliographError                     1  UNKNOWN
 ├── SettingsError                   2  INVALID_ARGUMENT     a setting, flag or preset is wrong
+│   └── OutputFailed                2  RESOURCE_EXHAUSTED   a file that is being written cannot be written on
 ├── BundleError                     3  FAILED_PRECONDITION
 │   ├── BundleCorrupt               3  DATA_LOSS            truncated, altered, not a bundle
 │   ├── BundleMismatch              3  FAILED_PRECONDITION  made for another slot, team, world or format
@@ -53,6 +54,12 @@ class HeliographError(Exception):
 class SettingsError(HeliographError):
     exit_code = 2
     grpc_status = "INVALID_ARGUMENT"
+
+
+class OutputFailed(SettingsError):
+    """What was finished before is whole and is reported; nothing more can be kept."""
+
+    grpc_status = "RESOURCE_EXHAUSTED"
 
 
 class BundleError(HeliographError):

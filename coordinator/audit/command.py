@@ -59,12 +59,13 @@ def run(namespace: argparse.Namespace) -> int:
         log_folder=namespace.log_folder,
     )
     document = findings.as_dict()
+    # What is shown is not lost if a file cannot be written.
+    if namespace.json != Path("-"):
+        print_findings(findings)
     write_json(document, namespace.json)
     if namespace.out is not None:
         write_json(document, namespace.out / "audit.json")
         draw(findings, namespace.out / "audit.png")
-    if namespace.json != Path("-"):
-        print_findings(findings)
     if findings.interrupted:
         return INTERRUPTED_EXIT_CODE
     return REFUTED_EXIT_CODE if findings.refuted else 0

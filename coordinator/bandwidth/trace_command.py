@@ -33,12 +33,13 @@ def run_recost(namespace: argparse.Namespace, path: Path) -> int:
         "trace": str(path),
         "codecs": [each.as_dict() for each in found],
     }
+    # What is shown is not lost if a file cannot be written.
+    if namespace.json != Path("-"):
+        _print(found)
     write_json(document, namespace.json)
     if namespace.out is not None:
         write_json(document, namespace.out / "recost.json")
         write_rows(namespace.out / "recost.csv", [row for each in found for row in each.rows()])
-    if namespace.json != Path("-"):
-        _print(found)
     return 0
 
 
@@ -48,11 +49,11 @@ def run_language(namespace: argparse.Namespace, path: Path) -> int:
     bundles = None if namespace.bundles is None else load_team(bundle_folder(namespace.bundles))
     found = read_language(trace, bundles)
     document = {"format": "heliograph-language", "version": VERSION, "trace": str(path), **found.as_dict()}
-    write_json(document, namespace.json)
     if namespace.json != Path("-"):
         print_language(document)
         if bundles is None:
             print_line("- Which categoricals change actions was not asked: that needs --bundles.")
+    write_json(document, namespace.json)
     if namespace.out is not None:
         write_json(document, namespace.out / "language.json")
         write_rows(namespace.out / "language.csv", list(found.rows()))

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from heliograph.errors import WorldError
+from heliograph.errors import OutputFailed, WorldError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB_8_BIT = (8, 2, 0, 0, 0)  # depth, colour type, compression, filter, interlace
 
 
 def write_png(pixels: np.ndarray, path: Path) -> None:
-    """Write uint8 [height, width, 3].  Raises WorldError for another shape or type, or if the disk refuses."""
+    """Write uint8 [height, width, 3].  Raises WorldError for another shape or type, OutputFailed for a full disk."""
     data = png(pixels)
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise WorldError(f"cannot write {path}: {error.strerror}") from error
+        raise OutputFailed(
+            f"cannot write {path}: {error.strerror}", remedy="Make room, or name another place"
+        ) from error
 
 
 def png(pixels: np.ndarray) -> bytes:

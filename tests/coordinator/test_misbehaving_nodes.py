@@ -1,6 +1,7 @@
 """Whole runs with a node that leaves, doubles or babbles at the wrong moment: the others play on, the books tell it."""
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 
 import pytest
@@ -174,7 +175,13 @@ def test_a_process_that_joins_twice_has_its_second_session_refused_and_plays_on_
     assert [summary.missing for summary in report.summaries] == [0, 0]
 
 
-def test_a_process_that_leaves_and_joins_again_plays_on_and_its_links_count_as_unknown():
+def told(caplog, beginning):
+    """The lines of the log, at the level that is the default, which begin like that; up to their third word."""
+    lines = (record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
+    return [" ".join(line.split()[:3]) for line in lines if line.startswith(beginning)]
+
+
+def test_a_process_that_leaves_and_joins_again_plays_on_and_its_links_count_as_unknown(caplog):
     """The same instance has begun to count anew, and nobody can tell."""
 
     async def come_back(node, address, others_act):
@@ -193,3 +200,13 @@ def test_a_process_that_leaves_and_joins_again_plays_on_and_its_links_count_as_u
     assert first in (1, 2)
     assert second == 0
     assert [summary.missing for summary in report.summaries] == [None, None]
+    assert told(caplog, "node left") == ["node left slot=1"]
+    assert told(caplog, "node joined") == ["node joined slot=1"]
+    assert report.as_dict()["departures"] == {1: 1}
+    assert "Nodes that left during the run, and were masked until they were back: 1 (1 x)" in remarks(report)
+
+
+def test_nodes_that_leave_when_they_are_told_to_are_no_news(caplog):
+    report = play(lambda node, *_: follow(node))
+    assert report.departures == {}
+    assert told(caplog, "node") == []

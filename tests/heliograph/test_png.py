@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.environments.png import write_png
-from heliograph.errors import WorldError
+from heliograph.errors import OutputFailed, WorldError
 
 
 def test_a_library_reads_back_the_pixels(tmp_path: Path) -> None:
@@ -30,5 +30,5 @@ def test_what_is_no_picture_is_refused(pixels: np.ndarray, tmp_path: Path) -> No
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorldError, match=r"missing/picture\.png"):
+    with pytest.raises(OutputFailed, match=r"missing/picture\.png"):
         write_png(np.zeros((2, 2, 3), np.uint8), tmp_path / "missing" / "picture.png")

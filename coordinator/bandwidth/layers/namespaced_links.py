@@ -146,7 +146,7 @@ class NamespacedLinks(Links):
             middle.tool("ip", "link", "set", _middle(i, j), "up")
             self._devices.append((middle, _middle(i, j)))
         joined = [f"{_middle(low, high)}:{_middle(high, low)}" for low, high in self.pairs]
-        command = [*middle.prefix, sys.executable, "-m", "coordinator.bandwidth.layers.frame_bridge"]
+        command = [*middle.prefix, sys.executable, "-P", "-m", "coordinator.bandwidth.layers.frame_bridge"]
         process = subprocess.Popen(
             [*command, f"{self._plan.delay_ms:g}", f"{loss:g}", *joined],
             stdin=subprocess.PIPE,
