@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,7 @@ BELOW_MINIMUM_EXIT_CODE = 1
 
 def conclude(report: Report, namespace: argparse.Namespace, *, restarts: int = 0) -> int:
     """Show the report as the arguments ask; return the exit code of the command."""
-    # What is shown is not lost if the file cannot be written.
-    if namespace.json != Path("-"):
-        print_report(report)
-    write_json(report.as_dict(), namespace.json)
+    deliver(report.as_dict(), namespace.json, show=lambda: print_report(report))
     if report.output_failure is not None:
         return OutputFailed.exit_code
     if report.interrupted:
@@ -37,6 +35,18 @@ def minimum_exit_code(report: Report, minimum: float | None) -> int:
     found = report.summaries[0].outcome.mean
     print(f"outcome {found:.3f} is below the minimum of {minimum:g}", file=sys.stderr)
     return BELOW_MINIMUM_EXIT_CODE
+
+
+def deliver(document: dict[str, Any], path: Path | None, *, show: Callable[[], None]) -> None:
+    """Write the JSON, and show the table unless that is what stdout is for: neither costs the other.
+
+    Raises SettingsError, after all that could be told, if the file cannot be written.
+    """
+    try:
+        write_json(document, path)
+    finally:
+        if path != Path("-"):
+            show()
 
 
 def write_json(report: dict[str, Any], path: Path | None) -> None:

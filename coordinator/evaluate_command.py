@@ -79,7 +79,7 @@ def _greedy(namespace: argparse.Namespace) -> tuple[bool, ...]:
 def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     """One team, with everything that is known of its episodes."""
     from coordinator.central import central_team
-    from coordinator.conclusion import minimum_exit_code, write_json
+    from coordinator.conclusion import deliver, minimum_exit_code
     from coordinator.evaluation import evaluate
     from coordinator.observation import Shows
     from coordinator.plan import make_plan
@@ -109,11 +109,14 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     if team is not None and not report.interrupted and report.output_failure is None:
         central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
         team.close()
-    if namespace.json != Path("-"):
+    document = report.as_dict() | ({"central": central} if namespace.central else {})
+
+    def show() -> None:
         print_report(report)
         if central:
             _print_comparison(report, central)
-    write_json(report.as_dict() | ({"central": central} if namespace.central else {}), namespace.json)
+
+    deliver(document, namespace.json, show=show)
     if report.output_failure is not None:
         return OutputFailed.exit_code
     if report.interrupted:
@@ -161,7 +164,7 @@ def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
 
 def _evaluate_several(namespace: argparse.Namespace) -> int:
     """Many teams, checkpoints or policies, with a row for each."""
-    from coordinator.conclusion import write_json
+    from coordinator.conclusion import deliver
     from coordinator.score_table import print_scores
     from coordinator.scores import as_dict, evaluated_runs, groups
     from coordinator.survey import Request, survey
@@ -204,10 +207,11 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
         interrupted = True
     found = groups(scores, every_checkpoint=every)
     document = as_dict(scores, found, episodes=namespace.episodes, seed=namespace.seed, interrupted=interrupted)
-    # What is shown is not lost if a file cannot be written.
-    if namespace.json != Path("-"):
-        print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed)
-    write_json(document, namespace.json)
+    deliver(
+        document,
+        namespace.json,
+        show=lambda: print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed),
+    )
     if file is not None and not interrupted:
         marl_eval.write(file, marl_eval.merge(earlier, evaluated_runs(scores, evaluation_seed=namespace.seed)))
         print(f"written to {file}", file=sys.stderr)

@@ -23,7 +23,8 @@ HeliographError                     1  UNKNOWN
 │   ├── NodeFailed                  6  ABORTED              a node that we supervise ended or never came up
 │   └── CoordinatorGone             7  UNAVAILABLE
 ├── TrainingError                   8  INTERNAL
-│   └── NonFiniteLoss               8  INTERNAL
+│   ├── NonFiniteLoss               8  INTERNAL
+│   └── TargetNotReached           10  FAILED_PRECONDITION  all steps are done, and the team is not good enough
 └── CheckpointError                 9  DATA_LOSS            cannot be written, or read back whole
 """
 
@@ -130,6 +131,11 @@ class TrainingError(HeliographError):
 
 class NonFiniteLoss(TrainingError):
     grpc_status = "INTERNAL"
+
+
+class TargetNotReached(TrainingError):
+    exit_code = 10
+    grpc_status = "FAILED_PRECONDITION"
 
 
 class CheckpointError(HeliographError):

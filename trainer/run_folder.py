@@ -10,6 +10,7 @@ runs/relay-20260101-120000/
     learning_curve.png  evaluation outcome and losses over environment steps
     bundles/            agent-0 ... agent-(N-1)
     summary.json        result of the final evaluation
+    status.json         how far it is and how it ended; see heliograph.run_status
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import json
 import os
 import platform
 import secrets
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,9 @@ import torch
 
 from heliograph import __version__
 from heliograph.claim import claim
-from heliograph.errors import CheckpointError, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, SettingsError
+from heliograph.optional import optional
+from heliograph.run_status import SETTINGS, STATUS, SUMMARY, RunState, RunStatus, read_status, write_status
 from heliograph.settings import resolve
 from trainer.settings import TrainSettings
 
@@ -44,7 +49,7 @@ class RunFolder:
         self.bundles = path / "bundles"
         self.metrics = path / "metrics.jsonl"
         self.curve = path / "learning_curve.png"
-        self.summary = path / "summary.json"
+        self.summary = path / SUMMARY
 
     @classmethod
     def create(cls, path: Path | None, settings: TrainSettings) -> RunFolder:
@@ -52,7 +57,7 @@ class RunFolder:
         if path is None:
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
             path = Path("runs") / f"{settings.algorithm}-{settings.environment.id.replace(':', '.')}-{stamp}"
-        if (path / "settings.json").exists():
+        if (path / SETTINGS).exists():
             raise SettingsError(f"{path} holds a run already", remedy=f"Go on with --resume {path}, or name another")
         about = {
             "run_id": secrets.token_hex(8),
@@ -65,8 +70,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+            write_status(path, RunStatus(state=RunState.RUNNING, env_steps=0))
             # Last, because it is what makes the folder a run.
-            (path / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+            (path / SETTINGS).write_text(settings.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise SettingsError(f"cannot make run folder {path}: {error}", remedy="Name another: --folder") from error
         return cls(path)
@@ -74,27 +80,51 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """Open an existing run.  Raises SettingsError if there is none."""
-        if not (path / "settings.json").is_file():
+        if not (path / SETTINGS).is_file():
             raise SettingsError(f"{path} is not a run folder (no settings.json in it)")
         return cls(path)
 
     def settings(self) -> TrainSettings:
-        return resolve(TrainSettings, json.loads((self.path / "settings.json").read_text()), source=str(self.path))
+        return resolve(TrainSettings, json.loads((self.path / SETTINGS).read_text()), source=str(self.path))
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Inside, nobody else trains in this folder.  Raises SettingsError if somebody does."""
         # Of the settings, which are written once and stay.
-        with (self.path / "settings.json").open() as file:
+        with (self.path / SETTINGS).open() as file:
             if not claim(file.fileno()):
                 raise SettingsError(
                     f"another process trains in {self.path}", remedy="Wait for it, or end it with Ctrl-C, which saves"
                 )
             yield
 
+    @contextmanager
+    def ending_told(self) -> Iterator[None]:
+        """Inside, what breaks the training off is written down as its end, and raised again.
+
+        A run that had come to its end stays what it is.
+        """
+        try:
+            yield
+        except BaseException as error:
+            with optional("how the training ended is not in status.json"):
+                status = self.status()
+                if not status.ended:
+                    self.tell(_broken_off(status, error))
+            raise
+
     @property
     def run_id(self) -> str:
         return json.loads((self.path / "run.json").read_text())["run_id"]
+
+    def status(self) -> RunStatus:
+        """How far the run is.  Raises SettingsError if that cannot be read."""
+        return read_status(self.path)
+
+    def tell(self, status: RunStatus) -> None:
+        """Write down how far the run is.  Raises as `log`."""
+        with _checked_writing(self.path / STATUS):
+            write_status(self.path, status)
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to `metrics.jsonl`.  Raises CheckpointError if the disk refuses."""
@@ -116,6 +146,15 @@ class RunFolder:
         with _checked_writing(self.metrics):
             partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
             os.replace(partial, self.metrics)
+
+
+def _broken_off(status: RunStatus, error: BaseException) -> RunStatus:
+    if isinstance(error, KeyboardInterrupt):
+        return replace(status, state=RunState.INTERRUPTED, detail="", exit_code=INTERRUPTED_EXIT_CODE)
+    if isinstance(error, HeliographError):
+        return replace(status, state=RunState.FAILED, detail=error.message, exit_code=error.exit_code)
+    detail = "".join(traceback.format_exception_only(error)).strip()
+    return replace(status, state=RunState.FAILED, detail=detail, exit_code=1)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from heliograph.metrics import serving_metrics
+from heliograph.optional import optional
 
 if TYPE_CHECKING:
     from trainer.training import Progress
@@ -30,9 +31,10 @@ class ScrapedProgress:
         self._env_steps.set(record["env_steps"])
         self._iterations.set(record["iteration"])
         self._share.set(share)
-        for name, value in record.items():
-            if "/" in name:
-                self._newest.labels(name).set(value)
+        with optional("metrics of this iteration are not all told"):
+            for name, value in record.items():
+                if "/" in name:
+                    self._newest.labels(name).set(value)
         self._other.iteration(record, share=share)
 
 

@@ -38,10 +38,21 @@ class ScheduleSettings(Settings):
     """Stop after so much wall time even if steps are left; 0: no limit."""
     stop_at_outcome: float | None = None
     """Stop when two evaluations in a row reach this outcome."""
+    must_reach: bool = False
+    """Whether a run that ends without `stop_at_outcome`, on the way or in the final evaluation, has missed its purpose:
+    its state is then "target not reached", its exit code 10, and going on grants it as many steps again."""
+    usual_env_steps: PositiveInt | None = None
+    """After how many steps runs like this one have usually reached `stop_at_outcome`; for telling how long it takes."""
     overlap: Literal["auto"] | bool = "auto"
     """Collect an iteration's experience while the one before is learned from, acting with the networks from before
     that update.  auto: if the networks are on a GPU, as on a CPU the two would only take turns, and the algorithm may
     learn from what an older policy did."""
+
+    @model_validator(mode="after")
+    def _has_what_it_must_reach(self) -> Self:
+        if self.must_reach and self.stop_at_outcome is None:
+            raise ValueError("schedule.must_reach is true, but no schedule.stop_at_outcome says what must be reached")
+        return self
 
 
 class EvaluationSettings(Settings):

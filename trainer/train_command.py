@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
 from heliograph.metrics import add_metrics_argument
 from trainer.extra import trainer_extra
+
+if TYPE_CHECKING:
+    from trainer.settings import TrainSettings
 
 GENERAL_PRESET = "cpu"
 """For an environment without a preset of its own."""
@@ -30,6 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="override the preset's seed")
     parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the newest checkpoint of a run folder")
+    parser.add_argument(
+        "--resume-or-start",
+        action="store_true",
+        help="with --folder: go on with the run that is in it, begin one if there is none, and leave it alone if it is "
+        "finished; for scripts and containers that are started again",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings as JSON and end")
     add_metrics_argument(parser)
 
@@ -52,6 +62,8 @@ def run(namespace: argparse.Namespace) -> int:
             "say what to train with --preset or --environment, or what to go on with by --resume",
             remedy="`heliograph train --list-presets` says what presets there are",
         )
+    if namespace.resume_or_start and (namespace.folder is None or namespace.resume is not None):
+        raise SettingsError("--resume-or-start looks into a run folder", remedy="Name it with --folder")
     if namespace.resume is not None:
         with trainer_extra("training"):
             return _train(namespace.resume, settings=None, metrics=namespace.metrics)
@@ -65,33 +77,56 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.dry_run:
         print(settings.model_dump_json(indent=2))
         return 0
+    if namespace.resume_or_start:
+        from trainer.carrying_on import is_begun, is_done
+
+        if is_done(namespace.folder):
+            print(f"bundles are in {namespace.folder} already", flush=True)
+            return 0
+        if is_begun(namespace.folder, settings):
+            with trainer_extra("training"):
+                return _train(namespace.folder, settings=None, metrics=namespace.metrics)
     with trainer_extra("training"):
         return _train(namespace.folder, settings=settings, metrics=namespace.metrics)
 
 
-def _train(path: Path | None, *, settings, metrics: str | None) -> int:  # type: ignore[no-untyped-def]
-    """Create or open the folder, train, print the summary; 130 if interrupted."""
+def _train(path: Path | None, *, settings: TrainSettings | None, metrics: str | None) -> int:
+    """Create or open the folder, train, print the summary; 130 if interrupted.
+
+    Raises TargetNotReached, once all results are written and told, if the team is not as good as it must be.
+    """
     from heliograph import log
     from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+    from heliograph.optional import optional
     from heliograph.stopping import obeying_signals
     from trainer.console import TrainingConsole
     from trainer.run_folder import RunFolder
     from trainer.scraped_progress import scraped
-    from trainer.summary import write_summary
+    from trainer.summary import in_words
 
-    folder = RunFolder.open(path) if settings is None and path is not None else RunFolder.create(path, settings)
+    if settings is None:
+        assert path is not None
+        folder = RunFolder.open(path)
+    else:
+        folder = RunFolder.create(path, settings)
     log.enter(run=folder.run_id)
-    with folder.claimed(), TrainingConsole(folder) as console, scraped(console, metrics) as progress:
+    with (
+        folder.claimed(),
+        folder.ending_told(),
+        TrainingConsole(folder) as console,
+        scraped(console, metrics) as progress,
+    ):
         from trainer.training import Training
 
         training = Training(folder, progress, resume=settings is None)
-        console.measure = training.environment.spec.outcome
+        console.begin(training.horizon, measure=training.environment.spec.outcome)
 
         try:
             with obeying_signals(
                 training.stopping, told=lambda: console.note("stopping; a checkpoint will be written")
             ):
                 summary = training.run()
+            console.end(in_words(folder, summary))
         except KeyboardInterrupt:
             print(
                 f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
@@ -103,8 +138,11 @@ def _train(path: Path | None, *, settings, metrics: str | None) -> int:  # type:
             print(f"the run folder is {folder.path}", file=sys.stderr)
             raise
         finally:
-            training.close()
-    print(write_summary(folder, training, summary))
+            with optional("the environments did not close"):
+                training.close()
+    if summary.missed:
+        schedule = folder.settings().schedule
+        raise summary.error(folder, more=f"for {schedule.env_steps} steps more")
     return INTERRUPTED_EXIT_CODE if summary.reason == "interrupted" else 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,8 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
-from heliograph.errors import CheckpointError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, TargetNotReached
+from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithm import Algorithm
 from trainer.carried import packed
@@ -26,6 +27,7 @@ from trainer.device import choose_device
 from trainer.evaluation import evaluate
 from trainer.export import export_team
 from trainer.feed import Feed
+from trainer.horizon import horizon_of, limited
 from trainer.mabl import Mabl
 from trainer.mag import Mag
 from trainer.mamba import Mamba
@@ -35,6 +37,7 @@ from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
 from trainer.snapshots import forget_snapshots_after, save_snapshot
+from trainer.summary import Summary, write_summary
 from trainer.tables import learned_tables
 
 logger = logging.getLogger(__name__)
@@ -46,24 +49,6 @@ class Progress(Protocol):
     def iteration(self, record: dict[str, Any], *, share: float) -> None:
         """After every iteration: its metrics, and the share of the run that is done."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """How a run ended."""
-
-    reason: str
-    """steps, time, outcome or interrupted."""
-    env_steps: int
-    iterations: int
-    seconds: float
-    """Wall time of training, interruptions left out."""
-    evaluation: PlayedEpisodes | None
-    """Greedy, on fresh episodes; None if the run was interrupted."""
-    links_cut: PlayedEpisodes | None
-    """The same with every message masked; None without messages or if interrupted."""
-    lost_episodes: int
-    """Of training: those whose simulator died, which count nowhere."""
 
 
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
@@ -114,11 +99,12 @@ class Training:
             self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
         )
         schedule = settings.schedule
+        self.horizon = horizon_of(schedule, folder.status() if resume else None)
         self.feed = Feed(
             self.collector,
             self.algorithm,
             steps_per_copy=schedule.steps_per_iteration,
-            until=schedule.env_steps,
+            until=self.horizon.limit_env_steps,
             overlap=settings.overlaps(self.device.type),
             check=self.stopping.check,
         )
@@ -138,8 +124,12 @@ class Training:
         self.stopping.ask()
 
     def run(self) -> Summary:
-        """Train until the schedule is done; the last act is a checkpoint, an export and a final evaluation."""
+        """Train until the schedule is done; the last acts are a checkpoint, an export, a final evaluation, the summary.
+
+        What is in the folder then says how it ended: `summary.json` and `status.json`, in this order.
+        """
         settings = self.settings
+        self._tell(RunState.RUNNING)
         resumed_seconds, began = self._seconds, time.monotonic()
         saved = began
         while (reason := self._reason_to_end()) is None:
@@ -155,21 +145,13 @@ class Training:
             self._count_reached(record)
             record["seconds"] = self._seconds
             self.folder.log(record)
-            self.progress.iteration(record, share=self._share())
+            self.progress.iteration(record, share=self.horizon.share(env_steps=self.env_steps, seconds=self._seconds))
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 self.save()
                 saved = time.monotonic()
         self.feed.settle()
         self.save()
-        if reason == "interrupted":
-            return self._summary(reason, None, None)
-        try:
-            self.export()
-            final = settings.evaluation.final_episodes
-            cut = self._final(final, links_cut=True) if self.algorithm.message_size() else None
-            return self._summary(reason, self._final(final, links_cut=False), cut)
-        except Stopped:
-            return self._summary("interrupted", None, None)
+        return self._interrupted() if reason == "interrupted" else self._finished(reason)
 
     def _learn(self) -> dict[str, Any]:
         """Collect and learn; what is to be logged of it.  Raises Stopped before anything is learned."""
@@ -189,6 +171,7 @@ class Training:
             return {}
         record = self._evaluate()
         self._snapshot()
+        self._tell(RunState.RUNNING)
         if settings.export:
             self.feed.settle()  # what traces a network should not run beside another that is used
             self.export()
@@ -253,21 +236,16 @@ class Training:
         forget_snapshots_after(self.folder.snapshots, self.env_steps)
 
     def _reason_to_end(self) -> str | None:
-        schedule = self.settings.schedule
+        schedule, horizon = self.settings.schedule, self.horizon
         if self.stopping.wanted:
             return "interrupted"
         if self._unlogged is not None:
             return None
         if schedule.stop_at_outcome is not None and self._reached >= 2:
             return "outcome"
-        if schedule.minutes and self._seconds >= 60 * schedule.minutes:
+        if horizon.limit_seconds is not None and self._seconds >= horizon.limit_seconds:
             return "time"
-        return "steps" if self.env_steps >= schedule.env_steps else None
-
-    def _share(self) -> float:
-        schedule = self.settings.schedule
-        share = self.env_steps / schedule.env_steps
-        return min(1.0, max(share, self._seconds / (60 * schedule.minutes) if schedule.minutes else 0.0))
+        return "steps" if self.env_steps >= horizon.limit_env_steps else None
 
     def _record(
         self, metrics: dict[str, float], experience: Collected, *, collect_s: float, update_s: float
@@ -326,12 +304,41 @@ class Training:
             check=self.stopping.check,
         )
 
+    def _interrupted(self) -> Summary:
+        self._tell(RunState.INTERRUPTED, exit_code=INTERRUPTED_EXIT_CODE)
+        return self._summary("interrupted", None, None)
+
+    def _finished(self, reason: str) -> Summary:
+        episodes = self.settings.evaluation.final_episodes
+        try:
+            self.export()
+            cut = self._final(episodes, links_cut=True) if self.algorithm.message_size() else None
+            summary = self._summary(reason, self._final(episodes, links_cut=False), cut)
+        except Stopped:
+            return self._interrupted()
+        write_summary(self.folder, summary)
+        if summary.missed:
+            detail = f"{summary.outcome_name} {summary.outcome:.3f}, asked for {summary.target:g}"
+            self._tell(RunState.UNREACHED, detail=detail, exit_code=TargetNotReached.exit_code)
+        else:
+            self._tell(RunState.FINISHED, exit_code=0)
+        return summary
+
+    def _tell(self, state: RunState, *, detail: str = "", exit_code: int | None = None) -> None:
+        status = RunStatus(state=state, env_steps=self.env_steps, detail=detail, exit_code=exit_code)
+        self.folder.tell(limited(status, self.horizon))
+
     def _summary(self, reason: str, evaluation: PlayedEpisodes | None, links_cut: PlayedEpisodes | None) -> Summary:
+        spec, schedule = self.environment.spec, self.settings.schedule
         return Summary(
             reason=reason,
             env_steps=self.env_steps,
             iterations=self._iteration,
             seconds=self._seconds,
+            outcome_name=spec.outcome,
+            blind_bound=spec.blind_bound,
+            target=schedule.stop_at_outcome,
+            must_reach=schedule.must_reach,
             evaluation=evaluation,
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,

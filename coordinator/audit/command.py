@@ -39,11 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     from coordinator.audit.audit import Request, audit
     from coordinator.audit.report import draw, print_findings
-    from coordinator.conclusion import write_json
+    from coordinator.conclusion import deliver, write_json
     from coordinator.plan import make_plan
     from coordinator.survey import bundle_folder
     from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE
+    from heliograph.optional import optional
 
     plan = make_plan(
         load_team(bundle_folder(namespace.bundles)),
@@ -59,13 +60,13 @@ def run(namespace: argparse.Namespace) -> int:
         log_folder=namespace.log_folder,
     )
     document = findings.as_dict()
-    # What is shown is not lost if a file cannot be written.
-    if namespace.json != Path("-"):
-        print_findings(findings)
-    write_json(document, namespace.json)
-    if namespace.out is not None:
-        write_json(document, namespace.out / "audit.json")
-        draw(findings, namespace.out / "audit.png")
+    try:
+        deliver(document, namespace.json, show=lambda: print_findings(findings))
+    finally:
+        if namespace.out is not None:
+            write_json(document, namespace.out / "audit.json")
+            with optional("no drawing of the audit"):
+                draw(findings, namespace.out / "audit.png")
     if findings.interrupted:
         return INTERRUPTED_EXIT_CODE
     return REFUTED_EXIT_CODE if findings.refuted else 0

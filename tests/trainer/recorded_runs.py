@@ -45,6 +45,5 @@ def recorded_run(
         outcome = {"mean": final, "low": final - 0.1, "high": final + 0.1}
         greedy = {"outcome": outcome, "return": 10 * final, "episodes": 1000}
         summary = {"outcome_name": measure, "env_steps": records[-1]["env_steps"] if ended is None else ended}
-        summary["greedy"] = greedy
-        (path / "summary.json").write_text(json.dumps(summary))
+        (path / "summary.json").write_text(json.dumps({"reason": "steps", **summary, "greedy": greedy}))
     return path

@@ -20,7 +20,7 @@ from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
 from trainer.collector import LOST_AT_MOST
 from trainer.run_folder import RunFolder
-from trainer.summary import write_summary
+from trainer.summary import in_words
 
 Losing = Callable[[int, Iterable[int]], VectorEnvironment]
 LENGTH = 6
@@ -172,4 +172,4 @@ def test_a_run_goes_on_without_the_episodes_that_it_lost(tmp_path: Path, losing:
     assert told == sorted(told)
     assert told[-1] == 3
     assert all(np.isfinite(record["collect/outcome"]) for record in folder.history() if "collect/outcome" in record)
-    assert "episodes lost with their simulator, which count nowhere: 3" in write_summary(folder, training, summary)
+    assert "episodes lost with their simulator, which count nowhere: 3" in in_words(folder, summary)
