@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from heliograph.errors import SettingsError
 
 if TYPE_CHECKING:
     from coordinator.newer_bundles import Following
+
+logger = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +51,7 @@ def run(namespace: argparse.Namespace) -> int:
 def _following(namespace: argparse.Namespace) -> Following | None:
     """What is to be followed; then the bundles are those of it, unless others are named."""
     from coordinator.newer_bundles import Following
+    from heliograph.run_status import BUNDLES, read_status
 
     if namespace.follow is None:
         if namespace.bundles is None:
@@ -61,7 +65,15 @@ def _following(namespace: argparse.Namespace) -> Following | None:
                 f"--{option} is of a run with the same bundles from its start to its end, which --follow changes",
                 remedy=f"Leave out --{option}, or --follow",
             )
-    newer = namespace.follow / "bundles"
+    newer = namespace.follow / BUNDLES
+    status = read_status(namespace.follow)
+    if namespace.bundles is None and not newer.is_dir():
+        raise SettingsError(
+            f"there are no bundles to begin with ({status.in_words(namespace.follow)})",
+            remedy="Train with --set evaluation.export=true and wait for the first, or begin with others: --bundles",
+        )
+    if status.ended:
+        logger.warning("newer bundles come by `heliograph export` alone, %s", status.in_words(namespace.follow))
     namespace.bundles = namespace.bundles or newer
     return Following(bundles=newer, trusted_keys=tuple(namespace.trusted_key), insecure=namespace.insecure)
 

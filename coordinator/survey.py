@@ -23,6 +23,7 @@ from heliograph.environments import registry
 from heliograph.environments.reference import reference_names
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
+from heliograph.run_status import warn_unless_finished
 from heliograph.settings import merge
 
 ABSOLUTE_FACTOR = 10
@@ -84,7 +85,8 @@ def survey(request: Request, scores: list[Score]) -> None:
 
 
 def bundle_folder(path: Path) -> Path:
-    """Where the bundles are: in the folder itself, or in a run folder's `bundles`."""
+    """Where the bundles are: in the folder itself, or in a run folder's `bundles`, with a warning if it goes on."""
+    warn_unless_finished(path)
     return path / "bundles" if (path / "bundles").is_dir() else path
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from heliograph.errors import MissingExtra
+from heliograph.optional import optional
 
 SEND_TIMEOUT_S = 2
 """For one batch, also for the last one when a process ends."""
@@ -90,7 +91,8 @@ class Spans:
 
     def close(self) -> None:
         """Send what is left."""
-        self._provider.shutdown()
+        with optional("spans that were left are not sent"):
+            self._provider.shutdown()
 
 
 @contextmanager

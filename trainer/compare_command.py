@@ -30,6 +30,7 @@ def run(namespace: argparse.Namespace) -> int:
     import json
 
     from heliograph.errors import MissingExtra, SettingsError
+    from heliograph.optional import optional
     from trainer.comparison.report import as_dict, print_report
     from trainer.comparison.results import learning_curves, sections
     from trainer.comparison.sources import read_histories
@@ -39,6 +40,7 @@ def run(namespace: argparse.Namespace) -> int:
     histories = read_histories(namespace.runs, metric=namespace.metric, policy=namespace.policy, by=namespace.by)
     tasks = make_tasks(histories)
     found, curves = sections(tasks), learning_curves(tasks)
+    print_report(found, curves)
     if namespace.json is not None:
         document = as_dict(found, curves, metric=namespace.metric, policy=namespace.policy)
         try:
@@ -48,14 +50,14 @@ def run(namespace: argparse.Namespace) -> int:
             raise SettingsError(f"cannot write {namespace.json}: {error.strerror}") from error
     written = write_tables(namespace.output, tasks, found, curves)
     missing = None
-    try:
-        with trainer_extra("drawing plots"):
-            from trainer.comparison.plots import draw_plots
+    with optional("no plots"):
+        try:
+            with trainer_extra("drawing plots"):
+                from trainer.comparison.plots import draw_plots
 
-            written += draw_plots(namespace.output, found, curves)
-    except MissingExtra as error:
-        missing = error
-    print_report(found, curves)
+                written += draw_plots(namespace.output, found, curves)
+        except MissingExtra as error:
+            missing = error
     print(f"written to {namespace.output}: {', '.join(path.name for path in written)}")
     if missing is not None:
         raise missing

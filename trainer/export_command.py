@@ -32,8 +32,10 @@ def run(namespace: argparse.Namespace) -> int:
 
 def _export(namespace: argparse.Namespace) -> int:
     from heliograph.certificates.signing_keys import read_signing_key
+    from heliograph.run_status import warn_unless_finished
     from trainer.run_folder import RunFolder
 
+    warn_unless_finished(namespace.run)
     key = None if namespace.sign is None else read_signing_key(namespace.sign)
     folder = RunFolder.open(namespace.run)
     import torch

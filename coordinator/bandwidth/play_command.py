@@ -35,6 +35,7 @@ from coordinator.episode import Pace
 from coordinator.evaluation import world_spec
 from coordinator.plan import Plan
 from heliograph.errors import INTERRUPTED_EXIT_CODE, MissingExtra, SettingsError
+from heliograph.optional import optional
 
 DEFAULT_FOLDER = Path("bandwidth")
 
@@ -59,7 +60,7 @@ def run_played(namespace: argparse.Namespace) -> int:
     document = _measured(work, resume=namespace.resume)
     document["influence"] = work.audit or document["influence"]
     results: list[CellResult] = []
-    interrupted = False
+    interrupted, failure = False, None
     try:
         if work.sweep is not None:
             play_sweep(work.sweep, resume=namespace.resume, results=results)
@@ -67,11 +68,18 @@ def run_played(namespace: argparse.Namespace) -> int:
             document["influence"] = make_audit(work.plan)
     except KeyboardInterrupt:
         interrupted = True
+    except Exception as error:
+        failure = error  # what was played before it is reported first
     if work.sweep is not None:
         document["sweep"] = swept_document(work.sweep, results)
-    missing = write_report(document, work.folder)
-    print_document(document)
-    print(f"written to {work.folder}: {PAGE}, {DOCUMENT}, {TRACE}, tables and plots")
+    try:
+        missing = write_report(document, work.folder)
+    finally:
+        print_document(document)
+    written = [name for name in (PAGE, DOCUMENT, TRACE) if (work.folder / name).is_file()]
+    print(f"written to {work.folder}: {', '.join(written)}, tables and plots")
+    if failure is not None:
+        raise failure
     if interrupted:
         print(f"interrupted; --resume goes on after {len(results)} finished cells", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
@@ -135,15 +143,17 @@ def _measured(work: Work, *, resume: bool) -> dict[str, Any]:
             return earlier
     measured = measure(work.plan, links=work.links)
     document = as_document(measured, work.links)
-    if document["information"] is not None:
-        print("reading what the agents tell each other", file=sys.stderr, flush=True)
-        language = read_language(measured.trace, work.plan.bundles)
-        document["language"] = language.as_dict()
-        with suppress(MissingExtra):  # which the report's other plots tell
-            draw_language(language, work.folder / LANGUAGE_PICTURE)
+    write_document(document, work.folder)  # now, so that it stays whatever becomes of the rest
     if measured.report.wire is not None:
         write_messages(work.folder / MESSAGES, measured.report.wire)
-    write_document(document, work.folder)  # now, so that it stays whatever becomes of the sweep
+    if document["information"] is not None:
+        print("reading what the agents tell each other", file=sys.stderr, flush=True)
+        with optional("what the agents tell each other is not read"):
+            language = read_language(measured.trace, work.plan.bundles)
+            document["language"] = language.as_dict()
+            write_document(document, work.folder)
+            with suppress(MissingExtra):  # which the report's other plots tell
+                draw_language(language, work.folder / LANGUAGE_PICTURE)
     return document
 
 

@@ -12,6 +12,7 @@ from coordinator.bandwidth.drawing import draw
 from coordinator.bandwidth.page import page
 from coordinator.bandwidth.tables import write_tables
 from heliograph.errors import MissingExtra, SettingsError
+from heliograph.optional import optional
 
 FORMAT, VERSION = "heliograph-bandwidth-report", 1
 DOCUMENT, PAGE, LANGUAGE_PICTURE = "report.json", "report.html", "language.png"
@@ -20,19 +21,22 @@ DOCUMENT, PAGE, LANGUAGE_PICTURE = "report.json", "report.html", "language.png"
 def write_report(document: Mapping[str, Any], folder: Path) -> MissingExtra | None:
     """Write everything; without matplotlib everything but the plots, and what is missing is returned.
 
-    Raises SettingsError if the folder cannot be written.
+    What was measured comes first; plots and page that cannot be made are told as warnings.  Raises SettingsError if the
+    folder cannot be written.
     """
     write_document(document, folder)
     write_tables(document, folder)
     missing: MissingExtra | None = None
     pictures: dict[str, Path] = {}
-    try:
-        pictures = draw(document, folder)
-    except MissingExtra as error:
-        missing = error
+    with optional("no plots"):
+        try:
+            pictures = draw(document, folder)
+        except MissingExtra as error:
+            missing = error
     if document["language"] is not None and (folder / LANGUAGE_PICTURE).is_file():
         pictures["language"] = folder / LANGUAGE_PICTURE  # drawn from the trace when it was read
-    write_whole(folder / PAGE, page(document, pictures))
+    with optional(f"no {PAGE}"):
+        write_whole(folder / PAGE, page(document, pictures))
     return missing
 
 

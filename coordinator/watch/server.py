@@ -13,6 +13,7 @@ from coordinator.watch.pages import Pages
 from coordinator.watch.watcher import Watcher
 from heliograph.errors import MissingExtra
 from heliograph.listening import LOOPBACK_HOSTS, bind, parse_address
+from heliograph.optional import optional
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ class WatchServer:
 
     def __exit__(self, *_: object) -> None:
         self._gate.resume()
-        self._loop.call_soon_threadsafe(self._end)
+        with optional("the page did not close"):
+            self._loop.call_soon_threadsafe(self._end)
         self._thread.join()
 
     def _end(self) -> None:

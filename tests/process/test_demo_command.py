@@ -40,7 +40,7 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "run"
     overrides = [word for setting in SMALL for word in ("--set", setting)]
     arguments = ["--preset", "relay-signal", "--folder", folder, "--episodes", 5, "--json", folder / "demo.json"]
-    return folder, finish("demo", *arguments, *overrides)
+    return folder, finish("demo", *arguments, "--minimum-outcome", 0, *overrides)
 
 
 def test_the_demo_ends_with_its_table(demo):
@@ -62,6 +62,26 @@ def test_the_demo_ends_with_its_table(demo):
     assert [summary["episodes"] for summary in told["summaries"]] == [5, 5]
     assert told["summaries"][0]["bits_per_agent_step"] == 4 * 3 + 2
     assert told["seconds"]["total"] >= told["seconds"]["training"] + told["seconds"]["running"] - 0.01
+
+
+def test_a_demo_in_a_folder_whose_run_is_finished_trains_nothing_and_fails_below_the_bar(demo):
+    folder, _ = demo
+    shown = finish("demo", "--preset", "relay-signal", "--folder", folder, "--episodes", 5)
+    assert shown.returncode == 1, shown.stderr
+    assert f"bundles are in {folder} already" in shown.stderr
+    assert "success with messages" in shown.stdout
+    assert "is below the minimum of 0.9" in shown.stderr
+
+
+def test_a_demo_that_does_not_reach_its_target_fails_and_says_how_to_go_on(demo, tmp_path):
+    # As the demo's own preset asks for, and with a team that has learned nothing yet.
+    folder = tmp_path / "run"
+    overrides = [word for setting in (*SMALL, "schedule.must_reach=true") for word in ("--set", setting)]
+    shown = finish("demo", "--preset", "relay-signal", "--folder", folder, *overrides)
+    assert shown.returncode == 10, shown.stderr
+    assert "where 1 was asked for" in shown.stderr
+    assert f"go on with the demo: heliograph demo --folder {folder} --preset relay-signal" in shown.stderr
+    assert "success with messages" not in shown.stdout
 
 
 def test_a_run_folder_is_evaluated_beside_its_networks(demo):

@@ -20,6 +20,7 @@ from tiny_team import SMALL, resume, small_settings, start
 from waiting_game import ANNOUNCEMENT
 
 from heliograph.bundle import load_team
+from heliograph.run_status import RunState, read_status
 from trainer.checkpoint import saved_checkpoints
 from trainer.run_folder import RunFolder
 
@@ -85,12 +86,15 @@ def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path
     stopped = saved_checkpoints(path / "checkpoints")[-1]
     assert 2 <= int(stopped.name) < ITERATIONS
     assert not (path / "bundles").exists()
+    assert not (path / "summary.json").exists()
+    assert read_status(path).state is RunState.INTERRUPTED
 
     code, out, err = finished(process("--resume", str(path)))
     assert code == 0, err
     assert "all environment steps done" in out
     assert len(load_team(path / "bundles")) == 2
     assert json.loads((path / "summary.json").read_text())["reason"] == "steps"
+    assert read_status(path).state is RunState.FINISHED
 
     alone = tmp_path / "alone"
     settings = small_settings("relay-signal", f'environment.id="{GAME}"', parameters, env_steps=12 * ITERATIONS + 1)

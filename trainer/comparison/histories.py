@@ -17,6 +17,7 @@ from heliograph.environments.defaults import changed_parameters
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import EvaluatedRun, environment_and_task
 from heliograph.marl_eval import read as read_marl_eval
+from heliograph.run_status import read_status
 
 METRICS: Mapping[str, tuple[str, ...]] = {
     "outcome": ("won", "arrived", "outcome", "win_rate", "return"),
@@ -93,7 +94,9 @@ def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str
     parameters = changed_parameters(world["id"], world.get("parameters", {}))
     if by is not None and by.startswith("environment.parameters."):
         parameters.pop(by.removeprefix("environment.parameters."), None)  # it makes labels, not tasks
-    final = (summary.get("greedy") or {}) if policy == "greedy" else {}
+    # Of a run that goes on after its end, the summary is still that of the end before.
+    ended = read_status(path).ended
+    final = (summary.get("greedy") or {}) if policy == "greedy" and ended else {}
     if label is None:
         label = str(settings["algorithm"]) if by is None else _setting(settings, by, path)
     return History(

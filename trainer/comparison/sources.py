@@ -7,6 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from heliograph.errors import SettingsError
+from heliograph.run_status import warn_unless_finished
 from trainer.comparison.histories import History, read_file, read_run
 
 SETTINGS = "settings.json"
@@ -28,6 +29,7 @@ def read_histories(arguments: Iterable[str], *, metric: str, policy: str, by: st
                 raise SettingsError(f"{path} is named twice", remedy="A run that counts twice would make errors small")
             seen[path.resolve()] = argument
             if path.is_dir():
+                warn_unless_finished(path)
                 histories.append(read_run(path, metric=metric, policy=policy, label=label, by=by))
             else:
                 histories += read_file(path, metric=metric, label=label)

@@ -1,0 +1,163 @@
+"""How `heliograph train` ends: the state that it leaves, what goes on afterwards, and what may not cost a result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tiny_team import SMALL
+
+from heliograph.bundle import load_team
+from heliograph.cli import main
+from heliograph.run_status import RunState, read_status
+from trainer.run_folder import RunFolder
+from trainer.training import Training
+
+STEPS = 24
+"""Of a run: two iterations, the second of which learns and is evaluated."""
+
+
+def train(path: Path, *overrides: str, options: Sequence[str] = ("--resume-or-start",)) -> int:
+    settings = (*SMALL, f"schedule.env_steps={STEPS}", "replay.minimum=10", *overrides)
+    flags = [word for setting in settings for word in ("--set", setting)]
+    return main(["train", "--preset", "relay-signal", "--folder", str(path), *options, *flags])
+
+
+def state(path: Path) -> tuple[RunState, int | None, int | None]:
+    status = read_status(path)
+    return status.state, status.env_steps, status.exit_code
+
+
+def test_a_target_that_is_not_reached_is_an_exit_code_and_a_sentence_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    exported: list[int] = []
+    monkeypatch.setattr(Training, "export", lambda training: exported.append(training.env_steps))
+    assert train(path, "schedule.must_reach=true") == 10
+    told = capsys.readouterr()
+    assert "all environment steps done: 24 environment steps" in told.out
+    assert "outcome (won) is" in told.err
+    assert "where 2 was asked for" in told.err
+    assert f"Go on, for 24 steps more: heliograph train --resume {path}" in told.err
+    assert state(path) == (RunState.UNREACHED, 24, 10)
+    assert json.loads((path / "summary.json").read_text())["greedy"]["episodes"] == 8
+    assert exported == [24], "what there is, is there to be looked at"
+
+    assert train(path, "schedule.must_reach=true") == 10
+    assert f"going on with {path}: target not reached at step 24, won " in capsys.readouterr().err
+    assert state(path) == (RunState.UNREACHED, 48, 10)
+    assert [record["env_steps"] for record in RunFolder.open(path).history()] == [12, 24, 36, 48]
+
+    settings = json.loads((path / "settings.json").read_text())
+    settings["schedule"]["stop_at_outcome"] = -1.0
+    (path / "settings.json").write_text(json.dumps(settings))
+    assert main(["train", "--resume", str(path)]) == 0
+    assert state(path)[0] is RunState.FINISHED
+    assert exported == [24, 48, read_status(path).env_steps]
+
+
+def test_without_a_target_that_must_be_reached_a_run_is_finished_and_then_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    assert train(path) == 0
+    assert state(path) == (RunState.FINISHED, 24, 0)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    capsys.readouterr()
+    assert train(path) == 0
+    assert capsys.readouterr().out == f"bundles are in {path} already\n"
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_an_interrupted_run_is_not_finished_and_goes_on_with_its_own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    began = Training.run
+    monkeypatch.setattr(Training, "run", lambda training: (training.stop(), began(training))[1])
+    assert train(path) == 130
+    assert state(path) == (RunState.INTERRUPTED, 0, 130)
+    assert not (path / "summary.json").exists()
+    assert not (path / "bundles").exists()
+    monkeypatch.undo()
+    assert train(path, "seed=3", "replay.batch=5") == 0
+    err = capsys.readouterr().err
+    assert f"going on with {path}: interrupted at step 0" in err
+    assert "it keeps the settings that it was begun with: seed 0, not 3, replay.batch 4, not 5" in err
+    assert state(path) == (RunState.FINISHED, 24, 0)
+    assert RunFolder.open(path).settings().seed == 0
+
+
+def test_a_second_ctrl_c_is_an_interruption_and_an_error_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(_training: Training) -> None:
+        raise errors.pop(0)
+
+    errors: list[BaseException] = [KeyboardInterrupt(), ValueError("two and two are five")]
+    path = tmp_path / "run"
+    monkeypatch.setattr(Training, "run", break_off)
+    assert train(path) == 130
+    assert state(path) == (RunState.INTERRUPTED, 0, 130)
+    with pytest.raises(ValueError, match="five"):
+        train(path)
+    assert state(path) == (RunState.FAILED, 0, 1)
+    assert read_status(path).detail == "ValueError: two and two are five"
+    monkeypatch.undo()
+    more = ["--environment", "waiting_game:make"]
+    overflowing = tmp_path / "overflowing"
+    assert train(overflowing, "environment.parameters={reward_factor=1e30}", options=more) == 8
+    assert "reward term" in read_status(overflowing).detail
+    assert state(overflowing)[0::2] == (RunState.FAILED, 8)
+    capsys.readouterr()
+
+
+def test_resume_or_start_names_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--preset", "relay", "--resume-or-start"]) == 2
+    assert "Name it with --folder" in capsys.readouterr().err
+
+
+class Broken(MetaPathFinder):
+    """Packages that are installed, and fail when they are imported, with whatever exception."""
+
+    def __init__(self, errors: Mapping[str, Exception]) -> None:
+        self._errors = errors
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name in self._errors:
+            raise self._errors[name]
+        return None
+
+
+def test_nothing_that_only_people_look_at_costs_a_run_its_results(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    errors = {
+        "matplotlib.figure": ImportError("numpy.core.multiarray failed"),
+        "torch.utils.tensorboard": RuntimeError("built for numpy 1"),
+    }
+    for package in errors:
+        monkeypatch.delitem(sys.modules, package, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(errors), *sys.meta_path])
+    path = tmp_path / "run"
+    assert train(path) == 0
+    assert "won, greedy: " in capsys.readouterr().out
+    assert state(path) == (RunState.FINISHED, 24, 0)
+    assert json.loads((path / "summary.json").read_text())["greedy"]["episodes"] == 8
+    assert load_team(path / "bundles")
+    assert [record.getMessage() for record in caplog.records if record.name == "heliograph.optional"] == [
+        "no log for TensorBoard: RuntimeError: built for numpy 1",
+        "no learning curve: ImportError: numpy.core.multiarray failed",
+    ]
