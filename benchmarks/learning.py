@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from heliograph.run_status import read_status
+
 TASKS: dict[str, list[str]] = {
     "relay-signal-2": ["--preset", "relay-signal"],
     "relay-2": ["--preset", "relay"],
@@ -50,7 +52,7 @@ COLUMNS = [
 def measure(task: str, seed: int, *, minutes: float, out: Path, episodes: int) -> dict[str, Any]:
     """Train one seed, run its bundles as processes, and return a row of the table."""
     folder = out / f"{task}-seed{seed}"
-    if not (folder / "summary.json").exists():
+    if not read_status(folder).ended:
         command = [sys.executable, "-m", "heliograph", "train", *TASKS[task], "--seed", str(seed)]
         command += ["--folder", str(folder), "--set", f"schedule.minutes={minutes}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -23,6 +23,7 @@ from pathlib import Path
 from rich.table import Table
 
 from coordinator.report import output_console
+from heliograph.run_status import RunState, read_status
 
 METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")
 """The first three exchange messages."""
@@ -99,10 +100,10 @@ def chance(world: str, *, out: Path, run: Path, episodes: int) -> str:
 def measure(world: str, method: str, seed: int, *, out: Path, episodes: int) -> Row:
     """Train, unless that is done, and run what was exported as processes, with and without links."""
     chosen, folder = WORLDS[world], out / world / f"{method}-seed{seed}"
-    if not (folder / "summary.json").exists():
+    if not read_status(folder).ended:
         name = chosen.preset.format(method=method)
         settings = [word for setting in chosen.settings for word in ("--set", setting)]
-        begun = ["--resume", folder] if (folder / "settings.json").exists() else None
+        begun = ["--resume", folder] if read_status(folder).state is not RunState.ABSENT else None
         fresh = ["--preset", NAMED_OTHERWISE.get(name, name), "--seed", str(seed), "--folder", folder, *settings]
         heliograph("train", *(begun or fresh))
     summary, report = json.loads((folder / "summary.json").read_text()), folder / "processes.json"
