@@ -6,12 +6,11 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from coordinator.assembly import assemble
 from coordinator.bandwidth.layers.accounting import Account
@@ -20,6 +19,7 @@ from coordinator.bandwidth.layers.links import Links
 from coordinator.bandwidth.layers.links_of import links_of
 from coordinator.bandwidth.layers.wire_report import WireReport
 from coordinator.conservation import Reading, Traffic, traffic
+from coordinator.ending import Stopped, first_of, loop_factory, until_signal
 from coordinator.episode import Clock, play
 from coordinator.logbook import Logbook
 from coordinator.newer_bundles import Following
@@ -41,7 +41,7 @@ from heliograph.errors import NodeFailed, OutputFailed, SettingsError, WorldErro
 from heliograph.manifest import Manifest
 from heliograph.optional import optional
 from heliograph.seeds import episode_seed
-from heliograph.stopping import PATIENCE_S, StopRequest, obeying_signals
+from heliograph.stopping import PATIENCE_S
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +50,6 @@ WATCH_INTERVAL_S = 0.1
 
 LEAVE_DEADLINE_S = 5.0
 """How long processes may take to end after their sessions are over."""
-
-T = TypeVar("T")
-
-
-class Stopped(Exception):
-    """The run was asked to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +104,8 @@ class _State:
 
 def run_processes(plan: Plan, staging: Staging) -> Report:
     """Run a plan from a program without an event loop of its own, with Ctrl-C and SIGTERM ending it in order."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_run_until_signal(plan, staging))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(until_signal(lambda stop: run(plan, staging, stop=stop)))
 
 
 async def run(plan: Plan, staging: Staging, *, stop: asyncio.Event) -> Report:
@@ -186,7 +180,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
             watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
             work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, logbook, versions, state)
             try:
-                await _first_of(work, watch, stop)
+                await first_of(work, watch, stop)
             except Stopped:
                 state.interrupted = True
             except OutputFailed as error:
@@ -361,43 +355,6 @@ async def _watch(supervisor: Supervisor, staging: Staging, state: _State) -> Non
         if state.endings and not supervisor.running:
             raise NodeFailed(str(state.endings[-1]))
         await asyncio.sleep(WATCH_INTERVAL_S)
-
-
-async def _first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
-    """Run `work` to its end, unless `watch` fails or `stop` is set first; nothing keeps running afterwards."""
-    tasks = [asyncio.ensure_future(part) for part in (work, watch, stop.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if tasks[0].done():
-            tasks[0].result()
-        elif tasks[1].done():
-            tasks[1].result()
-        else:
-            raise Stopped
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _run_until_signal(plan: Plan, staging: Staging) -> Report:
-    stop, request = asyncio.Event(), StopRequest()
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        request.obey()  # the loop is not held up by a world that does not return
-        stop.set()
-
-    with obeying_signals(request, told=lambda: loop.call_soon_threadsafe(end), insisting=False):
-        return await run(plan, staging, stop=stop)
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 def _tidy(folder: Path, state: _State, kind: type[BaseException] | None, *_: object) -> None:

@@ -1,0 +1,54 @@
+"""Work on an event loop that ends when it is asked to: by an event, by Ctrl-C or SIGTERM.  Imported by `rollout`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from heliograph.stopping import StopRequest, obeying_signals
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The work was asked to stop."""
+
+
+async def first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
+    """Run `work` to its end, unless `watch` fails or `stop` is set first; nothing keeps running afterwards."""
+    tasks = [asyncio.ensure_future(part) for part in (work, watch, stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+        elif tasks[1].done():
+            tasks[1].result()
+        else:
+            raise Stopped
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
+    """Do the work that is handed an event, which Ctrl-C and SIGTERM set."""
+    stop, request = asyncio.Event(), StopRequest()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        request.obey()  # the loop is not held up by a world that does not return
+        stop.set()
+
+    with obeying_signals(request, told=lambda: loop.call_soon_threadsafe(end), insisting=False):
+        return await work(stop)
+
+
+def loop_factory() -> Any:
+    """uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
