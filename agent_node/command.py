@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
+from heliograph.grace import add_rejoin_argument
 from heliograph.metrics import add_metrics_argument
 from heliograph.tracing import add_trace_argument
 
@@ -25,13 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--join-timeout-s", type=float, default=30.0, metavar="S", help="give up if not part of the run by then"
     )
-    parser.add_argument(
-        "--rejoin-s",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="when the coordinator is gone, look for one at its address for so long, and join that",
+    add_rejoin_argument(
+        parser,
+        help="look for a coordinator that is lost for so long, until one that was joined has said for how long",
     )
+    # Of a coordinator that starts its own nodes: its process, without which none comes back at that address.
+    parser.add_argument("--started-by", type=int, metavar="PID", help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:

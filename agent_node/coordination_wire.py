@@ -42,6 +42,11 @@ def team_of(welcome: coordination_pb2.Welcome) -> Team:
     )
 
 
+def grace_of(welcome: coordination_pb2.Welcome, *, otherwise: float) -> float:
+    """The seconds for which node and coordinator look for one another after a cut."""
+    return welcome.rejoin_ms / 1e3 if welcome.HasField("rejoin_ms") else otherwise
+
+
 def members_of(roster: coordination_pb2.Roster) -> list[Member]:
     return [
         Member(

@@ -15,7 +15,18 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
-from agent_node.coordination_wire import Switch, act_of, counters_of, members_of, percept_of, switch_of, team_of
+from agent_node.answers import Answers
+from agent_node.coordination_wire import (
+    Switch,
+    act_of,
+    counters_of,
+    grace_of,
+    members_of,
+    percept_of,
+    switch_of,
+    team_of,
+)
+from agent_node.coordinator_channel import CoordinatorChannel
 from agent_node.percept import Percept
 from agent_node.stream_writer import StreamWriter
 from agent_node.world import NodeHandle, StepReport, Team
@@ -23,27 +34,30 @@ from heliograph import bundle as bundles
 from heliograph import rpc
 from heliograph.actions import ActionSpace
 from heliograph.bundle import MAX_BUNDLE_BYTES, Bundle
-from heliograph.certificates.identity import COORDINATOR
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import (
     BundleCorrupt,
     BundleMismatch,
     CoordinatorGone,
     HeliographError,
-    NetworkError,
+    MessageError,
     PeerRefused,
     SettingsError,
     SlotTaken,
     WorldError,
 )
-from heliograph.pb import coordination_pb2, coordination_pb2_grpc
+from heliograph.grace import REJOIN_S
+from heliograph.pb import coordination_pb2
 from heliograph.tls import Tls
 
 QUEUED_MESSAGES = 64
 """Acts, changes of the peers, counters: the coordinator reads them all; more than this means that it does not."""
 
-SLOT_GRACE_S, SLOT_PAUSE_S = 8.0, 0.5
-"""How long to ask again for a slot that is taken: the keepalive ends a dead holder's session after six seconds."""
+SLOT_GRACE_S, SLOT_PAUSE_S = rpc.NOTICED_WITHIN_S + 2.0, 0.5
+"""How long to ask again for a slot that is taken: the keepalive ends a dead holder's session by then."""
+
+REJOIN_PAUSE_S = 0.2
+"""Between two tries to join again a coordinator that can be reached."""
 
 PREPARE_TIMEOUT_S = 30.0
 """How long fetching a newer bundle may take."""
@@ -59,9 +73,12 @@ _log = logging.getLogger(__name__)
 class CoordinatorWorld:
     """The session of one node with the coordinator at `address` (host:port).
 
-    Connecting, fetching and joining together take at most `join_timeout_s`.  A coordinator that goes away during the
-    session ends it with CoordinatorGone: at once if its process died, after the keepalive's six seconds if it hangs.
-    With `tls` it must have the coordinator's certificate.
+    Connecting, fetching and joining together take at most `join_timeout_s`.  When the call to the coordinator breaks -
+    at once if its process died, after the keepalive's six seconds if it hangs - the node calls again, and goes on in
+    its seat as if nothing had been.  If it is not welcomed within the team's grace, as the coordinator told it
+    (`rejoin_s` if that said none), the session ends with CoordinatorGone; so it does if another run is there now, or
+    at the first try that `is_wanted` does not allow.  With `tls` the coordinator must have the coordinator's
+    certificate.
 
     `check` raises BundleError for a newer bundle that is not to be taken; None: the node keeps the one that it has.
     """
@@ -71,14 +88,16 @@ class CoordinatorWorld:
         address: str,
         *,
         join_timeout_s: float,
+        rejoin_s: float = REJOIN_S,
+        is_wanted: Callable[[], bool] = lambda: True,
         tls: Tls | None = None,
         check: Callable[[Bundle], None] | None = None,
     ) -> None:
         self._address = address
-        self._join_by = time.monotonic() + join_timeout_s
-        self._timeout_s = join_timeout_s
-        self._channel = rpc.channel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=tls, peer=COORDINATOR)
-        self._stub = coordination_pb2_grpc.CoordinationStub(self._channel)
+        self._until = time.monotonic() + join_timeout_s
+        self._timeout_s, self._rejoin_s = join_timeout_s, rejoin_s
+        self._is_wanted = is_wanted
+        self._channel = CoordinatorChannel(address, tls=tls)
         self._codec: BitPacked | None = None  # of reported latents, if the coordinator wants them
         self._actions: ActionSpace | None = None  # of the node that entered
         self._call: grpc.aio.StreamStreamCall | None = None
@@ -89,8 +108,12 @@ class CoordinatorWorld:
         self._preparing: asyncio.Task[None] | None = None
         self._switch: Switch | None = None  # to be made before the next step
         self._node: NodeHandle | None = None
-        self._pending: Percept | None = None
+        self._team: Team | None = None
+        self._connected: tuple[int, ...] = ()
+        self._answers = Answers()
         self._failure: HeliographError | None = None
+        self._failed_at = 0.0
+        self._has_met = self._is_another_run = False
         self._over = False
         self._left = False
         self._news = asyncio.Event()
@@ -98,14 +121,25 @@ class CoordinatorWorld:
     @property
     def has_joined(self) -> bool:
         """It has been welcomed, whatever came of it since."""
-        return self._reading is not None
+        return self._team is not None
+
+    @property
+    def has_met(self) -> bool:
+        """The coordinator was there, whether or not it has welcomed the node."""
+        return self._has_met
+
+    @property
+    def grace_left_s(self) -> float:
+        """How long another coordinator may still be looked for; all of the grace unless this one was lost before."""
+        lost_at = self._failed_at if isinstance(self._failure, CoordinatorGone) else time.monotonic()
+        return max(0.0, lost_at + self._rejoin_s - time.monotonic())
 
     async def fetch_bundle(self, slot: int | None) -> Bundle:
         """Get the slot's bundle, or that of a slot without a live node, which is then kept for this one for a while.
 
         Raises BundleError, SettingsError if there is no such slot, SlotTaken if every slot is, or CoordinatorGone.
         """
-        await self._connect()
+        await self._reach()
         return await self._ask_again(lambda: self._fetch(slot, timeout_s=self._time_left_s()))
 
     async def _fetch(self, slot: int | None, *, timeout_s: float, wanted: str = "") -> Bundle:
@@ -114,7 +148,7 @@ class CoordinatorWorld:
         tar, digest = bytearray(), ""
         try:
             request = coordination_pb2.FetchBundleRequest(slot=slot or 0, any_slot=slot is None, digest=wanted)
-            async for chunk in self._stub.FetchBundle(request, timeout=timeout_s):
+            async for chunk in self._channel.stub.FetchBundle(request, timeout=timeout_s):
                 tar += chunk.data
                 digest = chunk.digest
                 if len(tar) > MAX_BUNDLE_BYTES:
@@ -129,12 +163,12 @@ class CoordinatorWorld:
 
     async def enter(self, node: NodeHandle) -> Team:
         """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails."""
-        await self._connect()
+        await self._reach()
         return await self._ask_again(lambda: self._join(node))
 
     async def _ask_again(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask, for a while again if what is asked for is taken: its holder may be gone, and that not be noticed yet."""
-        give_up = min(self._join_by, time.monotonic() + SLOT_GRACE_S)
+        give_up = min(self._until, time.monotonic() + SLOT_GRACE_S)
         while True:
             try:
                 return await ask()
@@ -143,20 +177,22 @@ class CoordinatorWorld:
                     raise
                 await asyncio.sleep(SLOT_PAUSE_S)
 
-    async def _join(self, node: NodeHandle) -> Team:
-        self._call = self._stub.Participate()
-        self._writer = StreamWriter(self._call.write, limit=QUEUED_MESSAGES)
+    async def _join(self, node: NodeHandle, *, resumes: str = "") -> Team:
+        """Be welcomed over a new call, and follow it from then on."""
+        call = self._channel.stub.Participate()
+        writer = StreamWriter(call.write, limit=QUEUED_MESSAGES)
         join = coordination_pb2.Join(
             protocol_version=rpc.PROTOCOL_VERSION,
             slot=node.slot,
             instance=node.instance,
             peer_address=node.peer_address,
             bundle_digest=node.bundle_digest,
+            resumes=resumes,
         )
-        self._writer.send(coordination_pb2.NodeMessage(join=join))
+        writer.send(coordination_pb2.NodeMessage(join=join))
         try:
-            # The session is given up if this times out, so a cancelled operation does no harm here.
-            reply = await asyncio.wait_for(self._call.read(), self._time_left_s())
+            # The call is given up if this times out, so a cancelled operation does no harm here.
+            reply = await asyncio.wait_for(call.read(), self._time_left_s())
         except TimeoutError:
             raise self._gone(f"did not welcome slot {node.slot} within {self._timeout_s:g} s") from None
         except grpc.aio.AioRpcError as error:
@@ -173,30 +209,59 @@ class CoordinatorWorld:
         team = team_of(reply.welcome)
         if reply.welcome.report_latents and message is not None:
             self._codec = message.codec
-        self._reading = asyncio.get_running_loop().create_task(self._read(node))
+        self._team, self._rejoin_s = team, grace_of(reply.welcome, otherwise=self._rejoin_s)
+        self._call, self._writer, self._failure = call, writer, None
+        self._answers.begin_call()
+        self._reading = asyncio.get_running_loop().create_task(self._read(call, node))
         return team
 
     async def percept(self) -> Percept | None:
-        while self._pending is None or self._switch is not None:
+        while not self._answers.has_pending or self._switch is not None:
             if self._switch is not None and self._failure is None:
                 await self._make_switch()
                 continue
             if self._failure is not None:
-                raise self._failure
+                await self._join_again(self._failure)
+                continue
             if self._over:
                 return None
             self._news.clear()
             # Bounded by the keepalive: a dead or hung coordinator ends the read, which is news.
             await self._news.wait()
-        percept, self._pending = self._pending, None
-        return percept
+        return self._answers.take()
+
+    async def _join_again(self, failure: HeliographError) -> None:
+        """Take the seat again, after a cut.  Raises the failure unless it is one, or what it became."""
+        if not isinstance(failure, CoordinatorGone) or self._rejoin_s == 0:
+            raise failure
+        assert self._team is not None
+        assert self._node is not None
+        node, team = self._node, self._team
+        self._until = self._failed_at + self._rejoin_s
+        self._timeout_s = self._rejoin_s
+        _log.warning("cut off seconds_left=%.1f cause=%s", self._time_left_s(), failure)
+        while True:
+            try:
+                await self._reach()
+                await self._ask_again(lambda: self._join(node, resumes=team.run_id))
+            except CoordinatorGone as gone:
+                self._failure = gone
+                if self._is_another_run or not self._is_wanted() or self._time_left_s() <= REJOIN_PAUSE_S:
+                    raise
+                await asyncio.sleep(REJOIN_PAUSE_S)
+                continue
+            _log.warning("back after_s=%.1f", time.monotonic() - self._failed_at)
+            self.connected(self._connected)
+            return
 
     async def act(self, report: StepReport) -> None:
         assert self._actions is not None
-        act = act_of(report, actions=self._actions, codec=self._codec)
-        self._send(coordination_pb2.NodeMessage(act=act))
+        act = self._answers.decided(act_of(report, actions=self._actions, codec=self._codec))
+        if act is not None:
+            self._send(coordination_pb2.NodeMessage(act=act))
 
     def connected(self, slots: tuple[int, ...]) -> None:
+        self._connected = slots
         self._send(coordination_pb2.NodeMessage(connected=coordination_pb2.Connected(slots=slots)))
 
     async def leave(self) -> None:
@@ -220,41 +285,40 @@ class CoordinatorWorld:
             self._call.cancel()
         await self._channel.close()
 
-    async def _connect(self) -> None:
+    async def _reach(self) -> None:
+        """Be connected.  Raises CoordinatorGone, with what stands in the way, if that takes too long."""
         _log.debug("connecting address=%s", self._address)
-        try:
-            await asyncio.wait_for(self._channel.channel_ready(), self._time_left_s())
-        except TimeoutError:
-            raise self._gone(f"cannot be reached within {self._timeout_s:g} s{await self._why_not()}") from None
+        while not await self._channel.is_ready(timeout_s=self._time_left_s()):
+            if not self._is_wanted():
+                raise self._gone("is gone, and so is the process that started this node")
+            if self._time_left_s() == 0:
+                cause = await self._channel.why_not()
+                raise self._gone(f"cannot be reached within {self._timeout_s:g} s{cause and f': {cause}'}")
+        self._has_met = True
 
-    async def _why_not(self) -> str:
-        """What stands in the way of a connection, as gRPC says it to a call; empty if nothing does any more."""
-        try:
-            await rpc.health_status(self._channel, timeout_s=LEAVE_TIMEOUT_S)
-        except NetworkError as error:
-            return f": {error}"
-        return ""
-
-    async def _read(self, node: NodeHandle) -> None:
+    async def _read(self, call: grpc.aio.StreamStreamCall, node: NodeHandle) -> None:
         """Follow the coordinator's stream to its end, whatever that is."""
-        assert self._call is not None
         try:
-            while (message := await self._call.read()) is not grpc.aio.EOF:
+            while (message := await call.read()) is not grpc.aio.EOF:
                 self._handle(message, node)
             if not self._over:
-                self._failure = self._gone("ended the session")
+                self._fail(self._gone("ended the session"))
         except grpc.aio.AioRpcError as error:
-            self._failure = self._gone(f"is gone: {error.code().name} {error.details()}")
+            self._fail(self._ending(error))
         except HeliographError as error:
-            self._failure = error
+            self._fail(error)
         finally:
             self._news.set()
+
+    def _fail(self, failure: HeliographError) -> None:
+        self._failure, self._failed_at = failure, time.monotonic()
 
     def _handle(self, message: coordination_pb2.CoordinatorMessage, node: NodeHandle) -> None:
         kind = message.WhichOneof("kind")
         if kind == "percept":
-            # Only the newest counts: a node that was stopped does not live through what it missed.
-            self._pending = percept_of(message.percept)
+            act = self._answers.asked(percept_of(message.percept))
+            if act is not None:
+                self._send(coordination_pb2.NodeMessage(act=act))
             self._news.set()
         elif kind == "roster":
             members = members_of(message.roster)
@@ -311,7 +375,13 @@ class CoordinatorWorld:
             _log.debug("not sent kind=%s", message.WhichOneof("kind"))
 
     def _time_left_s(self) -> float:
-        return max(0.0, self._join_by - time.monotonic())
+        return max(0.0, self._until - time.monotonic())
+
+    def _ending(self, error: grpc.aio.AioRpcError) -> HeliographError:
+        """What ended a session that had begun."""
+        if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
+            return MessageError(f"coordinator {self._address} has ended the session: {error.details()}")
+        return self._gone(f"is gone: {error.code().name} {error.details()}")
 
     def _gone(self, what: str) -> CoordinatorGone:
         return CoordinatorGone(f"coordinator {self._address} {what}", remedy="Start it, then start this node again")
@@ -326,6 +396,9 @@ class CoordinatorWorld:
             return SlotTaken(sentence, remedy="End the other node first")
         if code is grpc.StatusCode.PERMISSION_DENIED:
             return PeerRefused(sentence, remedy="Give this node the certificate of its slot")
+        if code is grpc.StatusCode.ABORTED:
+            self._is_another_run = True
+            return self._gone(f"is another one: {error.details()}")
         if code is grpc.StatusCode.NOT_FOUND:
             return SettingsError(sentence, remedy="Give --slot one of the team's slots")
         return self._gone(f"is gone: {code.name} {error.details()}")

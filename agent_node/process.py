@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import math
+import os
 import signal
 import time
 from functools import partial
@@ -22,6 +22,7 @@ from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import require_trusted
 from heliograph.errors import INTERRUPTED_EXIT_CODE, BundleMismatch, CoordinatorGone, SettingsError
+from heliograph.grace import check_rejoin
 from heliograph.tls import Tls
 
 REJOIN_PAUSE_S = 0.5
@@ -36,8 +37,7 @@ def run_node(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"slot {arguments.slot} cannot be", remedy="Slots count from 0")
     if arguments.join_timeout_s <= 0:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
-    if not 0 <= arguments.rejoin_s < math.inf:
-        raise SettingsError(f"nobody can look for a coordinator for {arguments.rejoin_s:g} s")
+    check_rejoin(arguments.rejoin_s)
     footprint.bound_allocator()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(arguments))
@@ -78,13 +78,13 @@ async def _play(arguments: argparse.Namespace) -> None:
 
 async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
     """Play until a run is over, in as many sessions as it takes."""
-    patience = _Patience(arguments.join_timeout_s, rejoin_s=arguments.rejoin_s)
+    patience = _Patience(arguments.join_timeout_s)
     while True:
         try:
             await _play_session(arguments, tls, patience)
             return
         except CoordinatorGone as gone:
-            if not patience.allows_another():
+            if not patience.allows_another() or not _is_wanted(arguments):
                 raise
             _log.warning("looking for a coordinator again seconds=%.1f cause=%s", patience.left_s(), gone)
             await asyncio.sleep(REJOIN_PAUSE_S)
@@ -96,22 +96,25 @@ async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
 
 
 class _Patience:
-    """How long a session may take to begin: at first the time to join, after a loss what is left of rejoining."""
+    """How long a session may take to begin: at first the time to join; after a loss what is left of the grace."""
 
-    def __init__(self, join_timeout_s: float, *, rejoin_s: float) -> None:
+    def __init__(self, join_timeout_s: float) -> None:
         self._until = time.monotonic() + join_timeout_s
-        self._rejoin_s = rejoin_s
-        self._is_rejoining = False
-        self._has_fetched_again = False
+        self._has_met = self._has_fetched_again = False
 
-    def has_played(self) -> None:
-        """A session is over that had begun: if its coordinator is gone, the time for the next one begins now."""
-        self._until = time.monotonic() + self._rejoin_s
-        self._is_rejoining = True
-        self._has_fetched_again = False
+    def has_lost(self, *, grace_left_s: float, has_played: bool) -> None:
+        """A session is over whose coordinator was there: another may be looked for until the grace is over.
+
+        Who has not played in it has the rest of the time to join as well, and the grace only once.
+        """
+        until = time.monotonic() + grace_left_s
+        if has_played:
+            self._until, self._has_met, self._has_fetched_again = until, False, False
+        elif not self._has_met:
+            self._until, self._has_met = max(self._until, until), True
 
     def allows_another(self) -> bool:
-        return self._is_rejoining and self.left_s() > REJOIN_PAUSE_S
+        return self.left_s() > REJOIN_PAUSE_S
 
     def allows_another_fetch(self) -> bool:
         """Once for each session that is to begin."""
@@ -131,6 +134,8 @@ async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience
     world = CoordinatorWorld(
         arguments.coordinator,
         join_timeout_s=patience.left_s(),
+        rejoin_s=arguments.rejoin_s,
+        is_wanted=partial(_is_wanted, arguments),
         tls=tls,
         check=None if bundle is not None else partial(_check, arguments=arguments),
     )
@@ -147,9 +152,14 @@ async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience
         with node_metrics(node, arguments.metrics), node_traces(node, arguments.trace):
             await node.run(world)
     finally:
-        if world.has_joined:
-            patience.has_played()
+        if world.has_met:
+            patience.has_lost(grace_left_s=world.grace_left_s, has_played=world.has_joined)
         await world.leave()
+
+
+def _is_wanted(arguments: argparse.Namespace) -> bool:
+    """Whoever started this node, and coordinates it, is there, or whoever started it does not."""
+    return arguments.started_by in (None, os.getppid())
 
 
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.channel.keys import KEYS
 from coordinator.watch.command import DEFAULT_ADDRESS
+from heliograph.grace import add_rejoin_argument
 from heliograph.listening import as_address, parse_address
 from heliograph.metrics import add_metrics_argument
 from heliograph.tracing import add_trace_argument
@@ -78,6 +79,14 @@ def add_pace_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-timeout-s", type=float, default=60.0, help="until every node must have joined")
     parser.add_argument(
         "--connect-timeout-s", type=float, default=10.0, help="then until every pair of nodes should be connected"
+    )
+
+
+def add_grace_argument(parser: argparse.ArgumentParser) -> None:
+    """How long a cut may last."""
+    add_rejoin_argument(
+        parser,
+        help="how long coordinator and nodes look for one another after a cut, with the world paused; nodes are told",
     )
 
 

@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
     arguments.add_show_arguments(parser)
+    arguments.add_grace_argument(parser)
     arguments.add_resume_argument(parser)
 
 

@@ -11,7 +11,7 @@ from coordinator.team import Team
 from coordinator.trajectory import EpisodeResult, Observer, Tally, latents_of
 from coordinator.world import World
 from heliograph import log
-from heliograph.errors import NodeFailed, SettingsError
+from heliograph.errors import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,10 @@ async def play(
     observe: Observer | None = None,
     report_latents: bool = False,
 ) -> EpisodeResult:
-    """Play one episode.  A node that does not answer gets the idle action and is not waited for again until it does.
+    """Play one episode.  A node that does not answer gets the idle action and is not waited for again until it does;
+    while one is cut off, the world is paused.
 
-    Raises NodeFailed if every node is gone.
+    Raises NodeFailed if every node is gone and none comes back within the team's grace.
     """
     categoricals = team.codec.categoricals if report_latents and team.codec is not None else None
     tally = Tally(episode=episode, seed=seed, world=world, observe=observe, categoricals=categoricals)
@@ -80,14 +81,14 @@ async def play(
     while True:
         place.episode, place.step = episode, step
         await clock.tick()
-        # Without anybody to wait for, idle actions would rush through the run while a node restarts or resumes.
-        if not await team.wait_until(lambda: bool(team.responsive), timeout_s=pace.action_deadline_s) and not team.live:
-            raise NodeFailed(f"every node is gone in episode {episode} at step {step}")
+        await _somebody(team, timeout_s=pace.action_deadline_s)
         # Not the loop's clock: uvloop's counts whole milliseconds.
-        started = time.perf_counter()
+        started, paused_s = time.perf_counter(), team.paused_s
         team.ask(views, episode=episode, step=step, message_deadline_s=pace.message_deadline_s)
         replies = await team.replies(timeout_s=pace.action_deadline_s)
-        latency_s = time.perf_counter() - started
+        latency_s = max(0.0, time.perf_counter() - started - (team.paused_s - paused_s))
+        if not replies:  # a step without anybody is none, if they were lost while they were asked
+            await team.reunite()
         actions = tally.actions(replies)
         advance = world.advance(actions, latents_of(replies))
         tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
@@ -95,3 +96,13 @@ async def play(
             place.episode = place.step = None
             return tally.result(advance.outcome)
         views, step = advance.views, step + 1
+
+
+async def _somebody(team: Team, *, timeout_s: float) -> None:
+    """Return once nobody is cut off and somebody will answer, or all have been waited for: without anybody to wait for,
+    idle actions would rush through the run while nodes are stopped."""
+    while True:
+        await team.reunite()
+        await team.wait_until(lambda: bool(team.responsive) or team.is_paused, timeout_s=timeout_s)
+        if not team.is_paused:
+            return

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coordinator.conservation import LinkBalance
+from coordinator.cuts import Cut, in_words
 from coordinator.outcome import Estimate, Summary
 from coordinator.supervisor import Ending
 
@@ -71,6 +72,8 @@ class Report:
     output_failure: str | None = None
     """Why the run ended early: what it was to keep could not be written; None: it did not."""
     stale_acts: int = 0
+    cuts: tuple[Cut, ...] = ()
+    """Times for which the world was paused."""
     lost_episodes: int = 0
     """Episodes whose simulator died; they count nowhere."""
     earlier_episodes: int = 0
@@ -195,6 +198,8 @@ def remarks(report: Report) -> list[str]:
             lines.append(f"All {len(report.links)} links conserve: every message sent was {fate}.")
     if report.lost_episodes:
         lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
+    if report.cuts:
+        lines.append(in_words(report.cuts))
     if report.stale_acts:
         lines.append(f"Actions that came after their step: {report.stale_acts}")
     if report.departures:

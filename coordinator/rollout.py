@@ -38,6 +38,7 @@ from coordinator.world import EpisodeLost, World
 from heliograph import codecs, log
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NodeFailed, OutputFailed, SettingsError, WorldError
+from heliograph.grace import REJOIN_S
 from heliograph.manifest import Manifest
 from heliograph.optional import optional
 from heliograph.seeds import episode_seed
@@ -79,6 +80,8 @@ class Staging:
     """Where newer bundles come from, to be played from the next episode on; None: nowhere."""
     resume: Path | None = None
     """Finished episodes are kept here, and not played again if it has them already."""
+    rejoin_s: float = REJOIN_S
+    """The team's grace: how long nodes and coordinator look for one another after a cut."""
     insecure: bool = False
     """Plaintext is also listened on where other machines can reach it."""
 
@@ -138,6 +141,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         address_of=links.address_of,
         tls=None if certificates is None else coordinator_tls(certificates),
         insecure=staging.insecure,
+        rejoin_s=staging.rejoin_s,
     )
     log.enter(run=server.run_id)
     with ExitStack() as stack:
@@ -205,6 +209,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         interrupted=state.interrupted,
         output_failure=state.output_failure,
         stale_acts=server.team.stale_acts,
+        cuts=tuple(server.team.cuts),
         lost_episodes=state.lost_episodes,
         earlier_episodes=logbook.episodes,
     )
@@ -262,11 +267,12 @@ async def _play_pass(
 
     results = logbook.earlier(name)
     earlier = len(results)
-    started = time.perf_counter()
+    started, paused_s = time.perf_counter(), server.team.paused_s
     try:
         with Progress(LABELS[name], total=plan.episodes) as bar:
             bar.reach(earlier)
             for episode in logbook.remaining(name):
+                await server.team.reunite()
                 await versions.before(episode, server)
                 try:
                     result = await play(
@@ -294,12 +300,14 @@ async def _play_pass(
                 bar.advance()
                 for witness in witnesses:
                     witness.episode(name, result)
+            if server.team.cut_off:
+                await server.team.pause()  # they have counted, too
             if not results:
                 raise WorldError(f"all {plan.episodes} episodes were lost with the simulator of {world.spec.id!r}")
     finally:
         # A stopped pass counts for what was finished; cancelled once, this task may still wait a bounded time.
         if results:
-            seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - started - (server.team.paused_s - paused_s)
             await _book(name, results, earlier, plan.manifest, world.spec, seconds, server, state)
             if account is not None and state.reading is not None:
                 whole = len(results) == plan.episodes

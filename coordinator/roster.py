@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heliograph.errors import BundleMismatch, SlotTaken
+from heliograph.errors import BundleMismatch
 from heliograph.rpc import PROTOCOL_VERSION
 
 
@@ -44,12 +44,8 @@ class Roster:
             slot for slot, instances in self._seen.items() if len(instances) > 1 or slot not in self._members
         )
 
-    def admit(self, member: Member, *, protocol_version: int) -> None:
-        """Give the member its slot, which must exist.
-
-        Raises BundleMismatch if it speaks another protocol or holds another bundle, SlotTaken if a live node has
-        the slot.
-        """
+    def check(self, member: Member, *, protocol_version: int) -> None:
+        """Raises BundleMismatch if the node of a slot that exists speaks another protocol or holds another bundle."""
         if protocol_version != PROTOCOL_VERSION:
             raise BundleMismatch(
                 f"node of slot {member.slot} speaks protocol version {protocol_version}, this run {PROTOCOL_VERSION}",
@@ -62,11 +58,14 @@ class Roster:
                 f"this run is about {expected[:12]}",
                 remedy="Start it without --bundle to fetch the right one",
             )
-        holder = self._members.get(member.slot)
-        if holder is not None:
-            raise SlotTaken(f"slot {member.slot} is held by a live node at {holder.peer_address}")
+
+    def admit(self, member: Member, *, counts_on: bool = False) -> None:
+        """Give the member its slot, which nobody has.  `counts_on`: if it had the slot last, its counters go on."""
+        assert member.slot not in self._members, "a slot has one live node"
         self._members[member.slot] = member
-        self._seen.setdefault(member.slot, []).append(member.instance)
+        seen = self._seen.setdefault(member.slot, [])
+        if not (counts_on and seen[-1:] == [member.instance]):
+            seen.append(member.instance)
 
     def switch(self, digests: Sequence[str]) -> None:
         """From now on the run is about these bundles, and so is every live node."""

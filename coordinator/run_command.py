@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_episode_arguments(parser)
     arguments.add_pace_arguments(parser)
     arguments.add_show_arguments(parser)
+    arguments.add_grace_argument(parser)
     arguments.add_resume_argument(parser)
     parser.add_argument(
         "--attach",
@@ -108,6 +109,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         ),
         certificates=namespace.tls,
         resume=namespace.resume,
+        rejoin_s=namespace.rejoin_s,
         insecure=namespace.insecure,
     )
     return plan, staging

@@ -16,6 +16,7 @@ from coordinator.team import Team
 from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
+from heliograph.grace import REJOIN_S, check_rejoin
 from heliograph.guard.door import Door
 from heliograph.guard.opening import PlaintextOpening, TlsOpening
 from heliograph.refusals import Refusals
@@ -39,7 +40,8 @@ class CoordinationServer:
     `listen` is host:port, port 0 for any free one, or unix:path.  Entering raises PortTaken if it cannot be had.
     `codec` is how nodes write latents to one another; SettingsError if the bundles have not what it needs.
     `address_of` as in `Team`.  With `tls` each slot is for the certificate of that slot alone; without it only this
-    machine can be listened on, unless `insecure`: SettingsError otherwise.
+    machine can be listened on, unless `insecure`: SettingsError otherwise.  `rejoin_s` is the team's grace after a cut,
+    which nodes are told.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class CoordinationServer:
         address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
         tls: Tls | None = None,
         insecure: bool = False,
+        rejoin_s: float = REJOIN_S,
     ) -> None:
         handout = Handout(bundles)
         message, actions = bundles[0].manifest.message, bundles[0].manifest.actions
@@ -66,6 +69,7 @@ class CoordinationServer:
             actions=actions,
             codec=None if message is None else message.codec,
             address_of=address_of,
+            rejoin_s=check_rejoin(rejoin_s),
         )
         self._handout = handout
         self._welcome = partial(
@@ -76,6 +80,7 @@ class CoordinationServer:
             greedy=greedy,
             late_policy=late_policy,
             report_latents=report_latents,
+            rejoin_s=rejoin_s,
         )
         self._coding = self._coding_of(bundles[0])
         self._listen, self._tls, self._insecure = listen, tls, insecure
@@ -87,6 +92,7 @@ class CoordinationServer:
         self._health = rpc.Health(self._server)
         service = CoordinationService(
             team=self.team,
+            run_id=self.run_id,
             handout=self._handout,
             greeting=lambda: self._welcome(coding=self._coding),
             refusals=self.refusals,

@@ -13,7 +13,8 @@ import grpc.aio
 from coordinator import wire
 from coordinator.handout import Handout
 from coordinator.roster import Member
-from coordinator.team import Session, Team
+from coordinator.session import Outbox, Session
+from coordinator.team import Team
 from coordinator.vacancies import Vacancies
 from heliograph.certificates.identity import Identity
 from heliograph.errors import BundleMismatch, HeliographError, MessageError, SlotTaken
@@ -43,13 +44,14 @@ class CoordinationService:
         self,
         *,
         team: Team,
+        run_id: str,
         handout: Handout,
         greeting: Callable[[], pb.CoordinatorMessage],
         refusals: Refusals,
         client_of: Callable[[str], str] = str,
         certified: bool = False,
     ) -> None:
-        self._team = team
+        self._team, self._run_id = team, run_id
         self._handout = handout
         self._greeting = greeting
         self._vacancies = Vacancies(team)
@@ -102,6 +104,9 @@ class CoordinationService:
         if data is grpc.aio.EOF:
             return
         join = wire.parse_join(wire.parse_message(data))
+        if join.resumes not in ("", self._run_id):
+            sentence = f"this is run {self._run_id}, not {join.resumes}, which slot {join.slot} was in"
+            await self._refusals.refuse(context, "ABORTED", sentence)
         await self._require_slot(join.slot, context)
         member = Member(
             slot=join.slot,
@@ -109,20 +114,30 @@ class CoordinationService:
             instance=join.instance,
             bundle_digest=join.bundle_digest,
         )
-        session = self._team.join(member, protocol_version=join.protocol_version, greeting=self._greeting())
+        session = self._team.join(
+            member,
+            protocol_version=join.protocol_version,
+            greeting=self._greeting(),
+            resumes=bool(join.resumes),
+        )
         self._vacancies.taken(session.slot)
+        outbox = session.outbox
         # One writer per call: gRPC allows a single write at a time.
-        writer = asyncio.create_task(_write_all(session, context), name=f"write to slot {session.slot}")
+        writer = asyncio.create_task(_write_all(session.slot, outbox, context), name=f"write to slot {session.slot}")
         try:
             while (data := await context.read()) is not grpc.aio.EOF:
+                if session.outbox is not outbox:
+                    return  # the node has called again, since it knew of a cut before we did
                 self._take(session, wire.parse_message(data))
         except asyncio.CancelledError:
             # The node is gone, and with it whatever a write could still wait for.
             writer.cancel()
             raise
+        except MessageError:
+            self._team.expel(session, outbox)
+            raise
         finally:
-            self._team.leave(session)
-            session.close()
+            self._team.part(session, outbox)
             # A call cannot end with a write in flight: gRPC would drop its status.
             await asyncio.wait({writer}, timeout=WRITE_DEADLINE_S)
             writer.cancel()
@@ -170,11 +185,11 @@ class CoordinationService:
             await self._refusals.refuse(context, "NOT_FOUND", sentence)
 
 
-async def _write_all(session: Session, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    while (message := await session.outbox.get()) is not None:
+async def _write_all(slot: int, outbox: Outbox, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    while (message := await outbox.get()) is not None:
         try:
             await context.write(message)
         except (grpc.RpcError, grpc.aio.BaseError, RuntimeError) as error:
             # The call is over; its reader notices by itself and ends the session.
-            logger.info("cannot write slot=%d error=%r", session.slot, error)
+            logger.info("cannot write slot=%d error=%r", slot, error)
             return

@@ -7,6 +7,7 @@ lets them leave in order.  If the coordinator dies, they notice and end by thems
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -51,6 +52,8 @@ def node_command(coordinator_address: str, slot: int, *, join_timeout_s: float, 
         *("--coordinator", coordinator_address, "--slot", str(slot)),
         *("--listen", f"{host}:0", "--advertise", host),
         *("--join-timeout-s", f"{join_timeout_s:g}"),
+        # A coordinator that is gone with this process does not come back at that address.
+        *("--started-by", str(os.getpid())),
     ]
 
 

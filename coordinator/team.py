@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
 from coordinator import wire
 from coordinator.conservation import LinkCounters, NodeReport, Reading, balance
 from coordinator.roster import Member, Roster
+from coordinator.seats import Seats
+from coordinator.session import Session
 from coordinator.trajectory import Reply
 from coordinator.world import View
+from heliograph import rpc
 from heliograph.actions import ActionSpace
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, NodeFailed
+from heliograph.grace import REJOIN_S
 from heliograph.pb import coordination_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -36,41 +38,15 @@ SETTLE_INTERVAL_S = 0.05
 MESSAGES_PER_STEP = 1000
 """A node says what it does, and which peers come and go; one that says so much between two percepts is out of order."""
 
+SILENCE_S = rpc.NOTICED_WITHIN_S + 1.0
+"""How long a step that nobody answers is held beyond its deadline: by then it is known whether all are cut off."""
+
 MAX_REASON = 500
 """Characters that are kept of what a node gives as a reason."""
 
 
-@dataclass(eq=False, kw_only=True)
-class Session:
-    """What the coordinator knows of one live node."""
-
-    member: Member
-    outbox: asyncio.Queue[pb.CoordinatorMessage | None] = field(default_factory=asyncio.Queue)
-    """Messages to the node in order; None ends the call.  Bounded by the protocol: one percept at a time."""
-    connected: frozenset[int] = frozenset()
-    outstanding: tuple[int, int] | None = None
-    """(episode, step) of the percept that it has not answered."""
-    last_percept: tuple[int, int] | None = None
-    said: int = 0
-    """Messages since it was sent a percept."""
-    owes_counters: bool = False
-    counters: tuple[LinkCounters, ...] | None = None
-    prepared: str | None = None
-    """Its answer to whether it can go on with the bundles that come next: "", or why not; None: there is none yet."""
-
-    @property
-    def slot(self) -> int:
-        return self.member.slot
-
-    def close(self) -> None:
-        """Let the writer end after the message that it is writing; the rest has no reader any more."""
-        while not self.outbox.empty():
-            self.outbox.get_nowait()
-        self.outbox.put_nowait(None)
-
-
-class Team:
-    """The sessions of the live nodes, by slot.  `actions` is what they do, as they write it, and `codec` decodes
+class Team(Seats):
+    """The sessions of the nodes, by slot.  `actions` is what they do, as they write it, and `codec` decodes
     reported latents; None if there are none.
 
     `address_of(slot, member)` is where the node of `slot` is told to reach the member; by default where that listens.
@@ -83,53 +59,28 @@ class Team:
         actions: ActionSpace,
         codec: BitPacked | None,
         address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
+        rejoin_s: float = REJOIN_S,
     ) -> None:
-        self.roster = roster
-        self._address_of = address_of
-        self.size = roster.team_size
+        super().__init__(roster, address_of=address_of, rejoin_s=rejoin_s)
         self.stale_acts = 0
         """Answers to a step that was already over; each came from a node that had been unresponsive."""
-        self.departures: Counter[int] = Counter()
-        """By slot: nodes that left before they were told to."""
         self.actions, self.codec = actions, codec
-        self._sessions: dict[int, Session] = {}
         self._awaited: set[Session] = set()
         self._asked: tuple[int, int] | None = None
         self._replies: dict[int, Reply] = {}
+        self.is_held = False
+        """Nobody has answered in time, and any answer is news."""
         self._next: tuple[str, ...] = ()  # digests that nodes are to prepare for
-        self._changed = asyncio.Event()
-        self._dismissed = False
 
     # From the wire -----------------------------------------------------------------------------------------------
 
-    def join(self, member: Member, *, protocol_version: int, greeting: pb.CoordinatorMessage) -> Session:
-        """Admit a node: it is sent the greeting, then everybody the new roster.  Raises what `Roster.admit` raises."""
-        self.roster.admit(member, protocol_version=protocol_version)
-        session = Session(member=member)
-        self._sessions[member.slot] = session
-        session.outbox.put_nowait(greeting)
-        logger.log(
-            logging.WARNING if self.departures[member.slot] else logging.INFO,
-            "node joined slot=%d address=%s instance=%s",
-            *(member.slot, member.peer_address, member.instance),
-        )
-        self._announce()
+    def join(
+        self, member: Member, *, protocol_version: int, greeting: pb.CoordinatorMessage, resumes: bool = False
+    ) -> Session:
+        session = super().join(member, protocol_version=protocol_version, greeting=greeting, resumes=resumes)
         if self._next:
             self._ask_to_prepare(session)
         return session
-
-    def leave(self, session: Session) -> None:
-        """The node's call has ended, whatever the reason."""
-        self.roster.remove(session.member)
-        del self._sessions[session.slot]
-        level = logging.INFO
-        if not self._dismissed:
-            # Its peers mask it from here on, which whoever looks on must be able to see.
-            level = logging.WARNING
-            self.departures[session.slot] += 1
-        logger.log(level, "node left slot=%d instance=%s", session.slot, session.member.instance)
-        self._awaited.discard(session)
-        self._announce()
 
     def on_message(self, session: Session) -> None:
         """Before anything else of a message.  Raises MessageError if there are too many."""
@@ -139,6 +90,7 @@ class Team:
 
     def on_connected(self, session: Session, slots: Iterable[int]) -> None:
         session.connected = frozenset(slots)
+        self._review()
         self._changed.set()
 
     def on_act(self, session: Session, act: wire.Act) -> None:
@@ -149,7 +101,7 @@ class Team:
                 f"slot {session.slot} sent an act for episode {act.episode} step {act.step}, but owes {owed}"
             )
         latent = self.codec.unpack(act.latent) if self.codec is not None and act.latent else None
-        session.outstanding = None
+        session.outstanding = session.percept = None
         if session not in self._awaited:
             self.stale_acts += 1
             logger.warning("stale act slot=%d episode=%d step=%d", session.slot, act.episode, act.step)
@@ -160,7 +112,7 @@ class Team:
         )
         self._awaited.discard(session)
         # Waking the loop once per step, not once per answer, matters with 25 nodes.
-        if not self._awaited:
+        if not self._awaited or self.is_held:
             self._changed.set()
 
     def on_counters(self, session: Session, counters: tuple[LinkCounters, ...]) -> None:
@@ -174,10 +126,6 @@ class Team:
             self._changed.set()
 
     # From the run ------------------------------------------------------------------------------------------------
-
-    @property
-    def live(self) -> tuple[int, ...]:
-        return tuple(sorted(self._sessions))
 
     @property
     def unresponsive(self) -> tuple[int, ...]:
@@ -202,22 +150,10 @@ class Team:
             if not (self._reaches(low, high) and self._reaches(high, low))
         ]
 
-    async def wait_until(self, predicate: Callable[[], bool], *, timeout_s: float) -> bool:
-        """Wait until `predicate`, checked whenever something changes, holds; false if it does not in time."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while not predicate():
-            self._changed.clear()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._changed.wait()
-            except TimeoutError:
-                return predicate()
-        return True
-
     async def wait_for_all(self, *, timeout_s: float) -> None:
         """Wait until every slot has a live node.  Raises NodeFailed, with the slots that have none."""
-        if not await self.wait_until(lambda: len(self._sessions) == self.size, timeout_s=timeout_s):
-            absent = sorted(set(range(self.size)) - set(self._sessions))
+        if not await self.wait_until(lambda: len(self.live) == self.size, timeout_s=timeout_s):
+            absent = sorted(set(range(self.size)) - set(self.live))
             raise NodeFailed(
                 f"no node joined within {timeout_s:g} s for slots {absent}",
                 remedy="Look into their logs, or start them with `heliograph node --coordinator … --slot …`",
@@ -225,29 +161,45 @@ class Team:
 
     def ask(self, views: Iterable[View | None], *, episode: int, step: int, message_deadline_s: float) -> None:
         """Send each live, responsive node its percept of this step."""
-        self._asked, self._replies, self._awaited = (episode, step), {}, set()
+        self._asked, self._replies, self._awaited, self.is_held = (episode, step), {}, set(), False
         for view in views:
             session = None if view is None else self._sessions.get(view.slot)
             if view is None or session is None or session.outstanding is not None:
                 continue
             # A node that missed a step cannot know what happened meanwhile, so it starts afresh, alone.
             first = session.last_percept != (episode, step - 1)
-            session.outbox.put_nowait(
-                wire.percept(view, episode=episode, step=step, first=first, message_deadline_s=message_deadline_s)
-            )
-            session.outstanding = session.last_percept = (episode, step)
-            session.said = 0
+            percept = wire.percept(view, episode=episode, step=step, first=first, message_deadline_s=message_deadline_s)
+            session.ask(percept, episode=episode, step=step)
             self._awaited.add(session)
 
     async def replies(self, *, timeout_s: float) -> dict[int, Reply]:
-        """Wait for the answers to `ask`: until all are there, or their nodes have left, or the time is over."""
-        await self.wait_until(lambda: not self._awaited, timeout_s=timeout_s)
+        """Wait for the answers to `ask`: until all are there, or their nodes are dead, or the time is over, which
+        begins anew after a pause.
+
+        A step that nobody at all has answered is held a little longer, since then nobody may have been asked; what the
+        first answer finds is a team that can be reached again, in which the others have their time as well.
+        """
+        is_over = await self._wait_and_pause(lambda: not self._awaited, timeout_s=timeout_s)
+        if not is_over and not self._replies:
+            logger.warning("no act at all in time episode=%d step=%d", *self._asked or (-1, -1))
+            self.is_held = True
+            self._changed.set()
+            if await self._wait_and_pause(lambda: bool(self._replies) or not self._awaited, timeout_s=SILENCE_S):
+                await self._wait_and_pause(lambda: not self._awaited, timeout_s=timeout_s)
         if self._awaited:
             logger.warning(
                 "no act in time episode=%d step=%d slots=%s", *self._asked or (-1, -1), [s.slot for s in self._awaited]
             )
         self._awaited = set()
         return self._replies
+
+    async def _wait_and_pause(self, predicate: Callable[[], bool], *, timeout_s: float) -> bool:
+        """`wait_until`, whose time begins anew after a pause."""
+        while not await self.wait_until(lambda: predicate() or self.is_paused, timeout_s=timeout_s) or not predicate():
+            if not self.is_paused:
+                return False
+            await self.reunite()
+        return True
 
     async def reading(self) -> Reading:
         """Read all counters once what was sent has arrived.  Raises MessageError if the two ends of a link disagree.
@@ -269,8 +221,7 @@ class Team:
     async def _reports(self) -> dict[int, NodeReport]:
         asked = [session for session in self._sessions.values() if session.outstanding is None]
         for session in asked:
-            session.owes_counters, session.counters = True, None
-            session.outbox.put_nowait(wire.counters_request())
+            session.ask_counters()
         await self.wait_until(
             lambda: not any(session.owes_counters for session in asked if self._is_live(session)),
             timeout_s=COUNTERS_DEADLINE_S,
@@ -307,11 +258,18 @@ class Team:
 
     async def dismiss(self, reason: str, *, timeout_s: float) -> bool:
         """Tell every node to leave and wait for it; false if one is still there after the time."""
-        self._dismissed = True
-        for session in self._sessions.values():
+        self._dismissing = True
+        for session in list(self._sessions.values()):
+            if session.is_cut:
+                self._give_up(session, "the run is over")
+                continue
             session.outbox.put_nowait(wire.shutdown(reason))
             session.outbox.put_nowait(None)
         return await self.wait_until(lambda: not self._sessions, timeout_s=timeout_s)
+
+    def _give_up(self, session: Session, reason: str) -> None:
+        self._awaited.discard(session)
+        super()._give_up(session, reason)
 
     def _ask_to_prepare(self, session: Session) -> None:
         session.prepared = None
@@ -323,16 +281,5 @@ class Team:
     def _unprepared(self) -> list[int]:
         return [slot for slot in self.responsive if self._sessions[slot].prepared is None]
 
-    def _announce(self) -> None:
-        for slot, session in self._sessions.items():
-            session.outbox.put_nowait(wire.roster(self._as_told(slot, member) for member in self.roster.members))
-        self._changed.set()
-
-    def _as_told(self, slot: int, member: Member) -> Member:
-        return member if member.slot == slot else replace(member, peer_address=self._address_of(slot, member))
-
     def _reaches(self, slot: int, peer: int) -> bool:
         return slot in self._sessions and peer in self._sessions[slot].connected
-
-    def _is_live(self, session: Session) -> bool:
-        return self._sessions.get(session.slot) is session

@@ -19,9 +19,13 @@ class Vacancies:
         self._promised_until: dict[int, float] = {}
 
     def promise(self) -> int:
-        """The lowest vacant slot; nobody else is promised it for a while.  Raises SlotTaken if there is none."""
+        """The lowest vacant slot; nobody else is promised it for a while.  Raises SlotTaken if there is none.
+
+        One whose node is cut off comes last: who is started now may be there in that one's place.
+        """
         now = time.monotonic()
-        for slot in range(self._team.size):
+        cut_off = self._team.cut_off
+        for slot in sorted(range(self._team.size), key=lambda slot: (slot in cut_off, slot)):
             if slot not in self._team.live and self._promised_until.get(slot, now) <= now:
                 self._promised_until[slot] = now + PROMISE_S
                 return slot

@@ -32,6 +32,8 @@ class Join:
     instance: str
     peer_address: str
     bundle_digest: str
+    resumes: str
+    """The run in which it was welcomed before its call broke; empty: it begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def parse_join(message: pb.NodeMessage) -> Join:
         instance=join.instance,
         peer_address=join.peer_address,
         bundle_digest=join.bundle_digest,
+        resumes=join.resumes,
     )
 
 
@@ -117,7 +120,15 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
 
 
 def welcome(
-    *, run_id: str, run_seed: int, team_size: int, greedy: bool, late_policy: str, report_latents: bool, coding: Coding
+    *,
+    run_id: str,
+    run_seed: int,
+    team_size: int,
+    greedy: bool,
+    late_policy: str,
+    report_latents: bool,
+    rejoin_s: float,
+    coding: Coding,
 ) -> pb.CoordinatorMessage:
     return pb.CoordinatorMessage(
         welcome=pb.Welcome(
@@ -128,6 +139,7 @@ def welcome(
             late_policy=LATE_POLICIES[late_policy],
             report_latents=report_latents,
             coding=coding.to_wire(),
+            rejoin_ms=round(rejoin_s * 1e3),
         )
     )
 

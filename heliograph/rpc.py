@@ -35,6 +35,12 @@ HANDSHAKE_DEADLINE_MS = 5000
 MAX_CONNECTIONS, MAX_STREAMS, MAX_CALLS = 512, 16, 1024
 """At one server; calls on one connection; calls on all.  A team has a connection and a call per pair of processes."""
 
+KEEPALIVE_MS = 3000
+"""A connection on which nothing came for so long is asked whether it lives, and has as long to answer."""
+
+NOTICED_WITHIN_S = 2 * KEEPALIVE_MS / 1e3
+"""By then a connection whose other end was stopped or unplugged is known to be broken, even if nobody writes."""
+
 MAX_METADATA_BYTES = 8192
 """The largest metadata of ours is a hello of 1,024 bytes."""
 
@@ -49,11 +55,10 @@ _SHARED_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.enable_retries", 0),
     # An agent talks to addresses from its roster; a proxy variable of the shell must not reroute it.
     ("grpc.enable_http_proxy", 0),
-    # A stopped or unplugged peer is noticed within about 6 s even if nobody writes.
-    ("grpc.keepalive_time_ms", 3000),
-    ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
     # The one that ends the connection when a ping stays unanswered; its default is a minute.
-    ("grpc.http2.ping_timeout_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 )

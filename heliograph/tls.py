@@ -51,6 +51,16 @@ class Tls:
         self._channel_credentials: tuple[_Pair, grpc.ChannelCredentials] | None = None
         self._tell()
 
+    def trouble(self) -> str:
+        """Why nobody takes this process's certificate any more, as far as it knows itself; empty if it does not."""
+        pair = self._current()
+        if pair.until > datetime.datetime.now(datetime.UTC):
+            return ""
+        return (
+            f"the certificate in {self._folder} expired at {pair.until:%Y-%m-%d %H:%M:%S} UTC; issue it again with "
+            "`heliograph certificates issue --renew`, and it is taken at the next try"
+        )
+
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """The same object until the files change, so that a caller can tell whether they did."""
         pair = self._current()

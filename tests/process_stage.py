@@ -15,6 +15,7 @@ from coordinator.roster import Member
 from coordinator.server import CoordinationServer
 from coordinator.supervisor import Supervisor, node_command
 from coordinator.team import Team
+from coordinator.team_certificates import coordinator_tls
 from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.world import World
 from heliograph import codecs
@@ -35,7 +36,7 @@ class Stage:
     """An async context manager: inside, every slot has a live node process, connected but for the `missing` pairs.
 
     `options(slot)` are more options of a node's command.  `detours[(dialler, peer)]`, dialler < peer, lead over a
-    TcpDetour.
+    TcpDetour, and `ways_in[slot]` from a node to the coordinator.  With `certificates`, a team's, all talk TLS.
     """
 
     def __init__(
@@ -50,9 +51,13 @@ class Stage:
         options: Callable[[int], Sequence[str]] = lambda slot: (),
         missing: Sequence[tuple[int, int]] = (),
         detours: Mapping[tuple[int, int], TcpDetour] | None = None,
+        ways_in: Mapping[int, TcpDetour] | None = None,
+        certificates: Path | None = None,
+        rejoin_s: float = START_DEADLINE_S,
     ) -> None:
         self.bundles, self.run_seed, self._missing = bundles, run_seed, list(missing)
-        self._detours = detours or {}
+        self._detours, self._ways_in = detours or {}, ways_in or {}
+        secure = () if certificates is None else ("--tls", str(certificates))
         self.server = CoordinationServer(
             bundles,
             run_seed=run_seed,
@@ -61,9 +66,15 @@ class Stage:
             codec=codec,
             report_latents=True,
             address_of=self._address_of,
+            tls=None if certificates is None else coordinator_tls(certificates),
+            rejoin_s=rejoin_s,
         )
         self.supervisor = Supervisor(
-            lambda slot: [*node_command(self.server.address, slot, join_timeout_s=START_DEADLINE_S), *options(slot)],
+            lambda slot: [
+                *node_command(self._coordinator_of(slot), slot, join_timeout_s=START_DEADLINE_S),
+                *options(slot),
+                *secure,
+            ],
             log_folder=folder,
         )
 
@@ -93,6 +104,13 @@ class Stage:
 
     async def all_connected(self) -> None:
         await self.until(lambda: self.team.missing_links() == self._missing, "all pairs connected")
+
+    def _coordinator_of(self, slot: int) -> str:
+        detour = self._ways_in.get(slot)
+        if detour is None:
+            return self.server.address
+        detour.target = self.server.address
+        return detour.address
 
     def _address_of(self, slot: int, member: Member) -> str:
         detour = self._detours.get((slot, member.slot))

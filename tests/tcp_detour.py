@@ -1,4 +1,4 @@
-"""A small TCP proxy in front of one peer address: delays, severs and heals a single link between two nodes."""
+"""A small TCP proxy in front of one address: delays, severs, freezes and heals a single link between two processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from types import TracebackType
 class TcpDetour:
     """Forwards connections to `target` (host:port, set once it is known); a context manager that listens at `address`.
 
-    Each chunk is held for a random time up to `delay_s`, in order.  While severed, connections are cut and refused.
+    Each chunk is held for a random time up to `delay_s`, in order.  While severed, connections are cut and refused;
+    while frozen they stay, and nothing passes: neither end is told.
     """
 
     def __init__(self, *, delay_s: float = 0.0) -> None:
@@ -18,6 +19,8 @@ class TcpDetour:
         self._delay_s = delay_s
         self._random = random.Random(0)
         self._severed = False
+        self._thawed = asyncio.Event()
+        self._thawed.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
@@ -31,6 +34,7 @@ class TcpDetour:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        self.heal()
         self.sever()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
@@ -40,14 +44,19 @@ class TcpDetour:
         for writer in self._writers:
             writer.transport.abort()
 
+    def freeze(self) -> None:
+        self._thawed.clear()
+
     def heal(self) -> None:
         self._severed = False
+        self._thawed.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._severed or not self.target:
             writer.transport.abort()
             return
         try:
+            await self._thawed.wait()
             host, _, port = self.target.rpartition(":")
             far_reader, far_writer = await asyncio.open_connection(host, int(port))
         except OSError:
@@ -62,6 +71,7 @@ class TcpDetour:
     async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
             while data := await source.read(65536):
+                await self._thawed.wait()
                 if self._delay_s:
                     await asyncio.sleep(self._random.uniform(0.0, self._delay_s))
                 sink.write(data)

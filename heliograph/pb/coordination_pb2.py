@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from heliograph.pb import latent_pb2 as heliograph_dot_pb_dot_latent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heliograph/pb/coordination.proto\x12\rheliograph.v1\x1a\x1aheliograph/pb/latent.proto\"D\n\x12\x46\x65tchBundleRequest\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x10\n\x08\x61ny_slot\x18\x02 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"+\n\x0b\x42undleChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xe6\x01\n\x0bNodeMessage\x12#\n\x04join\x18\x01 \x01(\x0b\x32\x13.heliograph.v1.JoinH\x00\x12-\n\tconnected\x18\x02 \x01(\x0b\x32\x18.heliograph.v1.ConnectedH\x00\x12!\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x12.heliograph.v1.ActH\x00\x12+\n\x08\x63ounters\x18\x04 \x01(\x0b\x32\x17.heliograph.v1.CountersH\x00\x12+\n\x08prepared\x18\x05 \x01(\x0b\x32\x17.heliograph.v1.PreparedH\x00\x42\x06\n\x04kind\"m\n\x04Join\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\x12\x15\n\rbundle_digest\x18\x05 \x01(\t\"\x1a\n\tConnected\x12\r\n\x05slots\x18\x01 \x03(\r\"\xd8\x02\n\x12\x43oordinatorMessage\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.heliograph.v1.WelcomeH\x00\x12\'\n\x06roster\x18\x02 \x01(\x0b\x32\x15.heliograph.v1.RosterH\x00\x12)\n\x07percept\x18\x03 \x01(\x0b\x32\x16.heliograph.v1.PerceptH\x00\x12:\n\x10\x63ounters_request\x18\x04 \x01(\x0b\x32\x1e.heliograph.v1.CountersRequestH\x00\x12+\n\x08shutdown\x18\x05 \x01(\x0b\x32\x17.heliograph.v1.ShutdownH\x00\x12)\n\x07prepare\x18\x06 \x01(\x0b\x32\x16.heliograph.v1.PrepareH\x00\x12\'\n\x06switch\x18\x07 \x01(\x0b\x32\x15.heliograph.v1.SwitchH\x00\x42\x06\n\x04kind\"\xc3\x01\n\x07Welcome\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08run_seed\x18\x02 \x01(\x04\x12\x11\n\tteam_size\x18\x03 \x01(\r\x12\x0e\n\x06greedy\x18\x04 \x01(\x08\x12.\n\x0blate_policy\x18\x05 \x01(\x0e\x32\x19.heliograph.v1.LatePolicy\x12\x16\n\x0ereport_latents\x18\x06 \x01(\x08\x12+\n\x06\x63oding\x18\x07 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\"0\n\x06Roster\x12&\n\x07members\x18\x01 \x03(\x0b\x32\x15.heliograph.v1.Member\"U\n\x06Member\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x14\n\x0cpeer_address\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\"\xcc\x01\n\x07Percept\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x13\n\x0bobservation\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61\x63tion_mask\x18\x04 \x01(\x0c\x12\r\n\x05hears\x18\x05 \x03(\r\x12\x10\n\x08heard_by\x18\x06 \x03(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\x08\x12\x1b\n\x13message_deadline_us\x18\x08 \x01(\r\x12\x0c\n\x04lost\x18\t \x03(\r\x12\x0c\n\x04late\x18\n \x03(\r\x12\x0f\n\x07late_by\x18\x0b \x03(\r\"\x8c\x01\n\x03\x41\x63t\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\r\x12\x0e\n\x06latent\x18\x04 \x01(\x0c\x12\x0e\n\x06masked\x18\x05 \x03(\r\x12\x11\n\twaited_us\x18\x06 \x01(\r\x12\x13\n\x0b\x63omputed_us\x18\x07 \x01(\r\x12\x0e\n\x06levels\x18\x08 \x01(\x0c\"\x11\n\x0f\x43ountersRequest\"6\n\x08\x43ounters\x12*\n\x05links\x18\x01 \x03(\x0b\x32\x1b.heliograph.v1.LinkCounters\"\xf2\x01\n\x0cLinkCounters\x12\x0c\n\x04peer\x18\x01 \x01(\r\x12\x0c\n\x04sent\x18\x02 \x01(\x04\x12\x12\n\nsent_bytes\x18\x03 \x01(\x04\x12\x14\n\x0csend_skipped\x18\x04 \x01(\x04\x12\x11\n\tdelivered\x18\x05 \x01(\x04\x12\x17\n\x0f\x64\x65livered_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04late\x18\x07 \x01(\x04\x12\x10\n\x08rejected\x18\x08 \x01(\x04\x12\x0e\n\x06masked\x18\t \x01(\x04\x12\x11\n\tsent_bits\x18\n \x01(\x04\x12\x0c\n\x04lost\x18\x0b \x01(\x04\x12\x0c\n\x04read\x18\x0c \x01(\x04\x12\x11\n\tread_bits\x18\r \x01(\x04\"\x19\n\x07Prepare\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"*\n\x08Prepared\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"l\n\x06Switch\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12+\n\x06\x63oding\x18\x02 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\x12%\n\x06roster\x18\x03 \x01(\x0b\x32\x15.heliograph.v1.Roster\"\x1a\n\x08Shutdown\x12\x0e\n\x06reason\x18\x01 \x01(\t*U\n\nLatePolicy\x12\x1b\n\x17LATE_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10LATE_POLICY_MASK\x10\x01\x12\x14\n\x10LATE_POLICY_HOLD\x10\x02\x32\xb0\x01\n\x0c\x43oordination\x12N\n\x0b\x46\x65tchBundle\x12!.heliograph.v1.FetchBundleRequest\x1a\x1a.heliograph.v1.BundleChunk0\x01\x12P\n\x0bParticipate\x12\x1a.heliograph.v1.NodeMessage\x1a!.heliograph.v1.CoordinatorMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heliograph/pb/coordination.proto\x12\rheliograph.v1\x1a\x1aheliograph/pb/latent.proto\"D\n\x12\x46\x65tchBundleRequest\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x10\n\x08\x61ny_slot\x18\x02 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"+\n\x0b\x42undleChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xe6\x01\n\x0bNodeMessage\x12#\n\x04join\x18\x01 \x01(\x0b\x32\x13.heliograph.v1.JoinH\x00\x12-\n\tconnected\x18\x02 \x01(\x0b\x32\x18.heliograph.v1.ConnectedH\x00\x12!\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x12.heliograph.v1.ActH\x00\x12+\n\x08\x63ounters\x18\x04 \x01(\x0b\x32\x17.heliograph.v1.CountersH\x00\x12+\n\x08prepared\x18\x05 \x01(\x0b\x32\x17.heliograph.v1.PreparedH\x00\x42\x06\n\x04kind\"~\n\x04Join\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\x12\x15\n\rbundle_digest\x18\x05 \x01(\t\x12\x0f\n\x07resumes\x18\x06 \x01(\t\"\x1a\n\tConnected\x12\r\n\x05slots\x18\x01 \x03(\r\"\xd8\x02\n\x12\x43oordinatorMessage\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.heliograph.v1.WelcomeH\x00\x12\'\n\x06roster\x18\x02 \x01(\x0b\x32\x15.heliograph.v1.RosterH\x00\x12)\n\x07percept\x18\x03 \x01(\x0b\x32\x16.heliograph.v1.PerceptH\x00\x12:\n\x10\x63ounters_request\x18\x04 \x01(\x0b\x32\x1e.heliograph.v1.CountersRequestH\x00\x12+\n\x08shutdown\x18\x05 \x01(\x0b\x32\x17.heliograph.v1.ShutdownH\x00\x12)\n\x07prepare\x18\x06 \x01(\x0b\x32\x16.heliograph.v1.PrepareH\x00\x12\'\n\x06switch\x18\x07 \x01(\x0b\x32\x15.heliograph.v1.SwitchH\x00\x42\x06\n\x04kind\"\xe9\x01\n\x07Welcome\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08run_seed\x18\x02 \x01(\x04\x12\x11\n\tteam_size\x18\x03 \x01(\r\x12\x0e\n\x06greedy\x18\x04 \x01(\x08\x12.\n\x0blate_policy\x18\x05 \x01(\x0e\x32\x19.heliograph.v1.LatePolicy\x12\x16\n\x0ereport_latents\x18\x06 \x01(\x08\x12+\n\x06\x63oding\x18\x07 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\x12\x16\n\trejoin_ms\x18\x08 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_rejoin_ms\"0\n\x06Roster\x12&\n\x07members\x18\x01 \x03(\x0b\x32\x15.heliograph.v1.Member\"U\n\x06Member\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x14\n\x0cpeer_address\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\"\xcc\x01\n\x07Percept\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x13\n\x0bobservation\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61\x63tion_mask\x18\x04 \x01(\x0c\x12\r\n\x05hears\x18\x05 \x03(\r\x12\x10\n\x08heard_by\x18\x06 \x03(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\x08\x12\x1b\n\x13message_deadline_us\x18\x08 \x01(\r\x12\x0c\n\x04lost\x18\t \x03(\r\x12\x0c\n\x04late\x18\n \x03(\r\x12\x0f\n\x07late_by\x18\x0b \x03(\r\"\x8c\x01\n\x03\x41\x63t\x12\x0f\n\x07\x65pisode\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\r\x12\x0e\n\x06latent\x18\x04 \x01(\x0c\x12\x0e\n\x06masked\x18\x05 \x03(\r\x12\x11\n\twaited_us\x18\x06 \x01(\r\x12\x13\n\x0b\x63omputed_us\x18\x07 \x01(\r\x12\x0e\n\x06levels\x18\x08 \x01(\x0c\"\x11\n\x0f\x43ountersRequest\"6\n\x08\x43ounters\x12*\n\x05links\x18\x01 \x03(\x0b\x32\x1b.heliograph.v1.LinkCounters\"\xf2\x01\n\x0cLinkCounters\x12\x0c\n\x04peer\x18\x01 \x01(\r\x12\x0c\n\x04sent\x18\x02 \x01(\x04\x12\x12\n\nsent_bytes\x18\x03 \x01(\x04\x12\x14\n\x0csend_skipped\x18\x04 \x01(\x04\x12\x11\n\tdelivered\x18\x05 \x01(\x04\x12\x17\n\x0f\x64\x65livered_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04late\x18\x07 \x01(\x04\x12\x10\n\x08rejected\x18\x08 \x01(\x04\x12\x0e\n\x06masked\x18\t \x01(\x04\x12\x11\n\tsent_bits\x18\n \x01(\x04\x12\x0c\n\x04lost\x18\x0b \x01(\x04\x12\x0c\n\x04read\x18\x0c \x01(\x04\x12\x11\n\tread_bits\x18\r \x01(\x04\"\x19\n\x07Prepare\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"*\n\x08Prepared\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"l\n\x06Switch\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12+\n\x06\x63oding\x18\x02 \x01(\x0b\x32\x1b.heliograph.v1.LatentCoding\x12%\n\x06roster\x18\x03 \x01(\x0b\x32\x15.heliograph.v1.Roster\"\x1a\n\x08Shutdown\x12\x0e\n\x06reason\x18\x01 \x01(\t*U\n\nLatePolicy\x12\x1b\n\x17LATE_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10LATE_POLICY_MASK\x10\x01\x12\x14\n\x10LATE_POLICY_HOLD\x10\x02\x32\xb0\x01\n\x0c\x43oordination\x12N\n\x0b\x46\x65tchBundle\x12!.heliograph.v1.FetchBundleRequest\x1a\x1a.heliograph.v1.BundleChunk0\x01\x12P\n\x0bParticipate\x12\x1a.heliograph.v1.NodeMessage\x1a!.heliograph.v1.CoordinatorMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heliograph.pb.coordination_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LATEPOLICY']._serialized_start=2127
-  _globals['_LATEPOLICY']._serialized_end=2212
+  _globals['_LATEPOLICY']._serialized_start=2182
+  _globals['_LATEPOLICY']._serialized_end=2267
   _globals['_FETCHBUNDLEREQUEST']._serialized_start=79
   _globals['_FETCHBUNDLEREQUEST']._serialized_end=147
   _globals['_BUNDLECHUNK']._serialized_start=149
@@ -41,35 +41,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODEMESSAGE']._serialized_start=195
   _globals['_NODEMESSAGE']._serialized_end=425
   _globals['_JOIN']._serialized_start=427
-  _globals['_JOIN']._serialized_end=536
-  _globals['_CONNECTED']._serialized_start=538
-  _globals['_CONNECTED']._serialized_end=564
-  _globals['_COORDINATORMESSAGE']._serialized_start=567
-  _globals['_COORDINATORMESSAGE']._serialized_end=911
-  _globals['_WELCOME']._serialized_start=914
-  _globals['_WELCOME']._serialized_end=1109
-  _globals['_ROSTER']._serialized_start=1111
-  _globals['_ROSTER']._serialized_end=1159
-  _globals['_MEMBER']._serialized_start=1161
-  _globals['_MEMBER']._serialized_end=1246
-  _globals['_PERCEPT']._serialized_start=1249
-  _globals['_PERCEPT']._serialized_end=1453
-  _globals['_ACT']._serialized_start=1456
-  _globals['_ACT']._serialized_end=1596
-  _globals['_COUNTERSREQUEST']._serialized_start=1598
-  _globals['_COUNTERSREQUEST']._serialized_end=1615
-  _globals['_COUNTERS']._serialized_start=1617
-  _globals['_COUNTERS']._serialized_end=1671
-  _globals['_LINKCOUNTERS']._serialized_start=1674
-  _globals['_LINKCOUNTERS']._serialized_end=1916
-  _globals['_PREPARE']._serialized_start=1918
-  _globals['_PREPARE']._serialized_end=1943
-  _globals['_PREPARED']._serialized_start=1945
-  _globals['_PREPARED']._serialized_end=1987
-  _globals['_SWITCH']._serialized_start=1989
-  _globals['_SWITCH']._serialized_end=2097
-  _globals['_SHUTDOWN']._serialized_start=2099
-  _globals['_SHUTDOWN']._serialized_end=2125
-  _globals['_COORDINATION']._serialized_start=2215
-  _globals['_COORDINATION']._serialized_end=2391
+  _globals['_JOIN']._serialized_end=553
+  _globals['_CONNECTED']._serialized_start=555
+  _globals['_CONNECTED']._serialized_end=581
+  _globals['_COORDINATORMESSAGE']._serialized_start=584
+  _globals['_COORDINATORMESSAGE']._serialized_end=928
+  _globals['_WELCOME']._serialized_start=931
+  _globals['_WELCOME']._serialized_end=1164
+  _globals['_ROSTER']._serialized_start=1166
+  _globals['_ROSTER']._serialized_end=1214
+  _globals['_MEMBER']._serialized_start=1216
+  _globals['_MEMBER']._serialized_end=1301
+  _globals['_PERCEPT']._serialized_start=1304
+  _globals['_PERCEPT']._serialized_end=1508
+  _globals['_ACT']._serialized_start=1511
+  _globals['_ACT']._serialized_end=1651
+  _globals['_COUNTERSREQUEST']._serialized_start=1653
+  _globals['_COUNTERSREQUEST']._serialized_end=1670
+  _globals['_COUNTERS']._serialized_start=1672
+  _globals['_COUNTERS']._serialized_end=1726
+  _globals['_LINKCOUNTERS']._serialized_start=1729
+  _globals['_LINKCOUNTERS']._serialized_end=1971
+  _globals['_PREPARE']._serialized_start=1973
+  _globals['_PREPARE']._serialized_end=1998
+  _globals['_PREPARED']._serialized_start=2000
+  _globals['_PREPARED']._serialized_end=2042
+  _globals['_SWITCH']._serialized_start=2044
+  _globals['_SWITCH']._serialized_end=2152
+  _globals['_SHUTDOWN']._serialized_start=2154
+  _globals['_SHUTDOWN']._serialized_end=2180
+  _globals['_COORDINATION']._serialized_start=2270
+  _globals['_COORDINATION']._serialized_end=2446
 # @@protoc_insertion_point(module_scope)

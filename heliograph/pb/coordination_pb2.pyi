@@ -50,18 +50,20 @@ class NodeMessage(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., connected: _Optional[_Union[Connected, _Mapping]] = ..., act: _Optional[_Union[Act, _Mapping]] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ..., prepared: _Optional[_Union[Prepared, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("protocol_version", "slot", "instance", "peer_address", "bundle_digest")
+    __slots__ = ("protocol_version", "slot", "instance", "peer_address", "bundle_digest", "resumes")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     PEER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RESUMES_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     slot: int
     instance: str
     peer_address: str
     bundle_digest: str
-    def __init__(self, protocol_version: _Optional[int] = ..., slot: _Optional[int] = ..., instance: _Optional[str] = ..., peer_address: _Optional[str] = ..., bundle_digest: _Optional[str] = ...) -> None: ...
+    resumes: str
+    def __init__(self, protocol_version: _Optional[int] = ..., slot: _Optional[int] = ..., instance: _Optional[str] = ..., peer_address: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., resumes: _Optional[str] = ...) -> None: ...
 
 class Connected(_message.Message):
     __slots__ = ("slots",)
@@ -88,7 +90,7 @@ class CoordinatorMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Roster, _Mapping]] = ..., percept: _Optional[_Union[Percept, _Mapping]] = ..., counters_request: _Optional[_Union[CountersRequest, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ..., prepare: _Optional[_Union[Prepare, _Mapping]] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("run_id", "run_seed", "team_size", "greedy", "late_policy", "report_latents", "coding")
+    __slots__ = ("run_id", "run_seed", "team_size", "greedy", "late_policy", "report_latents", "coding", "rejoin_ms")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_SEED_FIELD_NUMBER: _ClassVar[int]
     TEAM_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +98,7 @@ class Welcome(_message.Message):
     LATE_POLICY_FIELD_NUMBER: _ClassVar[int]
     REPORT_LATENTS_FIELD_NUMBER: _ClassVar[int]
     CODING_FIELD_NUMBER: _ClassVar[int]
+    REJOIN_MS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     run_seed: int
     team_size: int
@@ -103,7 +106,8 @@ class Welcome(_message.Message):
     late_policy: LatePolicy
     report_latents: bool
     coding: _latent_pb2.LatentCoding
-    def __init__(self, run_id: _Optional[str] = ..., run_seed: _Optional[int] = ..., team_size: _Optional[int] = ..., greedy: bool = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., report_latents: bool = ..., coding: _Optional[_Union[_latent_pb2.LatentCoding, _Mapping]] = ...) -> None: ...
+    rejoin_ms: int
+    def __init__(self, run_id: _Optional[str] = ..., run_seed: _Optional[int] = ..., team_size: _Optional[int] = ..., greedy: bool = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ..., report_latents: bool = ..., coding: _Optional[_Union[_latent_pb2.LatentCoding, _Mapping]] = ..., rejoin_ms: _Optional[int] = ...) -> None: ...
 
 class Roster(_message.Message):
     __slots__ = ("members",)

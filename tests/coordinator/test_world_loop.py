@@ -23,7 +23,7 @@ BUNDLES = relay_bundles(2, length=LENGTH)
 PACE = Pace(action_deadline_s=0.3, message_deadline_s=0.1)
 
 
-def stage(script):
+def stage(script, **arguments):
     """Play one episode while `script(server, nodes, deadline)` drives two nodes; return result, records, stale acts.
 
     No deadline of an act passes unless the script says so: who waited in vain would do so for ever.
@@ -32,7 +32,8 @@ def stage(script):
     async def run():
         records = []
         async with asyncio.timeout(60), AsyncExitStack() as stack:
-            server = await stack.enter_async_context(CoordinationServer(BUNDLES, run_seed=0, greedy=True))
+            server = CoordinationServer(BUNDLES, run_seed=0, greedy=True, **arguments)
+            await stack.enter_async_context(server)
             nodes = [await stack.enter_async_context(PlainNode(server.address, bundle)) for bundle in BUNDLES]
             await server.team.wait_for_all(timeout_s=10)
             deadline = HandSetDeadline(server.team, timeout_s=PACE.action_deadline_s)
@@ -176,8 +177,8 @@ def test_the_run_ends_when_every_node_is_gone():
         assert await server.team.wait_until(lambda: server.team.live == (), timeout_s=10)
         deadline.passes_once_after([])  # and that is when somebody was waited for at all
 
-    with pytest.raises(NodeFailed, match="every node is gone in episode 4 at step 1"):
-        stage(script)
+    with pytest.raises(NodeFailed, match=r"is gone in episode 4 at step 0, and none came back within 0\.2 s"):
+        stage(script, rejoin_s=0.2)
 
 
 def test_counters_are_reconciled_once_messages_have_arrived_however_long_the_first_answers_took(monkeypatch):

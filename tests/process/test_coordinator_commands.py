@@ -161,7 +161,7 @@ def test_a_dead_node_is_started_again_where_that_is_allowed(team):
 
 def test_nodes_started_elsewhere_join_and_notice_when_their_coordinator_is_gone(team, tmp_path):
     command = ["coordinator", "--bundles", team, "--listen", "127.0.0.1:0", "--episodes", 100_000]
-    command += ["--log-level", "info"]
+    command += ["--rejoin-s", 0, "--log-level", "info"]
     with running(*command, say="waiting for 2 nodes at") as (coordinator, _, heard):
         address = re.search(r"nodes at (\S+)", heard).group(1)
         with Supervisor(lambda slot: node_command(address, slot, join_timeout_s=30), log_folder=tmp_path) as nodes:
@@ -174,7 +174,7 @@ def test_nodes_started_elsewhere_join_and_notice_when_their_coordinator_is_gone(
 
 
 def test_nodes_give_up_a_coordinator_that_hangs(team, tmp_path):
-    command = ["coordinator", "--bundles", team, "--listen", "127.0.0.1:0", "--episodes", 100_000]
+    command = ["coordinator", "--bundles", team, "--listen", "127.0.0.1:0", "--episodes", 100_000, "--rejoin-s", 0]
     with running(*command, "--log-level", "info", say="waiting for 2 nodes at") as (coordinator, _, heard):
         address = re.search(r"nodes at (\S+)", heard).group(1)
         with Supervisor(lambda slot: node_command(address, slot, join_timeout_s=30), log_folder=tmp_path) as nodes:

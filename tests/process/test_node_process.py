@@ -81,7 +81,7 @@ def test_a_coordinator_that_goes_away_ends_its_nodes_with_code_7() -> None:
         await session.receive("act")
         await coordinator.__aexit__(None, None, None)
 
-    code, said = with_session(script, coordinator)
+    code, said = with_session(script, coordinator, "--rejoin-s", 0)
     assert code == 7
     assert "heliograph node: coordinator" in said
     assert "Traceback" not in said
@@ -91,7 +91,7 @@ def test_a_session_that_ends_without_goodbye_is_a_coordinator_gone() -> None:
     async def script(node: subprocess.Popen, session: NodeSession) -> None:
         session.over.set_result(None)
 
-    code, said = with_session(script, LoneCoordinator(BUNDLE))
+    code, said = with_session(script, LoneCoordinator(BUNDLE), "--rejoin-s", 0)
     assert code == 7
     assert "ended the session" in said
 
