@@ -27,6 +27,7 @@ from agent_node.coordination_wire import (
     team_of,
 )
 from agent_node.coordinator_channel import CoordinatorChannel
+from agent_node.endings import AnotherRun, ending, gone, refusal
 from agent_node.percept import Percept
 from agent_node.stream_writer import StreamWriter
 from agent_node.world import NodeHandle, StepReport, Team
@@ -40,9 +41,6 @@ from heliograph.errors import (
     BundleMismatch,
     CoordinatorGone,
     HeliographError,
-    MessageError,
-    PeerRefused,
-    SettingsError,
     SlotTaken,
     WorldError,
 )
@@ -113,7 +111,7 @@ class CoordinatorWorld:
         self._answers = Answers()
         self._failure: HeliographError | None = None
         self._failed_at = 0.0
-        self._has_met = self._is_another_run = False
+        self._has_met = False
         self._over = False
         self._left = False
         self._news = asyncio.Event()
@@ -154,7 +152,7 @@ class CoordinatorWorld:
                 if len(tar) > MAX_BUNDLE_BYTES:
                     raise BundleCorrupt(f"bundle of {name} is larger than {MAX_BUNDLE_BYTES // 2**20} MiB")
         except grpc.aio.AioRpcError as error:
-            raise self._refusal(error) from None
+            raise refusal(error, address=self._address) from None
         bundle = bundles.from_tar(bytes(tar), origin=f"bundle of {name} from {self._address}")
         if bundle.digest != digest or wanted not in ("", digest):
             announced = (wanted or digest)[:12]
@@ -196,7 +194,7 @@ class CoordinatorWorld:
         except TimeoutError:
             raise self._gone(f"did not welcome slot {node.slot} within {self._timeout_s:g} s") from None
         except grpc.aio.AioRpcError as error:
-            raise self._refusal(error) from None
+            raise refusal(error, address=self._address) from None
         if reply is grpc.aio.EOF or reply.WhichOneof("kind") != "welcome":
             raise self._gone(f"did not welcome slot {node.slot}")
         self._node = node
@@ -244,9 +242,12 @@ class CoordinatorWorld:
             try:
                 await self._reach()
                 await self._ask_again(lambda: self._join(node, resumes=team.run_id))
-            except CoordinatorGone as gone:
-                self._failure = gone
-                if self._is_another_run or not self._is_wanted() or self._time_left_s() <= REJOIN_PAUSE_S:
+            except AnotherRun as another:
+                self._failure = another
+                raise
+            except CoordinatorGone as lost:
+                self._failure = lost
+                if not self._is_wanted() or self._time_left_s() <= REJOIN_PAUSE_S:
                     raise
                 await asyncio.sleep(REJOIN_PAUSE_S)
                 continue
@@ -304,7 +305,7 @@ class CoordinatorWorld:
             if not self._over:
                 self._fail(self._gone("ended the session"))
         except grpc.aio.AioRpcError as error:
-            self._fail(self._ending(error))
+            self._fail(ending(error, address=self._address))
         except HeliographError as error:
             self._fail(error)
         finally:
@@ -377,28 +378,5 @@ class CoordinatorWorld:
     def _time_left_s(self) -> float:
         return max(0.0, self._until - time.monotonic())
 
-    def _ending(self, error: grpc.aio.AioRpcError) -> HeliographError:
-        """What ended a session that had begun."""
-        if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
-            return MessageError(f"coordinator {self._address} has ended the session: {error.details()}")
-        return self._gone(f"is gone: {error.code().name} {error.details()}")
-
     def _gone(self, what: str) -> CoordinatorGone:
-        return CoordinatorGone(f"coordinator {self._address} {what}", remedy="Start it, then start this node again")
-
-    def _refusal(self, error: grpc.aio.AioRpcError) -> HeliographError:
-        code, sentence = error.code(), f"coordinator {self._address}: {error.details()}"
-        if code is grpc.StatusCode.FAILED_PRECONDITION:
-            return BundleMismatch(sentence)
-        if code is grpc.StatusCode.DATA_LOSS:
-            return BundleCorrupt(sentence)
-        if code is grpc.StatusCode.ALREADY_EXISTS:
-            return SlotTaken(sentence, remedy="End the other node first")
-        if code is grpc.StatusCode.PERMISSION_DENIED:
-            return PeerRefused(sentence, remedy="Give this node the certificate of its slot")
-        if code is grpc.StatusCode.ABORTED:
-            self._is_another_run = True
-            return self._gone(f"is another one: {error.details()}")
-        if code is grpc.StatusCode.NOT_FOUND:
-            return SettingsError(sentence, remedy="Give --slot one of the team's slots")
-        return self._gone(f"is gone: {code.name} {error.details()}")
+        return gone(self._address, what)
