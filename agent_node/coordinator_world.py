@@ -243,8 +243,7 @@ class CoordinatorWorld:
                 await self._reach()
                 await self._ask_again(lambda: self._join(node, resumes=team.run_id))
             except AnotherRun as another:
-                self._failure = another
-                raise
+                raise self._gone(f"is another one: {another}") from None
             except CoordinatorGone as lost:
                 self._failure = lost
                 if not self._is_wanted() or self._time_left_s() <= REJOIN_PAUSE_S:

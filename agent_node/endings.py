@@ -17,8 +17,8 @@ from heliograph.errors import (
 )
 
 
-class AnotherRun(CoordinatorGone):
-    """A coordinator is there, and has never known this node: it is started again, or another one."""
+class AnotherRun(Exception):
+    """A coordinator is there, and has never known this node: it was started again, or is another one."""
 
 
 def gone(address: str, what: str) -> CoordinatorGone:
@@ -26,7 +26,7 @@ def gone(address: str, what: str) -> CoordinatorGone:
 
 
 def refusal(error: grpc.aio.AioRpcError, *, address: str) -> HeliographError:
-    """Why a node got no bundle, or was not welcomed."""
+    """Why a node got no bundle, or was not welcomed.  Raises AnotherRun if it can be, in another run."""
     code, sentence = error.code(), f"coordinator {address}: {error.details()}"
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return BundleMismatch(sentence)
@@ -39,7 +39,7 @@ def refusal(error: grpc.aio.AioRpcError, *, address: str) -> HeliographError:
     if code is grpc.StatusCode.NOT_FOUND:
         return SettingsError(sentence, remedy="Give --slot one of the team's slots")
     if code is grpc.StatusCode.ABORTED:
-        return AnotherRun(sentence)
+        raise AnotherRun(sentence)
     return gone(address, f"is gone: {code.name} {error.details()}")
 
 

@@ -50,7 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     from coordinator.conclusion import deliver, minimum_exit_code
     from coordinator.plan import make_plan
-    from coordinator.rollout import Staging, run_processes
+    from coordinator.rollout import run_processes
+    from coordinator.staging import Staging
     from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE, TargetNotReached
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from coordinator.assembly import assemble
 from coordinator.bandwidth.layers.accounting import Account
-from coordinator.bandwidth.layers.link_plan import LinkPlan
 from coordinator.bandwidth.layers.links import Links
 from coordinator.bandwidth.layers.links_of import links_of
 from coordinator.bandwidth.layers.wire_report import WireReport
@@ -22,14 +20,14 @@ from coordinator.conservation import Reading, Traffic, traffic
 from coordinator.ending import Stopped, first_of, loop_factory, until_signal
 from coordinator.episode import Clock, play
 from coordinator.logbook import Logbook
-from coordinator.newer_bundles import Following
-from coordinator.observation import Showing, Shows, Witness, showing
+from coordinator.observation import Showing, Witness, showing
 from coordinator.outcome import Summary, summarise
 from coordinator.plan import LABELS, Plan
 from coordinator.progress import Progress
 from coordinator.recording import Recorder
 from coordinator.report import Report
 from coordinator.server import CoordinationServer
+from coordinator.staging import Staging
 from coordinator.supervisor import Ending, Supervisor
 from coordinator.team_certificates import coordinator_tls
 from coordinator.trajectory import EpisodeResult, StepRecord
@@ -38,7 +36,6 @@ from coordinator.world import EpisodeLost, World
 from heliograph import codecs, log
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NodeFailed, OutputFailed, SettingsError, WorldError
-from heliograph.grace import REJOIN_S
 from heliograph.manifest import Manifest
 from heliograph.optional import optional
 from heliograph.seeds import episode_seed
@@ -51,45 +48,6 @@ WATCH_INTERVAL_S = 0.1
 
 LEAVE_DEADLINE_S = 5.0
 """How long processes may take to end after their sessions are over."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staging:
-    """Where the nodes come from."""
-
-    listen: str = "127.0.0.1:0"
-    spawn: bool = True
-    """Start one process per slot; otherwise wait for nodes that somebody else starts."""
-    restarts: int = 0
-    """How often each process is started again after it died during the run."""
-    start_timeout_s: float = 60.0
-    """Until every slot has a live node."""
-    connect_timeout_s: float = 10.0
-    """Then until every pair has a stream; after that the run begins without the missing ones, and says so."""
-    log_folder: Path | None = None
-    """Where the processes' logs go and stay; None: a temporary folder that is kept only if a process failed."""
-    node_options: Callable[[int], tuple[str, ...]] = lambda slot: ()
-    """More options for the node of a slot that is started here."""
-    shows: Shows = field(default_factory=Shows)
-    links: LinkPlan | None = None
-    """Links that are counted, for processes that are started here; None: nodes dial one another, and count alone."""
-    certificates: Path | None = None
-    """The coordinator's, or the folder with those of the whole team, which is what nodes that are started here need;
-    None: plaintext."""
-    following: Following | None = None
-    """Where newer bundles come from, to be played from the next episode on; None: nowhere."""
-    resume: Path | None = None
-    """Finished episodes are kept here, and not played again if it has them already."""
-    rejoin_s: float = REJOIN_S
-    """The team's grace: how long nodes and coordinator look for one another after a cut."""
-    insecure: bool = False
-    """Plaintext is also listened on where other machines can reach it."""
-
-    def __post_init__(self) -> None:
-        if self.links is not None and not self.spawn:
-            raise SettingsError("links can be counted only between nodes that are started here")
-        if self.links is not None and self.certificates is not None:
-            raise SettingsError("links are counted by what passes, which TLS hides", remedy="Leave out --tls")
 
 
 @dataclass(kw_only=True)

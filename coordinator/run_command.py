@@ -68,7 +68,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
     from coordinator.episode import Pace
     from coordinator.observation import Shows
     from coordinator.plan import make_plan
-    from coordinator.rollout import Staging
+    from coordinator.staging import Staging
     from heliograph.bundle import load_team
     from heliograph.certificates.signing_keys import require_trusted
 

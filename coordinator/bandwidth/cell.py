@@ -14,7 +14,8 @@ from coordinator.bandwidth.grid import Setting
 from coordinator.evaluation import evaluate
 from coordinator.plan import Plan
 from coordinator.report import Report
-from coordinator.rollout import Staging, run_processes
+from coordinator.rollout import run_processes
+from coordinator.staging import Staging
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
 
 FORMAT, VERSION = "heliograph-bandwidth-cell", 1

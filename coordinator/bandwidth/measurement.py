@@ -18,7 +18,8 @@ from coordinator.bandwidth.wording import COMPUTED, MEASURED
 from coordinator.evaluation import evaluate
 from coordinator.plan import Plan
 from coordinator.report import Report
-from coordinator.rollout import Staging, run_processes
+from coordinator.rollout import run_processes
+from coordinator.staging import Staging
 from heliograph import __version__
 from heliograph.codecs.registry import BIT_PACKED, ENTROPY, MOST_INFORMATIVE, REPEATS
 from heliograph.errors import NodeFailed
