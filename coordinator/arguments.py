@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from coordinator.channel import Channel
 
 
+def seed(text: str) -> int:
+    """A seed of a run.  Raises ArgumentTypeError for one that not every part of a run could take."""
+    if not text.isdecimal() or int(text[:21]) >= 2**64:
+        raise argparse.ArgumentTypeError(f"the seed must be in 0..2**64-1, not {text}")
+    return int(text)
+
+
 def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-untyped-def]
     """What to play: bundles' team size, episodes, seed, greediness, world, links, outputs.
 
@@ -24,7 +31,15 @@ def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-u
     """
     parser.add_argument("--agents", type=int, help="team size; refused unless the bundles are for it")
     parser.add_argument("--episodes", type=int, default=100, help="episodes of each pass")
-    parser.add_argument("--seed", type=int, default=0, help="of the run: worlds and the agents' noise follow from it")
+    parser.add_argument("--seed", type=seed, default=0, help="of the run: worlds and the agents' noise follow from it")
+    parser.add_argument(
+        "--most-steps",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="cut an episode that its environment has not ended after so many steps; it counts for its return until "
+        "then, or as not won",
+    )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(
         "--greedy", action="store_true", default=True, help="most likely latents and actions (the default)"

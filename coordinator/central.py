@@ -23,6 +23,8 @@ class CentralEpisodes(Protocol):
     """float64 [episodes]."""
     team_return: np.ndarray
     """float64 [episodes]."""
+    cut: np.ndarray
+    """bool [episodes]: the environment had not ended it after the most steps."""
 
 
 class CentralReplay(Protocol):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coordinator.arguments import seed
 from heliograph.cli import Command
 from heliograph.errors import NodeFailed, SettingsError
 
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="of the training"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the training and of the run")
+    parser.add_argument("--seed", type=seed, default=0, help="of the training and of the run")
     parser.add_argument("--episodes", type=int, default=100, help="episodes with messages, and as many without")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
     parser.add_argument(

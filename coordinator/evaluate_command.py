@@ -101,6 +101,7 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
         late_policy=namespace.late,
         channel=arguments.channel(namespace),
         passes=arguments.passes(namespace),
+        most_steps=namespace.most_steps,
         record=namespace.record,
         frames=namespace.frames,
     )
@@ -196,6 +197,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
                 codec=namespace.codec,
                 channel=arguments.channel(namespace),
                 passes=arguments.passes(namespace),
+                most_steps=namespace.most_steps,
                 every_checkpoint=every,
                 jobs=namespace.jobs,
                 central=namespace.central,

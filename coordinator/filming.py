@@ -26,6 +26,7 @@ class FilmedWorld(World):
             channel=world.channel,
             codec=world.codec,
             longest_bits=world.longest_bits,
+            most_steps=world.most_steps,
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)

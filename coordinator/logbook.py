@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult
 from heliograph.claim import claim
-from heliograph.environments.vector import EnvironmentSpec
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
 
 FORMAT, VERSION = "heliograph-logbook", 1
@@ -183,6 +183,8 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
         "channel": None if plan.channel is None else str(plan.channel),
         "late": plan.late_policy,
     }
+    if plan.most_steps != MOST_STEPS:
+        header["most_steps"] = plan.most_steps
     return json.loads(json.dumps(header))  # as it will be read back: tuples are lists
 
 

@@ -54,6 +54,8 @@ class Summary:
     """Serialised messages, as the nodes counted them."""
     idle: int
     illegal: int
+    cut_episodes: int = 0
+    """Those that the environment had not ended after the most steps; they count for what they were then."""
 
 
 def action_bits(manifest: Manifest) -> int:
@@ -107,6 +109,7 @@ def summarise(
         bytes_per_agent_step=traffic.sent_bytes / agent_steps,
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),
+        cut_episodes=sum(result.cut for result in results),
     )
 
 

@@ -14,7 +14,7 @@ from heliograph import codecs
 from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
-from heliograph.environments.vector import EnvironmentSpec
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import BundleMismatch, SettingsError
 from heliograph.manifest import Manifest
 from heliograph.settings import merge
@@ -40,6 +40,8 @@ class Plan:
     """What is to happen to messages; None: nothing."""
     pace: Pace = field(default_factory=Pace)
     passes: tuple[str, ...] = ("open",)
+    most_steps: int = MOST_STEPS
+    """Steps after which an episode is cut that the environment has not ended."""
     record: Path | None = None
     frames: Path | None = None
     """Folder for pictures of the first episode of each pass; only a team in one process draws them."""
@@ -47,6 +49,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise SettingsError(f"a run has at least one episode, not {self.episodes}")
+        if self.most_steps < 1:
+            raise SettingsError(f"an episode has at least one step, not {self.most_steps}")
         if not 0 <= self.run_seed < 2**64:
             raise SettingsError(f"the seed must be in 0..2**64-1, not {self.run_seed}")
         if not self.passes or any(name not in LABELS for name in self.passes):
@@ -75,6 +79,7 @@ class Plan:
             channel=self.channel,
             codec=None if message is None else codecs.make(self.codec, message, self.bundles[0].tables),
             longest_bits=0 if message is None else message.codec.payload_bits,
+            most_steps=self.most_steps,
         )
 
     @property

@@ -12,6 +12,7 @@ from coordinator.conservation import LinkBalance
 from coordinator.cuts import Cut, in_words
 from coordinator.outcome import Estimate, Summary
 from coordinator.supervisor import Ending
+from heliograph.environments.vector import MOST_STEPS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,6 +69,8 @@ class Report:
     """Node processes that died during the run."""
     departures: dict[int, int] = field(default_factory=dict)
     """How often the node of a slot left before it was told to; slots without any are left out."""
+    most_steps: int = MOST_STEPS
+    """After which an episode was cut that the environment had not ended."""
     interrupted: bool = False
     output_failure: str | None = None
     """Why the run ended early: what it was to keep could not be written; None: it did not."""
@@ -93,6 +96,7 @@ class Report:
             agents=spec.agents,
             blind_bound=spec.blind_bound,
             channel=None if plan.channel is None else str(plan.channel),
+            most_steps=plan.most_steps,
             summaries=tuple(summaries),
             **found,
         )
@@ -196,6 +200,12 @@ def remarks(report: Report) -> list[str]:
             lost = sum(link.lost for link in report.links)
             fate = f"received, or lost in the simulated channel ({lost})" if report.channel else "received"
             lines.append(f"All {len(report.links)} links conserve: every message sent was {fate}.")
+    for summary in report.summaries:
+        if summary.cut_episodes:
+            lines.append(
+                f"{summary.cut_episodes} of {summary.episodes} episodes {summary.label} were cut, which their "
+                f"environment had not ended after {report.most_steps} steps; they count for what they were then."
+            )
     if report.lost_episodes:
         lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
     if report.cuts:

@@ -91,6 +91,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
             period_s=namespace.period_s,
         ),
         passes=arguments.passes(namespace),
+        most_steps=namespace.most_steps,
         record=namespace.record,
     )
     staging = Staging(

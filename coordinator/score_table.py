@@ -56,6 +56,10 @@ def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: i
     console.print(table)
     if found:
         console.print(_group_table(found, shown))
+    if cut := sum(score.cut_episodes for score in scores):
+        console.print(
+            f"{cut} of all episodes were cut, which their environment had not ended; they count for what they were then"
+        )
 
 
 def _group_table(found: Sequence[Group], shown: Mapping[str, Column]):  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from coordinator.progress import Progress
 from coordinator.scores import ALONE, REFERENCE, TOGETHER, Score
 from heliograph.environments.defaults import changed_parameters
 from heliograph.environments.reference import play_reference
-from heliograph.environments.vector import EnvironmentSpec
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import environment_and_task
 
@@ -59,6 +59,7 @@ def score_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Sc
                         outcome=tuple(result.outcome for result in part.results),
                         team_return=tuple(result.team_return for result in part.results),
                         seconds=part.seconds,
+                        cut_episodes=sum(result.cut for result in part.results),
                     )
                 )
 
@@ -95,7 +96,9 @@ def score_central_team(
     )
 
 
-def score_reference(name: str, world: EnvironmentSpec, *, episodes: int, seed: int) -> Score:
+def score_reference(
+    name: str, world: EnvironmentSpec, *, episodes: int, seed: int, most_steps: int = MOST_STEPS
+) -> Score:
     """Play a reference policy on the episodes that teams play with the same seed."""
     started = time.perf_counter()
     with Progress(f"{name} in {world.id}", total=episodes) as bar:
@@ -105,6 +108,7 @@ def score_reference(name: str, world: EnvironmentSpec, *, episodes: int, seed: i
             parameters=world.parameters,
             episodes=episodes,
             seed=seed,
+            most_steps=most_steps,
             progress=bar.reach,
         )
     environment, task = task_of(world)
@@ -124,5 +128,6 @@ def score_reference(name: str, world: EnvironmentSpec, *, episodes: int, seed: i
     )
 
 
-def _results(found: Any) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(map(float, getattr(found, name))) for name in ("outcome", "team_return")}
+def _results(found: Any) -> dict[str, Any]:
+    per_episode = {name: tuple(map(float, getattr(found, name))) for name in ("outcome", "team_return")}
+    return {**per_episode, "cut_episodes": int(found.cut.sum())}

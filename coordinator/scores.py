@@ -43,6 +43,8 @@ class Score:
     """Per episode."""
     team_return: tuple[float, ...]
     seconds: float
+    cut_episodes: int = 0
+    """Those that the environment had not ended after the most steps; they count for what they were then."""
     chosen: bool = False
     """The best of all checkpoints, on fresh episodes: those on which it was chosen would flatter it."""
 

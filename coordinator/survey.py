@@ -21,7 +21,7 @@ from heliograph import codecs
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.reference import reference_names
-from heliograph.environments.vector import EnvironmentSpec
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.run_status import warn_unless_finished
 from heliograph.settings import merge
@@ -47,6 +47,8 @@ class Request:
     channel: Channel | None = None
     codec: str = codecs.BIT_PACKED
     passes: tuple[str, ...] = ("open",)
+    most_steps: int = MOST_STEPS
+    """Of bundles and references; the trainer's networks are played as their run says."""
     every_checkpoint: bool = False
     """With the trainer's networks, all agents at once; otherwise the bundles, each agent alone."""
     jobs: int = 1
@@ -81,7 +83,11 @@ def survey(request: Request, scores: list[Score]) -> None:
                     scores.append(score)
     for name in request.references:
         for world in worlds:
-            scores.append(score_reference(name, world, episodes=request.episodes, seed=request.seed))
+            scores.append(
+                score_reference(
+                    name, world, episodes=request.episodes, seed=request.seed, most_steps=request.most_steps
+                )
+            )
 
 
 def bundle_folder(path: Path) -> Path:
@@ -111,6 +117,7 @@ def _plans(path: Path, request: Request) -> list[Plan]:
             channel=request.channel,
             codec=request.codec,
             passes=request.passes,
+            most_steps=request.most_steps,
         )
         for greedy in request.greedy
     ]

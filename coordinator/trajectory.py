@@ -96,6 +96,8 @@ class EpisodeResult:
     """Actions that the world took because an agent did not answer."""
     illegal: int
     """Actions that the world replaced because the agent's was not legal."""
+    cut: bool = False
+    """The environment had not ended it after the most steps; it counts for what it was then."""
 
 
 class Tally:
@@ -167,6 +169,7 @@ class Tally:
             masked=self._masked,
             idle=self._idle,
             illegal=self._illegal,
+            cut=self._world.cut,
         )
 
     def _record(

@@ -15,11 +15,13 @@ from coordinator.channel.medium import Medium
 from heliograph.actions import Action
 from heliograph.codecs import Codec
 from heliograph.environments.vector import (
+    MOST_STEPS,
     EnvironmentSpec,
     Percepts,
     VectorEnvironment,
     checked_percepts,
     checked_transition,
+    cut_outcome,
 )
 from heliograph.errors import WorldError
 
@@ -66,8 +68,8 @@ class World:
     """The first copy of `environment`, whose episodes are played one after another.
 
     With `links_cut` nobody ever hears anybody; everything else stays the same.  `channel` is what happens to messages,
-    whose latents are written by `codec` in at most `longest_bits`.  Raises SettingsError if it asks for what team or
-    environment have not.
+    whose latents are written by `codec` in at most `longest_bits`.  An episode that goes on for `most_steps` is cut,
+    see `cut_outcome`.  Raises SettingsError if the channel asks for what team or environment have not.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class World:
         channel: Channel | None = None,
         codec: Codec | None = None,
         longest_bits: int = 0,
+        most_steps: int = MOST_STEPS,
     ) -> None:
         if environment.count != 1:
             raise WorldError(f"a world is one copy of its environment, not {environment.count}")
@@ -86,6 +89,10 @@ class World:
         self.channel, self.codec, self.longest_bits = channel, codec, longest_bits
         if channel is not None:
             channel.check_world(self.spec)
+        self.most_steps = most_steps
+        self.cut = False
+        """The newest episode was cut."""
+        self._made, self._return = 0, 0.0
         self._medium: Medium | None = None
         self.environment = environment
         self._actions = tuple(self.spec.action_space(slot) for slot in range(self.spec.agents))
@@ -101,6 +108,7 @@ class World:
         """Start an episode; returns one view per slot."""
         percepts = checked_percepts(self.environment.reset(np.array([seed], dtype=np.int64)), of=self.environment)
         self._present = percepts.present[0]
+        self.cut, self._made, self._return = False, 0, 0.0
         if self.channel is not None:
             self._medium = Medium(
                 self.channel, seed=seed, agents=self.spec.agents, codec=self.codec, longest_bits=self.longest_bits
@@ -119,11 +127,14 @@ class World:
         transition = checked_transition(self.environment.step(joint), of=self.environment)
         if transition.lost[0]:
             raise EpisodeLost(f"the simulator of environment {self.spec.id!r} died during an episode")
+        self._made += 1
+        self._return += float(transition.reward[0].mean())
+        self.cut = not transition.over[0] and self._made >= self.most_steps
         return Advance(
             views=self._look(transition.percepts),
             reward=np.array(transition.reward[0], dtype=np.float32),
-            over=bool(transition.over[0]),
-            outcome=float(transition.outcome[0]),
+            over=self.cut or bool(transition.over[0]),
+            outcome=cut_outcome(self.spec, self._return) if self.cut else float(transition.outcome[0]),
         )
 
     def state(self) -> np.ndarray | None:

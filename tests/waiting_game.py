@@ -5,7 +5,7 @@ episode takes 2 to 5 steps and ends by termination or by time; in every fifth on
 first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
 `announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work; from
-its `stuck_at`-th step it says so and never returns.
+its `stuck_at`-th step it says so and never returns.  `endless` episodes end by no step.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class WaitingGame(ParallelEnv):
         announce_at: int = 0,
         stuck_at: int = 0,
         reward_factor: float = 1.0,
+        endless: bool = False,
     ) -> None:
         self.metadata = {"name": "waiting_game"}
         self.render_mode = None
         self.possible_agents = list(NAMES)
         self.agents: list[str] = []
-        self.max_cycles = 5
+        self.max_cycles = 10**9 if endless else 5
+        self._endless = endless
         self._early_leavers, self._all_heard = early_leavers, all_heard
         self._announce_at, self._stuck_at, self._reward_factor = announce_at, stuck_at, reward_factor
 
@@ -64,7 +66,7 @@ class WaitingGame(ParallelEnv):
         if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
             print(ANNOUNCEMENT, file=sys.stderr, flush=True)
             threading.Event().wait()
-        over, terminal = self._step >= 2 + self._seed % 4, self._seed % 3 == 0
+        over, terminal = not self._endless and self._step >= 2 + self._seed % 4, self._seed % 3 == 0
         leaves = self._early_leavers and self._seed % 5 == 0
         terminated = {name: (over and terminal) or (leaves and name == "right") for name in self.agents}
         cut = {name: over and not terminated[name] for name in self.agents}

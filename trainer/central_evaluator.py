@@ -73,6 +73,7 @@ class CentralEvaluator:
             greedy=greedy,
             device=self._device,
             links_cut=links_cut,
+            most_steps=self._settings.evaluation.most_steps,
             progress=progress,
         )
 

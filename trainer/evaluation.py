@@ -30,15 +30,18 @@ def evaluate(
     greedy: bool,
     device: torch.device,
     links_cut: bool = False,
+    most_steps: int,
     progress: Callable[[int], None] = lambda _finished: None,
     check: Callable[[], None] = lambda: None,
 ) -> PlayedEpisodes:
     """Play `episodes` whole episodes; with `links_cut` nobody hears anybody.
 
-    `progress` and `check` are those of `play_episodes`.  Raises WorldError as it does.
+    `most_steps`, `progress` and `check` are those of `play_episodes`.  Raises WorldError as it does.
     """
     networks = _Networks(algorithm, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
-    return play_episodes(environment, networks, episodes=episodes, seed=seed, progress=progress, check=check)
+    return play_episodes(
+        environment, networks, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress, check=check
+    )
 
 
 class _Networks(Player):

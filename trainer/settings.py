@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from heliograph.settings import Settings
 from trainer.mabl_settings import MablSettings
@@ -61,7 +61,10 @@ class EvaluationSettings(Settings):
     episodes: PositiveInt = 128
     copies: PositiveInt = 128
     """Stepped together while evaluating; as many as there are episodes at most."""
-    seed: NonNegativeInt = 2**32
+    most_steps: PositiveInt = 10_000
+    """Steps after which an episode that its environment has not ended is cut; it counts for its return until then, or
+    as not won, and the result says how many there were."""
+    seed: Annotated[int, Field(ge=0, lt=2**64 - 1)] = 2**32
     """Of the evaluation episodes, which are the same every time and never those of training."""
     final_episodes: PositiveInt = 1000
     """Fresh episodes of the evaluation that ends a run."""
@@ -88,7 +91,7 @@ ON_POLICY = {"mappo", "attention-ppo"}
 
 class TrainSettings(Settings):
     algorithm: Literal["mamba", "mabl", "mag", "mappo", "attention-ppo"] = "mamba"
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
     threads: NonNegativeInt = 0

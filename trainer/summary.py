@@ -102,7 +102,7 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
     ):
         if evaluation is not None:
             found = _words(estimate(evaluation.outcome.tolist()))
-            lines.append(f"  {label}: {found}, {len(evaluation.outcome)} episodes")
+            lines.append(f"  {label}: {found}, {len(evaluation.outcome)} episodes{_cut(evaluation)}")
     if summary.lost_episodes:
         lines.append(f"  episodes lost with their simulator, which count nowhere: {summary.lost_episodes}")
     if summary.blind_bound is not None:
@@ -123,8 +123,16 @@ def _document(evaluation: PlayedEpisodes | None) -> dict[str, Any] | None:
         "outcome": {"mean": found.mean, "low": found.low, "high": found.high},
         "return": float(evaluation.team_return.mean()),
         "episodes": len(evaluation.outcome),
+        "cut_episodes": int(evaluation.cut.sum()),
     }
 
 
 def _words(found: Estimate) -> str:
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _cut(evaluation: PlayedEpisodes) -> str:
+    cut = evaluation.length[evaluation.cut]
+    return (
+        f", {cut.size} of them cut after {cut.max()} steps, which their environment had not ended" if cut.size else ""
+    )

@@ -270,10 +270,13 @@ class Training:
                     seed=settings.seed,
                     greedy=greedy,
                     device=self.device,
+                    most_steps=settings.most_steps,
                     check=self.stopping.check,
                 )
                 record[f"evaluate/{name}_outcome"] = float(result.outcome.mean())
                 record[f"evaluate/{name}_return"] = float(result.team_return.mean())
+                if result.cut.any():
+                    record[f"evaluate/{name}_cut_episodes"] = int(result.cut.sum())
         return record
 
     def _count_reached(self, record: dict[str, Any]) -> None:
@@ -301,6 +304,7 @@ class Training:
             greedy=True,
             device=self.device,
             links_cut=links_cut,
+            most_steps=self.settings.evaluation.most_steps,
             check=self.stopping.check,
         )
 

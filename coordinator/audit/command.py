@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from coordinator.arguments import seed
 from heliograph.cli import Command
 
 REFUTED_EXIT_CODE = 1
@@ -23,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a parameter of the environment; may be given several times",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the recorded episodes, and of what is drawn by lot")
+    parser.add_argument("--seed", type=seed, default=0, help="of the recorded episodes, and of what is drawn by lot")
     parser.add_argument("--episodes", type=int, default=2, help="recorded episodes that every question is asked in")
     parser.add_argument("--steps", type=int, default=40, help="steps of such an episode at most")
     parser.add_argument(

@@ -17,11 +17,13 @@ import numpy as np
 
 from heliograph.environments.vector import (
     LOST_EPISODE_REPEATS,
+    MOST_STEPS,
     Percepts,
     Transition,
     VectorEnvironment,
     checked_percepts,
     checked_transition,
+    cut_outcome,
 )
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
@@ -39,6 +41,8 @@ class PlayedEpisodes:
     """float64 [episodes]: rewards summed over steps, averaged over agents."""
     length: np.ndarray
     """int64 [episodes]: steps."""
+    cut: np.ndarray
+    """bool [episodes]: its environment had not ended it after the most steps, and it counts for what it was then."""
 
 
 class Player(ABC):
@@ -59,19 +63,21 @@ def play_episodes(
     *,
     episodes: int,
     seed: int,
+    most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
     check: Callable[[], None] = lambda: None,
 ) -> PlayedEpisodes:
     """Play episodes 0 … `episodes` - 1 of the run seed `seed`; `progress` is told how many are finished.
 
-    `check` is called before every step and may raise to give up.
+    An episode that has not ended after `most_steps` is cut, see `cut_outcome`.  `check` is called before every step and
+    may raise to give up.
 
     An episode that is lost with its simulator is played again, from the same seed; raises WorldError for one that is
     lost again and again.
     """
     number = np.arange(environment.count)  # the episode that each copy plays; those past the last are dropped
     step, team_return = np.zeros(environment.count, dtype=np.int64), np.zeros(environment.count)
-    results = np.full((3, episodes), np.nan)
+    results = np.full((4, episodes), np.nan)
     losses: Counter[int] = Counter()
     following, finished = environment.count, 0
     percepts = _begin(environment, player, number, number, seed=seed)
@@ -80,14 +86,16 @@ def play_episodes(
         transition = checked_transition(player.step(percepts), of=environment)
         percepts, step = transition.percepts, step + 1
         team_return += transition.reward.mean(1)
-        over = np.flatnonzero(transition.over)
+        cut = ~transition.over & (step >= most_steps)
+        over = np.flatnonzero(transition.over | cut)
         for copy in over.tolist():
             played = int(number[copy])
             if played < episodes:
                 if transition.lost[copy]:
                     _count_loss(losses, played, environment)
                     continue
-                results[:, played] = transition.outcome[copy], team_return[copy], step[copy]
+                outcome = cut_outcome(environment.spec, team_return[copy]) if cut[copy] else transition.outcome[copy]
+                results[:, played] = outcome, team_return[copy], step[copy], cut[copy]
                 finished += 1
             number[copy] = following
             following += 1
@@ -96,7 +104,10 @@ def play_episodes(
         if over.size and finished < episodes:
             percepts = _begin(environment, player, over, number[over], seed=seed)
             step[over], team_return[over] = 0, 0.0
-    return PlayedEpisodes(outcome=results[0], team_return=results[1], length=results[2].astype(np.int64))
+    outcome, returns, length, was_cut = results
+    return PlayedEpisodes(
+        outcome=outcome, team_return=returns, length=length.astype(np.int64), cut=was_cut.astype(bool)
+    )
 
 
 def _begin(

@@ -17,7 +17,7 @@ import numpy as np
 from heliograph.environments import registry
 from heliograph.environments.catalogue import CATALOGUE
 from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
 from heliograph.errors import SettingsError
 
 RANDOM = "random"
@@ -71,13 +71,15 @@ def play_reference(
     parameters: Mapping[str, Any] | None = None,
     episodes: int,
     seed: int,
+    most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
 ) -> PlayedEpisodes:
     """Play episodes 0 … `episodes` - 1 of the run seed `seed`, those that an evaluation with this seed plays.
 
-    `progress` is told how many are finished.  The result does not depend on how many copies play at once.  Raises
-    SettingsError for a policy that the environment does not have or less than one episode, and what
-    `heliograph.environments.registry.make` raises; WorldError for an episode that is lost again and again.
+    `progress` is told how many are finished; `most_steps` is that of `play_episodes`.  The result does not depend on
+    how many copies play at once.  Raises SettingsError for a policy that the environment does not have or less than one
+    episode, and what `heliograph.environments.registry.make` raises; WorldError for an episode that is lost again and
+    again.
     """
     if episodes < 1:
         raise SettingsError(f"cannot play {episodes} episodes", remedy="Play at least one")
@@ -86,7 +88,9 @@ def play_reference(
     environment = registry.make(environment_id, count=count, parameters=parameters)
     try:
         player = made(environment, seed=seed)
-        return play_episodes(environment, player, episodes=episodes, seed=seed, progress=progress)
+        return play_episodes(
+            environment, player, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress
+        )
     finally:
         environment.close()
 

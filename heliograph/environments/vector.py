@@ -117,6 +117,25 @@ LOST_EPISODE_REPEATS = 3
 """How often an evaluation plays an episode again that was lost with its simulator, before it gives up."""
 
 
+MOST_STEPS = 10_000
+"""Steps after which an evaluation cuts an episode that its environment has not ended, unless told otherwise."""
+
+
+def cut_outcome(spec: EnvironmentSpec, team_return: float) -> float:
+    """What an episode counts that an evaluation has cut: its return so far, or not won.
+
+    Raises WorldError where the outcome is something else, which only the environment could tell.
+    """
+    if spec.outcome == "return":
+        return team_return
+    if spec.outcome == "won":
+        return 0.0
+    raise WorldError(
+        f"an episode of {spec.id!r} was cut, and what it had come to ({spec.outcome}) is not known",
+        remedy="Let evaluations play on for longer: --set evaluation.most_steps=N, or --most-steps N",
+    )
+
+
 class VectorEnvironment(ABC):
     """`count` independent copies of one environment.
 

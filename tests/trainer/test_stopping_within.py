@@ -50,3 +50,13 @@ def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
     assert reasons.count("interrupted") >= 4
     assert_equal_runs(alone, stopped)
     assert len(load_team(stopped / "bundles")) == 2
+
+
+def test_an_evaluation_of_episodes_without_end_comes_to_an_end_and_says_so(tmp_path: Path) -> None:
+    world = ('environment.id="waiting_game:make"', "environment.parameters={endless=true}", "evaluation.most_steps=6")
+    training = start(tmp_path / "run", small_settings("mappo-relay", *world, env_steps=24, small=SMALL_MAPPO))
+    summary = training.run()
+    assert summary.evaluation is not None
+    assert (summary.evaluation.length == 6).all()
+    assert summary.evaluation.cut.all()
+    assert training.folder.history()[1]["evaluate/greedy_cut_episodes"] == 8
