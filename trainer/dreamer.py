@@ -57,6 +57,8 @@ class Dreamer:
             "actor": adam(self.actor, policy.actor_learning_rate, weight_decay=policy.actor_weight_decay),
             "critic": adam(self.critic, policy.critic_learning_rate),
         }
+        self.draws: Draws = RandomDraws()
+        """Of latents, actions and availability, in updates and in imagination."""
         self.entropy_scale = policy.entropy_scale
         self.model_update_count = 0
         self._loss, self._imagine = self.observe_and_lose, imagine
@@ -112,7 +114,7 @@ class Dreamer:
     def observe_and_lose(self, window: Window) -> WorldModelLoss:
         """Posteriors and loss of one batch of windows."""
         loss = self.settings.loss
-        posteriors = self.model.observe(window, RandomDraws().latent, reset_action_on_first=loss.reset_action_on_first)
+        posteriors = self.model.observe(window, self.draws.latent, reset_action_on_first=loss.reset_action_on_first)
         return world_model_loss(self.model, window, posteriors, loss)
 
     def update_model(self, window: Window, metrics: Means) -> None:
@@ -144,7 +146,7 @@ class Dreamer:
         settings = self.settings
         with torch.no_grad():
             posteriors = self.model.observe(
-                window, RandomDraws().latent, reset_action_on_first=settings.loss.reset_action_on_first
+                window, self.draws.latent, reset_action_on_first=settings.loss.reset_action_on_first
             )
         hears = self.model.held(window)
         usable = window.first.shape[0] - settings.loss.drop_last_row
@@ -158,7 +160,7 @@ class Dreamer:
 
     def imagination(self) -> Imagination:
         """The world model under the policy."""
-        return Imagination(model=self.model, actor=self.actor, settings=self.settings.policy, draws=RandomDraws())
+        return Imagination(model=self.model, actor=self.actor, settings=self.settings.policy, draws=self.draws)
 
     def predict_by(self, world: Imagination) -> Predict:
         """How an imagined step finds its next states; MAG plans here."""

@@ -13,7 +13,6 @@ from torch import nn
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import StateTensor
-from trainer.draws import RandomDraws
 from trainer.dreamer import Dreamer
 from trainer.execution import SilentStep, Team
 from trainer.export import StepFunction
@@ -62,9 +61,7 @@ class Mabl(Dreamer):
         return 0
 
     def imagination(self) -> BilevelImagination:
-        return BilevelImagination(
-            model=self.model, actor=self.actor, settings=self.settings.policy, draws=RandomDraws()
-        )
+        return BilevelImagination(model=self.model, actor=self.actor, settings=self.settings.policy, draws=self.draws)
 
     def step_function(self, slot: int) -> StepFunction:
         sizes, spec = self.settings.model, self.spec

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.draws import RandomDraws
 from trainer.gradient_steps import adam
 from trainer.mag_settings import MagSettings
 from trainer.mamba import Mamba
@@ -60,7 +59,7 @@ class Mag(Mamba):
         It sees what imagination will show it, latents drawn from the prior, beside the recurrent state whose error the
         label is; the released code unrolls the window once more to draw them.
         """
-        draws, loss = RandomDraws(), self.settings.loss
+        draws, loss = self.draws, self.settings.loss
         with torch.no_grad():
             posteriors = self.model.observe(window, draws.latent, reset_action_on_first=loss.reset_action_on_first)
             error = model_error(self.model, window, posteriors, loss, label=self.planning.label)

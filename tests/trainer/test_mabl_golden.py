@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from golden_comparisons import counted, note
 from mabl_reference import BilevelReference, load_bilevel_reference
 from mamba_reference import RecordedDraws, noise_for, recorded_gradient
 
@@ -25,6 +26,21 @@ PUBLISHED_POLICY = PolicySettings(horizon=3, force_available=False)
 CLIP = 100.0
 CATEGORICALS = 32
 WIDE = {"rtol": 1e-5, "atol": 1e-5}
+
+comparisons_are_counted = counted(
+    {
+        "test_both_levels_over_a_window_equal_the_released_code": 8,
+        "test_every_head_equals_the_released_code": 6,
+        "test_every_loss_term_equals_the_released_code": 8,
+        "test_gradients_of_every_weight_equal_the_released_code": 104,
+        "test_one_adam_step_on_the_model_equals_the_released_code": 1,
+        "test_imagination_equals_the_released_code": 8,
+        "test_returns_and_advantages_equal_the_released_code": 3,
+        "test_ppo_losses_and_gradients_equal_the_released_code": 17,
+        "test_execution_of_a_team_equals_the_released_controller": 12,
+        "test_execution_of_each_agent_alone_equals_the_released_controller": 9,
+    }
+)
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])
@@ -47,6 +63,7 @@ def close(reference: BilevelReference, ours: torch.Tensor, name: str) -> None:
     np.testing.assert_allclose(
         ours.detach().numpy(), reference.outputs[name].reshape(ours.shape), err_msg=name, **reference.tolerance
     )
+    note(name)
 
 
 def close_scalar(reference: BilevelReference, ours: torch.Tensor | float, name: str, factor: float = 1.0) -> None:
@@ -54,6 +71,7 @@ def close_scalar(reference: BilevelReference, ours: torch.Tensor | float, name: 
     assert float(torch.as_tensor(ours).detach()) == pytest.approx(
         reference.scalars[name], rel=tolerance["rtol"] * factor, abs=tolerance["atol"] * factor
     ), name
+    note(name)
 
 
 def test_both_levels_over_a_window_equal_the_released_code(reference: BilevelReference) -> None:
@@ -74,6 +92,7 @@ def test_both_levels_over_a_window_equal_the_released_code(reference: BilevelRef
         recorded = reference.outputs[f"wm.{name}_logits_batch0_steps01"].reshape(2, 3, CATEGORICALS, -1)
         expected = torch.softmax(torch.from_numpy(recorded), dim=-1)
         np.testing.assert_allclose(values[:2, 0].detach().numpy(), expected, err_msg=name, **WIDE)
+        note(name)
 
 
 def test_every_head_equals_the_released_code(reference: BilevelReference) -> None:
@@ -109,6 +128,7 @@ def test_gradients_of_every_weight_equal_the_released_code(reference: BilevelRef
         norm = float(gradient.norm())
         squared += norm**2
         assert norm == pytest.approx(reference.gradient_norms[f"wm.{weight}"], rel=1e-5, abs=1e-6), weight
+        note(weight)
         if f"wm.grad.{weight}" in reference.outputs:
             close(reference, gradient, f"wm.grad.{weight}")
             compared += 1
@@ -151,6 +171,7 @@ def test_imagination_equals_the_released_code(reference: BilevelReference) -> No
         ("avail_logits", reference.model.available(dream.ids, dream.deter)[:3]),
     ):
         np.testing.assert_allclose(ours.detach().numpy(), outputs[f"imag.{name}"][:3], err_msg=name, **tolerance)
+        note(name)
     np.testing.assert_allclose(dream.reward.numpy(), outputs["imag.reward_agent"][:3, ..., 0], **tolerance)
     close(reference, dream.reward.mean(-1), "imag.reward_team")
     close(reference, dream.continuation, "imag.continue_prob")
@@ -225,6 +246,7 @@ def test_execution_of_a_team_equals_the_released_controller(reference: BilevelRe
         ):
             expected = reference.outputs[f"exec_agent.{name}"][step]
             np.testing.assert_allclose(ours.detach().numpy(), expected, err_msg=name, **tolerance)
+            note(name)
 
 
 def test_execution_of_each_agent_alone_equals_the_released_controller(reference: BilevelReference) -> None:
@@ -252,3 +274,4 @@ def test_execution_of_each_agent_alone_equals_the_released_controller(reference:
             assert int(action) == int(actions[step, slot])
             expected = outputs["exec_agent.actor_logits_masked"][step, slot]
             np.testing.assert_allclose(logits.detach().numpy(), expected, **reference.tolerance)
+            note("actor_logits_masked")

@@ -5,111 +5,42 @@ float64: 1e-9 (1e-5 for the wide logits, which were stored in float32); float32:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mamba_reference import Places, RecordedDraws, recorded_gradient, recorded_window, take_positions
+from golden_comparisons import counted, note
+from mag_reference import PUBLISHED_LOSS, Golden, load_golden
+from mamba_reference import RecordedDraws, recorded_gradient
 from torch import Tensor
 
-from trainer.nets.perceptron import FeatureHead
-from trainer.policy.actor_critic import make_actor
-from trainer.policy.distributions import Categorical
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.imagination import Decision, Imagination, JointStates, Outlook
 from trainer.world_model.loss import loss_rows, world_model_loss
-from trainer.world_model.model import WorldModel
-from trainer.world_model.model_error import make_error_predictor, model_error, predictor_loss
+from trainer.world_model.model_error import predictor_loss
 from trainer.world_model.planning import Planning
-from trainer.world_model.posteriors import Posteriors
-from trainer.world_model.settings import ErrorLabel, LossSettings, PlanningSettings, WorldModelSettings
+from trainer.world_model.settings import ErrorLabel, PlanningSettings
 
-FOLDER = Path(__file__).parents[1] / "golden" / "mag"
-PUBLISHED_LOSS = LossSettings(reset_action_on_first=False, across_episodes=True, drop_last_row=True)
 LABELS: dict[ErrorLabel, str] = {"published": "as_code", "whole": "with_reconstruction"}
 
-
-@dataclass(frozen=True)
-class Golden:
-    """The recorded set, and our networks holding its weights."""
-
-    dtype: torch.dtype
-    dims: dict[str, int]
-    data: dict[str, np.ndarray]
-    samples: dict[str, np.ndarray]
-    outputs: dict[str, np.ndarray]
-    scalars: dict[str, float]
-    model: WorldModel
-    actor: FeatureHead
-    predictor: FeatureHead
-    parameters: dict[str, list[tuple[Tensor, str]]]
-
-    def ids(self, name: str) -> Tensor:
-        return torch.from_numpy(self.samples[name].astype(np.int64))
-
-    def tensor(self, name: str) -> Tensor:
-        return torch.from_numpy(self.outputs[name]).to(self.dtype)
-
-    def close(self, ours: Tensor, name: str, *, wide: bool = False) -> None:
-        tolerance = 1e-5 if wide or self.dtype is torch.float32 else 1e-9
-        expected = self.outputs[name].reshape(ours.shape)
-        np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=tolerance, atol=tolerance, err_msg=name)
-
-    def close_scalar(self, ours: Tensor, name: str) -> None:
-        tolerance = 1e-5 if self.dtype is torch.float32 else 1e-9
-        assert float(ours.detach()) == pytest.approx(self.scalars[name], rel=tolerance, abs=tolerance), name
-
-    def posteriors(self, part: str) -> Posteriors:
-        draws = RecordedDraws(latent=list(self.ids(f"{part}.post_ids")), action=[], available=[])
-        window = recorded_window(self.data, self.dtype)
-        with torch.no_grad():
-            return self.model.observe(window, draws.latent, reset_action_on_first=False)
-
-    def label(self, kind: ErrorLabel) -> Tensor:
-        window = recorded_window(self.data, self.dtype)
-        return model_error(self.model, window, self.posteriors("label"), PUBLISHED_LOSS, label=kind)
+comparisons_are_counted = counted(
+    {
+        "test_every_term_of_the_label_equals_the_released_code": 11,
+        "test_the_predictor_its_loss_and_gradients_equal_the_released_code": 14,
+        "test_one_adam_step_on_the_predictor_equals_the_released_code": 1,
+        "test_a_planning_step_and_its_choice_equal_the_released_code": 10,
+    }
+)
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])
 def golden(request: pytest.FixtureRequest) -> Golden:
-    data, samples, weights, outputs = (
-        dict(np.load(FOLDER / f"dev_{part}.npz")) for part in ("data", "samples", "weights", "out64")
-    )
-    meta = json.loads((FOLDER / "dev_meta.json").read_text())
-    dims = meta["dims"]
-    settings = WorldModelSettings(hidden=dims["hidden"], recurrent=dims["gru"], heads=dims["heads"], dropout=0.0)
-    model = WorldModel(
-        settings,
-        agents=dims["agents"],
-        observation_size=dims["obs"],
-        actions=Categorical(dims["actions"]),
-        action_masks=True,
-    ).to(request.param)
-    actor = make_actor(settings, outputs=dims["actions"]).to(request.param)
-    predictor = make_error_predictor(settings).to(request.param)
-    places = Places(model, actor)
-    places.head("error_predictor", predictor)
-    places.fill(weights)
-    take_positions(model.rssm.communication, weights["comm.pos_table"])
-    return Golden(
-        dtype=request.param,
-        dims=dims,
-        data=data,
-        samples=samples,
-        outputs=outputs,
-        scalars=meta["scalars_float64"],
-        model=model,
-        actor=actor,
-        predictor=predictor,
-        parameters=places.parameters,
-    )
+    return load_golden(request.param)
 
 
 def test_every_term_of_the_label_equals_the_released_code(golden: Golden) -> None:
-    window, posteriors = recorded_window(golden.data, golden.dtype), golden.posteriors("label")
+    window, posteriors = golden.window(), golden.posteriors("label")
     golden.close(posteriors.deter, "label.deter")
     rssm = golden.model.rssm
     golden.close(rssm.prior_logits(posteriors.deter[:2, 0]), "label.prior_logits_batch0_steps01", wide=True)
@@ -214,12 +145,15 @@ def test_a_planning_step_and_its_choice_equal_the_released_code(golden: Golden, 
     # The priors in logits, up to the constant that a softmax leaves open.
     prior = golden.tensor("plan.candidate_prior_logits").unflatten(-1, (-1, classes)).softmax(-1)
     torch.testing.assert_close(first.prior[:6], prior, rtol=1e-5, atol=1e-6)
+    note("plan.candidate_prior_logits")
     last = golden.tensor("plan.rollout_prior_logits_last_row0").unflatten(-1, (-1, classes)).softmax(-1)
     torch.testing.assert_close(later[-1].prior[::rows], last, rtol=1e-5, atol=1e-6)
+    note("plan.rollout_prior_logits_last_row0")
     logits = torch.stack([golden.actor(states.ids, states.deter) for states, _ in world.decisions[1:]])
     expected = golden.outputs["plan.rollout_policy_logits_unmasked"][:5]  # nobody acts after the last
     tolerance = 1e-9 if golden.dtype is torch.float64 else 1e-5
     np.testing.assert_allclose(logits.reshape(expected.shape), expected, rtol=tolerance, atol=tolerance)
+    note("plan.rollout_policy_logits_unmasked")
     golden.close(torch.stack(errors), "plan.predicted_error")
     by_candidate = torch.stack(errors).mean((-1, -2)).sum(0).reshape(4, rows)
     golden.close(by_candidate, "plan.trajectory_error_row")

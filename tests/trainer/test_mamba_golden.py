@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from golden_comparisons import counted, note
 from mamba_reference import RecordedDraws, Reference, load_reference, noise_for, recorded_gradient
 
 from trainer.draws import Draws
@@ -22,6 +23,21 @@ from trainer.world_model.settings import LossSettings
 PUBLISHED_LOSS = LossSettings(reset_action_on_first=False, across_episodes=True, drop_last_row=True)
 PUBLISHED_POLICY = PolicySettings(horizon=3, force_available=False)
 CLIP = 100.0
+
+comparisons_are_counted = counted(
+    {
+        "test_networks_over_a_window_equal_the_released_code": 10,
+        "test_every_loss_term_equals_the_released_code": 7,
+        "test_gradients_of_every_weight_equal_the_released_code": 116,
+        "test_one_adam_step_on_the_model_equals_the_released_code": 1,
+        "test_imagination_equals_the_released_code": 6,
+        "test_returns_and_advantages_equal_the_released_code": 3,
+        "test_ppo_losses_and_gradients_equal_the_released_code": 18,
+        "test_one_adam_step_on_actor_and_critic_equals_the_released_code": 2,
+        "test_execution_of_a_team_equals_the_released_controller": 15,
+        "test_execution_of_each_agent_alone_equals_the_released_controller": 18,
+    }
+)
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])
@@ -53,6 +69,7 @@ def close(reference: Reference, ours: torch.Tensor, name: str, *, wide: bool = F
     np.testing.assert_allclose(
         ours.detach().numpy(), reference.outputs[name].reshape(ours.shape), err_msg=name, **tolerance
     )
+    note(name)
 
 
 def close_scalar(reference: Reference, ours: torch.Tensor | float, name: str, factor: float = 1.0) -> None:
@@ -60,6 +77,7 @@ def close_scalar(reference: Reference, ours: torch.Tensor | float, name: str, fa
     assert float(torch.as_tensor(ours).detach()) == pytest.approx(
         reference.scalars[name], rel=tolerance["rtol"] * factor, abs=tolerance["atol"] * factor
     ), name
+    note(name)
 
 
 def test_networks_over_a_window_equal_the_released_code(reference: Reference) -> None:
@@ -98,6 +116,7 @@ def test_gradients_of_every_weight_equal_the_released_code(reference: Reference)
         norm = float(gradient.norm())
         squared += norm**2
         assert norm == pytest.approx(reference.gradient_norms[weight], rel=1e-5, abs=1e-6), weight
+        note(weight)
         if f"wm.grad.{weight}" in reference.outputs:
             close(reference, gradient, f"wm.grad.{weight}")
     assert squared**0.5 == pytest.approx(reference.scalars["wm.grad_global_norm"], rel=1e-6)
@@ -128,8 +147,9 @@ def dream_of(reference: Reference) -> Dream:
 def test_imagination_equals_the_released_code(reference: Reference) -> None:
     dream, outputs, tolerance = dream_of(reference), reference.outputs, reference.tolerance
     close(reference, dream.deter, "imag.deter")
-    np.testing.assert_allclose(dream.logits.numpy(), outputs["imag.policy_logits"][:3], **tolerance)
-    np.testing.assert_allclose(dream.reward.numpy(), outputs["imag.reward_agent"][:3, ..., 0], **tolerance)
+    for name, ours in (("policy_logits", dream.logits), ("reward_agent", dream.reward.unsqueeze(-1))):
+        np.testing.assert_allclose(ours.numpy(), outputs[f"imag.{name}"][:3], err_msg=name, **tolerance)
+        note(name)
     close(reference, dream.reward.mean(-1), "imag.reward_team")
     close(reference, dream.continuation, "imag.continue_prob")
     value = reference.critic(dream.ids.flatten(0, 1), dream.deter.flatten(0, 1))
@@ -222,6 +242,7 @@ def test_execution_of_a_team_equals_the_released_controller(reference: Reference
             tolerance = {"rtol": 1e-5, "atol": 1e-5} if wide else reference.tolerance
             expected = reference.outputs[f"exec_full.{name}"][step]
             np.testing.assert_allclose(ours.detach().numpy(), expected, err_msg=name, **tolerance)
+            note(name)
 
 
 def test_execution_of_each_agent_alone_equals_the_released_controller(reference: Reference) -> None:
@@ -253,3 +274,4 @@ def test_execution_of_each_agent_alone_equals_the_released_controller(reference:
             for name, ours in (("deter", deter), ("actor_logits_masked", logits)):
                 expected = outputs[f"exec_full.{name}"][step, slot]
                 np.testing.assert_allclose(ours.detach().numpy(), expected, err_msg=name, **reference.tolerance)
+                note(name)
