@@ -68,6 +68,24 @@ def test_scores_and_improvement_are_the_aggregates_of_the_runs(compared):
     assert together["mean"]["value"] == pytest.approx((0.8 + 0.95) / 2)
 
 
+def test_a_comparison_is_whole_without_its_plots(
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("built for numpy 1")
+
+    monkeypatch.setattr("trainer.comparison.plots.draw_plots", broken)
+    command = ["compare", str(runs), "--by", "mamba.communication", "--output", str(tmp_path)]
+    assert main([*command, "--json", str(tmp_path / "all.json")]) == 0
+    assert "communication=ego" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {*TABLES, "all.json"}
+    assert "no plots: RuntimeError: built for numpy 1" in [record.getMessage() for record in caplog.records]
+
+
 def test_plots_and_the_numbers_behind_them_are_written(compared):
     output, document = compared
     for name in (*PLOTS, "improvement.png"):
