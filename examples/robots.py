@@ -5,7 +5,8 @@ Run it with the bundles of a team of two, `agent-0` and `agent-1`, as `heliograp
     python examples/robots.py BUNDLES
 
 Each robot is a process here.  On real machines run one `robot(...)` on each, with the addresses of all in `roster`,
-one run id, one seed and one `origin_unix_s`, and clocks that agree to a part of `period_s` (NTP will do).
+one run id, one seed and one time at which step 0 starts, and clocks that agree to a part of `period_s` (NTP will do).
+Here that time is set when both robots have said that they hear each other.
 `Robot` is the whole adapter: replace `read_sensor` and `drive`.
 """
 
@@ -16,7 +17,11 @@ import multiprocessing
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +36,19 @@ from heliograph.actions import Action, ActionSpace
 
 PERIOD_S = 0.05
 MESSAGE_DEADLINE_S = 0.03  # the rest of the period is for the step function and the actuator
-START_DELAY_S = 2.0  # for the processes to come up before step 0
+START_DEADLINE_S = 60.0  # for all robots to be up and in touch; what starts late on a busy machine is waited for
+END_DEADLINE_S = 30.0  # for a robot to leave after its last step
+
+
+LOOK_S = 0.1  # how often it is looked whether a robot that is not ready has ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """When step 0 begins, for all robots; agreed once all are in touch."""
+
+    agreed: Event
+    origin_unix_s: Synchronized[float]
 
 
 class Robot(StandaloneWorld):
@@ -45,15 +62,17 @@ class Robot(StandaloneWorld):
         actions: ActionSpace,
         team: Team,
         roster: Sequence[Member],
-        grid: StepGrid,
+        start: Callable[[], Awaitable[float]],
         steps: int,
     ) -> None:
         super().__init__(team=team, roster=roster)
         self._slot = slot
         self._observation_size = observation_size
         self._actions = actions
-        self._grid = grid
+        self._start = start
+        self._grid: StepGrid | None = None
         self._steps = steps
+        self._in_touch = asyncio.Event()
         self.position = 0.0
         self.reports: list[StepReport] = []
 
@@ -66,7 +85,15 @@ class Robot(StandaloneWorld):
         middle = 0 if isinstance(action, np.ndarray) else self._actions.mask_size // 2
         self.position += 0.25 * float(np.sum(action) - middle)
 
+    def connected(self, slots: tuple[int, ...]) -> None:
+        super().connected(slots)
+        if len(slots) == len(self.roster) - 1:
+            self._in_touch.set()
+
     async def percept(self) -> Percept | None:
+        if self._grid is None:
+            await asyncio.wait_for(self._in_touch.wait(), START_DEADLINE_S)
+            self._grid = StepGrid(period_s=PERIOD_S, origin_unix_s=await self._start())
         episode, step = await self._grid.next_step()
         if step >= self._steps:
             return None
@@ -87,8 +114,13 @@ class Robot(StandaloneWorld):
         self.reports.append(report)
 
 
-async def robot(folder: Path, *, slot: int, addresses: Sequence[str], origin_unix_s: float, steps: int) -> Robot:
-    """Run one robot to its last step and return it."""
+async def robot(
+    folder: Path, *, slot: int, addresses: Sequence[str], start: Callable[[], Awaitable[float]], steps: int
+) -> Robot:
+    """Run one robot to its last step and return it.
+
+    `start` is asked once the robot is in touch with the others, and says at which Unix time step 0 begins.
+    """
     bundle = bundles.load(folder / f"agent-{slot}")
     bundle.check_slot(slot=slot, team_size=len(addresses))
     world = Robot(
@@ -97,15 +129,26 @@ async def robot(folder: Path, *, slot: int, addresses: Sequence[str], origin_uni
         actions=bundle.manifest.actions,
         team=Team(run_id="robots", run_seed=7, greedy=True),
         roster=[Member(slot=other, peer_address=address) for other, address in enumerate(addresses)],
-        grid=StepGrid(period_s=PERIOD_S, origin_unix_s=origin_unix_s),
+        start=start,
         steps=steps,
     )
     await Node(bundle, listen=addresses[slot]).run(world)
     return world
 
 
-def robot_process(folder: Path, slot: int, addresses: Sequence[str], origin_unix_s: float, steps: int) -> None:
-    world = asyncio.run(robot(folder, slot=slot, addresses=addresses, origin_unix_s=origin_unix_s, steps=steps))
+def robot_process(folder: Path, slot: int, addresses: Sequence[str], ready: Event, start: Start, steps: int) -> None:
+    async def agreed() -> float:
+        ready.set()
+        if not await asyncio.to_thread(start.agreed.wait, START_DEADLINE_S):
+            raise TimeoutError
+        return start.origin_unix_s.value
+
+    try:
+        world = asyncio.run(robot(folder, slot=slot, addresses=addresses, start=agreed, steps=steps))
+    except TimeoutError:
+        sys.exit(f"robot {slot}: the others were not there within {START_DEADLINE_S:g} s")
+    if not world.reports:
+        sys.exit(f"robot {slot}: no step was made; all {steps} were over before it was ready")
     masked = sum(len(report.masked) for report in world.reports)
     heard = len(world.reports) - 1 - masked  # nobody has a message at the first step
     print(f"robot {slot}: {len(world.reports)} steps, heard {heard}, missed {masked}, at {world.position:+.2f}")
@@ -122,16 +165,33 @@ def free_addresses(count: int) -> list[str]:
 
 def main(folder: Path, steps: int = 40) -> int:
     addresses = free_addresses(2)
-    origin_unix_s = time.time() + START_DELAY_S
     context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
+    start = Start(agreed=context.Event(), origin_unix_s=context.Value("d", 0.0))
+    ready = [context.Event() for _ in addresses]
     robots = [
-        context.Process(target=robot_process, args=(folder, slot, addresses, origin_unix_s, steps)) for slot in range(2)
+        context.Process(target=robot_process, args=(folder, slot, addresses, ready[slot], start, steps))
+        for slot in range(2)
     ]
     for process in robots:
         process.start()
+    if all(_is_up(event, process) for event, process in zip(ready, robots, strict=True)):
+        start.origin_unix_s.value = time.time() + PERIOD_S
+        start.agreed.set()
+    else:
+        for process in robots:
+            process.terminate()
     for process in robots:
-        process.join(timeout=START_DELAY_S + steps * PERIOD_S + 30)
-    return max(process.exitcode if process.exitcode is not None else 1 for process in robots)
+        process.join(timeout=steps * PERIOD_S + END_DEADLINE_S)
+    return max(1 if process.exitcode is None else abs(process.exitcode) for process in robots)
+
+
+def _is_up(ready: Event, process: BaseProcess) -> bool:
+    """Whether the robot has said so; one that ends before it does is not waited for."""
+    until = time.monotonic() + START_DEADLINE_S
+    while not ready.wait(LOOK_S):
+        if not process.is_alive() or time.monotonic() > until:
+            return False
+    return True
 
 
 if __name__ == "__main__":

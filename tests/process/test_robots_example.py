@@ -24,3 +24,12 @@ def test_two_robots_hear_each_other_without_a_coordinator(tmp_path: Path) -> Non
         assert 20 <= int(steps) <= 40
         assert int(heard) >= 10
         assert int(heard) + int(missed) <= int(steps) - 1
+
+
+def test_robots_that_are_not_all_there_say_so_and_end_with_a_code(tmp_path: Path) -> None:
+    folder = save_team(scripted_team(team_size=2), tmp_path / "bundles")
+    (folder / "agent-1" / "step.onnx").unlink()
+    ended = subprocess.run([sys.executable, EXAMPLE, folder], capture_output=True, text=True, timeout=120)
+    assert ended.returncode != 0
+    assert "agent-1" in ended.stderr
+    assert " steps, heard" not in ended.stdout

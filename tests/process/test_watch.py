@@ -105,7 +105,7 @@ def test_a_run_tells_its_page_and_waits_when_asked_to(team: Path) -> None:
             assert until(events, "outcomes")["episodes"] > 0
 
             assert run.ask("POST", "/control/pause")[0] == 403, "another site's page could send that"
-            assert run.ask("GET", "/events", host="elsewhere.example")[0] == 400, "another site's name led here"
+            assert run.ask("GET", "/events", host="elsewhere.example")[0] == 421, "another site's name led here"
             assert run.ask("POST", "/control/explode", x_heliograph_watch="test")[0] == 404
             assert run.control("pause") == (200, {"paused": True})
             assert until(events, "state")["paused"]
@@ -196,6 +196,9 @@ def test_a_browser_shows_the_team(team: Path) -> None:
             assert colours(page, part) > 2, f"{part} is blank"
         page.click("#pause")
         shown(page.locator("#state")).to_have_text("paused, nodes wait")
+        for width in (1300, 700, 380):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert inked_edges(page, "#graph") == 0, f"something is cut at {width} pixels"
         before = page.inner_text("#place")
         page.click("#step")
         shown(page.locator("#place")).not_to_have_text(before)
@@ -213,4 +216,13 @@ def colours(page: Any, part: str) -> int:
         "(canvas) => new Promise((tell) => requestAnimationFrame(() => requestAnimationFrame(() => tell("
         "new Set(new Uint32Array(canvas.getContext('2d')"
         ".getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size))))"
+    )
+
+
+def inked_edges(page: Any, part: str) -> int:
+    """How many pixels of the leftmost and the rightmost column of a canvas are drawn on."""
+    return page.locator(part).evaluate(
+        "(canvas) => new Promise((tell) => requestAnimationFrame(() => requestAnimationFrame(() => {"
+        "const of = (x) => canvas.getContext('2d').getImageData(x, 0, 1, canvas.height).data;"
+        "tell([...of(0), ...of(canvas.width - 1)].filter((value, at) => at % 4 === 3 && value > 0).length); })))"
     )

@@ -22,6 +22,8 @@ function sized(canvas) {
   return { context, width: box.width, height: box.height };
 }
 
+const LABEL_FONT = "12px system-ui, sans-serif", LABEL_GAP = 10, LEAST_RADIUS = 40;
+
 class Graph {
   constructor(canvas, hello) {
     this.canvas = canvas;
@@ -54,7 +56,13 @@ class Graph {
   draw(now) {
     const { context, width, height } = sized(this.canvas);
     const disc = Math.max(9, Math.min(24, 150 / this.agents));
-    const centre = [width / 2, height / 2], radius = Math.min(width / 2 - 50, height / 2 - 20) - disc;
+    const labels = this.labels();
+    context.font = LABEL_FONT;
+    const widest = Math.max(0, ...labels.map((text) => context.measureText(text).width));
+    // Beside a disc there must be room for its label; where labels are too long for that, they go below.
+    const beside = Math.min(width / 2 - widest - LABEL_GAP, height / 2 - 20) - disc;
+    const below = beside < LEAST_RADIUS;
+    const centre = [width / 2, height / 2], radius = below ? Math.min(width / 2, height / 2 - 20) - 4 - disc : beside;
     const at = [...Array(this.agents).keys()].map((slot) => {
       const angle = (2 * Math.PI * slot) / this.agents - (this.agents === 2 ? Math.PI : Math.PI / 2);
       return [centre[0] + radius * Math.cos(angle), centre[1] + radius * Math.sin(angle)];
@@ -63,7 +71,16 @@ class Graph {
     const trouble = (edge) => Math.max(edge.masked, edge.lost);  // on top of what went well
     const edges = [...this.edges.values()].sort((one, other) => trouble(one) - trouble(other));
     for (const edge of edges) this.drawEdge(context, edge, at, disc, now, dots);
-    at.forEach((place, slot) => this.drawAgent(context, slot, place, centre, disc));
+    at.forEach((place, slot) => this.drawAgent(context, slot, place, disc));
+    at.forEach((place, slot) => this.drawLabel(context, slot, labels[slot], place, { centre, disc, width, below }));
+  }
+
+  // What each agent did; nothing where nobody could read it.
+  labels() {
+    const told = this.told;
+    if (!told || this.agents > 12) return [];
+    return [...Array(this.agents).keys()].map((slot) =>
+      !told.present[slot] ? "done" : told.acted[slot] ? `action ${inWords(told.action[slot])}` : "no answer");
   }
 
   drawEdge(context, edge, at, disc, now, dots) {
@@ -123,7 +140,7 @@ class Graph {
     context.globalAlpha = 1;
   }
 
-  drawAgent(context, slot, [x, y], centre, disc) {
+  drawAgent(context, slot, [x, y], disc) {
     const told = this.told, present = !told || told.present[slot], acted = !told || told.acted[slot];
     context.globalAlpha = present ? 1 : 0.3;
     context.fillStyle = present && acted ? `rgb(${this.colours[slot]})` : "#9aa7b3";
@@ -135,16 +152,27 @@ class Graph {
     context.fillStyle = "white";
     context.font = `600 ${Math.round(disc * 0.85)}px system-ui, sans-serif`;
     context.fillText(slot, x, y + 1);
-    if (told && this.agents <= 12) {
-      context.font = "12px system-ui, sans-serif";
-      context.fillStyle = acted || !present ? SOFT : MASKED;
+    context.globalAlpha = 1;
+  }
+
+  drawLabel(context, slot, text, [x, y], { centre, disc, width, below }) {
+    if (!text) return;
+    const told = this.told, present = told.present[slot];
+    context.globalAlpha = present ? 1 : 0.3;
+    context.fillStyle = told.acted[slot] || !present ? SOFT : MASKED;
+    context.font = LABEL_FONT;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    const half = context.measureText(text).width / 2;
+    let middle = x, height = y + disc + 10;
+    if (!below) {
       // Outside the ring, where no line passes.
-      const away = Math.hypot(x - centre[0], y - centre[1]) || 1, gap = disc + 14;
-      const aside = (x - centre[0]) / away, below = (y - centre[1]) / away;
-      context.textAlign = aside > 0.3 ? "left" : aside < -0.3 ? "right" : "center";
-      const text = !present ? "done" : acted ? `action ${inWords(told.action[slot])}` : "no answer";
-      context.fillText(text, x + aside * (gap - 8), y + below * gap);
+      const away = Math.hypot(x - centre[0], y - centre[1]) || 1;
+      const aside = (x - centre[0]) / away, down = (y - centre[1]) / away;
+      middle = x + aside * (disc + 6) + (aside > 0.3 ? half : aside < -0.3 ? -half : 0);
+      height = y + down * (disc + 14);
     }
+    context.fillText(text, Math.max(2, Math.min(width - 2 - 2 * half, middle - half)), height);
     context.globalAlpha = 1;
   }
 
