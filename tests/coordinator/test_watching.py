@@ -15,6 +15,7 @@ from coordinator.channel import Channel
 from coordinator.local import LocalTeam
 from coordinator.observation import Shows, showing
 from coordinator.trajectory import StepRecord
+from coordinator.watch import gate as gate_module
 from coordinator.watch import pages as pages_module
 from coordinator.watch import watcher as watcher_module
 from coordinator.watch.events import Script
@@ -104,8 +105,26 @@ def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypat
     assert watcher.pages == 0
 
 
-def test_a_run_that_is_held_goes_on_step_by_step() -> None:
-    gate, ticks = Gate(), []
+class Polls:
+    """Stands in for the pauses of a held run, and counts them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._pause = asyncio.sleep
+
+    async def sleep(self, _pause_s: float) -> None:
+        self._count += 1
+        await self._pause(0)
+
+    async def two_more(self) -> None:
+        seen = self._count
+        while self._count < seen + 2:
+            await self._pause(0)
+
+
+def test_a_run_that_is_held_goes_on_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, ticks, polls = Gate(), [], Polls()
+    monkeypatch.setattr(gate_module.asyncio, "sleep", polls.sleep)
 
     async def run() -> None:
         clock = GatedClock(None, gate)
@@ -117,7 +136,7 @@ def test_a_run_that_is_held_goes_on_step_by_step() -> None:
         gate.pause()
         running = asyncio.create_task(run())
         for expected in ([], [0], [0, 1]):
-            await asyncio.sleep(0.06)
+            await polls.two_more()
             assert ticks == expected
             gate.step()
         gate.resume()

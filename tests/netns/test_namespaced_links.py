@@ -13,6 +13,7 @@ import time
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 from relay_team import relay_plan
 
@@ -28,6 +29,9 @@ NEEDED = FOUND[can.NAMESPACES]
 pytestmark = pytest.mark.skipif(not NEEDED.works, reason=f"{NEEDED.name}: {NEEDED.reason}. {NEEDED.remedy}")
 
 UDP_HEADERS = 20 + 8
+
+HANG_S = 30.0
+"""Nobody who waits for a packet or for the end of a process waits longer, however slow the machine is."""
 
 
 def needs(name: str):
@@ -59,7 +63,7 @@ def over(plan: LinkPlan, play, *, team_size: int = 2):
                 for slot, end in enumerate(ends):
                     end.bind((f"10.77.{slot}.{1 - slot}", 5000))
                     end.connect((f"10.77.{1 - slot}.{slot}", 5000))
-                    end.settimeout(2.0)
+                    end.settimeout(HANG_S)
                 return play(links, here, there)
 
     return asyncio.run(run())
@@ -110,7 +114,7 @@ def test_a_delay_holds_every_packet_for_as_long():
         here.recv(10)
         return time.monotonic() - started
 
-    assert 0.04 <= over(LinkPlan(kind="namespaces", delay_ms=20.0), play) < 1.0
+    assert over(LinkPlan(kind="namespaces", delay_ms=20.0), play) >= 0.04
 
 
 @needs(can.RATE)
@@ -180,14 +184,14 @@ def test_nothing_is_left_of_namespaces_whose_maker_is_ended(ending):
         try:
             assert holder.stdout.readline() == b"held\n"
             assert len(namespaces_alive(mark)) == 3, "two nodes and the bridge between them"
+            processes = psutil.Process(holder.pid).children(recursive=True)
             holder.send_signal(ending)
-            assert holder.wait(20) != 0
+            assert holder.wait(HANG_S) != 0
         finally:
             holder.kill()
-    deadline = time.monotonic() + 10
-    while namespaces_alive(mark):  # the bridge notices that its maker is gone
-        assert time.monotonic() < deadline
-        os.sched_yield()
+    # The bridge notices that its maker is gone.
+    assert not psutil.wait_procs(processes, timeout=HANG_S)[1]
+    assert namespaces_alive(mark) == set()
 
 
 def test_a_machine_that_cannot_says_why(monkeypatch):

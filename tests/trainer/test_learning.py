@@ -7,20 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from heliograph.bundle import load_team
 
-MINUTES = 1.5
 
-
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # a training that hangs; how long it takes is the machine's affair
 def test_a_team_learns_to_talk_and_is_blind_without_messages(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    arguments = ["--preset", "relay-signal", "--folder", str(path), "--set", f"schedule.minutes={MINUTES}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "heliograph", "train", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    command = [sys.executable, "-m", "heliograph", "train", "--preset", "relay-signal", "--folder", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     summary = json.loads((path / "summary.json").read_text())
     assert summary["greedy"]["episodes"] >= 1000
