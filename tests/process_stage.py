@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from relay_team import PATIENT
 from tcp_detour import TcpDetour
 
 from coordinator.episode import Clock, Pace, play
@@ -25,9 +26,6 @@ from heliograph.seeds import episode_seed
 
 START_DEADLINE_S = 30.0
 NOTICE_DEADLINE_S = 15.0
-
-PATIENT = Pace(action_deadline_s=10, message_deadline_s=3)
-"""Where nobody who stands still is waited for: a slow machine misses no deadline, and a wait is plain to see."""
 
 Script = Callable[[int], Awaitable[None]]
 
@@ -124,7 +122,7 @@ class Stage:
         *,
         script: Script | None = None,
         episode: int = 0,
-        pace: Pace | None = None,
+        pace: Pace = PATIENT,
         parameters: Mapping[str, Any] | None = None,
         **world: Any,
     ) -> tuple[EpisodeResult, list[StepRecord]]:
@@ -138,7 +136,7 @@ class Stage:
             World(environment, **world),
             episode=episode,
             seed=episode_seed(run_seed=self.run_seed, episode=episode),
-            pace=pace or Pace(),
+            pace=pace,
             clock=_ScriptedClock(script),
             observe=records.append,
             report_latents=True,

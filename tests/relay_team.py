@@ -6,10 +6,14 @@ from typing import Any
 
 from scripted_bundle import scripted_team
 
+from coordinator.episode import Pace
 from coordinator.plan import Plan, make_plan
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
+
+PATIENT = Pace(action_deadline_s=10, message_deadline_s=3)
+"""Where nobody who stands still is waited for: a slow machine misses no deadline, and a wait is plain to see."""
 
 
 def relay_bundles(
@@ -37,8 +41,8 @@ def relay_bundles(
 
 
 def relay_plan(agents: int, *, episodes: int = 2, greedy: bool = False, **arguments: Any) -> Plan:
-    """A plan for such a team; keyword arguments of `Plan` are taken out, the rest are relay parameters."""
-    plan_arguments = {
+    """A patient plan for such a team; keyword arguments of `Plan` are taken out, the rest are relay parameters."""
+    plan_arguments: dict[str, Any] = {"pace": PATIENT} | {
         name: arguments.pop(name)
         for name in ("pace", "passes", "record", "run_seed", "late_policy", "codec", "channel")
         if name in arguments

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from link_counts import arrivals
-from process_stage import PATIENT, Stage
-from relay_team import relay_bundles, relay_plan
+from process_stage import Stage
+from relay_team import PATIENT, relay_bundles, relay_plan
 
 from coordinator.channel import Channel
 from coordinator.evaluation import evaluate
@@ -49,9 +49,7 @@ def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path,
         async with asyncio.timeout(120), Stage(bundles, tmp_path, late_policy=late_policy) as stage:
             played, before = [], (await stage.team.reading()).links
             for episode, (text, hears) in enumerate(cases):
-                result, records = await stage.play(
-                    episode=episode, pace=PATIENT, parameters={"hears": hears}, **world(bundles, text)
-                )
+                result, records = await stage.play(episode=episode, parameters={"hears": hears}, **world(bundles, text))
                 links = (await stage.team.reading()).links
                 played.append((result, records, [difference(*pair) for pair in zip(links, before, strict=True)]))
                 before = links

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from link_counts import arrivals
+from relay_team import PATIENT
 from scripted_bundle import scripted_team
 
 from coordinator.evaluation import evaluate
@@ -33,7 +34,7 @@ def plan() -> Plan:
         environment_parameters=spec.parameters,
         tables=TABLES,
     )
-    return make_plan(team, episodes=5, run_seed=3, greedy=False)
+    return make_plan(team, episodes=5, run_seed=3, greedy=False, pace=PATIENT)
 
 
 def steps(path) -> list[dict]:
