@@ -17,15 +17,38 @@ _MOST_COLUMNS = 100
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", nargs="?", metavar="NAME", help="say all about this one, by name or import path")
+    parser.usage = "heliograph environments [-h] [NAME | check NAME] [options]"
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME",
+        help="say all about this one, by name or import path; after the word check: play it with random legal actions, "
+        "and say of every rule of the interface whether it is kept",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a parameter of the environment; may be given several times",
+    )
+    parser.add_argument("--episodes", type=int, default=3, help="of check")
+    parser.add_argument("--seed", type=int, default=0, help="of the first episode of check")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.environment is not None:
+    from heliograph.settings import merge
+
+    if arguments.words[:1] == ["check"] or len(arguments.words) > 1:
+        from heliograph.environments.check_command import run_check
+
+        return run_check(arguments)
+    if arguments.words:
         from heliograph.environments.listing import describe
 
-        described = describe(arguments.environment)
+        described = describe(arguments.words[0], parameters=merge({}, arguments.overrides))
         _print_json(described) if arguments.json else _print_one(described)
         return 0
     from heliograph.environments.registry import known
@@ -52,6 +75,7 @@ def _print_list(rows: list[KnownEnvironment]) -> None:
         _print_pairs([(row.id, row.summary) for row in group])
     print("\nAll about one: heliograph environments NAME")
     print("Your own: a module with a PettingZoo parallel_env, or package.module:factory")
+    print("Whether it keeps what it promises: heliograph environments check NAME")
 
 
 def _print_install(row: KnownEnvironment) -> None:
@@ -117,7 +141,7 @@ def _print_pairs(pairs: list[tuple[str, str]], *, hanging: int | None = None) ->
 
 
 COMMAND = Command(
-    summary="list the known environments, or say all about one: sizes, limits, parameters",
+    summary="list the known environments, say all about one: sizes, limits, parameters, or check one",
     configure=_configure,
     run=_run,
 )

@@ -228,8 +228,12 @@ def found_limit(environment: Any, step_limit: Any, *, adapter: str) -> int:
     return min(limits)
 
 
-def ask(adapter: str, what: str, call: Callable[[], Answer]) -> Answer:
-    """What foreign code answers.  Raises WorldError, with the place, for whatever it raises, an exit included."""
+def ask(adapter: str, what: str, call: Callable[[], Answer], *, passing: tuple[type[Exception], ...] = ()) -> Answer:
+    """What foreign code answers.
+
+    Raises WorldError, with the place, for whatever it raises, an exit included; errors of our own and those in
+    `passing` as they are.
+    """
     try:
         return call()
     except SystemExit as error:
@@ -237,7 +241,7 @@ def ask(adapter: str, what: str, call: Callable[[], Answer]) -> Answer:
             f"{adapter}: {what} called sys.exit({'' if error.code is None else repr(error.code)}){_place(error)}",
             remedy="An environment must not end its process; end the episode, or raise an error",
         ) from error
-    except HeliographError:
+    except (HeliographError, *passing):
         raise
     except Exception as error:  # foreign code may raise anything, and the caller must learn whose fault it is
         raise WorldError(

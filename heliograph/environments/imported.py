@@ -15,11 +15,17 @@ from importlib.util import find_spec
 from typing import Any
 
 from heliograph.actions import DEFAULT_BITS
+from heliograph.environments.contract import ask
 from heliograph.environments.parallel import ParallelVector
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
 
 _DEFAULT_FACTORY = "parallel_env"
 """What PettingZoo calls the factory of a parallel environment in each of its modules."""
+
+_TURN_BASED = (
+    "Its env() makes an AEC environment, whose agents act in turn: name a factory that returns aec_to_parallel(env()), "
+    "of pettingzoo.utils.conversions"
+)
 
 _OURS = frozenset({"step_limit", "action_bits"})
 """Parameters that the factory does not get."""
@@ -34,13 +40,27 @@ def imported_environment(
     ParallelVector, the last goes to the factory but is no part of the world's identity.  `extras` maps package to
     extra, for the remedy.
     """
+    return ParallelVector(
+        imported_factory(path, parameters=parameters, extras=extras),
+        count=count,
+        id=path,
+        parameters={name: value for name, value in parameters.items() if name != "render_mode"},
+        step_limit=parameters.get("step_limit"),
+        action_bits=_bits(parameters.get("action_bits", DEFAULT_BITS), path=path),
+    )
+
+
+def imported_factory(path: str, *, parameters: Mapping[str, Any], extras: Mapping[str, str]) -> Callable[[], Any]:
+    """What makes one environment of `package.module[:factory]` with those parameters that are not the adapter's."""
     module_path, _, factory_name = path.partition(":")
     module = _module(module_path, extras=extras)
     factory = getattr(module, factory_name or _DEFAULT_FACTORY, None)
     if not callable(factory):
         raise UnknownEnvironment(
             f"module {module_path!r} has no factory {factory_name or _DEFAULT_FACTORY!r}",
-            remedy="Name one as package.module:factory; it must return a PettingZoo parallel environment",
+            remedy=_TURN_BASED
+            if callable(getattr(module, "env", None)) and not factory_name
+            else "Name one as package.module:factory; it must return a PettingZoo parallel environment",
         )
     arguments = {name: value for name, value in parameters.items() if name not in _OURS}
 
@@ -55,14 +75,7 @@ def imported_environment(
                 f"parameters of {path}: {error}", remedy=f"Valid are {', '.join(sorted(known | _OURS))}"
             ) from error
 
-    return ParallelVector(
-        build,
-        count=count,
-        id=path,
-        parameters={name: value for name, value in parameters.items() if name != "render_mode"},
-        step_limit=parameters.get("step_limit"),
-        action_bits=_bits(parameters.get("action_bits", DEFAULT_BITS), path=path),
-    )
+    return build
 
 
 def _bits(given: Any, *, path: str) -> int:
@@ -81,7 +94,12 @@ def _module(path: str, *, extras: Mapping[str, str]) -> Any:
         with warnings.catch_warnings():
             # pygame up to 2.6 imports pkg_resources, which warns of its own removal; nothing here can change that.
             warnings.filterwarnings("ignore", message=".*pkg_resources")
-            return importlib.import_module(path)
+            return ask(
+                f"environment {path!r}",
+                "its import",
+                lambda: importlib.import_module(path),
+                passing=(ModuleNotFoundError,),
+            )
     except ModuleNotFoundError as error:
         package = path.partition(".")[0]
         name = error.name or path

@@ -6,6 +6,7 @@ May be imported by `coordinator`.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +35,14 @@ class DescribedEnvironment:
 
     known: KnownEnvironment
     spec: EnvironmentSpec | None
-    """With default parameters; None where it is not installed."""
+    """With the parameters that were given, and otherwise the default ones; None where it is not installed."""
     parameters: tuple[Parameter, ...] | None
     """None where the environment's own package defines them."""
     references: tuple[str, ...]
     """Policies to compare a team with."""
 
 
-def describe(environment: str) -> DescribedEnvironment:
+def describe(environment: str, *, parameters: Mapping[str, Any] | None = None) -> DescribedEnvironment:
     """Make one copy of an environment, if it is installed, and tell all about it.
 
     Raises what `registry.make` raises; of an environment with a name, not MissingExtra.
@@ -52,7 +53,7 @@ def describe(environment: str) -> DescribedEnvironment:
     row = next((row for row in registry.known() if row.id == environment), own)
     spec = None
     if row.installed:
-        made = registry.make(environment, count=1)
+        made = registry.make(environment, count=1, parameters=parameters)
         spec = made.spec
         made.close()
     return DescribedEnvironment(

@@ -128,6 +128,14 @@ class AgentSpaces:
             raise self._bad("action_mask", name, "allows no action", "Leave at least one action legal")
         return mask
 
+    def tells_mask(self, name: Any, observation: Any, info: Mapping[str, Any]) -> bool:
+        """Whether there is a mask to look at, now or after the first reset."""
+        return name in self._telling or bool(_told_masks(observation, info))
+
+    def own_size(self, name: Any) -> int:
+        """Numbers of an agent's own observation, which stand before all padding."""
+        return self._sizes[name]
+
     def any_action(self, name: Any) -> np.ndarray:
         """bool [A]: all actions, or dimensions of one, that the agent's own space has."""
         return np.arange(self.actions) < self._acting.sizes[name]

@@ -102,3 +102,9 @@ def test_workers_that_are_still_at_a_step_end_with_the_training(tmp_path: Path) 
     code, out, err = stuck((*TRAIN, *worlds), tmp_path, signal.SIGINT)
     assert code == 130, (out, err)
     assert "heliograph train --resume run" in err
+
+
+def test_a_check_of_an_environment_that_never_returns_is_stopped(tmp_path: Path) -> None:
+    code, _, err = stuck(("environments", "check", GAME, "--set", "stuck_at=3"), tmp_path, signal.SIGTERM)
+    assert code == 130, err
+    assert err.strip().endswith("heliograph environments: interrupted")

@@ -1,0 +1,358 @@
+"""Whether an environment keeps what a PettingZoo parallel environment promises: a verdict on every rule.
+
+A few episodes are played with random legal actions, and everything that is returned is held against the checks that
+training stops at; here they are all asked, and the first breach of each rule is kept.
+
+For `heliograph environments check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from heliograph.actions import DEFAULT_BITS
+from heliograph.environments.contract import WON_NAMES, ParallelContract, ask, checked_team, found_limit
+from heliograph.environments.spaces import AgentSpaces
+from heliograph.environments.vector import MOST_STEPS
+from heliograph.errors import WorldError
+from heliograph.seeds import short_seed
+
+Found = TypeVar("Found")
+
+RULES = {
+    "factory": "the factory makes a PettingZoo parallel environment of named agents",
+    "spaces": "observations of every agent make one vector, actions are discrete or within finite bounds",
+    "limit": "a number of steps is found after which every episode is over",
+    "reset": "reset(seed=...) returns observations and infos",
+    "step": "step(actions) returns observations, rewards, terminations, truncations and infos",
+    "agents": "`agents` holds those of `possible_agents` that are alive",
+    "observations": "every live agent observes something in its space",
+    "rewards": "every agent that acted gets one finite number",
+    "ends": "every agent that acted is told whether it was terminated or truncated, and leaves `agents` only then",
+    "infos": "what infos hold for an agent is a dict",
+    "masks": "a mask leaves a legal action, is told at every step or never, and the same wherever it is told",
+    "neighbours": "whom an agent hears is of the team, and told at every step or never",
+    "success": "the last infos of an episode say whether it is won",
+    "state": "the global state holds as many finite numbers every time",
+    "repeats": "a seed repeats its episode, whatever was played before",
+}
+"""Every rule, by a name for programs."""
+OPTIONAL = ("masks", "neighbours", "success", "state")
+"""Rules of what an environment need not offer."""
+KEPT, BROKEN, NOT_OFFERED, NOT_REACHED = "kept", "broken", "not offered", "not reached"
+_LARGE = 100.0
+"""Observations past it are learned from badly, if at all."""
+_UNLIMITED_STEPS = 1000
+"""Steps of an episode where no limit is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """On one rule."""
+
+    rule: str
+    meaning: str
+    verdict: str
+    """kept, broken, not offered, or not reached because of what was broken before."""
+    problem: str = ""
+    """Where it was broken, how, and what to do."""
+
+
+@dataclass(kw_only=True)
+class AgentShown:
+    """What one agent is told and can do."""
+
+    agent: str
+    observation_size: int
+    """Numbers, without padding."""
+    lowest: float = float("inf")
+    highest: float = float("-inf")
+    """Of all that it observed."""
+    actions: int
+    legal: list[int] | None = None
+    """After the first reset; None where no mask is told, so that all are."""
+    hears: list[str] | None = None
+    """After the first reset; None where nothing is told, so that it hears everyone."""
+
+
+@dataclass(kw_only=True)
+class EpisodeShown:
+    """One episode that was played."""
+
+    seed: int
+    steps: int = 0
+    end: str = BROKEN
+    """terminated, truncated, cut at the limit, or broken: left at a breach that nothing can be played after."""
+    mean_return: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Conformance:
+    """What came of the examination of one environment."""
+
+    environment: str
+    verdicts: list[Verdict] = field(default_factory=list)
+    agents: list[AgentShown] = field(default_factory=list)
+    episodes: list[EpisodeShown] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What breaks no rule, and is worth knowing."""
+
+    @property
+    def keeps_all(self) -> bool:
+        return all(verdict.verdict in (KEPT, NOT_OFFERED) for verdict in self.verdicts)
+
+
+def examine(
+    factory: Callable[[], Any],
+    *,
+    environment: str,
+    step_limit: Any = None,
+    action_bits: int = DEFAULT_BITS,
+    episodes: int = 3,
+    seed: int = 0,
+) -> Conformance:
+    """Play `episodes` with the seeds from `seed` on and return the verdict on every rule; raises nothing of its own."""
+    examination = _Examination(environment, seed=seed)
+    examination.run(factory, step_limit=step_limit, action_bits=action_bits, episodes=episodes)
+    return examination.conformance()
+
+
+class _Examination:
+    def __init__(self, environment: str, *, seed: int) -> None:
+        self._name, self._seed = f"adapter of {environment!r}", seed
+        self._shown = Conformance(environment=environment)
+        self._asked: set[str] = set()
+        self._broken: dict[str, str] = {}
+        self._place = ""
+        self._hears_told = False
+        self._won_name: str | None = None
+        self._state_size: int | None = None
+
+    def conformance(self) -> Conformance:
+        for rule, meaning in RULES.items():
+            verdict = KEPT if rule in self._asked else NOT_REACHED
+            if rule in OPTIONAL and rule not in self._asked and self._shown.episodes:
+                verdict = NOT_OFFERED
+            if rule in self._broken:
+                verdict = BROKEN
+            self._shown.verdicts.append(
+                Verdict(rule=rule, meaning=meaning, verdict=verdict, problem=self._broken.get(rule, ""))
+            )
+        for shown in self._shown.agents:
+            largest = max(abs(shown.lowest), abs(shown.highest))
+            if np.isfinite(largest) and largest > _LARGE:
+                self._shown.notes.append(
+                    f"observations of {shown.agent} reach {largest:g}: scale them to about -1 to 1 to learn from them"
+                )
+        return self._shown
+
+    def _judge(self, rule: str, call: Callable[[], Found]) -> Found | None:
+        """What a check returns; None where it finds the rule broken, which is kept."""
+        self._asked.add(rule)
+        try:
+            return call()
+        except WorldError as error:
+            problem = str(error).removeprefix(f"{self._name}: ")
+            self._broken.setdefault(rule, f"{self._place}{problem}")
+            return None
+
+    def run(self, factory: Callable[[], Any], *, step_limit: Any, action_bits: int, episodes: int) -> None:
+        made = self._judge("factory", lambda: ask(self._name, "construction", factory))
+        if "factory" in self._broken:
+            return
+        names = self._judge("factory", lambda: checked_team(made, adapter=self._name))
+        if names is None:
+            return
+        self._environment, self._names = made, names
+        self._contract = ParallelContract(names, adapter=self._name)
+        spaces = self._judge("spaces", lambda: AgentSpaces(made, names, adapter=self._name, action_bits=action_bits))
+        limit = self._judge("limit", lambda: found_limit(made, step_limit, adapter=self._name))
+        if spaces is None:
+            return
+        self._spaces = spaces
+        self._limit = min(limit or _UNLIMITED_STEPS, MOST_STEPS)
+        traces = [self._play(self._seed + episode, number=episode) for episode in range(episodes)]
+        if not set(self._broken) - {"limit"}:
+            self._place = f"episode 0 (seed {self._seed}) again: "
+            again = self._play(self._seed, number=0, shown=False)
+            self._judge("repeats", lambda: self._check_same(traces[0], again))
+        self._place = ""
+        try:
+            ask(self._name, "close", made.close)
+        except WorldError as error:
+            self._shown.notes.append(str(error).removeprefix(f"{self._name}: "))
+
+    def _check_same(self, first: list[Any], again: list[Any]) -> None:
+        for step, (one, other) in enumerate(zip(first, again, strict=False)):
+            if one != other:
+                raise WorldError(
+                    f"step {step} comes out otherwise, though every action was the same",
+                    remedy="Draw everything from a generator that reset makes from its seed; an interrupted training "
+                    "repeats the running episodes",
+                )
+        if len(first) != len(again):
+            raise WorldError(f"it took {len(again)} steps, and {len(first)} before, though every action was the same")
+
+    def _play(self, seed: int, *, number: int, shown: bool = True) -> list[Any]:
+        """Play an episode; what happened at each step, to be compared.  It ends where nothing can follow a breach."""
+        said = EpisodeShown(seed=seed)
+        if shown:
+            self._shown.episodes.append(said)
+            self._place = f"episode {number} (seed {seed}), reset: "
+        environment, contract = self._environment, self._contract
+        random = np.random.default_rng([self._seed, number])
+        reset = self._judge(
+            "reset",
+            lambda: contract.reset_answer(ask(self._name, "reset", lambda: environment.reset(seed=short_seed(seed)))),
+        )
+        alive = None if reset is None else self._judge("agents", lambda: contract.alive(environment, begun=True))
+        if reset is None or alive is None:
+            return []
+        if not self._shown.agents:
+            self._learn_offers(*reset)
+        masks = self._perceive(alive, *reset, last=False)
+        trace: list[Any] = [self._newest]
+        while said.steps < self._limit:
+            if shown:
+                self._place = f"episode {number} (seed {seed}), step {said.steps}: "
+            acting = [name for name in self._names if name in alive]
+            joint = {name: self._spaces.action(name, self._drawn(name, masks.get(name), random)) for name in acting}
+            answer = self._judge(
+                "step",
+                lambda joint=joint: contract.step_answer(ask(self._name, "step", lambda: environment.step(joint))),  # type: ignore[misc]
+            )
+            if answer is None:
+                return trace
+            observations, rewards, terminations, truncations, infos = answer
+            earned = self._judge("rewards", lambda: contract.rewards(rewards, acting)) or {}  # noqa: B023
+            ends = self._judge("ends", lambda: contract.ends(terminations, truncations, acting))  # noqa: B023
+            now = self._judge("agents", lambda: contract.alive(environment))
+            if ends is None or now is None:
+                return trace
+            gone, cut = ends
+            self._judge("ends", lambda: contract.leaving(now, acting=acting, ended=gone | cut))  # noqa: B023
+            said.steps += 1
+            said.mean_return += sum(earned.values()) / len(self._names)
+            alive = now - gone - cut
+            at_limit = bool(alive) and said.steps >= self._limit
+            last = not alive or at_limit
+            masks = self._perceive(cut | alive if last else alive, observations, infos, last=last)
+            trace.append((self._newest, sorted(earned.items(), key=str), sorted(map(str, gone | cut))))
+            if last:
+                said.end = "cut at the limit" if at_limit else "truncated" if cut else "terminated"
+                self._conclude(infos, acting)
+                return trace
+        return trace
+
+    def _learn_offers(self, observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
+        """What the first reset tells, which all later ones and all steps must tell as well."""
+        told = [info if isinstance(info := infos.get(name), Mapping) else {} for name in self._names]
+        self._hears_told = any("hears" in info for info in told)
+        self._won_name = next((key for key in WON_NAMES if any(key in info for info in told)), None)
+        self._spaces.masks_actions(observations, infos)
+        for name in self._names:
+            self._shown.agents.append(
+                AgentShown(
+                    agent=str(name),
+                    observation_size=self._spaces.own_size(name),
+                    actions=int(self._spaces.any_action(name).sum()),
+                )
+            )
+
+    def _perceive(
+        self, seeing: set[Any], observations: Mapping[Any, Any], infos: Mapping[Any, Any], *, last: bool
+    ) -> dict[Any, np.ndarray]:
+        """Check what agents are told; the masks of those that may act."""
+        masks: dict[Any, np.ndarray] = {}
+        newest: list[bytes] = []
+        for shown, name in zip(self._shown.agents, self._names, strict=True):
+            if name not in seeing:
+                continue
+            info = self._judge("infos", lambda name=name: self._contract.info(infos, name)) or {}  # type: ignore[misc]
+            seen = self._judge("observations", lambda name=name: self._spaces.observation(name, observations))  # type: ignore[misc]
+            if seen is not None:
+                own = seen[: shown.observation_size]
+                if own.size:
+                    shown.lowest, shown.highest = (
+                        min(shown.lowest, float(own.min())),
+                        max(shown.highest, float(own.max())),
+                    )
+                newest.append(seen.tobytes())
+            if not (last and "hears" not in info) and (self._hears_told or "hears" in info):
+                heard = self._judge(
+                    "neighbours",
+                    lambda name=name, info=info: self._contract.hears(name, info, offered=self._hears_told),  # type: ignore[misc]
+                )
+                if heard is not None and shown.hears is None:
+                    shown.hears = [str(self._names[slot]) for slot in np.flatnonzero(heard)]
+            mask = self._mask(name, observations.get(name), info, shown, last=last)
+            if mask is not None:
+                masks[name] = mask
+                newest.append(mask.tobytes())
+        self._newest = newest
+        self._check_state()
+        return masks
+
+    def _mask(
+        self, name: Any, observation: Any, info: Mapping[str, Any], shown: AgentShown, *, last: bool
+    ) -> np.ndarray | None:
+        if not self._spaces.tells_mask(name, observation, info):
+            return self._spaces.any_action(name)
+        mask = self._judge("masks", lambda: self._spaces.mask(name, observation, info, last=last))
+        if mask is not None and shown.legal is None:
+            shown.legal = np.flatnonzero(mask).tolist()
+        return mask
+
+    def _drawn(self, name: Any, mask: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
+        """A legal action of an agent, as networks give it."""
+        if self._spaces.continuous:
+            return random.uniform(-1, 1, self._spaces.actions).astype(np.float32)
+        legal = np.flatnonzero(self._spaces.any_action(name) if mask is None else mask)
+        return np.asarray(random.choice(legal))
+
+    def _check_state(self) -> None:
+        if not callable(getattr(self._environment, "state", None)):
+            return
+        try:
+            state = ask(self._name, "state", self._environment.state)
+        except WorldError as error:
+            if not isinstance(error.__cause__, NotImplementedError):
+                self._judge("state", lambda error=error: _raise(error))  # type: ignore[misc]
+            return
+        if state is not None:
+            size = self._judge("state", lambda: _finite_size(state, expected=self._state_size))
+            self._state_size = self._state_size or size
+
+    def _conclude(self, infos: Mapping[Any, Any], acting: list[Any]) -> None:
+        won_name = self._won_name
+        if won_name is not None:
+            self._judge("success", lambda: self._contract.won(won_name, infos, acting))
+            return
+        for key in WON_NAMES:
+            note = (
+                f"infos hold {key!r} at the end of an episode, but not after a reset, so the outcome is the return: "
+                "tell it from the reset on if it is to count"
+            )
+            told = any(isinstance(info, Mapping) and key in info for info in infos.values())
+            if told and note not in self._shown.notes:
+                self._shown.notes.append(note)
+
+
+def _finite_size(state: Any, *, expected: int | None) -> int:
+    try:
+        numbers = np.asarray(state, dtype=np.float32).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise WorldError(f"state is not made of numbers: {error}") from None
+    if not np.isfinite(numbers).all():
+        raise WorldError(f"state holds {numbers[~np.isfinite(numbers)][0]}", remedy="Return finite numbers")
+    if expected is not None and numbers.size != expected:
+        raise WorldError(f"state has {numbers.size} numbers, and had {expected}", remedy="Return as many every time")
+    return int(numbers.size)
+
+
+def _raise(error: WorldError) -> None:
+    raise error
