@@ -47,7 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes that play bundles' episodes side by side"
     )
-    parser.add_argument("--frames", type=Path, metavar="DIR", help="draw the first episode of each pass as PNG files")
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        metavar="FILM",
+        help="draw the first episode: FILM.gif is one animated file, any other name a folder of PNG files",
+    )
     arguments.add_watch_argument(parser)
     parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 

@@ -1,4 +1,4 @@
-"""A world that draws what happens in it: a PNG of every state of its first episode."""
+"""A world that draws what happens in it: every state of its first episode, as PNG files or as one animated GIF."""
 
 from __future__ import annotations
 
@@ -10,48 +10,96 @@ import numpy as np
 from coordinator.world import NOT_TOLD, Advance, View, World
 from heliograph.actions import Action
 from heliograph.environments.png import write_png
-from heliograph.errors import SettingsError
+from heliograph.errors import MissingExtra, OutputFailed, SettingsError
+
+LEAST_PIXELS = 480
+"""Pictures whose longer side is shorter than this are enlarged by a whole number, so that they can be looked at."""
+
+FRAME_MS, LAST_FRAME_MS = 250, 1500
+"""How long a GIF shows each state, and the one that the episode ended in."""
+
+ANIMATED = ".gif"
 
 
 class FilmedWorld(World):
-    """Like the world it is made of; writes `<name>-000.png`, `<name>-001.png`, … into a folder, for one episode.
+    """Like the world it is made of; draws one episode to `film`.
 
-    Raises WorldError where the environment cannot be drawn, SettingsError if the folder cannot be made.
+    A film that ends in .gif becomes one file, with the `name` of the condition in it where there are `several`; any
+    other is a folder for `<name>-000.png`, `<name>-001.png`, …  Raises WorldError where the environment cannot be
+    drawn, SettingsError if the folder cannot be made, MissingExtra if a GIF cannot.
     """
 
-    def __init__(self, world: World, *, folder: Path, name: str) -> None:
+    def __init__(self, world: World, *, film: Path, name: str, several: bool = False) -> None:
         super().__init__(
             world.environment,
             links_cut=world.links_cut,
             channel=world.channel,
             codec=world.codec,
             longest_bits=world.longest_bits,
-            most_steps=world.most_steps,
         )
+        self._is_animated = film.suffix.lower() == ANIMATED
+        folder = film.parent if self._is_animated else film
+        if self._is_animated:
+            require_animation()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
         self._folder, self._name = folder, name
+        self._file = film.with_stem(f"{film.stem}-{name}") if several else film
         self._seed: int | None = None
         self._filming = False
-        self._frames = 0
+        self._frames: list[np.ndarray] = []
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
         views = super().reset(seed)
         if self._seed is None:
             self._seed = seed
         # The first episode again is one that was lost with its simulator: from the first frame.
-        self._filming, self._frames = seed == self._seed, 0
+        self._filming, self._frames = seed == self._seed, []
         self._draw()
         return views
 
     def advance(self, actions: Sequence[Action], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
         advance = super().advance(actions, latents)
         self._draw()
+        if advance.over and self._filming and self._is_animated:
+            write_gif(self._frames, self._file)
         return advance
 
     def _draw(self) -> None:
-        if self._filming:
-            write_png(self.environment.render(), self._folder / f"{self._name}-{self._frames:03d}.png")
-            self._frames += 1
+        if not self._filming:
+            return
+        pixels = enlarged(self.environment.render())
+        if not self._is_animated:
+            write_png(pixels, self._folder / f"{self._name}-{len(self._frames):03d}.png")
+        self._frames.append(pixels)
+
+
+def enlarged(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [height, width, 3], each pixel as often as it takes for the longer side to have `LEAST_PIXELS`."""
+    times = -(-LEAST_PIXELS // max(pixels.shape[:2]))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def require_animation() -> None:
+    """Raises MissingExtra unless GIFs can be written here."""
+    try:
+        import PIL  # noqa: F401 (whether it is there)
+    except ModuleNotFoundError:
+        raise MissingExtra(
+            "an animated GIF needs Pillow, which is not installed",
+            remedy="pip install 'heliograph[bandwidth]', or name a folder for PNG files",
+        ) from None
+
+
+def write_gif(frames: Sequence[np.ndarray], path: Path) -> None:
+    """Write uint8 [height, width, 3] each, to be shown again and again.  Raises OutputFailed if the disk refuses."""
+    from PIL import Image
+
+    first, *others = (Image.fromarray(pixels) for pixels in frames)
+    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+    try:
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+    except OSError as error:
+        raise OutputFailed(f"cannot write {path}: {error.strerror or error}", remedy="Name another file") from error

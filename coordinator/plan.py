@@ -44,7 +44,7 @@ class Plan:
     """Steps after which an episode is cut that the environment has not ended."""
     record: Path | None = None
     frames: Path | None = None
-    """Folder for pictures of the first episode of each pass; only a team in one process draws them."""
+    """Film of the first episode of each pass, as `FilmedWorld` takes it; only a team in one process is filmed."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:

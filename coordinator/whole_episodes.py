@@ -51,7 +51,7 @@ class _Stage:
         )
         world = plan.world(name)
         if plan.frames is not None:
-            world = FilmedWorld(world, folder=plan.frames, name=name)
+            world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.passes) > 1)
         shown.begin(name, world)
         return cls(plan=plan, team=team, world=world, show=shown.observer(name))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
+from coordinator.filming import FRAME_MS, LAST_FRAME_MS, LEAST_PIXELS, enlarged
 from heliograph.cli import main
 
 
@@ -28,3 +31,28 @@ def test_evaluate_draws_every_state_of_the_first_episode(tmp_path: Path, capsys)
     assert frames == [f"{name}-{step:03d}.png" for name in ("cut", "open") for step in range(7)]
     pictures = {(tmp_path / "film" / f"open-{step:03d}.png").read_bytes() for step in range(7)}
     assert len(pictures) > 1
+
+
+@pytest.mark.parametrize(("links", "names"), [("open", ["film.gif"]), ("both", ["film-cut.gif", "film-open.gif"])])
+def test_a_film_is_one_animated_file_of_every_state_large_enough_to_watch(tmp_path: Path, links, names) -> None:
+    image = pytest.importorskip("PIL.Image")
+    save_team(relay_bundles(2), tmp_path / "team")
+    command = ["evaluate", str(tmp_path / "team"), "--episodes", "2", "--links", links, "--json", "-"]
+    assert main([*command, "--frames", str(tmp_path / "films" / "film.gif")]) == 0
+    assert sorted(path.name for path in (tmp_path / "films").iterdir()) == names
+    for name in names:
+        with image.open(tmp_path / "films" / name) as film:
+            assert min(film.size) >= LEAST_PIXELS
+            shown_ms = 0
+            for frame in range(film.n_frames):
+                film.seek(frame)
+                shown_ms += film.info["duration"]
+            assert shown_ms == 6 * FRAME_MS + LAST_FRAME_MS, "states that look alike may share a frame"
+
+
+@pytest.mark.parametrize(("height", "width", "times"), [(145, 145, 4), (480, 10, 1), (479, 600, 1), (3, 7, 69)])
+def test_small_pictures_are_enlarged_by_a_whole_number(height, width, times) -> None:
+    pixels = np.arange(height * width * 3).astype(np.uint8).reshape(height, width, 3)
+    large = enlarged(pixels)
+    assert large.shape == (height * times, width * times, 3)
+    assert (large[::times, ::times] == pixels).all()
