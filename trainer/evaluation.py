@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
 from heliograph.noise import uniform
 from trainer.algorithm import Algorithm
 from trainer.draws import Draws, GreedyDraws, NoiseDraws
@@ -30,7 +30,7 @@ def evaluate(
     greedy: bool,
     device: torch.device,
     links_cut: bool = False,
-    most_steps: int,
+    most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
     check: Callable[[], None] = lambda: None,
 ) -> PlayedEpisodes:
