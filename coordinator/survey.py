@@ -23,7 +23,7 @@ from heliograph.environments import registry
 from heliograph.environments.reference import reference_names
 from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import SettingsError
-from heliograph.run_status import warn_unless_finished
+from heliograph.run_status import BUNDLES, SETTINGS, read_status, warn_unless_finished
 from heliograph.settings import merge
 
 ABSOLUTE_FACTOR = 10
@@ -91,18 +91,21 @@ def survey(request: Request, scores: list[Score]) -> None:
 
 
 def bundle_folder(path: Path) -> Path:
-    """Where the bundles are: in the folder itself, or in a run folder's `bundles`, with a warning if it goes on."""
+    """Where the bundles are: in the folder itself, or in a run folder's `bundles`; warns if it is not finished.
+
+    Raises SettingsError for a run folder that has none yet.
+    """
+    if (path / SETTINGS).is_file() and not (path / BUNDLES).is_dir():
+        raise SettingsError(
+            f"{path} has no bundles: its training has not ended ({read_status(path).in_words(path)})",
+            remedy=f"Make them with `heliograph export {path}`, or evaluate its networks with --checkpoints all",
+        )
     warn_unless_finished(path)
-    return path / "bundles" if (path / "bundles").is_dir() else path
+    return path / BUNDLES if (path / BUNDLES).is_dir() else path
 
 
 def _plans(path: Path, request: Request) -> list[Plan]:
     """One per policy."""
-    if (path / "settings.json").is_file() and not (path / "bundles").is_dir():
-        raise SettingsError(
-            f"{path} has no bundles: its training has not ended",
-            remedy=f"Make them with `heliograph export {path}`, or evaluate its networks with --checkpoints all",
-        )
     team = load_team(bundle_folder(path))
     return [
         make_plan(

@@ -11,6 +11,7 @@ from engine import ROOT, Log, Project, docker, inspect
 
 RUN = "/runs/relay-signal-2"
 DRAIN_DEADLINE_S = 5.0
+CONTAINERS = (("coordinator",), ("node", 2), ("node", 1))
 
 pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.timeout(1800)]
 
@@ -45,18 +46,25 @@ def test_up_again_trains_nothing_and_fails_below_the_bar(project: Project) -> No
 
 
 @pytest.mark.usefixtures("first_up")
-def test_the_team_goes_on_without_a_killed_node_which_rejoins_after_up(project: Project, slow: Path) -> None:
-    project = project.with_overlay(slow)
+def test_the_team_goes_on_without_a_killed_node_which_is_brought_back_alone(project: Project, slow: Path) -> None:
+    """By the two ways of docs/deploy.md, in a shell that knows nothing of the settings that `up` was given."""
+    plain, project = project, project.with_overlay(slow)
     with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
         up.until("playing address")
-        others = [project.container("node", 1), project.container("coordinator")]
-        before = [life(name) for name in others]
-        docker("kill", project.container("node", 2))
+        coordinator, killed, removed = (project.container(*which) for which in CONTAINERS)
+        before = life(coordinator), life(removed)
+        docker("kill", killed)
         left = up.until("node left").partition("slot=")[2].split()[0]
-        code, said = project.compose("up", "--no-build", "--detach", "node", minimum=0.1)
+        docker("start", killed)
+        assert up.until("node joined").partition("slot=")[2].split()[0] == left
+        assert (life(coordinator), life(removed)) == before
+        before = life(coordinator), life(killed)
+        docker("rm", "--force", removed)
+        left = up.until("node left").partition("slot=")[2].split()[0]
+        code, said = plain.compose("up", "--no-build", "--detach", "--no-deps", "--no-recreate", "node")
         assert code == 0, said
         assert up.until("node joined").partition("slot=")[2].split()[0] == left
-        assert [life(name) for name in others] == before
+        assert (life(coordinator), life(killed)) == before
         up.until("success (95 % interval)")
         assert up.process.wait(60) == 0, up.text
     summary = result(project)["summaries"][0]
