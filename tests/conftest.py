@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -22,6 +24,22 @@ settings.load_profile("heliograph")
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that; a test that
 # presses Ctrl-C for a child of its own would wait for nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Keeps a core busy for as long as the process lives that started it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--busy", type=int, default=0, help="so many processes that each keep a core busy meanwhile")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist, whose controller has started them
+        return
+    for _ in range(config.getoption("--busy")):
+        loop = subprocess.Popen([sys.executable, "-c", BUSY])
+        config.add_cleanup(loop.wait)
+        config.add_cleanup(loop.kill)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -40,6 +40,7 @@ def relay(bundles, **parameters):
     return registry.make("relay", count=1, parameters=bundles[0].manifest.environment_parameters | parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late_policy", ["mask", "hold"])
 def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path, late_policy):
     bundles = relay_bundles(4, length=12, size=4, observation_noise=0.2)

@@ -17,6 +17,8 @@ from trainer.export import export_team
 from trainer.mamba import Mamba
 from trainer.mamba_settings import MambaSettings
 
+pytestmark = pytest.mark.slow
+
 EPISODES, SEED = 40, 11
 
 TEAMS = {

@@ -31,6 +31,7 @@ def test_a_cue_is_named_as_what_the_next_agent_must_do(environment, parameters):
             assert f"agent {(slot - 1) % 3} must play = {cue.partition(' = ')[2]}" in state
 
 
+@pytest.mark.slow
 def test_smax_names_are_in_the_order_of_the_simulators():
     """Read off its lists of entries, since an episode would take half a minute to compile."""
     pytest.importorskip("jaxmarl")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from own_environment import make
 
 from heliograph.environments import registry
@@ -38,6 +39,7 @@ def test_the_example_passes_pettingzoos_own_test(parallel_api_test: Callable[...
     parallel_api_test(make(), num_cycles=20)
 
 
+@pytest.mark.slow
 def test_a_command_finds_an_environment_in_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text((ROOT / "examples" / "own_environment.py").read_text())
     command = [sys.executable, "-P", "-m", "heliograph", "train", "--environment", "mine:make", "--folder", "run"]

@@ -27,7 +27,7 @@ from heliograph.errors import MissingExtra, SettingsError, WorldError
 from heliograph.settings import resolve
 
 # Not importorskip: the import is part of what is tested.
-pytestmark = pytest.mark.skipif(find_spec("jaxmarl") is None, reason="jaxmarl is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("jaxmarl") is None, reason="jaxmarl is not installed")]
 
 COPIES, RIGHT, STOP, FIRST_ATTACK = 3, 1, 4, 5
 RULES = {"see_enemy_actions": True, "walls_cause_death": True, "enemy_shoots": True, "attack_mode": "closest"}

@@ -36,6 +36,7 @@ def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[Script, Played]
     return plan, [(script, alone.play(script, episode=number)) for number, script in enumerate(recorded.scripts)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 def test_the_networks_of_a_run_decide_as_its_bundles(run_folder, greedy):
     plan, played = plays(run_folder, greedy=greedy)

@@ -49,6 +49,7 @@ def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [[1], [5], [2, 3, 6]])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     uninterrupted: Path, tmp_path: Path, stops: list[int]

@@ -154,6 +154,7 @@ def test_an_episode_that_cannot_be_repeated_is_lost_when_the_run_is_resumed(capl
     assert resumed.episodes_started == saved.episodes_started + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", ["false", "true"])
 def test_a_run_goes_on_without_the_episodes_that_it_lost(tmp_path: Path, losing: Losing, overlap: str) -> None:
     losing(1, (5, 7, 9))

@@ -17,6 +17,8 @@ from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
 
+pytestmark = pytest.mark.slow
+
 WORLD = ('environment.id="steering_team:make"', "environment.parameters={}")
 PLANNING = ("mag.candidates=2", "mag.horizon=2", "mag.predictor_updates=1")
 ALGORITHMS = {"mamba": ("relay", SMALL), "mabl": ("mabl-relay", SMALL_MABL), "mag": ("mag-relay", (*SMALL, *PLANNING))}

@@ -14,6 +14,8 @@ from trainer.comparison.sources import read_histories
 from trainer.comparison.tasks import make_tasks
 from trainer.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 EPISODES = 8
 
 

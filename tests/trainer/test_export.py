@@ -158,6 +158,7 @@ def feeds_of(moment: Moment, episode: int, slot: int, *, greedy: bool) -> dict[s
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 def test_bundles_decide_over_200_episodes_what_the_team_step_decides(exported: Exported, greedy: bool) -> None:
     agents = exported.environment.spec.agents

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from equal_runs import assert_equal_runs
 from tiny_team import Silent, small_settings, start
 
 from heliograph.bundle import load_team
+
+pytestmark = pytest.mark.slow
 
 OVERRIDES = ("schedule.overlap=true", "evaluation.every=3")
 

@@ -182,6 +182,7 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return path
 
 
+@pytest.mark.slow
 def test_the_ablation_runs_from_collecting_to_bundles_without_messages(finished: Path) -> None:
     folder = RunFolder.open(finished)
     records = folder.history()
@@ -197,6 +198,7 @@ def test_the_ablation_runs_from_collecting_to_bundles_without_messages(finished:
     assert team.play(world, episode=0).result.steps == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", ["each"], indirect=True)
 def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finished: Path) -> None:
     bundles, told = RunFolder.open(finished).bundles, finished / "told.json"

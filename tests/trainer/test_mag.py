@@ -24,6 +24,8 @@ from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
 from trainer.training import restored_algorithm, restored_replay
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 120
 PLANNING = ("mag.candidates=3", "mag.horizon=2", "mag.predictor_updates=2")
 

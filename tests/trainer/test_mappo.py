@@ -81,6 +81,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_its_bundles_take_no_messages(finished: Path) -> None:
     folder = RunFolder.open(finished)
     assert any("policy/entropy" in record for record in folder.history())
@@ -91,6 +92,7 @@ def test_its_bundles_take_no_messages(finished: Path) -> None:
         assert names == ["observation", "action_mask", "first", "greedy", "state.hidden", "state.action", "noise"]
 
 
+@pytest.mark.slow
 def test_as_processes_a_team_plays_as_it_does_in_one(finished: Path, tmp_path: Path) -> None:
     bundles, report = RunFolder.open(finished).bundles, tmp_path / "report.json"
     command = [sys.executable, "-m", "heliograph", "run", "--bundles", str(bundles), "--episodes", "3", "--seed", "5"]

@@ -19,6 +19,8 @@ from heliograph.environments import registry
 from trainer.preset import load_settings
 from trainer.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROBOTS = {
     "mamba": "halfcheetah-2x3",
     "mabl": "humanoid-9-8",

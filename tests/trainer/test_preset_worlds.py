@@ -12,6 +12,8 @@ from tiny_team import resume, small_settings, start
 from heliograph.bundle import load_team
 from trainer.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 SMAC_DOUBLE = Path(__file__).parents[1] / "heliograph" / "smac_double"
 LITTLE = ("environment.copies=2", "evaluation.episodes=2", "evaluation.final_episodes=2", "evaluation.sampled=true")
 RAILWAY = "environment.parameters={agents=2, width=26, height=26, cities=2, step_limit=12}"

@@ -38,6 +38,7 @@ def arguments(preset: str, path: Path, *more: str) -> list[str]:
     return ["train", "--preset", preset, "--folder", str(path), *overrides, *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", SINGLE)
 def test_every_preset_trains_exports_and_leaves_a_readable_run(
     preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -24,6 +24,8 @@ from heliograph.run_status import RunState, read_status
 from trainer.checkpoint import saved_checkpoints
 from trainer.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 GAME = "waiting_game:make"
 DEADLINE_S = 120
 ITERATIONS = 30
