@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_node.coordination_wire import percept_of
+from agent_node.coordination_wire import act_of, percept_of
+from agent_node.message import Decision
+from agent_node.world import StepReport
 from coordinator import wire
 from coordinator.world import View
+from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.errors import WorldError
 from heliograph.pb import coordination_pb2
 
@@ -40,3 +43,20 @@ def test_a_percept_reads_back(hears, heard_by, lost, late) -> None:
 def test_a_percept_that_makes_no_sense_is_refused(fields, complaint) -> None:
     with pytest.raises(WorldError, match=complaint):
         percept_of(coordination_pb2.Percept(**fields))
+
+
+def report(action: int | np.ndarray) -> StepReport:
+    decision = Decision(action=action, message=None, logits=np.zeros(3, dtype=np.float32))
+    return StepReport(episode=2, step=5, decision=decision, masked=(0, 3), waited_s=0.0125, computed_s=0.003)
+
+
+def test_an_act_carries_a_number_or_levels_and_never_both() -> None:
+    numbered = act_of(report(2), actions=DiscreteActions(count=3), codec=None)
+    assert (numbered.action, numbered.levels, numbered.latent) == (2, b"", b"")
+    space = ContinuousActions(low=(-1.0, -2.0), high=(1.0, 2.0))
+    values = space.unpack(space.pack(np.array([0.5, -0.25], dtype=np.float32)))
+    vector = act_of(report(values), actions=space, codec=None)
+    assert vector.action == 0
+    assert np.array_equal(space.unpack(vector.levels), values)
+    for act in (numbered, vector):
+        assert (act.episode, act.step, list(act.masked), act.waited_us, act.computed_us) == (2, 5, [0, 3], 12500, 3000)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from itertools import permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relay_team import relay_plan
 
+from coordinator.audit import networks
 from coordinator.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, Condition, conditions, start_of
-from coordinator.audit.finding import REFUTED, Findings
+from coordinator.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
 from coordinator.audit.imports import forbidden_among, forbidden_packages
 from coordinator.audit.inquiry import judge
+from coordinator.audit.networks import LOGIT_TOLERANCE, check_networks
 from coordinator.audit.one_process import OneProcess
 from coordinator.audit.play import NEVER, Played, difference
 from coordinator.audit.script import perturbed, record
@@ -57,6 +62,8 @@ def test_a_script_is_shown_whatever_the_agents_do_and_under_the_graph_that_is_as
     assert found.action.shape == (8, 3)
     links = {tuple(pair) for pair in np.argwhere(found.hears[3])}
     assert links == {(0, 2), (1, 0)}, "(who hears, whom)"
+    for step in condition.hears(SCRIPT):
+        assert np.argwhere(step).tolist() == [[0, 2], [1, 0]], "0 hears 2, 1 hears 0, nobody anybody else"
     silenced = Condition(check=ISOLATION, perturbed=1, silenced=1).hears(SCRIPT)
     assert not silenced[:, :, 1].any()
     assert np.array_equal(silenced[:, :, [0, 2]], SCRIPT.hears[:, :, [0, 2]])
@@ -157,3 +164,62 @@ def test_forbidden_modules_are_named_and_their_namesakes_are_not():
     assert {"torch", "trainer", "coordinator", "flatland", "jaxmarl", "my_games"} <= set(packages)
     modules = {"agent_node.coordinator_world", "heliograph.errors", "torchless", "trainers", "torch.nn", "my_games"}
     assert forbidden_among(modules, packages) == ["my_games", "torch.nn"]
+
+
+class Networks:
+    """A run folder's networks that decide as a team played, but for what a test changes."""
+
+    def __init__(self, found: Played, **changes: object) -> None:
+        self.run_id, self.newest = PLAN.manifest.run_id, PLAN.manifest.training_step
+        self.found = replace(found, **changes)
+
+    def replay(self, **_: object) -> SimpleNamespace:
+        return SimpleNamespace(action=self.found.action, latent=self.found.latent, logits=self.found.logits)
+
+
+def test_networks_are_compared_over_every_decision_of_every_play(monkeypatch, tmp_path):
+    (tmp_path / "settings.json").write_text("{}")
+    plays = [(SCRIPT, OneProcess(PLAN, RECORDED.spec).play(SCRIPT, episode=episode)) for episode in (0, 0)]
+    honest = plays[0][1]
+    present = int(SCRIPT.present.sum())
+    categoricals = honest.latent.shape[2]
+
+    def checked(**changes):
+        monkeypatch.setattr(networks, "central_team", lambda folder: Networks(honest, **changes))
+        return check_networks(tmp_path, PLAN, plays)
+
+    found = checked()
+    assert found.verdict == HOLDS
+    assert found.said == (
+        f"{2 * present} decisions, logits at most 0.0e+00 apart, 0 of {2 * present * categoricals} categoricals differ"
+    )
+    found = checked(logits=honest.logits + 2 * LOGIT_TOLERANCE)
+    assert found.verdict == REFUTED
+    assert "logits at most 2.0e-04 apart" in found.said
+    latent = honest.latent.copy()
+    latent[3, 1] = (latent[3, 1] + 1) % 8
+    found = checked(latent=latent)
+    assert found.verdict == REFUTED
+    assert found.said.startswith(f"{2 * (present - 1)} decisions"), "who said something else may do something else"
+    assert f"{2 * categoricals} of {2 * present * categoricals} categoricals differ" in found.said
+    action = honest.action.copy()
+    action[5, 2] = (action[5, 2] + 1) % 5
+    assert "agent 2 takes action" in checked(action=action).said
+    assert check_networks(tmp_path, PLAN, []).verdict == NOT_CHECKED
+    assert check_networks(tmp_path / "elsewhere" / "below", PLAN, plays).verdict == NOT_CHECKED
+
+
+def test_sockets_that_the_system_hides_are_not_checked_and_not_held_either(monkeypatch):
+    psutil = pytest.importorskip("psutil")
+    from coordinator.audit import processes
+
+    def hidden(*_, **__):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(processes.sockets, "unexpected_sockets", hidden)
+    nobody = SimpleNamespace(running=())
+    server = SimpleNamespace(address="", team=SimpleNamespace(size=3, roster=SimpleNamespace(members=())))
+    inspector = processes.Inspector(SimpleNamespace(supervisor=nobody, server=server), environment="relay")
+    asyncio.run(inspector.look())
+    found = {check.name: check for check in inspector.checks()}["sockets"]
+    assert (found.verdict, found.said) == (NOT_CHECKED, "the system does not let us see the sockets of the processes")

@@ -7,7 +7,7 @@ import pytest
 from made_trace import made_trace
 
 from coordinator.bandwidth.language import read_language
-from coordinator.bandwidth.language.features import features
+from coordinator.bandwidth.language.features import features, from_the_sender
 from coordinator.bandwidth.language.meaning import meaning
 from coordinator.bandwidth.language.topography import spearman
 from coordinator.bandwidth.language.utterances import Utterances
@@ -127,6 +127,24 @@ def test_of_features_that_are_alike_the_best_told_is_listed():
     assert {found.meaning.features[each].name for each in found.meaning.best_told(3)} == {"place", "other"}
 
 
+@pytest.mark.parametrize(
+    ("agents", "whose"),
+    [
+        (1, ["own"]),
+        (2, ["own", "other agent's"]),
+        (3, ["own", "next agent's", "previous agent's"]),
+        (5, ["own", "next agent's", "2th next agent's", "3th next agent's", "previous agent's"]),
+    ],
+)
+def test_entries_of_the_state_are_named_after_their_place_beside_the_sender(agents, whose):
+    """Agent 1 of a ring looks at agent 1 first, then at 2, and so on around to agent 0."""
+    state = np.arange(agents, dtype=np.float32)[None]
+    names = [f"agent {slot} place" for slot in range(agents)]
+    turned, found = from_the_sender(state, np.array([1 % agents]), agents, names)
+    assert found == [f"{each} place" for each in whose]
+    assert turned.tolist() == [[(1 + offset) % agents for offset in range(agents)]]
+
+
 def test_state_is_read_from_the_senders_point_of_view():
     trace = planted()
     said = Utterances.of(trace)
@@ -146,6 +164,21 @@ def test_a_silent_trace_has_no_language():
     nobody = np.zeros((2, 3, 2, 2), dtype=bool)
     with pytest.raises(SettingsError, match="no messages"):
         read_language(made_trace(np.zeros((2, 3, 2, 4), dtype=int), classes=8, hears=nobody))
+
+
+def test_the_page_shows_what_was_found(language, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    from coordinator.bandwidth.language.plot import draw_language
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    draw_language(language, tmp_path / "page.png")
+    texts = " ".join(text.get_text() for text in drawn[0].findobj(Text))
+    headings = ("What each part of a message is about", "goal x", "kind", f"{language.information.messages:,} messages")
+    assert [each for each in headings if each not in texts] == []
 
 
 def test_the_page_is_drawn(language, tmp_path):

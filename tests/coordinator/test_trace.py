@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from relay_team import relay_plan
 
 from coordinator.bandwidth.trace import read_trace
+from coordinator.bandwidth.trace_lines import MalformedLine, read_episode
 from coordinator.evaluation import evaluate
 from heliograph.errors import SettingsError
 
@@ -47,6 +48,25 @@ def refused(tmp_path_factory, content, match=r"\.jsonl"):
     path = write(tmp_path_factory, content)
     with pytest.raises(SettingsError, match=match):
         read_trace(path)
+
+
+EPISODE = {"kind": "episode", "pass": "open", "episode": 0, "seed": 0, "steps": 1, "outcome": 0.0, "return": 0.0}
+
+
+@pytest.mark.parametrize(("name", "largest"), [("episode", 2**63 - 1), ("steps", 2**63 - 1), ("seed", 2**64 - 1)])
+def test_numbers_are_taken_up_to_the_largest_that_can_be(name, largest):
+    for value in (0, largest):
+        assert read_episode(EPISODE | {name: value})[name if name != "steps" else "episode"] in (value, 0)
+    for value in (-1, largest + 1, 1.0, True):
+        with pytest.raises(MalformedLine, match=f"has {name} .*expected an integer in 0..{largest}"):
+            read_episode(EPISODE | {name: value})
+
+
+def test_ids_that_would_come_around_to_legal_ones_in_32_bits_are_refused(tmp_path_factory, lines):
+    changed = copy.deepcopy(lines)
+    number = next(number for number, line in enumerate(changed) if line.get("latent"))
+    changed[number]["latent"] = [[one - 2**32 for one in row] for row in changed[number]["latent"]]
+    refused(tmp_path_factory, serialised(changed), match=rf"line {number + 1}: has a latent .*beyond int32")
 
 
 @given(data=st.data(), zipped=st.booleans())

@@ -11,7 +11,11 @@ import pytest
 
 pytest.importorskip("flatland")
 
+from PIL import Image
+
 from heliograph.environments import registry
+from heliograph.environments.drawing import BACKGROUND
+from heliograph.environments.flatland import drawing
 from heliograph.environments.flatland.team import RailTeam
 from heliograph.environments.parallel import as_parallel
 from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
@@ -224,6 +228,29 @@ def test_pictures_show_rails_and_what_becomes_of_trains() -> None:
     assert isinstance(last, Transition)
     copy = int(np.argmax(last.over))
     assert not np.array_equal(environment.render(copy), before)
+
+
+def test_a_train_points_where_it_heads() -> None:
+    """Alone in its cell, without rails: turned by a quarter, the picture of one heading is that of the next."""
+    environment = registry.make("flatland", count=1, parameters={**SMALL, "agents": 1})
+    environment.reset(np.array([1]))
+    team = environment.teams[0]  # type: ignore[attr-defined]
+    rails, side = team.rails, drawing.cell_pixels(team.rails)
+    blank = Image.new("RGB", (24 * side * 2, 24 * side * 2), BACKGROUND)
+    cells = []
+    for heading in range(4):
+        place = next(int(p) for p in np.flatnonzero(rails.heading == heading) if rails.cell[p] not in rails.targets)
+        trains = replace(team.trains, place=np.array([place]), on_map=np.array([True]))
+        row, column = divmod(int(rails.cell[place]), 24)
+        drawn = drawing.picture(rails, trains, blank)[
+            row * side : (row + 1) * side, column * side : (column + 1) * side
+        ]
+        cells.append((drawn != np.array(BACKGROUND)).any(-1))
+    north, east, south, west = cells
+    for turns, turned in enumerate((east, south, west), start=1):
+        assert (np.rot90(north, -turns) == turned).mean() > 0.97
+    assert (north == south).mean() < 0.9
+    assert north[: side // 2].sum() < north[side // 2 :].sum(), "the nose is narrower than the tail"
 
 
 def _marked(environment: Any) -> np.ndarray:

@@ -198,3 +198,16 @@ def test_what_is_no_address_is_neither_listened_on_nor_dialled(address: str) -> 
         await server.stop(grace=None)
 
     asyncio.run(check())
+
+
+def test_a_proxy_of_the_shell_reroutes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> int:
+        async with serving() as (health, address):
+            await health.serving()
+            return await status(address)
+
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert asyncio.run(scenario()) == SERVING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from heliograph import rpc
 from heliograph.certificates.authority import Authority
@@ -193,6 +197,30 @@ def test_a_folder_without_a_usable_certificate_is_refused(
     path = ours / "slot-0" / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(SettingsError, match=sentence):
+        Tls(ours / "slot-0")
+
+
+def test_a_certificate_for_something_else_is_refused(ours: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a web server")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(serial_number=1, subject_name=name, issuer_name=name, public_key=key.public_key())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier("https://example.org/slot-0")]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    encoding, format_, plain = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (ours / "slot-0" / "tls.crt").write_bytes(certificate.public_bytes(encoding))
+    (ours / "slot-0" / "tls.key").write_bytes(key.private_bytes(encoding, format_, plain))
+    with pytest.raises(SettingsError, match="is of no process of a team"):
         Tls(ours / "slot-0")
 
 

@@ -68,6 +68,14 @@ def test_a_simulator_that_only_dies_stops_the_run(losing: Losing) -> None:
         collect(collector, 100)
 
 
+def test_losses_in_a_row_are_counted_from_the_last_episode_that_ended(losing: Losing) -> None:
+    """The fourth ends, so as many more must be lost as if nothing had been before."""
+    collector = collector_of(losing(1, {*range(3), *range(4, 100)}))
+    with pytest.raises(WorldError, match=f"{LOST_AT_MOST + 1} episodes in a row were lost"):
+        collect(collector, 200)
+    assert collector.lost_episodes == 3 + LOST_AT_MOST + 1
+
+
 class Changed(VectorEnvironment):
     """Relay, changed on the way out by `change`, which gets the percepts or transition and the step since the reset."""
 

@@ -281,6 +281,27 @@ def test_a_replay_of_other_dimensions_is_refused() -> None:
         replay_of().restore(Replay(ReplaySettings(capacity=36, window=4), spec(), copies=2).state())
 
 
+def test_what_has_not_been_read_is_read_once_and_never_more_than_a_ring_holds() -> None:
+    replay = replay_of()
+    writer = Writer(replay)
+    for copies in ([0, 1, 2], [0, 1, 2], [0]):
+        writer.add(copies)
+    window, new = replay.unread()
+    assert new.sum(0).tolist() == [2, 1, 1], "the first row of a copy has none before it"
+    writer.add([0, 1, 2])
+    window, new = replay.unread()
+    assert new.sum(0).tolist() == [1, 1, 1]
+    assert window.observation[-1, :, 0, 1].tolist() == [3, 2, 2]
+    assert not replay.unread()[1].any()
+    for _ in range(100):
+        writer.add([0, 1])
+    window, new = replay.unread()
+    # Of the hundred the ring keeps as many as it holds, and the oldest has lost the row before it.
+    assert window.first.shape == (replay.capacity, COPIES)
+    assert new.sum(0).tolist() == [replay.capacity - 1, replay.capacity - 1, 0]
+    assert window.observation[new][:, 0, 1].min() == 104 - replay.capacity
+
+
 def test_the_newest_rows_of_all_copies_are_one_window() -> None:
     replay = replay_of()
     assert replay.newest_window(12) is None

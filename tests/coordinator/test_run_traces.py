@@ -1,0 +1,76 @@
+"""Spans of episodes and steps: none begins before what it follows, and the first begins with its percepts."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.tracing import RunTraces
+from coordinator.trajectory import EpisodeResult, StepRecord
+
+LATENCY_S = 0.25
+
+
+class Written:
+    """What a `Spans` was told."""
+
+    def __init__(self) -> None:
+        self.spans: list[dict[str, Any]] = []
+
+    def write(self, name: str, **fields: Any) -> None:
+        self.spans.append({"name": name, **fields})
+
+
+def record(step: int) -> StepRecord:
+    """Of two agents, of which the first did not act and did not hear the second."""
+    nobody = np.zeros((2, 2), dtype=bool)
+    missed = nobody.copy()
+    missed[0, 1] = True
+    return StepRecord(
+        episode=3,
+        step=step,
+        present=np.ones(2, dtype=bool),
+        observation=np.zeros((2, 1), dtype=np.float32),
+        action_mask=np.ones((2, 2), dtype=bool),
+        hears=~np.eye(2, dtype=bool),
+        masked=missed,
+        lost=nobody,
+        delay=nobody.astype(np.int64),
+        acted=np.array([False, True]),
+        action=np.zeros(2, dtype=np.int64),
+        reward=np.zeros(2, dtype=np.float32),
+        latent=None,
+        state=None,
+        latency_s=LATENCY_S,
+        waited_s=np.zeros(2),
+    )
+
+
+def result() -> EpisodeResult:
+    counts = dict.fromkeys(("hearable", "masked", "idle", "illegal"), 1)
+    times = {name: array("d", [0.0, 0.0]) for name in ("latency_s", "waited_s", "computed_s")}
+    return EpisodeResult(episode=3, seed=1, steps=2, outcome=0.5, team_return=1.5, **times, **counts)
+
+
+def test_spans_follow_one_another_from_the_first_percepts_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10_000_000_000, 11_000_000_000, 12_000_000_000, 20_000_000_000])
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+    written = Written()
+    traces = RunTraces(written)  # type: ignore[arg-type]
+    traces.step("open", record(0))
+    traces.step("open", record(1))
+    traces.episode("open", result())
+    traces.step("open", record(0))
+    times = [(span["name"], span["began_ns"] / 1e9, span["ended_ns"] / 1e9) for span in written.spans]
+    assert times == [
+        ("step", 10 - LATENCY_S, 10),
+        ("step", 10, 11),
+        ("episode", 10 - LATENCY_S, 12),
+        ("step", 20 - LATENCY_S, 20),
+    ]
+    assert written.spans[0]["attributes"] == {"step": 0, "latency_ms": 250.0, "masked": 1, "idle": 1}
+    assert written.spans[2]["attributes"]["outcome"] == 0.5
