@@ -1,6 +1,5 @@
-"""The way to the coordinator: one channel, made again when this node's certificate is another one by then.
-
-Imported by `coordinator_world.py`.
+"""The way to the coordinator: whether it can be gone now, and what stands in it if not.  Imported by
+`coordinator_world.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from heliograph import rpc
 from heliograph.certificates.identity import COORDINATOR
 from heliograph.errors import NetworkError
 from heliograph.pb import coordination_pb2_grpc
+from heliograph.renewed_channel import RenewedChannel
 from heliograph.tls import Tls
 
 LOOK_S = 1.0
@@ -25,19 +25,18 @@ class CoordinatorChannel:
     """Connects to `address` (host:port), which must have the coordinator's certificate if there is `tls`."""
 
     def __init__(self, address: str, *, tls: Tls | None) -> None:
-        self._address, self._tls = address, tls
-        self._open()
+        self._renewed = RenewedChannel(address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=tls, peer=COORDINATOR)
+        self._channel: grpc.aio.Channel | None = None
 
     @property
     def stub(self) -> coordination_pb2_grpc.CoordinationStub:
+        """Over the connection that was ready last."""
+        assert self._channel is not None
         return coordination_pb2_grpc.CoordinationStub(self._channel)
 
     async def is_ready(self, *, timeout_s: float) -> bool:
         """Whether the connection is up within that time, `LOOK_S` at most: then ask again."""
-        if self._tls is not None and self._tls.channel_credentials() is not self._credentials:
-            # A channel keeps the certificate that it was made with.
-            await self._channel.close()
-            self._open()
+        self._channel = await self._renewed.newest()
         try:
             await asyncio.wait_for(self._channel.channel_ready(), min(timeout_s, LOOK_S))
         except TimeoutError:
@@ -45,19 +44,12 @@ class CoordinatorChannel:
         return True
 
     async def why_not(self) -> str:
-        """What stands in the way of a connection, as gRPC says it to a call; empty if nothing does any more."""
+        """What stands in the way of a connection; empty if nothing does any more."""
         try:
-            await rpc.health_status(self._channel, timeout_s=CAUSE_TIMEOUT_S)
+            await rpc.health_status(await self._renewed.newest(), timeout_s=CAUSE_TIMEOUT_S)
         except NetworkError as error:
-            trouble = "" if self._tls is None else self._tls.trouble()
-            return f"{error}; {trouble}" if trouble else str(error)
+            return self._renewed.cause(error)
         return ""
 
     async def close(self) -> None:
-        await self._channel.close()
-
-    def _open(self) -> None:
-        self._credentials = None if self._tls is None else self._tls.channel_credentials()
-        self._channel: grpc.aio.Channel = rpc.channel(
-            self._address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=self._tls, peer=COORDINATOR
-        )
+        await self._renewed.close()

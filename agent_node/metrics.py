@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from agent_node.node import Node
 from agent_node.world import StepReport
-from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, refused, serving_metrics
+from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, days_to_expiry, refused, serving_metrics
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
+
+    from heliograph.tls import Tls
 
 LINK_COUNTERS = {
     "sent": "Messages handed to the stream of this peer",
@@ -33,8 +35,11 @@ LINK_COUNTERS = {
 
 
 @contextmanager
-def node_metrics(node: Node, listen: str | None) -> Iterator[None]:
-    """Inside, the node's metrics are served at `listen`, if there is one.  Raises what `serving_metrics` raises."""
+def node_metrics(node: Node, listen: str | None, tls: Tls | None = None) -> Iterator[None]:
+    """Inside, the node's metrics are served at `listen`, if there is one, with how long its certificate is good for.
+
+    Raises what `serving_metrics` raises.
+    """
     if listen is None:
         yield
         return
@@ -43,6 +48,7 @@ def node_metrics(node: Node, listen: str | None) -> Iterator[None]:
         CollectedLate(registry, lambda: _links(node))
         CollectedLate(registry, lambda: _refusals(node))
         CollectedLate(registry, lambda: _bundle(node))
+        CollectedLate(registry, lambda: days_to_expiry(tls))
         yield
 
 

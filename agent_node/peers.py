@@ -23,6 +23,7 @@ from heliograph import rpc
 from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError, PeerRefused
 from heliograph.refusals import Refusals
+from heliograph.renewed_channel import RenewedChannel
 from heliograph.tls import Tls, peer_identity
 
 SERVICE = "heliograph.v1.Peer"
@@ -188,36 +189,27 @@ class Peers:
 
     async def _dial(self, member: Member) -> None:
         """Keep a stream with a higher slot, until the roster says otherwise or this node leaves."""
-        channel, credentials = self._channel(member), self._credentials()
-        failures = 0
-        try:
-            while not self._closing:
-                if self._credentials() is not credentials:
-                    # A channel keeps the certificate that it was made with.
-                    await channel.close()
-                    channel, credentials = self._channel(member), self._credentials()
-                try:
-                    await self._converse(channel.stream_stream(f"/{SERVICE}/{METHOD}"), member)
-                    failures = 0
-                except (grpc.aio.AioRpcError, PeerRefused, MessageError, TimeoutError) as error:
-                    failures += 1
-                    level = logging.WARNING if failures == 1 and isinstance(error, PeerRefused) else logging.DEBUG
-                    _log.log(level, "dialling failed slot=%d times=%d error=%s", member.slot, failures, _cause(error))
-                if not self._closing:
-                    await asyncio.sleep(retry_pause_s(failures))
-        finally:
-            await channel.close()
-
-    def _channel(self, member: Member) -> grpc.aio.Channel:
-        return rpc.channel(
+        channel = RenewedChannel(
             member.peer_address,
             max_message_bytes=rpc.MAX_PEER_BYTES,
             tls=self._tls,
             peer=Identity(slot=member.slot),
         )
-
-    def _credentials(self) -> grpc.ChannelCredentials | None:
-        return None if self._tls is None else self._tls.channel_credentials()
+        failures = 0
+        try:
+            while not self._closing:
+                try:
+                    await self._converse((await channel.newest()).stream_stream(f"/{SERVICE}/{METHOD}"), member)
+                    failures = 0
+                except (grpc.aio.AioRpcError, PeerRefused, MessageError, TimeoutError) as error:
+                    failures += 1
+                    level = logging.WARNING if failures == 1 and isinstance(error, PeerRefused) else logging.DEBUG
+                    cause = channel.cause(error)
+                    _log.log(level, "dialling failed slot=%d times=%d error=%s", member.slot, failures, cause)
+                if not self._closing:
+                    await asyncio.sleep(retry_pause_s(failures))
+        finally:
+            await channel.close()
 
     async def _converse(self, exchange: grpc.aio.StreamStreamMultiCallable, member: Member) -> None:
         """One outgoing stream from hello to end.  Raises if it never came up."""
@@ -236,7 +228,7 @@ class Peers:
                 await stream.writer.flush(timeout_s=HANDSHAKE_TIMEOUT_S if reason is None else 0)
                 await call.done_writing()
             except grpc.aio.AioRpcError as error:
-                _log.info("peer lost slot=%d cause=%s", member.slot, _cause(error))
+                _log.info("peer lost slot=%d cause=%s %s", member.slot, error.code().name, error.details())
             finally:
                 self._detach(member.slot, stream)
         finally:
@@ -304,9 +296,3 @@ def _hello_bytes(metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
         if key == HELLO_METADATA and isinstance(value, bytes):
             return value
     return b""
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, grpc.aio.AioRpcError):
-        return f"{error.code().name} {error.details()}"
-    return str(error) or type(error).__name__

@@ -73,7 +73,8 @@ async def _play(arguments: argparse.Namespace) -> None:
             wanted = "a node" if arguments.slot is None else f"slot {arguments.slot}"
             raise SettingsError(f"certificate in {folder} is of {tls.identity}, not of {wanted}")
         arguments.slot = tls.identity.slot
-        await _play_as(arguments, tls)
+        async with tls.watched():
+            await _play_as(arguments, tls)
 
 
 async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
@@ -149,7 +150,7 @@ async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience
         )
         del bundle  # its graph has megabytes, and the node has loaded it
         footprint.give_back()
-        with node_metrics(node, arguments.metrics), node_traces(node, arguments.trace):
+        with node_metrics(node, arguments.metrics, tls), node_traces(node, arguments.trace):
             await node.run(world)
     finally:
         if world.has_met:

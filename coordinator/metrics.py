@@ -10,11 +10,13 @@ import numpy as np
 from coordinator.plan import Plan
 from coordinator.trajectory import EpisodeResult, StepRecord
 from heliograph.bundle import Bundle
-from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, refused
+from heliograph.metrics import LATENCY_BUCKETS_S, CollectedLate, days_to_expiry, refused
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
+
+    from heliograph.tls import Tls
 
 LINK_COUNTS = {
     "hearable": "Messages that should have been read",
@@ -25,10 +27,17 @@ LINK_COUNTS = {
 
 
 class RunMetrics:
-    """A witness of a run.  `live` says how many nodes take part right now, `refusals` what its server has refused."""
+    """A witness of a run.  `live` says how many nodes take part right now, `refusals` what its server has refused,
+    `tls` how long its certificate is good for."""
 
     def __init__(
-        self, registry: CollectorRegistry, plan: Plan, *, live: Callable[[], int], refusals: Mapping[str, int]
+        self,
+        registry: CollectorRegistry,
+        plan: Plan,
+        *,
+        live: Callable[[], int],
+        refusals: Mapping[str, int],
+        tls: Tls | None = None,
     ) -> None:
         from prometheus_client import Counter, Gauge, Histogram, Summary
 
@@ -60,6 +69,7 @@ class RunMetrics:
         agents = len(plan.bundles)
         self._counts = {name: np.zeros((agents, agents), dtype=np.int64) for name in LINK_COUNTS}
         CollectedLate(registry, self._links)
+        CollectedLate(registry, lambda: days_to_expiry(tls))
         CollectedLate(registry, lambda: [refused("heliograph_run_refused", "Calls that were refused", refusals)])
 
     def step(self, _name: str, record: StepRecord) -> None:

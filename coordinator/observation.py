@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from coordinator.watch.events import Script
     from coordinator.watch.gate import Gate
     from coordinator.watch.watcher import Watcher
+    from heliograph.tls import Tls
 
 _NOBODY: Mapping[str, int] = {}
 
@@ -116,10 +117,11 @@ def showing(
     team: str,
     live: Callable[[], int],
     refusals: Mapping[str, int] = _NOBODY,
+    tls: Tls | None = None,
 ) -> Iterator[Showing]:
     """Inside, the plan, played by `team` ("2 processes") of which `live` now take part, is shown as asked for.
 
-    `refusals` are the calls that its server refuses, by status, as they grow.
+    `refusals` are the calls that its server refuses, by status, as they grow, and `tls` is the server's.
     Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
     """
     with ExitStack() as stack:
@@ -129,7 +131,7 @@ def showing(
             from coordinator.metrics import RunMetrics
 
             registry, address = stack.enter_context(serving_metrics(shows.metrics))
-            metrics = RunMetrics(registry, plan, live=live, refusals=refusals)
+            metrics = RunMetrics(registry, plan, live=live, refusals=refusals, tls=tls)
             witnesses.append(metrics)
             tell_of_bundles.append(metrics.switched)
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -88,6 +88,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
     worlds = {name: plan.world(name) for name in plan.passes}
     spec = worlds[plan.passes[0]].spec
     team_name = f"{len(plan.bundles)} processes"
+    tls = None if certificates is None else coordinator_tls(certificates)
     server = CoordinationServer(
         plan.bundles,
         run_seed=plan.run_seed,
@@ -97,7 +98,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
         report_latents=plan.reports_latents or account is not None or staging.shows.wants_latents,
         listen=links.listen,
         address_of=links.address_of,
-        tls=None if certificates is None else coordinator_tls(certificates),
+        tls=tls,
         insecure=staging.insecure,
         rejoin_s=staging.rejoin_s,
     )
@@ -116,6 +117,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                 team=team_name,
                 live=lambda: len(server.team.live),
                 refusals=server.refusals.counts,
+                tls=tls,
             )
         )
         versions = Versions(
@@ -138,7 +140,7 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                     log_folder=log_folder,
                 )
             )
-        async with server:
+        async with server, nullcontext() if tls is None else tls.watched():
             watch = _watch(supervisor, staging, state) if supervisor is not None else asyncio.Event().wait()
             work = _work(plan, staging, server, supervisor, worlds, recorder, account, shown, logbook, versions, state)
             try:

@@ -86,21 +86,25 @@ async def _status(address: str, *, wait_s: float, folder: Path | None) -> str:
     from heliograph.certificates.folder import own, slots_below
     from heliograph.certificates.identity import COORDINATOR
     from heliograph.errors import NetworkError
+    from heliograph.renewed_channel import RenewedChannel
     from heliograph.tls import Tls
 
     tls = None if folder is None else Tls(own(folder, [*slots_below(folder), COORDINATOR][0]))
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    async with rpc.channel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls) as channel:
+    channel = RenewedChannel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls)
+    try:
         while True:
             try:
-                status = await rpc.health_status(channel, timeout_s=CHECK_DEADLINE_S)
+                status = await rpc.health_status(await channel.newest(), timeout_s=CHECK_DEADLINE_S)
                 if status == "SERVING" or loop.time() >= deadline:
                     return status
             except NetworkError as error:
                 if loop.time() >= deadline:
-                    raise NetworkError(f"no health service answers at {address}: {error}") from None
+                    raise NetworkError(f"no health service answers at {address}: {channel.cause(error)}") from None
             await asyncio.sleep(PAUSE_S)
+    finally:
+        await channel.close()
 
 
 COMMAND = Command(

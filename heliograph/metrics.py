@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
+    from heliograph.tls import Tls
+
 logger = logging.getLogger(__name__)
 
 LATENCY_BUCKETS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -63,6 +65,22 @@ class CollectedLate:
     def describe(self) -> Iterable[Metric]:
         # Or the registry would collect them once to learn their names, before there is anything.
         return ()
+
+
+def days_to_expiry(tls: Tls | None) -> Iterator[Metric]:
+    """Of the certificate of this process and of the authority that signed it, as they are now; nothing in plaintext."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    if tls is None:
+        return
+    family = GaugeMetricFamily(
+        "heliograph_certificate_days_to_expiry",
+        "Days until a certificate expires, negative once it has",
+        labels=("identity", "file"),
+    )
+    for validity in tls.validities:
+        family.add_metric((str(tls.identity), validity.name), validity.days_left())
+    yield family
 
 
 def refused(name: str, text: str, counts: Mapping[str, int]) -> Metric:

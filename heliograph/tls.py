@@ -6,18 +6,28 @@ For the houses that talk; imports grpc.  A client demands the name of the proces
 
 from __future__ import annotations
 
-import datetime
+import asyncio
 import logging
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
 from heliograph.certificates.folder import AUTHORITY_CERTIFICATE, CERTIFICATE, KEY
 from heliograph.certificates.identity import Identity
+from heliograph.certificates.validity import RENEWAL, Validity
 from heliograph.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+LOOK_S = 60.0
+"""How often a process looks for files that were replaced, if no connection asks before."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +40,8 @@ class _Pair:
     certificate: bytes
     key: bytes
     identity: Identity
-    until: datetime.datetime
+    validities: tuple[Validity, ...]
+    """Of the process's own certificate, and of the authority that signed it if that is among those of `authority`."""
 
 
 class Tls:
@@ -49,16 +60,52 @@ class Tls:
         self._pair = self._read()
         self.identity = self._pair.identity
         self._channel_credentials: tuple[_Pair, grpc.ChannelCredentials] | None = None
+        self._warned: set[tuple[Validity, str]] = set()
         self._tell()
 
+    @property
+    def validities(self) -> tuple[Validity, ...]:
+        """Of the certificate that serves now, and of its authority's."""
+        return self._current().validities
+
     def trouble(self) -> str:
-        """Why nobody takes this process's certificate any more, as far as it knows itself; empty if it does not."""
-        pair = self._current()
-        if pair.until > datetime.datetime.now(datetime.UTC):
-            return ""
-        return (
-            f"the certificate in {self._folder} expired at {pair.until:%Y-%m-%d %H:%M:%S} UTC; issue it again with "
-            "`heliograph certificates issue --renew`, and it is taken at the next try"
+        """Why nobody takes this process's certificate, as far as it knows itself; empty if it does not."""
+        for validity in self.validities:
+            if validity.state in ("expired", "early"):
+                return f"{validity.name} in {self._folder} {validity.in_words()}: {RENEWAL}"
+        return ""
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Inside, files that are replaced are taken, and a certificate that runs out, or has, is warned of once each.
+
+        Connections look for new files by themselves; this is for when there are none.
+        """
+        watch = asyncio.create_task(self._watch(), name="watch certificate")
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            validities = self.validities
+            for validity in validities:
+                self._warn(validity)
+            await asyncio.sleep(min(LOOK_S, *(validity.next_change_s() for validity in validities)))
+
+    def _warn(self, validity: Validity) -> None:
+        if validity.state == "good" or (validity, validity.state) in self._warned:
+            return
+        self._warned.add((validity, validity.state))
+        _log.warning(
+            "certificate %s days_left=%.2f file=%s identity=%s: it %s; %s",
+            validity.state,
+            validity.days_left(),
+            self._folder / validity.name,
+            self.identity,
+            validity.in_words(),
+            RENEWAL,
         )
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
@@ -117,7 +164,7 @@ class Tls:
                 remedy="Issue one with `heliograph certificates issue`",
             ) from None
         try:
-            x509.load_pem_x509_certificates(authority)
+            authorities = x509.load_pem_x509_certificates(authority)
             own = x509.load_pem_x509_certificates(certificate)[0]
             matches = load_pem_private_key(key, password=None).public_key() == own.public_key()
             names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -131,16 +178,26 @@ class Tls:
                 f"certificate in {self._folder} is of no process of a team",
                 remedy="Issue one with `heliograph certificates issue`",
             )
-        until = own.not_valid_after_utc
-        if until <= datetime.datetime.now(datetime.UTC):
+        validity = _validity(own, CERTIFICATE)
+        if validity.state == "expired":
             raise SettingsError(
-                f"certificate in {self._folder} expired at {until:%Y-%m-%d %H:%M} UTC",
+                f"certificate in {self._folder} {validity.in_words()}",
                 remedy="Issue it again with `heliograph certificates issue --renew`",
             )
-        return _Pair(authority=authority, certificate=certificate, key=key, identity=identity, until=until)
+        signers = [_validity(one, AUTHORITY_CERTIFICATE) for one in authorities if one.subject == own.issuer]
+        return _Pair(
+            authority=authority,
+            certificate=certificate,
+            key=key,
+            identity=identity,
+            validities=(validity, *signers[:1]),
+        )
 
     def _tell(self) -> None:
-        _log.info("certificate identity=%s until=%s", self.identity, self._pair.until.isoformat())
+        own = self._pair.validities[0]
+        _log.info(
+            "certificate identity=%s until=%s days_left=%.2f", self.identity, own.until.isoformat(), own.days_left()
+        )
 
 
 def peer_identity(context: grpc.aio.ServicerContext) -> Identity | None:
@@ -152,6 +209,10 @@ def peer_identity(context: grpc.aio.ServicerContext) -> Identity | None:
 
 def _configuration(pair: _Pair) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(pair.key, pair.certificate)], root_certificates=pair.authority)
+
+
+def _validity(certificate: x509.Certificate, name: str) -> Validity:
+    return Validity(name=name, since=certificate.not_valid_before_utc, until=certificate.not_valid_after_utc)
 
 
 def _stamp_of(path: Path) -> tuple[int, int, int] | None:

@@ -108,6 +108,38 @@ class Authority:
         return _credential(certificate, key)
 
 
+def own_among(certificates: bytes, *, key: bytes) -> bytes:
+    """Of PEM certificates the one whose key that is; all of them if none is, or they are none.
+
+    Whoever goes over to another authority keeps the certificates of both together.
+    """
+    try:
+        public = serialization.load_pem_private_key(key, password=None).public_key()
+        for one in x509.load_pem_x509_certificates(certificates):
+            if one.public_key() == public:
+                return one.public_bytes(serialization.Encoding.PEM)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        pass  # `Authority` says what is wrong with them
+    return certificates
+
+
+def merged(first: bytes, others: bytes) -> bytes:
+    """PEM certificates: all of `first`, and of `others` those that are not among them and have not expired.
+
+    Raises SettingsError if either are none.
+    """
+    try:
+        known = x509.load_pem_x509_certificates(first)
+        known += [
+            one
+            for one in x509.load_pem_x509_certificates(others)
+            if one not in known and one.not_valid_after_utc > _now()
+        ]
+    except ValueError as error:
+        raise SettingsError(f"not certificates of authorities: {error}") from None
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in known)
+
+
 def _valid_for(
     days: float, builder: x509.CertificateBuilder, *, until: datetime.datetime | None = None
 ) -> x509.CertificateBuilder:

@@ -24,6 +24,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     issue.add_argument("--dns", action="append", default=[], metavar="NAME", help="a further name, for other programs")
     issue.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="a further address, likewise")
     issue.add_argument("--renew", action="store_true", help="replace; running processes take the new by themselves")
+    issue.add_argument(
+        "--forget-others",
+        action="store_true",
+        help="with --renew: trust this authority's ca.crt alone from now on, and no other that was trusted before",
+    )
     signing = actions.add_parser("signing-key", help="make an ed25519 key that signs bundles: FILE, and FILE.pub")
     signing.add_argument("file", type=Path, help="of the private key; never overwritten")
 
@@ -58,7 +63,9 @@ def _issue(arguments: argparse.Namespace) -> int:
         for identity in wanted
     }
     target = arguments.to or arguments.folder
-    for path in write_certificates(credentials, target, authority=arguments.folder, renew=arguments.renew):
+    for path in write_certificates(
+        credentials, target, authority=arguments.folder, renew=arguments.renew, alone=arguments.forget_others
+    ):
         print(path)
     return 0
 

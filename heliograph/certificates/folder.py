@@ -40,8 +40,8 @@ def write_authority(authority: Authority, folder: Path) -> None:
 
 
 def read_authority(folder: Path) -> Authority:
-    """Raises SettingsError if there is none."""
-    from heliograph.certificates.authority import Authority, Credential
+    """Of several certificates in its `ca.crt`, the one of its key.  Raises SettingsError if there is none."""
+    from heliograph.certificates.authority import Authority, Credential, own_among
 
     try:
         certificate, key = ((folder / name).read_bytes() for name in (AUTHORITY_CERTIFICATE, AUTHORITY_KEY))
@@ -50,24 +50,35 @@ def read_authority(folder: Path) -> Authority:
             f"no authority in {folder}: {error.strerror}",
             remedy="Make one with `heliograph certificates init`",
         ) from None
-    return Authority(Credential(certificate=certificate, key=key))
+    return Authority(Credential(certificate=own_among(certificate, key=key), key=key))
 
 
 def write_certificates(
-    credentials: Mapping[Identity, Credential], folder: Path, *, authority: Path, renew: bool = False
+    credentials: Mapping[Identity, Credential],
+    folder: Path,
+    *,
+    authority: Path,
+    renew: bool = False,
+    alone: bool = False,
 ) -> list[Path]:
-    """Write each to a folder of its own below `folder`, with the certificate of the authority in `authority`.
+    """Write each to a folder of its own below `folder`, with the certificates in the `ca.crt` of `authority`.
 
-    Raises SettingsError, before anything is written, if one of them is there already and not to be renewed.
+    A folder that is renewed goes on to trust the other authorities that it trusts, unless `alone`, and not those that
+    have expired: a team that goes over from one to another needs both for a while.  Raises SettingsError, before
+    anything is written, if one of them is there already and not to be renewed.
     """
     paths = {identity: folder / identity.name for identity in credentials}
     there = [path for path in paths.values() if path.exists()]
     if there and not renew:
         raise SettingsError(f"{there[0]} is there already", remedy="Replace what is in it with --renew")
+    from heliograph.certificates.authority import merged
+
     trusted = _read(authority / AUTHORITY_CERTIFICATE)
-    for identity, credential in credentials.items():
-        files = {KEY: credential.key, CERTIFICATE: credential.certificate, AUTHORITY_CERTIFICATE: trusted}
-        _write(paths[identity], files, replace=renew)
+    for identity, path in paths.items():
+        credential, others = credentials[identity], path / AUTHORITY_CERTIFICATE
+        known = trusted if alone or not others.exists() else merged(trusted, _read(others))
+        files = {KEY: credential.key, CERTIFICATE: credential.certificate, AUTHORITY_CERTIFICATE: known}
+        _write(path, files, replace=renew)
     return list(paths.values())
 
 
@@ -112,12 +123,20 @@ def _write(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, data in files.items():
             # A file that is replaced is so at once; whoever reads between two of them finds a pair that does not match.
-            path = folder / f"{name}.{os.getpid()}.new" if replace else folder / name
+            path = folder / f"{name}.new" if replace else folder / name
+            if replace:
+                _remove_leftovers(folder, name)
             write_new(path, data, secret=name in (KEY, AUTHORITY_KEY))
             if replace:
                 os.replace(path, folder / name)
     except OSError as error:
         raise SettingsError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    """What a renewal that was cut off has left: it served nobody, and may hold a key."""
+    for path in (folder / f"{name}.new", *folder.glob(f"{name}.*.new")):
+        path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> bytes:
