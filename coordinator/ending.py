@@ -10,6 +10,9 @@ from heliograph.stopping import StopRequest, obeying_signals
 
 T = TypeVar("T")
 
+HELD_UP_S = 3.0
+"""How long a world may hold the loop up when a stop is asked for; then its step is cut short."""
+
 
 class Stopped(Exception):
     """The work was asked to stop."""
@@ -41,7 +44,10 @@ async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) 
         request.obey()  # the loop is not held up by a world that does not return
         stop.set()
 
-    with obeying_signals(request, told=lambda: loop.call_soon_threadsafe(end), insisting=False):
+    def tell() -> None:
+        loop.call_soon_threadsafe(end)
+
+    with obeying_signals(request, told=tell, patience_s=HELD_UP_S, insisting=False):
         return await work(stop)
 
 
