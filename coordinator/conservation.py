@@ -1,17 +1,22 @@
 """Do the two ends of every link tell the same story?  sent(i->j) = delivered + late + rejected + lost + missing.
 
 Each node counts what it sent to and what it got from each peer, also what the simulated channel has lost of it.  Only
-the coordinator sees both ends, so only it can say what is missing, which is never negative.  A link with an end that
-died is unknown: its last counts went with it.
+the coordinator sees both ends, so only it can say what is missing, which is never negative.  What an end counted that
+died, or does not answer, is not known: its last counts went with it (`heliograph.figures`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from heliograph.errors import MessageError
+from heliograph.figures import Inexact, figures, joined
+
+SENDERS = ("sent", "sent_bytes", "sent_bits", "send_skipped")
+RECEIVERS = ("delivered", "read", "read_bits", "late", "rejected", "lost")
+"""Which end of a link counts what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,26 +40,27 @@ class LinkCounters:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkBalance:
-    """What became of the messages of one directed link."""
+    """What became of the messages of one directed link.  Figures: None where an end died or did not report."""
 
     sender: int
     receiver: int
-    sent: int
-    sent_bytes: int
-    sent_bits: int
+    sent: int | None
+    sent_bytes: int | None
+    sent_bits: int | None
     """Of the latents, as their codec counts them."""
-    send_skipped: int
-    delivered: int
-    read: int
+    send_skipped: int | None
+    delivered: int | None
+    read: int | None
     """Of those delivered: read by a step, so neither out of hearing nor after the last step."""
-    read_bits: int
+    read_bits: int | None
     """Of the latents in those."""
-    late: int
-    rejected: int
-    lost: int
+    late: int | None
+    rejected: int | None
+    lost: int | None
     """In the simulated channel, as the receiver was told."""
     missing: int | None
-    """Sent and never received, for no known reason; None: one end died or did not report, so nobody knows."""
+    """Sent and never received, for no known reason."""
+    inexact: Mapping[str, Inexact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +79,14 @@ Reports = Mapping[int, NodeReport]
 def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) -> list[LinkBalance]:
     """Reconcile both ends of every directed link, ascending by (sender, receiver).
 
-    `unknown` are slots whose node was replaced: its links are listed with `missing` None.  Raises MessageError if
-    a receiver claims more messages than its sender sent.
+    `unknown` are slots whose node was replaced: what an earlier one counted is not known.  Raises MessageError if a
+    receiver claims more messages than its sender sent.
     """
-    unsure = set(unknown) | (set(range(team_size)) - set(reports))
+    doubts = {slot: f"an earlier process of node {slot} took its counts with it" for slot in unknown}
+    doubts |= {
+        slot: f"node {slot} is gone or does not answer, and its counts with it"
+        for slot in set(range(team_size)) - set(reports)
+    }
     by_link = {(slot, counters.peer): counters for slot, report in reports.items() for counters in report.links}
     balances = []
     for sender in range(team_size):
@@ -86,9 +96,8 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
             out = by_link.get((sender, receiver), LinkCounters(peer=receiver))
             received = by_link.get((receiver, sender), LinkCounters(peer=sender))
             missing = out.sent - received.delivered - received.late - received.rejected - received.lost
-            if sender in unsure or receiver in unsure:
-                missing = None
-            elif missing < 0:
+            here, there = doubts.get(sender, ""), doubts.get(receiver, "")
+            if missing < 0 and not here and not there:
                 raise MessageError(
                     f"link {sender}->{receiver}: {out.sent} messages sent, but {out.sent - missing} received "
                     f"({received.delivered} delivered, {received.late} late, {received.rejected} rejected, "
@@ -99,28 +108,22 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                 LinkBalance(
                     sender=sender,
                     receiver=receiver,
-                    sent=out.sent,
-                    sent_bytes=out.sent_bytes,
-                    sent_bits=out.sent_bits,
-                    send_skipped=out.send_skipped,
-                    delivered=received.delivered,
-                    read=received.read,
-                    read_bits=received.read_bits,
-                    late=received.late,
-                    rejected=received.rejected,
-                    lost=received.lost,
-                    missing=missing,
+                    **joined(
+                        figures({name: getattr(out, name) for name in SENDERS}, doubt=here),
+                        figures({name: getattr(received, name) for name in RECEIVERS}, doubt=there),
+                        figures({"missing": missing}, doubt=here or there, bounds=False),
+                    ),
                 )
             )
     return balances
 
 
 def added(balances: Iterable[Sequence[LinkBalance]]) -> tuple[LinkBalance, ...]:
-    """Add up what is known of the same links several times, such as once per episode."""
+    """Add up the same links, all known, several times, such as once per episode."""
     sums: dict[tuple[int, int], Counter[str]] = {}
     for links in balances:
         for link in links:
-            counts = {name: value for name, value in vars(link).items() if name not in ("sender", "receiver")}
+            counts = {name: getattr(link, name) for name in (*SENDERS, *RECEIVERS, "missing")}
             sums.setdefault((link.sender, link.receiver), Counter()).update(counts)
     return tuple(
         LinkBalance(sender=sender, receiver=receiver, **counts) for (sender, receiver), counts in sorted(sums.items())
@@ -129,7 +132,7 @@ def added(balances: Iterable[Sequence[LinkBalance]]) -> tuple[LinkBalance, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Sums over all links of a team, between two readings of its counters."""
+    """Sums over all links of a team, between two readings of its counters: of what was counted."""
 
     sent: int
     sent_bytes: int
@@ -146,6 +149,8 @@ class Traffic:
     """On the links that are known."""
     unknown_links: int
     """Directed links of which nobody knows what is missing."""
+    doubt: str = ""
+    """Why there may have been more than was counted; empty: there was not."""
 
     @classmethod
     def nothing(cls) -> Traffic:
@@ -159,7 +164,7 @@ class Traffic:
         def total(name: str) -> int:
             return sum(getattr(link, name) for link in links)
 
-        names = (field.name for field in fields(cls) if field.name != "unknown_links")
+        names = (each.name for each in fields(cls) if each.name not in ("unknown_links", "doubt"))
         return cls(unknown_links=0, **{name: total(name) for name in names})
 
 
@@ -169,16 +174,26 @@ class Reading:
 
     reports: Reports
     links: tuple[LinkBalance, ...]
+    seen: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """By slot: the instances that have held it so far, in order."""
+    silent: Mapping[int, str] = field(default_factory=dict)
+    """By slot: instances of live nodes that did not answer."""
 
 
 def traffic(now: Reading, *, since: Reading | None) -> Traffic:
-    """What passed between two readings; a node that joined in between counts from zero, one that left not at all."""
-    earlier = {} if since is None else {report.instance: report for report in since.reports.values()}
+    """What passed between two readings; a node that joined in between counts from zero, one that left not at all.
+
+    Nor does one that was silent at the first of them: how much of its counts is older, nobody knows.
+    """
+    since = Reading(reports={}, links=()) if since is None else since
+    earlier = {report.instance: report for report in since.reports.values()}
+    unsettled = {slot for slot, report in now.reports.items() if report.instance in since.silent.values()}
+    counted = [report for slot, report in now.reports.items() if slot not in unsettled]
 
     def difference(name: str) -> int:
         return sum(
             _sum(report, name) - (_sum(earlier[report.instance], name) if report.instance in earlier else 0)
-            for report in now.reports.values()
+            for report in counted
         )
 
     return Traffic(
@@ -192,14 +207,37 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         late=difference("late"),
         rejected=difference("rejected"),
         lost=difference("lost"),
-        missing=_missing(now) - (0 if since is None else _missing(since)),
+        missing=_newly_missing(now, since),
         unknown_links=sum(link.missing is None for link in now.links),
+        doubt=_doubt(departed=_departed(now, since), silent={*now.silent, *unsettled}),
     )
+
+
+def _departed(now: Reading, since: Reading) -> set[int]:
+    """Slots of which a process took part between the readings whose counts nobody can ask for any more."""
+    slots = set()
+    for slot, seen in now.seen.items():
+        before = since.seen.get(slot, ())
+        was_live = slot in since.reports or slot in since.silent
+        taking_part = [*(before[-1:] if was_live else ()), *seen[len(before) :]]
+        here = {now.silent.get(slot), now.reports[slot].instance if slot in now.reports else None}
+        if set(taking_part) - here:
+            slots.add(slot)
+    return slots
+
+
+def _doubt(*, departed: Iterable[int], silent: Iterable[int]) -> str:
+    parts = [f"node {slot} left or died, and its counts with it" for slot in sorted(departed)]
+    parts += [f"node {slot} did not tell its counts in time" for slot in sorted(silent)]
+    return "; ".join(parts)
 
 
 def _sum(report: NodeReport, name: str) -> int:
     return sum(getattr(link, name) for link in report.links)
 
 
-def _missing(reading: Reading) -> int:
-    return sum(link.missing or 0 for link in reading.links)
+def _newly_missing(now: Reading, since: Reading) -> int:
+    """On the links that are known at both readings, or had not been read before."""
+    before = {(link.sender, link.receiver): link.missing for link in since.links}
+    known = [(link.missing, before.get((link.sender, link.receiver), 0)) for link in now.links]
+    return sum(late - early for late, early in known if late is not None and early is not None)

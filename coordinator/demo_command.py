@@ -134,6 +134,7 @@ def _print(report: Report, seconds: dict[str, float]) -> None:
     from rich.table import Table
 
     from coordinator.report import output_console, remarks
+    from heliograph.figures import written
 
     console = output_console()
     if len(report.summaries) == 2:
@@ -145,11 +146,11 @@ def _print(report: Report, seconds: dict[str, float]) -> None:
             ("success with messages", _share(heard)),
             ("success with every message masked", _share(masked)),
             ("blind bound", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
-            ("bits per agent-step", f"{heard.bits_per_agent_step:.1f}"),
+            ("bits per agent-step", written(heard, "bits_per_agent_step", "{:.1f}".format)),
             ("step latency p50", _milliseconds(heard.latency_p50_s)),
             ("step latency p99", _milliseconds(heard.latency_p99_s)),
             ("masked messages", f"{heard.masked} of {heard.hearable}"),
-            ("late messages", str(heard.late)),
+            ("late messages", written(heard, "late")),
             ("episodes over gRPC", f"{heard.episodes} + {masked.episodes}"),
             ("training", f"{seconds['training']:.0f} s"),
             ("total time", f"{seconds['total']:.0f} s"),

@@ -19,20 +19,34 @@ class Stopped(Exception):
 
 
 async def first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
-    """Run `work` to its end, unless `watch` fails or `stop` is set first; nothing keeps running afterwards."""
+    """Run `work` to its end, unless `watch` fails or `stop` is set first; nothing keeps running afterwards.
+
+    Raises Stopped in the last case, unless the work, which may still finish what it has begun, fails in doing so.
+    """
     tasks = [asyncio.ensure_future(part) for part in (work, watch, stop.wait())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if tasks[0].done():
-            tasks[0].result()
-        elif tasks[1].done():
-            tasks[1].result()
-        else:
-            raise Stopped
+            return tasks[0].result()
+        if tasks[1].done():
+            return tasks[1].result()
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        endings = await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(endings[0], Exception):  # a CancelledError is none
+        raise endings[0]
+    raise Stopped
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work, which must take a bounded time, even if the task that waits is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:

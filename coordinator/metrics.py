@@ -77,7 +77,8 @@ class RunMetrics:
         if idle := int((record.present & ~record.acted).sum()):
             self._idle.inc(idle)
         if record.step:  # before, nobody has said anything
-            self._counts["hearable"] += record.hears
+            # Whoever did not answer does not say what it heard.
+            self._counts["hearable"] += record.hears & record.acted[:, None]
             self._counts["masked"] += record.masked
             self._counts["lost"] += record.lost
             self._counts["late"] += record.delay > 0

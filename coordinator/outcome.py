@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,12 +11,16 @@ from coordinator.conservation import Traffic
 from coordinator.trajectory import EpisodeResult
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.estimates import Estimate, bootstrap, wilson
+from heliograph.figures import Inexact, figures, joined
 from heliograph.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One pass of episodes in numbers; None where something was not measured or does not exist."""
+    """One pass of episodes in numbers; None where something is not known, was not measured or does not exist.
+
+    Figures of `heliograph.figures` are all that nodes count: from `late` to `bytes_per_agent_step`.
+    """
 
     label: str
     """How the team was run: "messages", "every message masked"."""
@@ -26,9 +30,10 @@ class Summary:
     outcome: Estimate
     team_return: Estimate
     steps: int
-    """Environment steps of all episodes together."""
+    """Environment steps of all finished episodes together."""
     counted_steps: int
-    """Those of which messages and seconds were counted: not of episodes that an earlier coordinator has played."""
+    """Those in which messages and seconds were counted: without episodes that an earlier coordinator has played, with
+    those that did not come to their end."""
     seconds: float
     latency_p50_s: float | None
     latency_p99_s: float | None
@@ -38,24 +43,25 @@ class Summary:
     computed_p99_s: float | None
     hearable: int
     masked: int
-    late: int
-    lost: int
+    late: int | None
+    lost: int | None
     """In the simulated channel."""
     missing: int | None
-    """Sent and never received, for no known reason; None where nobody knows."""
-    messages: int
+    """Sent and never received, for no known reason."""
+    messages: int | None
     """Messages sent, each counted once per listener."""
-    message_bits: float
-    """Mean content of a message that was sent: the latent as its codec counts it, and the action; 0 if none was."""
-    bits_per_agent_step: float
-    read_bits_per_agent_step: float
+    message_bits: float | None
+    """Mean content of a message that was sent: the latent as its codec counts it, and the action; None if none was."""
+    bits_per_agent_step: float | None
+    read_bits_per_agent_step: float | None
     """Of those, what was read in time: neither lost nor late, nor out of hearing, nor after the last step."""
-    bytes_per_agent_step: float
+    bytes_per_agent_step: float | None
     """Serialised messages, as the nodes counted them."""
     idle: int
     illegal: int
     cut_episodes: int = 0
     """Those that the environment had not ended after the most steps; they count for what they were then."""
+    inexact: Mapping[str, Inexact] = field(default_factory=dict)
 
 
 def action_bits(manifest: Manifest) -> int:
@@ -72,12 +78,29 @@ def summarise(
     seconds: float,
     traffic: Traffic,
     counted_steps: int | None = None,
+    earlier: int = 0,
 ) -> Summary:
-    """Sum up at least one episode and the traffic in it, or in the last `counted_steps` of it."""
+    """Sum up at least one episode and the traffic in it, or in `counted_steps` of it.
+
+    `earlier` is how many of the episodes an earlier coordinator has played, which keeps what it counted to itself.
+    """
     steps = sum(result.steps for result in results)
     counted_steps = steps if counted_steps is None else counted_steps
-    agent_steps = max(1, counted_steps) * spec.agents  # where nothing was counted, all sums are 0
+    before = f"an earlier coordinator counted {earlier} of {len(results)} episodes" if earlier else ""
+    everywhere = "; ".join(filter(None, (before, traffic.doubt)))
     bits = traffic.sent_bits + traffic.sent * action_bits(manifest)
+    read_bits = traffic.read_bits + traffic.read * action_bits(manifest)
+    sums = {"late": traffic.late, "lost": traffic.lost, "messages": traffic.sent}
+    # Per step they are of what was counted here, and whole where that is.
+    shares = {
+        "bits_per_agent_step": bits,
+        "read_bits_per_agent_step": read_bits,
+        "bytes_per_agent_step": traffic.sent_bytes,
+    }
+    agent_steps = counted_steps * spec.agents
+    per_step = {name: value / agent_steps if agent_steps else 0.0 for name, value in shares.items()}
+    unsettled = f"an end of {traffic.unknown_links} links died or did not report" if traffic.unknown_links else ""
+    mean = {"message_bits": bits / traffic.sent if traffic.sent else None}
     outcomes = [result.outcome for result in results]
     latency = [value for result in results for value in result.latency_s]
     waited = [value for result in results for value in result.waited_s]
@@ -99,17 +122,15 @@ def summarise(
         computed_p99_s=_percentile(computed, 99),
         hearable=sum(result.hearable for result in results),
         masked=sum(result.masked for result in results),
-        late=traffic.late,
-        lost=traffic.lost,
-        missing=None if traffic.unknown_links else traffic.missing,
-        messages=traffic.sent,
-        message_bits=bits / traffic.sent if traffic.sent else 0.0,
-        bits_per_agent_step=bits / agent_steps,
-        read_bits_per_agent_step=(traffic.read_bits + traffic.read * action_bits(manifest)) / agent_steps,
-        bytes_per_agent_step=traffic.sent_bytes / agent_steps,
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),
         cut_episodes=sum(result.cut for result in results),
+        **joined(
+            figures(sums, doubt=everywhere),
+            figures({"missing": traffic.missing}, doubt=everywhere or unsettled),
+            figures(per_step, doubt=traffic.doubt if counted_steps else everywhere),
+            figures(mean, doubt=traffic.doubt, bounds=False),
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from coordinator.cuts import Cut, in_words
 from coordinator.outcome import Estimate, Summary
 from coordinator.supervisor import Ending
 from heliograph.environments.vector import MOST_STEPS
+from heliograph.figures import doubts, written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,7 +103,7 @@ class Report:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; documented in the fields of `Report`, `Summary` and `LinkBalance`."""
+        """For JSON; documented in the fields of `Report`, `Summary` and `LinkBalance`, and in `heliograph.figures`."""
         fields = dataclasses.asdict(dataclasses.replace(self, wire=None))
         fields["wire"] = None if self.wire is None else self.wire.as_dict()
         fields["endings"] = [
@@ -126,21 +127,18 @@ def rows(report: Report) -> list[Row]:
         table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
     table += [
         ("episodes", [str(s.episodes) for s in summaries]),
-        (
-            "environment steps",
-            [f"{s.steps}{_if_counted(s, f' ({s.counted_steps / s.seconds:.0f}/s)')}" for s in summaries],
-        ),
-        ("bits per agent-step", [_if_counted(s, f"{s.bits_per_agent_step:.1f}") for s in summaries]),
-        ("  of them read in time", [_if_counted(s, f"{s.read_bits_per_agent_step:.1f}") for s in summaries]),
-        ("bits per message", [_if_counted(s, f"{s.message_bits:.4g}") for s in summaries]),
-        ("serialised bytes per agent-step", [_if_counted(s, _number(s.bytes_per_agent_step)) for s in summaries]),
+        ("environment steps", [_pace(s) for s in summaries]),
+        ("bits per agent-step", [written(s, "bits_per_agent_step", _number) for s in summaries]),
+        ("  of them read in time", [written(s, "read_bits_per_agent_step", _number) for s in summaries]),
+        ("bits per message", [written(s, "message_bits", "{:.4g}".format) for s in summaries]),
+        ("serialised bytes per agent-step", [written(s, "bytes_per_agent_step", _number) for s in summaries]),
         ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
         ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),
         ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
         ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
-        ("late messages", [_if_counted(s, str(s.late)) for s in summaries]),
-        ("lost in the channel", [_if_counted(s, str(s.lost) if report.channel else "") for s in summaries]),
-        ("lost messages", ["" if s.missing is None else _if_counted(s, str(s.missing)) for s in summaries]),
+        ("late messages", [written(s, "late") for s in summaries]),
+        ("lost in the channel", [written(s, "lost") if report.channel else "" for s in summaries]),
+        ("lost messages", [written(s, "missing") for s in summaries]),
         ("actions not in time", [str(s.idle) for s in summaries]),
     ]
     if any(s.illegal for s in summaries):
@@ -180,11 +178,15 @@ def remarks(report: Report) -> list[str]:
         lines.append(f"Simulated channel: {report.channel}")
     if report.interrupted:
         lines.append("Interrupted; what is shown are the episodes that were finished.")
+        if any(s.counted_steps > s.steps for s in report.summaries):
+            lines.append("Messages and bits are also of the episode that was not: of all steps until the stop.")
     if report.earlier_episodes:
         lines.append(
-            f"{report.earlier_episodes} of the episodes were played by an earlier coordinator; messages, bits, losses "
-            "and steps per second are of those that this one played."
+            f"{report.earlier_episodes} of the episodes were played by an earlier coordinator; bits and bytes per "
+            "agent-step and steps per second are of those that this one played."
         )
+    for summary in report.summaries:
+        lines += [f"{summary.label}: not everything was counted, because {why}." for why in doubts(summary)]
     if len(report.versions) > 1:
         lines.append(f"Bundles, newer ones as they came: {_some([_in_words(version) for version in report.versions])}")
     if report.links is not None:
@@ -197,7 +199,7 @@ def remarks(report: Report) -> list[str]:
         if lossy:
             lines.append(f"Messages sent but never received: {_some(lossy)}")
         if report.links and not unknown and not lossy:
-            lost = sum(link.lost for link in report.links)
+            lost = sum(link.lost or 0 for link in report.links)  # all are known
             fate = f"received, or lost in the simulated channel ({lost})" if report.channel else "received"
             lines.append(f"All {len(report.links)} links conserve: every message sent was {fate}.")
     for summary in report.summaries:
@@ -221,8 +223,9 @@ def remarks(report: Report) -> list[str]:
     return lines
 
 
-def _if_counted(summary: Summary, cell: str) -> str:
-    return cell if summary.counted_steps else ""
+def _pace(summary: Summary) -> str:
+    rate = f" ({summary.counted_steps / summary.seconds:.0f}/s)" if summary.counted_steps else ""
+    return f"{summary.steps}{rate}"
 
 
 def _estimate(value: Estimate) -> str:
@@ -238,8 +241,8 @@ def _milliseconds(p50_s: float | None, p99_s: float | None) -> str:
     return "" if p50_s is None or p99_s is None else f"{p50_s * 1e3:.2f} / {p99_s * 1e3:.2f} ms"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _number(value: float) -> str:
+    return f"{value:.1f}"
 
 
 def _some(names: Sequence[str], *, limit: int = 8) -> str:

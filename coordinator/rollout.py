@@ -17,7 +17,7 @@ from coordinator.bandwidth.layers.links import Links
 from coordinator.bandwidth.layers.links_of import links_of
 from coordinator.bandwidth.layers.wire_report import WireReport
 from coordinator.conservation import Reading, Traffic, traffic
-from coordinator.ending import Stopped, first_of, loop_factory, until_signal
+from coordinator.ending import Stopped, first_of, loop_factory, to_its_end, until_signal
 from coordinator.episode import Clock, play
 from coordinator.logbook import Logbook
 from coordinator.observation import Showing, Witness, showing
@@ -226,7 +226,7 @@ async def _play_pass(
             witness.step(name, record)
 
     results = logbook.earlier(name)
-    earlier = len(results)
+    earlier, steps_before = len(results), server.team.steps
     started, paused_s = time.perf_counter(), server.team.paused_s
     try:
         with Progress(LABELS[name], total=plan.episodes) as bar:
@@ -265,10 +265,12 @@ async def _play_pass(
             if not results:
                 raise WorldError(f"all {plan.episodes} episodes were lost with the simulator of {world.spec.id!r}")
     finally:
-        # A stopped pass counts for what was finished; cancelled once, this task may still wait a bounded time.
-        if results:
+        # A stopped pass counts for what was finished; asking the nodes for it takes a bounded time.
+        steps = server.team.steps - steps_before
+        if results or steps:
             seconds = time.perf_counter() - started - (server.team.paused_s - paused_s)
-            await _book(name, results, earlier, plan.manifest, world.spec, seconds, server, state)
+            booked = _book(name, results, earlier, plan.manifest, world.spec, seconds, steps, server, state)
+            await to_its_end(booked)
             if account is not None and state.reading is not None:
                 whole = len(results) == plan.episodes
                 doubt = None if whole else "not all episodes were played to their end"
@@ -282,13 +284,16 @@ async def _book(
     manifest: Manifest,
     spec: EnvironmentSpec,
     seconds: float,
+    steps: int,
     server: CoordinationServer,
     state: _State,
 ) -> None:
     passed = Traffic.nothing()
-    if results[earlier:]:
+    if steps:
         last, state.reading = state.reading, await server.team.reading()
         passed = traffic(state.reading, since=last)
+    if not results:  # stopped in its first episode
+        return
     state.summaries.append(
         summarise(
             results,
@@ -297,7 +302,8 @@ async def _book(
             manifest=manifest,
             seconds=seconds,
             traffic=passed,
-            counted_steps=sum(result.steps for result in results[earlier:]),
+            counted_steps=steps,
+            earlier=earlier,
         )
     )
 

@@ -44,6 +44,11 @@ class Roster:
             slot for slot, instances in self._seen.items() if len(instances) > 1 or slot not in self._members
         )
 
+    @property
+    def seen(self) -> dict[int, tuple[str, ...]]:
+        """By slot all processes that have held it, in order."""
+        return {slot: tuple(instances) for slot, instances in self._seen.items()}
+
     def check(self, member: Member, *, protocol_version: int) -> None:
         """Raises BundleMismatch if the node of a slot that exists speaks another protocol or holds another bundle."""
         if protocol_version != PROTOCOL_VERSION:

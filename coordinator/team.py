@@ -35,6 +35,9 @@ SETTLE_DEADLINE_S = 1.0
 
 SETTLE_INTERVAL_S = 0.05
 
+LAST_STEP_DEADLINE_S = 3.0
+"""How long nodes may take to finish the step in which a run is stopped; within a step their counts do not match."""
+
 MESSAGES_PER_STEP = 1000
 """A node says what it does, and which peers come and go; one that says so much between two percepts is out of order."""
 
@@ -64,6 +67,8 @@ class Team(Seats):
         super().__init__(roster, address_of=address_of, rejoin_s=rejoin_s)
         self.stale_acts = 0
         """Answers to a step that was already over; each came from a node that had been unresponsive."""
+        self.steps = 0
+        """Asked for so far, also in episodes that did not come to their end."""
         self.actions, self.codec = actions, codec
         self._awaited: set[Session] = set()
         self._asked: tuple[int, int] | None = None
@@ -162,6 +167,7 @@ class Team(Seats):
     def ask(self, views: Iterable[View | None], *, episode: int, step: int, message_deadline_s: float) -> None:
         """Send each live, responsive node its percept of this step."""
         self._asked, self._replies, self._awaited, self.is_held = (episode, step), {}, set(), False
+        self.steps += 1
         for view in views:
             session = None if view is None else self._sessions.get(view.slot)
             if view is None or session is None or session.outstanding is not None:
@@ -204,9 +210,12 @@ class Team(Seats):
     async def reading(self) -> Reading:
         """Read all counters once what was sent has arrived.  Raises MessageError if the two ends of a link disagree.
 
-        Nodes that do not answer in time are left out, and their links unknown.
+        Nodes that do not answer in time are left out, and what they counted is unknown.
         """
         loop = asyncio.get_running_loop()
+        # After a stop in the middle of a step, its answers are still to come.
+        await self.wait_until(lambda: not self._awaited, timeout_s=LAST_STEP_DEADLINE_S)
+        self._awaited = set()
         settled_at = math.inf
         while True:
             reports = await self._reports()
@@ -214,7 +223,10 @@ class Team(Seats):
             settled_at = min(settled_at, loop.time() + SETTLE_DEADLINE_S)
             links = tuple(balance(reports, team_size=self.size, unknown=self.roster.replaced))
             if not any(link.missing for link in links) or loop.time() >= settled_at:
-                return Reading(reports=reports, links=links)
+                silent = {
+                    slot: session.member.instance for slot, session in self._sessions.items() if slot not in reports
+                }
+                return Reading(reports=reports, links=links, seen=self.roster.seen, silent=silent)
             # The last messages were sent before their senders answered, but may still be on their way.
             await asyncio.sleep(SETTLE_INTERVAL_S)
 

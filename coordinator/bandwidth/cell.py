@@ -17,6 +17,7 @@ from coordinator.report import Report
 from coordinator.rollout import run_processes
 from coordinator.staging import Staging
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
+from heliograph.figures import doubts
 
 FORMAT, VERSION = "heliograph-bandwidth-cell", 1
 
@@ -106,6 +107,12 @@ def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
     if report.endings:
         # The others went on without it, so what they scored is not what this cell asks for.
         failure = Failure(reason="; ".join(map(str, report.endings)), exit_code=NodeFailed.exit_code)
+        return CellResult(cell=cell, found=failure)
+    (summary,) = report.summaries
+    if summary.inexact:
+        failure = Failure(
+            reason=f"its messages are not known: {'; '.join(doubts(summary))}", exit_code=NodeFailed.exit_code
+        )
         return CellResult(cell=cell, found=failure)
     return CellResult(cell=cell, found=_played(report))
 

@@ -23,6 +23,7 @@ from coordinator.staging import Staging
 from heliograph import __version__
 from heliograph.codecs.registry import BIT_PACKED, ENTROPY, MOST_INFORMATIVE, REPEATS
 from heliograph.errors import NodeFailed
+from heliograph.figures import doubts
 
 TRACE = "trace.jsonl.gz"
 WIRE_LAYERS = ("codec", "protobuf", "http2", "ip")
@@ -62,6 +63,9 @@ def measure(plan: Plan, *, links: LinkPlan | None) -> Measured:
         raise NodeFailed(
             f"the measured run is not whole: {'; '.join(map(str, report.endings))}", remedy="Measure again"
         )
+    unsure = [why for summary in report.summaries for why in doubts(summary)]
+    if unsure:
+        raise NodeFailed(f"the measured run is not whole: {'; '.join(unsure)}", remedy="Measure again")
     return Measured(plan=plan, report=report, trace=read_trace(plan.record))
 
 
@@ -70,7 +74,7 @@ def as_document(measured: Measured, links: LinkPlan | None) -> dict[str, Any]:
     report, trace = measured.report, measured.trace
     (summary,) = report.summaries
     said = information(trace)
-    agent_steps = summary.steps * report.agents
+    agent_steps = summary.counted_steps * report.agents
     return {
         "summary": {
             "title": report.title,
@@ -112,7 +116,7 @@ def _layers(measured: Measured, said: Information | None) -> Iterator[dict[str, 
         yield {"name": "codec", "how": MEASURED, "bytes_per_message": None, "bytes_per_agent_step": 0.0, "note": note}
         return
     wire, (summary,) = measured.report.wire, measured.report.summaries
-    per_agent_step = summary.messages / (summary.steps * measured.report.agents)
+    per_agent_step = summary.messages / (summary.counted_steps * measured.report.agents)
 
     def row(name: str, how: str, size: float | None, note: str) -> dict[str, Any]:
         return {
@@ -135,7 +139,8 @@ def _layers(measured: Measured, said: Information | None) -> Iterator[dict[str, 
         return
     for layer in WIRE_LAYERS:
         known = wire.layers[layer]
-        bits = f"{8 * (wire.bytes_per_message('latent') or 0):.1f} bits before padding; " if layer == "codec" else ""
+        latent = wire.bytes_per_message("latent") if layer == "codec" else None
+        bits = "" if latent is None else f"{8 * latent:.1f} bits before padding; "
         yield row(LAYER_NAMES[layer], known.label, wire.bytes_per_message(layer), bits + known.source)
 
 
@@ -175,15 +180,17 @@ def _conservation(report: Report) -> list[str]:
     """What the ends of the links agreed on."""
     links = report.links or ()
     unknown = sum(link.missing is None for link in links)
-    sums = {
-        name: sum(getattr(link, name) or 0 for link in links)
-        for name in ("sent", "delivered", "late", "rejected", "lost", "missing")
-    }
-    counted = (
-        "{links} of {links} links conserve; all together: sent {sent:,} = delivered {delivered:,} + late {late:,} "
-        "+ rejected {rejected:,} + lost in the simulated channel {lost:,} + missing {missing:,}."
-    ).format(links=len(links), **sums)
-    sentences = [f"An end of {unknown} of {len(links)} links is gone."] if unknown else [counted]
+    if unknown:
+        sentences = [f"An end of {unknown} of {len(links)} links is gone, and its counts with it."]
+    else:
+        names = ("sent", "delivered", "late", "rejected", "lost", "missing")
+        sums = {name: sum(getattr(link, name) for link in links) for name in names}
+        sentences = [
+            "{links} of {links} links conserve; all together: sent {sent:,} = delivered {delivered:,} + late {late:,} "
+            "+ rejected {rejected:,} + lost in the simulated channel {lost:,} + missing {missing:,}.".format(
+                links=len(links), **sums
+            )
+        ]
     return sentences + ([] if report.wire is None else list(report.wire.conservation))
 
 

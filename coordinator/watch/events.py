@@ -94,7 +94,7 @@ class Script:
         waited = None if np.isnan(record.waited_s).all() else round(float(np.nanmax(record.waited_s)) * 1e3, 3)
         masked = int(record.masked.sum())
         # Nobody hears anything at a first step, since nobody has spoken before.
-        hearable = int(record.hears.sum()) if record.step else 0
+        hearable = int((record.hears & record.acted[:, None]).sum()) if record.step else 0
         bits = self._bits(record)
         self._before = record
         return [record.episode, record.step, bits, round(record.latency_s * 1e3, 3), waited, hearable - masked, masked]
@@ -147,7 +147,7 @@ def _links(records: Iterable[StepRecord]) -> list[list[int]]:
         lost = lost + record.lost
         late = late + (record.delay > 0)
         if record.step:
-            read = read + (record.hears & ~record.masked)
+            read = read + (record.hears & ~record.masked & record.acted[:, None])  # the others do not say
     shape = np.shape(hears)
     counts = [np.broadcast_to(np.asarray(count, dtype=np.int64), shape) for count in (read, masked, lost, late)]
     return [[i, j, *(int(count[i, j]) for count in counts)] for i, j in np.argwhere(hears).tolist()]

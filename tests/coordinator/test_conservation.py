@@ -70,3 +70,43 @@ def test_what_was_missing_before_is_not_missing_again():
     assert (passed.sent, passed.delivered, passed.rejected, passed.lost) == (10, 5, 0, 2)
     assert passed.missing == passed.sent - passed.delivered - passed.late - passed.rejected - passed.lost == 3
     assert traffic(after, since=after).missing == 0
+
+
+def test_what_an_end_counted_that_is_gone_is_null_with_its_bound_and_its_reason():
+    reports = {0: report("a", LinkCounters(peer=1, sent=5, delivered=4)), 1: report("b", LinkCounters(peer=0, sent=3))}
+    there, back = balance(reports, team_size=2, unknown={1})
+    assert (there.sent, there.delivered, there.missing) == (5, None, None), "slot 0 lives and knows what it sent"
+    assert (back.sent, back.inexact["sent"].at_least, back.delivered) == (None, 3, 4)
+    assert "earlier process of node 1" in back.inexact["sent"].why
+    (gone, _) = balance({0: reports[0]}, team_size=2)[::-1]
+    assert (gone.sent, gone.inexact["sent"].at_least) == (None, None), "nothing is known, which is not 0"
+    assert "node 1 is gone" in gone.inexact["sent"].why
+
+
+def test_traffic_is_doubted_in_the_very_interval_in_which_a_node_left_or_did_not_answer():
+    whole = {0: report("a", LinkCounters(peer=1, sent=9)), 1: report("b", LinkCounters(peer=0, delivered=9))}
+    alone = {0: whole[0]}
+
+    def at(reports, **found) -> Reading:
+        return Reading(reports=reports, links=tuple(balance(reports, team_size=2)), **found)
+
+    one, two = {0: ("a",), 1: ("b",)}, {0: ("a",), 1: ("z", "b")}
+    first = Reading(reports={0: whole[0], 1: report("z")}, links=(), seen={0: ("a",), 1: ("z",)})
+    assert traffic(at(whole, seen=one), since=None).doubt == ""
+    assert "node 1 left or died" in traffic(at(whole, seen=two), since=None).doubt
+    assert "node 1 left or died" in traffic(at(whole, seen=two), since=first).doubt
+    assert "node 1 left or died" in traffic(at(alone, seen=one), since=at(whole, seen=one)).doubt
+    assert traffic(at(whole, seen=two), since=at(whole, seen=two)).doubt == "", "that was before"
+    gone = at(alone, seen=one)
+    assert traffic(gone, since=gone).doubt == "", "who is not there sends nothing that could be missed"
+    assert "node 1 did not tell its counts" in traffic(at(alone, silent={1: "b"}), since=None).doubt
+    awake = traffic(at(whole), since=at(alone, silent={1: "b"}))
+    assert "node 1 did not tell" in awake.doubt
+    assert (awake.sent, awake.delivered) == (0, 0), "how much of what it counted is older, nobody knows"
+
+
+def test_a_link_that_becomes_unknown_takes_back_nothing_that_was_missing():
+    before = reading(LinkCounters(peer=1, sent=10), LinkCounters(peer=0, delivered=7))
+    after = Reading(reports=before.reports, links=tuple(balance(before.reports, team_size=2, unknown={1})))
+    assert traffic(before, since=None).missing == 3
+    assert traffic(after, since=before).missing == 0

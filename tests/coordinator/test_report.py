@@ -7,8 +7,10 @@ from pathlib import Path
 from relay_team import relay_plan
 
 from coordinator.channel import Channel
-from coordinator.conservation import LinkBalance
-from coordinator.evaluation import evaluate
+from coordinator.conservation import LinkBalance, Traffic
+from coordinator.evaluation import PlayedPass, evaluate, play, world_spec
+from coordinator.outcome import summarise
+from coordinator.plan import LABELS
 from coordinator.report import Report, remarks, rows
 from coordinator.supervisor import Ending
 
@@ -38,7 +40,7 @@ def test_one_process_counts_its_messages_and_shows_no_row_about_waiting():
     labels = [label.strip() for label, _ in rows(report())]
     assert "success (95 % interval)" in labels
     assert "of it waiting for messages" not in labels
-    assert dict(rows(report()))["bits per message"] == ["15", "0"]
+    assert dict(rows(report()))["bits per message"] == ["15", ""], "where none was sent, none has a size"
     assert dict(rows(report()))["late messages"] == ["0", "0"]
     assert dict(rows(report()))["lost messages"] == ["0", "0"]
     assert dict(rows(report()))["masked messages"] == ["0 of 20", "0 of 0"]
@@ -48,17 +50,55 @@ def test_every_row_has_a_cell_per_pass():
     assert all(len(cells) == 2 for _, cells in rows(report()))
 
 
-def test_what_was_not_counted_has_no_cell():
-    """Of the first pass everything was played by an earlier coordinator, of the second nothing."""
-    base = report()
-    first = replace(base.summaries[0], counted_steps=0)
-    resumed = replace(base, summaries=(first, base.summaries[1]), earlier_episodes=2)
-    table = dict(rows(resumed))
-    assert table["bits per message"] == ["", "0"]
-    assert table["serialised bytes per agent-step"][0] == table["lost messages"][0] == ""
+def resumed(*, earlier: int) -> Report:
+    """Of the first pass an earlier coordinator has played some or all, of the second nothing."""
+    plan = relay_plan(2, episodes=2, passes=("open", "cut"))
+    spec, played = world_spec(plan), []
+    play(plan, spec, played, jobs=1)
+    opened, cut = played
+    here = (
+        [(opened, Traffic.nothing(), earlier)] if earlier == 2 else [(opened, traffic_of(opened, episodes=1), earlier)]
+    )
+    summaries = [
+        summarise(
+            part.results,
+            label=LABELS[part.name],
+            spec=spec,
+            manifest=plan.manifest,
+            seconds=1.0,
+            traffic=passed,
+            counted_steps=6 * (2 - before),
+            earlier=before,
+        )
+        for part, passed, before in [*here, (cut, Traffic.within_a_process(cut.links), 0)]
+    ]
+    return Report.of(plan, spec, team="2 processes", summaries=summaries, links=cut.links, earlier_episodes=earlier)
+
+
+def traffic_of(part: PlayedPass, *, episodes: int) -> Traffic:
+    """Of so many of two equal episodes."""
+    whole = Traffic.within_a_process(part.links)
+    return replace(whole, **{name: count * episodes // 2 for name, count in vars(whole).items() if name != "doubt"})
+
+
+def test_what_an_earlier_coordinator_counted_alone_is_unknown_and_not_zero():
+    found = resumed(earlier=2)
+    table = dict(rows(found))
+    for row in ("bits per agent-step", "serialised bytes per agent-step", "late messages", "lost messages"):
+        assert (table[row][0], table[row][1] != "unknown") == ("unknown", True)
     assert table["environment steps"][0] == "12"
     assert table["environment steps"][1].startswith("12 (")
-    assert "2 of the episodes were played by an earlier coordinator" in remarks(resumed)[0]
+    assert found.as_dict()["summaries"][0]["messages"] is None
+    told = remarks(found)
+    assert "2 of the episodes were played by an earlier coordinator" in told[0]
+    assert "an earlier coordinator counted 2 of 2 episodes" in told[1]
+
+
+def test_what_an_earlier_coordinator_counted_in_part_is_a_bound_of_sums_and_leaves_shares_exact():
+    (first, _), table = resumed(earlier=1).summaries, dict(rows(resumed(earlier=1)))
+    assert table["bits per agent-step"][0] == "15.0"
+    assert (first.messages, first.inexact["messages"].at_least) == (None, 12)
+    assert table["late messages"][0] == "unknown", "none was counted, which is no bound"
 
 
 def test_remarks_tell_losses_deaths_and_interruptions():

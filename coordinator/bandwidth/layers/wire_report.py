@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from coordinator.bandwidth.layers.ledger import EpisodeLinks
-from coordinator.bandwidth.layers.passed import FrameCount, Provenance
+from coordinator.bandwidth.layers.passed import FrameCount, Provenance, total
 
 LAYERS = ("latent", "codec", "protobuf", "http2", "ip")
 """From the content outwards; each one's bytes hold those of the one before it."""
@@ -15,17 +15,17 @@ LAYERS = ("latent", "codec", "protobuf", "http2", "ip")
 
 @dataclass(frozen=True, kw_only=True)
 class LinkRow:
-    """One directed link while the episodes were played, connecting left out.  None: not measured.
+    """One directed link while the episodes were played, connecting left out.  None: not measured, or not known.
 
     Bytes of `frames`, segments and IP packets are those that travelled from sender to receiver, whatever they serve.
     """
 
     sender: int
     receiver: int
-    messages: int
-    latent_bits: int
+    messages: int | None
+    latent_bits: int | None
     codec_bytes: int
-    protobuf_bytes: int
+    protobuf_bytes: int | None
     http2_bytes: int | None
     """Of what serves this link's messages: what travelled with them, less the WINDOW_UPDATE frames among it, which
     serve the other direction, and with those that travelled against them."""
@@ -36,7 +36,9 @@ class LinkRow:
 
     def layer_bytes(self, layer: str) -> float | None:
         """Bytes of all its messages at one of `LAYERS`."""
-        return self.latent_bits / 8 if layer == "latent" else getattr(self, f"{layer}_bytes")
+        if layer == "latent":
+            return None if self.latent_bits is None else self.latent_bits / 8
+        return getattr(self, f"{layer}_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,9 @@ class WireReport:
     """The same messages step by step."""
 
     @property
-    def messages(self) -> int:
-        return sum(link.messages for link in self.links)
+    def messages(self) -> int | None:
+        """None where the counts of a link are not known."""
+        return total(link.messages for link in self.links)
 
     def bytes_per_message(self, layer: str) -> float | None:
         """Mean over all links' messages at one of `LAYERS`; None if it was not measured, or nothing was sent."""

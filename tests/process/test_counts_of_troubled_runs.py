@@ -1,0 +1,111 @@
+"""What a run that is stopped, or that loses a node, says of its messages: all of it, or how much of it is known."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+from process_stage import PATIENT
+from relay_team import relay_plan
+
+from coordinator.report import Report, remarks, rows
+from coordinator.rollout import Staging, run
+from coordinator.supervisor import Supervisor
+from coordinator.team import Team
+
+
+@pytest.fixture
+def during_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Have something happen in the middle of the so-many-th step of a run, of which an episode has six."""
+
+    def arrange(number: int, event: Callable[[], None]) -> None:
+        ask = Team.ask
+
+        def asking(self: Team, *arguments, **options) -> None:
+            ask(self, *arguments, **options)
+            if self.steps == number:
+                event()
+
+        monkeypatch.setattr(Team, "ask", asking)
+
+    return arrange
+
+
+def play(*, episodes: int, restarts: int = 0, stop: asyncio.Event | None = None, **plan) -> Report:
+    async def whole() -> Report:
+        async with asyncio.timeout(120):
+            made = relay_plan(2, episodes=episodes, pace=PATIENT, **plan)
+            return await run(made, Staging(restarts=restarts), stop=stop or asyncio.Event())
+
+    return asyncio.run(whole())
+
+
+def test_a_stopped_run_has_counted_every_message_of_every_step(during_step):
+    stop = asyncio.Event()
+    during_step(6 * 20 + 3, stop.set)
+    report = play(episodes=100_000, stop=stop)
+    (summary,) = report.summaries
+    assert report.interrupted
+    assert (summary.episodes, summary.steps, summary.counted_steps) == (20, 120, 123)
+    assert summary.messages == 2 * 123
+    assert summary.bits_per_agent_step == 15, "4 ids of 8 classes, one of 5 actions, one listener"
+    assert summary.inexact == {}
+    assert summary.missing == 0
+    assert {link.sent for link in report.links} == {123}
+    assert any("the episode that was not" in line for line in remarks(report))
+
+
+def test_a_run_stopped_in_the_first_episode_of_a_pass_still_settles_its_links(during_step):
+    stop = asyncio.Event()
+    during_step(3 * 6 + 2, stop.set)
+    report = play(episodes=3, passes=("open", "open"), stop=stop)
+    assert report.interrupted
+    assert [(summary.episodes, summary.messages) for summary in report.summaries] == [(3, 36)]
+    assert [(link.sent, link.missing) for link in report.links] == [(20, 0), (20, 0)]
+
+
+def test_a_stop_while_counters_are_read_loses_none_of_them(monkeypatch):
+    stop = asyncio.Event()
+    reading = Team.reading
+
+    async def interrupted(self: Team):
+        stop.set()
+        return await reading(self)
+
+    monkeypatch.setattr(Team, "reading", interrupted)
+    report = play(episodes=3, stop=stop)
+    assert [(summary.episodes, summary.messages) for summary in report.summaries] == [(3, 36)]
+
+
+def test_what_a_killed_node_counted_is_not_passed_over(during_step, monkeypatch):
+    started: dict[int, int] = {}
+    start = Supervisor.start
+
+    def noting(self: Supervisor, slot: int) -> None:
+        start(self, slot)
+        started.setdefault(slot, self.process(slot).pid)
+
+    monkeypatch.setattr(Supervisor, "start", noting)
+    during_step(6 * 10 + 3, lambda: os.kill(started[1], signal.SIGKILL))
+    report = play(episodes=20, restarts=2, passes=("open", "cut"))
+    opened, cut = report.summaries
+    assert [ending.exit_code for ending in report.endings] == [-signal.SIGKILL]
+    table = dict(rows(report))
+    for name, row in (("bits_per_agent_step", "bits per agent-step"), ("messages", None), ("late", "late messages")):
+        assert getattr(opened, name) is None
+        assert "node 1 left or died" in opened.inexact[name].why
+        assert row is None or table[row][0].startswith(("at least", "unknown"))
+    assert 0 < opened.inexact["bits_per_agent_step"].at_least <= 15
+    assert opened.inexact["late"].at_least is None, "nothing is no bound"
+    assert table["bits per message"][0] == "unknown"
+    written = json.loads(json.dumps(report.as_dict(), allow_nan=False))["summaries"][0]
+    assert written["bits_per_agent_step"] is None
+    assert written["inexact"]["bits_per_agent_step"]["at_least"] == opened.inexact["bits_per_agent_step"].at_least
+    assert any(line.startswith("with messages: not everything was counted") for line in remarks(report))
+    assert {link.missing for link in report.links} == {None}
+    assert all(link.inexact["missing"].at_least is None for link in report.links)
+    assert cut.bits_per_agent_step == 0 or "node 1" in cut.inexact["bits_per_agent_step"].why
