@@ -35,7 +35,7 @@ SETTLE_DEADLINE_S = 1.0
 
 SETTLE_INTERVAL_S = 0.05
 
-LAST_STEP_DEADLINE_S = 3.0
+LAST_STEP_DEADLINE_S = 5.0
 """How long nodes may take to finish the step in which a run is stopped; within a step their counts do not match."""
 
 MESSAGES_PER_STEP = 1000

@@ -9,13 +9,16 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from process_stage import PATIENT
 from relay_team import relay_plan
 
+from coordinator.episode import Pace
 from coordinator.report import Report, remarks, rows
 from coordinator.rollout import Staging, run
 from coordinator.supervisor import Supervisor
 from coordinator.team import Team
+
+PACE = Pace(action_deadline_s=10, message_deadline_s=1)
+"""A message that is late on a slow machine is masked, and counts as sent all the same."""
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def during_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], 
 def play(*, episodes: int, restarts: int = 0, stop: asyncio.Event | None = None, **plan) -> Report:
     async def whole() -> Report:
         async with asyncio.timeout(120):
-            made = relay_plan(2, episodes=episodes, pace=PATIENT, **plan)
+            made = relay_plan(2, episodes=episodes, pace=PACE, **plan)
             return await run(made, Staging(restarts=restarts), stop=stop or asyncio.Event())
 
     return asyncio.run(whole())
