@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
@@ -30,13 +32,14 @@ def run_check(arguments: argparse.Namespace) -> int:
             remedy="Play at least one, from a seed in 0..2**63-1",
         )
     name, parameters = arguments.words[1], merge({}, arguments.overrides)
-    found = examine(
-        _factory(name, parameters),
-        environment=name,
-        step_limit=parameters.get("step_limit"),
-        episodes=arguments.episodes,
-        seed=arguments.seed,
-    )
+    with redirect_stdout(sys.stderr):  # what the environment prints is not the result
+        found = examine(
+            _factory(name, parameters),
+            environment=name,
+            step_limit=parameters.get("step_limit"),
+            episodes=arguments.episodes,
+            seed=arguments.seed,
+        )
     if arguments.json:
         print(json.dumps({**asdict(found), "keeps_all": found.keeps_all}, indent=2, default=str))
     else:

@@ -154,7 +154,7 @@ class _Examination:
         """What a check returns; None where it finds the rule broken, which is kept."""
         self._asked.add(rule)
         try:
-            return call()
+            return ask(self._name, rule, call)
         except WorldError as error:
             problem = str(error).removeprefix(f"{self._name}: ")
             self._broken.setdefault(rule, f"{self._place}{problem}")
@@ -216,6 +216,7 @@ class _Examination:
             self._learn_offers(*reset)
         masks = self._perceive(alive, *reset, last=False)
         trace: list[Any] = [self._newest]
+        left = np.zeros(len(self._names), dtype=bool)  # who was terminated
         while said.steps < self._limit:
             if shown:
                 self._place = f"episode {number} (seed {seed}), step {said.steps}: "
@@ -235,6 +236,8 @@ class _Examination:
                 return trace
             gone, cut = ends
             self._judge("ends", lambda: contract.leaving(now, acting=acting, ended=gone | cut))  # noqa: B023
+            self._judge("agents", lambda: contract.returning(now, acting=acting, gone=left))  # noqa: B023
+            left[[self._names.index(name) for name in gone]] = True
             said.steps += 1
             said.mean_return += sum(earned.values()) / len(self._names)
             alive = now - gone - cut

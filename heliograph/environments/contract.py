@@ -58,7 +58,7 @@ class ParallelContract:
 
     def alive(self, environment: Any, *, begun: bool = False) -> set[Any]:
         """Names in `agents` now.  Raises WorldError for anything else, and if an episode has `begun` with nobody."""
-        agents = getattr(environment, "agents", None)
+        agents = ask(self._adapter, "agents", lambda: getattr(environment, "agents", None))
         if isinstance(agents, str) or not isinstance(agents, Iterable):
             raise self._broken(f"`agents` is {_form(agents)}", "Keep a list of the names of live agents in it")
         living = list(agents)
@@ -117,6 +117,15 @@ class ParallelContract:
                 raise self._broken(
                     f"agent {name!r} left `agents`, but was neither terminated nor truncated",
                     "Say in terminations or truncations why its part of the episode is over",
+                )
+
+    def returning(self, living: set[Any], *, acting: Iterable[Any], gone: np.ndarray) -> None:
+        """Raises WorldError for an agent that is in `agents` again after it was terminated, bool [N] by slot."""
+        for name in living.difference(acting):
+            if gone[self._slots[name]]:
+                raise self._broken(
+                    f"agent {name!r} is in `agents` again after it was terminated",
+                    "Let its part of the episode end for good, or leave it in `agents` meanwhile",
                 )
 
     def info(self, infos: Mapping[Any, Any], name: Any) -> Mapping[Any, Any]:

@@ -83,10 +83,12 @@ class ParallelVector(VectorEnvironment):
         self._name = f"adapter of {id!r}"
         self._copies = [self._ask("construction", factory) for _ in range(count)]
         first = self._copies[0]
-        self._names = checked_team(first, adapter=self._name)
+        self._names = self._ask("possible_agents", lambda: checked_team(first, adapter=self._name))
         self._contract = ParallelContract(self._names, adapter=self._name)
         self._slots = {name: slot for slot, name in enumerate(self._names)}
-        self._spaces = AgentSpaces(first, self._names, adapter=self._name, action_bits=action_bits)
+        self._spaces = self._ask(
+            "its spaces", lambda: AgentSpaces(first, self._names, adapter=self._name, action_bits=action_bits)
+        )
         observations, infos = self._contract.reset_answer(self._ask("reset", lambda: first.reset(seed=0)))
         offered = [self._contract.info(infos, name) for name in self._names]
         self._offers_hears = any("hears" in info for info in offered)
@@ -165,6 +167,7 @@ class ParallelVector(VectorEnvironment):
             self._terminated[copy, self._slots[name]] = name in gone
         self._return[copy] += reward
         alive = self._contract.alive(environment)
+        self._contract.returning(alive, acting=acting, gone=self._terminated[copy])
         self._contract.leaving(alive, acting=acting, ended=gone | cut)
         living = alive - gone - cut
         if self._elapsed[copy] >= self.spec.episode_limit and living:

@@ -97,6 +97,24 @@ def test_notes_tell_what_breaks_no_rule() -> None:
     assert "'won' at the end of an episode, but not after a reset, so the outcome is the return" in note
 
 
+class Shy(ForeignTeam):
+    @property
+    def max_cycles(self) -> int:
+        print("thinking")
+        raise RuntimeError("not yet")
+
+
+def test_what_an_environment_raises_or_prints_anywhere_is_no_accident_of_the_check(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("foreign_team.make", lambda: Shy(max_cycles=None, scout_leaves=2, carrier_ends=2))
+    assert main(["environments", "check", "foreign_team:make", "--json"]) == 5
+    captured = capsys.readouterr()
+    (broken,) = [one for one in json.loads(captured.out)["verdicts"] if one["verdict"] == BROKEN]
+    assert (broken["rule"], "raised RuntimeError: not yet" in broken["problem"]) == ("limit", True)
+    assert "thinking" in captured.err
+
+
 def test_an_episode_is_cut_at_the_limit_that_is_given() -> None:
     found = examine(lambda: ForeignTeam(max_cycles=None), environment="foreign:make", step_limit=2, episodes=1)
     assert found.keeps_all

@@ -145,9 +145,15 @@ def test_what_is_no_parallel_environment_is_named() -> None:
     class Single:
         observation_space = spaces.Discrete(2)
 
+    class Shy:
+        @property
+        def possible_agents(self) -> list[str]:
+            raise RuntimeError("not yet")
+
     for made, complaint in (
         (Turns, "this is an AEC environment, whose agents act in turn. Wrap it in aec_to_parallel"),
         (Single, "the factory returned an environment of a single agent. The factory must return a PettingZoo"),
+        (Shy, "possible_agents raised RuntimeError: not yet"),
         (lambda: None, "the factory returned None, without `possible_agents`"),
         (lambda: 1 / 0, "construction raised ZeroDivisionError"),
         (lambda: sys.exit(0), r"construction called sys.exit\(0\)"),
@@ -180,6 +186,17 @@ def test_an_agent_that_vanishes_or_appears_from_nowhere_is_told() -> None:
             self.agents = ["ghost"]
             return answer
 
+    class Reviving(ForeignTeam):
+        def step(self, actions: dict[str, int]) -> Any:
+            answer = super().step({agent: 0 if agent == "scout" else 10 for agent in self.agents})
+            if self._step == 2:
+                self.agents = ["scout", "carrier"]
+            return answer
+
+    world = ParallelVector(lambda: Reviving(scout_leaves=1), count=1)
+    play_one_step(world)
+    with pytest.raises(WorldError, match="agent 'scout' is in `agents` again after it was terminated"):
+        world.step(np.array([[1, 2]]))
     for kind, complaint in (
         (Vanishing, "agent 'scout' left `agents`, but was neither terminated nor truncated"),
         (Empty, "`agents` is empty after a reset. Let reset set self.agents"),
