@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import socket
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
@@ -17,7 +18,7 @@ from typing import cast
 from heliograph import listening
 from heliograph.errors import MessageError
 from heliograph.guard.opening import Opening
-from heliograph.rpc import MAX_CONNECTIONS
+from heliograph.rpc import KEEPALIVE_MS, MAX_CONNECTIONS
 
 MAX_WAITING = 128
 """Connections that have not called anything yet, or called when all places were taken.  When there are more, the client
@@ -62,6 +63,10 @@ class Door:
 
     async def __aenter__(self) -> Door:
         listener, self.address = listening.bind(self._listen)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # As gRPC asks of its own sockets, and those that come out of this one inherit: who acknowledges nothing for
+            # so long has lost its connection, which is known then before the deadline of an action has passed.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KEEPALIVE_MS)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
             lambda: _Client(self, self._opening()), sock=listener, backlog=BACKLOG
