@@ -27,6 +27,8 @@ TEAM = scripted_team(team_size=3)
 HELLO = Hello(run_id="run", slot=0, bundle_digest=TEAM[0].digest, instance="first")
 PATH = "/heliograph.v1.Peer/Exchange"
 DEADLINE_S = 20.0
+NEVER_S = 100 * DEADLINE_S
+"""Of a message: the test gives up before a node that waits for it."""
 BIT_PACKED = Coding()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import grpc
@@ -13,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from peer_stage import DEADLINE_S, TEAM, Stage, admitted, exchange, node_of_slot_1
+from peer_stage import DEADLINE_S, NEVER_S, TEAM, Stage, admitted, exchange, node_of_slot_1
 
 from agent_node.counters import LinkCounters
 from agent_node.hello import Hello, Member
@@ -214,11 +213,10 @@ def test_the_deadline_masks_who_did_not_speak_and_silence_ends_the_waiting_and_t
         for step in (1, 2, 3):
             report = await world.step(step, deadline_s=0.06)
             assert report.masked == (0,)
-            assert 0.04 < report.waited_s < 5
-        report = await world.step(4, deadline_s=30)
-        assert report.masked == (0,)
-        assert report.waited_s < 5, "nobody waits for the silent"
-        await world.step(5, deadline_s=30)
+            assert report.waited_s > 0.04
+        # Nobody waits for the silent: a step that did would be given up.
+        assert (await world.step(4, deadline_s=NEVER_S)).masked == (0,)
+        await world.step(5, deadline_s=NEVER_S)
         await call.write(said(1))
         await counted(node, lambda now: now.late == 1)
         await call.write(said(5))
@@ -233,13 +231,11 @@ def test_the_deadline_masks_who_did_not_speak_and_silence_ends_the_waiting_and_t
 
 def test_nobody_is_awaited_without_a_stream_or_at_a_first_step() -> None:
     async def script(node: Node, world: Stage, channel: grpc.aio.Channel) -> None:
-        started = time.monotonic()
-        assert (await world.step(1, hears=(0, 2), deadline_s=30)).masked == (0, 2)
+        assert (await world.step(1, hears=(0, 2), deadline_s=NEVER_S)).masked == (0, 2)
         await admitted(channel)
         await world.until(lambda: world.peers == (0,))
-        report = await world.step(7, hears=(0, 2), deadline_s=30)
+        report = await world.step(7, hears=(0, 2), deadline_s=NEVER_S)
         assert report.masked == (), "a gap makes it a first step, which reads nothing"
-        assert time.monotonic() - started < 15
 
     play(script)
 
@@ -248,12 +244,10 @@ def test_a_stream_that_breaks_while_it_is_awaited_ends_the_waiting() -> None:
     async def script(node: Node, world: Stage, channel: grpc.aio.Channel) -> None:
         call = await admitted(channel)
         await world.until(lambda: world.peers == (0,))
-        stepping = asyncio.create_task(world.step(1, deadline_s=DEADLINE_S))
+        stepping = asyncio.create_task(world.step(1, deadline_s=NEVER_S))
         assert WIRE.parse(await call.read()).label == (0, 0)
         call.cancel()
-        report = await stepping
-        assert report.masked == (0,)
-        assert report.waited_s < DEADLINE_S / 2
+        assert (await stepping).masked == (0,)
 
     play(script)
 

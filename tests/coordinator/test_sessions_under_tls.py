@@ -50,7 +50,9 @@ async def fetched(server: CoordinationServer, tls: Tls, **request: object) -> in
         server.address, max_message_bytes=rpc.MAX_CONTROL_BYTES, tls=tls, peer=COORDINATOR
     ) as channel:
         try:
-            chunks = pb_grpc.CoordinationStub(channel).FetchBundle(pb.FetchBundleRequest(**request))
+            chunks = pb_grpc.CoordinationStub(channel).FetchBundle(
+                pb.FetchBundleRequest(**request), wait_for_ready=True
+            )
             tar = b"".join([chunk.data async for chunk in chunks])
             return bundle_files.from_tar(tar, origin="the wire").manifest.slot
         except grpc.aio.AioRpcError as error:

@@ -19,6 +19,7 @@ def await_log(supervisor: Supervisor, slot: int, text: str) -> None:
     end = time.monotonic() + 20
     while text not in supervisor.log_tail(slot):
         assert time.monotonic() < end, f"{text!r} was never written"
+        time.sleep(0.01)  # between two looks: the processor is for who writes
 
 
 def test_a_process_that_dies_is_told_once_with_its_code_and_last_words(tmp_path):

@@ -3,10 +3,8 @@
 import csv
 import gzip
 import json
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from relay_team import relay_bundles
@@ -16,6 +14,23 @@ from coordinator.bandwidth.command import COMMAND
 from heliograph import cli
 
 DEADLINE_S = 60.0
+
+WITH_CTRL_C = """
+import signal, sys
+from coordinator.bandwidth import sweep
+from heliograph.cli import main
+
+play, cells = sweep.play_cell, iter(range(3))
+
+def play_or_press_ctrl_c(cell, *arguments, **options):
+    if next(cells) == 2:
+        signal.raise_signal(signal.SIGINT)
+    return play(cell, *arguments, **options)
+
+sweep.play_cell = play_or_press_ctrl_c
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command, in whose process somebody presses Ctrl-C when the third cell begins."""
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +57,20 @@ def test_the_layers_of_a_run_of_processes_are_measured(bundles, tmp_path, capsys
 
 def test_ctrl_c_keeps_finished_cells_and_resume_goes_on(bundles, tmp_path):
     pytest.importorskip("matplotlib")
-    command = [sys.executable, "-m", "heliograph", "bandwidth", str(bundles), "--local", "--episodes", "8"]
-    command += ["--sweep", "erasure=0.1,0.2,…,1", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    cells, end = tmp_path / "cells", time.monotonic() + DEADLINE_S
-    while not any(cells.glob("*.json")):
-        assert process.poll() is None
-        assert time.monotonic() < end
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 130, said
-    assert "--resume goes on" in said
+    arguments = ["bandwidth", str(bundles), "--local", "--episodes", "8", "--sweep", "erasure=0.1,0.2,…,1"]
+    arguments += ["--out", str(tmp_path)]
+    command = [sys.executable, "-c", WITH_CTRL_C, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert ended.returncode == 130, ended.stderr
+    assert "--resume goes on" in ended.stderr
+    cells = tmp_path / "cells"
     kept = {path: path.read_bytes() for path in cells.glob("*.json")}
-    assert 0 < len(kept) < 12
+    assert len(kept) == 2
     assert not list(tmp_path.rglob("*.part"))
     swept = json.loads((tmp_path / "report.json").read_text())["sweep"]
     assert swept["cells"] == {"finished": len(kept), "all": 12}
     assert (tmp_path / "report.html").exists()
 
-    arguments = ["bandwidth", *command[4:], "--resume"]
-    assert cli.run({"bandwidth": COMMAND}, arguments) == 0
+    assert cli.run({"bandwidth": COMMAND}, [*arguments, "--resume"]) == 0
     assert {path: path.read_bytes() for path in kept} == kept
     assert len(list(cells.glob("*.json"))) == 12

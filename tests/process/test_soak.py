@@ -4,7 +4,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -87,7 +86,5 @@ def test_a_team_that_hangs_is_given_up(soak, tmp_path):
     """The other node of two is never started, so no episode ends."""
     team = save_team(relay_bundles(2, length=LENGTH), tmp_path / "bundles")
     nobody = argparse.Namespace(steps=LENGTH, kills=0, stops=0, seed=0, patience_s=0.5 - soak.START_TIMEOUT_S)
-    began = time.monotonic()
     soaked = soak.soak(team, tmp_path, agents=1, namespace=nobody)
-    assert time.monotonic() - began < 20
     assert soak.violations(soaked, agents=2, episodes=1)[0].startswith("it hung: no episode ended for")
