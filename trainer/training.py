@@ -16,7 +16,7 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
-from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, TargetNotReached
+from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, NonFiniteLoss, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithm import Algorithm
@@ -28,6 +28,7 @@ from trainer.evaluation import evaluate
 from trainer.export import export_team
 from trainer.feed import Feed
 from trainer.horizon import horizon_of, limited
+from trainer.large_numbers import explained
 from trainer.mabl import Mabl
 from trainer.mag import Mag
 from trainer.mamba import Mamba
@@ -159,7 +160,10 @@ class Training:
         experience = self.feed.next()
         self.env_steps = experience.env_steps
         collected = time.monotonic()
-        metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
+        try:
+            metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
+        except NonFiniteLoss as error:
+            raise explained(error, self.replay) from error
         self._iteration += 1
         now = time.monotonic()
         return self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
