@@ -23,6 +23,7 @@ from coordinator.trajectory import EpisodeResult
 from heliograph.claim import claim
 from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
+from heliograph.reading import LOG, Unreadable, parse_json, read_bytes
 
 FORMAT, VERSION = "heliograph-logbook", 1
 
@@ -53,7 +54,7 @@ class Logbook:
             return self
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab")
+            self._file = open(self._path, "ab", opener=_without_waiting)
             self._claim(self._file)
             whole = self._read() if self._path.is_file() else 0
             if whole < self._path.stat().st_size:
@@ -134,18 +135,18 @@ class Logbook:
     def _read(self) -> int:
         """Take in what is there; returns how many bytes of it are whole lines."""
         assert self._path is not None
-        data = self._path.read_bytes()
+        data = _bytes_of(self._path)
         whole = data.rfind(b"\n") + 1
         for number, line in enumerate(data[:whole].splitlines(), start=1):
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 if number == 1:
                     self._check(entry)
                 elif entry["kind"] == "episode":
                     self._earlier.setdefault(entry["pass"], []).append(_result(entry))
                 elif entry["kind"] == "lost":
                     self._lost.setdefault(entry["pass"], set()).add(entry["episode"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise SettingsError(
                     f"line {number} of {self._path} is not one of a logbook of episodes",
                     remedy="Name another file for --resume",
@@ -186,6 +187,18 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
     if plan.most_steps != MOST_STEPS:
         header["most_steps"] = plan.most_steps
     return json.loads(json.dumps(header))  # as it will be read back: tuples are lists
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open, but not wait for a reader where a pipe stands in the file's place."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return read_bytes(path, limit=LOG)
+    except Unreadable as error:
+        raise SettingsError(f"{path} {error}", remedy="Name another file for --resume") from None
 
 
 def _result(entry: dict[str, Any]) -> EpisodeResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from heliograph.environments.reference import play_reference
 from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import environment_and_task
+from heliograph.reading import SMALL, read_json
 
 POLICIES = {True: "greedy", False: "sampled"}
 
@@ -25,9 +25,13 @@ def training_seed(path: Path) -> int | None:
     """The seed of a run folder's training; None for a folder of bundles."""
     file = path / "settings.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8")).get("seed") if file.is_file() else None
+        settings = read_json(file, limit=SMALL)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from error
+    seed = settings.get("seed") if isinstance(settings, dict) else None
+    return seed if type(seed) is int else None
 
 
 def task_of(spec: EnvironmentSpec) -> tuple[str, str]:

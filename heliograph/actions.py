@@ -211,7 +211,8 @@ def received(actions: ActionSpace, *, number: int, levels: bytes, said_by: str) 
 
 
 def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    # Compared first: a whole number can be too large for any float.
+    return type(value) in (int, float) and abs(value) < 2**1023 and math.isfinite(value)
 
 
 def _check_integer(name: str, value: Any, low: int, high: int) -> None:

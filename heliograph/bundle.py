@@ -21,10 +21,14 @@ from heliograph.actions import ActionSpace
 from heliograph.codecs.tables import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
 from heliograph.manifest import Manifest, sha256
+from heliograph.reading import Unreadable, read_bytes
 
 MANIFEST, GRAPH, TABLES, SIGNATURE = FILES = ("manifest.json", "step.onnx", "tables.json", "manifest.sig")
 MAX_BUNDLE_BYTES = 512 * 2**20
 """Larger bundles are refused unread: a policy of this project has a few megabytes."""
+_PLAIN_ENTRIES = (tarfile.REGTYPE, tarfile.AREGTYPE)
+_BLOCK = tarfile.BLOCKSIZE
+_ZEROS = bytes(_BLOCK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +136,14 @@ def load(path: Path) -> Bundle:
     """Read a bundle from a directory or a tar.  Raises BundleCorrupt or BundleMismatch; never runs anything in it."""
     try:
         if path.is_dir():
-            files = {name: _read(path / name) for name in FILES if (path / name).exists()}
+            files, left = {}, MAX_BUNDLE_BYTES
+            for name in FILES:
+                # A link that leads nowhere is there, too: it is refused, not overlooked.
+                if os.path.lexists(path / name):
+                    files[name] = _read(path / name, limit=left, links=False)
+                    left -= len(files[name])
             return _checked(files, origin=str(path))
-        return from_tar(_read(path), origin=str(path))
+        return from_tar(_read(path, limit=MAX_BUNDLE_BYTES), origin=str(path))
     except FileNotFoundError:
         raise BundleCorrupt(f"there is no bundle at {path}", remedy="Export one with `heliograph export`") from None
     except OSError as error:
@@ -142,22 +151,24 @@ def load(path: Path) -> Bundle:
 
 
 def from_tar(data: bytes, *, origin: str) -> Bundle:
-    """Parse a tarred bundle held in memory; `origin` names it in errors."""
-    files = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for entry in archive:
-                # A sparse entry counts as a file, and a few of its bytes can stand for gigabytes of zeros.
-                plain = entry.isfile() and not entry.issparse()
-                if not plain or entry.name not in FILES or entry.name in files:
-                    raise BundleCorrupt(f"{origin}: unexpected entry {entry.name!r}")
-                member = archive.extractfile(entry)
-                assert member is not None
-                files[entry.name] = member.read()
-                if len(files[entry.name]) != entry.size:
-                    raise BundleCorrupt(f"{origin}: {entry.name} is truncated")
-    except (tarfile.TarError, EOFError, ValueError, UnicodeError) as error:
-        raise BundleCorrupt(f"{origin}: not a whole tar archive: {error}") from None
+    """Parse a tarred bundle held in memory; `origin` names it in errors.  Raises as `load`."""
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise BundleCorrupt(f"{origin} is larger than the limit of {MAX_BUNDLE_BYTES // 2**20} MiB")
+    files, place = {}, 0
+    # Header by header, and not by `tarfile.open`, which follows whatever a header asks for: long names within long
+    # names, extended headers, maps of holes.
+    while (header := data[place : place + _BLOCK]) not in (_ZEROS, b""):
+        try:
+            entry = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise BundleCorrupt(f"{origin}: not a whole tar archive: {error}") from None
+        if entry.type not in _PLAIN_ENTRIES or entry.name not in FILES or entry.name in files:
+            raise BundleCorrupt(f"{origin}: unexpected entry {entry.name[:99]!r}")
+        place += _BLOCK
+        if not 0 <= entry.size <= len(data) - place:
+            raise BundleCorrupt(f"{origin}: {entry.name} is truncated", remedy="Fetch it again")
+        files[entry.name] = data[place : place + entry.size]
+        place += -(-entry.size // _BLOCK) * _BLOCK
     return _checked(files, origin=origin)
 
 
@@ -259,10 +270,11 @@ def _checked_tables(data: bytes | None, manifest: Manifest, *, origin: str) -> L
     return tables
 
 
-def _read(path: Path) -> bytes:
-    if path.stat().st_size > MAX_BUNDLE_BYTES:
-        raise BundleCorrupt(f"{path} is larger than the limit of {MAX_BUNDLE_BYTES // 2**20} MiB")
-    return path.read_bytes()
+def _read(path: Path, *, limit: int, links: bool = True) -> bytes:
+    try:
+        return read_bytes(path, limit=limit, links=links)
+    except Unreadable as error:
+        raise BundleCorrupt(f"{path} {error}", remedy="A bundle is made of plain files alone") from None
 
 
 def _write(path: Path, data: bytes) -> None:

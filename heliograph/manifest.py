@@ -15,11 +15,15 @@ from typing import Any
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import BundleCorrupt, BundleMismatch
+from heliograph.reading import Unreadable, parse_json
 
 FORMAT_VERSION = 1
 
+MAX_MANIFEST_BYTES = 4 * 2**20
+
 LARGEST_SIZE = 2**24
 """Of any dimension; larger numbers are mistakes, or attacks on the reader's memory."""
+LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +58,9 @@ class StateTensor:
             _check_integer(f"state.{self.name}.shape", size, 1, LARGEST_SIZE)
         if self.dtype != "float32":
             raise ValueError(f"state.{self.name}.dtype is {self.dtype!r}, this program knows 'float32'")
-        if type(self.initial) not in (int, float):
-            raise ValueError(f"state.{self.name}.initial is {self.initial!r}, expected a number")
+        # Compared as it is: a whole number can be too large for any float.
+        if type(self.initial) not in (int, float) or not -LARGEST_FLOAT32 <= self.initial <= LARGEST_FLOAT32:
+            raise ValueError(f"state.{self.name}.initial is {str(self.initial)[:50]}, expected a float32 number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +118,12 @@ class Manifest:
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
         """Parse and validate.  Raises BundleCorrupt, or BundleMismatch for a format version that is not ours."""
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise BundleCorrupt(f"manifest.json is larger than the limit of {MAX_MANIFEST_BYTES // 2**20} MiB")
         try:
-            values = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise BundleCorrupt(f"manifest.json is not JSON: {error}") from None
+            values = parse_json(data, finite=True)
+        except Unreadable as error:
+            raise BundleCorrupt(f"manifest.json {error}") from None
         if not isinstance(values, dict):
             raise BundleCorrupt("manifest.json does not hold an object")
         version = values.get("format_version")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import SettingsError
+from heliograph.reading import Unreadable, read_json
 
 ABSOLUTE = "absolute_metrics"
 STEP_COUNT = "step_count"
@@ -108,11 +109,11 @@ def write(path: Path, runs: Iterable[EvaluatedRun]) -> None:
 def read(path: Path) -> list[EvaluatedRun]:
     """Read a file, ours or of any other writer.  Raises SettingsError that names the place that is not as it should."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is not JSON: {error}") from None
+    except Unreadable as error:
+        raise SettingsError(f"{path} {error}") from None
     return [
         _run(content, place=(environment, task, algorithm, run), path=path)
         for environment, tasks in _table(content, path).items()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError, TargetNotReached
+from heliograph.reading import SMALL, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def read_status(folder: Path) -> RunStatus:
     """The status of the run in a folder.  Raises SettingsError if it cannot be read, or is of a later version."""
     path = folder / STATUS
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, limit=SMALL)
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
             raise ValueError(f"it is no {FORMAT}")
         if (version := document.pop("version", None)) != VERSION:
@@ -137,7 +138,7 @@ def _of_an_earlier_version(folder: Path) -> RunStatus:
         return RunStatus(state=RunState.ABSENT)
     path = folder / SUMMARY
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_json(path, limit=SMALL)
         reason, env_steps = summary["reason"], summary["env_steps"]
         if not isinstance(env_steps, int):
             raise ValueError(f"env_steps is {env_steps!r}")
@@ -161,7 +162,7 @@ def _of_an_earlier_version(folder: Path) -> RunStatus:
 
 def _had_target(folder: Path) -> bool:
     try:
-        schedule = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["schedule"]
+        schedule = read_json(folder / SETTINGS, limit=SMALL)["schedule"]
         return schedule.get("stop_at_outcome") is not None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False  # whoever reads the settings says what is wrong with them

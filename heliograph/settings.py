@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, Unreadable, read_text
 
 
 class Settings(BaseModel):
@@ -29,9 +30,13 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.  Raises SettingsError, with the position, if it is missing or malformed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path, limit=SMALL))
     except FileNotFoundError:
         raise SettingsError(f"settings file {path} does not exist") from None
+    except OSError as error:
+        raise SettingsError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except Unreadable as error:
+        raise SettingsError(f"settings file {path} {error}") from None
     except (ValueError, RecursionError) as error:  # tomllib lets some of Python's own through, as for huge integers
         raise SettingsError(f"settings file {path} is not valid TOML: {error}") from error
 

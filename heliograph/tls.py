@@ -22,6 +22,7 @@ from heliograph.certificates.folder import AUTHORITY_CERTIFICATE, CERTIFICATE, K
 from heliograph.certificates.identity import Identity
 from heliograph.certificates.validity import RENEWAL, Validity
 from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, Unreadable, read_bytes
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -156,8 +157,10 @@ class Tls:
 
         try:
             authority, certificate, key = (
-                (self._folder / name).read_bytes() for name in (AUTHORITY_CERTIFICATE, CERTIFICATE, KEY)
+                read_bytes(self._folder / name, limit=SMALL) for name in (AUTHORITY_CERTIFICATE, CERTIFICATE, KEY)
             )
+        except Unreadable as error:
+            raise SettingsError(f"a certificate, a key or an authority in {self._folder} {error}") from None
         except OSError as error:
             raise SettingsError(
                 f"{self._folder} holds no certificate: {error.strerror}: {Path(error.filename).name}",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from heliograph.run_status import BUNDLES, SETTINGS, RunState, read_status
-from heliograph.settings import resolve
-from trainer.settings import TrainSettings
+from trainer.settings import TrainSettings, read_settings
 
 SHOWN = 5
 """Settings that differ are told one by one, so many of them."""
@@ -30,7 +28,7 @@ def is_begun(path: Path, wanted: TrainSettings) -> bool:
     status = read_status(path)
     if status.state is RunState.ABSENT:
         return False
-    found = resolve(TrainSettings, json.loads((path / SETTINGS).read_text(encoding="utf-8")), source=str(path))
+    found = read_settings(path / SETTINGS)
     print(f"going on with {status.in_words(path)}", file=sys.stderr)
     if differing := list(_differing(found.model_dump(), wanted.model_dump())):
         more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""

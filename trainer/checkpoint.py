@@ -24,6 +24,7 @@ from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
 from heliograph.errors import CheckpointError
+from heliograph.reading import check_plain, read_json
 from trainer.algorithm import Algorithm
 
 FORMAT_VERSION = 2
@@ -86,10 +87,12 @@ def saved_checkpoints(folder: Path) -> list[Path]:
 def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     """Restore networks, optimisers and counters, and return `state.json`.  Raises CheckpointError."""
     try:
-        state = json.loads((path / "state.json").read_text())
-        tensors = load_tensors(str(path / "tensors.safetensors"))
+        state = read_json(path / "state.json")
+        tensors = load_tensors(check_plain(path / "tensors.safetensors"))
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=FALL_BACK) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"checkpoint {path} cannot be read: state.json holds no object", remedy=FALL_BACK)
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"checkpoint {path} has format {state.get('format_version')!r}, not {FORMAT_VERSION}")
     try:
@@ -108,12 +111,12 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
 def load_experience(path: Path) -> dict[str, np.ndarray]:
     """Restore torch's random state, and return the arrays that were saved.  Raises CheckpointError."""
     try:
-        tensors = load_tensors(str(path / "tensors.safetensors"))
+        tensors = load_tensors(check_plain(path / "tensors.safetensors"))
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
-        return load_arrays(path / "replay.safetensors")
-    except (OSError, KeyError, SafetensorError) as error:
+        return load_arrays(check_plain(path / "replay.safetensors"))
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=FALL_BACK) from error
 
 

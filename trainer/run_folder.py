@@ -34,9 +34,9 @@ from heliograph import __version__
 from heliograph.claim import claim
 from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, SettingsError
 from heliograph.optional import optional
+from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SETTINGS, STATUS, SUMMARY, RunState, RunStatus, read_status, write_status
-from heliograph.settings import resolve
-from trainer.settings import TrainSettings
+from trainer.settings import TrainSettings, read_settings
 
 
 class RunFolder:
@@ -85,7 +85,7 @@ class RunFolder:
         return cls(path)
 
     def settings(self) -> TrainSettings:
-        return resolve(TrainSettings, json.loads((self.path / SETTINGS).read_text()), source=str(self.path))
+        return read_settings(self.path / SETTINGS)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -115,7 +115,12 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        return json.loads((self.path / "run.json").read_text())["run_id"]
+        path = self.path / "run.json"
+        with _checked_reading(path):
+            document = read_json(path, limit=SMALL)
+        if not isinstance(document, dict) or not isinstance(document.get("run_id"), str):
+            raise SettingsError(f"{path} names no run")
+        return document["run_id"]
 
     def status(self) -> RunStatus:
         """How far the run is.  Raises SettingsError if that cannot be read."""
@@ -133,11 +138,8 @@ class RunFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """All logged records, oldest first."""
-        if not self.metrics.exists():
-            return []
-        # A killed process or a full disk can leave the last line unfinished.
-        lines = self.metrics.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        with _checked_reading(self.metrics):
+            return read_json_lines(self.metrics)
 
     def forget_after(self, iteration: int) -> None:
         """Drop records past an iteration, which a resumed run will write again.  Raises as `log`."""
@@ -155,6 +157,14 @@ def _broken_off(status: RunStatus, error: BaseException) -> RunStatus:
         return replace(status, state=RunState.FAILED, detail=error.message, exit_code=error.exit_code)
     detail = "".join(traceback.format_exception_only(error)).strip()
     return replace(status, state=RunState.FAILED, detail=detail, exit_code=1)
+
+
+@contextmanager
+def _checked_reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", remedy="Name another run folder") from None
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from heliograph.settings import Settings
+from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, read_json
+from heliograph.settings import Settings, resolve
 from trainer.mabl_settings import MablSettings
 from trainer.mag_settings import MagSettings
 from trainer.mamba_settings import MambaSettings
@@ -139,3 +142,12 @@ class TrainSettings(Settings):
         if self.schedule.overlap == "auto":
             return device_type == "cuda" and self.algorithm not in ON_POLICY
         return self.schedule.overlap
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """What a `settings.json` holds.  Raises SettingsError."""
+    try:
+        document = read_json(path, limit=SMALL)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", remedy="Name another run folder") from None
+    return resolve(TrainSettings, document, source=str(path.parent))

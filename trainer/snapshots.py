@@ -18,6 +18,7 @@ from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
 from heliograph.errors import CheckpointError, SettingsError
+from heliograph.reading import SMALL, Unreadable, check_plain, read_json
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import whole_folder
 
@@ -61,13 +62,13 @@ def load_snapshot(path: Path, algorithm: Algorithm) -> int:
     """Put a snapshot's networks into an algorithm; its environment steps.  Raises CheckpointError."""
     document = _document(path)
     try:
-        tensors = load_tensors(str(path / "tensors.safetensors"))
+        tensors = load_tensors(check_plain(path / "tensors.safetensors"))
         for name, module in algorithm.modules().items():
             prefix = f"{name}."
             module.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             )
-    except (OSError, SafetensorError) as error:
+    except (OSError, Unreadable, SafetensorError) as error:
         raise CheckpointError(f"snapshot {path} cannot be read: {error}", remedy="Delete that folder") from error
     except RuntimeError as error:
         raise CheckpointError(f"snapshot {path} does not fit the run's settings: {error}") from error
@@ -109,9 +110,11 @@ def _stride(evaluation: int, limit: int) -> int:
 
 def _document(path: Path) -> dict[str, int]:
     try:
-        document = json.loads((path / "snapshot.json").read_text())
+        document = read_json(path / "snapshot.json", limit=SMALL)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"snapshot {path} cannot be read: {error}", remedy="Delete that folder") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"snapshot {path} cannot be read: no object in it", remedy="Delete that folder")
     if document.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"snapshot {path} has format {document.get('format_version')!r}, not {FORMAT_VERSION}")
     return document

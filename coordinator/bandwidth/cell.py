@@ -18,6 +18,7 @@ from coordinator.rollout import run_processes
 from coordinator.staging import Staging
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
 from heliograph.figures import doubts
+from heliograph.reading import read_json
 
 FORMAT, VERSION = "heliograph-bandwidth-cell", 1
 
@@ -154,7 +155,7 @@ def read_result(folder: Path, cell: Cell) -> CellResult | None:
     """The result of a cell that was played before; None if it was not.  Raises SettingsError for a foreign file."""
     path = folder / f"{cell.name}.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if (document["format"], document["version"]) != (FORMAT, VERSION):
             raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
         if document["cell"] != dataclasses.asdict(cell):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from coordinator.audit.audit import Request, audit
 from coordinator.audit.finding import FORMAT, VERSION
 from coordinator.plan import Plan
 from heliograph.errors import SettingsError
+from heliograph.reading import read_json
 
 
 def make_audit(plan: Plan) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def read_audit(path: Path, plan: Plan) -> dict[str, Any]:
     Raises SettingsError if the file is none of this version or about other bundles.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if (document["format"], document["version"]) != (FORMAT, VERSION):
             raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
         if document["bundles"] != [bundle.digest for bundle in plan.bundles]:

@@ -13,6 +13,7 @@ from coordinator.bandwidth.page import page
 from coordinator.bandwidth.tables import write_tables
 from heliograph.errors import MissingExtra, SettingsError
 from heliograph.optional import optional
+from heliograph.reading import read_json
 
 FORMAT, VERSION = "heliograph-bandwidth-report", 1
 DOCUMENT, PAGE, LANGUAGE_PICTURE = "report.json", "report.html", "language.png"
@@ -50,7 +51,7 @@ def read_document(folder: Path) -> dict[str, Any] | None:
     """That of a report that was written before; None if there is none.  Raises SettingsError for a foreign one."""
     path = folder / DOCUMENT
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if (document.pop("format"), document.pop("version")) != (FORMAT, VERSION):
             raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from coordinator.bandwidth.grid import Grid
 from coordinator.bandwidth.runs import Casting
 from coordinator.progress import Progress, counted_by
 from heliograph.errors import SettingsError
+from heliograph.reading import read_json
 
 FORMAT, VERSION = "heliograph-sweep", 1
 SETTINGS = "sweep.json"
@@ -123,7 +124,7 @@ def check_folder(sweep: Sweep, *, resume: bool) -> None:
     """Raise SettingsError if the folder holds another sweep, or this one and `resume` is not asked for."""
     path, ours = sweep.folder / SETTINGS, sweep.as_dict()
     try:
-        theirs = json.loads(path.read_text(encoding="utf-8"))
+        theirs = read_json(path)
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:

@@ -6,9 +6,6 @@ actions, or dimensions of a continuous one, K categoricals, C classes, S state s
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +19,8 @@ from coordinator.bandwidth.trace_header import TraceHeader
 from coordinator.bandwidth.trace_lines import MalformedLine, Steps, read_end, read_episode, read_header
 from coordinator.recording import FORMAT, OLDER, VERSION
 from heliograph.errors import SettingsError
+from heliograph.reading import RECORDING, Unreadable, parse_json, read_lines
 
-_GZIP_START = b"\x1f\x8b"
 _RECORD_AGAIN = "Record again with `--record`"
 
 
@@ -167,25 +164,23 @@ def _check_totals(end: dict[str, Any], episodes: list[TraceEpisode], *, agents: 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
     try:
-        with path.open("rb") as start:
-            zipped = start.read(2) == _GZIP_START
-        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            for number, text in enumerate(file, start=1):
-                if not text.endswith(b"\n"):
-                    raise _Unreadable(f"the file ends within line {number}")
-                line = json.loads(text.decode("utf-8"), parse_constant=_refuse)
-                if not isinstance(line, dict):
-                    raise _Unreadable(f"line {number} is not an object")
-                yield line
+        for number, text in enumerate(read_lines(path, limit=RECORDING), start=1):
+            if not text.endswith(b"\n"):
+                raise _Unreadable(f"the file ends within line {number}")
+            line = _parsed(text, number)
+            if not isinstance(line, dict):
+                raise _Unreadable(f"line {number} is not an object")
+            yield line
     except FileNotFoundError:
         raise _Unreadable("there is no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise _Unreadable(f"the file ends or is damaged at line {number + 1}") from None
     except OSError as error:
         raise _Unreadable(f"cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise _Unreadable(f"line {number} is not JSON") from None
+    except Unreadable as error:
+        raise _Unreadable(f"the file {error}, at line {number + 1}" if number else f"the file {error}") from None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+def _parsed(text: bytes, number: int) -> Any:
+    try:
+        return parse_json(text, finite=True)
+    except Unreadable as error:
+        raise _Unreadable(f"line {number} {error}") from None

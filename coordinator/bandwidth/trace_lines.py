@@ -14,6 +14,8 @@ from heliograph.actions import ContinuousActions
 from heliograph.manifest import MessageFormat
 
 _LARGEST_SIZE = 2**24
+_LARGEST_TEAM = 4096
+"""Its square is the size of an array."""
 _STEP = {
     *("kind", "pass", "episode", "step", "present", "observation", "action_mask", "hears", "masked", "lost", "late"),
     *("acted", "action", "reward", "latent", "state"),
@@ -37,7 +39,8 @@ def read_header(line: dict[str, Any], *, older: bool) -> dict[str, Any]:
     for name in _TEXTS:
         _check(isinstance(line[name], str), name, line[name], "text")
     for name in _SIZES:
-        _integer(line, name, low=0 if name in ("state_size", "recurrent_size") else 1, high=_LARGEST_SIZE)
+        high = _LARGEST_TEAM if name == "agents" else _LARGEST_SIZE
+        _integer(line, name, low=0 if name in ("state_size", "recurrent_size") else 1, high=high)
     _integer(line, "run_seed", low=0, high=2**64 - 1)
     _check(isinstance(line["greedy"], bool), "greedy", line["greedy"], "true or false")
     _check(line["late_policy"] in ("mask", "hold"), "late_policy", line["late_policy"], "mask or hold")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.certificates.identity import COORDINATOR, Identity
 from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, Unreadable, read_bytes
 
 if TYPE_CHECKING:
     from heliograph.certificates.authority import Authority, Credential
@@ -44,10 +45,10 @@ def read_authority(folder: Path) -> Authority:
     from heliograph.certificates.authority import Authority, Credential, own_among
 
     try:
-        certificate, key = ((folder / name).read_bytes() for name in (AUTHORITY_CERTIFICATE, AUTHORITY_KEY))
-    except OSError as error:
+        certificate, key = (_read(folder / name) for name in (AUTHORITY_CERTIFICATE, AUTHORITY_KEY))
+    except SettingsError as error:
         raise SettingsError(
-            f"no authority in {folder}: {error.strerror}",
+            f"no authority in {folder}: {error.message}",
             remedy="Make one with `heliograph certificates init`",
         ) from None
     return Authority(Credential(certificate=own_among(certificate, key=key), key=key))
@@ -141,6 +142,8 @@ def _remove_leftovers(folder: Path, name: str) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, limit=SMALL)
+    except Unreadable as error:
+        raise SettingsError(f"{path} {error}") from None
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None

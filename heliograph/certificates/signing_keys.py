@@ -9,6 +9,7 @@ from pathlib import Path
 from heliograph.bundle import Bundle
 from heliograph.certificates.folder import write_new
 from heliograph.errors import BundleUntrusted, SettingsError
+from heliograph.reading import SMALL, Unreadable, read_bytes
 
 _KEY_BYTES = 32
 
@@ -87,6 +88,8 @@ def require_trusted(bundles: Iterable[Bundle], keys: Iterable[Path], *, insecure
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, limit=SMALL)
+    except Unreadable as error:
+        raise SettingsError(f"{what} {path} {error}") from None
     except OSError as error:
         raise SettingsError(f"cannot read {what} {path}: {error.strerror}") from None

@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from heliograph.reading import parse_json
+
 LARGEST_COUNT = 2**32
 """Sums of twice as many over 65536 classes are still exact as a float64."""
 
@@ -67,7 +69,7 @@ class LatentTables:
     @classmethod
     def from_bytes(cls, data: bytes) -> LatentTables:
         """Raises ValueError unless these are the bytes of tables."""
-        document = json.loads(data)
+        document = parse_json(data)
         if not isinstance(document, dict) or document.keys() != {"counts"}:
             raise ValueError("tables are not an object with counts")
         try:

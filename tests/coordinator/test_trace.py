@@ -137,5 +137,5 @@ def test_it_says_what_is_wrong_where(tmp_path_factory, lines, line, change, matc
 def test_what_is_no_file_is_told(tmp_path):
     with pytest.raises(SettingsError, match="there is no such file"):
         read_trace(tmp_path / "none.jsonl")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="is a folder, not a plain file"):
         read_trace(tmp_path)

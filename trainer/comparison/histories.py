@@ -17,6 +17,7 @@ from heliograph.environments.defaults import changed_parameters
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import EvaluatedRun, environment_and_task
 from heliograph.marl_eval import read as read_marl_eval
+from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import read_status
 
 METRICS: Mapping[str, tuple[str, ...]] = {
@@ -81,6 +82,13 @@ def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str
 
     Raises SettingsError if it is no run folder, lacks the setting, or was never evaluated.
     """
+    try:
+        return _run(path, metric=metric, policy=policy, label=label, by=by)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise SettingsError(f"{path} is not as a training leaves it: {type(error).__name__} {error}") from error
+
+
+def _run(path: Path, *, metric: str, policy: str, label: str | None, by: str | None) -> History:
     settings = _json(path / "settings.json")
     summary = _json(path / "summary.json") if (path / "summary.json").is_file() else {}
     key = f"evaluate/{policy}_{metric}"
@@ -189,18 +197,20 @@ def _setting(settings: Mapping[str, Any], key: str, path: Path) -> str:
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """What a run logged; a last line without its end was cut by a crash."""
+    """What a run logged."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return read_json_lines(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, limit=SMALL)
     except FileNotFoundError:
         raise SettingsError(f"{path.parent} is not a run folder (no {path.name} in it)") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path} holds no object")
+    return document
