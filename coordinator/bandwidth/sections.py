@@ -14,10 +14,11 @@ Show = Callable[[str, str], Markup | None]
 
 
 def subtitle(document: Document) -> Content:
-    made = document["settings"]
+    found = document["summary"]
+    talk = "" if document["information"] is None else " and send each other short messages"
     return (
-        f"{document['summary']['agents']} agents that see only what they see and send each other short messages. "
-        f"Measured on {made['team']}, {made['episodes']} episodes, Heliograph {document['versions']['heliograph']}."
+        f"{found['agents']} agents that see only what they see{talk}. Measured on {document['settings']['team']}, "
+        f"{found['episodes']} episodes, Heliograph {document['versions']['heliograph']}."
     )
 
 
@@ -31,10 +32,11 @@ def summary(document: Document, show: Show) -> list[Content]:
         tiles.append((score(swept["blind_level"]), f"{name} with every message masked: the blind level"))
     if found["blind_bound"] is not None:
         tiles.append((score(found["blind_bound"]), "the most that any team without messages can reach"))
-    tiles.append((number(found["bits_per_agent_step"]), "bits that an agent sends per step, over all its listeners"))
+    bits = number(found["bits_per_agent_step"])
+    tiles.append((bits, "bits that an agent sends per step, actions included, once for every listener"))
     wire = _outermost(document)
     if wire is not None:
-        tiles.append((number(wire["bytes_per_message"]), f"bytes per message on the wire, measured at {wire['name']}"))
+        tiles.append((number(wire["bytes_per_message"]), f"bytes per message at {wire['name']}, {wire['how']}"))
     said = document["information"]
     if said is not None:
         tiles.append(
@@ -64,12 +66,16 @@ def _verdict(document: Document) -> str:
     """What the messages are worth and what they cost, in words."""
     found, swept, wire = document["summary"], document["sweep"], _outermost(document)
     name = SCORES[found["measure"]]
+    if document["information"] is None:
+        return f"The team, whose agents send no messages, comes to a {name} of {score(found['score']['mean'])}."
     said = f"With its messages the team comes to a {name} of {score(found['score']['mean'])}"
     if swept is not None and swept["blind_level"] is not None:
         said += f", with every message masked to {score(swept['blind_level'])}"
-    said += f". An agent sends {number(found['bits_per_agent_step'])} bits per step"
+    said += f". An agent sends {number(found['bits_per_agent_step'])} bits per step, actions included"
     if wire is not None:
-        said += f"; on the wire a message takes {number(wire['bytes_per_message'])} bytes with all that carries it"
+        said += f"; a message takes {number(wire['bytes_per_message'])} bytes at {wire['name']} ({wire['how']})"
+        beyond = [row["name"] for row in document["layers"][document["layers"].index(wire) + 1 :]]
+        said += f"; what {' and '.join(beyond)} adds is not known" if beyond else ", with all that carries it"
     return said + "."
 
 
@@ -159,7 +165,8 @@ def entropy(document: Document, show: Show) -> list[Content]:
     return [
         text(
             f"A message is {found['categoricals']} categoricals of {found['classes']} classes, so it could say "
-            f"{number(found['ceiling_bits'])} bits. Of {found['messages']:,} messages, each says at most "
+            f"{number(found['ceiling_bits'])} bits. Of {found['messages']:,} messages, each counted once however many "
+            f"hear it, each says at most "
             f"{number(found['message_bits'])} bits"
             + (f", and {number(given)} that the sender's message before did not tell." if given is not None else ".")
             + f" Estimator: {found['estimator']}. What codecs make of the same messages:"
@@ -225,8 +232,8 @@ def settings(document: Document, show: Show) -> list[Content]:
 
 
 def _outermost(document: Document) -> Mapping[str, Any] | None:
-    """The last layer that was measured."""
-    found = [row for row in document["layers"] if row["how"] == "measured" and row["bytes_per_message"] is not None]
+    """The last layer that is known, measured or computed: the row of the table that sentences quote."""
+    found = [row for row in document["layers"] if row["bytes_per_message"] is not None]
     return found[-1] if found else None
 
 

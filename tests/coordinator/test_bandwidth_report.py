@@ -19,7 +19,8 @@ from coordinator.bandwidth.cell import CellResult, Failure
 from coordinator.bandwidth.command import COMMAND
 from coordinator.bandwidth.influence_section import influence
 from coordinator.bandwidth.markup import element, join, table
-from coordinator.bandwidth.page import SECTIONS
+from coordinator.bandwidth.page import SECTIONS, page
+from coordinator.bandwidth.wording import number
 from heliograph import cli
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -106,6 +107,29 @@ def test_the_document_says_what_was_played_and_found(folder):
     assert erasure["points"][1]["read_bits"] == 0
     assert document["settings"]["episodes"] == 6
     assert "heliograph" in document["versions"]
+
+
+def test_the_sentences_quote_the_tables(folder):
+    document = json.loads((folder / "report.json").read_text())
+    made, (*inner, outermost) = document["layers"], document["layers"]
+    assert outermost["name"] == "IP"
+
+    def text_of(layers) -> str:
+        return re.sub(r"<[^>]+>", " ", page({**document, "layers": layers}, {}))
+
+    measured = [*inner[:-1], {**inner[-1], "how": "measured", "bytes_per_message": 65.6}]
+    told = text_of([*measured, {**outermost, "how": "computed", "bytes_per_message": 125.4}])
+    assert "a message takes 125.4 bytes at IP (computed), with all that carries it" in told
+    assert re.search(r"125\.4\s+bytes per message at IP, computed", told)
+    assert told.count("65.6") == 1, "in the table alone"
+    told = text_of([*measured, {**outermost, "how": "not measured", "bytes_per_message": None}])
+    assert "a message takes 65.6 bytes at gRPC / HTTP/2 (measured); what IP adds is not known" in told
+    assert "with all that carries it" not in told
+    told = text_of(made)
+    assert f"{document['summary']['episodes']} episodes" in told
+    assert (
+        f"An agent sends {number(document['summary']['bits_per_agent_step'])} bits per step, actions included" in told
+    )
 
 
 def test_every_plot_has_its_numbers_as_csv(folder):
@@ -222,7 +246,10 @@ def test_a_team_that_says_nothing_costs_nothing_and_has_nothing_to_sweep(tmp_pat
     bundles, out = save_team(relay_bundles(2, messages=False), tmp_path / "bundles"), tmp_path / "out"
     assert bandwidth(bundles, "--episodes", 2, "--out", out) == 0
     assert "sends no messages at execution" in capsys.readouterr().out
-    assert "These bundles send no messages." in (out / "report.html").read_text()
+    shown = (out / "report.html").read_text()
+    assert "These bundles send no messages." in shown
+    assert "whose agents send no messages, comes to" in shown
+    assert "With its messages" not in shown
     report = json.loads((out / "report.json").read_text())
     assert report["summary"]["bits_per_agent_step"] == 0
     assert report["layers"][0]["bytes_per_agent_step"] == 0

@@ -76,7 +76,7 @@ class Language:
         found = [
             self.headline() + ".",
             f"{speaking} of {self.message.categoricals} categoricals ever change. A message says at most "
-            f"{said.message_bits:.1f} bits, of the {said.ceiling_bits} that it takes"
+            f"{said.message_bits:.1f} bits, of the {said.ceiling_bits} that it takes bit-packed"
             + (f"; as a whole it says {said.joint_bits:.1f}." if said.joint_is_reliable else "."),
         ]
         best = self.meaning.best_told(1)
