@@ -34,6 +34,7 @@ def state(path: Path) -> tuple[RunState, int | None, int | None]:
     return status.state, status.env_steps, status.exit_code
 
 
+@pytest.mark.slow
 def test_a_target_that_is_not_reached_is_an_exit_code_and_a_sentence_and_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_target_that_is_not_reached_is_an_exit_code_and_a_sentence_and_trainin
     assert exported == [24, 48, read_status(path).env_steps]
 
 
+@pytest.mark.slow
 def test_without_a_target_that_must_be_reached_a_run_is_finished_and_then_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +78,7 @@ def test_without_a_target_that_must_be_reached_a_run_is_finished_and_then_left_a
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_not_finished_and_goes_on_with_its_own_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +141,7 @@ class Broken(MetaPathFinder):
         return None
 
 
+@pytest.mark.slow
 def test_nothing_that_only_people_look_at_costs_a_run_its_results(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
