@@ -11,7 +11,7 @@ WORKERS ?= logical
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo test test-fast test-steady test-numpy2 test-docker install stubs clean
+.PHONY: demo test test-fast test-steady test-numpy2 test-docker test-release install stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well.
@@ -39,6 +39,13 @@ test-numpy2: $(VENV_NUMPY2)/.installed
 # Builds the images and runs `docker compose up` on them, with the engine that DOCKER_HOST names.
 test-docker: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/docker
+
+# Wheel and sdist, built, installed and tried outside the checkout with the oldest and the newest supported Python; the last
+# lines say what could not be tried, for want of an interpreter.
+PYTHONS ?= python3.11 python3.13
+test-release: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet 'setuptools>=77'
+	$(BIN)/python tests/released/try_distribution.py $(PYTHONS)
 
 install: $(VENV)/.installed
 

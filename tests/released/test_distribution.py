@@ -1,0 +1,88 @@
+"""Wheel and sdist hold everything that runs, and the wheel works where there is no checkout.
+
+With this interpreter and its packages; `make test-release` installs it with others, each with packages of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import try_distribution
+from released_files import VERSIONS, unpacked
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("heliograph", "agent_node", "coordinator", "trainer")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    setuptools = pytest.importorskip("setuptools")
+    if int(setuptools.__version__.partition(".")[0]) < 77:
+        pytest.skip(f"setuptools {setuptools.__version__} cannot build this project; it takes 77 or newer")
+    return try_distribution.build(tmp_path_factory.mktemp("built"))
+
+
+def ours() -> set[str]:
+    """Every file of the packages that git knows."""
+    command = ["git", "ls-files", "-z", *PACKAGES]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
+
+
+def test_the_wheel_holds_every_file_of_the_packages_and_no_other(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[0]) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == ours()
+    kinds = {Path(name).suffix for name in names}
+    assert {".py", ".pyi", ".toml", ".html", ".css", ".js"} <= kinds
+
+
+def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Path) -> None:
+    wheel, sdist = built
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tree,) = tmp_path.iterdir()
+    program = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    again = tmp_path / "again"
+    again.mkdir()
+    subprocess.run([sys.executable, "-c", program, again], cwd=tree, check=True, capture_output=True, timeout=120)
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again / wheel.name) as other:
+        assert {item.filename: item.CRC for item in one.infolist() if "RECORD" not in item.filename} == {
+            item.filename: item.CRC for item in other.infolist() if "RECORD" not in item.filename
+        }
+
+
+def test_the_wheel_works_outside_the_checkout(
+    built: tuple[Path, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with zipfile.ZipFile(built[0]) as archive:
+        archive.extractall(tmp_path / "site")
+    team = unpacked(VERSIONS[0], tmp_path_factory) / "teams" / "mamba"
+
+    def heliograph(*arguments: str) -> str:
+        command = [sys.executable, "-m", "heliograph", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    program = (
+        "import heliograph, trainer, coordinator.watch as w; print(heliograph.__file__, trainer.__file__, w.__file__)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.count(str(tmp_path / "site")) == 3
+    assert "evaluate" in heliograph("--help")
+    assert "relay" in heliograph("environments")
+    assert "mamba-flatland-5" in heliograph("train", "--list-presets", "names")
+    assert "success" in heliograph("evaluate", str(team), "--episodes", "2")

@@ -1,0 +1,90 @@
+"""Builds wheel and sdist, installs the wheel with each Python that is named, outside the checkout, and tries it there.
+
+    make test-release                                       # python3.11 and python3.13, as `requires-python` has them
+    python tests/released/try_distribution.py PYTHON …      # any others
+
+Each gets a virtual environment of its own with the newest allowed dependencies (with Python 3.11, those of
+constraints.txt), runs `--help`, lists the environments and evaluates a released bundle team.  What cannot be run,
+because there is no such interpreter, is said in the last lines, and the exit code is then 3; it is 1 if something
+failed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEAM = "mamba"
+
+
+def main(pythons: list[str]) -> int:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        wheel, sdist = build(folder)
+        print(f"built {wheel.name} and {sdist.name}")
+        with tarfile.open(next((ROOT / "tests" / "released").glob("*.tar.xz"))) as archive:
+            archive.extractall(folder / "left", filter="data")
+        team = next((folder / "left").glob(f"*/teams/{TEAM}"))
+        verdicts = {python: tried(python, wheel, team, folder / f"with-{Path(python).name}") for python in pythons}
+    for python, verdict in verdicts.items():
+        print(f"{python}: {verdict}")
+    if any(verdict.startswith("FAILED") for verdict in verdicts.values()):
+        return 1
+    return 3 if any(verdict.startswith("NOT TRIED") for verdict in verdicts.values()) else 0
+
+
+def build(folder: Path) -> tuple[Path, Path]:
+    """Wheel and sdist of the files that git knows, made in `folder` by the installed setuptools."""
+    tree = folder / "tree"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tree / name)
+    for what in ("sdist", "wheel"):
+        program = f"import sys; from setuptools import build_meta; build_meta.build_{what}(sys.argv[1])"
+        subprocess.run([sys.executable, "-c", program, folder], cwd=tree, check=True, capture_output=True)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+def tried(python: str, wheel: Path, team: Path, folder: Path) -> str:
+    """What came of it with one interpreter, as a verdict."""
+    if shutil.which(python) is None:
+        return "NOT TRIED, there is no such interpreter here"
+    environment = folder / "environment"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = environment / "bin" / "heliograph"
+    # That file pins what has no wheels for later versions of Python.
+    constraints = ["--constraint", ROOT / "constraints.txt"] if version_of(python) == (3, 11) else []
+    for arguments in (
+        [python, "-m", "venv", environment],
+        [environment / "bin" / "pip", "install", "--quiet", *constraints, wheel],
+        [command, "--help"],
+        [command, "environments"],
+        [command, "evaluate", team, "--episodes", "4"],
+    ):
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run(list(map(str, arguments)), cwd=folder, env=own, capture_output=True, text=True)
+        if done.returncode:
+            return (
+                f"FAILED, {Path(arguments[0]).name} {arguments[1]} ended with {done.returncode}: {done.stderr[-2000:]}"
+            )
+    version = ".".join(map(str, version_of(python)))
+    return f"works, Python {version}"
+
+
+def version_of(python: str) -> tuple[int, ...]:
+    program = "import sys; print(*sys.version_info[:2])"
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return tuple(map(int, done.stdout.split()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or [sys.executable]))
