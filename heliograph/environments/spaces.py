@@ -38,7 +38,9 @@ class AgentSpaces:
             if isinstance(space, spaces.Dict) and "observation" in space.spaces:
                 space = space["observation"]
             self._observed[name] = self._vector_space(name, space)
-        self._bounds = {id(leaf): _bounds(leaf) for space in self._observed.values() for leaf in _spaces_in(space)}
+        leaves = [leaf for space in self._observed.values() for leaf in _spaces_in(space)]
+        self._boxes = {id(leaf) for leaf in leaves if isinstance(leaf, spaces.Box)}
+        self._bounds = {id(leaf): _bounds(leaf) for leaf in leaves}
         self._acting = team_actions(environment, names, adapter=adapter, bits=action_bits)
         self._sizes = {name: int(spaces.flatdim(space)) for name, space in self._observed.items()}
         self._identity = dict(zip(names, np.eye(len(names), dtype=np.float32), strict=True))
@@ -64,34 +66,38 @@ class AgentSpaces:
 
     def observation(self, name: Any, observations: Mapping[Any, Any]) -> np.ndarray:
         """float32 [D].  Raises WorldError if it is missing, or not in the agent's space."""
-        from gymnasium import spaces
-
         if name not in observations:
             raise self._bad("observation", name, "is missing", "Return one for each live agent, and at its last step")
         given = observations[name]
         if isinstance(given, Mapping) and "observation" in given and "observation" not in self._keys(name):
             given = given["observation"]
         space = self._observed[name]
-        for leaf, value in _leaves(space, given):
+        for leaf, value in ((space, given),) if id(space) in self._boxes else _leaves(space, given):
             problem = f"has nothing for {leaf}" if value is None else self._problem(leaf, value)
             if problem:
                 raise self._bad(
                     "observation", name, problem, "Return what observation_space promises, or let it promise this"
                 )
-        try:
-            with np.errstate(over="ignore"):
-                flat = np.asarray(spaces.flatten(space, given), dtype=np.float32)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise self._bad("observation", name, f"does not fit its space {space}: {error}") from error
-        if flat.shape != (self._sizes[name],):
-            raise self._bad("observation", name, f"has {flat.size} numbers, its space says {self._sizes[name]}")
-        if not np.isfinite(flat).all():
-            raise self._bad("observation", name, f"holds {flat[~np.isfinite(flat)][0]}", "Scale it to about -1 to 1")
         padded = np.zeros(self.observation_size, dtype=np.float32)
-        padded[: flat.size] = flat
+        with np.errstate(over="ignore"):
+            padded[: self._sizes[name]] = self._flat(name, space, given)
+        if not np.isfinite(padded).all():
+            largest = padded[~np.isfinite(padded)][0]
+            raise self._bad("observation", name, f"holds {largest}", "Scale it to about -1 to 1")
         if self._differ:
             padded[self._longest :] = self._identity[name]
         return padded
+
+    def _flat(self, name: Any, space: Space[Any], given: Any) -> Any:
+        """Its numbers in one row.  Raises WorldError for what cannot be laid out so."""
+        if id(space) in self._boxes:
+            return np.asarray(given).reshape(-1)
+        from gymnasium import spaces
+
+        try:
+            return spaces.flatten(space, given)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise self._bad("observation", name, f"does not fit its space {space}: {error}") from error
 
     def mask(self, name: Any, observation: Any, info: Mapping[str, Any], *, last: bool = False) -> np.ndarray:
         """bool [A]; in an episode's `last` state it may be left out.
@@ -168,9 +174,7 @@ class AgentSpaces:
 
     def _problem(self, space: Any, given: Any) -> str:
         """Why something is not in a space that is made of no others; empty if it is."""
-        from gymnasium import spaces
-
-        if not isinstance(space, spaces.Box):
+        if id(space) not in self._boxes:
             return "" if space.contains(given) else f"is {given!r}, which is not in its space {space}"
         if np.shape(given) != space.shape:
             return f"has shape {np.shape(given)}, its space says {space.shape}"
