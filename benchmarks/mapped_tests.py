@@ -16,6 +16,8 @@ from pathlib import Path
 PACKAGES = ("heliograph", "agent_node", "coordinator", "trainer")
 LEFT_OUT = ("docker", "netns", "deploy")
 """Folders of tests that need an engine, root or a cluster."""
+UNREACHED = 4
+"""The distance of a file that bears a module's name and yet names it nowhere: it may load it by an entry point."""
 SLOW_FOLDERS = ("process", "equivalence")
 SLOW_WORDS = ("learning", "processes", "soak", "preset", "train_command")
 
@@ -33,18 +35,17 @@ class TestMap:
     def nearest(self, path: str) -> list[str]:
         """Test files that reach a file of a package, as paths relative to the root."""
         module = _module(Path(path))
-        reached = [
-            (self._rank(test, path, distances[module]), test)
-            for test, distances in self._distances.items()
-            if module in distances
-        ]
-        return [test for _, test in sorted(reached)]
+        ranked = []
+        for test, distances in self._distances.items():
+            named = _is_named_after(test, Path(path))
+            if module in distances or named:
+                ranked.append((self._rank(test, path, distances.get(module, UNREACHED), named=named), test))
+        return [test for _, test in sorted(ranked)]
 
-    def _rank(self, test: str, path: str, distance: int) -> tuple[float, int, str]:
+    def _rank(self, test: str, path: str, distance: int, *, named: bool) -> tuple[float, int, str]:
         stem, module = Path(test).stem.removeprefix("test_"), Path(path)
-        words = {module.stem, module.stem.removesuffix("s"), module.parent.name}
         rank = float(distance)
-        rank -= 1.5 * any(word in stem for word in words)
+        rank -= 1.5 * named
         rank += 0.5 * (Path(test).parts[1] != module.parts[0])
         rank += 2.0 * (Path(test).parts[1] in SLOW_FOLDERS) + 2.0 * any(word in stem for word in SLOW_WORDS)
         return rank, len(self._distances[test]), test
@@ -77,6 +78,12 @@ class TestMap:
                 yield node.value.partition(":")[0]
                 if is_test and node.value in self._commands:
                     yield self._commands[node.value].partition(":")[0]
+
+
+def _is_named_after(test: str, module: Path) -> bool:
+    """Whether a test file bears the name of a module or of its package."""
+    stem = Path(test).stem.removeprefix("test_")
+    return any(word in stem for word in (module.stem, module.stem.removesuffix("s"), module.parent.name))
 
 
 def _module(path: Path) -> str:

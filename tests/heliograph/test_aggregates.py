@@ -149,27 +149,8 @@ def test_improvement_over_other_tasks_is_refused():
         probability_of_improvement(TABLE, TABLE[:, :1])
 
 
-@pytest.mark.parametrize(
-    ("wrong", "complaint"),
-    [
-        (np.zeros((2, 3, 4)), "scores have 2 axes, not 3"),
-        (np.zeros(4), "scores have 2 axes, not 1"),
-        ([], "at least one run of at least one task"),
-        ([np.zeros(0)], "at least one run of at least one task"),
-        ([np.zeros((2, 2))], "at least one run of at least one task"),
-        (np.array([[0.0, np.nan]]), "scores are finite"),
-    ],
-    ids=str,
-)
-def test_scores_that_are_none_are_refused_for_what_they_are(wrong, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        aggregate(wrong, mean)
-
-
 def test_curves_have_runs_tasks_and_as_many_points_each():
     with pytest.raises(ValueError, match="scores have 3 axes, not 2"):
         curve(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="as many points each"):
         curve([np.zeros((2, 3)), np.zeros((2, 4))])
-    with pytest.raises(ValueError, match="the same tasks, not 1 against 2"):
-        probability_of_improvement(np.zeros((3, 1)), np.zeros((3, 2)))
