@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import grpc
 import pytest
-from peer_stage import BIT_PACKED, DEADLINE_S, TEAM, Stage, node_of_slot_1
+from peer_stage import BIT_PACKED, DEADLINE_S, TEAM, Stage, admitted, exchange, node_of_slot_1
 from scripted_bundle import scripted_bundle, scripted_team
 
-from agent_node.hello import Member
+from agent_node.hello import HELLO_METADATA, Hello, Member
 from agent_node.node import Node
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleError, BundleMismatch
@@ -79,3 +80,23 @@ def test_a_bundle_that_does_not_fit_is_not_prepared_and_takes_the_place_of_none(
         assert node.bundle_digest == TEAM[1].digest
 
     on_a_node(script)
+
+
+def test_streams_of_before_end_and_the_node_says_who_it_is_now() -> None:
+    """At once: nobody is told of a stream of before together with one of now."""
+
+    async def run() -> None:
+        async with asyncio.timeout(3 * DEADLINE_S), node_of_slot_1() as (node, world, channel):
+            before = await admitted(channel)
+            await world.until(lambda: world.peers == (0,))
+            node.prepare(NEWER)
+            member = Member(slot=0, peer_address="", bundle_digest=TEAM[0].digest)
+            node.switch(NEWER.digest, coding=BIT_PACKED, members=[member])
+            assert world.peers == ()
+            assert await before.code() is grpc.StatusCode.ABORTED
+            assert "goes on with another bundle" in await before.details()
+            answer = dict(await exchange(channel).initial_metadata())
+            assert Hello.parse(answer[HELLO_METADATA]).bundle_digest == NEWER.digest
+            await world.until(lambda: world.peers == (0,))
+
+    asyncio.run(run())
