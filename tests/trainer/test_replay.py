@@ -287,9 +287,11 @@ def test_what_has_not_been_read_is_read_once_and_never_more_than_a_ring_holds() 
     for copies in ([0, 1, 2], [0, 1, 2], [0]):
         writer.add(copies)
     window, new = replay.unread()
+    assert window.first.shape == (3, COPIES), "no longer than the copy with most new rows and the row before them"
     assert new.sum(0).tolist() == [2, 1, 1], "the first row of a copy has none before it"
     writer.add([0, 1, 2])
     window, new = replay.unread()
+    assert window.first.shape == (2, COPIES)
     assert new.sum(0).tolist() == [1, 1, 1]
     assert window.observation[-1, :, 0, 1].tolist() == [3, 2, 2]
     assert not replay.unread()[1].any()
