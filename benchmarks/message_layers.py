@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -136,7 +137,8 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
     panel = figure.subplots()
     width = 0.8 / len(best)
     for place, ((agents, codec), found) in enumerate(best.items()):
-        sizes = [found[f"{layer}_bytes"] or 0.0 for layer in LAYERS]
+        # What was not measured has no bar, nor a number.
+        sizes = [math.nan if found[f"{layer}_bytes"] is None else found[f"{layer}_bytes"] for layer in LAYERS]
         bars = panel.bar(
             [x + (place - (len(best) - 1) / 2) * width for x in range(len(LAYERS))],
             sizes,

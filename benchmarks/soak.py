@@ -261,13 +261,16 @@ def table(soaked: Soaked, *, agents: int) -> list[tuple[str, str]]:
     book, report = soaked.book, soaked.report
     acts = sum(len(entry["computed_s"]) for entry in book.episodes)
     idle = sum(entry["idle"] for entry in book.episodes)
-    latency = [value for entry in book.episodes for value in entry["latency_s"]] or [0.0]
+    latency = [value for entry in book.episodes for value in entry["latency_s"]]
     known = [] if report is None else [link for link in report["links"] if link["missing"] is not None]
     rows = [
         ("steps, in episodes", f"{book.steps} in {len(book.episodes)}"),
         ("seconds, steps per second", f"{soaked.seconds:.0f}, {book.steps / soaked.seconds:.1f}"),
         ("kills, stops", f"{soaked.faults.kills}, {soaked.faults.stops}"),
-        ("longest step, median", f"{max(latency):.2f} s, {statistics.median(latency) * 1e3:.1f} ms"),
+        (
+            "longest step, median",
+            f"{max(latency):.2f} s, {statistics.median(latency) * 1e3:.1f} ms" if latency else "none",
+        ),
         ("longest pause between ends of episodes", f"{book.longest_pause_s:.1f} s"),
         ("agent-steps = acts + idle actions", f"{agents * book.steps} = {acts} + {idle}"),
         (

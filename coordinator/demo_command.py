@@ -75,7 +75,7 @@ def run(namespace: argparse.Namespace) -> int:
     report = run_processes(plan, Staging())
     finished = time.monotonic()
     seconds = {"training": trained - started, "running": finished - trained, "total": finished - started}
-    deliver(report.as_dict() | {"seconds": seconds}, namespace.json, show=lambda: _print(report, seconds))
+    deliver(report.as_dict() | {"seconds": seconds}, namespace.json, show=lambda: print_result(report, seconds))
     if report.interrupted:
         return INTERRUPTED_EXIT_CODE
     if report.endings:
@@ -130,34 +130,37 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _print(report: Report, seconds: dict[str, float]) -> None:
+def print_result(report: Report, seconds: dict[str, float]) -> None:
+    """The demo's table; of a run that was stopped before both passes had something, the table of any run."""
     from rich.table import Table
 
-    from coordinator.report import output_console, remarks
+    from coordinator.report import output_console, print_report, remarks
     from heliograph.figures import written
 
+    if len(report.summaries) != 2:
+        print_report(report)
+        return
     console = output_console()
-    if len(report.summaries) == 2:
-        heard, masked = report.summaries
-        table = Table(title=f"{report.agents} agents as processes, {report.environment}", title_justify="left")
-        table.add_column("")
-        table.add_column("result", justify="right")
-        for label, cell in (
-            ("success with messages", _share(heard)),
-            ("success with every message masked", _share(masked)),
-            ("blind bound", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
-            ("bits per agent-step", written(heard, "bits_per_agent_step", "{:.1f}".format)),
-            ("step latency p50", _milliseconds(heard.latency_p50_s)),
-            ("step latency p99", _milliseconds(heard.latency_p99_s)),
-            ("masked messages", f"{heard.masked} of {heard.hearable}"),
-            ("late messages", written(heard, "late")),
-            ("episodes over gRPC", f"{heard.episodes} + {masked.episodes}"),
-            ("training", f"{seconds['training']:.0f} s"),
-            ("total time", f"{seconds['total']:.0f} s"),
-        ):
-            if cell:
-                table.add_row(label, cell)
-        console.print(table)
+    heard, masked = report.summaries
+    table = Table(title=f"{report.agents} agents as processes, {report.environment}", title_justify="left")
+    table.add_column("")
+    table.add_column("result", justify="right")
+    for label, cell in (
+        ("success with messages", _share(heard)),
+        ("success with every message masked", _share(masked)),
+        ("blind bound", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
+        ("bits per agent-step", written(heard, "bits_per_agent_step", "{:.1f}".format)),
+        ("step latency p50", _milliseconds(heard.latency_p50_s)),
+        ("step latency p99", _milliseconds(heard.latency_p99_s)),
+        ("masked messages", f"{heard.masked} of {heard.hearable}"),
+        ("late messages", written(heard, "late")),
+        ("episodes over gRPC", f"{heard.episodes} + {masked.episodes}"),
+        ("training", f"{seconds['training']:.0f} s"),
+        ("total time", f"{seconds['total']:.0f} s"),
+    ):
+        if cell:
+            table.add_row(label, cell)
+    console.print(table)
     for line in remarks(report):
         console.print(line, highlight=False, markup=False)
 

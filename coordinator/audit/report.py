@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.audit.condition import LINK, WORLD
-from coordinator.audit.finding import HOLDS, REFUTED, Findings
+from coordinator.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
 from coordinator.report import output_console
 
 if TYPE_CHECKING:
@@ -94,7 +94,11 @@ def remarks(findings: Findings) -> list[str]:
     if findings.refuted:
         lines.append("REFUTED: see the checks above.")
     elif not findings.interrupted:
-        lines.append("Nothing refutes that each agent depends on its own observations and delivered messages alone.")
+        unchecked = [check.name for check in findings.checks if check.verdict == NOT_CHECKED]
+        rest = f", as far as was checked; not checked: {_some(unchecked)}." if unchecked else "."
+        lines.append(
+            f"Nothing refutes that each agent depends on its own observations and delivered messages alone{rest}"
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ from relay_team import relay_plan
 
 from coordinator.channel import Channel
 from coordinator.conservation import LinkBalance, Traffic
+from coordinator.demo_command import print_result
 from coordinator.evaluation import PlayedPass, evaluate, play, world_spec
 from coordinator.outcome import summarise
 from coordinator.plan import LABELS
@@ -99,6 +100,14 @@ def test_what_an_earlier_coordinator_counted_in_part_is_a_bound_of_sums_and_leav
     assert table["bits per agent-step"][0] == "15.0"
     assert (first.messages, first.inexact["messages"].at_least) == (None, 12)
     assert table["late messages"][0] == "unknown", "none was counted, which is no bound"
+
+
+def test_a_demo_that_is_stopped_in_its_first_pass_shows_what_it_found(capsys):
+    stopped = replace(report(), summaries=report().summaries[:1], interrupted=True)
+    print_result(stopped, {"training": 1.0, "total": 2.0})
+    shown = capsys.readouterr().out
+    assert "success (95 % interval)" in shown
+    assert "Interrupted" in shown
 
 
 def test_remarks_tell_losses_deaths_and_interruptions():
