@@ -15,6 +15,7 @@ from coordinator.bandwidth.layers.link_plan import LinkPlan
 from coordinator.bandwidth.recost import recost
 from coordinator.bandwidth.trace import Trace, read_trace
 from coordinator.bandwidth.wording import COMPUTED, MEASURED
+from coordinator.cuts import in_words
 from coordinator.evaluation import evaluate
 from coordinator.plan import Plan
 from coordinator.report import Report
@@ -196,6 +197,8 @@ def _conservation(report: Report) -> list[str]:
 
 def _remarks(report: Report) -> Iterator[str]:
     """What a reader must know besides."""
+    if report.cuts:
+        yield in_words(report.cuts)
     if report.lost_episodes:
         yield f"{report.lost_episodes} episodes were lost with their simulator and count nowhere."
     if report.stale_acts:
