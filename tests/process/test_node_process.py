@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -117,6 +118,26 @@ def test_signals_drain_a_node(number: signal.Signals, code: int) -> None:
         session.over.set_result(None)
 
     assert with_session(script, LoneCoordinator(BUNDLE)) == (code, "")
+
+
+def test_a_node_that_loses_its_coordinator_before_it_has_joined_looks_for_it_again() -> None:
+    class CutOnce(LoneCoordinator):
+        fetched = 0
+
+        async def FetchBundle(self, request, context):  # noqa: N802
+            self.fetched += 1
+            if self.fetched == 1:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "Connection reset by peer")
+            async for chunk in super().FetchBundle(request, context):
+                yield chunk
+
+    async def shut_down(node: subprocess.Popen, session: NodeSession) -> None:
+        await session.send(shutdown={})
+        session.over.set_result(None)
+
+    code, said = with_session(shut_down, CutOnce(BUNDLE))
+    assert code == 0
+    assert "looking for a coordinator again" in said
 
 
 def test_a_signal_ends_a_node_that_still_waits_for_its_coordinator(nowhere: str) -> None:
