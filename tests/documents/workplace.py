@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,10 +26,12 @@ def free_port() -> int:
 
 
 class Workplace:
-    """The folder of one document, with the shared run in `runs/relay` once a command wants it."""
+    """The folder of one document, with the reader's own environment, which is that of the example, in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        (folder / "my_package").mkdir()
+        shutil.copyfile(REPOSITORY / "examples" / "own_environment.py", folder / "my_package" / "my_env.py")
         self._ports: defaultdict[str, int] = defaultdict(free_port)
         self._background: list[tuple[Shrunk, subprocess.Popen[bytes]]] = []
         repeated = shlex.join([sys.executable, str(Path(__file__).with_name("repeated_run.py"))])
