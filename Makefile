@@ -56,7 +56,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test]'
 	touch $@
 
 $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt

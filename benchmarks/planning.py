@@ -34,9 +34,9 @@ from trainer.mag import Mag
 from trainer.means import Means
 from trainer.preset import load_settings
 from trainer.replay import Replay
+from trainer.restored import restored_algorithm, restored_replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
-from trainer.training import restored_algorithm, restored_replay
 from trainer.world_model.imagination import Imagination, JointStates, Outlook, Predict, imagine
 from trainer.world_model.planning import Planning
 

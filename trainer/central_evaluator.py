@@ -12,9 +12,8 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.vector import VectorEnvironment
-from heliograph.errors import CheckpointError
 from trainer.central_replay import RecordedEpisode, Replay, replay
-from trainer.checkpoint import load_networks, saved_checkpoints
+from trainer.checkpoint import from_newest, load_weights
 from trainer.evaluation import evaluate
 from trainer.run_folder import RunFolder
 from trainer.snapshots import load_snapshot, saved_snapshots
@@ -30,10 +29,7 @@ class CentralEvaluator:
         settings = self._settings = folder.settings()
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        saved = saved_checkpoints(folder.checkpoints)
-        if not saved:
-            raise CheckpointError(f"{path} holds no checkpoint", remedy="Train it first")
-        self._newest = saved[-1]
+        self._checkpoints = folder.checkpoints
         self.run_id = folder.run_id
         self._device = torch.device("cpu")
         self._environment: VectorEnvironment | None = None
@@ -43,7 +39,7 @@ class CentralEvaluator:
             self.spec = one.spec
             self._algorithm = make_algorithm(settings, one, self._device)
         self.algorithm = self._algorithm.name
-        self._loaded = self.newest = int(load_networks(self._newest, self._algorithm)["env_steps"])
+        self._loaded = self.newest = self._load_newest()
         self._snapshots = {int(snapshot.name): snapshot for snapshot in saved_snapshots(folder.snapshots)}
 
     @property
@@ -86,10 +82,13 @@ class CentralEvaluator:
         if checkpoint == self._loaded:
             return
         if checkpoint == self.newest:
-            load_networks(self._newest, self._algorithm)
+            self._load_newest()
         else:
             load_snapshot(self._snapshots[checkpoint], self._algorithm)
         self._loaded = checkpoint
+
+    def _load_newest(self) -> int:
+        return from_newest(self._checkpoints, lambda path: load_weights(path, self._algorithm))
 
     def close(self) -> None:
         """Free the world's simulators; the next play makes them again."""

@@ -8,12 +8,13 @@ full disk or a killed process leaves the one before it untouched.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,7 +31,14 @@ from trainer.algorithm import Algorithm
 FORMAT_VERSION = 2
 KEPT = 2
 """Checkpoints of a run that are kept: the newest, and one to fall back to."""
-FALL_BACK = "Delete that folder to go on from the checkpoint before it"
+UNREADABLE_SUFFIX = ".unreadable"
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class UnreadableCheckpoint(CheckpointError):
+    """It is truncated or altered; one before it may be whole."""
 
 
 def save_checkpoint(
@@ -84,20 +92,73 @@ def saved_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit())
 
 
+def from_newest(folder: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of the newest checkpoint in a folder; of the one before it, with a warning, if that is broken.
+
+    Raises CheckpointError if there is none that can be read, or `read` finds that it is of other settings.
+    """
+    saved = saved_checkpoints(folder)
+    if not saved:
+        raise CheckpointError(f"{folder.parent} holds no checkpoint", remedy="Train it first")
+    for path in reversed(saved):
+        try:
+            return read(path)
+        except UnreadableCheckpoint as error:
+            if path == saved[0]:
+                raise
+            logger.warning("%s; taking the checkpoint before it", error)
+    raise AssertionError("unreachable: the oldest was read, or its error raised")
+
+
+def set_aside_after(path: Path) -> None:
+    """Rename the checkpoints after this one, which could not be read, so that the run writes its own in their place."""
+    for later in saved_checkpoints(path.parent):
+        if later.name > path.name:
+            aside = later.with_name(later.name + UNREADABLE_SUFFIX)
+            shutil.rmtree(aside, ignore_errors=True)
+            later.rename(aside)
+
+
+def load_weights(path: Path, algorithm: Algorithm) -> int:
+    """Put the networks alone of a checkpoint into an algorithm; its environment steps.  Raises CheckpointError."""
+    try:
+        state = read_json(path / "state.json")
+        tensors = load_tensors(check_plain(path / "tensors.safetensors"))
+        env_steps = int(state["env_steps"])
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
+    put_weights({name: under(tensors, f"module.{name}.") for name in algorithm.modules()}, algorithm, origin=path)
+    return env_steps
+
+
+def put_weights(weights: Mapping[str, dict[str, torch.Tensor]], algorithm: Algorithm, *, origin: Path) -> None:
+    """Load the state of each module by name.  Raises CheckpointError with what does not fit."""
+    for name, module in algorithm.modules().items():
+        try:
+            module.load_state_dict(weights[name])
+        except RuntimeError as error:
+            # torch lists every tensor, on a line each, after one that names the class.
+            found = " ".join(str(error).splitlines()[-1].split())
+            raise CheckpointError(
+                f"the networks of {origin} do not fit this run's {name}: {found}",
+                remedy="Weights can be taken from a run of the same algorithm, network sizes and kind of world",
+            ) from error
+
+
 def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     """Restore networks, optimisers and counters, and return `state.json`.  Raises CheckpointError."""
     try:
         state = read_json(path / "state.json")
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=FALL_BACK) from error
+        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"checkpoint {path} cannot be read: state.json holds no object", remedy=FALL_BACK)
+        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: state.json holds no object")
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"checkpoint {path} has format {state.get('format_version')!r}, not {FORMAT_VERSION}")
     try:
         for name, module in algorithm.modules().items():
-            module.load_state_dict(_under(tensors, f"module.{name}."))
+            module.load_state_dict(under(tensors, f"module.{name}."))
         for name, optimiser in algorithm.optimisers().items():
             optimiser.load_state_dict(
                 {"state": _optimiser_state(tensors, f"optimiser.{name}."), "param_groups": state["param_groups"][name]}
@@ -117,7 +178,7 @@ def load_experience(path: Path) -> dict[str, np.ndarray]:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         return load_arrays(check_plain(path / "replay.safetensors"))
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=FALL_BACK) from error
+        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
 
 
 def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:
@@ -136,13 +197,14 @@ def _groups(optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:
     return optimiser.state_dict()["param_groups"]
 
 
-def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+def under(named: Mapping[str, T], prefix: str) -> dict[str, T]:
+    """The entries whose name begins like that, by the rest of their name."""
+    return {key.removeprefix(prefix): value for key, value in named.items() if key.startswith(prefix)}
 
 
 def _optimiser_state(tensors: dict[str, torch.Tensor], prefix: str) -> dict[int, dict[str, torch.Tensor]]:
     state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in _under(tensors, prefix).items():
+    for key, value in under(tensors, prefix).items():
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     return state

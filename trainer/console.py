@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from heliograph.optional import optional
+from trainer.experiment import Experiment
 from trainer.horizon import Horizon, Pace, in_words
 from trainer.run_folder import RunFolder
 
@@ -20,8 +21,10 @@ LINE_INTERVAL_S = 10.0
 class TrainingConsole:
     """A `Progress` of `trainer.training`; a context manager."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, wandb: str | None = None) -> None:
+        """`wandb` is the project of Weights & Biases to log to as well.  Raises MissingExtra if that is not there."""
         self._folder = folder
+        self._experiment = None if wandb is None else Experiment(folder, project=wandb)
         self._measure = "outcome"
         self._horizon: Horizon | None = None
         self._pace = Pace()
@@ -81,6 +84,8 @@ class TrainingConsole:
     def iteration(self, record: dict[str, Any], *, share: float) -> None:
         if self._writer is not None:
             self._write_scalars(record)
+        if self._experiment is not None:
+            self._experiment.log(record)
         now = time.monotonic()
         if any(name.startswith(("model/", "policy/")) for name in record):
             self._pace.note(now, record["env_steps"])
@@ -110,6 +115,8 @@ class TrainingConsole:
         with optional("TensorBoard's log is not whole"):
             if self._writer is not None:
                 self._writer.close()
+        if self._experiment is not None:
+            self._experiment.finish()
         with optional("no learning curve"):
             from trainer.curve import draw_curve
 

@@ -41,9 +41,9 @@ def _export(namespace: argparse.Namespace) -> int:
     import torch
 
     from trainer.export import export_team
+    from trainer.restored import restored_algorithm, restored_replay
     from trainer.snapshots import chosen_snapshot, load_snapshot
     from trainer.tables import learned_tables
-    from trainer.training import restored_algorithm, restored_replay
 
     algorithm, spec, env_steps = restored_algorithm(folder, device=torch.device("cpu"))
     if namespace.snapshot is not None:

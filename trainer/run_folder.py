@@ -2,6 +2,7 @@
 
 runs/relay-20260101-120000/
     settings.json       resolved settings; what --resume goes on with
+    settings_changes.jsonl  what was changed on the way; see trainer.extending
     run.json            run id, versions, how it started
     metrics.jsonl       one line per iteration
     events.out.*        the same for TensorBoard
@@ -52,8 +53,11 @@ class RunFolder:
         self.summary = path / SUMMARY
 
     @classmethod
-    def create(cls, path: Path | None, settings: TrainSettings) -> RunFolder:
-        """Make a new folder.  Raises SettingsError if it holds a run already or cannot be written."""
+    def create(cls, path: Path | None, settings: TrainSettings, *, init_from: Path | None = None) -> RunFolder:
+        """Make a new folder, which says whose networks it begins with.
+
+        Raises SettingsError if it holds a run already or cannot be written.
+        """
         if path is None:
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
             path = Path("runs") / f"{settings.algorithm}-{settings.environment.id.replace(':', '.')}-{stamp}"
@@ -65,6 +69,7 @@ class RunFolder:
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
+            "init_from": None if init_from is None else str(init_from.resolve()),
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         try:

@@ -80,6 +80,14 @@ class EvaluationSettings(Settings):
     """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
 
 
+CHANGEABLE = (
+    *(f"schedule.{name}" for name in ("env_steps", "minutes", "stop_at_outcome", "must_reach", "usual_env_steps")),
+    *(f"evaluation.{name}" for name in ("episodes", "copies", "most_steps", "final_episodes", "sampled", "export")),
+    *("checkpoint_minutes", "device", "threads", "compile", "environment.workers"),
+)
+"""What may be another in a run that goes on: how long it trains, how it is evaluated, what machine it has.  The rest is
+what the run is."""
+
 _SECTIONS = {
     "mamba": {"mamba"},
     "mabl": {"mabl"},

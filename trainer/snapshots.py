@@ -20,7 +20,7 @@ from safetensors.torch import save_file as save_tensors
 from heliograph.errors import CheckpointError, SettingsError
 from heliograph.reading import SMALL, Unreadable, check_plain, read_json
 from trainer.algorithm import Algorithm
-from trainer.checkpoint import whole_folder
+from trainer.checkpoint import put_weights, under, whole_folder
 
 FORMAT_VERSION = 1
 
@@ -63,15 +63,9 @@ def load_snapshot(path: Path, algorithm: Algorithm) -> int:
     document = _document(path)
     try:
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
-        for name, module in algorithm.modules().items():
-            prefix = f"{name}."
-            module.load_state_dict(
-                {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-            )
     except (OSError, Unreadable, SafetensorError) as error:
         raise CheckpointError(f"snapshot {path} cannot be read: {error}", remedy="Delete that folder") from error
-    except RuntimeError as error:
-        raise CheckpointError(f"snapshot {path} does not fit the run's settings: {error}") from error
+    put_weights({name: under(tensors, f"{name}.") for name in algorithm.modules()}, algorithm, origin=path)
     return int(document["env_steps"])
 
 

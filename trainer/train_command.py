@@ -33,13 +33,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--environment", metavar="ID", help="an id of `heliograph environments`, or an import path")
     parser.add_argument("--seed", type=int, help="override the preset's seed")
     parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the newest checkpoint of a run folder")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the newest checkpoint of a run folder; --set may change how long it trains, how it "
+        "is evaluated and what machine it has",
+    )
     parser.add_argument(
         "--resume-or-start",
         action="store_true",
         help="with --folder: go on with the run that is in it, begin one if there is none, and leave it alone if it is "
         "finished; for scripts and containers that are started again",
     )
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="RUN",
+        help="begin with the networks of another run, or of a snapshot of it (RUN/snapshots/STEPS); the rest is new",
+    )
+    parser.add_argument(
+        "--seeds",
+        metavar="SEEDS",
+        help="train one run per seed (0-9, or 0,3,7) in --folder, side by side, and show one table; the same command "
+        "again goes on with those that are not finished",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="with --seeds: how many runs at a time")
+    parser.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases as well")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings as JSON and end")
     add_metrics_argument(parser)
 
@@ -53,8 +73,14 @@ def run(namespace: argparse.Namespace) -> int:
 
         print("\n".join(preset_names()) if namespace.list_presets == "names" else in_words())
         return 0
-    if namespace.resume is not None and (namespace.set or namespace.seed is not None or namespace.environment):
-        raise SettingsError("a resumed run keeps its settings", remedy="Start a new run to change them")
+    if namespace.resume is not None and (namespace.seed is not None or namespace.environment or namespace.init_from):
+        raise SettingsError(
+            "a resumed run keeps its world, its seed and its networks", remedy="Start a new run to change them"
+        )
+    if namespace.seeds is not None and (namespace.resume is not None or namespace.seed is not None):
+        raise SettingsError("--seeds begins a run for each seed", remedy="Leave out --resume and --seed")
+    if namespace.seeds is None and namespace.jobs != 1:
+        raise SettingsError(f"--jobs {namespace.jobs} is for several runs", remedy="Name their --seeds")
     if namespace.preset is None and namespace.environment is not None:
         namespace.preset = GENERAL_PRESET
     if (namespace.preset is None) == (namespace.resume is None):
@@ -65,8 +91,10 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.resume_or_start and (namespace.folder is None or namespace.resume is not None):
         raise SettingsError("--resume-or-start looks into a run folder", remedy="Name it with --folder")
     if namespace.resume is not None:
+        if namespace.set:
+            _extend(namespace.resume, namespace.set)
         with trainer_extra("training"):
-            return _train(namespace.resume, settings=None, metrics=namespace.metrics)
+            return _train(namespace.resume, settings=None, namespace=namespace)
     overrides = list(namespace.set)
     if namespace.environment is not None:
         # Another world's parameters mean nothing to this one.
@@ -77,6 +105,8 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.dry_run:
         print(settings.model_dump_json(indent=2))
         return 0
+    if namespace.seeds is not None:
+        return _train_seeds(namespace, settings)
     if namespace.resume_or_start:
         from trainer.carrying_on import is_begun, is_done
 
@@ -85,12 +115,34 @@ def run(namespace: argparse.Namespace) -> int:
             return 0
         if is_begun(namespace.folder, settings):
             with trainer_extra("training"):
-                return _train(namespace.folder, settings=None, metrics=namespace.metrics)
+                return _train(namespace.folder, settings=None, namespace=namespace)
     with trainer_extra("training"):
-        return _train(namespace.folder, settings=settings, metrics=namespace.metrics)
+        return _train(namespace.folder, settings=settings, namespace=namespace)
 
 
-def _train(path: Path | None, *, settings: TrainSettings | None, metrics: str | None) -> int:
+def _extend(path: Path, overrides: list[str]) -> None:
+    from trainer.extending import extend
+
+    for name, (before, after) in extend(path, overrides).items():
+        print(f"{name} was {before!r} and is {after!r} from here on", file=sys.stderr)
+
+
+def _train_seeds(namespace: argparse.Namespace, settings: TrainSettings) -> int:
+    from datetime import datetime
+
+    from trainer.many_seeds import parse_seeds, train_seeds
+
+    arguments = ["--preset", namespace.preset, *(word for text in namespace.set for word in ("--set", text))]
+    for option in ("environment", "init_from", "wandb"):
+        if (value := getattr(namespace, option)) is not None:
+            arguments += [f"--{option.replace('_', '-')}", str(value)]
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = namespace.folder or Path("runs") / f"{settings.algorithm}-{settings.environment.id}-seeds-{stamp}"
+    print(f"the runs are in {folder}", file=sys.stderr)
+    return train_seeds(folder, parse_seeds(namespace.seeds), arguments=arguments, jobs=namespace.jobs)
+
+
+def _train(path: Path | None, *, settings: TrainSettings | None, namespace: argparse.Namespace) -> int:
     """Create or open the folder, train, print the summary; 130 if interrupted.
 
     Raises TargetNotReached, once all results are written and told, if the team is not as good as it must be.
@@ -108,17 +160,17 @@ def _train(path: Path | None, *, settings: TrainSettings | None, metrics: str | 
         assert path is not None
         folder = RunFolder.open(path)
     else:
-        folder = RunFolder.create(path, settings)
+        folder = RunFolder.create(path, settings, init_from=namespace.init_from)
     log.enter(run=folder.run_id)
     with (
         folder.claimed(),
         folder.ending_told(),
-        TrainingConsole(folder) as console,
-        scraped(console, metrics) as progress,
+        TrainingConsole(folder, wandb=namespace.wandb) as console,
+        scraped(console, namespace.metrics) as progress,
     ):
         from trainer.training import Training
 
-        training = Training(folder, progress, resume=settings is None)
+        training = Training(folder, progress, resume=settings is None, init_from=namespace.init_from)
         console.begin(training.horizon, measure=training.environment.spec.outcome)
 
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,19 +16,28 @@ import torch
 
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
-from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
-from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, NonFiniteLoss, TargetNotReached
+from heliograph.environments.vector import VectorEnvironment
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithm import Algorithm
 from trainer.carried import packed
-from trainer.checkpoint import load_experience, load_networks, save_checkpoint, saved_checkpoints
+from trainer.checkpoint import (
+    from_newest,
+    load_experience,
+    load_networks,
+    save_checkpoint,
+    saved_checkpoints,
+    set_aside_after,
+    under,
+)
 from trainer.collector import Collected, Collector
 from trainer.device import choose_device
 from trainer.evaluation import evaluate
 from trainer.export import export_team
 from trainer.feed import Feed
 from trainer.horizon import horizon_of, limited
+from trainer.initial_weights import load_initial_weights
 from trainer.large_numbers import explained
 from trainer.mabl import Mabl
 from trainer.mag import Mag
@@ -84,9 +94,10 @@ class Training:
 
     Whoever wants it to end asks `stopping`, from a signal handler if need be.  It then leaves what it is at, between
     two steps of the environments where that is collecting or evaluating; the rest is done when the run is resumed.
+    A fresh one begins with the networks of `init_from`, as `load_initial_weights` takes it; None: with random ones.
     """
 
-    def __init__(self, folder: RunFolder, progress: Progress, *, resume: bool) -> None:
+    def __init__(self, folder: RunFolder, progress: Progress, *, resume: bool, init_from: Path | None = None) -> None:
         settings = folder.settings()
         self.settings, self.folder, self.progress = settings, folder, progress
         self.stopping = StopRequest()
@@ -95,7 +106,7 @@ class Training:
         self.device = choose_device(settings.device)
         self.environment = make_environment(settings, count=settings.environment.copies)
         self.algorithm = make_algorithm(settings, self.environment, self.device)
-        self.replay = _empty_replay(settings, self.algorithm)
+        self.replay = empty_replay(settings, self.algorithm)
         self.collector = Collector(
             self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
         )
@@ -119,6 +130,9 @@ class Training:
         self._unlogged: dict[str, Any] | None = None  # of an iteration whose evaluation is still to come
         if resume:
             self._restore()
+        elif init_from is not None:
+            load_initial_weights(init_from, self.algorithm)
+            self.save()  # so that a run that is killed before its next checkpoint does not begin without them
 
     def stop(self) -> None:
         """End as soon as it can be done in order, with a checkpoint."""
@@ -202,6 +216,7 @@ class Training:
             "random": self._random.bit_generator.state,
             "seconds": self._seconds,
             "reached": self._reached,
+            "target": self.settings.schedule.stop_at_outcome,
             "unlogged": self._unlogged,
         }
         save_checkpoint(
@@ -221,21 +236,25 @@ class Training:
         )
 
     def _restore(self) -> None:
-        path = saved_checkpoints(self.folder.checkpoints)[-1:]
-        if not path:
+        if not saved_checkpoints(self.folder.checkpoints):
             logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
             self.folder.forget_after(0)
             forget_snapshots_after(self.folder.snapshots, 0)
             return
-        state = load_networks(path[0], self.algorithm)
-        arrays = load_experience(path[0])
-        self.replay.restore(_under(arrays, "replay."))
-        self.collector.restore(state["collector"] | {"arrays": _under(arrays, "collector.")})
+        path, state, arrays = from_newest(
+            self.folder.checkpoints,
+            lambda path: (path, load_networks(path, self.algorithm), load_experience(path)),
+        )
+        set_aside_after(path)
+        self.replay.restore(under(arrays, "replay."))
+        self.collector.restore(state["collector"] | {"arrays": under(arrays, "collector.")})
         self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
         self.env_steps = state["env_steps"]
         self._random.bit_generator.state = state["random"]
         self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
         self._unlogged = state.get("unlogged")
+        if state.get("target", self.settings.schedule.stop_at_outcome) != self.settings.schedule.stop_at_outcome:
+            self._reached = 0  # what was reached was another target
         self.folder.forget_after(self._iteration - (self._unlogged is not None))
         forget_snapshots_after(self.folder.snapshots, self.env_steps)
 
@@ -353,27 +372,8 @@ class Training:
         )
 
 
-def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, EnvironmentSpec, int]:
-    """The networks of a run's newest checkpoint, what its environment is like, and its environment steps."""
-    settings = folder.settings()
-    environment = make_environment(settings, count=1)
-    environment.close()
-    algorithm = make_algorithm(settings, environment, device)
-    saved = saved_checkpoints(folder.checkpoints)
-    if not saved:
-        raise CheckpointError(f"{folder.path} holds no checkpoint", remedy="Train it first")
-    state = load_networks(saved[-1], algorithm)
-    return algorithm, environment.spec, int(state["env_steps"])
-
-
-def restored_replay(folder: RunFolder, algorithm: Algorithm) -> Replay:
-    """The replay of a run's newest checkpoint.  Raises CheckpointError."""
-    replay = _empty_replay(folder.settings(), algorithm)
-    replay.restore(_under(load_experience(saved_checkpoints(folder.checkpoints)[-1]), "replay."))
-    return replay
-
-
-def _empty_replay(settings: TrainSettings, algorithm: Algorithm) -> Replay:
+def empty_replay(settings: TrainSettings, algorithm: Algorithm) -> Replay:
+    """With room for what the algorithm learns from."""
     return Replay(
         settings.replay,
         algorithm.spec,
@@ -381,7 +381,3 @@ def _empty_replay(settings: TrainSettings, algorithm: Algorithm) -> Replay:
         keeps_state=algorithm.reads_state,
         carried_size=packed(algorithm.initial_state(1)).shape[-1] if algorithm.reads_carried else 0,
     )
-
-
-def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -15,9 +15,10 @@ from tiny_team import Silent, resume, small_settings, start
 
 from heliograph.errors import CheckpointError, NonFiniteLoss
 from trainer.checkpoint import saved_checkpoints
+from trainer.restored import restored_algorithm
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
-from trainer.training import Training, restored_algorithm
+from trainer.training import Training
 
 LAST = 8
 """Iterations of the runs below; the first has too few rows for an update."""
@@ -115,21 +116,42 @@ def test_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tensors.safetensors", "replay.safetensors", "state.json"])
 @pytest.mark.parametrize("left", [0, 20, -1])
-def test_a_truncated_checkpoint_is_named_and_the_one_before_it_still_resumes(
-    checkpoint_pair: Path, tmp_path: Path, name: str, left: int
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_gone_on_from(
+    checkpoint_pair: Path, tmp_path: Path, name: str, left: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = shutil.copytree(checkpoint_pair, tmp_path / "run")
     older, newest = saved_checkpoints(path / "checkpoints")
-    file = newest / name
-    file.write_bytes(file.read_bytes()[:left])
-    with pytest.raises(CheckpointError, match=newest.name) as caught:
-        resume(path)
-    assert caught.value.exit_code == 9
-    shutil.rmtree(newest)
+    truncate(newest / name, left)
     resumed = resume(path, stop_after=3)
+    assert f"checkpoint {newest} cannot be read" in caplog.text
     assert resumed.collector.env_steps == 2 * 12
     resumed.run()
-    assert saved_checkpoints(path / "checkpoints")[0] == older
+    assert [each.name for each in saved_checkpoints(path / "checkpoints")] == [older.name, "00000003"]
+    assert newest.with_name(newest.name + ".unreadable").is_dir(), "whoever wants to see what became of it can"
+
+
+def test_a_run_without_any_checkpoint_that_can_be_read_says_so(checkpoint_pair: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    older, newest = saved_checkpoints(path / "checkpoints")
+    for each in (older, newest):
+        truncate(each / "tensors.safetensors", 20)
+    with pytest.raises(CheckpointError, match=older.name) as caught:
+        resume(path)
+    assert caught.value.exit_code == 9
+    assert saved_checkpoints(path / "checkpoints") == [older, newest], "nothing was renamed for it"
+
+
+def test_networks_are_looked_at_in_the_newest_checkpoint_that_is_whole(checkpoint_pair: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    _, newest = saved_checkpoints(path / "checkpoints")
+    truncate(newest / "tensors.safetensors", -1)
+    _, _, env_steps = restored_algorithm(RunFolder.open(path), device=torch.device("cpu"))
+    assert env_steps == 2 * 12
+    assert newest in saved_checkpoints(path / "checkpoints"), "who only looks renames nothing"
+
+
+def truncate(file: Path, left: int) -> None:
+    file.write_bytes(file.read_bytes()[:left])
 
 
 @pytest.fixture(scope="module")

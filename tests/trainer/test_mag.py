@@ -20,9 +20,9 @@ from heliograph.bundle import load_team
 from trainer.mag import Mag
 from trainer.means import Means
 from trainer.preset import load_settings
+from trainer.restored import restored_algorithm, restored_replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
-from trainer.training import restored_algorithm, restored_replay
 
 pytestmark = pytest.mark.slow
 

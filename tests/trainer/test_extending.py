@@ -1,0 +1,148 @@
+"""A run that goes on with other settings keeps its history and what it is; one that begins with another's networks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_team import SMALL, Silent, resume, small_settings, start
+
+from heliograph.cli import main
+from heliograph.errors import CheckpointError, SettingsError
+from trainer.extending import CHANGES, extend
+from trainer.initial_weights import load_initial_weights
+from trainer.restored import restored_algorithm
+from trainer.run_folder import RunFolder
+from trainer.settings import CHANGEABLE, TrainSettings
+from trainer.snapshots import saved_snapshots
+from trainer.training import Training
+
+pytestmark = pytest.mark.slow
+STEPS = 48
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("finished") / "run"
+    summary = start(path, small_settings(env_steps=STEPS)).run()
+    assert (summary.reason, summary.env_steps) == ("steps", STEPS)
+    return path
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    algorithm, _, _ = restored_algorithm(RunFolder.open(path), device=torch.device("cpu"))
+    return {
+        f"{name}.{key}": value for name, part in algorithm.modules().items() for key, value in part.state_dict().items()
+    }
+
+
+def test_a_finished_run_goes_on_for_more_steps_and_keeps_its_history(run: Path, tmp_path: Path) -> None:
+    before = (run / "metrics.jsonl").read_text()
+    assert extend(run, [f"schedule.env_steps={2 * STEPS}"]) == {"schedule.env_steps": (STEPS, 2 * STEPS)}
+    summary = resume(run).run()
+    assert (summary.reason, summary.env_steps) == ("steps", 2 * STEPS)
+    assert (run / "metrics.jsonl").read_text().startswith(before)
+    (change,) = (json.loads(line) for line in (run / CHANGES).read_text().splitlines())
+    assert (change["env_steps"], change["changes"]) == (STEPS, {"schedule.env_steps": [STEPS, 2 * STEPS]})
+    # It is the run that it would have been with those settings from the start.
+    start(tmp_path / "whole", small_settings(env_steps=2 * STEPS)).run()
+    for name, value in weights(tmp_path / "whole").items():
+        assert torch.equal(value, weights(run)[name]), name
+
+
+def test_a_run_may_be_made_shorter_as_well(run: Path) -> None:
+    extend(run, [f"schedule.env_steps={4 * STEPS}"])
+    extend(run, [f"schedule.env_steps={2 * STEPS}"])
+    assert resume(run).run().env_steps == 2 * STEPS
+    assert len((run / CHANGES).read_text().splitlines()) == 2
+
+
+def test_another_target_is_to_be_reached_anew(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    settings = small_settings("relay-signal", "schedule.stop_at_outcome=-1.0", env_steps=10_000)
+    assert start(path, settings).run().reason == "outcome"
+    extend(path, ["schedule.stop_at_outcome=2.0"])
+    assert resume(path, stop_after=12).run().reason == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("mamba.model.hidden=32", "mamba.model.hidden is what the run is"),
+        ("seed=4", "seed is what the run is"),
+        ("environment.parameters={agents=3}", "environment.parameters is what the run is"),
+        ("schedule.env_steps=0", "schedule.env_steps"),
+        ("schedule.nothing=1", "unknown key schedule.nothing"),
+    ],
+)
+def test_what_the_run_is_stays(run: Path, override: str, named: str) -> None:
+    before = (run / "settings.json").read_bytes()
+    with pytest.raises(SettingsError, match=named):
+        extend(run, [override])
+    assert (run / "settings.json").read_bytes() == before
+    assert not (run / CHANGES).exists()
+
+
+def test_the_command_changes_settings_only_where_nobody_trains(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with RunFolder.open(run).claimed():
+        assert main(["train", "--resume", str(run), "--set", "schedule.env_steps=96"]) == 2
+    assert "another process trains" in capsys.readouterr().err
+    assert main(["train", "--resume", str(run), "--set", "schedule.env_steps=96"]) == 0
+    out, err = capsys.readouterr()
+    assert "schedule.env_steps was 48 and is 96 from here on" in err
+    assert "96 environment steps" in out
+
+
+def test_every_setting_that_may_change_exists() -> None:
+    for name in CHANGEABLE:
+        table = TrainSettings
+        *sections, last = name.split(".")
+        for section in sections:
+            table = table.model_fields[section].annotation
+        assert last in table.model_fields
+
+
+def test_a_run_begins_with_the_networks_of_another(finished: Path, tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", small_settings(env_steps=STEPS), init_from=finished)
+    training = Training(folder, Silent(), resume=False, init_from=finished)
+    begun = {
+        f"{name}.{key}": value
+        for name, part in training.algorithm.modules().items()
+        for key, value in part.state_dict().items()
+    }
+    assert all(torch.equal(value, begun[name]) for name, value in weights(finished).items())
+    assert training.env_steps == 0
+    training.close()
+    # It was killed before it learned anything, and still has them.
+    assert all(torch.equal(value, weights(finished)[name]) for name, value in weights(folder.path).items())
+    assert resume(folder.path).run().env_steps == STEPS
+    assert json.loads((folder.path / "run.json").read_text())["init_from"] == str(finished.resolve())
+
+
+def test_a_run_begins_with_the_networks_of_a_snapshot(finished: Path, tmp_path: Path) -> None:
+    (first, *_) = saved_snapshots(finished / "snapshots")
+    algorithm, _, _ = restored_algorithm(RunFolder.open(finished), device=torch.device("cpu"))
+    assert load_initial_weights(first, algorithm) == int(first.name)
+
+
+def test_networks_of_other_sizes_do_not_fit(finished: Path, tmp_path: Path) -> None:
+    folder = RunFolder.create(
+        tmp_path / "run", small_settings("relay-signal", "mamba.model.hidden=32", env_steps=STEPS)
+    )
+    with pytest.raises(CheckpointError, match="do not fit this run's model"):
+        Training(folder, Silent(), resume=False, init_from=finished)
+
+
+def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = [word for text in SMALL for word in ("--set", text)]
+    command = ["train", "--preset", "relay-signal", *overrides, "--folder", str(tmp_path / "run")]
+    assert main([*command, "--init-from", str(tmp_path)]) == 2
+    assert "neither a run folder nor a snapshot" in capsys.readouterr().err

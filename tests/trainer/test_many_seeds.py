@@ -1,0 +1,95 @@
+"""`train --seeds`: a run for each seed as a process of its own, one table, and the same command goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_team import SMALL
+
+from heliograph.cli import main
+from heliograph.errors import SettingsError
+from trainer.many_seeds import parse_seeds
+
+pytestmark = pytest.mark.slow
+OVERRIDES = [word for text in SMALL for word in ("--set", text)]
+
+
+def command(folder: Path, seeds: str, *more: str, env_steps: int = 48) -> list[str]:
+    steps = ["--set", f"schedule.env_steps={env_steps}"]
+    return ["train", "--preset", "relay-signal", *OVERRIDES, *steps, "--folder", str(folder), "--seeds", seeds, *more]
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0-3", (0, 1, 2, 3)), ("7", (7,)), ("5,1,3", (1, 3, 5)), ("0-2,2-4", (0, 1, 2, 3, 4)), (" 1 , 2-2", (1, 2))],
+)
+def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "-", "a", "3-1", "0-", "-4", "0-99999", "1.5", str(2**64), "9" * 30, "²"])
+def test_what_are_no_seeds_is_said(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_seeds(text)
+
+
+def test_seeds_side_by_side_one_table_and_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(tmp_path, "0-1", "--jobs", "2")) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"2 seeds, \w+", shown)
+    assert len(re.findall(r"│\s+[01] │ finished\s+│\s+48 │", shown)) == 2
+    assert "final score: mean of 2" in shown
+    seeds = [json.loads((tmp_path / f"seed-{seed}" / "settings.json").read_text())["seed"] for seed in (0, 1)]
+    assert seeds == [0, 1]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("seed-*/summary.json")}
+    assert main(command(tmp_path, "0-1")) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("seed-*/summary.json")} == before
+
+
+def test_a_run_that_fails_is_named_and_the_others_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "seed-0").write_text("in the way")
+    assert main(command(tmp_path, "0,1", "--jobs", "2")) != 0
+    out, err = capsys.readouterr()
+    assert re.search(r"│\s+1 │ finished", out)
+    assert "seed 0 ended with code" in err
+
+
+def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "heliograph", *command(tmp_path, "0,1,2", "--jobs", "2", env_steps=1_000_000)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        logs = [tmp_path / f"seed-{seed}.log" for seed in (0, 1)]
+        wait_for(lambda: all(log.exists() and "%)" in log.read_text() for log in logs), process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "the same command goes on" in err
+    states = [json.loads((tmp_path / f"seed-{seed}" / "status.json").read_text())["state"] for seed in (0, 1)]
+    assert states == ["interrupted", "interrupted"]
+    assert "not begun" in out
+    assert all(list((tmp_path / f"seed-{seed}" / "checkpoints").iterdir()) for seed in (0, 1))
+
+
+def wait_for(condition, process: subprocess.Popen[str]) -> None:
+    """Until it holds; the files of a process tell of no events."""
+    while not condition():
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--seeds", "0-1", "--seed", "3"], "--seeds begins a run for each seed"),
+        (["--jobs", "2"], "--jobs 2 is for several runs"),
+        (["--seeds", "0-1", "--jobs", "0"], "at least one run at a time"),
+    ],
+)
+def test_what_does_not_go_together_is_said(more: list[str], named: str, tmp_path: Path, capsys) -> None:
+    assert main(["train", "--preset", "relay-signal", "--folder", str(tmp_path), *more]) == 2
+    assert named in capsys.readouterr().err

@@ -1,0 +1,216 @@
+"""One run per seed, side by side as processes, and one table of what they came to: `train --seeds 0-9 --jobs 2`.
+
+Imports no torch.  Each run has a folder `seed-N` of its own and a log beside it; the same command again goes on with
+those that are not finished, and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
+from heliograph.estimates import bootstrap
+from heliograph.run_status import SUMMARY, RunState, read_status
+
+MAX_SEEDS = 1000
+LOOK_S = 0.5
+"""How often the runs are looked at while they go on."""
+
+TOLD_S = 15.0
+"""How often it is told how far they are."""
+
+COLUMNS = ("seed", "state", "steps", "minutes", "final score", "every message masked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedRun:
+    """One of the runs: where it is, and with which code its process ended (None: there was none)."""
+
+    seed: int
+    folder: Path
+    exit_code: int | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """The seeds of `0-9`, `0,3,7` or `0-2,5`, ascending.  Raises SettingsError."""
+    seeds: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isascii() or not first.isdigit() or len(first) > 20 or (dash and not last.isdigit()):
+            raise SettingsError(f"seeds {text!r} are not like 0-9 or 0,3,7")
+        low, high = int(first), int(last if dash else first)
+        if not low <= high < low + MAX_SEEDS:
+            raise SettingsError(f"seeds {part.strip()!r} are none, or more than {MAX_SEEDS}")
+        seeds.update(range(low, high + 1))
+    if max(seeds) >= 2**64:
+        raise SettingsError(f"seed {max(seeds)} is not in 0..2**64-1")
+    return tuple(sorted(seeds))
+
+
+def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str], jobs: int) -> int:
+    """Train with the `arguments` of `heliograph train` for each seed, `jobs` at a time; print the table.
+
+    Returns 0 if all have finished, 130 after Ctrl-C or SIGTERM (the runs save, and the same command goes on), and
+    otherwise the code of the first that did not.  Raises SettingsError if the folder cannot be made.
+    """
+    if jobs < 1:
+        raise SettingsError(f"--jobs {jobs}: at least one run at a time")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
+    runs = [SeedRun(seed=seed, folder=folder / f"seed-{seed}") for seed in seeds]
+    # Each run with threads for all cores would wait for the others at every step.
+    threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))
+    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+    ended, interrupted = asyncio.run(_Side(arguments, jobs=jobs, environment=environment).by_side(runs))
+    print_table(ended)
+    for run in ended:
+        if run.exit_code not in (0, None, INTERRUPTED_EXIT_CODE):
+            print(f"seed {run.seed} ended with code {run.exit_code}: {_last_line(run.log)}", file=sys.stderr)
+    if interrupted:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
+    return next((run.exit_code for run in ended if run.exit_code), 0)
+
+
+class _Side:
+    """Processes side by side."""
+
+    def __init__(self, arguments: Sequence[str], *, jobs: int, environment: dict[str, str]) -> None:
+        self._arguments, self._environment = arguments, environment
+        self._places = asyncio.Semaphore(jobs)
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = False
+
+    async def by_side(self, runs: Sequence[SeedRun]) -> tuple[list[SeedRun], bool]:
+        """Every run with the code of its process, and whether a signal came."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        telling = loop.create_task(self._tell(runs))
+        tasks = [loop.create_task(self._one(run)) for run in runs]
+        try:
+            ended = await asyncio.gather(*tasks)
+            return list(ended), self._stopping
+        finally:
+            # One that failed here leaves none of the others' processes behind.
+            self._stop()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            telling.cancel()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _one(self, run: SeedRun) -> SeedRun:
+        async with self._places:
+            if self._stopping:
+                return run
+            command = [sys.executable, "-P", "-m", "heliograph", "train", *self._arguments]
+            command += ["--seed", str(run.seed), "--folder", str(run.folder), "--resume-or-start"]
+            with run.log.open("ab") as log:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=True,  # Ctrl-C is handed on once, and not by the terminal as well
+                )
+            self._processes[run.seed] = process
+            try:
+                if self._stopping:  # while it was being started
+                    process.send_signal(signal.SIGINT)
+                code = await process.wait()
+            finally:
+                del self._processes[run.seed]
+        print(f"seed {run.seed}: {_state(run)}", file=sys.stderr, flush=True)
+        return SeedRun(seed=run.seed, folder=run.folder, exit_code=code)
+
+    def _stop(self) -> None:
+        """The runs end in order, and save; a second Ctrl-C is handed on as well, and cuts them short."""
+        self._stopping = True
+        for process in self._processes.values():
+            process.send_signal(signal.SIGINT)
+
+    async def _tell(self, runs: Sequence[SeedRun]) -> None:
+        while True:
+            await asyncio.sleep(TOLD_S)
+            going = [f"seed {run.seed} {_progress(run)}" for run in runs if run.seed in self._processes]
+            print("; ".join(going), file=sys.stderr, flush=True)
+
+
+def print_table(runs: Sequence[SeedRun]) -> None:
+    """Print a row for each run, and what they come to together."""
+    from rich.console import Console
+    from rich.table import Table
+
+    summaries = {run.seed: _summary(run) for run in runs}
+    name = next((found["outcome_name"] for found in summaries.values() if found), "score")
+    table = Table(title=f"{len(runs)} seeds, {name}", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "state" else "right")
+    for run in runs:
+        found = summaries[run.seed]
+        table.add_row(str(run.seed), _state(run), *_cells(found))
+    for label, key in (("final score", "greedy"), ("every message masked", "links_cut")):
+        scores = [found[key]["outcome"]["mean"] for found in summaries.values() if found and found.get(key)]
+        if len(scores) > 1:
+            together = bootstrap(scores)
+            table.caption = f"{table.caption or ''}{label}: mean of {len(scores)} {together.mean:.3f} " + (
+                f"[{together.low:.3f}, {together.high:.3f}], from {min(scores):.3f} to {max(scores):.3f}\n"
+            )
+    console = Console()
+    (console if console.is_terminal else Console(width=120)).print(table)
+
+
+def _cells(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return [""] * (len(COLUMNS) - 2)
+    scores = [f"{part['outcome']['mean']:.3f}" if (part := found.get(key)) else "" for key in ("greedy", "links_cut")]
+    return [str(found["env_steps"]), f"{found['seconds'] / 60:.1f}", *scores]
+
+
+def _summary(run: SeedRun) -> dict[str, Any] | None:
+    """That of a run that has ended; None for any other."""
+    try:
+        if not read_status(run.folder).ended:
+            return None
+        found: dict[str, Any] = json.loads((run.folder / SUMMARY).read_text(encoding="utf-8"))
+    except (SettingsError, OSError, ValueError):
+        return None  # the column of its state says so
+    return found
+
+
+def _state(run: SeedRun) -> str:
+    try:
+        state = read_status(run.folder).state
+    except SettingsError:
+        return "unreadable"
+    return "not begun" if state is RunState.ABSENT else str(state)
+
+
+def _progress(run: SeedRun) -> str:
+    """How far a run is, by the last line of its log."""
+    return _last_line(run.log) or "begins"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 2000))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
