@@ -17,9 +17,10 @@ from typing import Any
 
 from heliograph.claim import claim
 from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, open_plain
 from heliograph.run_status import SETTINGS, RunState, read_status, write_status
 from heliograph.settings import merge, resolve
-from trainer.settings import CHANGEABLE, TrainSettings
+from trainer.settings import CHANGEABLE, TrainSettings, read_settings
 
 CHANGES = "settings_changes.jsonl"
 
@@ -35,12 +36,12 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     if status.state is RunState.ABSENT:
         raise SettingsError(f"{path} is not a run folder (no settings.json in it)")
     try:
-        with file.open(encoding="utf-8") as held:
+        with open_plain(file, limit=SMALL) as held:
             if not claim(held.fileno()):
                 raise SettingsError(
                     f"another process trains in {path}", remedy="End it with Ctrl-C, which saves, then go on from there"
                 )
-            before = resolve(TrainSettings, json.load(held), source=str(path))
+            before = read_settings(file)
             after = resolve(TrainSettings, merge(before.model_dump(mode="json"), overrides), source=f"--set for {path}")
             changes = {name: pair for name, *pair in _changes(before.model_dump(), after.model_dump())}
             if fixed := [name for name in changes if name not in CHANGEABLE]:

@@ -7,7 +7,6 @@ those that are not finished, and leaves the others alone.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
 from heliograph.estimates import bootstrap
+from heliograph.reading import SMALL, read_json
 from heliograph.run_status import SUMMARY, RunState, read_status
 
 MAX_SEEDS = 1000
@@ -187,7 +187,7 @@ def _summary(run: SeedRun) -> dict[str, Any] | None:
     try:
         if not read_status(run.folder).ended:
             return None
-        found: dict[str, Any] = json.loads((run.folder / SUMMARY).read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(run.folder / SUMMARY, limit=SMALL)
     except (SettingsError, OSError, ValueError):
         return None  # the column of its state says so
     return found
