@@ -100,6 +100,12 @@ class Stage:
     async def until(self, predicate: Callable[[], bool], reason: str) -> None:
         assert await self.team.wait_until(predicate, timeout_s=NOTICE_DEADLINE_S), f"never happened: {reason}"
 
+    async def kill(self, slot: int) -> None:
+        """Kill a node's process, and return once it has ended, which others notice by its connections before."""
+        process = self.supervisor.process(slot)
+        process.kill()
+        await asyncio.to_thread(process.wait, NOTICE_DEADLINE_S)
+
     async def all_connected(self) -> None:
         await self.until(lambda: self.team.missing_links() == self._missing, "all pairs connected")
 

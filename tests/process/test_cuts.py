@@ -167,8 +167,7 @@ def test_a_node_that_dies_during_a_cut_is_not_waited_for_once_the_others_are_bac
         if step == 4:
             detour.sever()
             await stage.until(lambda: stage.team.live == (), "all are cut off")
-            stage.supervisor.process(2).kill()
-            stage.supervisor.process(2).wait()
+            await stage.kill(2)
             detour.heal()
 
     result, records, stage = play(tmp_path, script, ways_in=EVERYBODY, detour=detour, whole=False)

@@ -91,7 +91,7 @@ def test_all_slots_switch_at_the_same_episode_and_a_mixture_is_never_taken(
             assert len(links) == AGENTS * (AGENTS - 1)
             assert all((link.missing, link.rejected) == (0, 0) for link in links)
 
-            stage.supervisor.process(1).kill()
+            await stage.kill(1)
             await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
             async with PlainNode(stage.server.address, OLD[1]) as late_comer:
                 status, sentence = await late_comer.status()
@@ -172,7 +172,7 @@ def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have
 
             stage.supervisor.process(1).send_signal(signal.SIGSTOP)
             switching = asyncio.create_task(stage.server.hand_on(NEW, timeout_s=30))
-            stage.supervisor.process(1).kill()
+            await stage.kill(1)
             assert await switching == {}
             assert stage.team.live == (0, 2)
             stage.supervisor.ended()

@@ -30,7 +30,7 @@ def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
 
             async def script(step):
                 if step == 8:
-                    stage.supervisor.process(1).kill()
+                    await stage.kill(1)
                     await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
                 if step == 14:
                     assert [ending.exit_code for ending in stage.supervisor.ended()] == [-signal.SIGKILL]
@@ -65,7 +65,7 @@ def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_c
 
             async def script(step):
                 if step == 8:
-                    stage.supervisor.process(1).kill()
+                    await stage.kill(1)
                     await stage.until(lambda: stage.team.live == (0, 2), "node 1 is gone")
                     await asyncio.to_thread(stage.supervisor.process(1).wait, 15)
                     stage.supervisor.start(1)
