@@ -83,7 +83,7 @@ class Tree:
         return {
             "status": found,
             "killed_by": killers[0] if found == "killed" and killers else None,
-            "said": None if found == "survived" else output[-1500:],
+            "said": output[-1500:] if found in ("cut", "unsure") else None,
             "tests": tests,
             "seconds": round(time.monotonic() - begun, 1),
         }
