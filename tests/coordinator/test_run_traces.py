@@ -6,13 +6,11 @@ import time
 from array import array
 from typing import Any
 
-import numpy as np
 import pytest
+from step_record import LATENCY_S, step_record
 
 from coordinator.tracing import RunTraces
-from coordinator.trajectory import EpisodeResult, StepRecord
-
-LATENCY_S = 0.25
+from coordinator.trajectory import EpisodeResult
 
 
 class Written:
@@ -23,31 +21,6 @@ class Written:
 
     def write(self, name: str, **fields: Any) -> None:
         self.spans.append({"name": name, **fields})
-
-
-def record(step: int) -> StepRecord:
-    """Of two agents, of which the first did not act and did not hear the second."""
-    nobody = np.zeros((2, 2), dtype=bool)
-    missed = nobody.copy()
-    missed[0, 1] = True
-    return StepRecord(
-        episode=3,
-        step=step,
-        present=np.ones(2, dtype=bool),
-        observation=np.zeros((2, 1), dtype=np.float32),
-        action_mask=np.ones((2, 2), dtype=bool),
-        hears=~np.eye(2, dtype=bool),
-        masked=missed,
-        lost=nobody,
-        delay=nobody.astype(np.int64),
-        acted=np.array([False, True]),
-        action=np.zeros(2, dtype=np.int64),
-        reward=np.zeros(2, dtype=np.float32),
-        latent=None,
-        state=None,
-        latency_s=LATENCY_S,
-        waited_s=np.zeros(2),
-    )
 
 
 def result() -> EpisodeResult:
@@ -61,10 +34,10 @@ def test_spans_follow_one_another_from_the_first_percepts_on(monkeypatch: pytest
     monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     written = Written()
     traces = RunTraces(written)  # type: ignore[arg-type]
-    traces.step("open", record(0))
-    traces.step("open", record(1))
+    traces.step("open", step_record(0))
+    traces.step("open", step_record(1))
     traces.episode("open", result())
-    traces.step("open", record(0))
+    traces.step("open", step_record(0))
     times = [(span["name"], span["began_ns"] / 1e9, span["ended_ns"] / 1e9) for span in written.spans]
     assert times == [
         ("step", 10 - LATENCY_S, 10),
