@@ -293,3 +293,11 @@ def test_an_unknown_map_or_parameter_lists_the_known_ones(made: Made) -> None:
         resolve(SmacSettings, {"obs_colour": True}, source="test")
     with pytest.raises(WorldError, match="at least one copy"):
         made(count=0)
+
+
+def test_what_agents_see_and_earn_is_by_default_as_in_the_published_benchmark() -> None:
+    """Or its scores would compare with nobody's."""
+    seen = SmacSettings().model_dump()
+    told = {name for name, value in seen.items() if name.startswith(("obs_", "state_")) and value is True}
+    assert told == {"obs_all_health", "obs_own_health", "state_last_action"}
+    assert (seen["difficulty"], seen["step_mul"]) == ("7", 8)
