@@ -62,8 +62,8 @@ WHOLE = {"format": "heliograph-run-status", "version": 1, "state": "finished", "
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "Expecting value"),
-        ("[" * 100_000, "recursion"),
+        ("", r"status\.json"),
+        ("[" * 100_000, "nested too deeply"),
         ("[]", "it is no heliograph-run-status"),
         (json.dumps(WHOLE | {"format": "another"}), "it is no heliograph-run-status"),
         (json.dumps(WHOLE | {"version": 2}), "it has version 2, and this is written by version 1"),
