@@ -4,12 +4,12 @@ BIN := $(VENV)/bin
 VENV_NUMPY2 ?= .venv-numpy2
 STUBS_VENV ?= .venv-stubs
 
-# Files of tests run side by side, one worker per core up to eight; tests that need something for themselves share a group
-# (tests/README.md).  Of one file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
+# Files of tests run side by side, one worker per core up to eight, each file as a whole in one of them (tests/README.md).
+# One file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
 WORKERS ?= logical
 # `make test BUSY=2` runs them beside two processes that keep a core busy each: no test may depend on a quiet machine.
 BUSY ?= 0
-SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder --busy $(BUSY)
+SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
 .PHONY: demo test test-fast test-steady test-numpy2 test-docker test-release install stubs clean
 

@@ -11,10 +11,7 @@ from heliograph.network.devices import is_running
 from heliograph.network.namespace import Namespace, join
 
 NEEDED = can.capability(can.NAMESPACES)
-pytestmark = [
-    pytest.mark.xdist_group("netns"),
-    pytest.mark.skipif(not NEEDED.works, reason=f"{NEEDED.name}: {NEEDED.reason}. {NEEDED.remedy}"),
-]
+pytestmark = pytest.mark.skipif(not NEEDED.works, reason=f"{NEEDED.name}: {NEEDED.reason}. {NEEDED.remedy}")
 
 ADDRESSES = ("02:00:00:00:00:01", "02:00:00:00:00:02")
 

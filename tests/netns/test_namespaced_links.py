@@ -26,10 +26,7 @@ from heliograph.network import capabilities as can
 
 FOUND = {capability.name: capability for capability in can.capabilities()}
 NEEDED = FOUND[can.NAMESPACES]
-pytestmark = [
-    pytest.mark.xdist_group("netns"),
-    pytest.mark.skipif(not NEEDED.works, reason=f"{NEEDED.name}: {NEEDED.reason}. {NEEDED.remedy}"),
-]
+pytestmark = pytest.mark.skipif(not NEEDED.works, reason=f"{NEEDED.name}: {NEEDED.reason}. {NEEDED.remedy}")
 
 UDP_HEADERS = 20 + 8
 

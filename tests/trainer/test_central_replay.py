@@ -20,6 +20,8 @@ from heliograph.bundle import load_team
 from trainer.central_evaluator import CentralEvaluator
 
 
+pytestmark = pytest.mark.slow
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """A run whose agents leave early, at times, and hear one another by turns."""
@@ -36,7 +38,6 @@ def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[Script, Played]
     return plan, [(script, alone.play(script, episode=number)) for number, script in enumerate(recorded.scripts)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 def test_the_networks_of_a_run_decide_as_its_bundles(run_folder, greedy):
     plan, played = plays(run_folder, greedy=greedy)

@@ -1,5 +1,7 @@
 """Exported step functions, run by onnxruntime, equal the torch step functions and the trainer's own team step.
 
+pytestmark = pytest.mark.slow
+
 Axis legend: E episodes, N agents, A actions.
 """
 
@@ -158,7 +160,6 @@ def feeds_of(moment: Moment, episode: int, slot: int, *, greedy: bool) -> dict[s
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 def test_bundles_decide_over_200_episodes_what_the_team_step_decides(exported: Exported, greedy: bool) -> None:
     agents = exported.environment.spec.agents

@@ -225,6 +225,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> No
     assert any("policy/entropy" in record for record in RunFolder.open(tmp_path / "parts").history())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 @pytest.mark.parametrize(
     ("environment", "parameters"),
