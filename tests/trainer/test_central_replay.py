@@ -19,8 +19,8 @@ from coordinator.plan import Plan, make_plan
 from heliograph.bundle import load_team
 from trainer.central_evaluator import CentralEvaluator
 
-
 pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
