@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.channel.keys import KEYS
 from coordinator.watch.command import DEFAULT_ADDRESS
+from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.grace import add_rejoin_argument
 from heliograph.listening import as_address, parse_address
 from heliograph.metrics import add_metrics_argument
@@ -15,6 +16,7 @@ from heliograph.tracing import add_trace_argument
 
 if TYPE_CHECKING:
     from coordinator.channel import Channel
+    from coordinator.trust import Trust
 
 
 def seed(text: str) -> int:
@@ -46,6 +48,7 @@ def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-u
     )
     choice.add_argument("--sampled", dest="greedy", action="store_false", default=True, help="sampled ones instead")
     parser.add_argument("--environment", help="refused unless the bundles were trained in it")
+    add_permission_arguments(parser)
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -148,6 +151,17 @@ def channel(namespace: argparse.Namespace) -> Channel | None:
     from coordinator.channel import Channel
 
     return Channel.parse(*namespace.channel) if namespace.channel else None
+
+
+def trust(namespace: argparse.Namespace) -> Trust:
+    """Whom the command trusts with what.  Raises SettingsError for a malformed value."""
+    from coordinator.trust import Trust
+
+    return Trust(
+        user=permission_of(namespace),
+        keys=tuple(namespace.trusted_key or ()),
+        insecure=getattr(namespace, "insecure", False),
+    )
 
 
 def passes(namespace: argparse.Namespace) -> tuple[str, ...]:

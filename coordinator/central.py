@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import MissingExtra
 
 EVALUATOR_GROUP, CENTRAL = "heliograph.evaluators", "central"
-"""Entry point of a callable `(path: Path) -> CentralTeam` for a run folder."""
+"""Entry point of a callable `(path: Path, permission: Permission) -> CentralTeam` for a run folder."""
 
 
 class CentralEpisodes(Protocol):
@@ -89,8 +90,11 @@ class CentralTeam(Protocol):
         ...
 
 
-def central_team(path: Path) -> CentralTeam:
-    """Load a run folder's networks.  Raises MissingExtra without a trainer, and whatever the trainer says."""
+def central_team(path: Path, permission: Permission = CATALOGUE_ONLY) -> CentralTeam:
+    """Load a run folder's networks; `permission` is that to make the world that its settings name.
+
+    Raises MissingExtra without a trainer, and whatever the trainer says.
+    """
     found = list(entry_points(group=EVALUATOR_GROUP, name=CENTRAL))
     if not found:
         raise MissingExtra("no central evaluator is installed", remedy="pip install 'heliograph[trainer]'")
@@ -100,4 +104,4 @@ def central_team(path: Path) -> CentralTeam:
         raise MissingExtra(
             f"the central evaluator needs {error.name}", remedy="pip install 'heliograph[trainer]'"
         ) from None
-    return factory(path)
+    return factory(path, permission)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from coordinator.arguments import seed
 from heliograph.cli import Command
+from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.errors import NodeFailed, SettingsError
 
 if TYPE_CHECKING:
     from coordinator.report import Report
+    from coordinator.trust import Trust
 
 LEAST_WON = 0.9
 """What a team that is shown must win of its episodes; the demo's task without messages: a ninth."""
@@ -36,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="of the training"
     )
+    add_permission_arguments(parser)
     parser.add_argument("--seed", type=seed, default=0, help="of the training and of the run")
     parser.add_argument("--episodes", type=int, default=100, help="episodes with messages, and as many without")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
@@ -53,7 +56,6 @@ def run(namespace: argparse.Namespace) -> int:
     from coordinator.plan import make_plan
     from coordinator.rollout import run_processes
     from coordinator.staging import Staging
-    from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE, TargetNotReached
 
     started = time.monotonic()
@@ -65,8 +67,10 @@ def run(namespace: argparse.Namespace) -> int:
             print(f"go on with the demo: {_again(namespace, folder)}", file=sys.stderr)
         return code
     trained = time.monotonic()
+    bundles, permission = _trust(namespace).team(folder / "bundles")
     plan = make_plan(
-        load_team(folder / "bundles"),
+        bundles,
+        permission=permission,
         episodes=namespace.episodes,
         run_seed=namespace.seed,
         passes=("open", "cut"),
@@ -89,8 +93,7 @@ def run(namespace: argparse.Namespace) -> int:
 def _again(namespace: argparse.Namespace, folder: Path) -> str:
     """The command that goes on with this folder."""
     words = ["heliograph", "demo", "--folder", str(folder), "--preset", namespace.preset, "--seed", str(namespace.seed)]
-    words += [word for override in namespace.overrides for word in ("--set", override)]
-    return shlex.join(words)
+    return shlex.join([*words, *_repeated(namespace)])
 
 
 def _free_folder() -> Path:
@@ -102,11 +105,28 @@ def _free_folder() -> Path:
     return folder
 
 
+def _trust(namespace: argparse.Namespace) -> Trust:
+    """The bundles' world is what the training's arguments name."""
+    from coordinator.trust import Trust
+
+    return Trust(user=permission_of(namespace).also_in_settings(namespace.overrides))
+
+
+def _repeated(namespace: argparse.Namespace) -> list[str]:
+    """What of the arguments is for the training, too."""
+    given = {
+        "--set": namespace.overrides,
+        "--allow-environment": namespace.allow_environment,
+        "--allow-parameter": namespace.allow_parameter,
+    }
+    return [word for option, values in given.items() for value in values for word in (option, value)]
+
+
 def _train(namespace: argparse.Namespace, folder: Path) -> int:
     """Run the training command with its own progress; it has torch, this process does not need it."""
     command = [sys.executable, "-P", "-m", "heliograph", "train", "--preset", namespace.preset]
     command += ["--folder", str(folder), "--seed", str(namespace.seed), "--resume-or-start"]
-    command += [word for override in namespace.overrides for word in ("--set", override)]
+    command += _repeated(namespace)
     try:
         # Stdout is for the demo's own table or JSON.
         process = subprocess.Popen(command, stdout=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator import arguments
+from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
 
@@ -54,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draw the first episode: FILM.gif is one animated file, any other name a folder of PNG files",
     )
     arguments.add_watch_argument(parser)
+    add_trusted_key_argument(parser)
     parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 
 
@@ -90,12 +92,14 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     from coordinator.plan import make_plan
     from coordinator.report import print_report
     from coordinator.survey import bundle_folder
-    from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed
 
-    team = central_team(path) if namespace.central else None
+    trust = arguments.trust(namespace)
+    team = central_team(path, trust.user) if namespace.central else None
+    bundles, permission = trust.team(bundle_folder(path))
     plan = make_plan(
-        load_team(bundle_folder(path)),
+        bundles,
+        permission=permission,
         agents=namespace.agents,
         environment=namespace.environment,
         overrides=namespace.overrides,
@@ -194,6 +198,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
                 references=tuple(namespace.reference),
                 agents=namespace.agents,
                 environment=namespace.environment,
+                trust=arguments.trust(namespace),
                 overrides=tuple(namespace.overrides),
                 episodes=namespace.episodes,
                 seed=namespace.seed,

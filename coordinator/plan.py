@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from heliograph import codecs
 from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import BundleMismatch, SettingsError
 from heliograph.manifest import Manifest
@@ -30,6 +31,8 @@ class Plan:
     bundles: tuple[Bundle, ...]
     environment: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    permission: Permission = CATALOGUE_ONLY
+    """To make that environment with these parameters, both of which the bundles name."""
     episodes: int = 100
     run_seed: int = 0
     greedy: bool = True
@@ -68,7 +71,7 @@ class Plan:
 
     def world(self, name: str) -> World:
         """The world of a pass.  Raises BundleMismatch if the bundles' sizes are not those of the environment."""
-        environment = registry.make(self.environment, count=1, parameters=self.parameters)
+        environment = registry.make(self.environment, count=1, parameters=self.parameters, permission=self.permission)
         for bundle in self.bundles:
             check_sizes(bundle.manifest, environment.spec)
         # Bundles without messages have nothing to hear, and nobody should count what they do not hear.
@@ -97,12 +100,15 @@ def make_plan(
     *,
     agents: int | None = None,
     environment: str | None = None,
-    overrides: Iterable[str] = (),
+    permission: Permission = CATALOGUE_ONLY,
+    overrides: Sequence[str] = (),
     **arguments: Any,
 ) -> Plan:
     """A plan for `bundles` in the world that they were trained in, with `key=value` overrides of its parameters.
 
-    Raises BundleMismatch if they are for another team size or another environment than asked for.
+    `permission` is that to make this world; what the environment and the overrides are asked to be needs no more.
+    Raises BundleMismatch if they are for another team size or another environment than asked for, EnvironmentUntrusted
+    for a world that the permission lacks.
     """
     team = tuple(bundles)
     manifest = team[0].manifest
@@ -113,6 +119,7 @@ def make_plan(
     plan = Plan(
         bundles=team,
         environment=manifest.environment,
+        permission=permission.also([] if environment is None else [environment], overrides),
         parameters=merge(manifest.environment_parameters, overrides),
         **arguments,
     )

@@ -69,13 +69,11 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
     from coordinator.observation import Shows
     from coordinator.plan import make_plan
     from coordinator.staging import Staging
-    from heliograph.bundle import load_team
-    from heliograph.certificates.signing_keys import require_trusted
 
-    bundles = load_team(namespace.bundles)
-    require_trusted(bundles, namespace.trusted_key, insecure=namespace.insecure)
+    bundles, permission = arguments.trust(namespace).team(namespace.bundles)
     plan = make_plan(
         bundles,
+        permission=permission,
         agents=namespace.agents,
         environment=namespace.environment,
         overrides=namespace.overrides,

@@ -12,6 +12,7 @@ from coordinator.plan import LABELS, Plan
 from coordinator.progress import Progress
 from coordinator.scores import ALONE, REFERENCE, TOGETHER, Score
 from heliograph.environments.defaults import changed_parameters
+from heliograph.environments.permission import Permission
 from heliograph.environments.reference import play_reference
 from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import SettingsError
@@ -101,9 +102,15 @@ def score_central_team(
 
 
 def score_reference(
-    name: str, world: EnvironmentSpec, *, episodes: int, seed: int, most_steps: int = MOST_STEPS
+    name: str,
+    world: EnvironmentSpec,
+    *,
+    permission: Permission,
+    episodes: int,
+    seed: int,
+    most_steps: int = MOST_STEPS,
 ) -> Score:
-    """Play a reference policy on the episodes that teams play with the same seed."""
+    """Play a reference policy on the episodes that teams play with the same seed; `permission` is to make the world."""
     started = time.perf_counter()
     with Progress(f"{name} in {world.id}", total=episodes) as bar:
         found = play_reference(
@@ -114,6 +121,7 @@ def score_reference(
             seed=seed,
             most_steps=most_steps,
             progress=bar.reach,
+            permission=permission,
         )
     environment, task = task_of(world)
     return Score(

@@ -17,9 +17,10 @@ from coordinator.evaluation import world_spec
 from coordinator.plan import Plan, make_plan
 from coordinator.scored_play import score_bundles, score_central_team, score_reference, task_of, training_seed
 from coordinator.scores import Score
+from coordinator.trust import NOBODY, Trust
 from heliograph import codecs
-from heliograph.bundle import load_team
 from heliograph.environments import registry
+from heliograph.environments.permission import Permission
 from heliograph.environments.reference import reference_names
 from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
 from heliograph.errors import SettingsError
@@ -38,6 +39,7 @@ class Request:
     references: tuple[str, ...] = ()
     agents: int | None = None
     environment: str | None = None
+    trust: Trust = NOBODY
     overrides: tuple[str, ...] = ()
     episodes: int = 100
     seed: int = 0
@@ -66,14 +68,18 @@ def survey(request: Request, scores: list[Score]) -> None:
     Raises SettingsError, BundleError, CheckpointError or WorldError, before anything is played where that is possible.
     """
     plans = {} if request.every_checkpoint else {path: _plans(path, request) for path in request.paths}
-    teams = {path: central_team(path) for path in request.paths if request.every_checkpoint or request.central}
+    networks = request.every_checkpoint or request.central
+    teams = {path: central_team(path, request.trust.user) for path in request.paths if networks}
     for path, team in teams.items():
         _check_central(path, team, request)
     specs = {path: world_spec(part[0]) for path, part in plans.items()}
     specs |= {path: team.spec for path, team in teams.items() if path not in specs}
     if request.marl_eval:
         _check_names(specs)
-    worlds = _reference_worlds(request, list(specs.values()))
+    permissions = {path: part[0].permission for path, part in plans.items()}
+    worlds = _reference_worlds(
+        request, [(spec, permissions.get(path, request.trust.user)) for path, spec in specs.items()]
+    )
     for path in request.paths:
         for plan in plans.get(path, ()):
             score_bundles(path, plan, specs[path], scores, jobs=request.jobs)
@@ -82,10 +88,15 @@ def survey(request: Request, scores: list[Score]) -> None:
                 for score in _central_scores(path, team, request):
                     scores.append(score)
     for name in request.references:
-        for world in worlds:
+        for world, permission in worlds:
             scores.append(
                 score_reference(
-                    name, world, episodes=request.episodes, seed=request.seed, most_steps=request.most_steps
+                    name,
+                    world,
+                    permission=permission,
+                    episodes=request.episodes,
+                    seed=request.seed,
+                    most_steps=request.most_steps,
                 )
             )
 
@@ -106,10 +117,11 @@ def bundle_folder(path: Path) -> Path:
 
 def _plans(path: Path, request: Request) -> list[Plan]:
     """One per policy."""
-    team = load_team(bundle_folder(path))
+    bundles, permission = request.trust.team(bundle_folder(path))
     return [
         make_plan(
-            team,
+            bundles,
+            permission=permission,
             agents=request.agents,
             environment=request.environment,
             overrides=request.overrides,
@@ -150,14 +162,20 @@ def _check_names(specs: Mapping[Path, EnvironmentSpec]) -> None:
             )
 
 
-def _reference_worlds(request: Request, worlds: list[EnvironmentSpec]) -> list[EnvironmentSpec]:
+_World = tuple[EnvironmentSpec, Permission]
+"""A world, and the permission to make it once more."""
+
+
+def _reference_worlds(request: Request, worlds: list[_World]) -> list[_World]:
     """The different worlds of the runs, or the one that was named; checked for the references' sake."""
     if request.references and request.environment is not None and not request.paths:
-        parameters = merge({}, request.overrides)
-        with closing(registry.make(request.environment, count=1, parameters=parameters)) as environment:
-            worlds = [environment.spec]
-    different = {(world.id, json.dumps(world.parameters, sort_keys=True)): world for world in worlds}
-    for world in different.values():
+        parameters, permission = merge({}, request.overrides), request.trust.user.also([], request.overrides)
+        with closing(
+            registry.make(request.environment, count=1, parameters=parameters, permission=permission)
+        ) as environment:
+            worlds = [(environment.spec, permission)]
+    different = {(world.id, json.dumps(world.parameters, sort_keys=True)): (world, may) for world, may in worlds}
+    for world, _ in different.values():
         for name in request.references:
             if name not in reference_names(world.id):
                 raise SettingsError(

@@ -24,6 +24,7 @@ from coordinator.trajectory import Observer, StepRecord
 from coordinator.world import EpisodeLost, World
 from heliograph.environments.vector import LOST_EPISODE_REPEATS
 from heliograph.errors import WorldError
+from heliograph.spawning import away_from_the_current_folder, begin
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,9 @@ def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHO
         min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
     )
     try:
-        yield pool.map(_play, numbers)
+        with away_from_the_current_folder():  # all are started with the first episodes that are asked for here
+            episodes = pool.map(_play, numbers)
+        yield episodes
     finally:
         lifeline.close()  # which ends them even amid an episode
         theirs.close()
@@ -116,6 +119,7 @@ _stage: _Stage | None = None
 
 def _begin(plan: Plan, name: str, lifeline: Connection) -> None:
     global _plan_and_pass
+    begin()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its pool
     _plan_and_pass = plan, name

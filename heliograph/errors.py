@@ -15,6 +15,7 @@ HeliographError                     1  UNKNOWN
 ├── MessageError                    4  INVALID_ARGUMENT     a wire message that breaks the protocol
 ├── WorldError                      5  INTERNAL             an environment misbehaves
 │   ├── UnknownEnvironment          5  NOT_FOUND
+│   ├── EnvironmentUntrusted        5  PERMISSION_DENIED    a file names code or a path that the user has not named
 │   └── MissingExtra                5  UNIMPLEMENTED        an optional package is not installed
 ├── NetworkError                    6  UNAVAILABLE
 │   ├── PortTaken                   6  ALREADY_EXISTS
@@ -92,6 +93,10 @@ class WorldError(HeliographError):
 
 class UnknownEnvironment(WorldError):
     grpc_status = "NOT_FOUND"
+
+
+class EnvironmentUntrusted(WorldError):
+    grpc_status = "PERMISSION_DENIED"
 
 
 class MissingExtra(WorldError):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,6 +27,37 @@ class Settings(BaseModel):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class Text(Enum):
+    """What a setting that can hold any text is for; in its annotation, as `Annotated[str, Text.OF_THE_USER]`.
+
+    Numbers, switches and choices (`Literal`) need none of it: whatever they are, they stay within the program.
+    """
+
+    OF_A_LIST = "checked by its class, which knows every text that may be given"
+    OF_THE_USER = "reaches out of the program, as a path does: it comes from the command and never from a file alone"
+
+
+def texts_of_the_user(model: type[BaseModel]) -> set[str]:
+    """Names of the settings that a file must not give by itself: those that can hold any text, unless OF_A_LIST."""
+    return {
+        name
+        for name, field in model.model_fields.items()
+        if not _closed(field.annotation) and Text.OF_A_LIST not in field.metadata
+    }
+
+
+def _closed(annotation: Any) -> bool:
+    """Whether values of a type are numbers, switches and choices alone, or made of such."""
+    if get_origin(annotation) is Annotated:
+        kind, *marks = get_args(annotation)
+        return Text.OF_A_LIST in marks or _closed(kind)
+    if get_origin(annotation) is Literal:
+        return True
+    if get_origin(annotation) in (Union, UnionType, tuple, list):
+        return all(part is Ellipsis or _closed(part) for part in get_args(annotation))
+    return annotation in (bool, int, float, NoneType)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

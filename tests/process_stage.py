@@ -22,6 +22,7 @@ from coordinator.world import World
 from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.seeds import episode_seed
 
 START_DEADLINE_S = 30.0
@@ -135,7 +136,7 @@ class Stage:
         """Play an episode in an environment with some other parameters, in a world with these arguments of `World`."""
         manifest = self.bundles[0].manifest
         given = manifest.environment_parameters | (parameters or {})
-        environment = registry.make(manifest.environment, count=1, parameters=given)
+        environment = registry.make(manifest.environment, count=1, parameters=given, permission=EVERYTHING)
         records: list[StepRecord] = []
         result = await play(
             self.team,

@@ -27,6 +27,7 @@ from heliograph import bundle as bundles
 from heliograph.actions import ContinuousActions
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
 
 ENVIRONMENT = "steering_team:make"
@@ -35,7 +36,7 @@ CATEGORICALS, CLASSES = 4, 8
 
 def steering_bundles(*, action_bits: int = 8) -> list[Bundle]:
     """One per agent of `steering_team`."""
-    world = registry.make(ENVIRONMENT, count=1, parameters={"action_bits": action_bits})
+    world = registry.make(ENVIRONMENT, count=1, parameters={"action_bits": action_bits}, permission=EVERYTHING)
     return [
         continuous_bundle(
             slot=slot,
@@ -49,7 +50,9 @@ def steering_bundles(*, action_bits: int = 8) -> list[Bundle]:
 
 
 def steering_plan(*, record: Path | None = None, greedy: bool = False, action_bits: int = 8, **arguments: Any) -> Plan:
-    return make_plan(steering_bundles(action_bits=action_bits), record=record, greedy=greedy, **arguments)
+    return make_plan(
+        steering_bundles(action_bits=action_bits), permission=EVERYTHING, record=record, greedy=greedy, **arguments
+    )
 
 
 def continuous_bundle(

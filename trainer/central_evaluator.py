@@ -11,6 +11,7 @@ import torch
 
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from trainer.central_replay import RecordedEpisode, Replay, replay
 from trainer.checkpoint import from_newest, load_weights
@@ -23,9 +24,13 @@ from trainer.training import evaluation_environment, make_algorithm
 class CentralEvaluator:
     """Plays episodes with the networks of a run folder, all agents in one batch; see `coordinator.central`."""
 
-    def __init__(self, path: Path) -> None:
-        """Load the newest networks.  Raises SettingsError if this is no run folder, CheckpointError if it has none."""
+    def __init__(self, path: Path, permission: Permission = CATALOGUE_ONLY) -> None:
+        """Load the newest networks; `permission` is that to make the world which the settings name.
+
+        Raises SettingsError if this is no run folder, CheckpointError if it has none, and what making the world raises.
+        """
         folder = RunFolder.open(path)
+        self._permission = permission.of(folder.source)
         settings = self._settings = folder.settings()
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -33,8 +38,9 @@ class CentralEvaluator:
         self.run_id = folder.run_id
         self._device = torch.device("cpu")
         self._environment: VectorEnvironment | None = None
+        chosen = settings.environment
         with closing(
-            registry.make(settings.environment.id, count=1, parameters=settings.environment.parameters)
+            registry.make(chosen.id, count=1, parameters=chosen.parameters, permission=self._permission)
         ) as one:
             self.spec = one.spec
             self._algorithm = make_algorithm(settings, one, self._device)
@@ -60,7 +66,7 @@ class CentralEvaluator:
         """Play with the networks as they were after `checkpoint` steps: those of a snapshot, or the newest ones."""
         self._load(checkpoint)
         if self._environment is None:
-            self._environment = evaluation_environment(self._settings, episodes=episodes)
+            self._environment = evaluation_environment(self._settings, self._permission, episodes=episodes)
         return evaluate(
             self._algorithm,
             self._environment,

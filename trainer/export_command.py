@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from heliograph.cli import Command
+from heliograph.environments.arguments import add_permission_arguments, permission_of
 from trainer.extra import trainer_extra
 
 
@@ -22,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="private key to sign with, of `heliograph certificates signing-key`"
     )
+    add_permission_arguments(parser)
     parser.add_argument("--tar", action="store_true", help="write agent-0.tar ... instead of directories")
 
 
@@ -45,7 +47,9 @@ def _export(namespace: argparse.Namespace) -> int:
     from trainer.snapshots import chosen_snapshot, load_snapshot
     from trainer.tables import learned_tables
 
-    algorithm, spec, env_steps = restored_algorithm(folder, device=torch.device("cpu"))
+    algorithm, spec, env_steps = restored_algorithm(
+        folder, device=torch.device("cpu"), permission=permission_of(namespace)
+    )
     if namespace.snapshot is not None:
         policy = "sampled" if folder.settings().evaluation.sampled else "greedy"
         snapshot = chosen_snapshot(

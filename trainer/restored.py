@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import from_newest, load_experience, load_networks, under
@@ -12,10 +13,12 @@ from trainer.run_folder import RunFolder
 from trainer.training import empty_replay, make_algorithm, make_environment
 
 
-def restored_algorithm(folder: RunFolder, *, device: torch.device) -> tuple[Algorithm, EnvironmentSpec, int]:
+def restored_algorithm(
+    folder: RunFolder, *, device: torch.device, permission: Permission = CATALOGUE_ONLY
+) -> tuple[Algorithm, EnvironmentSpec, int]:
     """The networks of a run's newest checkpoint, what its environment is like, and its environment steps."""
     settings = folder.settings()
-    environment = make_environment(settings, count=1)
+    environment = make_environment(settings, permission.of(folder.source), count=1)
     environment.close()
     algorithm = make_algorithm(settings, environment, device)
     state = from_newest(folder.checkpoints, lambda path: load_networks(path, algorithm))

@@ -33,6 +33,7 @@ import torch
 
 from heliograph import __version__
 from heliograph.claim import claim
+from heliograph.environments.permission import flags_for
 from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, SettingsError
 from heliograph.optional import optional
 from heliograph.reading import SMALL, read_json, read_json_lines
@@ -88,6 +89,17 @@ class RunFolder:
         if not (path / SETTINGS).is_file():
             raise SettingsError(f"{path} is not a run folder (no settings.json in it)")
         return cls(path)
+
+    @property
+    def flags(self) -> str:
+        """What a command that reads these settings needs for their environment, after a space; often nothing."""
+        world = self.settings().environment
+        return f" {flags_for(world.id, world.parameters)}".rstrip()
+
+    @property
+    def source(self) -> str:
+        """Where the settings are, as a sentence names it."""
+        return str(self.path / "settings.json")
 
     def settings(self) -> TrainSettings:
         return read_settings(self.path / SETTINGS)

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
-from heliograph.settings import Settings, resolve
+from heliograph.settings import Settings, Text, resolve
 from trainer.mabl_settings import MablSettings
 from trainer.mag_settings import MagSettings
 from trainer.mamba_settings import MambaSettings
@@ -18,10 +18,10 @@ from trainer.replay_settings import ReplaySettings
 
 
 class EnvironmentSettings(Settings):
-    id: str
-    """Name in the registry, or import path; see `heliograph environments`."""
-    parameters: dict[str, Any] = {}
-    """Of the environment; checked by it."""
+    id: Annotated[str, Text.OF_THE_USER]
+    """Name in the registry, or import path; see `heliograph environments`.  A path must be named in the command."""
+    parameters: Annotated[dict[str, Any], Text.OF_THE_USER] = {}
+    """Of the environment; checked by it.  Texts that it does not hold to a list must be named in the command."""
     copies: PositiveInt = 8
     """Stepped together while collecting."""
     workers: NonNegativeInt = 0
@@ -103,7 +103,7 @@ ON_POLICY = {"mappo", "attention-ppo"}
 class TrainSettings(Settings):
     algorithm: Literal["mamba", "mabl", "mag", "mappo", "attention-ppo"] = "mamba"
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
-    device: str = "auto"
+    device: Annotated[str, Text.OF_A_LIST] = "auto"
     """auto, cpu, cuda or cuda:1."""
     threads: NonNegativeInt = 0
     """CPU threads of torch; 0: its own choice."""

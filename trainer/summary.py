@@ -62,7 +62,7 @@ class Summary:
         return TargetNotReached(
             f"{_REASONS[self.reason]}, and the team's outcome ({self.outcome_name}) is {self.outcome:.3f} where "
             f"{self.target:g} was asked for",
-            remedy=f"Go on, {more}: heliograph train --resume {folder.path}",
+            remedy=f"Go on, {more}: heliograph train --resume {folder.path}{folder.flags}",
         )
 
 
@@ -109,9 +109,9 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
         lines.append(f"  bound of a team that cannot hear: {summary.blind_bound:.4g}")
     lines.append(f"  run folder: {folder.path}")
     if summary.reason == "interrupted":
-        lines.append(f"  go on with: heliograph train --resume {folder.path}")
+        lines.append(f"  go on with: heliograph train --resume {folder.path}{folder.flags}")
     else:
-        lines.append(f"  next: heliograph run --bundles {folder.bundles}")
+        lines.append(f"  next: heliograph run --bundles {folder.bundles}{folder.flags}")
     return "\n".join(lines)
 
 

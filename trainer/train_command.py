@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
+from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.metrics import add_metrics_argument
 from trainer.extra import trainer_extra
 
 if TYPE_CHECKING:
+    from heliograph.environments.permission import Permission
     from trainer.settings import TrainSettings
 
 GENERAL_PRESET = "cpu"
@@ -31,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
     )
     parser.add_argument("--environment", metavar="ID", help="an id of `heliograph environments`, or an import path")
+    add_permission_arguments(parser)
     parser.add_argument("--seed", type=int, help="override the preset's seed")
     parser.add_argument("--folder", type=Path, help="run folder to create; default: runs/<algorithm>-<world>-<time>")
     parser.add_argument(
@@ -65,6 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
+    from heliograph.environments import registry
     from heliograph.errors import SettingsError
     from trainer.preset import load_settings, preset_names
 
@@ -94,7 +98,7 @@ def run(namespace: argparse.Namespace) -> int:
         if namespace.set:
             _extend(namespace.resume, namespace.set)
         with trainer_extra("training"):
-            return _train(namespace.resume, settings=None, namespace=namespace)
+            return _train(namespace.resume, settings=None, permission=permission_of(namespace), namespace=namespace)
     overrides = list(namespace.set)
     if namespace.environment is not None:
         # Another world's parameters mean nothing to this one.
@@ -102,6 +106,8 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.seed is not None:
         overrides.append(f"seed={namespace.seed}")
     settings = load_settings(namespace.preset, overrides)
+    permission = permission_of(namespace).also_in_settings(overrides).of(f"preset {namespace.preset}")
+    registry.check(settings.environment.id, settings.environment.parameters, permission)
     if namespace.dry_run:
         print(settings.model_dump_json(indent=2))
         return 0
@@ -115,9 +121,9 @@ def run(namespace: argparse.Namespace) -> int:
             return 0
         if is_begun(namespace.folder, settings):
             with trainer_extra("training"):
-                return _train(namespace.folder, settings=None, namespace=namespace)
+                return _train(namespace.folder, settings=None, permission=permission, namespace=namespace)
     with trainer_extra("training"):
-        return _train(namespace.folder, settings=settings, namespace=namespace)
+        return _train(namespace.folder, settings=settings, permission=permission, namespace=namespace)
 
 
 def _extend(path: Path, overrides: list[str]) -> None:
@@ -136,18 +142,23 @@ def _train_seeds(namespace: argparse.Namespace, settings: TrainSettings) -> int:
     for option in ("environment", "init_from", "wandb"):
         if (value := getattr(namespace, option)) is not None:
             arguments += [f"--{option.replace('_', '-')}", str(value)]
+    arguments += [word for path in namespace.allow_environment for word in ("--allow-environment", path)]
+    arguments += [word for value in namespace.allow_parameter for word in ("--allow-parameter", value)]
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = namespace.folder or Path("runs") / f"{settings.algorithm}-{settings.environment.id}-seeds-{stamp}"
     print(f"the runs are in {folder}", file=sys.stderr)
     return train_seeds(folder, parse_seeds(namespace.seeds), arguments=arguments, jobs=namespace.jobs)
 
 
-def _train(path: Path | None, *, settings: TrainSettings | None, namespace: argparse.Namespace) -> int:
+def _train(
+    path: Path | None, *, settings: TrainSettings | None, permission: Permission, namespace: argparse.Namespace
+) -> int:
     """Create or open the folder, train, print the summary; 130 if interrupted.
 
     Raises TargetNotReached, once all results are written and told, if the team is not as good as it must be.
     """
     from heliograph import log
+    from heliograph.environments.consent import consented
     from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
     from heliograph.optional import optional
     from heliograph.stopping import obeying_signals
@@ -159,6 +170,8 @@ def _train(path: Path | None, *, settings: TrainSettings | None, namespace: argp
     if settings is None:
         assert path is not None
         folder = RunFolder.open(path)
+        world = folder.settings().environment
+        permission = consented(folder.path, world.id, world.parameters, permission.of(folder.source))
     else:
         folder = RunFolder.create(path, settings, init_from=namespace.init_from)
     log.enter(run=folder.run_id)
@@ -170,7 +183,9 @@ def _train(path: Path | None, *, settings: TrainSettings | None, namespace: argp
     ):
         from trainer.training import Training
 
-        training = Training(folder, progress, resume=settings is None, init_from=namespace.init_from)
+        training = Training(
+            folder, progress, resume=settings is None, permission=permission, init_from=namespace.init_from
+        )
         console.begin(training.horizon, measure=training.environment.spec.outcome)
 
         try:
@@ -182,7 +197,7 @@ def _train(path: Path | None, *, settings: TrainSettings | None, namespace: argp
         except KeyboardInterrupt:
             print(
                 f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
-                f"heliograph train --resume {folder.path}",
+                f"heliograph train --resume {folder.path}{folder.flags}",
                 file=sys.stderr,
             )
             raise

@@ -16,6 +16,7 @@ import torch
 
 from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
@@ -79,14 +80,17 @@ def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, devi
             return AttentionPpo(settings.attention_ppo, spec, device=device)
 
 
-def make_environment(settings: TrainSettings, *, count: int) -> VectorEnvironment:
+def make_environment(settings: TrainSettings, permission: Permission, *, count: int) -> VectorEnvironment:
+    """The world that the settings name, if they may.  Raises what `registry.make` raises."""
     chosen = settings.environment
-    return registry.make(chosen.id, count=count, parameters=chosen.parameters, workers=chosen.workers)
+    return registry.make(
+        chosen.id, count=count, parameters=chosen.parameters, workers=chosen.workers, permission=permission
+    )
 
 
-def evaluation_environment(settings: TrainSettings, *, episodes: int) -> VectorEnvironment:
+def evaluation_environment(settings: TrainSettings, permission: Permission, *, episodes: int) -> VectorEnvironment:
     """As many copies as the settings want for so many episodes."""
-    return make_environment(settings, count=min(settings.evaluation.copies, episodes))
+    return make_environment(settings, permission, count=min(settings.evaluation.copies, episodes))
 
 
 class Training:
@@ -97,14 +101,22 @@ class Training:
     A fresh one begins with the networks of `init_from`, as `load_initial_weights` takes it; None: with random ones.
     """
 
-    def __init__(self, folder: RunFolder, progress: Progress, *, resume: bool, init_from: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        progress: Progress,
+        *,
+        resume: bool,
+        permission: Permission = CATALOGUE_ONLY,
+        init_from: Path | None = None,
+    ) -> None:
         settings = folder.settings()
         self.settings, self.folder, self.progress = settings, folder, progress
         self.stopping = StopRequest()
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.device = choose_device(settings.device)
-        self.environment = make_environment(settings, count=settings.environment.copies)
+        self.environment = make_environment(settings, permission, count=settings.environment.copies)
         self.algorithm = make_algorithm(settings, self.environment, self.device)
         self.replay = empty_replay(settings, self.algorithm)
         self.collector = Collector(
@@ -123,7 +135,9 @@ class Training:
         self.env_steps = 0
         """Of all iterations that have begun; with overlap the collector is ahead of it."""
         self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
-        self._evaluation_environment = evaluation_environment(settings, episodes=settings.evaluation.episodes)
+        self._evaluation_environment = evaluation_environment(
+            settings, permission, episodes=settings.evaluation.episodes
+        )
         self._iteration = 0
         self._seconds = 0.0
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome

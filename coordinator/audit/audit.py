@@ -27,6 +27,7 @@ from coordinator.audit.script import Recorded, Script, perturbed, record
 from coordinator.audit.stage import NodeCommand, Stage, standard_node
 from coordinator.plan import Plan
 from coordinator.progress import Progress
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.errors import SettingsError
 
 LENDING_EPISODES = 6
@@ -56,11 +57,13 @@ def audit(
     *,
     node_command: NodeCommand = standard_node,
     networks: Path | None = None,
+    permission: Permission = CATALOGUE_ONLY,
     log_folder: Path | None = None,
 ) -> Findings:
     """Audit the plan's team; after Ctrl-C the findings hold what was found and say so.
 
-    `networks` is where the bundles lie, in a run folder whose networks are compared as well.  Raises NodeFailed if a
+    `networks` is where the bundles lie, in a run folder whose networks are compared as well; `permission` is that to
+    make the world which the run's settings name.  Raises NodeFailed if a
     node ends or does not come up, NetworkError if messages stay missing, and what the plan's world raises.
     """
     if len(plan.bundles) < 2:
@@ -81,7 +84,7 @@ def audit(
             random=random,
         ),
     )
-    work = _Audit(plan, request, findings, random=random, networks=networks)
+    work = _Audit(plan, request, findings, random=random, networks=networks, permission=permission)
     try:
         work.record()
         with asyncio.Runner() as runner:
@@ -95,11 +98,18 @@ def audit(
 
 class _Audit:
     def __init__(
-        self, plan: Plan, request: Request, findings: Findings, *, random: np.random.Generator, networks: Path | None
+        self,
+        plan: Plan,
+        request: Request,
+        findings: Findings,
+        *,
+        random: np.random.Generator,
+        networks: Path | None,
+        permission: Permission,
     ) -> None:
         self._plan, self._request, self._findings = plan, request, findings
         self._random = random
-        self._networks = networks
+        self._networks, self._permission = networks, permission
         self._plain: dict[tuple[object, ...], Played] = {}
         self._samples: list[tuple[Script, Played]] = []  # for the networks
 
@@ -186,5 +196,5 @@ class _Audit:
         if self._networks is None:
             check = Check(name=NAME, verdict=NOT_CHECKED, said="not asked for; --central does, with a run folder")
         else:
-            check = check_networks(self._networks, self._plan, self._samples)
+            check = check_networks(self._networks, self._plan, self._samples, self._permission)
         self._findings.others.insert(1, check)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from coordinator import arguments
 from coordinator.arguments import seed
+from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
+from heliograph.environments.arguments import add_permission_arguments
 
 REFUTED_EXIT_CODE = 1
 
@@ -16,6 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "bundles", type=Path, metavar="BUNDLES", help="folder of bundles, or a run folder that has them in bundles/"
     )
     parser.add_argument("--environment", metavar="ID", help="refused unless the bundles were trained in it")
+    add_permission_arguments(parser)
+    add_trusted_key_argument(parser)
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -43,12 +48,14 @@ def run(namespace: argparse.Namespace) -> int:
     from coordinator.conclusion import deliver, write_json
     from coordinator.plan import make_plan
     from coordinator.survey import bundle_folder
-    from heliograph.bundle import load_team
     from heliograph.errors import INTERRUPTED_EXIT_CODE
     from heliograph.optional import optional
 
+    trust = arguments.trust(namespace)
+    bundles, permission = trust.team(bundle_folder(namespace.bundles))
     plan = make_plan(
-        load_team(bundle_folder(namespace.bundles)),
+        bundles,
+        permission=permission,
         environment=namespace.environment,
         overrides=namespace.overrides,
         run_seed=namespace.seed,
@@ -58,6 +65,7 @@ def run(namespace: argparse.Namespace) -> int:
         plan,
         Request(scripts=namespace.episodes, steps=namespace.steps, limit=namespace.limit),
         networks=namespace.bundles if namespace.central else None,
+        permission=trust.user,
         log_folder=namespace.log_folder,
     )
     document = findings.as_dict()

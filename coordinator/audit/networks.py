@@ -13,6 +13,7 @@ from coordinator.audit.script import Script
 from coordinator.central import CentralTeam, central_team
 from coordinator.plan import Plan
 from heliograph.actions import ContinuousActions
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.errors import HeliographError
 
 NAME = "trainer's networks"
@@ -28,15 +29,20 @@ def run_folder_of(path: Path) -> Path | None:
     return next((folder for folder in (path, path.parent) if (folder / "settings.json").is_file()), None)
 
 
-def check_networks(path: Path, plan: Plan, plays: list[tuple[Script, Played]]) -> Check:
-    """Compare plays in the world's own graph, which hold their logits, with the networks of the run at `path`."""
+def check_networks(
+    path: Path, plan: Plan, plays: list[tuple[Script, Played]], permission: Permission = CATALOGUE_ONLY
+) -> Check:
+    """Compare plays in the world's own graph, which hold their logits, with the networks of the run at `path`.
+
+    `permission` is that to make the world which the run's settings name.
+    """
     folder = run_folder_of(path)
     if folder is None:
         return _unchecked(f"{path} is not in a run folder, which would have the networks")
     if not plays:
         return _unchecked("interrupted before")
     try:
-        team = central_team(folder)
+        team = central_team(folder, permission)
     except HeliographError as error:
         return _unchecked(str(error))
     if (team.run_id, team.newest) != (plan.manifest.run_id, plan.manifest.training_step):

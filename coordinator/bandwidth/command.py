@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from coordinator.channel.keys import KEYS
+from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
+from heliograph.environments.arguments import add_permission_arguments
 from heliograph.errors import SettingsError
 
 PLAYED, RECOST, LANGUAGE = "BUNDLES", "recost", "language"
@@ -15,6 +17,7 @@ OPTIONS = {
         *("episodes", "seeds", "sampled", "overrides", "codec", "channel", "late", "message_deadline_s"),
         *("action_deadline_s", "local", "namespaces", "link_rate_kbit", "link_delay_ms", "link_loss"),
         *("local_cells", "jobs", "sweep", "resume", "audit", "out"),
+        *("allow_environment", "allow_parameter", "trusted_key"),
     ),
     RECOST: ("codec", "out", "json"),
     LANGUAGE: ("bundles", "out", "json"),
@@ -50,6 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     played.add_argument(
         "--set", dest="overrides", action="append", metavar="KEY=VALUE", help="change a parameter of the environment"
     )
+    add_permission_arguments(played)
+    add_trusted_key_argument(played)
     played.add_argument(
         "--channel",
         action="append",

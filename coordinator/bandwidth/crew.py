@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from coordinator.bandwidth.cell import Cell, CellResult, Failure, PlanOf, play_cell
 from coordinator.progress import counted_by
 from heliograph.errors import WorldError
+from heliograph.spawning import away_from_the_current_folder, begin
 
 EPISODE = None
 """What a process sends for each finished episode; it sends a CellResult when the cell is done."""
@@ -35,7 +36,8 @@ def play_side_by_side(
     def hire() -> None:
         here, there = context.Pipe()
         process = context.Process(target=_work, args=(there, plan_of), daemon=True)
-        process.start()
+        with away_from_the_current_folder():
+            process.start()
         there.close()
         give(here, process)
 
@@ -82,6 +84,7 @@ def _died(process: BaseProcess) -> Failure:
 
 
 def _work(connection: Connection, plan_of: PlanOf) -> None:
+    begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its crew
     with counted_by(lambda: connection.send(EPISODE)):
         while True:

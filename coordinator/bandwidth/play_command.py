@@ -98,7 +98,7 @@ def _work(namespace: argparse.Namespace) -> Work:
     if namespace.sweep is None and (namespace.resume or namespace.jobs or namespace.local_cells):
         raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
     casting = Casting(
-        runs=load_runs([Path(path) for path in namespace.what]),
+        runs=load_runs([Path(path) for path in namespace.what], arguments.trust(namespace)),
         episodes=100 if namespace.episodes is None else namespace.episodes,
         greedy=not namespace.sampled,
         overrides=tuple(namespace.overrides or ()),

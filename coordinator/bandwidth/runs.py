@@ -12,7 +12,9 @@ from coordinator.channel import Channel
 from coordinator.episode import Pace
 from coordinator.plan import Plan, make_plan
 from coordinator.survey import bundle_folder
-from heliograph.bundle import Bundle, load_team
+from coordinator.trust import NOBODY, Trust
+from heliograph.bundle import Bundle
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.errors import BundleMismatch
 from heliograph.manifest import Manifest
 
@@ -24,6 +26,8 @@ class Run:
     name: str
     folder: Path
     bundles: tuple[Bundle, ...]
+    permission: Permission = CATALOGUE_ONLY
+    """To make the world that they were trained in."""
 
     @property
     def manifest(self) -> Manifest:
@@ -51,6 +55,7 @@ class Casting:
         """A plan of one of the runs; `arguments` are fields of Plan."""
         return make_plan(
             run.bundles,
+            permission=run.permission,
             overrides=self.overrides,
             episodes=self.episodes,
             greedy=self.greedy,
@@ -72,13 +77,13 @@ class Casting:
         )
 
 
-def load_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
+def load_runs(paths: Sequence[Path], trust: Trust = NOBODY) -> tuple[Run, ...]:
     """Load the teams.  Raises BundleError, also if they are not for the same world, team and messages."""
     folders = [bundle_folder(path) for path in paths]
-    teams = [tuple(load_team(folder)) for folder in folders]
+    teams = [trust.team(folder) for folder in folders]
     runs = tuple(
-        Run(name=name, folder=folder, bundles=team)
-        for name, folder, team in zip(_names(paths), folders, teams, strict=True)
+        Run(name=name, folder=folder, bundles=tuple(bundles), permission=permission)
+        for name, folder, (bundles, permission) in zip(_names(paths), folders, teams, strict=True)
     )
     for run in runs[1:]:
         for what, ours in runs[0].common.items():

@@ -17,8 +17,8 @@ def add_security_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust_arguments(parser)
 
 
-def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
-    """What of `add_security_arguments` is not the certificate."""
+def add_trusted_key_argument(parser: argparse._ActionsContainer) -> None:
+    """`trusted_key`, a list of files."""
     parser.add_argument(
         "--trusted-key",
         type=Path,
@@ -27,6 +27,11 @@ def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="ed25519 public key, raw or hex, that must have signed the bundles; of several, any one",
     )
+
+
+def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
+    """What of `add_security_arguments` is not the certificate."""
+    add_trusted_key_argument(parser)
     parser.add_argument(
         "--insecure",
         action="store_true",

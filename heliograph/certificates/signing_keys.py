@@ -66,14 +66,15 @@ def read_trusted_key(path: Path) -> bytes:
     return key
 
 
-def require_trusted(bundles: Iterable[Bundle], keys: Iterable[Path], *, insecure: bool = False) -> None:
+def require_trusted(bundles: Iterable[Bundle], keys: Iterable[Path], *, insecure: bool = False) -> bool:
     """Raise BundleUntrusted unless each bundle is signed by one of the keys; without keys all are taken.
 
-    `insecure` makes a warning of it.
+    `insecure` makes a warning of it.  Returns whether all of them are signed so.
     """
     trusted = [read_trusted_key(path) for path in keys]
     if not trusted:
-        return
+        return False
+    signed = True
     for bundle in bundles:
         try:
             bundle.verify(*trusted)
@@ -84,6 +85,8 @@ def require_trusted(bundles: Iterable[Bundle], keys: Iterable[Path], *, insecure
                     remedy=error.remedy,
                 ) from None
             _log.warning("bundle taken all the same slot=%d reason=%r", bundle.manifest.slot, error.message)
+            signed = False
+    return signed
 
 
 def _read(path: Path, what: str) -> bytes:

@@ -33,7 +33,7 @@ def try_imports(
 
     Returns what went wrong by module, one line each, and the names of the GPUs that torch sees if it is among them.
     """
-    command = [sys.executable, "-c", _PROGRAM, *modules]
+    command = [sys.executable, "-P", "-c", _PROGRAM, *modules]
     environment = {**os.environ, **(variables or {})}
     try:
         done = subprocess.run(

@@ -103,18 +103,20 @@ CATALOGUE: dict[str, Entry] = {
     "flatland-15": _flatland(
         "15 trains, 45 x 40 cells, 5 cities", agents=15, width=45, height=40, cities=5, malfunction_interval=200.0
     ),
-    "mpe2.simple_spread_v3": Entry(
-        summary="cover all landmarks without bumping into one another",
-        adapter="mpe2.simple_spread_v3",
-        package="mpe2",
-        extra="mpe",
-    ),
-    "mpe2.simple_speaker_listener_v4": Entry(
-        summary="a speaker that cannot move, a listener that cannot see",
-        adapter="mpe2.simple_speaker_listener_v4",
-        package="mpe2",
-        extra="mpe",
-    ),
+    **{
+        f"mpe2.{name}": Entry(summary=summary, adapter=f"mpe2.{name}", package="mpe2", extra="mpe")
+        for name, summary in {
+            "simple_spread_v3": "cover all landmarks without bumping into one another",
+            "simple_speaker_listener_v4": "a speaker that cannot move, a listener that cannot see",
+            "simple_reference_v3": "two agents, each of which alone knows where the other is to go",
+            "simple_adversary_v3": "hide from an adversary which landmark is the goal",
+            "simple_crypto_v3": "tell a friend a secret that an eavesdropper hears, too",
+            "simple_push_v3": "reach a landmark that another agent keeps one away from",
+            "simple_tag_v3": "several slow agents chase a fast one",
+            "simple_world_comm_v3": "a chase with food, forests to hide in, and a leader who speaks",
+            "simple_v3": "one agent walks to one landmark",
+        }.items()
+    },
     **{
         f"smax-{name}": Entry(
             summary=f"battle, {scenario.summary}",

@@ -52,14 +52,16 @@ def _factory(name: str, parameters: Mapping[str, Any]) -> Callable[[], Any]:
     from heliograph.environments import registry
     from heliograph.environments.catalogue import CATALOGUE
     from heliograph.environments.parallel import as_parallel
+    from heliograph.environments.permission import Permission
 
     entry = CATALOGUE.get(name)
     if (entry is not None and entry.settings) or not ("." in name or ":" in name):
-        return lambda: as_parallel(registry.make(name, count=1, parameters=parameters))
+        permission = Permission.of_user([name]).also_given(parameters)
+        return lambda: as_parallel(registry.make(name, count=1, parameters=parameters, permission=permission))
     from heliograph.environments.imported import imported_factory
 
     extras = {entry.package: entry.extra for entry in CATALOGUE.values() if entry.package}
-    return imported_factory(name, parameters=parameters, extras=extras)
+    return imported_factory(name, parameters=parameters, extras=extras, search_here=True)
 
 
 def _print(found: Conformance) -> None:

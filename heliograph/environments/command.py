@@ -47,8 +47,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return run_check(arguments)
     if arguments.words:
         from heliograph.environments.listing import describe
+        from heliograph.environments.permission import Permission
 
-        described = describe(arguments.words[0], parameters=merge({}, arguments.overrides))
+        permission = Permission.of_user(arguments.words, arguments.overrides)
+        described = describe(arguments.words[0], parameters=merge({}, arguments.overrides), permission=permission)
         _print_json(described) if arguments.json else _print_one(described)
         return 0
     from heliograph.environments.registry import known

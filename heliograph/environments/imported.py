@@ -32,16 +32,16 @@ _OURS = frozenset({"step_limit", "action_bits"})
 
 
 def imported_environment(
-    path: str, *, count: int, parameters: Mapping[str, Any], extras: Mapping[str, str]
+    path: str, *, count: int, parameters: Mapping[str, Any], extras: Mapping[str, str], search_here: bool
 ) -> ParallelVector:
     """Make `count` copies of what `package.module[:factory]` builds from `parameters`.
 
     `step_limit`, `action_bits` and `render_mode` among the parameters are the adapter's: the first two are those of
     ParallelVector, the last goes to the factory but is no part of the world's identity.  `extras` maps package to
-    extra, for the remedy.
+    extra, for the remedy.  With `search_here` the module may lie in the current folder.
     """
     return ParallelVector(
-        imported_factory(path, parameters=parameters, extras=extras),
+        imported_factory(path, parameters=parameters, extras=extras, search_here=search_here),
         count=count,
         id=path,
         parameters={name: value for name, value in parameters.items() if name != "render_mode"},
@@ -50,10 +50,12 @@ def imported_environment(
     )
 
 
-def imported_factory(path: str, *, parameters: Mapping[str, Any], extras: Mapping[str, str]) -> Callable[[], Any]:
+def imported_factory(
+    path: str, *, parameters: Mapping[str, Any], extras: Mapping[str, str], search_here: bool
+) -> Callable[[], Any]:
     """What makes one environment of `package.module[:factory]` with those parameters that are not the adapter's."""
     module_path, _, factory_name = path.partition(":")
-    module = _module(module_path, extras=extras)
+    module = _module(module_path, extras=extras, search_here=search_here)
     factory = getattr(module, factory_name or _DEFAULT_FACTORY, None)
     if not callable(factory):
         raise UnknownEnvironment(
@@ -84,9 +86,9 @@ def _bits(given: Any, *, path: str) -> int:
     return given
 
 
-def _module(path: str, *, extras: Mapping[str, str]) -> Any:
+def _module(path: str, *, extras: Mapping[str, str], search_here: bool) -> Any:
     # A console script does not look for modules where it was started, but that is where a user's own environment is.
-    if os.getcwd() not in sys.path:
+    if search_here and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     # pygame, under mpe2, greets on stdout, which belongs to the command that runs.
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -12,6 +12,7 @@ from typing import Any
 
 from heliograph.environments import registry
 from heliograph.environments.catalogue import CATALOGUE
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.reference import reference_names
 from heliograph.environments.registry import KnownEnvironment
 from heliograph.environments.vector import EnvironmentSpec
@@ -42,7 +43,9 @@ class DescribedEnvironment:
     """Policies to compare a team with."""
 
 
-def describe(environment: str, *, parameters: Mapping[str, Any] | None = None) -> DescribedEnvironment:
+def describe(
+    environment: str, *, parameters: Mapping[str, Any] | None = None, permission: Permission = CATALOGUE_ONLY
+) -> DescribedEnvironment:
     """Make one copy of an environment, if it is installed, and tell all about it.
 
     Raises what `registry.make` raises; of an environment with a name, not MissingExtra.
@@ -53,7 +56,7 @@ def describe(environment: str, *, parameters: Mapping[str, Any] | None = None) -
     row = next((row for row in registry.known() if row.id == environment), own)
     spec = None
     if row.installed:
-        made = registry.make(environment, count=1, parameters=parameters)
+        made = registry.make(environment, count=1, parameters=parameters, permission=permission)
         spec = made.spec
         made.close()
     return DescribedEnvironment(

@@ -17,6 +17,7 @@ import numpy as np
 from heliograph.environments import registry
 from heliograph.environments.catalogue import CATALOGUE
 from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
 from heliograph.errors import SettingsError
 
@@ -73,6 +74,7 @@ def play_reference(
     seed: int,
     most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
+    permission: Permission = CATALOGUE_ONLY,
 ) -> PlayedEpisodes:
     """Play episodes 0 … `episodes` - 1 of the run seed `seed`, those that an evaluation with this seed plays.
 
@@ -85,7 +87,7 @@ def play_reference(
         raise SettingsError(f"cannot play {episodes} episodes", remedy="Play at least one")
     made = _policy_class(environment_id, policy)
     count = min(MOST_COPIES, 1 + episodes // EPISODES_PER_COPY)
-    environment = registry.make(environment_id, count=count, parameters=parameters)
+    environment = registry.make(environment_id, count=count, parameters=parameters, permission=permission)
     try:
         player = made(environment, seed=seed)
         return play_episodes(

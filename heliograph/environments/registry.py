@@ -1,7 +1,8 @@
 """Makes environments from an id and parameters, and lists the ids that are known.
 
 An id is a name of `heliograph.environments.catalogue`, the import path of a module with a PettingZoo `parallel_env`
-(`mpe2.simple_spread_v3`), or `package.module:factory` with a factory of parallel environments of one's own.
+(`pettingzoo.sisl.pursuit_v4`), or `package.module:factory` with a factory of parallel environments of one's own.
+Paths, and texts among the parameters, need a permission: see `heliograph.environments.permission`.
 May be imported by `coordinator` and `trainer`.
 """
 
@@ -14,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from heliograph.environments.catalogue import CATALOGUE, Entry
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
 from heliograph.settings import Settings, did_you_mean, resolve
@@ -38,31 +40,59 @@ class KnownEnvironment:
 
 
 def make(
-    environment: str, *, count: int, parameters: Mapping[str, Any] | None = None, workers: int = 0
+    environment: str,
+    *,
+    count: int,
+    parameters: Mapping[str, Any] | None = None,
+    workers: int = 0,
+    permission: Permission = CATALOGUE_ONLY,
 ) -> VectorEnvironment:
     """Make `count` copies of an environment, in this process or spread over as many `workers`.
 
-    Raises UnknownEnvironment for an id that means nothing, MissingExtra for one whose package is not installed,
-    SettingsError for a wrong parameter, WorldError if the environment cannot be used.
+    Raises what `check` raises, MissingExtra for an environment whose package is not installed, SettingsError for a
+    wrong parameter, WorldError if the environment cannot be used.
     """
     given = dict(parameters or {})
+    check(environment, given, permission)
     entry = CATALOGUE.get(environment)
     if workers:
-        return _pooled(environment, entry, count=count, parameters=given, workers=workers)
+        return _pooled(environment, entry, count=count, parameters=given, workers=workers, permission=permission)
     if entry is not None and entry.settings:
         settings = resolve(_settings(entry), {**entry.defaults, **given}, source=f"parameters of {environment}")
         _require(environment, entry)
         return _loaded(entry.adapter)(settings, id=environment, count=count)
-    if entry is None and "." not in environment and ":" not in environment:
-        raise UnknownEnvironment(f"there is no environment {environment!r}", remedy=_suggestion(environment))
     from heliograph.environments.imported import imported_environment
 
     extras = {entry.package: entry.extra for entry in CATALOGUE.values() if entry.package}
-    return imported_environment(environment, count=count, parameters=given, extras=extras)
+    # Of what a signature vouches for only the name is known, which any file of the current folder could have.
+    here = environment in permission.environments
+    return imported_environment(environment, count=count, parameters=given, extras=extras, search_here=here)
+
+
+def check(environment: str, parameters: Mapping[str, Any], permission: Permission) -> None:
+    """Raise UnknownEnvironment for an id that means nothing, EnvironmentUntrusted for what the permission lacks.
+
+    Imports nothing that the id or the parameters name.
+    """
+    if environment not in CATALOGUE and not _is_import_path(environment):
+        raise UnknownEnvironment(f"there is no environment {environment!r}", remedy=_suggestion(environment))
+    permission.check(environment, parameters)
+
+
+def _is_import_path(environment: str) -> bool:
+    module, colon, factory = environment.partition(":")
+    words = [*module.split("."), *([factory] if colon else [])]
+    return len(words) > 1 and all(map(str.isidentifier, words))
 
 
 def _pooled(
-    environment: str, entry: Entry | None, *, count: int, parameters: Mapping[str, Any], workers: int
+    environment: str,
+    entry: Entry | None,
+    *,
+    count: int,
+    parameters: Mapping[str, Any],
+    workers: int,
+    permission: Permission,
 ) -> VectorEnvironment:
     if entry is not None and entry.steps_at_once:
         raise SettingsError(
@@ -70,7 +100,7 @@ def _pooled(
         )
     from heliograph.environments.workers.pool import pooled
 
-    return pooled(environment, count=count, workers=workers, parameters=parameters)
+    return pooled(environment, count=count, workers=workers, parameters=parameters, permission=permission)
 
 
 def known() -> list[KnownEnvironment]:

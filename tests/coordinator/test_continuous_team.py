@@ -26,6 +26,7 @@ from coordinator.outcome import action_bits
 from coordinator.plan import make_plan
 from coordinator.watch.events import Script
 from heliograph.actions import DiscreteActions
+from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import BundleMismatch, MessageError, SettingsError
 from heliograph.pb import coordination_pb2 as pb
 
@@ -56,10 +57,10 @@ def test_a_world_judges_and_replaces_vectors():
 
 def test_bundles_fit_bounds_and_bits_of_their_world():
     with pytest.raises(BundleMismatch, match=r"slot 0 is made for 8 bits .*has 6 bits"):
-        make_plan(BUNDLES, overrides=["action_bits=6"])
+        make_plan(BUNDLES, permission=EVERYTHING, overrides=["action_bits=6"])
     swapped = [replace(BUNDLES[0], manifest=replace(BUNDLES[0].manifest, actions=BUNDLES[1].manifest.actions))]
     with pytest.raises(BundleMismatch, match=r"slot 0 is made for 8 bits for each of 0 \.\. 0\.5, 0 \.\. 0"):
-        make_plan([*swapped, BUNDLES[1]])
+        make_plan([*swapped, BUNDLES[1]], permission=EVERYTHING)
 
 
 def test_acts_are_read_strictly():

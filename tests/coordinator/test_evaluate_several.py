@@ -160,7 +160,18 @@ def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
         save_team(team, tmp_path / name)
     root = Path(__file__).parents[2]
     running = subprocess.Popen(
-        [sys.executable, "-m", "heliograph", "evaluate", "one", "two", "--episodes", "100000"],
+        [
+            sys.executable,
+            "-m",
+            "heliograph",
+            "evaluate",
+            "one",
+            "two",
+            "--allow-environment",
+            "waiting_game:make",
+            "--episodes",
+            "100000",
+        ],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (root, root / "tests"))), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

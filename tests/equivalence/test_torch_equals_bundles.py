@@ -12,6 +12,7 @@ from coordinator.local import LocalTeam
 from coordinator.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from trainer.evaluation import evaluate
 from trainer.export import export_team
 from trainer.mamba import Mamba
@@ -37,7 +38,7 @@ def team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     torch.manual_seed(3)
     model = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2, "posterior_scale": 20.0}
     settings = MambaSettings.model_validate({"model": model, "policy": {"critic_heads": 2}})
-    spec = registry.make(environment, count=1, parameters=parameters).spec
+    spec = registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING).spec
     algorithm = Mamba(settings, spec, device=torch.device("cpu"))
     with torch.no_grad():  # a policy that follows what it hears, so that one wrong message changes the episode
         # Large means would all be squashed to the same bounds.
@@ -55,14 +56,16 @@ def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], greedy: bool,
     algorithm, (environment, parameters), bundles = team
     central = evaluate(
         algorithm,
-        registry.make(environment, count=16, parameters=parameters),
+        registry.make(environment, count=16, parameters=parameters, permission=EVERYTHING),
         episodes=EPISODES,
         seed=SEED,
         greedy=greedy,
         device=torch.device("cpu"),
         links_cut=links_cut,
     )
-    world = World(registry.make(environment, count=1, parameters=parameters), links_cut=links_cut)
+    world = World(
+        registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING), links_cut=links_cut
+    )
     alone = LocalTeam(bundles, run_seed=SEED, greedy=greedy)
     results = [alone.play(world, episode=episode).result for episode in range(EPISODES)]
     assert [result.steps for result in results] == central.length.tolist()
@@ -74,7 +77,7 @@ def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], greedy: bool,
 def test_messages_change_the_episodes(team: tuple[Mamba, Any, Any]) -> None:
     """Guards the test above: a team that did not listen would pass it too."""
     algorithm, (environment, parameters), _ = team
-    world = registry.make(environment, count=EPISODES, parameters=parameters)
+    world = registry.make(environment, count=EPISODES, parameters=parameters, permission=EVERYTHING)
     played = [
         evaluate(algorithm, world, episodes=EPISODES, seed=SEED, greedy=True, device=torch.device("cpu"), links_cut=cut)
         for cut in (False, True)

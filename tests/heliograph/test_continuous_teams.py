@@ -10,6 +10,7 @@ import steering_team
 
 from heliograph.environments import registry
 from heliograph.environments.parallel import ParallelVector, as_parallel
+from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.reference import IdlePolicy, RandomPolicy
 from heliograph.environments.workers.pool import pooled
 from heliograph.errors import SettingsError, WorldError
@@ -18,7 +19,7 @@ NAME = "steering_team:make"
 
 
 def test_sizes_are_padded_and_bounds_kept() -> None:
-    world = registry.make(NAME, count=2, parameters={"action_bits": 6})
+    world = registry.make(NAME, count=2, parameters={"action_bits": 6}, permission=EVERYTHING)
     assert (world.spec.agents, world.spec.observation_size, world.spec.actions) == (2, 3 + 2, 2)
     assert [(space.low, space.high, space.bits) for space in world.spec.continuous] == [
         ((-2.0, -2.0), (2.0, 2.0), 6),
@@ -53,7 +54,7 @@ def test_the_world_gets_its_own_units_and_its_own_sizes() -> None:
     ],
 )
 def test_what_is_no_action_is_refused(actions: np.ndarray, complaint: str) -> None:
-    world = registry.make(NAME, count=1)
+    world = registry.make(NAME, count=1, permission=EVERYTHING)
     world.reset(np.array([0]))
     with pytest.raises(WorldError, match=complaint):
         world.step(actions)
@@ -69,17 +70,17 @@ def test_what_is_no_action_is_refused(actions: np.ndarray, complaint: str) -> No
 )
 def test_actions_that_cannot_be_learned_are_refused_at_once(fault: str, complaint: str) -> None:
     with pytest.raises(WorldError, match=f"adapter of '{NAME}': action space .*{complaint}"):
-        registry.make(NAME, count=1, parameters={"fault": fault})
+        registry.make(NAME, count=1, parameters={"fault": fault}, permission=EVERYTHING)
 
 
 @pytest.mark.parametrize("bits", [1, 17, 8.0, True])
 def test_bits_are_checked(bits: object) -> None:
     with pytest.raises(SettingsError, match="action_bits"):
-        registry.make(NAME, count=1, parameters={"action_bits": bits})
+        registry.make(NAME, count=1, parameters={"action_bits": bits}, permission=EVERYTHING)
 
 
 def test_our_view_has_the_agents_own_actions(parallel_api_test: Callable[..., None]) -> None:
-    view = as_parallel(registry.make(NAME, count=1))
+    view = as_parallel(registry.make(NAME, count=1, permission=EVERYTHING))
     parallel_api_test(view, num_cycles=20)
     assert [view.action_space(agent).shape for agent in view.possible_agents] == [(2,), (1,)]
     assert view.action_space("agent_1").high.tolist() == [0.5]
@@ -89,8 +90,8 @@ def test_our_view_has_the_agents_own_actions(parallel_api_test: Callable[..., No
 
 
 def test_there_and_back_again_the_world_goes_the_same_way() -> None:
-    ours = registry.make(NAME, count=1)
-    back = ParallelVector(lambda: as_parallel(registry.make(NAME, count=1)), count=1)
+    ours = registry.make(NAME, count=1, permission=EVERYTHING)
+    back = ParallelVector(lambda: as_parallel(registry.make(NAME, count=1, permission=EVERYTHING)), count=1)
     ours.reset(np.array([5]))
     back.reset(np.array([5]))
     grid, random = ours.spec.continuous[0], np.random.default_rng(0)
@@ -102,8 +103,8 @@ def test_there_and_back_again_the_world_goes_the_same_way() -> None:
 
 
 def test_workers_step_them_all_the_same() -> None:
-    alone = registry.make(NAME, count=2)
-    spread = pooled(NAME, count=2, workers=2, parameters={})
+    alone = registry.make(NAME, count=2, permission=EVERYTHING)
+    spread = pooled(NAME, count=2, workers=2, parameters={}, permission=EVERYTHING)
     try:
         alone.reset(np.array([1, 2]))
         spread.reset(np.array([1, 2]))

@@ -14,6 +14,7 @@ from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.environments.catalogue import CATALOGUE
 from heliograph.environments.listing import describe
+from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import MissingExtra, UnknownEnvironment
 from heliograph.settings import resolve
 
@@ -99,7 +100,7 @@ def test_what_is_not_installed_is_described_without_being_made(
 
 
 def test_an_environment_of_ones_own_is_described_too() -> None:
-    described = describe("foreign_team:make")
+    described = describe("foreign_team:make", permission=EVERYTHING)
     assert described.spec is not None
     assert (described.spec.agents, described.parameters, described.known.family) == (2, None, "")
 

@@ -12,12 +12,13 @@ import pytest
 from own_environment import make
 
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_example_plays_with_unequal_sizes_padded_and_every_agent_named() -> None:
-    environment = registry.make("own_environment:make", count=3)
+    environment = registry.make("own_environment:make", count=3, permission=EVERYTHING)
     spec = environment.spec
     # The longest observation has 3 numbers, and a one-hot of the two agents says whose it is.
     assert (spec.agents, spec.observation_size, spec.actions, spec.has_action_mask) == (2, 3 + 2, 3, True)

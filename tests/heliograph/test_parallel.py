@@ -12,6 +12,7 @@ import pytest
 
 from heliograph.environments import registry
 from heliograph.environments.parallel import ParallelVector, as_parallel
+from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment, WorldError
 
 STAY = np.zeros((1, 2), dtype=int)
@@ -31,7 +32,9 @@ STAY = np.zeros((1, 2), dtype=int)
 def test_our_view_passes_pettingzoos_own_test(
     parallel_api_test: Callable[..., None], name: str, parameters: dict[str, Any]
 ) -> None:
-    parallel_api_test(as_parallel(registry.make(name, count=1, parameters=parameters)), num_cycles=60)
+    parallel_api_test(
+        as_parallel(registry.make(name, count=1, parameters=parameters, permission=EVERYTHING)), num_cycles=60
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,9 @@ def test_our_view_passes_pettingzoos_own_test(
 )
 def test_there_and_back_again_nothing_is_lost(name: str, parameters: dict[str, Any]) -> None:
     ours = registry.make(name, count=2, parameters=parameters)
-    back = ParallelVector(lambda: as_parallel(registry.make(name, count=1, parameters=parameters)), count=2)
+    back = ParallelVector(
+        lambda: as_parallel(registry.make(name, count=1, parameters=parameters, permission=EVERYTHING)), count=2
+    )
     assert (back.spec.agents, back.spec.observation_size, back.spec.actions, back.spec.episode_limit) == (
         ours.spec.agents,
         ours.spec.observation_size,
@@ -163,7 +168,7 @@ def test_success_is_that_of_the_last_step() -> None:
     ],
 )
 def test_a_step_that_breaks_a_promise_names_adapter_field_and_agent(fault: str, complaint: str) -> None:
-    world = registry.make("foreign_team:make", count=1, parameters={"fault": fault})
+    world = registry.make("foreign_team:make", count=1, parameters={"fault": fault}, permission=EVERYTHING)
     world.reset(np.array([0]))
     with pytest.raises(WorldError, match=f"adapter of 'foreign_team:make': {complaint}"):
         world.step(STAY)
@@ -180,13 +185,15 @@ def test_a_step_that_breaks_a_promise_names_adapter_field_and_agent(fault: str, 
 )
 def test_a_world_that_cannot_be_used_says_so_before_its_first_step(fault: str, complaint: str) -> None:
     with pytest.raises(WorldError, match=f"adapter of 'foreign_team:make': .*{complaint}"):
-        registry.make("foreign_team:make", count=1, parameters={"fault": fault}).reset(np.array([0]))
+        registry.make("foreign_team:make", count=1, parameters={"fault": fault}, permission=EVERYTHING).reset(
+            np.array([0])
+        )
 
 
 def test_a_limit_that_cannot_be_found_must_be_given() -> None:
     with pytest.raises(WorldError, match=r"no episode limit found.*step_limit"):
-        registry.make("foreign_team:make_quiet", count=1)
-    world = registry.make("foreign_team:make_quiet", count=1, parameters={"step_limit": 2})
+        registry.make("foreign_team:make_quiet", count=1, permission=EVERYTHING)
+    world = registry.make("foreign_team:make_quiet", count=1, parameters={"step_limit": 2}, permission=EVERYTHING)
     assert world.spec.episode_limit == 2
     world.reset(np.array([0]))
     assert not world.step(STAY).over[0]
@@ -246,21 +253,21 @@ def test_a_foreign_picture_needs_its_render_mode_which_is_no_part_of_the_world()
 
 @pytest.mark.parametrize("name", ["nowhere", "", "Relay"])
 def test_an_unknown_id_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(UnknownEnvironment, match=r"relay, relay-signal, .*mpe2\.simple_spread_v3.*module:factory"):
-        registry.make(name, count=1)
+    with pytest.raises(UnknownEnvironment, match=r"relay, relay-signal, .*9 of mpe2.*module:factory"):
+        registry.make(name, count=1, permission=EVERYTHING)
 
 
 @pytest.mark.parametrize("path", ["mpe2.no_such_world", "foreign_team:nothing", "json.decoder"])
 def test_an_import_path_without_a_factory_is_named(path: str) -> None:
     with pytest.raises(UnknownEnvironment):
-        registry.make(path, count=1)
+        registry.make(path, count=1, permission=EVERYTHING)
 
 
 def test_an_unknown_parameter_lists_the_valid_ones() -> None:
     with pytest.raises(SettingsError, match=r"unknown key speed .*agents.*size"):
         registry.make("relay", count=1, parameters={"speed": 1})
     with pytest.raises(SettingsError, match=r"speed.*Valid are .*max_cycles.*step_limit"):
-        registry.make("mpe2.simple_spread_v3", count=1, parameters={"speed": 1})
+        registry.make("mpe2.simple_spread_v3", count=1, parameters={"speed": 1}, permission=EVERYTHING)
 
 
 def test_a_missing_extra_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,4 +286,4 @@ def test_a_missing_extra_says_the_command(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_copies_are_refused(count: int) -> None:
     for name in ("relay", "relay-signal", "foreign_team:make"):
         with pytest.raises(WorldError, match=f"at least one copy, not {count}"):
-            registry.make(name, count=count)
+            registry.make(name, count=count, permission=EVERYTHING)

@@ -17,6 +17,7 @@ from coordinator.audit.play import Played
 from coordinator.audit.script import Script, record
 from coordinator.plan import Plan, make_plan
 from heliograph.bundle import load_team
+from heliograph.environments.permission import EVERYTHING
 from trainer.central_evaluator import CentralEvaluator
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,7 @@ def run_folder(tmp_path_factory):
 
 
 def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[Script, Played]]]:
-    plan = make_plan(load_team(run_folder / "bundles"), greedy=greedy, run_seed=3)
+    plan = make_plan(load_team(run_folder / "bundles"), permission=EVERYTHING, greedy=greedy, run_seed=3)
     recorded = record(plan, scripts=24, others=1, steps=9)
     alone = OneProcess(plan, recorded.spec)
     return plan, [(script, alone.play(script, episode=number)) for number, script in enumerate(recorded.scripts)]
@@ -43,7 +44,7 @@ def test_the_networks_of_a_run_decide_as_its_bundles(run_folder, greedy):
     plan, played = plays(run_folder, greedy=greedy)
     assert any(not script.present.all() for script, _ in played), "some agents leave early"
     assert any(script.hears[1:].any() for script, _ in played), "some are heard"
-    check = check_networks(run_folder / "bundles", plan, played)
+    check = check_networks(run_folder / "bundles", plan, played, EVERYTHING)
     assert check.verdict == HOLDS, check.said
     assert " 0 of " in check.said
 
@@ -52,19 +53,19 @@ def test_networks_that_were_changed_are_told_from_the_bundles(run_folder, monkey
     plan, played = plays(run_folder, greedy=True)
     load = CentralEvaluator.__init__
 
-    def load_and_change(self, path):
-        load(self, path)
+    def load_and_change(self, path, permission):
+        load(self, path, permission)
         with torch.no_grad():
             next(self._algorithm.actor.parameters()).add_(0.01)
 
     monkeypatch.setattr(CentralEvaluator, "__init__", load_and_change)
-    assert check_networks(run_folder, plan, played).verdict == REFUTED
+    assert check_networks(run_folder, plan, played, EVERYTHING).verdict == REFUTED
 
 
 def test_a_message_that_was_not_delivered_is_told_from_one_that_was(run_folder):
     plan, played = plays(run_folder, greedy=True)
     deaf = [(script, replace(found, hears=np.zeros_like(found.hears))) for script, found in played]
-    assert check_networks(run_folder, plan, deaf).verdict == REFUTED
+    assert check_networks(run_folder, plan, deaf, EVERYTHING).verdict == REFUTED
 
 
 def test_what_cannot_be_compared_is_said(run_folder, tmp_path):
@@ -74,6 +75,6 @@ def test_what_cannot_be_compared_is_said(run_folder, tmp_path):
     assert check_networks(tmp_path, plan, played).verdict == NOT_CHECKED
     manifest = replace(plan.manifest, training_step=7)
     other = replace(plan, bundles=tuple(replace(bundle, manifest=manifest) for bundle in plan.bundles))
-    found = check_networks(run_folder, other, played)
+    found = check_networks(run_folder, other, played, EVERYTHING)
     assert found.verdict == NOT_CHECKED
     assert "at step 7" in found.said

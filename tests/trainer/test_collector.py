@@ -12,6 +12,7 @@ from collecting import collect, collector_of, episodes_in
 from tiny_team import small_team
 
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.seeds import episode_seed
 from trainer.collector import Collector
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def game(count: int = COPIES, **parameters: Any) -> VectorEnvironment:
-    return registry.make(GAME, count=count, parameters=parameters)
+    return registry.make(GAME, count=count, parameters=parameters, permission=EVERYTHING)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +37,11 @@ def game(count: int = COPIES, **parameters: Any) -> VectorEnvironment:
     ],
 )
 def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str, parameters: dict[str, Any]) -> None:
-    collector = collector_of(registry.make(environment, count=COPIES, parameters=parameters), keeps_state=True)
+    collector = collector_of(
+        registry.make(environment, count=COPIES, parameters=parameters, permission=EVERYTHING), keeps_state=True
+    )
     collect(collector, 40)
-    alone = registry.make(environment, count=1, parameters=parameters)
+    alone = registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING)
     lengths, kinds = set(), set()
     for number, episode in enumerate(episodes_in(collector.replay)):
         rows = episode.rows
@@ -110,14 +113,18 @@ def test_a_time_limit_is_an_end_only_if_the_settings_say_so(terminal: bool) -> N
 @pytest.mark.parametrize("done", [0, 1, 2, 3, 5, 8, 13])
 @pytest.mark.parametrize("environment", [GAME, "relay"])
 def test_a_restored_collector_collects_what_the_saved_one_would_have(environment: str, done: int) -> None:
-    saved = collector_of(registry.make(environment, count=COPIES, parameters={}), keeps_state=True)
+    saved = collector_of(
+        registry.make(environment, count=COPIES, parameters={}, permission=EVERYTHING), keeps_state=True
+    )
     collect(saved, done)
     state = saved.state()
     arrays = {name: array.copy() for name, array in state.pop("arrays").items()}
     rows = {name: array.copy() for name, array in saved.replay.state().items()}
     state = json.loads(json.dumps(state))  # as a checkpoint keeps it
 
-    restored = collector_of(registry.make(environment, count=COPIES, parameters={}), keeps_state=True)
+    restored = collector_of(
+        registry.make(environment, count=COPIES, parameters={}, permission=EVERYTHING), keeps_state=True
+    )
     collect(restored, 4)  # of no importance
     restored.replay.restore(rows)
     restored.restore(state | {"arrays": arrays})

@@ -13,6 +13,7 @@ from coordinator.local import LocalTeam
 from coordinator.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
@@ -57,7 +58,7 @@ def test_agents_know_their_bounds_and_act_in_their_world(finished: tuple[RunFold
     bundles = load_team(finished[0].bundles)
     assert [bundle.manifest.actions.low for bundle in bundles] == [(-2.0, -2.0), (0.0, 0.0)]
     assert [bundle.manifest.actions.high for bundle in bundles] == [(2.0, 2.0), (0.5, 0.0)]
-    world = World(registry.make("steering_team:make", count=1, parameters={}))
+    world = World(registry.make("steering_team:make", count=1, parameters={}, permission=EVERYTHING))
     team = LocalTeam(bundles, run_seed=3, greedy=False)
     returns = [team.play(world, episode=episode).result.team_return for episode in range(4)]
     assert len(set(returns)) == 4, "the episodes differ from one another"

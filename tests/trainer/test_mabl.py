@@ -19,6 +19,7 @@ from coordinator.local import LocalTeam
 from coordinator.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from trainer.evaluation import evaluate
@@ -238,7 +239,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> No
 def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
     tmp_path: Path, environment: str, parameters: dict[str, Any], greedy: bool
 ) -> None:
-    algorithm = mabl(registry.make(environment, count=1, parameters=parameters).spec)
+    algorithm = mabl(registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING).spec)
     with torch.no_grad():  # a policy whose memory shows in what it does
         for module, factor in ((algorithm.actor, 6.0), (algorithm.model.rssm.cell, 4.0)):
             for parameter in module.parameters():
@@ -246,7 +247,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     export_team(algorithm, algorithm.spec, tmp_path, run_id="equal", training_step=0)
     central = evaluate(
         algorithm,
-        registry.make(environment, count=16, parameters=parameters),
+        registry.make(environment, count=16, parameters=parameters, permission=EVERYTHING),
         episodes=24,
         seed=11,
         greedy=greedy,
@@ -254,7 +255,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     )
     team, world = (
         LocalTeam(load_team(tmp_path), run_seed=11, greedy=greedy),
-        World(registry.make(environment, count=1, parameters=parameters)),
+        World(registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING)),
     )
     results = [team.play(world, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()

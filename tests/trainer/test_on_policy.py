@@ -21,6 +21,7 @@ from coordinator.local import LocalTeam
 from coordinator.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import SettingsError
 from trainer.carried import packed, unpacked
@@ -118,7 +119,7 @@ def collector_for(actor: Watched, world: VectorEnvironment, *, capacity: int = 4
 def test_what_was_drawn_while_acting_is_what_is_learned_from_to_the_row(
     name: str, world: str, parameters: dict[str, Any]
 ) -> None:
-    environment = registry.make(world, count=3, parameters=parameters)
+    environment = registry.make(world, count=3, parameters=parameters, permission=EVERYTHING)
     algorithm = make(name, environment.spec)
     actor = Watched(algorithm)
     collector = collector_for(actor, environment)
@@ -153,7 +154,7 @@ def test_what_was_drawn_while_acting_is_what_is_learned_from_to_the_row(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_that_were_overwritten_before_an_update_are_left_out(name: str) -> None:
-    environment = registry.make("waiting_game:make", count=2)
+    environment = registry.make("waiting_game:make", count=2, permission=EVERYTHING)
     algorithm = make(name, environment.spec)
     actor = Watched(algorithm)
     collector = collector_for(actor, environment, capacity=20)
@@ -238,7 +239,7 @@ def test_returns_less_values_are_generalised_advantages_within_each_episode(
 
 def test_what_is_carried_survives_the_rows_of_replay() -> None:
     for world, parameters in WORLDS.values():
-        spec = registry.make(world, count=1, parameters=parameters).spec
+        spec = registry.make(world, count=1, parameters=parameters, permission=EVERYTHING).spec
         for name in NAMES:
             algorithm = make(name, spec)
             state = algorithm.act(
@@ -271,7 +272,7 @@ def test_a_value_scale_takes_back_what_it_did_and_makes_returns_small() -> None:
 )
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OnPolicy, Path]:
     name, world = request.param
-    algorithm = make(name, registry.make(world, count=1).spec)
+    algorithm = make(name, registry.make(world, count=1, permission=EVERYTHING).spec)
     path = tmp_path_factory.mktemp("exported")
     export_team(algorithm, algorithm.spec, path, run_id="equal", training_step=0)
     return algorithm, path
@@ -284,14 +285,14 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     algorithm, path = exported
     central = evaluate(
         algorithm,
-        registry.make(algorithm.spec.id, count=8),
+        registry.make(algorithm.spec.id, count=8, permission=EVERYTHING),
         episodes=24,
         seed=11,
         greedy=greedy,
         device=torch.device("cpu"),
     )
     team = LocalTeam(load_team(path), run_seed=11, greedy=greedy)
-    played = World(registry.make(algorithm.spec.id, count=1))
+    played = World(registry.make(algorithm.spec.id, count=1, permission=EVERYTHING))
     results = [team.play(played, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)

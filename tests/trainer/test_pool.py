@@ -11,6 +11,7 @@ import pytest
 from collecting import collect, collector_of, episodes_in
 
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import SettingsError, UnknownEnvironment
 from trainer.replay import Replay
@@ -20,7 +21,7 @@ GAME, COPIES = "waiting_game:make", 5
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VectorEnvironment]:
-    made = registry.make(GAME, count=COPIES, workers=2)
+    made = registry.make(GAME, count=COPIES, workers=2, permission=EVERYTHING)
     yield made
     made.close()
 
@@ -31,7 +32,7 @@ def assert_same(one: Replay, other: Replay) -> None:
 
 
 def test_workers_collect_what_one_process_would_and_are_restored_like_it(pool: VectorEnvironment) -> None:
-    alone, shared = collector_of(registry.make(GAME, count=COPIES)), collector_of(pool)
+    alone, shared = collector_of(registry.make(GAME, count=COPIES, permission=EVERYTHING)), collector_of(pool)
     assert pool.spec == alone.environment.spec
     assert collect(alone, 12) == collect(shared, 12)
     assert_same(alone.replay, shared.replay)
@@ -80,6 +81,6 @@ def test_what_is_wrong_with_the_environment_is_said_as_without_workers(
     said = []
     for workers in (0, 1):
         with pytest.raises(error) as caught:
-            registry.make(environment, count=2, parameters=parameters, workers=workers)
+            registry.make(environment, count=2, parameters=parameters, workers=workers, permission=EVERYTHING)
         said.append(str(caught.value))
     assert said[0] == said[1]

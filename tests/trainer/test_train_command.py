@@ -192,7 +192,8 @@ def test_another_environment_is_trained_with_its_own_sizes_and_exported_once_mor
     assert (manifest.observation_size, manifest.actions.count, manifest.team_size) == (4, 3, 2)
     capsys.readouterr()
 
-    assert main(["export", str(path), "--to", str(tmp_path / "elsewhere"), "--tar"]) == 0
+    allowed = ["--allow-environment", "waiting_game:make"]
+    assert main(["export", str(path), *allowed, "--to", str(tmp_path / "elsewhere"), "--tar"]) == 0
     printed = capsys.readouterr().out.split()
     assert printed == [str(tmp_path / "elsewhere" / f"agent-{slot}.tar") for slot in range(2)]
     again, first = bundle.load_team(tmp_path / "elsewhere"), bundle.load_team(path / "bundles")
@@ -201,7 +202,19 @@ def test_another_environment_is_trained_with_its_own_sizes_and_exported_once_mor
     trusted = make_signing_key(tmp_path / "key")
     for more in (["--tar"], []):
         assert (
-            main(["export", str(path), "--to", str(tmp_path / "signed"), "--sign", str(tmp_path / "key"), *more]) == 0
+            main(
+                [
+                    "export",
+                    str(path),
+                    *allowed,
+                    "--to",
+                    str(tmp_path / "signed"),
+                    "--sign",
+                    str(tmp_path / "key"),
+                    *more,
+                ]
+            )
+            == 0
         )
         require_trusted(bundle.load_team(tmp_path / "signed"), [trusted])
     with pytest.raises(BundleUntrusted):

@@ -84,14 +84,14 @@ def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path
     running.send_signal(signal.SIGINT)
     code, out, err = finished(running)
     assert code == 130, err
-    assert f"heliograph train --resume {path}" in out
+    assert f"heliograph train --resume {path} --allow-environment {GAME}\n" in out
     stopped = saved_checkpoints(path / "checkpoints")[-1]
     assert 2 <= int(stopped.name) < ITERATIONS
     assert not (path / "bundles").exists()
     assert not (path / "summary.json").exists()
     assert read_status(path).state is RunState.INTERRUPTED
 
-    code, out, err = finished(process("--resume", str(path)))
+    code, out, err = finished(process("--resume", str(path), "--allow-environment", GAME))
     assert code == 0, err
     assert "all environment steps done" in out
     assert len(load_team(path / "bundles")) == 2

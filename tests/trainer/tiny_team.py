@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
 from trainer.mamba import Mamba
 from trainer.mamba_settings import MambaSettings
@@ -91,7 +92,7 @@ def small_team(
     environment: str, parameters: dict[str, Any], *, copies: int = 4, seed: int = 0, **model: Any
 ) -> tuple[Mamba, VectorEnvironment]:
     """An untrained team and its world."""
-    world = registry.make(environment, count=copies, parameters=parameters)
+    world = registry.make(environment, count=copies, parameters=parameters, permission=EVERYTHING)
     torch.manual_seed(seed)
     return Mamba(small_mamba_settings(**model), world.spec, device=torch.device("cpu")), world
 
@@ -119,5 +120,5 @@ def resume(path: Path, *, stop_after: int | None = None) -> Training:
 
 def _training(folder: RunFolder, *, resume: bool, stop_after: int | None) -> Training:
     progress = Silent(stop_after=stop_after)
-    progress.training = Training(folder, progress, resume=resume)
+    progress.training = Training(folder, progress, resume=resume, permission=EVERYTHING)
     return progress.training

@@ -20,7 +20,7 @@ from heliograph.environments.mujoco.robots import PARTITIONS
 from heliograph.environments.mujoco.simulator import loaded
 from heliograph.environments.parallel import ParallelVector
 from heliograph.errors import MissingExtra, WorldError
-from heliograph.settings import Settings
+from heliograph.settings import Settings, Text
 
 if TYPE_CHECKING:
     from heliograph.environments.mujoco.pictures import Camera
@@ -31,7 +31,7 @@ class MujocoSettings(Settings):
 
     scenario: Literal[tuple(PARTITIONS)] = "HalfCheetah"  # type: ignore[valid-type]
     """The robot, and what it is to do."""
-    agent_conf: str = "2x3"
+    agent_conf: Annotated[str, Text.OF_A_LIST] = "2x3"
     """How its joints are shared out: 2x3 is 2 agents with 3 joints each, 9|8 one with 9 and one with 8."""
     agent_obsk: Annotated[int, Field(ge=0, le=10)] = 0
     """How many joints away from its own an agent observes; 0: its own alone."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from heliograph.environments.smac.maps import RACES, SMAC_MAPS
-from heliograph.settings import Settings
+from heliograph.settings import Settings, Text
 
 _OURS = frozenset({"map", "hears", "relaunch", "replay_dir", "save_replay_every", "race", "units", "enemies"})
 """Parameters that are no argument of the simulator's under the same name."""
@@ -63,7 +63,7 @@ class BattleSettings(Settings):
     """Who is heard: everyone, or the living allies in sight of a living unit."""
     relaunch: bool = False
     """Start the game anew for every episode, with its seed: slow, but otherwise no seed fixes what the game draws."""
-    replay_dir: str = ""
+    replay_dir: Annotated[str, Text.OF_THE_USER] = ""
     """Folder for replays, each of all episodes since its game was started; empty: that of the game."""
     save_replay_every: Annotated[int, Field(ge=0)] = 0
     """Save a replay after every so many finished episodes; 0: never."""
@@ -79,7 +79,7 @@ class BattleSettings(Settings):
 class SmacSettings(BattleSettings):
     """Parameters of the environments `smac-…`."""
 
-    map: Annotated[str, Field(json_schema_extra={"enum": list(SMAC_MAPS)})] = "3m"
+    map: Annotated[str, Text.OF_A_LIST, Field(json_schema_extra={"enum": list(SMAC_MAPS)})] = "3m"
     """The battle."""
 
     @field_validator("map")

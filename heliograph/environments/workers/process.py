@@ -52,7 +52,12 @@ def main(descriptor: int) -> None:
 def build(blueprint: Blueprint) -> VectorEnvironment:
     """Make the environment in this process.  Raises what `registry.make` or the adapter raises."""
     if not blueprint.adapter:
-        return registry.make(blueprint.environment, count=blueprint.count, parameters=blueprint.parameters)
+        return registry.make(
+            blueprint.environment,
+            count=blueprint.count,
+            parameters=blueprint.parameters,
+            permission=blueprint.permission,
+        )
     module, _, name = blueprint.adapter.partition(":")
     adapter = getattr(importlib.import_module(module), name)
     made: VectorEnvironment = adapter(blueprint.settings, id=blueprint.environment, count=blueprint.count)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.settings import Settings
 
 CLOSE = "close"
@@ -24,6 +25,8 @@ class Blueprint:
     count: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Of the registry id; unused with `adapter`."""
+    permission: Permission = CATALOGUE_ONLY
+    """To make it; unused with `adapter`."""
     adapter: str = ""
     """`module:Class` of a VectorEnvironment made from (settings, id=, count=), past the registry."""
     settings: Settings | None = None
