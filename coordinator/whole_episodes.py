@@ -99,12 +99,12 @@ def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHO
         return
     context = multiprocessing.get_context("spawn")  # a fork would take the threads of simulators along
     theirs, lifeline = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(
-        min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
-    )
+    with away_from_the_current_folder():  # the pool starts a process when it is made, and the others when it is asked
+        pool = ProcessPoolExecutor(
+            min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
+        )
+        episodes = pool.map(_play, numbers)
     try:
-        with away_from_the_current_folder():  # all are started with the first episodes that are asked for here
-            episodes = pool.map(_play, numbers)
         yield episodes
     finally:
         lifeline.close()  # which ends them even amid an episode

@@ -44,19 +44,19 @@ def texts_of_the_user(model: type[BaseModel]) -> set[str]:
     return {
         name
         for name, field in model.model_fields.items()
-        if not _closed(field.annotation) and Text.OF_A_LIST not in field.metadata
+        if not is_closed(field.annotation) and Text.OF_A_LIST not in field.metadata
     }
 
 
-def _closed(annotation: Any) -> bool:
+def is_closed(annotation: Any) -> bool:
     """Whether values of a type are numbers, switches and choices alone, or made of such."""
     if get_origin(annotation) is Annotated:
         kind, *marks = get_args(annotation)
-        return Text.OF_A_LIST in marks or _closed(kind)
+        return Text.OF_A_LIST in marks or is_closed(kind)
     if get_origin(annotation) is Literal:
         return True
     if get_origin(annotation) in (Union, UnionType, tuple, list):
-        return all(part is Ellipsis or _closed(part) for part in get_args(annotation))
+        return all(part is Ellipsis or is_closed(part) for part in get_args(annotation))
     return annotation in (bool, int, float, NoneType)
 
 
