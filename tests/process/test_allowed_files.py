@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hostile_files import MODULE, SYSTEM, HostileFiles, make_hostile_files
+from canary_files import MODULE, SYSTEM, HostileFiles, make_hostile_files
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 

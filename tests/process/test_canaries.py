@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from hostile_files import MODULE, SYSTEM, HostileFiles, make_hostile_files, write_trace
+from canary_files import MODULE, SYSTEM, HostileFiles, make_hostile_files, write_trace
 
 from heliograph.cli import COMMAND_GROUP, main
 
