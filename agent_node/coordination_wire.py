@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from agent_node.counters import LinkCounters
 from agent_node.hello import Member
@@ -72,6 +73,14 @@ class Switch:
 def switch_of(wire: coordination_pb2.Switch) -> Switch:
     """Raises MessageError if the codec is none that we know."""
     return Switch(digest=wire.digest, coding=Coding.from_wire(wire.coding), members=tuple(members_of(wire.roster)))
+
+
+def message_of(data: bytes) -> coordination_pb2.CoordinatorMessage:
+    """What a coordinator has written.  Raises WorldError for what is none of its messages."""
+    try:
+        return coordination_pb2.CoordinatorMessage.FromString(data)
+    except DecodeError:
+        raise WorldError(f"the coordinator sent {len(data)} bytes that are no message of its") from None
 
 
 def percept_of(wire: coordination_pb2.Percept) -> Percept:

@@ -11,9 +11,11 @@ import grpc.aio
 from heliograph import rpc
 from heliograph.certificates.identity import COORDINATOR
 from heliograph.errors import NetworkError
-from heliograph.pb import coordination_pb2_grpc
+from heliograph.pb import coordination_pb2, coordination_pb2_grpc
 from heliograph.renewed_channel import RenewedChannel
 from heliograph.tls import Tls
+
+PARTICIPATE = "/heliograph.v1.Coordination/Participate"
 
 LOOK_S = 1.0
 """How often a certificate that was replaced is looked for while nobody answers."""
@@ -33,6 +35,12 @@ class CoordinatorChannel:
         """Over the connection that was ready last."""
         assert self._channel is not None
         return coordination_pb2_grpc.CoordinationStub(self._channel)
+
+    def participate(self) -> grpc.aio.StreamStreamCall:
+        """A session over that connection, whose messages come as bytes: gRPC would make None of what is no message."""
+        assert self._channel is not None
+        serialise = coordination_pb2.NodeMessage.SerializeToString
+        return self._channel.stream_stream(PARTICIPATE, request_serializer=serialise)()
 
     async def is_ready(self, *, timeout_s: float) -> bool:
         """Whether the connection is up within that time, `LOOK_S` at most: then ask again."""

@@ -22,6 +22,7 @@ from agent_node.coordination_wire import (
     counters_of,
     grace_of,
     members_of,
+    message_of,
     percept_of,
     switch_of,
     team_of,
@@ -177,7 +178,7 @@ class CoordinatorWorld:
 
     async def _join(self, node: NodeHandle, *, resumes: str = "") -> Team:
         """Be welcomed over a new call, and follow it from then on."""
-        call = self._channel.stub.Participate()
+        call = self._channel.participate()
         writer = StreamWriter(call.write, limit=QUEUED_MESSAGES)
         join = coordination_pb2.Join(
             protocol_version=rpc.PROTOCOL_VERSION,
@@ -190,12 +191,12 @@ class CoordinatorWorld:
         writer.send(coordination_pb2.NodeMessage(join=join))
         try:
             # The call is given up if this times out, so a cancelled operation does no harm here.
-            reply = await asyncio.wait_for(call.read(), self._time_left_s())
+            data = await asyncio.wait_for(call.read(), self._time_left_s())
         except TimeoutError:
             raise self._gone(f"did not welcome slot {node.slot} within {self._timeout_s:g} s") from None
         except grpc.aio.AioRpcError as error:
             raise refusal(error, address=self._address) from None
-        if reply is grpc.aio.EOF or reply.WhichOneof("kind") != "welcome":
+        if data is grpc.aio.EOF or (reply := message_of(data)).WhichOneof("kind") != "welcome":
             raise self._gone(f"did not welcome slot {node.slot}")
         self._node = node
         team_size, message = node.manifest.team_size, node.manifest.message
@@ -299,8 +300,8 @@ class CoordinatorWorld:
     async def _read(self, call: grpc.aio.StreamStreamCall, node: NodeHandle) -> None:
         """Follow the coordinator's stream to its end, whatever that is."""
         try:
-            while (message := await call.read()) is not grpc.aio.EOF:
-                self._handle(message, node)
+            while (data := await call.read()) is not grpc.aio.EOF:
+                self._handle(message_of(data), node)
             if not self._over:
                 self._fail(self._gone("ended the session"))
         except grpc.aio.AioRpcError as error:
