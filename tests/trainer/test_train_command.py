@@ -179,6 +179,7 @@ def test_a_loss_that_overflows_ends_the_command_with_exit_code_8(
     assert str(path) in err
 
 
+@pytest.mark.slow
 def test_another_environment_is_trained_with_its_own_sizes_and_exported_once_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
