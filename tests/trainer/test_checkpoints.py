@@ -13,6 +13,7 @@ import torch
 from equal_runs import assert_equal_runs, contents
 from tiny_team import Silent, resume, small_settings, start
 
+from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import CheckpointError, NonFiniteLoss
 from trainer.checkpoint import saved_checkpoints
 from trainer.restored import restored_algorithm
@@ -79,7 +80,7 @@ class Killed(Silent):
 def test_a_killed_run_goes_on_from_its_last_checkpoint(uninterrupted: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     start(path, RunFolder.open(uninterrupted).settings(), stop_after=3).run()
-    killed = Training(RunFolder.open(path), Killed(stop_after=6), resume=True)
+    killed = Training(RunFolder.open(path), Killed(stop_after=6), resume=True, permission=EVERYTHING)
     with pytest.raises(ConnectionResetError):
         killed.run()
     folder = RunFolder.open(path)
