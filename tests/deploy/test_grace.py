@@ -35,7 +35,8 @@ SCRIPTS = coordinators()
 
 
 def test_each_kind_of_manifest_has_a_coordinator() -> None:
-    assert {name.split("/")[-2] if "/" in name else name for name in SCRIPTS} >= {"compose.yaml", "swarm", "kubernetes"}
+    kinds = {name.split("/")[1] if "/" in name else name for name in SCRIPTS}
+    assert kinds >= {"compose.yaml", "swarm", "kubernetes"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -1,16 +1,19 @@
-"""`deploy/kubernetes`: valid by the schemas of Kubernetes, and held together by names, labels and ports that agree."""
+"""`deploy/kubernetes/base`: valid by the schemas, and held together by names, labels and ports that agree."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heliograph import errors
+
 yaml = pytest.importorskip("yaml")
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
+FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base"
 KUBERNETES = "1.31"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 MANIFESTS = [
@@ -60,7 +63,7 @@ def test_every_workload_is_selected_by_its_own_labels() -> None:
 
 def test_nobody_is_root_or_can_write_but_volumes() -> None:
     found = list(containers())
-    assert len(found) == 4
+    assert len(found) == 3
     for owner, container in found:
         assert owner["securityContext"]["runAsNonRoot"] is True
         assert owner["automountServiceAccountToken"] is False
@@ -73,18 +76,23 @@ def test_nobody_is_root_or_can_write_but_volumes() -> None:
 
 def test_images_are_those_of_the_dockerfile() -> None:
     targets = {"node", "coordinator", "trainer"}
-    assert {container["image"] for _, container in containers()} == {f"heliograph-{target}" for target in targets}
-    assert {image["name"] for image in KUSTOMIZATION["images"]} == {f"heliograph-{target}" for target in targets}
-    dockerfile = (FOLDER.parents[1] / "Dockerfile").read_text()
+    images = {container["image"] for _, container in containers()}
+    assert images == {f"registry/heliograph-{target}:tag" for target in targets}
+    dockerfile = (FOLDER.parents[2] / "Dockerfile").read_text()
     assert all(f"FROM runtime AS {target}\n" in dockerfile for target in targets)
 
 
+def literals(name: str) -> dict[str, str]:
+    (generated,) = (one for one in KUSTOMIZATION["configMapGenerator"] if one["name"] == name)
+    return dict(literal.split("=", 1) for literal in generated["literals"])
+
+
 def test_settings_that_are_read_are_given() -> None:
-    (generated,) = KUSTOMIZATION["configMapGenerator"]
-    given = dict(literal.split("=", 1) for literal in generated["literals"])
+    given = literals("settings")
     for _, container in containers():
-        for source in container.get("envFrom", []):
-            assert source["configMapRef"]["name"] == generated["name"]
+        assert container["envFrom"] == [{"configMapRef": {"name": "settings"}}]
+        own = {variable["name"] for variable in container.get("env", [])} | {"KEPT"}
+        assert set(re.findall(r"\$\{?([A-Z_]+)", container["args"][0])) <= own | given.keys()
     assert given["RUN"] == f"/runs/{given['PRESET']}-{given['AGENTS']}"
     assert the("StatefulSet", "node")["spec"]["replicas"] == int(given["AGENTS"])
 
@@ -130,7 +138,60 @@ def test_only_nodes_are_talked_to_by_nodes_and_the_coordinator_by_them() -> None
     assert coordinator["ingress"] == [{"from": [pods_named("node")], "ports": [{"port": 7100}]}]
 
 
-def test_a_drained_machine_takes_one_node_at_a_time() -> None:
+def test_names_are_asked_of_the_clusters_dns_and_of_the_machines_own() -> None:
+    (*_, rule) = the("NetworkPolicy", "node")["spec"]["egress"]
+    assert rule["ports"] == [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    # Each for itself: in one entry they would both have to hold.
+    assert [set(one) for one in rule["to"]] == [{"namespaceSelector"}, {"ipBlock"}]
+    assert rule["to"][1]["ipBlock"] == {"cidr": "169.254.20.10/32"}
+
+
+def test_a_drained_machine_takes_one_node_at_a_time_and_any_that_does_not_serve() -> None:
     budget = the("PodDisruptionBudget", "node")["spec"]
     assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     assert budget["selector"] == the("StatefulSet", "node")["spec"]["selector"]
+
+
+def test_one_pod_alone_mounts_a_claim_that_one_machine_alone_can_mount() -> None:
+    assert the("PersistentVolumeClaim", "runs")["spec"]["accessModes"] == ["ReadWriteOnce"]
+    mounting = [
+        workload["metadata"]["name"]
+        for workload in WORKLOADS
+        if any("persistentVolumeClaim" in volume for volume in pod(workload)["volumes"])
+    ]
+    assert mounting == ["coordinator"]
+    job = the("Job", "coordinator")["spec"]
+    assert (job.get("completions", 1), job.get("parallelism", 1)) == (1, 1)
+    assert job["podReplacementPolicy"] == "Failed", "the next one begins when the last one has let go"
+    assert [one["name"] for one in pod(the("Job", "coordinator"))["initContainers"]] == ["trainer"]
+
+
+FINAL = {
+    "trainer": {errors.SettingsError, errors.WorldError, errors.TrainingError},
+    "coordinator": {errors.SettingsError, errors.BundleError, errors.MessageError, errors.WorldError},
+}
+BELOW_THE_BAR, INTERRUPTED = 1, 130
+
+
+def test_an_eviction_costs_no_try_and_what_cannot_get_better_is_not_tried_again() -> None:
+    job = the("Job", "coordinator")["spec"]
+    assert job["backoffLimit"] > 0
+    assert job["template"]["spec"]["restartPolicy"] == "Never", "or exit codes are not looked at"
+    # The first rule that fits decides, and a pod that is evicted ends with a code as well.
+    first, *others = job["podFailurePolicy"]["rules"]
+    assert first == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    codes = {}
+    for rule in others:
+        assert (rule["action"], rule["onExitCodes"]["operator"]) == ("FailJob", "In")
+        codes[rule["onExitCodes"]["containerName"]] = set(rule["onExitCodes"]["values"])
+    assert codes["trainer"] == {error.exit_code for error in FINAL["trainer"]}
+    assert codes["coordinator"] == {error.exit_code for error in FINAL["coordinator"]} | {BELOW_THE_BAR}
+    better_next_time = {errors.TargetNotReached, errors.NetworkError, errors.NodeFailed, errors.CheckpointError}
+    assert not (codes["trainer"] | codes["coordinator"]) & {*(one.exit_code for one in better_next_time), INTERRUPTED}
+
+
+def test_a_job_ends_and_goes_some_day() -> None:
+    job = the("Job", "coordinator")["spec"]
+    assert job["activeDeadlineSeconds"] > 0
+    assert job["ttlSecondsAfterFinished"] > 0

