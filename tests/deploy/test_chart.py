@@ -24,8 +24,11 @@ VARIANTS = {
     ".": (),
     "overlays/tls-secrets": ("tls.mode=secrets",),
     "overlays/tls-cert-manager": ("tls.mode=cert-manager",),
-    "with-metrics": ("metrics.enabled=true",),
+    "metrics": ("metrics.enabled=true",),
+    "metrics-and-tls": ("metrics.enabled=true", "tls.mode=secrets"),
 }
+"""By folder: the values that say the same."""
+
 MADE_BY_HAND = {"Namespace", "Secret"}
 """What the chart leaves to whoever installs it; so it does the trusted key."""
 
@@ -55,14 +58,14 @@ def normalised(rendered: Objects) -> Objects:
 
 
 @pytest.fixture(scope="session")
-def with_metrics(kustomizations: Path) -> None:
-    folder = kustomizations / "with-metrics"
-    folder.mkdir()
-    text = {"resources": ["../base"], "components": ["../components/metrics"]}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(text))
+def overlays_of_a_reader(kustomizations: Path) -> None:
+    for name, resource in (("metrics", "base"), ("metrics-and-tls", "overlays/tls-secrets")):
+        (kustomizations / name).mkdir()
+        text = {"resources": [f"../{resource}"], "components": ["../components/metrics"]}
+        (kustomizations / name / "kustomization.yaml").write_text(yaml.safe_dump(text))
 
 
-@pytest.mark.usefixtures("with_metrics")
+@pytest.mark.usefixtures("overlays_of_a_reader")
 @pytest.mark.parametrize("folder", VARIANTS)
 def test_the_chart_renders_what_kustomize_does(folder: str, kustomized: Kustomized, chart: Chart) -> None:
     ours, theirs = normalised(chart(*VARIANTS[folder])), normalised(kustomized(folder))

@@ -12,6 +12,7 @@ from cert_manager import schema_of
 from cluster_tools import objects, said
 from cryptography import x509
 
+from heliograph import errors
 from heliograph.certificates.authority import Authority
 from heliograph.certificates.folder import team
 from heliograph.certificates.identity import COORDINATOR, Identity
@@ -87,6 +88,12 @@ def test_the_key_that_signs_is_mounted_where_bundles_are_signed_alone(
     mounts = {name: {one["name"] for one in container["volumeMounts"]} for name, container in containers(rendered)}
     assert {name for name, mounted in mounts.items() if "signing" in mounted} == {"signature"}
     assert {name for name, mounted in mounts.items() if "trusted" in mounted} == {"coordinator", "node"}
+    (rule,) = (
+        rule["onExitCodes"]
+        for rule in rendered["Job", "coordinator"]["spec"]["podFailurePolicy"]["rules"]
+        if rule.get("onExitCodes", {}).get("containerName") == "signature"
+    )
+    assert rule["values"] == [errors.SettingsError.exit_code, errors.BundleError.exit_code]
     order = [one["name"] for one in pod_of(rendered, "Job", "coordinator")["initContainers"]]
     assert order == ["trainer", "signature"]
     signing = laid_out(rendered, pod_of(rendered, "Job", "coordinator"), "signing", tmp_path / "signing")
