@@ -227,7 +227,7 @@ def test_second_claim_to_a_slot_and_wrong_bundles_are_refused_with_their_exit_co
     for name, data in broken.items():
         (tmp_path / f"{name}.tar").write_bytes(data)
     parts = {
-        "truncated": "not a whole tar archive",
+        "truncated": "is truncated",
         "altered": "does not match the digest",
         "format": "format version 9",
         "slot": "is for slot 1, not for slot 0",

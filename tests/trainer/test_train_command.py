@@ -34,7 +34,11 @@ not by a parameter of its world."""
 
 def arguments(preset: str, path: Path, *more: str) -> list[str]:
     small = SMALL_OF[load_settings(preset, []).algorithm]
-    overrides = [part for one in (*small, "schedule.env_steps=60", "schedule.minutes=1") for part in ("--set", one)]
+    overrides = [
+        part
+        for one in (*small, "schedule.env_steps=60", "schedule.minutes=1", "schedule.must_reach=false")
+        for part in ("--set", one)
+    ]
     return ["train", "--preset", preset, "--folder", str(path), *overrides, *more]
 
 
@@ -142,7 +146,7 @@ def test_families_of_presets_say_what_they_are_for_and_hold_every_preset(capsys:
         (["--preset", "relay", "--set", "device=warp"], "device 'warp'"),
         ([], "say what to train with --preset or --environment"),
         (["--preset", "relay", "--resume", "somewhere"], "say what to train with --preset or --environment"),
-        (["--resume", "somewhere", "--seed", "3"], "a resumed run keeps its settings"),
+        (["--resume", "somewhere", "--seed", "3"], "a resumed run keeps its world, its seed and its networks"),
         (["--resume", "somewhere"], "somewhere is not a run folder"),
     ],
 )
