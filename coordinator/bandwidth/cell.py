@@ -18,7 +18,7 @@ from coordinator.rollout import run_processes
 from coordinator.staging import Staging
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
 from heliograph.figures import doubts
-from heliograph.reading import read_json
+from heliograph.reading import check_format, read_json
 
 FORMAT, VERSION = "heliograph-bandwidth-cell", 1
 
@@ -156,8 +156,7 @@ def read_result(folder: Path, cell: Cell) -> CellResult | None:
     path = folder / f"{cell.name}.json"
     try:
         document = read_json(path)
-        if (document["format"], document["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
+        check_format(document, format=FORMAT, version=VERSION)
         if document["cell"] != dataclasses.asdict(cell):
             raise ValueError("it is of another cell")
         found = Failure(**document["failure"]) if document["played"] is None else Played(**document["played"])

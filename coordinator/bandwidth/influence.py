@@ -9,7 +9,7 @@ from coordinator.audit.audit import Request, audit
 from coordinator.audit.finding import FORMAT, VERSION
 from coordinator.plan import Plan
 from heliograph.errors import SettingsError
-from heliograph.reading import read_json
+from heliograph.reading import check_format, read_json
 
 
 def make_audit(plan: Plan) -> dict[str, Any]:
@@ -27,8 +27,7 @@ def read_audit(path: Path, plan: Plan) -> dict[str, Any]:
     """
     try:
         document = read_json(path)
-        if (document["format"], document["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
+        check_format(document, format=FORMAT, version=VERSION)
         if document["bundles"] != [bundle.digest for bundle in plan.bundles]:
             raise ValueError("it is about other bundles")
     except (OSError, ValueError, KeyError, TypeError) as error:

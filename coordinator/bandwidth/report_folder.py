@@ -52,8 +52,8 @@ def read_document(folder: Path) -> dict[str, Any] | None:
     path = folder / DOCUMENT
     try:
         document = read_json(path)
-        if (document.pop("format"), document.pop("version")) != (FORMAT, VERSION):
-            raise ValueError(f"it is not a {FORMAT} of version {VERSION}")
+        check_format(document, format=FORMAT, version=VERSION)
+        del document["format"], document["version"]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, AttributeError) as error:
