@@ -13,7 +13,7 @@ from coordinator.bandwidth.page import page
 from coordinator.bandwidth.tables import write_tables
 from heliograph.errors import MissingExtra, SettingsError
 from heliograph.optional import optional
-from heliograph.reading import read_json
+from heliograph.reading import check_format, read_json
 
 FORMAT, VERSION = "heliograph-bandwidth-report", 1
 DOCUMENT, PAGE, LANGUAGE_PICTURE = "report.json", "report.html", "language.png"
