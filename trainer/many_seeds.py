@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from heliograph.reading import SMALL, read_json
 from heliograph.run_status import SUMMARY, RunState, read_status
 
 MAX_SEEDS = 1000
+_NUMBER = re.compile("[0-9]{1,20}")
 LOOK_S = 0.5
 """How often the runs are looked at while they go on."""
 
@@ -48,7 +51,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     seeds: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isascii() or not first.isdigit() or len(first) > 20 or (dash and not last.isdigit()):
+        if not all(_NUMBER.fullmatch(number) for number in ((first, last) if dash else (first,))):
             raise SettingsError(f"seeds {text!r} are not like 0-9 or 0,3,7")
         low, high = int(first), int(last if dash else first)
         if not low <= high < low + MAX_SEEDS:
@@ -131,7 +134,8 @@ class _Side:
             self._processes[run.seed] = process
             try:
                 if self._stopping:  # while it was being started
-                    process.send_signal(signal.SIGINT)
+                    with suppress(ProcessLookupError):
+                        process.send_signal(signal.SIGINT)
                 code = await process.wait()
             finally:
                 del self._processes[run.seed]
@@ -142,7 +146,8 @@ class _Side:
         """The runs end in order, and save; a second Ctrl-C is handed on as well, and cuts them short."""
         self._stopping = True
         for process in self._processes.values():
-            process.send_signal(signal.SIGINT)
+            with suppress(ProcessLookupError):  # it has just ended, and the others are still to be told
+                process.send_signal(signal.SIGINT)
 
     async def _tell(self, runs: Sequence[SeedRun]) -> None:
         while True:

@@ -33,7 +33,9 @@ def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "-", "a", "3-1", "0-", "-4", "0-99999", "1.5", str(2**64), "9" * 30, "²"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "a", "3-1", "0-", "-4", "0-99999", "1.5", str(2**64), "9" * 30, "²", "0-²", "0-" + "9" * 5000]
+)
 def test_what_are_no_seeds_is_said(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_seeds(text)
