@@ -132,12 +132,21 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
+        return str(self._about()["run_id"])
+
+    @property
+    def init_from(self) -> Path | None:
+        """Whose networks the run begins with; None: random ones."""
+        named = self._about().get("init_from")
+        return Path(named) if isinstance(named, str) else None
+
+    def _about(self) -> dict[str, Any]:
         path = self.path / "run.json"
         with _checked_reading(path):
             document = read_json(path, limit=SMALL)
         if not isinstance(document, dict) or not isinstance(document.get("run_id"), str):
             raise SettingsError(f"{path} names no run")
-        return document["run_id"]
+        return document
 
     def status(self) -> RunStatus:
         """How far the run is.  Raises SettingsError if that cannot be read."""

@@ -81,6 +81,11 @@ def run(namespace: argparse.Namespace) -> int:
         raise SettingsError(
             "a resumed run keeps its world, its seed and its networks", remedy="Start a new run to change them"
         )
+    if namespace.resume is not None and namespace.dry_run:
+        raise SettingsError(
+            f"--dry-run shows the settings of a new run, and those of {namespace.resume} are in its settings.json",
+            remedy="Leave out --dry-run to go on with it",
+        )
     if namespace.seeds is not None and (namespace.resume is not None or namespace.seed is not None):
         raise SettingsError("--seeds begins a run for each seed", remedy="Leave out --resume and --seed")
     if namespace.seeds is None and namespace.jobs != 1:

@@ -99,6 +99,7 @@ class Training:
     Whoever wants it to end asks `stopping`, from a signal handler if need be.  It then leaves what it is at, between
     two steps of the environments where that is collecting or evaluating; the rest is done when the run is resumed.
     A fresh one begins with the networks of `init_from`, as `load_initial_weights` takes it; None: with random ones.
+    So does one that is resumed before its first checkpoint, with those that its folder names.
     """
 
     def __init__(
@@ -142,9 +143,13 @@ class Training:
         self._seconds = 0.0
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
         self._unlogged: dict[str, Any] | None = None  # of an iteration whose evaluation is still to come
-        if resume:
+        if resume and saved_checkpoints(self.folder.checkpoints):
             self._restore()
-        elif init_from is not None:
+            return
+        if resume:
+            self._begin_again()
+            init_from = folder.init_from
+        if init_from is not None:
             load_initial_weights(init_from, self.algorithm)
             self.save()  # so that a run that is killed before its next checkpoint does not begin without them
 
@@ -249,12 +254,12 @@ class Training:
             check=self.stopping.check,
         )
 
+    def _begin_again(self) -> None:
+        logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
+        self.folder.forget_after(0)
+        forget_snapshots_after(self.folder.snapshots, 0)
+
     def _restore(self) -> None:
-        if not saved_checkpoints(self.folder.checkpoints):
-            logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
-            self.folder.forget_after(0)
-            forget_snapshots_after(self.folder.snapshots, 0)
-            return
         path, state, arrays = from_newest(
             self.folder.checkpoints,
             lambda path: (path, load_networks(path, self.algorithm), load_experience(path)),

@@ -141,6 +141,25 @@ def test_networks_of_other_sizes_do_not_fit(finished: Path, tmp_path: Path) -> N
         Training(folder, Silent(), resume=False, init_from=finished)
 
 
+def test_a_run_that_could_not_begin_with_the_networks_never_begins_without_them(finished: Path, tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", small_settings(env_steps=STEPS), init_from=tmp_path / "later")
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="neither a run folder nor a snapshot"):
+            resume(folder.path)
+    shutil.copytree(finished, tmp_path / "later")
+    training = resume(folder.path)
+    for name, part in training.algorithm.modules().items():
+        for key, value in part.state_dict().items():
+            assert torch.equal(value, weights(finished)[f"{name}.{key}"])
+
+
+def test_a_run_that_goes_on_is_not_trained_by_a_dry_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "settings.json").read_bytes()
+    assert main(["train", "--resume", str(run), "--dry-run", "--set", f"schedule.env_steps={2 * STEPS}"]) == 2
+    assert "--dry-run" in capsys.readouterr().err
+    assert (run / "settings.json").read_bytes() == before
+
+
 def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = [word for text in SMALL for word in ("--set", text)]
     command = ["train", "--preset", "relay-signal", *overrides, "--folder", str(tmp_path / "run")]
