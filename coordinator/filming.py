@@ -19,6 +19,8 @@ FRAME_MS, LAST_FRAME_MS = 250, 1500
 """How long a GIF shows each state, and the one that the episode ended in."""
 
 ANIMATED = ".gif"
+VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
+"""Names that are refused, for nobody means a folder by them."""
 
 
 class FilmedWorld(World):
@@ -26,7 +28,7 @@ class FilmedWorld(World):
 
     A film that ends in .gif becomes one file, with the `name` of the condition in it where there are `several`; any
     other is a folder for `<name>-000.png`, `<name>-001.png`, …  Raises WorldError where the environment cannot be
-    drawn, SettingsError if the folder cannot be made, MissingExtra if a GIF cannot.
+    drawn, SettingsError if it is named like a video or the folder cannot be made, MissingExtra if a GIF cannot.
     """
 
     def __init__(self, world: World, *, film: Path, name: str, several: bool = False) -> None:
@@ -37,6 +39,10 @@ class FilmedWorld(World):
             codec=world.codec,
             longest_bits=world.longest_bits,
         )
+        if film.suffix.lower() in VIDEOS:
+            raise SettingsError(
+                f"{film} would be a video, which is not written", remedy="Name a file that ends in .gif"
+            )
         self._is_animated = film.suffix.lower() == ANIMATED
         folder = film.parent if self._is_animated else film
         if self._is_animated:
@@ -49,14 +55,16 @@ class FilmedWorld(World):
         self._file = film.with_stem(f"{film.stem}-{name}") if several else film
         self._seed: int | None = None
         self._filming = False
+        self._drawn = 0
         self._frames: list[np.ndarray] = []
+        """Of an animation, which is written at the end; a folder gets each at once."""
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
         views = super().reset(seed)
         if self._seed is None:
             self._seed = seed
         # The first episode again is one that was lost with its simulator: from the first frame.
-        self._filming, self._frames = seed == self._seed, []
+        self._filming, self._drawn, self._frames = seed == self._seed, 0, []
         self._draw()
         return views
 
@@ -71,9 +79,11 @@ class FilmedWorld(World):
         if not self._filming:
             return
         pixels = enlarged(self.environment.render())
-        if not self._is_animated:
-            write_png(pixels, self._folder / f"{self._name}-{len(self._frames):03d}.png")
-        self._frames.append(pixels)
+        if self._is_animated:
+            self._frames.append(pixels)
+        else:
+            write_png(pixels, self._folder / f"{self._name}-{self._drawn:03d}.png")
+        self._drawn += 1
 
 
 def enlarged(pixels: np.ndarray) -> np.ndarray:

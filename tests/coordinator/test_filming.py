@@ -50,6 +50,13 @@ def test_a_film_is_one_animated_file_of_every_state_large_enough_to_watch(tmp_pa
             assert shown_ms == 6 * FRAME_MS + LAST_FRAME_MS, "states that look alike may share a frame"
 
 
+def test_a_video_is_not_written_as_a_folder_of_pictures(tmp_path: Path, capsys) -> None:
+    save_team(relay_bundles(2), tmp_path / "team")
+    assert main(["evaluate", str(tmp_path / "team"), "--episodes", "1", "--frames", str(tmp_path / "film.mp4")]) == 2
+    assert "ends in .gif" in capsys.readouterr().err
+    assert not (tmp_path / "film.mp4").exists()
+
+
 @pytest.mark.parametrize(("height", "width", "times"), [(145, 145, 4), (480, 10, 1), (479, 600, 1), (3, 7, 69)])
 def test_small_pictures_are_enlarged_by_a_whole_number(height, width, times) -> None:
     pixels = np.arange(height * width * 3).astype(np.uint8).reshape(height, width, 3)
