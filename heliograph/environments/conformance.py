@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from heliograph.actions import DEFAULT_BITS
-from heliograph.environments.contract import WON_NAMES, ParallelContract, ask, checked_team, found_limit
+from heliograph.environments.contract import (
+    WON_NAMES,
+    ParallelContract,
+    ask,
+    checked_team,
+    found_limit,
+    state_numbers,
+)
 from heliograph.environments.spaces import AgentSpaces
 from heliograph.environments.vector import MOST_STEPS
 from heliograph.errors import WorldError
@@ -33,7 +40,7 @@ RULES = {
     "observations": "every live agent observes something in its space",
     "rewards": "every agent that acted gets one finite number",
     "ends": "every agent that acted is told whether it was terminated or truncated, and leaves `agents` only then",
-    "infos": "what infos hold for an agent is a dict",
+    "infos": "what infos hold is a dict for agents of the team alone",
     "masks": "a mask leaves a legal action, is told at every step or never, and the same wherever it is told",
     "neighbours": "whom an agent hears is of the team, and told at every step or never",
     "success": "the last infos of an episode say whether it is won",
@@ -272,6 +279,8 @@ class _Examination:
         """Check what agents are told; the masks of those that may act."""
         masks: dict[Any, np.ndarray] = {}
         newest: list[bytes] = []
+        self._judge("observations", lambda: self._contract.known("observations", observations))
+        self._judge("infos", lambda: self._contract.known("infos", infos))
         for shown, name in zip(self._shown.agents, self._names, strict=True):
             if name not in seeing:
                 continue
@@ -327,8 +336,10 @@ class _Examination:
                 self._judge("state", lambda error=error: _raise(error))  # type: ignore[misc]
             return
         if state is not None:
-            size = self._judge("state", lambda: _finite_size(state, expected=self._state_size))
-            self._state_size = self._state_size or size
+            expected = self._state_size
+            numbers = self._judge("state", lambda: state_numbers(state, expected=expected, adapter=self._name))
+            if expected is None and numbers is not None:
+                self._state_size = numbers.size
 
     def _conclude(self, infos: Mapping[Any, Any], acting: list[Any]) -> None:
         won_name = self._won_name
@@ -343,18 +354,6 @@ class _Examination:
             told = any(isinstance(info, Mapping) and key in info for info in infos.values())
             if told and note not in self._shown.notes:
                 self._shown.notes.append(note)
-
-
-def _finite_size(state: Any, *, expected: int | None) -> int:
-    try:
-        numbers = np.asarray(state, dtype=np.float32).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise WorldError(f"state is not made of numbers: {error}") from None
-    if not np.isfinite(numbers).all():
-        raise WorldError(f"state holds {numbers[~np.isfinite(numbers)][0]}", remedy="Return finite numbers")
-    if expected is not None and numbers.size != expected:
-        raise WorldError(f"state has {numbers.size} numbers, and had {expected}", remedy="Return as many every time")
-    return int(numbers.size)
 
 
 def _raise(error: WorldError) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from heliograph.errors import HeliographError, WorldError
+from heliograph.stopping import Stopped
 
 Answer = TypeVar("Answer")
 
@@ -59,10 +60,10 @@ class ParallelContract:
     def alive(self, environment: Any, *, begun: bool = False) -> set[Any]:
         """Names in `agents` now.  Raises WorldError for anything else, and if an episode has `begun` with nobody."""
         agents = ask(self._adapter, "agents", lambda: getattr(environment, "agents", None))
-        if isinstance(agents, str) or not isinstance(agents, Iterable):
+        living = ask(self._adapter, "agents", lambda: _listed(agents))
+        if living is None:
             raise self._broken(f"`agents` is {_form(agents)}", "Keep a list of the names of live agents in it")
-        living = list(agents)
-        unknown = [name for name in living if name not in self._slots]
+        unknown = [name for name in living if self._slot(name) is None]
         if unknown:
             raise self._broken(f"`agents` names {unknown[0]!r}, which is not in `possible_agents`", self._known())
         if begun and not living:
@@ -73,18 +74,18 @@ class ParallelContract:
 
     def rewards(self, rewards: Mapping[Any, Any], acting: Iterable[Any]) -> dict[Any, float]:
         """A finite number for each agent that acted.  Raises WorldError."""
-        self._check_known("rewards", rewards)
+        self.known("rewards", rewards)
         return {name: self._reward(name, rewards) for name in acting}
 
     def _reward(self, name: Any, rewards: Mapping[Any, Any]) -> float:
         remedy = "Return one finite number for each agent that acted"
         if name not in rewards:
             raise self._of("reward", name, "is missing, though it acted", remedy)
-        given = rewards[name]
-        if np.ndim(given) != 0:
-            raise self._of("reward", name, f"has shape {np.shape(given)}", f"{remedy}, not a vector")
-        if isinstance(given, str | bytes) or not _is_number(given):
-            raise self._of("reward", name, f"is {given!r}", remedy)
+        given, problem = array_of(rewards[name])
+        if problem or given.ndim:
+            raise self._of("reward", name, problem or f"has shape {given.shape}", f"{remedy}, not a vector")
+        if not _is_of_numbers(given):
+            raise self._of("reward", name, f"is {rewards[name]!r}", remedy)
         value = float(given)
         if not abs(value) <= _LARGEST:  # nor NaN
             raise self._of("reward", name, f"is {value}", f"{remedy}, of about -10 to 10 at best")
@@ -95,20 +96,19 @@ class ParallelContract:
     ) -> tuple[set[Any], set[Any]]:
         """Who of those that acted was terminated, and who was cut by time alone.  Raises WorldError."""
         acting = list(acting)
-        gone, cut = (
-            {name for name in acting if self._end(field, name, given)}
-            for field, given in (("terminations", terminated), ("truncations", truncated))
-        )
+        gone, cut = self._ended("terminations", terminated, acting), self._ended("truncations", truncated, acting)
         return gone, cut - gone
 
-    def _end(self, field: str, name: Any, given: Mapping[Any, Any]) -> bool:
-        self._check_known(field, given)
-        if name not in given:
-            raise self._of(field, name, "is missing, though it acted", "Return True or False for each that acted")
-        value = given[name]
-        if np.ndim(value) != 0 or not _is_number(value) or value not in (0, 1):
-            raise self._of(field, name, f"is {value!r}", "Return True or False for each that acted")
-        return bool(value)
+    def _ended(self, field: str, given: Mapping[Any, Any], acting: Iterable[Any]) -> set[Any]:
+        self.known(field, given)
+        remedy = "Return True or False for each that acted"
+        ended = set()
+        for name in acting:
+            if name not in given:
+                raise self._of(field, name, "is missing, though it acted", remedy)
+            if self._flag(field, name, given[name], remedy):
+                ended.add(name)
+        return ended
 
     def leaving(self, living: set[Any], *, acting: Iterable[Any], ended: set[Any]) -> None:
         """Raises WorldError for an agent that acted and is no longer in `agents`, though its part has not `ended`."""
@@ -145,12 +145,14 @@ class ParallelContract:
             raise self._of("hears", name, *_now_and_then("hears", offered, "an empty list for whoever hears nobody"))
         if not offered:
             return None
-        heard = info["hears"]
-        if isinstance(heard, str | Mapping) or not isinstance(heard, Iterable):
-            raise self._of("hears", name, f"is {_form(heard)}", "Return a list of agents, by name or slot")
+        given = info["hears"]
+        heard = None if isinstance(given, Mapping) else ask(self._adapter, "hears", lambda: _listed(given))
+        if heard is None:
+            raise self._of("hears", name, f"is {_form(given)}", "Return a list of agents, by name or slot")
         row = np.zeros(len(self.names), dtype=bool)
         for other in heard:
-            slot = self._slots.get(other, other)
+            named = self._slot(other)
+            slot = other if named is None else named
             if not isinstance(slot, int | np.integer) or isinstance(slot, bool) or not 0 <= slot < len(self.names):
                 raise self._of("hears", name, f"names {other!r}, not of the team", self._known())
             row[slot] = True
@@ -159,24 +161,35 @@ class ParallelContract:
 
     def won(self, key: str, infos: Mapping[Any, Any], acting: Iterable[Any]) -> bool:
         """Whether all that acted at the last step have won.  Raises WorldError where one does not say."""
-        said = []
+        remedy = f"Return True or False as infos[agent][{key!r}], as the reset did"
+        told = []
         for name in acting:
             info = self.info(infos, name)
-            if key not in info or np.ndim(info[key]) or not _is_number(info[key]) or info[key] not in (0, 1):
-                found = f"is {info[key]!r}" if key in info else "is missing at the end of an episode"
-                raise self._of(key, name, found, f"Return True or False as infos[agent][{key!r}], as the reset did")
-            said.append(bool(info[key]))
-        return all(said)
+            if key not in info:
+                raise self._of(key, name, "is missing at the end of an episode", remedy)
+            told.append(self._flag(key, name, info[key], remedy))
+        return all(told)
+
+    def known(self, field: str, given: Mapping[Any, Any]) -> None:
+        """Raises WorldError if a dict by agent has an entry for somebody who is not of the team."""
+        for name in given:
+            if self._slot(name) is None:
+                raise self._broken(f"field {field!r} names {name!r}, which is not in `possible_agents`", self._known())
+
+    def _slot(self, name: Any) -> int | None:
+        """The slot of an agent of the team; None for whatever else is given for a name."""
+        return self._slots.get(name) if _can_be_name(name) else None
+
+    def _flag(self, field: str, name: Any, given: Any, remedy: str) -> bool:
+        value, problem = array_of(given)
+        if problem or value.ndim or not _is_of_numbers(value) or value.item() not in (0, 1):
+            raise self._of(field, name, problem or f"is {given!r}", remedy)
+        return bool(value)
 
     def _dict(self, what: str, field: str, given: Any, remedy: str) -> Mapping[Any, Any]:
         if not isinstance(given, Mapping):
             raise self._broken(f"{what} returned {_form(given)} as {field}", remedy)
         return given
-
-    def _check_known(self, field: str, given: Mapping[Any, Any]) -> None:
-        for name in given:
-            if name not in self._slots:
-                raise self._broken(f"field {field!r} names {name!r}, which is not in `possible_agents`", self._known())
 
     def _known(self) -> str:
         return f"Its agents are {', '.join(repr(name) for name in self.names)}"
@@ -207,9 +220,15 @@ def checked_team(environment: Any, *, adapter: str) -> list[Any]:
         if not callable(getattr(environment, method, None)):
             raise WorldError(f"{adapter}: it has no method {method!r}", remedy=remedy)
     named = environment.possible_agents
-    if isinstance(named, str) or not isinstance(named, Iterable):
+    names = _listed(named)
+    if names is None:
         raise WorldError(f"{adapter}: `possible_agents` is {_form(named)}", remedy="List the names of all agents")
-    names = list(named)
+    for name in names:
+        if not _can_be_name(name):
+            raise WorldError(
+                f"{adapter}: `possible_agents` names {name!r}, which cannot be a key of a dict",
+                remedy="Name each agent by a string or a number",
+            )
     if not names or len(set(names)) < len(names):
         raise WorldError(
             f"{adapter}: `possible_agents` is {names}", remedy="List at least one agent, each with a name of its own"
@@ -237,11 +256,44 @@ def found_limit(environment: Any, step_limit: Any, *, adapter: str) -> int:
     return min(limits)
 
 
+def array_of(given: Any) -> tuple[np.ndarray, str]:
+    """What was given as an array, and nothing; or an empty array, and what is wrong with a thing that numpy refuses."""
+    try:
+        return np.asarray(given), ""
+    except Exception as error:  # a foreign thing may raise anything when it is asked for its numbers
+        ragged = isinstance(error, ValueError) and "inhomogeneous" in str(error)
+        told = "differ in length" if ragged else f"cannot be read as numbers: {type(error).__name__}: {error}"
+        return np.empty(0), f"is {_form(given)} that {told}"
+
+
+def state_numbers(state: Any, *, expected: int | None, adapter: str) -> np.ndarray:
+    """A global state, float32 [S].
+
+    Raises WorldError unless it is of finite numbers, as many as `expected` where that is known.
+    """
+    values, problem = array_of(state)
+    if problem or not _is_of_numbers(values):
+        raise WorldError(
+            f"{adapter}: state is not made of numbers: it {problem or f'is of {values.dtype}'}",
+            remedy="Return one array of finite numbers, or None where there is no state",
+        )
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32).reshape(-1)
+    if not np.isfinite(numbers).all():
+        raise WorldError(f"{adapter}: state holds {numbers[~np.isfinite(numbers)][0]}", remedy="Return finite numbers")
+    if expected is not None and numbers.size != expected:
+        raise WorldError(
+            f"{adapter}: state has {numbers.size} numbers, and had {expected} after the first reset",
+            remedy="Return as many every time",
+        )
+    return numbers
+
+
 def ask(adapter: str, what: str, call: Callable[[], Answer], *, passing: tuple[type[Exception], ...] = ()) -> Answer:
     """What foreign code answers.
 
-    Raises WorldError, with the place, for whatever it raises, an exit included; errors of our own and those in
-    `passing` as they are.
+    Raises WorldError, with the place, for whatever it raises, an exit or a cancellation included; errors of our own,
+    those in `passing` and what a stop raises wherever the work is as they are.
     """
     try:
         return call()
@@ -250,15 +302,16 @@ def ask(adapter: str, what: str, call: Callable[[], Answer], *, passing: tuple[t
             f"{adapter}: {what} called sys.exit({'' if error.code is None else repr(error.code)}){_place(error)}",
             remedy="An environment must not end its process; end the episode, or raise an error",
         ) from error
-    except (HeliographError, *passing):
+    except (HeliographError, KeyboardInterrupt, Stopped, *passing):
         raise
-    except Exception as error:  # foreign code may raise anything, and the caller must learn whose fault it is
+    except BaseException as error:  # foreign code may raise anything, and the caller must learn whose fault it is
         raise WorldError(
-            f"{adapter}: {what} raised {type(error).__name__}: {error}{_place(error)}", remedy=_signature(what, error)
+            f"{adapter}: {what} raised {type(error).__name__}{f': {error}' if str(error) else ''}{_place(error)}",
+            remedy=_signature(what, error),
         ) from error
 
 
-def _signature(what: str, error: Exception) -> str:
+def _signature(what: str, error: BaseException) -> str:
     if what == "reset" and isinstance(error, TypeError) and "'seed'" in str(error):
         return "Define reset(self, seed=None, options=None)"
     return ""
@@ -278,8 +331,23 @@ def _is_limit(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
 
 
-def _is_number(value: Any) -> bool:
-    return np.asarray(value).dtype.kind in "biuf"
+def _is_of_numbers(values: np.ndarray) -> bool:
+    return values.dtype.kind in "biuf"
+
+
+def _can_be_name(given: Any) -> bool:
+    try:
+        hash(given)
+    except TypeError:
+        return False
+    return True
+
+
+def _listed(given: Any) -> list[Any] | None:
+    """Each thing in a collection; None for a text, and for what holds no things one by one."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        return None
+    return list(given)
 
 
 def _now_and_then(field: str, offered: bool, remedy: str) -> tuple[str, str]:

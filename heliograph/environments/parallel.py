@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliograph.actions import DEFAULT_BITS
-from heliograph.environments.contract import WON_NAMES, ParallelContract, ask, checked_team, found_limit
+from heliograph.environments.contract import (
+    WON_NAMES,
+    ParallelContract,
+    ask,
+    checked_team,
+    found_limit,
+    state_numbers,
+)
 from heliograph.environments.spaces import AgentSpaces
 from heliograph.environments.vector import (
     EnvironmentSpec,
@@ -189,6 +196,8 @@ class ParallelVector(VectorEnvironment):
         last: bool = False,
     ) -> None:
         """Take in what the agents in `seeing` see.  In the last state nobody acts, so nobody need be told how."""
+        self._contract.known("observations", observations)
+        self._contract.known("infos", infos)
         for slot, name in enumerate(self._names):
             self._present[copy, slot] = name in seeing
             self._observation[copy, slot] = 0.0
@@ -229,19 +238,8 @@ class ParallelVector(VectorEnvironment):
         if not self.spec.state_size:
             return None
         states = [self._ask("state", environment.state) for environment in self._copies]
-        return np.stack([self._numbers(state) for state in states])
-
-    def _numbers(self, state: Any) -> np.ndarray:
-        try:
-            numbers = np.asarray(state, dtype=np.float32).reshape(-1)
-        except (TypeError, ValueError) as error:
-            raise WorldError(f"{self._name}: state is not made of numbers: {error}") from None
-        if numbers.size != self.spec.state_size:
-            raise WorldError(
-                f"{self._name}: state has {numbers.size} numbers, and had {self.spec.state_size} after the first reset",
-                remedy="Return as many every time",
-            )
-        return numbers
+        expected = self.spec.state_size
+        return np.stack([state_numbers(state, expected=expected, adapter=self._name) for state in states])
 
     def close(self) -> None:
         """Close all copies.  What one raises then is logged, for it can cost nobody anything any more."""
@@ -251,15 +249,14 @@ class ParallelVector(VectorEnvironment):
             except WorldError as error:
                 logger.warning("environment not closed cause=%r", str(error))
 
-    @staticmethod
-    def _state_size(environment: Any) -> int:
+    def _state_size(self, environment: Any) -> int:
         if not callable(getattr(environment, "state", None)):
             return 0
         try:
             state = environment.state()
         except NotImplementedError:
             return 0
-        return 0 if state is None else int(np.size(state))
+        return 0 if state is None else state_numbers(state, expected=None, adapter=self._name).size
 
     def _ask(self, what: str, call: Callable[[], Any]) -> Any:
         return ask(self._name, what, call)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliograph.environments.contract import ask
+from heliograph.environments.contract import array_of, ask
 from heliograph.errors import WorldError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _PICTURE_SIDE = 32
 """A box with two sides of so many numbers or more is a picture."""
 _ROUNDING = 1e-4
 """By what share of a bound, or of 1, an observation may be past it: simulators compute in other precisions."""
+_PROMISED = "Return what observation_space promises, or let it promise this"
 
 
 class AgentSpaces:
@@ -33,15 +34,20 @@ class AgentSpaces:
 
         self._adapter = adapter
         self._observed: dict[Any, Space[Any]] = {}
+        promised: dict[Any, Space[Any]] = {}
         for name in names:
             space = ask(adapter, f"observation_space({name!r})", lambda name=name: environment.observation_space(name))  # type: ignore[misc]
             if isinstance(space, spaces.Dict) and "observation" in space.spaces:
+                if "action_mask" in space.spaces:
+                    promised[name] = space["action_mask"]
                 space = space["observation"]
             self._observed[name] = self._vector_space(name, space)
         leaves = [leaf for space in self._observed.values() for leaf in _spaces_in(space)]
         self._boxes = {id(leaf) for leaf in leaves if isinstance(leaf, spaces.Box)}
         self._bounds = {id(leaf): _bounds(leaf) for leaf in leaves}
         self._acting = team_actions(environment, names, adapter=adapter, bits=action_bits)
+        self._check_promised_masks(promised)
+        self._promising = set(promised)
         self._sizes = {name: int(spaces.flatdim(space)) for name, space in self._observed.items()}
         self._identity = dict(zip(names, np.eye(len(names), dtype=np.float32), strict=True))
         self.actions = max(self._acting.sizes.values())
@@ -58,8 +64,12 @@ class AgentSpaces:
         self._masked = False
 
     def masks_actions(self, observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> bool:
-        """Whether some actions may be illegal, judged by what the first reset returned, which later ones must keep."""
-        self._telling = {name for name in self._acting.sizes if _told_masks(observations.get(name), infos.get(name))}
+        """Whether some actions may be illegal, judged by what the first reset returned, which later ones must keep.
+
+        A mask that the observation space promises counts as told.
+        """
+        told = {name for name in self._acting.sizes if _told_masks(observations.get(name), infos.get(name))}
+        self._telling = told | self._promising
         surplus = any(size < self.actions for size in self._acting.sizes.values())
         self._masked = surplus or bool(self._telling)
         return self._masked
@@ -75,9 +85,7 @@ class AgentSpaces:
         for leaf, value in ((space, given),) if id(space) in self._boxes else _leaves(space, given):
             problem = f"has nothing for {leaf}" if value is None else self._problem(leaf, value)
             if problem:
-                raise self._bad(
-                    "observation", name, problem, "Return what observation_space promises, or let it promise this"
-                )
+                raise self._bad("observation", name, problem, _PROMISED)
         padded = np.zeros(self.observation_size, dtype=np.float32)
         with np.errstate(over="ignore"):
             padded[: self._sizes[name]] = self._flat(name, space, given)
@@ -97,7 +105,7 @@ class AgentSpaces:
         try:
             return spaces.flatten(space, given)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise self._bad("observation", name, f"does not fit its space {space}: {error}") from error
+            raise self._bad("observation", name, f"does not fit its space {space}: {error}", _PROMISED) from error
 
     def mask(self, name: Any, observation: Any, info: Mapping[str, Any], *, last: bool = False) -> np.ndarray:
         """bool [A]; in an episode's `last` state it may be left out.
@@ -107,32 +115,51 @@ class AgentSpaces:
         told = _told_masks(observation, info)
         mask = self.any_action(name)
         if (not told and name in self._telling and not last) or (told and not self._masked):
+            missing = "its observation space promises" if name in self._promising else "the first reset told"
             raise self._bad(
                 "action_mask",
                 name,
-                "is told, though the first reset told none" if told else "is missing, though the first reset told it",
+                "is told, though the first reset told none" if told else f"is missing, though {missing} it",
                 "Tell it at every reset and step",
             )
-        size = self._acting.sizes[name]
-        for offered in told:
-            if np.shape(offered) != (size,):
-                raise self._bad("action_mask", name, f"has shape {np.shape(offered)}, its action space has {size}")
-            values = np.asarray(offered)
-            strange = [value for value in values.tolist() if value not in (0, 1)]
-            if strange:
-                raise self._bad("action_mask", name, f"holds {strange[0]!r}", "Return 1 for legal, 0 for illegal")
-        if len(told) == 2 and not np.array_equal(told[0], told[1]):
+        read = [self._read_mask(name, offered) for offered in told]
+        if len(read) == 2 and not np.array_equal(read[0], read[1]):
             raise self._bad(
                 "action_mask",
                 name,
-                f"is {_bits(told[0])} in the observation and {_bits(told[1])} in infos",
+                f"is {_bits(read[0])} in the observation and {_bits(read[1])} in infos",
                 "Return it in one of them",
             )
-        if told:
-            mask[:size] = np.asarray(told[0]).astype(bool)
+        if read:
+            mask[: read[0].size] = read[0]
         if not mask.any():
             raise self._bad("action_mask", name, "allows no action", "Leave at least one action legal")
         return mask
+
+    def _read_mask(self, name: Any, offered: Any) -> np.ndarray:
+        size = self._acting.sizes[name]
+        remedy = "Return 1 for legal, 0 for illegal"
+        values, problem = array_of(offered)
+        if problem or values.shape != (size,):
+            problem = problem or f"has shape {values.shape}, its action space has {size}"
+            raise self._bad("action_mask", name, problem, f"{remedy}, {size} in all")
+        if values.dtype.kind not in "biuf":
+            raise self._bad("action_mask", name, f"is of {values.dtype}", remedy)
+        strange = values[(values != 0) & (values != 1)]
+        if strange.size:
+            raise self._bad("action_mask", name, f"holds {strange[0]}", remedy)
+        return values.astype(bool)
+
+    def _check_promised_masks(self, promised: Mapping[Any, Space[Any]]) -> None:
+        """Raises WorldError for a mask's space that no mask of the agent's actions could be in."""
+        for name, space in promised.items():
+            size = self._acting.sizes[name]
+            if space.shape != (size,):
+                raise WorldError(
+                    f"{self._adapter}: observation space of agent {name!r} promises the 'action_mask' {space}, "
+                    f"its action space has {size}",
+                    remedy=f"Let it promise MultiBinary({size})",
+                )
 
     def tells_mask(self, name: Any, observation: Any, info: Mapping[str, Any]) -> bool:
         """Whether there is a mask to look at, now or after the first reset."""
@@ -175,10 +202,10 @@ class AgentSpaces:
     def _problem(self, space: Any, given: Any) -> str:
         """Why something is not in a space that is made of no others; empty if it is."""
         if id(space) not in self._boxes:
-            return "" if space.contains(given) else f"is {given!r}, which is not in its space {space}"
-        if np.shape(given) != space.shape:
-            return f"has shape {np.shape(given)}, its space says {space.shape}"
-        values = np.asarray(given)
+            return "" if _contains(space, given) else f"is {given!r}, which is not in its space {space}"
+        values, problem = array_of(given)
+        if problem or values.shape != space.shape:
+            return problem or f"has shape {values.shape}, its space says {space.shape}"
         if values.dtype.kind not in "biuf":
             return f"is of {values.dtype}, its space says {space.dtype}"
         if not np.isfinite(values).all():
@@ -208,8 +235,15 @@ def _told_masks(observation: Any, info: Any) -> list[Any]:
     return [place["action_mask"] for place in places if place.get("action_mask") is not None]
 
 
-def _bits(mask: Any) -> str:
-    return "".join(str(int(value)) for value in np.asarray(mask).tolist())
+def _bits(mask: np.ndarray) -> str:
+    return "".join(str(int(value)) for value in mask)
+
+
+def _contains(space: Any, given: Any) -> bool:
+    try:
+        return bool(space.contains(given))
+    except (TypeError, ValueError, OverflowError):  # some spaces make an array of it first
+        return False
 
 
 def _spaces_in(space: Any) -> Iterator[Any]:

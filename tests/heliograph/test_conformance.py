@@ -71,6 +71,44 @@ def test_a_breach_is_laid_to_its_own_rule_with_place_and_remedy(rule: str) -> No
         assert problem.startswith("episode 0 (seed 0), step 1: field")
 
 
+@pytest.mark.parametrize(
+    ("rule", "made", "complaint"),
+    [
+        ("factory", lambda: Bent(fields={"possible_agents": [["scout"]]}), "names ['scout'], which cannot be a key"),
+        ("neighbours", lambda: Bent(after_reset=put(1, "scout", {"hears": [["x"]]})), "names ['x'], not of the team"),
+        ("rewards", lambda: Bent(after_step=put(1, "scout", [[1], [1, 2]])), "is 2 values that differ in length. R"),
+        ("infos", lambda: Bent(after_step=put(4, "ghost", {})), "step 1: field 'infos' names 'ghost', which is not"),
+        ("observations", lambda: Bent(after_step=put(0, "ghost", 1)), "step 1: field 'observations' names 'ghost'"),
+        ("step", lambda: Bent(after_step=_abandon), "step raised GeneratorExit (test_conformance.py, line"),
+    ],
+)
+def test_a_breach_that_our_own_checks_could_stumble_over_is_laid_to_the_environment(
+    rule: str, made: Any, complaint: str
+) -> None:
+    found = examine(made, environment="bent:make")
+    problem = next(one.problem for one in found.verdicts if one.rule == rule)
+    assert complaint in problem
+    assert not any(ours in one.problem for one in found.verdicts for ours in ("contract.py, line", "fromnumeric"))
+
+
+def _abandon(answer: Any) -> Any:
+    raise GeneratorExit
+
+
+def test_a_promised_mask_is_asked_for_though_nobody_returns_it() -> None:
+    def made(size: int) -> ForeignTeam:
+        seen = {"observation": spaces.Box(0, 1, (2,)), "action_mask": spaces.Box(0, 1, (size,), np.int8)}
+        team = Bent(observes=spaces.Dict(seen), acts=spaces.Discrete(3))
+        team._acting["scout"] = spaces.Discrete(3)
+        team._seen = lambda: {agent: np.zeros(2) for agent in team.agents}  # type: ignore[method-assign]
+        return team
+
+    for size, rule, complaint in ((2, "spaces", "its action space has 3"), (3, "masks", "space promises it. Tell it")):
+        found = examine(lambda size=size: made(size), environment="bent:make")  # type: ignore[misc]
+        (broken,) = [one for one in found.verdicts if one.verdict == BROKEN]
+        assert (broken.rule, complaint in broken.problem) == (rule, True)
+
+
 def test_several_breaches_are_found_in_one_go() -> None:
     both = examine(lambda: Bent(fault="hears", after_step=put(1, "scout", "good")), environment="bent:make")
     assert {verdict.rule for verdict in both.verdicts if verdict.verdict == BROKEN} == {"neighbours", "rewards"}

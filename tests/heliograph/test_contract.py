@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -13,10 +14,28 @@ from gymnasium import spaces
 
 from heliograph.environments.parallel import ParallelVector
 from heliograph.errors import WorldError
+from heliograph.stopping import Stopped
 
 
 def leave(answer: Any) -> Any:
     sys.exit(0)
+
+
+def raising(error: BaseException) -> Change:
+    def change(answer: Any) -> Any:
+        raise error
+
+    return change
+
+
+class Shut:
+    """What will not be read as numbers, as a tensor on a device."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("on a device")
+
+
+RAGGED = [[1.0], [1.0, 0.0]]
 
 
 def played(**bent: Any) -> None:
@@ -48,6 +67,20 @@ TWO = r"Return \(observations, infos\)"
         (drop(0, "scout"), "field 'observation' of agent 'scout' is missing. Return one for each live agent"),
         (put(1, "scout", {"hears": "carrier"}), "field 'hears' of agent 'scout' is a str. Return a list"),
         (put(1, "scout", {"hears": [7]}), "field 'hears' of agent 'scout' names 7, not of the team. Its agents are"),
+        (put(1, "scout", {"hears": [["carrier"]]}), r"'hears' of agent 'scout' names \['carrier'\], not of the team"),
+        (put(1, "scout", {"hears": np.array(1)}), "'hears' of agent 'scout' is a ndarray. Return a list of agents"),
+        (put(1, "scout", {"hears": (1 // 0 for _ in "a")}), r"hears raised ZeroDivisionError: .*\(test_contract.py"),
+        (
+            put(1, "scout", {"action_mask": RAGGED}),
+            "'action_mask' of agent 'scout' is 2 values that differ in length",
+        ),
+        (
+            put(1, "scout", {"action_mask": [1, None]}),
+            "'action_mask' of agent 'scout' is of object. Return 1 for",
+        ),
+        (put(1, "scout", {"action_mask": [1]}), r"has shape \(1,\), its action space has 2. Return .*, 2 in all"),
+        (put(1, "ghost", {}), "field 'infos' names 'ghost', which is not in `possible_agents`. Its agents are"),
+        (put(0, "ghost", None), "field 'observations' names 'ghost', which is not in `possible_agents`. Its agents"),
         (put(1, "scout", {"hears": []}), "'hears' of agent 'carrier' is missing, though the first reset told it"),
         (put(1, "scout", {"action_mask": [0.3, 1]}), "'action_mask' of agent 'scout' holds 0.3. Return 1 for legal"),
     ],
@@ -70,15 +103,28 @@ def test_a_reset_that_breaks_the_contract(change: Change, complaint: str) -> Non
         (put(1, "scout", np.ones(3)), r"field 'reward' of agent 'scout' has shape \(3,\). Return one"),
         (put(1, "scout", float("nan")), "field 'reward' of agent 'scout' is nan. Return one"),
         (put(1, "scout", 1e39), r"field 'reward' of agent 'scout' is 1e\+39. Return one"),
+        (put(1, "scout", RAGGED), "field 'reward' of agent 'scout' is 2 values that differ in length. Return one"),
+        (
+            put(1, "scout", Shut()),
+            "'reward' of agent 'scout' is a Shut that cannot be read .*: on a device. Return",
+        ),
         (drop(1, "scout"), "field 'reward' of agent 'scout' is missing, though it acted. Return one"),
         (put(1, "ghost", 1.0), "field 'rewards' names 'ghost', which is not in `possible_agents`. Its agents are"),
         (drop(2, "scout"), "field 'terminations' of agent 'scout' is missing, though it acted. Return True or False"),
         (put(3, "scout", None), "field 'truncations' of agent 'scout' is None. Return True or False"),
+        (
+            put(3, "scout", RAGGED),
+            "field 'truncations' of agent 'scout' is 2 values that differ in length. Return",
+        ),
+        (put(4, "ghost", {}), "field 'infos' names 'ghost', which is not in `possible_agents`. Its agents are"),
         (put(3, "__all__", False), "field 'truncations' names '__all__'"),
         (put(0, "scout", np.array(["a", "b"])), "'observation' of agent 'scout' is of <U1, its space says float32"),
         (put(0, "scout", None), r"'observation' of agent 'scout' has .*shape \(2,\)|has nothing"),
+        (put(0, "scout", RAGGED), "'observation' of agent 'scout' is 2 values that differ in length. Return what"),
         (put(0, "scout", np.full(2, 1e300)), "'observation' of agent 'scout' holds inf. Scale it"),
         (leave, r"step called sys.exit\(0\) \(test_contract.py, line \d+\). An environment must not end its process"),
+        (raising(GeneratorExit()), r"step raised GeneratorExit \(test_contract.py, line \d+\)"),
+        (raising(asyncio.CancelledError("late")), r"step raised CancelledError: late \(test_contract.py, line \d+\)"),
         (lambda answer: 1 / 0, r"step raised ZeroDivisionError: division by zero \(test_contract.py, line \d+\)"),
     ],
 )
@@ -93,6 +139,11 @@ def test_a_step_that_breaks_the_contract(change: Change, complaint: str) -> None
         (spaces.Box(-1, 1, (2,)), [0.0, 7.0], "holds 7.0 at 1, outside its space, -1.0 to 1.0"),
         (spaces.Box(0, 9, (2,), np.int64), [0.0, 0.5], "holds 0.5, its space says int64"),
         (spaces.Discrete(3), -1, r"is -1, which is not in its space Discrete\(3\)"),
+        (
+            spaces.MultiDiscrete([2, 2]),
+            [[1], [1, 0]],
+            r"is \[\[1\], \[1, 0\]\], which is not in its space Multi",
+        ),
         (spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Box(0, 1, (1,))}), {"a": 1}, "has nothing for Box"),
         (spaces.Tuple((spaces.Discrete(2), spaces.Box(0, 1, (1,)))), (1,), "has nothing for Discrete"),
     ],
@@ -111,6 +162,11 @@ def test_an_observation_that_is_off_by_rounding_or_in_another_precision_counts()
     assert world.reset(np.array([0])).observation[0, :, :2].tolist() == [[np.float32(1 + 1e-6), -1.0]] * 2
 
 
+def promising(size: int) -> spaces.Dict:
+    """What an agent observes, beside a mask of so many actions."""
+    return spaces.Dict({"observation": spaces.Box(-1, 1, (2,)), "action_mask": spaces.Box(0, 1, (size,), np.int8)})
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -126,8 +182,19 @@ def test_an_observation_that_is_off_by_rounding_or_in_another_precision_counts()
         ({"acts": spaces.Box(0, 1, (2,))}, "discrete, those of agent 'carrier' are not. Give all agents of a team"),
         ({"fields": {"possible_agents": []}}, r"`possible_agents` is \[\]. List at least one agent"),
         ({"fields": {"possible_agents": "ab"}}, "`possible_agents` is a str. List the names"),
+        (
+            {"fields": {"possible_agents": [["scout"]]}},
+            r"names \['scout'\], which cannot be a key of a dict. Name",
+        ),
+        ({"fields": {"possible_agents": np.array("scout")}}, "`possible_agents` is a ndarray. List the names"),
+        ({"observes": promising(3)}, r"promises the 'action_mask' .*, its action space has 2. .* MultiBinary\(2\)"),
         ({"fields": {"observation_space": {}}}, "it has no method 'observation_space'. The factory must return"),
-        ({"fields": {"state": lambda: ["a"]}}, "state is not made of numbers"),
+        ({"fields": {"state": lambda: ["a"]}}, "state is not made of numbers: it is of <U1. Return one array"),
+        (
+            {"fields": {"state": lambda: RAGGED}},
+            "state is not made of numbers: it is 2 values that differ in length",
+        ),
+        ({"fields": {"state": lambda: [float("nan")]}}, "state holds nan. Return finite numbers"),
         ({"fields": {"possible_agents": ["scout", "scout"]}}, "List at least one agent, each with a name of its own"),
     ],
 )
@@ -186,6 +253,12 @@ def test_an_agent_that_vanishes_or_appears_from_nowhere_is_told() -> None:
             self.agents = ["ghost"]
             return answer
 
+    class Nesting(ForeignTeam):
+        def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            answer = super().reset(seed=seed)
+            self.agents = [["scout"]]  # type: ignore[list-item]
+            return answer
+
     class Reviving(ForeignTeam):
         def step(self, actions: dict[str, int]) -> Any:
             answer = super().step({agent: 0 if agent == "scout" else 10 for agent in self.agents})
@@ -201,6 +274,7 @@ def test_an_agent_that_vanishes_or_appears_from_nowhere_is_told() -> None:
         (Vanishing, "agent 'scout' left `agents`, but was neither terminated nor truncated"),
         (Empty, "`agents` is empty after a reset. Let reset set self.agents"),
         (Strange, "`agents` names 'ghost', which is not in `possible_agents`"),
+        (Nesting, r"`agents` names \['scout'\], which is not in `possible_agents`. Its agents are 'scout', 'carrier'"),
     ):
         with pytest.raises(WorldError, match=complaint):
             play_one_step(ParallelVector(kind, count=1))
@@ -242,6 +316,36 @@ def test_what_a_reset_told_must_be_told_again_but_not_in_the_last_state(field: s
     played(offers=offers, after_step=silent, max_cycles=2)
     with pytest.raises(WorldError, match="'is_success' of agent 'scout' is missing at the end of an episode"):
         played(offers=("won",), after_step=silent, max_cycles=2)
+    ragged = put(4, "scout", {"is_success": RAGGED})
+    with pytest.raises(WorldError, match=r"'is_success' of agent 'scout' is 2 values that differ in length. Return Tr"):
+        played(offers=("won",), after_step=ragged, max_cycles=2)
+
+
+def test_a_mask_that_the_observation_space_promises_must_be_told() -> None:
+    same = {"acts": spaces.Discrete(3), "observes": promising(3)}
+    bare = lambda answer: (dict.fromkeys(answer[0], np.zeros(2)), answer[1])  # noqa: E731
+
+    def full(answer: Any) -> Any:
+        seen = {"observation": np.zeros(2), "action_mask": [1, 0, 1]}
+        return dict.fromkeys(answer[0], seen), *answer[1:]
+
+    def build(after: Change) -> Bent:
+        team = Bent(**same, after_reset=after)
+        team._acting["scout"] = spaces.Discrete(3)
+        return team
+
+    told = ParallelVector(lambda: build(full), count=1)
+    assert told.reset(np.array([0])).action_mask.tolist() == [[[True, False, True]] * 2]
+    silent = ParallelVector(lambda: build(bare), count=1)
+    assert silent.spec.has_action_mask
+    with pytest.raises(WorldError, match=r"agent 'scout' is missing, though its observation space promises it. Tell"):
+        silent.reset(np.array([0]))
+
+
+def test_a_stop_that_comes_in_a_step_is_no_breach_of_the_environment() -> None:
+    for stop in (KeyboardInterrupt(), Stopped()):
+        with pytest.raises(type(stop)):
+            played(after_step=raising(stop))
 
 
 def test_a_limit_is_looked_for_in_named_places_and_must_be_a_number() -> None:
