@@ -7,6 +7,7 @@ import socket
 
 from heliograph.errors import PortTaken, SettingsError
 
+LAST_PORT = 65535
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -14,7 +15,10 @@ def parse_address(address: str) -> tuple[str, int]:
     """Host and port.  Raises SettingsError if it is not host:port."""
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+    if colon and host and re.fullmatch("[0-9]{1,9}", port) and int(port) > LAST_PORT:
+        remedy = f"Ports end at {LAST_PORT}; 0 is any free one"
+        raise SettingsError(f"address {address!r} has port {port}", remedy=remedy)
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port):
         raise SettingsError(f"address {address!r} is not host:port", remedy="Use port 0 for any free one")
     return host, int(port)
 

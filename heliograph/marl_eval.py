@@ -11,7 +11,6 @@ Any house may import this.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 
 from heliograph.errors import SettingsError
 from heliograph.reading import Unreadable, read_json
+from heliograph.writing import replace_text
 
 ABSOLUTE = "absolute_metrics"
 STEP_COUNT = "step_count"
@@ -97,11 +97,9 @@ def document(runs: Iterable[EvaluatedRun]) -> dict[str, Any]:
 def write(path: Path, runs: Iterable[EvaluatedRun]) -> None:
     """Write a file, whole or not at all.  Raises SettingsError if it cannot be written, as `document` otherwise."""
     text = json.dumps(document(runs), indent=2, allow_nan=False) + "\n"
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        replace_text(path, text)
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}") from error
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError, TargetNotReached
 from heliograph.reading import SMALL, read_json
+from heliograph.writing import replace_text
 
 logger = logging.getLogger(__name__)
 
@@ -96,14 +96,8 @@ def read_status(folder: Path) -> RunStatus:
 
 def write_status(folder: Path, status: RunStatus) -> None:
     """Replace `status.json` in one go.  Raises OSError."""
-    path = folder / STATUS
-    partial = path.with_name(f"{path.name}.partial")
     document = {"format": FORMAT, "version": VERSION, **asdict(status)}
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(document, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    replace_text(folder / STATUS, json.dumps(document, indent=2) + "\n")
 
 
 def warn_unless_finished(folder: Path) -> None:
@@ -146,7 +140,8 @@ def _of_an_earlier_version(folder: Path) -> RunStatus:
         # Killed, failed or being trained by that version.
         return RunStatus(state=RunState.INTERRUPTED, detail="with no word of how")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SettingsError(f"cannot read {path}: {error!r}", remedy="Remove it, and `--resume` goes on") from None
+        said = str(error) or type(error).__name__
+        raise SettingsError(f"cannot read {path}: {said}", remedy="Remove it, and `--resume` goes on") from None
     if reason == "interrupted":
         return RunStatus(state=RunState.INTERRUPTED, env_steps=env_steps, exit_code=INTERRUPTED_EXIT_CODE)
     if reason == "time" and _had_target(folder):

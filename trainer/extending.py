@@ -8,7 +8,6 @@ which step goes to `settings_changes.jsonl`, a line each time:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +19,7 @@ from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, open_plain
 from heliograph.run_status import SETTINGS, RunState, read_status, write_status
 from heliograph.settings import merge, resolve
+from heliograph.writing import replace_text
 from trainer.settings import CHANGEABLE, TrainSettings, read_settings
 
 CHANGES = "settings_changes.jsonl"
@@ -57,13 +57,12 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
                 "env_steps": status.env_steps,
                 "changes": changes,
             }
+            # Where the run ends is told by its settings again; if it had come to an end, that is not its end any more.
+            state = RunState.INTERRUPTED if status.ended else status.state
+            write_status(path, replace(status, state=state, detail="", limit_env_steps=None, limit_minutes=None))
+            replace_text(file, after.model_dump_json(indent=2) + "\n")
             with (path / CHANGES).open("a", encoding="utf-8") as history:
                 history.write(json.dumps(line) + "\n")
-            partial = file.with_name(f"{file.name}.partial")
-            partial.write_text(after.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, file)
-            # Where the run would end is told by the settings again.
-            write_status(path, replace(status, limit_env_steps=None, limit_minutes=None))
     except OSError as error:
         raise SettingsError(f"cannot change the settings of {path}: {error.strerror}") from error
     except ValueError as error:

@@ -17,12 +17,11 @@ runs/relay-20260101-120000/
 from __future__ import annotations
 
 import json
-import os
 import platform
 import secrets
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +37,7 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, Heliograph
 from heliograph.optional import optional
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SETTINGS, STATUS, SUMMARY, RunState, RunStatus, read_status, write_status
+from heliograph.writing import replace_text
 from trainer.settings import TrainSettings, read_settings
 
 
@@ -75,13 +75,20 @@ class RunFolder:
         }
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+            replace_text(path / "run.json", json.dumps(about, indent=2) + "\n")
             write_status(path, RunStatus(state=RunState.RUNNING, env_steps=0))
             # Last, because it is what makes the folder a run.
-            (path / SETTINGS).write_text(settings.model_dump_json(indent=2) + "\n")
+            replace_text(path / SETTINGS, settings.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise SettingsError(f"cannot make run folder {path}: {error}", remedy="Name another: --folder") from error
         return cls(path)
+
+    def discard(self) -> None:
+        """Take back what `create` has made, so that the folder is none of a run: it never began."""
+        for name in (SETTINGS, STATUS, "run.json"):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # what else is in it is not this run's
+            self.path.rmdir()
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -170,10 +177,8 @@ class RunFolder:
     def forget_after(self, iteration: int) -> None:
         """Drop records past an iteration, which a resumed run will write again.  Raises as `log`."""
         kept = [record for record in self.history() if record["iteration"] <= iteration]
-        partial = self.metrics.with_suffix(".partial")
         with _checked_writing(self.metrics):
-            partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
-            os.replace(partial, self.metrics)
+            replace_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def _broken_off(status: RunStatus, error: BaseException) -> RunStatus:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.errors import CheckpointError, TargetNotReached
 from heliograph.estimates import Estimate, estimate
+from heliograph.writing import replace_text
 from trainer.run_folder import RunFolder
 
 _REASONS = {
@@ -80,10 +80,8 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
         "greedy": _document(summary.evaluation),
         "links_cut": _document(summary.links_cut),
     }
-    partial = folder.summary.with_name(f"{folder.summary.name}.partial")
     try:
-        partial.write_text(json.dumps(document, indent=2) + "\n")
-        os.replace(partial, folder.summary)
+        replace_text(folder.summary, json.dumps(document, indent=2) + "\n")
     except OSError as error:
         raise CheckpointError(
             f"cannot write {folder.summary}: {error}", remedy="The last checkpoint is whole; free space and resume"

@@ -70,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     from heliograph.environments import registry
     from heliograph.errors import SettingsError
+    from trainer.many_seeds import parse_seeds
     from trainer.preset import load_settings, preset_names
 
     if namespace.list_presets is not None:
@@ -86,8 +87,13 @@ def run(namespace: argparse.Namespace) -> int:
             f"--dry-run shows the settings of a new run, and those of {namespace.resume} are in its settings.json",
             remedy="Leave out --dry-run to go on with it",
         )
+    if namespace.resume is not None and namespace.folder is not None:
+        raise SettingsError(f"--resume goes on in {namespace.resume}", remedy="Leave out --folder")
+    if namespace.seeds is not None and namespace.metrics is not None:
+        raise SettingsError("--metrics serves those of one run", remedy="Leave it out, or train one seed")
     if namespace.seeds is not None and (namespace.resume is not None or namespace.seed is not None):
         raise SettingsError("--seeds begins a run for each seed", remedy="Leave out --resume and --seed")
+    seeds = None if namespace.seeds is None else parse_seeds(namespace.seeds)
     if namespace.seeds is None and namespace.jobs != 1:
         raise SettingsError(f"--jobs {namespace.jobs} is for several runs", remedy="Name their --seeds")
     if namespace.preset is None and namespace.environment is not None:
@@ -100,8 +106,6 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.resume_or_start and (namespace.folder is None or namespace.resume is not None):
         raise SettingsError("--resume-or-start looks into a run folder", remedy="Name it with --folder")
     if namespace.resume is not None:
-        if namespace.set:
-            _extend(namespace.resume, namespace.set)
         with trainer_extra("training"):
             return _train(namespace.resume, settings=None, permission=permission_of(namespace), namespace=namespace)
     overrides = list(namespace.set)
@@ -116,15 +120,15 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.dry_run:
         print(settings.model_dump_json(indent=2))
         return 0
-    if namespace.seeds is not None:
-        return _train_seeds(namespace, settings)
+    if seeds is not None:
+        return _train_seeds(namespace, settings, seeds)
     if namespace.resume_or_start:
         from trainer.carrying_on import is_begun, is_done
 
         if is_done(namespace.folder):
             print(f"bundles are in {namespace.folder} already", flush=True)
             return 0
-        if is_begun(namespace.folder, settings):
+        if is_begun(namespace.folder, settings, init_from=namespace.init_from):
             with trainer_extra("training"):
                 return _train(namespace.folder, settings=None, permission=permission, namespace=namespace)
     with trainer_extra("training"):
@@ -138,10 +142,10 @@ def _extend(path: Path, overrides: list[str]) -> None:
         print(f"{name} was {before!r} and is {after!r} from here on", file=sys.stderr)
 
 
-def _train_seeds(namespace: argparse.Namespace, settings: TrainSettings) -> int:
+def _train_seeds(namespace: argparse.Namespace, settings: TrainSettings, seeds: tuple[int, ...]) -> int:
     from datetime import datetime
 
-    from trainer.many_seeds import parse_seeds, train_seeds
+    from trainer.many_seeds import train_seeds
 
     arguments = ["--preset", namespace.preset, *(word for text in namespace.set for word in ("--set", text))]
     for option in ("environment", "init_from", "wandb"):
@@ -152,7 +156,7 @@ def _train_seeds(namespace: argparse.Namespace, settings: TrainSettings) -> int:
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = namespace.folder or Path("runs") / f"{settings.algorithm}-{settings.environment.id}-seeds-{stamp}"
     print(f"the runs are in {folder}", file=sys.stderr)
-    return train_seeds(folder, parse_seeds(namespace.seeds), arguments=arguments, jobs=namespace.jobs)
+    return train_seeds(folder, seeds, arguments=arguments, jobs=namespace.jobs)
 
 
 def _train(
@@ -177,41 +181,49 @@ def _train(
         folder = RunFolder.open(path)
         world = folder.settings().environment
         permission = consented(folder.path, world.id, world.parameters, permission.of(folder.source))
+        if namespace.resume is not None and namespace.set:
+            _extend(folder.path, namespace.set)
     else:
         folder = RunFolder.create(path, settings, init_from=namespace.init_from)
-    log.enter(run=folder.run_id)
-    with (
-        folder.claimed(),
-        folder.ending_told(),
-        TrainingConsole(folder, wandb=namespace.wandb) as console,
-        scraped(console, namespace.metrics) as progress,
-    ):
-        from trainer.training import Training
+    begun = False
+    try:
+        log.enter(run=folder.run_id)
+        with (
+            folder.claimed(),
+            folder.ending_told(),
+            TrainingConsole(folder, wandb=namespace.wandb) as console,
+            scraped(console, namespace.metrics) as progress,
+        ):
+            from trainer.training import Training
 
-        training = Training(
-            folder, progress, resume=settings is None, permission=permission, init_from=namespace.init_from
-        )
-        console.begin(training.horizon, measure=training.environment.spec.outcome)
-
-        try:
-            with obeying_signals(
-                training.stopping, told=lambda: console.note("stopping; a checkpoint will be written")
-            ):
-                summary = training.run()
-            console.end(in_words(folder, summary))
-        except KeyboardInterrupt:
-            print(
-                f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
-                f"heliograph train --resume {folder.path}{folder.flags}",
-                file=sys.stderr,
+            training = Training(
+                folder, progress, resume=settings is None, permission=permission, init_from=namespace.init_from
             )
-            raise
-        except HeliographError:
-            print(f"the run folder is {folder.path}", file=sys.stderr)
-            raise
-        finally:
-            with optional("the environments did not close"):
-                training.close()
+            begun = True
+            console.begin(training.horizon, measure=training.environment.spec.outcome)
+
+            try:
+                with obeying_signals(
+                    training.stopping, told=lambda: console.note("stopping; a checkpoint will be written")
+                ):
+                    summary = training.run()
+                console.end(in_words(folder, summary))
+            except KeyboardInterrupt:
+                print(
+                    f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
+                    f"heliograph train --resume {folder.path}{folder.flags}",
+                    file=sys.stderr,
+                )
+                raise
+            except HeliographError:
+                print(f"the run folder is {folder.path}", file=sys.stderr)
+                raise
+            finally:
+                with optional("the environments did not close"):
+                    training.close()
+    finally:
+        if settings is not None and not begun:
+            folder.discard()
     if summary.missed:
         schedule = folder.settings().schedule
         raise summary.error(folder, more=f"for {schedule.env_steps} steps more")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from coordinator.staging import Staging
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
 from heliograph.figures import doubts
 from heliograph.reading import check_format, read_json
+from heliograph.writing import replace_text
 
 FORMAT, VERSION = "heliograph-bandwidth-cell", 1
 
@@ -171,13 +171,8 @@ def read_result(folder: Path, cell: Cell) -> CellResult | None:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a file in one go, so that whoever reads it finds the old text or the new.  Raises SettingsError."""
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)  # left there only by what went wrong, or by Ctrl-C
+        replace_text(path, text)
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error

@@ -12,6 +12,7 @@ from tiny_team import SMALL, Silent, resume, small_settings, start
 
 from heliograph.cli import main
 from heliograph.errors import CheckpointError, SettingsError
+from heliograph.run_status import RunState, read_status
 from trainer.extending import CHANGES, extend
 from trainer.initial_weights import load_initial_weights
 from trainer.restored import restored_algorithm
@@ -165,3 +166,48 @@ def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     command = ["train", "--preset", "relay-signal", *overrides, "--folder", str(tmp_path / "run")]
     assert main([*command, "--init-from", str(tmp_path)]) == 2
     assert "neither a run folder nor a snapshot" in capsys.readouterr().err
+
+
+def test_a_command_that_is_refused_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = json.loads((run / "settings.json").read_text())
+    settings["environment"]["id"] = "os:system"
+    (run / "settings.json").write_text(json.dumps(settings))
+    before = (run / "settings.json").read_bytes()
+    assert main(["train", "--resume", str(run), "--set", "schedule.env_steps=96"]) == 5
+    assert (run / "settings.json").read_bytes() == before
+    assert not (run / CHANGES).exists()
+
+
+def test_a_run_that_was_lengthened_is_not_done(run: Path) -> None:
+    assert read_status(run).state is RunState.FINISHED
+    extend(run, [f"schedule.env_steps={2 * STEPS}"])
+    assert read_status(run).state is RunState.INTERRUPTED
+
+
+def test_what_could_not_begin_is_no_run_and_the_corrected_command_begins(
+    finished: Path, tmp_path: Path, capsys
+) -> None:
+    overrides = [word for text in (*SMALL, f"schedule.env_steps={STEPS}") for word in ("--set", text)]
+    command = ["train", "--preset", "relay-signal", *overrides, "--folder", str(tmp_path / "run")]
+    assert main([*command, "--init-from", str(tmp_path)]) == 2
+    assert read_status(tmp_path / "run").state is RunState.ABSENT
+    assert main([*command, "--init-from", str(finished)]) == 0
+    assert main([*command, "--init-from", str(tmp_path), "--resume-or-start"]) == 0, "it is finished, and left alone"
+    (tmp_path / "run" / "status.json").unlink()
+    (tmp_path / "run" / "summary.json").unlink()
+    capsys.readouterr()
+    assert main([*command, "--init-from", str(tmp_path), "--resume-or-start"]) == 2
+    assert f"began with those of {finished}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--resume", "one", "--folder", "other"], "--resume goes on in one"),
+        (["--preset", "relay", "--seeds", "0-1", "--metrics", "127.0.0.1:0"], "--metrics serves those of one run"),
+        (["--preset", "relay", "--seeds", "zz", "--dry-run"], "are not like 0-9"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(arguments, named, capsys) -> None:
+    assert main(["train", *arguments]) == 2
+    assert named in capsys.readouterr().err
