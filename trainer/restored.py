@@ -8,9 +8,10 @@ from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithm import Algorithm
 from trainer.checkpoint import from_newest, load_experience, load_networks, under
+from trainer.empty_replay import empty_replay
 from trainer.replay import Replay
 from trainer.run_folder import RunFolder
-from trainer.training import empty_replay, make_algorithm, make_environment
+from trainer.training import make_algorithm, make_environment
 
 
 def restored_algorithm(

@@ -22,7 +22,6 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotRea
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithm import Algorithm
-from trainer.carried import packed
 from trainer.checkpoint import (
     from_newest,
     load_experience,
@@ -34,6 +33,7 @@ from trainer.checkpoint import (
 )
 from trainer.collector import Collected, Collector
 from trainer.device import choose_device
+from trainer.empty_replay import empty_replay
 from trainer.evaluation import evaluate
 from trainer.export import export_team
 from trainer.feed import Feed
@@ -45,7 +45,6 @@ from trainer.mag import Mag
 from trainer.mamba import Mamba
 from trainer.model_free.attention_ppo import AttentionPpo
 from trainer.model_free.mappo import Mappo
-from trainer.replay import Replay
 from trainer.run_folder import RunFolder
 from trainer.settings import TrainSettings
 from trainer.snapshots import forget_snapshots_after, save_snapshot
@@ -389,14 +388,3 @@ class Training:
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,
         )
-
-
-def empty_replay(settings: TrainSettings, algorithm: Algorithm) -> Replay:
-    """With room for what the algorithm learns from."""
-    return Replay(
-        settings.replay,
-        algorithm.spec,
-        copies=settings.environment.copies,
-        keeps_state=algorithm.reads_state,
-        carried_size=packed(algorithm.initial_state(1)).shape[-1] if algorithm.reads_carried else 0,
-    )
