@@ -64,11 +64,17 @@ def test_a_run_that_fails_is_named_and_the_others_end(tmp_path: Path, capsys: py
 
 def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "heliograph", *command(tmp_path, "0,1,2", "--jobs", "2", env_steps=1_000_000)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        # A line of progress, with how far it is: both have begun to learn.
         logs = [tmp_path / f"seed-{seed}.log" for seed in (0, 1)]
-        wait_for(lambda: all(log.exists() and "%)" in log.read_text() for log in logs), process)
+        wait_for(lambda: all(log.exists() and re.search(r"\(\d+%", log.read_text()) for log in logs), process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # it takes its runs along
+            process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "the same command goes on" in err
     states = [json.loads((tmp_path / f"seed-{seed}" / "status.json").read_text())["state"] for seed in (0, 1)]
