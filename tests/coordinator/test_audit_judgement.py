@@ -185,7 +185,7 @@ def test_networks_are_compared_over_every_decision_of_every_play(monkeypatch, tm
     categoricals = honest.latent.shape[2]
 
     def checked(**changes):
-        monkeypatch.setattr(networks, "central_team", lambda folder: Networks(honest, **changes))
+        monkeypatch.setattr(networks, "central_team", lambda folder, _permission: Networks(honest, **changes))
         return check_networks(tmp_path, PLAN, plays)
 
     found = checked()

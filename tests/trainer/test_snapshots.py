@@ -90,7 +90,7 @@ def test_a_broken_snapshot_or_one_of_another_team_is_told(tmp_path: Path):
     save_snapshot(tmp_path, env_steps=5, evaluation=1, algorithm=algorithm, limit=1)
     (path,) = saved_snapshots(tmp_path)
     other, _ = small_team("relay-signal", {}, hidden=24)
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(CheckpointError, match="do not fit this run's model"):
         load_snapshot(path, other)
     tensors = path / "tensors.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-1])
