@@ -75,8 +75,12 @@ def test_the_team_goes_on_without_a_killed_node_which_is_brought_back_alone(proj
 
 
 @pytest.mark.usefixtures("first_up")
-def test_processes_are_healthy_while_they_play_and_drain_on_sigterm(project: Project, slow: Path) -> None:
-    project = project.with_overlay(slow)
+def test_processes_are_healthy_while_they_play_and_drain_on_sigterm(project: Project, tmp_path: Path) -> None:
+    # With options of its own: the episodes of a run that is cut off are kept for the next one with the same options.
+    own = tmp_path / "compose.own.yaml"
+    options = "--period-s 0.11 --log-level info"
+    own.write_text(f"services: {{coordinator: {{environment: {{COORDINATOR_OPTIONS: {options}}}}}}}\n")
+    project = project.with_overlay(own)
     with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
         up.until("playing address")
         for service in ("coordinator", "node"):
