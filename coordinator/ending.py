@@ -6,16 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from heliograph.stopping import StopRequest, obeying_signals
+from heliograph.stopping import Stopped, StopRequest, obeying_signals
 
 T = TypeVar("T")
 
 HELD_UP_S = 3.0
 """How long a world may hold the loop up when a stop is asked for; then its step is cut short."""
-
-
-class Stopped(Exception):
-    """The work was asked to stop."""
 
 
 async def first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:

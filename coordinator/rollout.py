@@ -17,7 +17,7 @@ from coordinator.bandwidth.layers.links import Links
 from coordinator.bandwidth.layers.links_of import links_of
 from coordinator.bandwidth.layers.wire_report import WireReport
 from coordinator.conservation import Reading, Traffic, traffic
-from coordinator.ending import Stopped, first_of, loop_factory, to_its_end, until_signal
+from coordinator.ending import first_of, loop_factory, to_its_end, until_signal
 from coordinator.episode import Clock, play
 from coordinator.logbook import Logbook
 from coordinator.observation import Showing, Witness, showing
@@ -39,7 +39,7 @@ from heliograph.errors import NodeFailed, OutputFailed, SettingsError, WorldErro
 from heliograph.manifest import Manifest
 from heliograph.optional import optional
 from heliograph.seeds import episode_seed
-from heliograph.stopping import PATIENCE_S
+from heliograph.stopping import PATIENCE_S, Stopped
 
 logger = logging.getLogger(__name__)
 

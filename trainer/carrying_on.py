@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from heliograph.errors import SettingsError
 from heliograph.reading import read_json
 from heliograph.run_status import BUNDLES, SETTINGS, RunState, read_status
-from trainer.settings import TrainSettings, read_settings
+from trainer.settings import TrainSettings, differences, read_settings
 
 SHOWN = 5
 """Settings that differ are told one by one, so many of them."""
@@ -39,7 +37,8 @@ def is_begun(path: Path, wanted: TrainSettings, *, init_from: Path | None = None
         )
     found = read_settings(path / SETTINGS)
     print(f"going on with {status.in_words(path)}", file=sys.stderr)
-    if differing := list(_differing(found.model_dump(), wanted.model_dump())):
+    differing = [f"{name} {ours!r}, not {theirs!r}" for name, ours, theirs in differences(found, wanted)]
+    if differing:
         more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
         print(
             f"it keeps the settings that it was begun with: {', '.join(differing[:SHOWN])}{more}",
@@ -57,12 +56,3 @@ def begun_from(path: Path) -> Path | None:
     except (OSError, ValueError, AttributeError) as error:
         raise SettingsError(f"cannot read {path / 'run.json'}: {error}") from None
     return None if found is None else Path(found)
-
-
-def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any], *, prefix: str = "") -> Iterator[str]:
-    for name, value in found.items():
-        other = wanted.get(name)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            yield from _differing(value, other, prefix=f"{prefix}{name}.")
-        elif value != other:
-            yield f"{prefix}{name} {value!r}, not {other!r}"

@@ -8,7 +8,7 @@ which step goes to `settings_changes.jsonl`, a line each time:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from heliograph.reading import SMALL, open_plain
 from heliograph.run_status import SETTINGS, RunState, read_status, write_status
 from heliograph.settings import merge, resolve
 from heliograph.writing import replace_text
-from trainer.settings import CHANGEABLE, TrainSettings, read_settings
+from trainer.settings import CHANGEABLE, TrainSettings, differences, read_settings
 
 CHANGES = "settings_changes.jsonl"
 
@@ -43,7 +43,8 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
                 )
             before = read_settings(file)
             after = resolve(TrainSettings, merge(before.model_dump(mode="json"), overrides), source=f"--set for {path}")
-            changes = {name: pair for name, *pair in _changes(before.model_dump(), after.model_dump())}
+            # The parameters of an environment have keys of its own.
+            changes = {name: pair for name, *pair in differences(before, after, whole=("parameters",))}
             if fixed := [name for name in changes if name not in CHANGEABLE]:
                 raise SettingsError(
                     f"{', '.join(fixed)} is what the run is, and stays",
@@ -68,13 +69,3 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     except ValueError as error:
         raise SettingsError(f"cannot read {file}: {error}") from error
     return {name: (old, new) for name, (old, new) in changes.items()}
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for name, value in before.items():
-        other = after.get(name)
-        # The parameters of an environment have keys of its own.
-        if isinstance(value, Mapping) and isinstance(other, Mapping) and name != "parameters":
-            yield from _changes(value, other, f"{prefix}{name}.")
-        elif value != other:
-            yield f"{prefix}{name}", value, other

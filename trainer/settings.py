@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -159,3 +160,19 @@ def read_settings(path: Path) -> TrainSettings:
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", remedy="Name another run folder") from None
     return resolve(TrainSettings, document, source=str(path.parent))
+
+
+def differences(
+    before: TrainSettings, after: TrainSettings, *, whole: Collection[str] = ()
+) -> Iterator[tuple[str, Any, Any]]:
+    """Each setting that is another, by dotted key, before and after; tables named in `whole` count as one setting."""
+
+    def of(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, Any]]:
+        for name, value in one.items():
+            then = other.get(name)
+            if isinstance(value, Mapping) and isinstance(then, Mapping) and name not in whole:
+                yield from of(value, then, f"{prefix}{name}.")
+            elif value != then:
+                yield f"{prefix}{name}", value, then
+
+    return of(before.model_dump(), after.model_dump(), "")
