@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,16 @@ def test_each_kind_of_manifest_has_a_coordinator() -> None:
     assert kinds >= {"compose.yaml", "swarm", "kubernetes"}
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_what_was_cut_off_is_gone_on_with_and_what_is_over_begins_anew(name: str, tmp_path: Path) -> None:
-    heliograph = tmp_path / "heliograph"
+def starts(name: str, folder: Path) -> Callable[[int], Path]:
+    """The file that a coordinator of so many episodes is told to go on with, in the folder's `run`."""
+    heliograph = folder / "heliograph"
     heliograph.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     heliograph.chmod(0o755)
-    run, others = tmp_path / "run", {"MINIMUM": "0", "SECURITY_OPTIONS": "--insecure"}
+    run, others = folder / "run", {"MINIMUM": "0", "SECURITY_OPTIONS": "--insecure"}
+    run.mkdir()
 
     def start(episodes: int) -> Path:
-        """The file that a coordinator of so many episodes is told to go on with."""
-        environment = {**others, "RUN": str(run), "EPISODES": str(episodes), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        environment = {**others, "RUN": str(run), "EPISODES": str(episodes), "PATH": f"{folder}:{os.environ['PATH']}"}
         done = subprocess.run(
             ["sh", "-c", SCRIPTS[name]], env=environment, capture_output=True, text=True, check=True, timeout=20
         )
@@ -56,7 +57,12 @@ def test_what_was_cut_off_is_gone_on_with_and_what_is_over_begins_anew(name: str
         assert said[said.index("--rejoin-s") + 1] == "60"
         return Path(said[said.index("--resume") + 1])
 
-    run.mkdir()
+    return start
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_was_cut_off_is_gone_on_with_and_what_is_over_begins_anew(name: str, tmp_path: Path) -> None:
+    start, run = starts(name, tmp_path), tmp_path / "run"
     kept, result = start(100), run / "result.json"
     assert kept.parent == run
     assert start(200) != kept, "a file is of one run"
@@ -67,3 +73,17 @@ def test_what_was_cut_off_is_gone_on_with_and_what_is_over_begins_anew(name: str
         assert start(100) == kept
         assert kept.exists() is (interrupted is not False)
     assert not result.exists(), "or the next one that is cut off would count as over"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_run_that_is_over_is_not_gone_on_with_after_another_that_was_cut_off(name: str, tmp_path: Path) -> None:
+    start, result = starts(name, tmp_path), tmp_path / "run" / "result.json"
+    over = start(100)
+    over.write_text("episodes")
+    result.write_text(json.dumps({"interrupted": False}))
+    cut_off = start(200)
+    cut_off.write_text("episodes")
+    result.write_text(json.dumps({"interrupted": True}))
+    start(100)
+    assert not over.exists()
+    assert cut_off.exists()
