@@ -57,6 +57,7 @@ RUN pip --python /opt/heliograph/bin/python install --constraint constraints.txt
 COPY heliograph heliograph
 COPY agent_node agent_node
 COPY coordinator coordinator
+COPY analysis analysis
 RUN pip --python /opt/heliograph/bin/python install --no-deps --force-reinstall . \
     && find /opt/heliograph -type d \( -name test -o -name tests \) -prune -exec rm -r {} +
 
@@ -75,6 +76,9 @@ RUN pip --python /opt/heliograph/bin/python install --constraint constraints.txt
     ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} ".[trainer${EXTRAS:+,$EXTRAS}]"
 COPY heliograph heliograph
 COPY trainer trainer
+# `heliograph compare`: it reads what runs have written, and needs nothing of the coordinator.
+COPY analysis/__init__.py analysis/
+COPY analysis/comparison analysis/comparison
 RUN pip --python /opt/heliograph/bin/python install --no-deps --force-reinstall . \
     && find /opt/heliograph -type d \( -name test -o -name tests \) -prune -exec rm -r {} +
 

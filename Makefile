@@ -34,7 +34,7 @@ test-steady: $(VENV)/.installed
 
 # Flatland holds numpy at 1.26; here the rest runs with numpy 2, but for processes and trainings, to which numpy is numpy.
 test-numpy2: $(VENV_NUMPY2)/.installed
-	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) tests/heliograph tests/agent_node tests/coordinator tests/equivalence tests/trainer \
+	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) tests/heliograph tests/agent_node tests/coordinator tests/analysis tests/equivalence tests/trainer \
 		-m "not slow"
 
 # Builds the images and runs `docker compose up` on them, with the engine that DOCKER_HOST names.

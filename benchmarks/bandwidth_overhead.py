@@ -30,13 +30,14 @@ from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times,
 from untrained_team import exported
 
 from agent_node.counters import Ledger
-from coordinator.bandwidth.layers.accounting import Account
-from coordinator.bandwidth.layers.links import Links
-from coordinator.bandwidth.layers.proxied_links import ProxiedLinks
-from coordinator.episode import Clock, Pace, play
-from coordinator.plan import Plan, make_plan
-from coordinator.server import CoordinationServer
-from coordinator.supervisor import Supervisor
+from coordinator.links.accounting import Account
+from coordinator.links.links import Links
+from coordinator.links.proxied_links import ProxiedLinks
+from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.running.episode import play
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.supervisor import Supervisor
 from heliograph.bundle import load_team
 
 KINDS = (PLAIN, "counted", "proxied")

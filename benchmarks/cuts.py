@@ -22,7 +22,7 @@ from typing import Any
 
 from untrained_team import exported
 
-from coordinator.team_certificates import temporary
+from coordinator.serving.team_certificates import temporary
 from heliograph.grace import REJOIN_S, add_rejoin_argument
 from heliograph.network.namespace import Namespace, join
 

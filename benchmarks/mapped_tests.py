@@ -1,6 +1,6 @@
 """Which test files could notice a mistake in a module, the likeliest first.  Used by `mutants.py`.
 
-A file reaches a module through imports, through strings that name a module ("coordinator.command:COMMAND") and
+A file reaches a module through imports, through strings that name a module ("coordinator.commands.serve:COMMAND") and
 through names of commands, over as many files as it takes.  The fewer, the nearer; a file that bears the module's name
 and one in the folder that mirrors its package are nearer still, real processes and learning farther.
 """

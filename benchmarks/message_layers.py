@@ -26,11 +26,11 @@ from typing import Any
 
 from untrained_team import exported
 
-from coordinator.bandwidth.layers.link_plan import KINDS, NAMESPACES, LinkPlan
-from coordinator.bandwidth.layers.wire_report import LAYERS, WireReport
-from coordinator.episode import Pace
-from coordinator.plan import make_plan
-from coordinator.rollout import Staging, run_processes
+from coordinator.links.link_plan import KINDS, NAMESPACES, LinkPlan
+from coordinator.links.wire_report import LAYERS, WireReport
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import make_plan
+from coordinator.running.distributed import Staging, run_processes
 from heliograph.bundle import Bundle, load_team
 from heliograph.codecs import BIT_PACKED
 from heliograph.network import capabilities as can

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from coordinator.report import output_console
+from coordinator.running.report import output_console
 from heliograph.run_status import RunState, read_status
 
 METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from coordinator.supervisor import Supervisor
-from coordinator.team import Team
-from coordinator.trajectory import EpisodeResult
+from coordinator.serving.supervisor import Supervisor
+from coordinator.serving.team import Team
+from coordinator.world.trajectory import EpisodeResult
 
 MEASURES = ("time", "cpu")
 PLAIN = "plain"

@@ -38,7 +38,7 @@ import psutil
 from soak_faults import Executioner, schedule
 from untrained_team import EPISODE_STEPS, exported
 
-from coordinator.supervisor import Supervisor, node_command
+from coordinator.serving.supervisor import Supervisor, node_command
 
 ACTION_DEADLINE_S, MESSAGE_DEADLINE_S = 1.0, 0.3
 START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 15.0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from coordinator.supervisor import Supervisor
+from coordinator.serving.supervisor import Supervisor
 
 STOP_S = (0.2, 3.0)
 """The shortest and the longest stop: under the six seconds after which a keepalive gives a node up."""

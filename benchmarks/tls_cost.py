@@ -26,11 +26,12 @@ import uvloop
 from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
-from coordinator.episode import Clock, Pace, play
-from coordinator.plan import Plan, make_plan
-from coordinator.server import CoordinationServer
-from coordinator.supervisor import Supervisor, node_command
-from coordinator.team_certificates import coordinator_tls, temporary
+from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.running.episode import play
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.supervisor import Supervisor, node_command
+from coordinator.serving.team_certificates import coordinator_tls, temporary
 from heliograph.bundle import load_team
 
 KINDS = (PLAIN, "tls")

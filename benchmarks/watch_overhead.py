@@ -36,15 +36,16 @@ import uvloop
 from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
-from coordinator.arguments import node_metrics
-from coordinator.episode import Pace, play
-from coordinator.observation import Shows, showing
-from coordinator.plan import Plan, make_plan
-from coordinator.server import CoordinationServer
-from coordinator.supervisor import Supervisor, node_command
-from coordinator.trajectory import Observer, Reply, StepRecord, Tally
+from coordinator.commands.arguments import node_metrics
+from coordinator.observers.observation import Shows, showing
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.running.episode import play
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.supervisor import Supervisor, node_command
 from coordinator.watch.gate import Gate
 from coordinator.watch.watcher import Watcher
+from coordinator.world.trajectory import Observer, Reply, StepRecord, Tally
 from heliograph.bundle import load_team
 
 KINDS = (PLAIN, "closed", "metrics", "open")

@@ -16,7 +16,7 @@ import waiting_game
 from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team, scripted_team
 
-from coordinator.evaluation import evaluate
+from coordinator.running.local import evaluate
 from heliograph import marl_eval
 from heliograph.bundle import Bundle
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from coordinator import wire
-from coordinator.team import Session, Team
+from coordinator.serving import wire
+from coordinator.serving.team import Session, Team
 
 
 class HandSetDeadline:

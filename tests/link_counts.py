@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from coordinator.conservation import LinkBalance
+from coordinator.serving.conservation import LinkBalance
 
 
 def arrivals(links: Iterable[LinkBalance]) -> list[LinkBalance]:

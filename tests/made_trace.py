@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.bandwidth.trace import Trace, TraceEpisode
-from coordinator.bandwidth.trace_header import TraceHeader
+from coordinator.recording.header import TraceHeader
+from coordinator.recording.reader import Trace, TraceEpisode
 from heliograph.manifest import MessageFormat
 
 

@@ -11,14 +11,15 @@ from typing import Any
 from relay_team import PATIENT
 from tcp_detour import TcpDetour
 
-from coordinator.episode import Clock, Pace, play
-from coordinator.roster import Member
-from coordinator.server import CoordinationServer
-from coordinator.supervisor import Supervisor, node_command
-from coordinator.team import Team
-from coordinator.team_certificates import coordinator_tls
-from coordinator.trajectory import EpisodeResult, StepRecord
-from coordinator.world import World
+from coordinator.plan.pace import Clock, Pace
+from coordinator.running.episode import play
+from coordinator.serving.roster import Member
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.supervisor import Supervisor, node_command
+from coordinator.serving.team import Team
+from coordinator.serving.team_certificates import coordinator_tls
+from coordinator.world.trajectory import EpisodeResult, StepRecord
+from coordinator.world.world import World
 from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.environments import registry

@@ -6,8 +6,8 @@ from typing import Any
 
 from scripted_bundle import scripted_team
 
-from coordinator.episode import Pace
-from coordinator.plan import Plan, make_plan
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import Plan, make_plan
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry

@@ -22,7 +22,7 @@ import numpy as np
 from onnx import TensorProto
 from scripted_bundle import RUN_ID, Graph, floor_of_noise
 
-from coordinator.plan import Plan, make_plan
+from coordinator.plan.plan import Plan, make_plan
 from heliograph import bundle as bundles
 from heliograph.actions import ContinuousActions
 from heliograph.bundle import Bundle

@@ -13,13 +13,14 @@ import pytest
 from relay_team import relay_plan
 from released_files import VERSIONS, unpacked
 
-from coordinator.bandwidth.cell import Cell, read_result
-from coordinator.bandwidth.grid import Setting
-from coordinator.bandwidth.influence import read_audit
-from coordinator.bandwidth.report_folder import read_document
-from coordinator.bandwidth.trace import read_trace
-from coordinator.logbook import Logbook
-from coordinator.scored_play import training_seed
+from analysis.bandwidth.cell import Cell, read_result
+from analysis.bandwidth.grid import Setting
+from analysis.bandwidth.influence import read_audit
+from analysis.bandwidth.report_folder import read_document
+from analysis.comparison.histories import read_run
+from coordinator.recording.journal import Logbook
+from coordinator.recording.reader import read_trace
+from coordinator.scoring.scored_run import training_seed
 from heliograph import marl_eval
 from heliograph.certificates.signing_keys import read_signing_key, read_trusted_key
 from heliograph.environments import registry
@@ -28,18 +29,17 @@ from heliograph.run_status import read_status
 from heliograph.settings import read_toml
 from heliograph.tls import Tls
 from trainer.checkpoint import load_experience, load_networks
-from trainer.comparison.histories import read_run
 from trainer.run_folder import RunFolder
 from trainer.snapshots import load_snapshot
 
 ROOT = Path(__file__).parents[1]
 BY_OTHER_MEANS = {
-    "coordinator/audit/files.py": "of the kernel",
-    "coordinator/audit/imports.py": "a log of a process that it has started",
-    "coordinator/audit/stage.py": "a log of a process that it has started",
-    "coordinator/bandwidth/markup.py": "a picture that it has drawn",
-    "coordinator/logbook.py": "its own header, written a moment ago",
-    "coordinator/supervisor.py": "a log of a process that it has started",
+    "analysis/audit/files.py": "of the kernel",
+    "analysis/audit/imports.py": "a log of a process that it has started",
+    "analysis/audit/stage.py": "a log of a process that it has started",
+    "analysis/bandwidth/markup.py": "a picture that it has drawn",
+    "coordinator/recording/journal.py": "its own header, written a moment ago",
+    "coordinator/serving/supervisor.py": "a log of a process that it has started",
     "coordinator/watch/application.py": "the page, which is installed",
     "heliograph/doctor/machine.py": "of the kernel",
     "heliograph/doctor/trial.py": "what a process says that it has started",

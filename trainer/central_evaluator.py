@@ -22,7 +22,7 @@ from trainer.training import evaluation_environment, make_algorithm
 
 
 class CentralEvaluator:
-    """Plays episodes with the networks of a run folder, all agents in one batch; see `coordinator.central`."""
+    """Plays episodes with the networks of a run folder, all agents in one batch, for `coordinator.scoring`."""
 
     def __init__(self, path: Path, permission: Permission = CATALOGUE_ONLY) -> None:
         """Load the newest networks; `permission` is that to make the world which the settings name.

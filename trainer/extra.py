@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from heliograph.errors import MissingExtra
+from heliograph.extras import extra
 
 PACKAGES = frozenset({"torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"})
 
 
-@contextmanager
-def trainer_extra(purpose: str) -> Iterator[None]:
+def trainer_extra(purpose: str) -> AbstractContextManager[None]:
     """Turn the missing import of one of PACKAGES inside the block into MissingExtra; `purpose` is what needs it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in PACKAGES:
-            raise
-        raise MissingExtra(
-            f"{purpose} needs {package}, which is not installed", remedy="pip install 'heliograph[trainer]'"
-        ) from None
+    return extra("trainer", packages=PACKAGES, purpose=purpose)

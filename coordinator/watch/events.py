@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.outcome import action_bits
-from coordinator.plan import LABELS, Plan
-from coordinator.trajectory import StepRecord
+from coordinator.plan.plan import LABELS, Plan
+from coordinator.running.outcome import action_bits
 from coordinator.watch.watcher import Outcome
+from coordinator.world.trajectory import StepRecord
 from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.environments.drawing import COLOURS

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordinator.trajectory import EpisodeResult, StepRecord
 from coordinator.watch.gate import Gate
-from coordinator.world import World
+from coordinator.world.trajectory import EpisodeResult, StepRecord
+from coordinator.world.world import World
 from heliograph.errors import HeliographError
 
 logger = logging.getLogger(__name__)

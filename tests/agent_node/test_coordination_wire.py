@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from agent_node.coordination_wire import act_of, percept_of
 from agent_node.message import Decision
 from agent_node.world import StepReport
-from coordinator import wire
-from coordinator.world import View
+from coordinator.serving import wire
+from coordinator.world.world import View
 from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.errors import WorldError
 from heliograph.pb import coordination_pb2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coordinator.trajectory import StepRecord
+from coordinator.world.trajectory import StepRecord
 
 LATENCY_S = 0.25
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from coordinator.channel import Burst, Channel, Distance
 from coordinator.channel.keys import KEYS
-from coordinator.world import World
+from coordinator.world.world import World
 from heliograph.environments import registry
 from heliograph.errors import SettingsError
 

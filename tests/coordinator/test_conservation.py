@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.conservation import LinkCounters, NodeReport, Reading, balance, traffic
+from coordinator.serving.conservation import LinkCounters, NodeReport, Reading, balance, traffic
 from heliograph.errors import MessageError
 
 

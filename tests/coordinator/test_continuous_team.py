@@ -11,19 +11,20 @@ import pytest
 from relay_team import relay_plan
 from steering_bundles import steering_bundles, steering_plan
 
-from coordinator import wire
-from coordinator.audit.networks import tied
-from coordinator.audit.one_process import OneProcess
-from coordinator.audit.play import difference
-from coordinator.audit.script import perturbed, record
-from coordinator.bandwidth.alternatives import alternatives
-from coordinator.bandwidth.language import read_language
-from coordinator.bandwidth.recost import recost
-from coordinator.bandwidth.trace import read_trace
-from coordinator.evaluation import evaluate
-from coordinator.local import LocalTeam, Rehearsal
-from coordinator.outcome import action_bits
-from coordinator.plan import make_plan
+from analysis.audit.networks import tied
+from analysis.audit.one_process import OneProcess
+from analysis.audit.play import difference
+from analysis.audit.script import perturbed, record
+from analysis.bandwidth.alternatives import alternatives
+from analysis.bandwidth.language import read_language
+from analysis.bandwidth.language.rehearsal import Rehearsal
+from analysis.bandwidth.recost import recost
+from coordinator.plan.plan import make_plan
+from coordinator.recording.reader import read_trace
+from coordinator.running.in_process import LocalTeam
+from coordinator.running.local import evaluate
+from coordinator.running.outcome import action_bits
+from coordinator.serving import wire
 from coordinator.watch.events import Script
 from heliograph.actions import DiscreteActions
 from heliograph.environments.permission import EVERYTHING

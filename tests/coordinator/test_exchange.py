@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coordinator.exchange import heard, sent
+from coordinator.world.delivery import heard, sent
 
 STEPS, AGENTS = 4, 3
 

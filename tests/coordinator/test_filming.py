@@ -9,7 +9,7 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
-from coordinator.filming import FRAME_MS, LAST_FRAME_MS, LEAST_PIXELS, enlarged
+from coordinator.world.frames import FRAME_MS, LAST_FRAME_MS, LEAST_PIXELS, enlarged
 from heliograph.cli import main
 
 

@@ -10,8 +10,8 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator.server import CoordinationServer
-from coordinator.team_certificates import coordinator_tls
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.team_certificates import coordinator_tls
 from heliograph import bundle as bundle_files
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.bandwidth.layers.link_plan import LinkPlan
+from coordinator.links.link_plan import LinkPlan
 from heliograph.errors import SettingsError
 
 

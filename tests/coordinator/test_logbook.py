@@ -10,8 +10,8 @@ import pytest
 from relay_team import relay_bundles, relay_plan
 
 from coordinator.channel import Channel
-from coordinator.logbook import Logbook
-from coordinator.trajectory import EpisodeResult
+from coordinator.recording.journal import Logbook
+from coordinator.world.trajectory import EpisodeResult
 from heliograph.environments import registry
 from heliograph.errors import SettingsError
 

@@ -11,7 +11,7 @@ import losing_relay
 import pytest
 from relay_team import relay_plan
 
-from coordinator.evaluation import evaluate
+from coordinator.running.local import evaluate
 from heliograph.environments.catalogue import CATALOGUE
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed

@@ -12,7 +12,7 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator.server import CoordinationServer
+from coordinator.serving.server import CoordinationServer
 from heliograph import rpc
 from heliograph.pb import coordination_pb2 as pb
 

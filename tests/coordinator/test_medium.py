@@ -11,7 +11,7 @@ from coordinator.channel import Channel
 from coordinator.channel.hearing import heard
 from coordinator.channel.losses import GilbertElliott
 from coordinator.channel.medium import Medium
-from coordinator.world import World
+from coordinator.world.world import World
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.environments import registry
 

@@ -11,10 +11,10 @@ from plain_node import PlainNode
 from relay_team import relay_plan
 from reserved_ports import reserved_address
 
-from coordinator import team as team_module
-from coordinator.episode import Pace
-from coordinator.report import remarks
-from coordinator.rollout import Staging, run
+from coordinator.plan.pace import Pace
+from coordinator.running.distributed import Staging, run
+from coordinator.running.report import remarks
+from coordinator.serving import team as team_module
 from heliograph.pb import coordination_pb2 as pb
 
 LENGTH, EPISODES = 5, 2

@@ -12,8 +12,8 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team as write_team
 
-from coordinator.newer_bundles import Following, NewerBundles
-from coordinator.plan import make_plan
+from coordinator.plan.plan import make_plan
+from coordinator.running.newer_bundles import Following, NewerBundles
 from heliograph.bundle import Bundle, save_team
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_taken_is_said_once_and_not_looked_at_again(
     save_team([bundle.sign(key) for bundle in OLD], folder)
     bundles = newer(folder, trusted_keys=trusted)
     write(NEW, folder)
-    with caplog.at_level(logging.WARNING, "coordinator.newer_bundles"):
+    with caplog.at_level(logging.WARNING, "coordinator.running.newer_bundles"):
         assert [bundles.look(OLD) for _ in range(3)] == [None] * 3
     (record,) = caplog.records
     for part in ("newer bundles not taken", *parts):

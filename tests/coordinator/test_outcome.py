@@ -7,9 +7,9 @@ from statistics import NormalDist
 import pytest
 from relay_team import relay_bundles
 
-from coordinator.conservation import Traffic
-from coordinator.outcome import action_bits, bootstrap, summarise, wilson
-from coordinator.trajectory import EpisodeResult
+from coordinator.running.outcome import action_bits, bootstrap, summarise, wilson
+from coordinator.serving.conservation import Traffic
+from coordinator.world.trajectory import EpisodeResult
 from heliograph.environments import registry
 
 

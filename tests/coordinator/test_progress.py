@@ -1,10 +1,10 @@
 """Progress inside a longer work counts there, and shows no bar of its own."""
 
-from coordinator.progress import Progress, counted_by
+from coordinator.observers.progress import Progress, counted_by
 
 
 def test_inner_progress_counts_on_the_outer_one(capsys, monkeypatch):
-    monkeypatch.setattr("coordinator.progress.LINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr("coordinator.observers.progress.LINE_INTERVAL_S", 0.0)
     with Progress("cells", total=6) as outer:
         for name in ("one", "two"):
             with counted_by(outer.advance), Progress(name, total=3) as inner:
@@ -15,7 +15,7 @@ def test_inner_progress_counts_on_the_outer_one(capsys, monkeypatch):
 
 
 def test_afterwards_progress_shows_itself_again(capsys, monkeypatch):
-    monkeypatch.setattr("coordinator.progress.LINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr("coordinator.observers.progress.LINE_INTERVAL_S", 0.0)
     counted = []
     with counted_by(lambda: counted.append(1)), Progress("inner", total=2) as inner:
         inner.reach(2)

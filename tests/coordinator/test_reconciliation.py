@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.bandwidth.layers.http2 import HEADER_BYTES, KINDS
-from coordinator.bandwidth.layers.passed import FrameCount, Passed
-from coordinator.bandwidth.layers.reconciliation import Recorded, reconcile
-from coordinator.conservation import LinkCounters, NodeReport, balance
+from coordinator.links.http2 import HEADER_BYTES, KINDS
+from coordinator.links.reconciliation import Recorded, reconcile
+from coordinator.links.traffic import FrameCount, Passed
+from coordinator.serving.conservation import LinkCounters, NodeReport, balance
 from heliograph.errors import MessageError
 
 SENT = {(0, 1): (4, 100), (1, 0): (3, 70)}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from relay_team import relay_plan
 
-from coordinator.bandwidth.trace import read_trace
-from coordinator.evaluation import evaluate
-from coordinator.local import LocalTeam
-from coordinator.trajectory import StepRecord
+from coordinator.recording.reader import read_trace
+from coordinator.running.in_process import LocalTeam
+from coordinator.running.local import evaluate
+from coordinator.world.trajectory import StepRecord
 from heliograph.errors import SettingsError
 
 

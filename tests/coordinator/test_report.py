@@ -7,13 +7,13 @@ from pathlib import Path
 from relay_team import relay_plan
 
 from coordinator.channel import Channel
-from coordinator.conservation import LinkBalance, Traffic
-from coordinator.demo_command import print_result
-from coordinator.evaluation import PlayedPass, evaluate, play, world_spec
-from coordinator.outcome import summarise
-from coordinator.plan import LABELS
-from coordinator.report import Report, remarks, rows
-from coordinator.supervisor import Ending
+from coordinator.commands.demo import print_result
+from coordinator.plan.plan import LABELS
+from coordinator.running.local import PlayedPass, evaluate, play, world_spec
+from coordinator.running.outcome import summarise
+from coordinator.running.report import Report, remarks, rows
+from coordinator.serving.conservation import LinkBalance, Traffic
+from coordinator.serving.supervisor import Ending
 
 
 def link(sender: int, receiver: int, missing: int | None) -> LinkBalance:

@@ -10,11 +10,11 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
-import coordinator.audit.audit
-import coordinator.audit.report
-from coordinator.audit.condition import conditions
-from coordinator.audit.finding import Findings
-from coordinator.bandwidth import play_command, report_folder
+import analysis.audit.audit
+import analysis.audit.report
+from analysis.audit.condition import conditions
+from analysis.audit.finding import Findings
+from analysis.bandwidth import play_command, report_folder
 from heliograph.cli import main
 from heliograph.errors import NodeFailed
 
@@ -78,8 +78,8 @@ def test_an_audit_is_written_and_told_without_its_drawing(
 ) -> None:
     drawn = conditions(agents=2, messages=True, greedy=True, limit=6, random=np.random.default_rng(0))
     found = Findings(title="", environment="", agents=2, greedy=True, run_seed=0, bundles=(), conditions=drawn)
-    monkeypatch.setattr(coordinator.audit.audit, "audit", lambda *_arguments, **_named: found)
-    monkeypatch.setattr(coordinator.audit.report, "draw", broken)
+    monkeypatch.setattr(analysis.audit.audit, "audit", lambda *_arguments, **_named: found)
+    monkeypatch.setattr(analysis.audit.report, "draw", broken)
     assert main(["audit", str(bundles), "--out", str(tmp_path / "out")]) == 0
     assert "Nothing refutes" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["agents"] == 2

@@ -6,7 +6,7 @@ import pytest
 from relay_team import relay_plan
 from step_record import LATENCY_S, step_record
 
-from coordinator.metrics import RunMetrics
+from coordinator.observers.metrics import RunMetrics
 
 prometheus = pytest.importorskip("prometheus_client")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from step_record import LATENCY_S, step_record
 
-from coordinator.tracing import RunTraces
-from coordinator.trajectory import EpisodeResult
+from coordinator.observers.tracing import RunTraces
+from coordinator.world.trajectory import EpisodeResult
 
 
 class Written:

@@ -10,9 +10,9 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator.server import CoordinationServer
-from coordinator.vacancies import Vacancies
-from coordinator.world import View, World
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.slot_reservations import Vacancies
+from coordinator.world.world import View, World
 from heliograph.environments import registry
 from heliograph.errors import SettingsError
 from heliograph.pb import coordination_pb2 as pb

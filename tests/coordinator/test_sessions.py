@@ -6,7 +6,7 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator.server import CoordinationServer
+from coordinator.serving.server import CoordinationServer
 from heliograph import bundle as bundle_files
 from heliograph import rpc
 from heliograph.errors import NodeFailed, PortTaken

@@ -13,9 +13,9 @@ from plain_node import PlainNode
 from relay_team import relay_bundles
 
 from agent_node.coordinator_world import CoordinatorWorld
-from coordinator import team as coordinator_team
-from coordinator.server import CoordinationServer
-from coordinator.team_certificates import coordinator_tls, temporary
+from coordinator.serving import team as coordinator_team
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.team_certificates import coordinator_tls, temporary
 from heliograph import bundle as bundle_files
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team

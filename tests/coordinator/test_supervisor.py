@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from coordinator import supervisor as supervisor_module
-from coordinator.supervisor import Supervisor
+from coordinator.serving import supervisor as supervisor_module
+from coordinator.serving.supervisor import Supervisor
 from heliograph.errors import NodeFailed
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relay_team import relay_plan
 
-from coordinator.bandwidth.trace import read_trace
-from coordinator.bandwidth.trace_lines import MalformedLine, read_episode
-from coordinator.evaluation import evaluate
+from coordinator.recording.format import MalformedLine, read_episode
+from coordinator.recording.reader import read_trace
+from coordinator.running.local import evaluate
 from heliograph.errors import SettingsError
 
 JSON = st.recursive(

@@ -11,8 +11,8 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator import vacancies
-from coordinator.server import CoordinationServer
+from coordinator.serving import slot_reservations
+from coordinator.serving.server import CoordinationServer
 from heliograph import bundle as bundle_files
 from heliograph import rpc
 from heliograph.pb import coordination_pb2 as pb
@@ -68,7 +68,7 @@ def test_a_live_nodes_slot_is_nobody_elses_and_vacant_at_once_when_it_leaves() -
 
 
 def test_a_promise_that_nobody_keeps_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vacancies, "PROMISE_S", 0.0)
+    monkeypatch.setattr(slot_reservations, "PROMISE_S", 0.0)
 
     async def check(server: CoordinationServer, fetch: Fetch) -> None:
         assert [await fetch(), await fetch()] == [0, 0]

@@ -12,15 +12,15 @@ import pytest
 from relay_team import relay_plan
 
 from coordinator.channel import Channel
-from coordinator.local import LocalTeam
-from coordinator.observation import Shows, showing
-from coordinator.trajectory import StepRecord
+from coordinator.observers.observation import Shows, showing
+from coordinator.running.in_process import LocalTeam
 from coordinator.watch import gate as gate_module
 from coordinator.watch import pages as pages_module
 from coordinator.watch import watcher as watcher_module
 from coordinator.watch.events import Script
 from coordinator.watch.gate import Gate, GatedClock
 from coordinator.watch.watcher import Watcher
+from coordinator.world.trajectory import StepRecord
 from heliograph.codecs import LatentTables
 from heliograph.errors import MissingExtra
 

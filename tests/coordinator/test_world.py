@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from coordinator.world import World
+from coordinator.world.world import World
 from heliograph.environments import registry
 from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
 from heliograph.errors import WorldError

@@ -9,11 +9,12 @@ from hand_set_deadline import HandSetDeadline
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator import episode as episode_module
-from coordinator import team as team_module
-from coordinator.episode import Clock, Pace, play
-from coordinator.server import CoordinationServer
-from coordinator.world import World
+from coordinator.plan.pace import Clock, Pace
+from coordinator.running import episode as episode_module
+from coordinator.running.episode import play
+from coordinator.serving import team as team_module
+from coordinator.serving.server import CoordinationServer
+from coordinator.world.world import World
 from heliograph.environments import registry
 from heliograph.errors import MessageError, NodeFailed, SettingsError
 from heliograph.pb import coordination_pb2 as pb

@@ -17,7 +17,7 @@ MAX_NODE_BYTES = 250_000_000
 PACKAGES = {
     "node": {"heliograph", "agent_node"},
     "coordinator": {"heliograph", "agent_node", "coordinator"},
-    "trainer": {"heliograph", "trainer"},
+    "trainer": {"heliograph", "trainer", "analysis"},
 }
 SIMULATORS = {"flatland", "jax", "jaxmarl", "pettingzoo", "gymnasium", "mujoco", "pysc2", "mpe2"}
 NOT_AT_EXECUTION = {"torch", "onnx", "pytest", "hypothesis", *SIMULATORS}

@@ -10,10 +10,10 @@ from process_stage import Stage
 from relay_team import PATIENT, relay_bundles, relay_plan
 
 from coordinator.channel import Channel
-from coordinator.evaluation import evaluate
-from coordinator.local import LocalTeam
-from coordinator.rollout import Staging, run
-from coordinator.world import World
+from coordinator.running.distributed import Staging, run
+from coordinator.running.in_process import LocalTeam
+from coordinator.running.local import evaluate
+from coordinator.world.world import World
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 

@@ -10,9 +10,9 @@ from link_counts import arrivals
 from relay_team import PATIENT
 from scripted_bundle import scripted_team
 
-from coordinator.evaluation import evaluate
-from coordinator.plan import Plan, make_plan
-from coordinator.rollout import Staging, run
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.running.distributed import Staging, run
+from coordinator.running.local import evaluate
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 

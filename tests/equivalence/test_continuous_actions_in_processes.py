@@ -8,9 +8,9 @@ import pytest
 from link_counts import arrivals
 from steering_bundles import steering_plan
 
-from coordinator.bandwidth.trace import read_trace
-from coordinator.evaluation import evaluate
-from coordinator.rollout import Staging, run
+from coordinator.recording.reader import read_trace
+from coordinator.running.distributed import Staging, run
+from coordinator.running.local import evaluate
 
 
 @pytest.mark.parametrize("action_bits", [8, 11])

@@ -5,7 +5,7 @@ import pytest
 from relay_team import relay_plan
 from scripted_bundle import predict
 
-from coordinator.local import LocalTeam
+from coordinator.running.in_process import LocalTeam
 from heliograph import noise
 
 

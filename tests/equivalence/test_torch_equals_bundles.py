@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from coordinator.local import LocalTeam
-from coordinator.world import World
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING

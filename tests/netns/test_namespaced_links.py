@@ -17,10 +17,10 @@ import psutil
 import pytest
 from relay_team import relay_plan
 
-from coordinator.bandwidth.layers import namespaced_links
-from coordinator.bandwidth.layers.link_plan import LinkPlan
-from coordinator.bandwidth.layers.namespaced_links import NamespacedLinks
-from coordinator.rollout import Staging, run_processes
+from coordinator.links import namespaced_links
+from coordinator.links.link_plan import LinkPlan
+from coordinator.links.namespaced_links import NamespacedLinks
+from coordinator.running.distributed import Staging, run_processes
 from heliograph.errors import SettingsError
 from heliograph.network import capabilities as can
 
@@ -164,8 +164,8 @@ def test_a_share_of_the_packets_is_lost(how, monkeypatch):
 
 HOLDER = """
 import asyncio, sys
-from coordinator.bandwidth.layers.link_plan import LinkPlan
-from coordinator.bandwidth.layers.namespaced_links import NamespacedLinks
+from coordinator.links.link_plan import LinkPlan
+from coordinator.links.namespaced_links import NamespacedLinks
 
 async def hold():
     async with NamespacedLinks(LinkPlan(kind="namespaces", delay_ms=1.0), team_size=2):

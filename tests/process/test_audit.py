@@ -13,14 +13,14 @@ import pytest
 from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team
 
-from coordinator.audit import audit as audit_module
-from coordinator.audit import inquiry, processes
-from coordinator.audit.audit import Request, audit
-from coordinator.audit.command import REFUTED_EXIT_CODE
-from coordinator.audit.condition import LINK, WORLD
-from coordinator.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
-from coordinator.audit.report import draw, remarks
-from coordinator.audit.stage import NodeCommand, standard_node
+from analysis.audit import audit as audit_module
+from analysis.audit import inquiry, processes
+from analysis.audit.audit import Request, audit
+from analysis.audit.command import REFUTED_EXIT_CODE
+from analysis.audit.condition import LINK, WORLD
+from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
+from analysis.audit.report import draw, remarks
+from analysis.audit.stage import NodeCommand, standard_node
 from heliograph.cli import main
 from heliograph.errors import NodeFailed, SettingsError
 

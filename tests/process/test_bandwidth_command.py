@@ -10,14 +10,14 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
-from coordinator.bandwidth.command import COMMAND
+from analysis.bandwidth.command import COMMAND
 from heliograph import cli
 
 DEADLINE_S = 60.0
 
 WITH_CTRL_C = """
 import signal, sys
-from coordinator.bandwidth import sweep
+from analysis.bandwidth import sweep
 from heliograph.cli import main
 
 play, cells = sweep.play_cell, iter(range(3))

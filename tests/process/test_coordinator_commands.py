@@ -17,8 +17,8 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team, scripted_bundle
 
-from coordinator.report import FORMAT, VERSION
-from coordinator.supervisor import Supervisor, node_command
+from coordinator.running.report import FORMAT, VERSION
+from coordinator.serving.supervisor import Supervisor, node_command
 from heliograph import bundle as bundle_files
 
 DEADLINE_S = 60.0

@@ -13,7 +13,7 @@ from relay_team import relay_bundles
 from reserved_ports import reserved_address
 from scripted_bundle import save_team
 
-from coordinator.supervisor import Supervisor, node_command
+from coordinator.serving.supervisor import Supervisor, node_command
 
 DEADLINE_S = 60.0
 EPISODES = 30

@@ -9,11 +9,11 @@ import psutil
 import pytest
 from relay_team import relay_plan
 
-from coordinator import rollout
-from coordinator.bandwidth.layers.accounting import Account
-from coordinator.bandwidth.layers.link_plan import LinkPlan
-from coordinator.episode import Pace
-from coordinator.rollout import Staging, run_processes
+from coordinator.links.accounting import Account
+from coordinator.links.link_plan import LinkPlan
+from coordinator.plan.pace import Pace
+from coordinator.running import distributed
+from coordinator.running.distributed import Staging, run_processes
 from heliograph.errors import SettingsError
 
 STEPS, EPISODES, AGENTS = 12, 2, 3
@@ -106,7 +106,7 @@ def test_a_node_that_dies_leaves_its_links_uncompared_and_its_successor_is_count
                     if "--slot 1 " in " ".join(child.cmdline()):
                         child.kill()
 
-    monkeypatch.setattr(rollout, "Account", Killing)
+    monkeypatch.setattr(distributed, "Account", Killing)
     plan = relay_plan(AGENTS, length=40, pace=Pace(period_s=0.05, message_deadline_s=0.2, action_deadline_s=0.5))
     report = run_processes(plan, Staging(links=LinkPlan(), restarts=1))
     assert [ending.slot for ending in report.endings] == [1]

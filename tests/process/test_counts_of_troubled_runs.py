@@ -11,11 +11,11 @@ from collections.abc import Callable
 import pytest
 from relay_team import relay_plan
 
-from coordinator.episode import Pace
-from coordinator.report import Report, remarks, rows
-from coordinator.rollout import Staging, run
-from coordinator.supervisor import Supervisor
-from coordinator.team import Team
+from coordinator.plan.pace import Pace
+from coordinator.running.distributed import Staging, run
+from coordinator.running.report import Report, remarks, rows
+from coordinator.serving.supervisor import Supervisor
+from coordinator.serving.team import Team
 
 PACE = Pace(action_deadline_s=10, message_deadline_s=1)
 """A message that is late on a slow machine is masked, and counts as sent all the same."""

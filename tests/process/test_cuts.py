@@ -13,8 +13,8 @@ from process_stage import PATIENT, Stage
 from relay_team import relay_bundles
 from tcp_detour import TcpDetour
 
-from coordinator.episode import Pace
-from coordinator.trajectory import EpisodeResult, StepRecord
+from coordinator.plan.pace import Pace
+from coordinator.world.trajectory import EpisodeResult, StepRecord
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team
 

@@ -20,16 +20,16 @@ from relay_team import relay_bundles
 from scripted_bundle import save_team
 from test_coordinator_commands import read_until, running
 
-from coordinator.episode import Pace
-from coordinator.handout import Handout
-from coordinator.local import LocalTeam
-from coordinator.newer_bundles import Following
-from coordinator.plan import make_plan
-from coordinator.report import Version
-from coordinator.server import CoordinationServer
-from coordinator.supervisor import Supervisor, node_command
-from coordinator.trajectory import StepRecord
-from coordinator.versions import Versions
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import make_plan
+from coordinator.running.hot_swap import Versions
+from coordinator.running.in_process import LocalTeam
+from coordinator.running.newer_bundles import Following
+from coordinator.running.report import Version
+from coordinator.serving.bundle_store import Handout
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.supervisor import Supervisor, node_command
+from coordinator.world.trajectory import StepRecord
 from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 from heliograph.cli import main
@@ -65,7 +65,7 @@ def alone(bundles: Sequence[Bundle], stage: Stage, episode: int) -> list[tuple[l
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    ours = ("coordinator.versions", "coordinator.newer_bundles")
+    ours = ("coordinator.running.hot_swap", "coordinator.running.newer_bundles")
     return [r.getMessage() for r in caplog.records if r.name in ours and r.levelno >= logging.WARNING]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from scripted_bundle import scripted_team
 
-from coordinator.server import CoordinationServer
-from coordinator.supervisor import Supervisor
+from coordinator.serving.server import CoordinationServer
+from coordinator.serving.supervisor import Supervisor
 
 DEADLINE_S = 30.0
 

@@ -12,7 +12,7 @@ from relay_team import PATIENT, relay_bundles
 from tcp_detour import TcpDetour
 
 from coordinator.channel import Channel
-from coordinator.episode import Pace
+from coordinator.plan.pace import Pace
 
 LENGTH = 30
 BUNDLES = relay_bundles(3, length=LENGTH)

@@ -17,7 +17,7 @@ import try_distribution
 from released_files import VERSIONS, unpacked
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("heliograph", "agent_node", "coordinator", "trainer")
+PACKAGES = ("heliograph", "agent_node", "coordinator", "trainer", "analysis")
 
 pytestmark = pytest.mark.slow
 

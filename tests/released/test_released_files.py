@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coordinator.bandwidth.trace import read_trace
 from released_files import VERSIONS, unpacked
 
 from agent_node.agent import Agent
 from agent_node.percept import Percept
-from coordinator.bandwidth.trace import read_trace
 from heliograph import marl_eval
 from heliograph.bundle import load, load_team
 from heliograph.certificates.signing_keys import read_trusted_key

@@ -10,12 +10,12 @@ import pytest
 import torch
 from tiny_team import small_settings, start
 
-from coordinator.audit.finding import HOLDS, NOT_CHECKED, REFUTED
-from coordinator.audit.networks import check_networks
-from coordinator.audit.one_process import OneProcess
-from coordinator.audit.play import Played
-from coordinator.audit.script import Script, record
-from coordinator.plan import Plan, make_plan
+from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED
+from analysis.audit.networks import check_networks
+from analysis.audit.one_process import OneProcess
+from analysis.audit.play import Played
+from analysis.audit.script import Script, record
+from coordinator.plan.plan import Plan, make_plan
 from heliograph.bundle import load_team
 from heliograph.environments.permission import EVERYTHING
 from trainer.central_evaluator import CentralEvaluator

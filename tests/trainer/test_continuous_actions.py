@@ -9,8 +9,8 @@ import pytest
 from equal_runs import assert_equal_runs
 from tiny_team import SMALL, SMALL_MABL, resume, small_settings, start
 
-from coordinator.local import LocalTeam
-from coordinator.world import World
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_team import small_settings, start
 
+from analysis.comparison.sources import read_histories
+from analysis.comparison.tasks import make_tasks
 from heliograph.cli import main
 from heliograph.marl_eval import read
-from trainer.comparison.sources import read_histories
-from trainer.comparison.tasks import make_tasks
 from trainer.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ import torch
 from equal_runs import assert_equal_runs
 from tiny_team import resume, small_settings, start
 
-from coordinator.evaluation import evaluate
-from coordinator.plan import make_plan
+from coordinator.plan.plan import make_plan
+from coordinator.running.local import evaluate
 from heliograph.bundle import load_team
 from trainer.mag import Mag
 from trainer.means import Means

@@ -14,8 +14,8 @@ import pytest
 import torch
 from tiny_team import SMALL_MAPPO, small_settings, start
 
-from coordinator.local import LocalTeam
-from coordinator.world import World
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.vector import EnvironmentSpec

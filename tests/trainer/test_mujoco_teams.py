@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tiny_team import SMALL_OF
 
-from coordinator.local import LocalTeam
-from coordinator.world import World
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.cli import main
 from heliograph.environments import registry

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_team import SMALL_OF, resume, small_settings, start
 
-from coordinator.local import LocalTeam
-from coordinator.world import World
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING

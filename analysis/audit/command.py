@@ -1,0 +1,88 @@
+"""`heliograph audit`: is the execution of a team really decentralised?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from coordinator.commands import arguments
+from coordinator.commands.arguments import seed
+from heliograph.certificates.arguments import add_trusted_key_argument
+from heliograph.cli import Command
+from heliograph.environments.arguments import add_permission_arguments
+
+REFUTED_EXIT_CODE = 1
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "bundles", type=Path, metavar="BUNDLES", help="folder of bundles, or a run folder that has them in bundles/"
+    )
+    parser.add_argument("--environment", metavar="ID", help="refused unless the bundles were trained in it")
+    add_permission_arguments(parser)
+    add_trusted_key_argument(parser)
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a parameter of the environment; may be given several times",
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="of the recorded episodes, and of what is drawn by lot")
+    parser.add_argument("--episodes", type=int, default=2, help="recorded episodes that every question is asked in")
+    parser.add_argument("--steps", type=int, default=40, help="steps of such an episode at most")
+    parser.add_argument(
+        "--limit", type=int, default=60, help="ordered pairs, and ordered triples, that are tried at most"
+    )
+    parser.add_argument("--sampled", action="store_true", help="audit the sampled policy instead of the greedy one")
+    parser.add_argument("--central", action="store_true", help="compare the run folder's networks, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE; - for stdout")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.json and audit.png here")
+    parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    from analysis.audit.audit import Request, audit
+    from analysis.audit.report import draw, print_findings
+    from coordinator.commands.exit_status import deliver, write_json
+    from coordinator.plan.plan import make_plan
+    from coordinator.scoring.suite import bundle_folder
+    from heliograph.errors import INTERRUPTED_EXIT_CODE
+    from heliograph.optional import optional
+
+    trust = arguments.trust(namespace)
+    bundles, permission = trust.team(bundle_folder(namespace.bundles))
+    plan = make_plan(
+        bundles,
+        permission=permission,
+        environment=namespace.environment,
+        overrides=namespace.overrides,
+        run_seed=namespace.seed,
+        greedy=not namespace.sampled,
+    )
+    findings = audit(
+        plan,
+        Request(scripts=namespace.episodes, steps=namespace.steps, limit=namespace.limit),
+        networks=namespace.bundles if namespace.central else None,
+        permission=trust.user,
+        log_folder=namespace.log_folder,
+    )
+    document = findings.as_dict()
+    try:
+        deliver(document, namespace.json, show=lambda: print_findings(findings))
+    finally:
+        if namespace.out is not None:
+            write_json(document, namespace.out / "audit.json")
+            with optional("no drawing of the audit"):
+                draw(findings, namespace.out / "audit.png")
+    if findings.interrupted:
+        return INTERRUPTED_EXIT_CODE
+    return REFUTED_EXIT_CODE if findings.refuted else 0
+
+
+COMMAND = Command(
+    summary="prove or refute that each agent depends on its own observations and its messages alone",
+    configure=configure,
+    run=run,
+)

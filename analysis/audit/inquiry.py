@@ -1,0 +1,68 @@
+"""One condition and one script: two plays compared, and what follows from it added to the findings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.audit.condition import ISOLATION, LINK, TWO_HOPS, WORLD, Condition
+from analysis.audit.finding import Findings, Influence, Leak, step_or_none
+from analysis.audit.play import NEVER, Difference, Played, difference
+
+
+def judge(findings: Findings, condition: Condition, *, script: int, start: int, plain: Played, changed: Played) -> None:
+    """Compare the plays of a script without and with the perturbation from `start` on."""
+    found = difference(plain, changed)
+    findings.played[condition.check] = findings.played.get(condition.check, 0) + 1
+    first, allowed = found.first(), found.allowed(perturbed=condition.perturbed, start=start)
+    for agent in np.flatnonzero(first < allowed):
+        findings.leaks.append(
+            Leak(
+                check=condition.check,
+                perturbed=condition.perturbed,
+                observed=int(agent),
+                script=script,
+                start=start,
+                step=int(first[agent]),
+                allowed=step_or_none(allowed[agent]),
+                what=_what(found, plain, changed, step=int(first[agent]), agent=int(agent)),
+            )
+        )
+    if condition.perturbed is None:
+        return
+    if first[condition.perturbed] < NEVER:
+        findings.stirred.add(condition.perturbed)
+    if condition.check == ISOLATION:
+        findings.isolated.add(condition.perturbed)
+    for path in _paths(condition, findings.agents):
+        findings.add_influence(_influence(condition.check, path, found, first, start))
+
+
+def _paths(condition: Condition, agents: int) -> list[tuple[int, ...]]:
+    if condition.check in (LINK, TWO_HOPS):
+        return [condition.path]
+    if condition.check == WORLD:
+        return [(condition.perturbed, other) for other in range(agents) if other != condition.perturbed]  # type: ignore[misc]
+    return []
+
+
+def _influence(check: str, path: tuple[int, ...], found: Difference, first: np.ndarray, start: int) -> Influence:
+    sender, observed = path[-2], path[-1]
+    reached = first[observed] < NEVER
+    return Influence(
+        check=check,
+        path=path,
+        scripts=1,
+        delay=int(first[observed] - start) if reached else None,
+        after_message=int(first[observed] - first[sender]) if reached and first[sender] < NEVER else None,
+        actions=int(found.action[:, observed].sum()),
+        latents=int((found.categoricals[:, observed] > 0).sum()),
+    )
+
+
+def _what(found: Difference, plain: Played, changed: Played, *, step: int, agent: int) -> str:
+    parts = []
+    if found.action[step, agent]:
+        parts.append(f"action {changed.action[step, agent]} instead of {plain.action[step, agent]}")
+    if found.categoricals[step, agent]:
+        parts.append(f"{found.categoricals[step, agent]} categoricals of its latent")
+    return " and ".join(parts)

@@ -1,0 +1,63 @@
+"""The same scripts by the team in one process: what the processes' answers must equal, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Check
+from analysis.audit.play import NEVER, Played, difference
+from analysis.audit.script import Script, ScriptedEnvironment
+from coordinator.plan.plan import Plan
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.trajectory import StepRecord
+from coordinator.world.world import World
+from heliograph.environments.vector import EnvironmentSpec
+
+
+class OneProcess:
+    """Plays scripts, and keeps count of how often the processes agreed."""
+
+    def __init__(self, plan: Plan, spec: EnvironmentSpec) -> None:
+        self._team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy)
+        self._spec = spec
+        self._decisions = 0
+        self._plays = 0
+        self._first = ""
+
+    def play(self, script: Script, *, episode: int) -> Played:
+        """What the team does with a script under this number, with its logits."""
+        records: list[StepRecord] = []
+        outputs = self._spec.action_space(0).policy_size
+        logits = np.zeros((script.steps, self._spec.agents, outputs), dtype=np.float32)
+
+        def observe(record: StepRecord) -> None:
+            records.append(record)
+            for slot, values in self._team.logits.items():
+                logits[record.step, slot] = values
+
+        world = World(ScriptedEnvironment(script, self._spec))
+        self._team.play(world, episode=episode, observe=observe, report_latents=True)
+        return Played.of(records, logits=logits)
+
+    def compare(self, script: Script, processes: Played) -> Played:
+        """Play what the processes have played and book whether the answers are equal; returns them."""
+        alone = self.play(script, episode=processes.episode)
+        found = difference(alone, processes)
+        self._plays += 1
+        self._decisions += int(script.present.sum())
+        if not self._first and found.message.any():
+            first = found.first()
+            slot = int(first.argmin())
+            assert first[slot] < NEVER
+            self._first = f"agent {slot} answers otherwise as a process at step {first[slot]} of play {alone.episode}"
+        return alone
+
+    def check(self) -> Check:
+        """The verdict so far."""
+        name = "one process"
+        if self._first:
+            return Check(name=name, verdict=REFUTED, said=self._first)
+        if not self._plays:
+            return Check(name=name, verdict=NOT_CHECKED, said="interrupted before")
+        said = f"{self._decisions} decisions in {self._plays} plays of the processes are equal bit for bit"
+        return Check(name=name, verdict=HOLDS, said=said)

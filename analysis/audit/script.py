@@ -1,0 +1,147 @@
+"""Scripts: recorded percepts that are played again whatever the agents do, with the changes that the audit makes.
+
+Axis legend: T steps, N agents, D observation size, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from coordinator.plan.plan import Plan
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.trajectory import StepRecord
+from coordinator.world.world import EpisodeLost
+from heliograph.environments.vector import (
+    LOST_EPISODE_REPEATS,
+    EnvironmentSpec,
+    Percepts,
+    Transition,
+    VectorEnvironment,
+)
+from heliograph.errors import WorldError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """The percepts of one recorded episode."""
+
+    observation: np.ndarray
+    """float32 [T, N, D]."""
+    action_mask: np.ndarray
+    """bool [T, N, A]."""
+    hears: np.ndarray
+    """bool [T, N, N]: [t, i, j] says that i can hear j."""
+    present: np.ndarray
+    """bool [T, N]: false once an agent's part of the episode is over."""
+
+    @property
+    def steps(self) -> int:
+        return len(self.present)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the audit plays with."""
+
+    spec: EnvironmentSpec
+    scripts: tuple[Script, ...]
+    moments: tuple[np.ndarray, ...]
+    """Per agent, float32 [moments, D]: the different observations that it had in any recorded episode."""
+
+
+class ScriptedEnvironment(VectorEnvironment):
+    """One copy that shows a script's percepts step by step; actions change nothing."""
+
+    def __init__(self, script: Script, spec: EnvironmentSpec) -> None:
+        self.spec, self.count = spec, 1
+        self._script, self._step = script, 0
+
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+        self._step = 0
+        return self._percepts()
+
+    def step(self, actions: np.ndarray) -> Transition:
+        over = self._step + 1 == self._script.steps
+        self._step += not over
+        agents = self.spec.agents
+        return Transition(
+            percepts=self._percepts(),
+            reward=np.zeros((1, agents), dtype=np.float32),
+            terminated=np.full((1, agents), over),
+            truncated=np.zeros(1, dtype=bool),
+            over=np.array([over]),
+            outcome=np.zeros(1, dtype=np.float32),
+            lost=np.zeros(1, dtype=bool),
+        )
+
+    def _percepts(self) -> Percepts:
+        script, now = self._script, slice(self._step, self._step + 1)
+        return Percepts(
+            observation=script.observation[now],
+            action_mask=script.action_mask[now],
+            hears=script.hears[now],
+            present=script.present[now],
+        )
+
+
+def record(
+    plan: Plan, *, scripts: int, others: int, steps: int, progress: Callable[[], None] = lambda: None
+) -> Recorded:
+    """Play the plan's episodes in one process: the first become scripts of at most `steps` steps, all lend moments.
+
+    Raises WorldError or BundleError as a team and its world do.
+    """
+    world = plan.world("open")
+    team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy)
+    episodes: list[list[StepRecord]] = []
+    number = 0
+    with closing(world.environment):
+        while len(episodes) < scripts + others:
+            records: list[StepRecord] = []
+            try:
+                team.play(world, episode=number, observe=records.append)
+                episodes.append(records)
+                progress()
+            except EpisodeLost as lost:
+                if number - len(episodes) >= LOST_EPISODE_REPEATS:
+                    raise WorldError(f"episodes are lost again and again: {lost}") from None
+            number += 1
+    return Recorded(
+        spec=world.spec,
+        scripts=tuple(_script(records[:steps]) for records in episodes[:scripts]),
+        moments=tuple(
+            np.unique([r.observation[slot] for records in episodes for r in records if r.present[slot]], axis=0)
+            for slot in range(world.spec.agents)
+        ),
+    )
+
+
+def perturbed(
+    script: Script, *, agent: int, start: int, moments: Sequence[np.ndarray], random: np.random.Generator
+) -> Script | None:
+    """The script with `agent` seeing other moments of its own from `start` on; its legal actions stay.
+
+    None if it is not there then, or has only ever had one observation.
+    """
+    choices = moments[agent]
+    if len(choices) < 2 or not script.present[start, agent]:
+        return None
+    observation = script.observation.copy()
+    for step in range(start, script.steps):
+        if script.present[step, agent]:
+            others = np.flatnonzero((choices != script.observation[step, agent]).any(axis=1))
+            observation[step, agent] = choices[random.choice(others)]
+    return replace(script, observation=observation)
+
+
+def _script(records: list[StepRecord]) -> Script:
+    return Script(
+        observation=np.array([record.observation for record in records]),
+        action_mask=np.array([record.action_mask for record in records]),
+        hears=np.array([record.hears for record in records]),
+        present=np.array([record.present for record in records]),
+    )

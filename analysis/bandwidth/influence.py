@@ -1,0 +1,37 @@
+"""The report's part about who can influence whom: the findings of an audit, made now or read from its JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from analysis.audit.audit import Request, audit
+from analysis.audit.finding import FORMAT, VERSION
+from coordinator.plan.plan import Plan
+from heliograph.errors import SettingsError
+from heliograph.reading import check_format, read_json
+
+
+def make_audit(plan: Plan) -> dict[str, Any]:
+    """Audit the plan's team.  Raises KeyboardInterrupt after Ctrl-C."""
+    findings = audit(plan, Request())
+    if findings.interrupted:
+        raise KeyboardInterrupt
+    return findings.as_dict()
+
+
+def read_audit(path: Path, plan: Plan) -> dict[str, Any]:
+    """What `heliograph audit` wrote of the plan's team.
+
+    Raises SettingsError if the file is none of this version or about other bundles.
+    """
+    try:
+        document = read_json(path)
+        check_format(document, format=FORMAT, version=VERSION)
+        if document["bundles"] != [bundle.digest for bundle in plan.bundles]:
+            raise ValueError("it is about other bundles")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"cannot take the audit {path}: {error}", remedy="Make it with `heliograph audit`"
+        ) from None
+    return document

@@ -1,0 +1,213 @@
+"""All that is read out of a trace about its language, and what of it a person should hear first.
+
+Axis legend: N agents, K categoricals, F features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.bandwidth.information import Information, information
+from analysis.bandwidth.language.features import features, from_the_sender
+from analysis.bandwidth.language.influence import Influence, influence
+from analysis.bandwidth.language.meaning import Meaning, meaning
+from analysis.bandwidth.language.redundancy import redundancy
+from analysis.bandwidth.language.topography import Topography, topography
+from analysis.bandwidth.language.utterances import Utterances
+from coordinator.recording.reader import Trace
+from heliograph.bundle import Bundle
+from heliograph.manifest import MessageFormat
+
+READ_AT_LEAST = 2000
+"""Messages that are related to features: whole runs until there are so many.  More take minutes."""
+TOP = 3
+"""Features that are listed per categorical, and in the headline."""
+WELL_TOLD = 0.25
+"""Share of a feature that a single categorical tells from which on agents are said to tell each other about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """What the agents tell each other."""
+
+    message: MessageFormat
+    environment: str
+    agents: int
+    information: Information
+    meaning: Meaning
+    influence: Influence | None
+    """None without bundles to ask, or if nobody heard anything."""
+    redundancy: np.ndarray
+    """float64 [N, N], NaN where nothing can be said."""
+    observations: Topography
+    """Messages against what their senders saw."""
+    states: Topography | None
+    """Messages against the world's state from their senders' point of view; None without a state."""
+
+    @property
+    def speaking(self) -> np.ndarray:
+        """int64: the categoricals that do not always say the same."""
+        return np.flatnonzero(self.information.categorical_bits > 0)
+
+    def headline(self) -> str:
+        """The finding in a sentence."""
+        if not self.speaking.size:
+            return "The agents tell each other nothing: every message is the same"
+        best = self.meaning.best_told(TOP)
+        if not best:
+            return "What the agents tell each other has no name here: no categorical goes with any named feature"
+        share = self.meaning.told[:, best].max(0)
+        if share.max() < WELL_TOLD:
+            hint = self.meaning.features[best[0]].name
+            return f"The agents hint at their {hint}, but tell little of it ({share.max():.0%})"
+        listed = [
+            self.meaning.features[place].name for place, part in zip(best, share, strict=True) if part >= WELL_TOLD
+        ]
+        return f"The agents tell each other their {_and(listed)}"
+
+    def sentences(self) -> list[str]:
+        """The findings, one after the other."""
+        said, speaking = self.information, self.speaking.size
+        found = [
+            self.headline() + ".",
+            f"{speaking} of {self.message.categoricals} categoricals ever change. A message says at most "
+            f"{said.message_bits:.1f} bits, of the {said.ceiling_bits} that it takes bit-packed"
+            + (f"; as a whole it says {said.joint_bits:.1f}." if said.joint_is_reliable else "."),
+        ]
+        best = self.meaning.best_told(1)
+        if best:
+            place = best[0]
+            teller = int(self.meaning.told[:, place].argmax())
+            found.append(
+                f"Categorical {teller} alone tells {self.meaning.bits[teller, place]:.2f} of the "
+                f"{self.meaning.feature_bits[place]:.2f} bits of the sender's {self.meaning.features[place].name}; "
+                f"{int((self.meaning.told[:, place] >= WELL_TOLD).sum())} categoricals tell a quarter of it or more."
+            )
+        if self.influence is not None:
+            found += self._influence_sentences(self.influence)
+        shared = self.redundancy[np.isfinite(self.redundancy)]
+        if shared.size:
+            found.append(f"Of what two agents say at the same step, they share {shared.mean():.0%} on average.")
+        if math.isfinite(self.observations.similarity):
+            found.append(
+                f"Similar observations are spoken of in {_similar(self.observations.similarity)} "
+                f"(Spearman {self.observations.similarity:.2f})."
+            )
+        return found
+
+    def _influence_sentences(self, asked: Influence) -> list[str]:
+        shares = np.array([estimate.mean for estimate in asked.categorical])
+        found = [
+            f"Another message in place of each one that was heard changes the action in {asked.message.mean:.0%} of "
+            f"{asked.asked} steps."
+        ]
+        if shares.max() > 0:
+            most = int(shares.argmax())
+            found.append(
+                f"Of single categoricals, {most} changes it most often ({shares[most]:.0%}); "
+                f"{int((shares == 0).sum())} of {len(shares)} never did."
+            )
+        if asked.differing:
+            found.append(
+                f"{asked.differing} of {asked.decisions} decisions on the way were not those of the trace, so these "
+                "shares are of a team that did something else."
+            )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        asked = self.influence
+        return {
+            "headline": self.headline(),
+            "sentences": self.sentences(),
+            "messages": self.meaning.messages,
+            "runs": self.meaning.runs,
+            "categoricals": list(self.rows()),
+            "features": [
+                {"name": feature.name, "source": feature.source, "bits": bits, "told": told}
+                for feature, bits, told in zip(
+                    self.meaning.features,
+                    self.meaning.feature_bits.tolist(),
+                    self.meaning.told.max(0, initial=0.0).tolist(),
+                    strict=True,
+                )
+            ],
+            "influence": None
+            if asked is None
+            else {
+                "asked": asked.asked,
+                "message": asdict(asked.message),
+                "categoricals": [asdict(estimate) for estimate in asked.categorical],
+                "together": [{"number": number, **asdict(share)} for number, share in asked.together],
+                "decisions": asked.decisions,
+                "differing": asked.differing,
+            },
+            "redundancy": [[_finite(value) for value in row] for row in self.redundancy.tolist()],
+            "topographic_similarity": {
+                "observations": _finite(self.observations.similarity),
+                "state": None if self.states is None else _finite(self.states.similarity),
+                "messages": self.observations.messages,
+            },
+        }
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """For CSV: one row per categorical, its entropy, its influence and the features that it tells most about."""
+        for place in range(self.message.categoricals):
+            row: dict[str, Any] = {
+                "categorical": place,
+                "bits": float(self.information.categorical_bits[place]),
+                "changed_actions": None if self.influence is None else self.influence.categorical[place].mean,
+            }
+            top = self.meaning.top(place, TOP)
+            for rank in range(TOP):
+                feature = top[rank] if rank < len(top) else None
+                row[f"feature_{rank + 1}"] = None if feature is None else self.meaning.features[feature].name
+                row[f"feature_{rank + 1}_bits"] = None if feature is None else float(self.meaning.bits[place, feature])
+            yield row
+
+
+def read_language(trace: Trace, bundles: Sequence[Bundle] | None = None, *, seed: int = 0) -> Language:
+    """Read what the messages of a trace say; `bundles`, the ones that made it, are asked what they act on.
+
+    Raises SettingsError if nobody said anything, BundleMismatch for other bundles.
+    """
+    said = Utterances.of(trace)
+    part = said.some_runs(at_least=READ_AT_LEAST, random=np.random.default_rng(seed))
+    header = trace.header
+    known = features(part, observation_names=header.observation_names, state_names=header.state_names)
+    states = None
+    if part.state is not None:
+        names = header.state_names or [""] * header.state_size
+        states = topography(part, from_the_sender(part.state, part.sender, part.agents, names)[0], seed=seed)
+    told = information(trace)
+    assert told is not None
+    return Language(
+        message=said.format,
+        environment=header.environment,
+        agents=header.agents,
+        information=told,
+        meaning=meaning(part, known, seed=seed),
+        influence=None if bundles is None else influence(trace, bundles, said, seed=seed),
+        redundancy=redundancy(said, seed=seed),
+        observations=topography(part, part.observation, seed=seed),
+        states=states,
+    )
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _similar(similarity: float) -> str:
+    if similarity > 0.5:
+        return "similar words"
+    return "somewhat similar words" if similarity > 0.2 else "words that are hardly similar"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,102 @@
+"""The decisions of a recorded run made again, each agent alone with what it observed and read: what would it have done
+had a message said something else?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agent_node.agent import Agent
+from agent_node.counters import Ledger
+from agent_node.inbox import Inbox, LatePolicy
+from agent_node.message import Decision, Message
+from agent_node.percept import Percept
+from coordinator.recording.header import TraceHeader
+from coordinator.recording.reader import TraceEpisode
+from heliograph import codecs
+from heliograph.bundle import Bundle
+from heliograph.errors import BundleMismatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """One agent at one recorded step, about to decide; of use until the next one is asked for."""
+
+    slot: int
+    percept: Percept
+    messages: Mapping[int, Message]
+    """What it read, by sender."""
+    _agent: Agent
+
+    def consider(self, latents: Mapping[int, np.ndarray]) -> Decision:
+        """What it would decide if these senders, of those that it heard, had said that: int32 [K] each."""
+        said = {peer: replace(self.messages[peer], latent=latent) for peer, latent in latents.items()}
+        return self._agent.consider(self.percept, {**self.messages, **said})
+
+
+class Rehearsal:
+    """Leads the agents of a trace through its steps again, each alone with what it perceived and heard.
+
+    Raises BundleMismatch for other bundles than those of the trace, SettingsError if its codec cannot be had.
+    """
+
+    def __init__(self, bundles: Sequence[Bundle], header: TraceHeader) -> None:
+        if tuple(bundle.digest for bundle in bundles) != header.bundles:
+            raise BundleMismatch("the trace was recorded with other bundles", remedy="Give those that it was made with")
+        self._agents = [Agent(bundle, run_seed=header.run_seed, greedy=header.greedy) for bundle in bundles]
+        self._late_policy = LatePolicy(header.late_policy)
+        self._codec = None if header.message is None else codecs.make(header.codec, header.message, bundles[0].tables)
+        self.decisions = self.differing = 0
+        """How many were made, and how many were not those of the trace."""
+
+    def situations(self, episodes: Iterable[TraceEpisode]) -> Iterator[Situation]:
+        """Every decision of every agent, agent by agent, in order."""
+        for episode in episodes:
+            for agent in self._agents:
+                yield from self._of_one(agent, episode)
+
+    def _of_one(self, agent: Agent, episode: TraceEpisode) -> Iterator[Situation]:
+        slot, inbox = agent.slot, Inbox(late_policy=self._late_policy, ledger=Ledger())
+        for step in np.flatnonzero(episode.present[:, slot] & episode.acted[:, slot]).tolist():
+            percept = _recorded_percept(episode, slot, step)
+            for peer in np.flatnonzero(episode.sent()[step - 1, :, slot]).tolist() if step else ():
+                inbox.receive(peer, self._as_read(episode, peer, step - 1))
+            inbox.begin(episode.episode, step, lost=percept.lost, late=percept.late)
+            messages = inbox.close(agent.reads(percept), awaited=()).messages
+            yield Situation(slot=slot, percept=percept, messages=messages, _agent=agent)
+            decision = agent.step(percept, messages)
+            same = np.array_equal(decision.action, episode.action[step, slot])
+            if decision.message is not None and episode.latent is not None:
+                same = same and np.array_equal(decision.message.latent, episode.latent[step, slot])
+            self.decisions += 1
+            self.differing += not same
+
+    def _as_read(self, episode: TraceEpisode, sender: int, step: int) -> Message:
+        assert self._codec is not None
+        assert episode.latent is not None
+        latent = episode.latent[step, sender]
+        if not self._codec.lossless:
+            payload, fell_back = self._codec.encode(latent)
+            latent = self._codec.decode(payload, None, fell_back)
+        done = episode.action[step, sender]
+        return Message(episode=episode.episode, step=step, latent=latent, action=done if done.ndim else int(done))
+
+
+def _recorded_percept(episode: TraceEpisode, slot: int, step: int) -> Percept:
+    delay = episode.delay[step, slot]
+    # What no simulated channel took, but was not there in time, is as good as lost to this step.
+    lost = episode.lost[step, slot] | (episode.masked[step, slot] & (delay == 0))
+    return Percept(
+        episode=episode.episode,
+        step=step,
+        observation=episode.observation[step, slot],
+        action_mask=episode.action_mask[step, slot],
+        hears=tuple(np.flatnonzero(episode.hears[step, slot]).tolist()),
+        first=step == 0,
+        lost=tuple(np.flatnonzero(lost).tolist()),
+        late={peer: int(delay[peer]) for peer in np.flatnonzero(delay).tolist()},
+        message_deadline_s=0.0,
+    )

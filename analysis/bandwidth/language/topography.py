@@ -1,0 +1,62 @@
+"""Topographic similarity: are similar situations spoken of in similar words?  (Brighton and Kirby 2006)
+
+Spearman's correlation between the distances of pairs of messages (Hamming: categoricals that differ) and the distances
+of what their senders perceived (Euclidean, entries in units of their standard deviation).  Axis legend: M messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.bandwidth.language.utterances import Utterances
+
+SAMPLE = 300
+"""Messages whose pairs are compared, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topography:
+    """Correlation of distances over all pairs of a sample of messages."""
+
+    messages: int
+    similarity: float
+    """In -1..1; NaN where all distances of one kind are equal."""
+    message_distance: np.ndarray
+    """float64 [pairs]: categoricals that differ."""
+    situation_distance: np.ndarray
+    """float64 [pairs]."""
+
+
+def topography(said: Utterances, situations: np.ndarray, *, seed: int) -> Topography:
+    """`situations` float [M, entries], one for each message of `said`."""
+    random = np.random.default_rng(seed)
+    chosen = np.sort(random.permutation(len(said.run))[:SAMPLE])
+    latent, situation = said.latent[chosen], situations[chosen].astype(np.float64)
+    spread = situation.std(0)
+    scaled = situation[:, spread > 0] / spread[spread > 0]
+    first, second = np.triu_indices(len(chosen), k=1)
+    hamming = (latent[first] != latent[second]).sum(1).astype(np.float64)
+    squares = (scaled**2).sum(1)
+    euclidean = np.sqrt(np.maximum(squares[first] + squares[second] - 2 * (scaled @ scaled.T)[first, second], 0.0))
+    return Topography(
+        messages=len(chosen),
+        similarity=spearman(hamming, np.round(euclidean, 9)),
+        message_distance=hamming,
+        situation_distance=euclidean,
+    )
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's correlation of ranks, ties sharing their mean rank; NaN where one of the two never varies."""
+    ranks = [_ranks(values) for values in (first, second)]
+    if len(first) < 2 or min(rank.std() for rank in ranks) == 0:
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse.reshape(-1)]

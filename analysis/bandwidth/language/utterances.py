@@ -1,0 +1,94 @@
+"""The messages of a trace with what their senders perceived.  For the language readers.
+
+Axis legend: M messages, K categoricals, D observation size, S state size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.recording.reader import Trace
+from heliograph.errors import SettingsError
+from heliograph.manifest import MessageFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterances:
+    """Messages that were sent to anybody, each once, ordered by run and step."""
+
+    format: MessageFormat
+    agents: int
+    run: np.ndarray
+    """int64 [M]: which of the trace's (episode, sender) pairs, counted from 0.  What one agent says during an episode
+    hangs together, so only whole runs are exchangeable."""
+    episode: np.ndarray
+    """int64 [M], place of the episode in the trace."""
+    step: np.ndarray
+    """int64 [M]."""
+    sender: np.ndarray
+    """int64 [M]."""
+    latent: np.ndarray
+    """int32 [M, K]."""
+    observation: np.ndarray
+    """float32 [M, D], the sender's at that step."""
+    state: np.ndarray | None
+    """float32 [M, S], the world's at that step; None where the trace has none."""
+
+    @classmethod
+    def of(cls, trace: Trace) -> Utterances:
+        """Raises SettingsError if nobody said anything."""
+        message = trace.header.message
+        places = [
+            (place, slot, step)
+            for place, episode in enumerate(trace.episodes)
+            for slot, step in np.argwhere(episode.sent().any(-1).T).tolist()
+        ]
+        if message is None or not places:
+            raise SettingsError(
+                "the trace holds no messages, so there is no language to read",
+                remedy="Record a team whose bundles send messages, with its links open",
+            )
+        episode, sender, step = np.array(places, dtype=np.int64).T
+        _, run = np.unique(episode * trace.header.agents + sender, return_inverse=True)
+        state = None
+        if trace.header.state_size:
+            state = np.stack([trace.episodes[e].state[t] for e, _, t in places])  # type: ignore[index]
+        return cls(
+            format=message,
+            agents=trace.header.agents,
+            run=run.reshape(-1),
+            episode=episode,
+            step=step,
+            sender=sender,
+            latent=np.stack([trace.episodes[e].latent[t, i] for e, i, t in places]),  # type: ignore[index]
+            observation=np.stack([trace.episodes[e].observation[t, i] for e, i, t in places]),
+            state=state,
+        )
+
+    @property
+    def runs(self) -> int:
+        return int(self.run.max()) + 1
+
+    def at(self, chosen: np.ndarray) -> Utterances:
+        """Those at indices int [M'], ascending; runs are counted anew."""
+        _, run = np.unique(self.run[chosen], return_inverse=True)
+        return Utterances(
+            format=self.format,
+            agents=self.agents,
+            run=run.reshape(-1),
+            episode=self.episode[chosen],
+            step=self.step[chosen],
+            sender=self.sender[chosen],
+            latent=self.latent[chosen],
+            observation=self.observation[chosen],
+            state=None if self.state is None else self.state[chosen],
+        )
+
+    def some_runs(self, *, at_least: int, random: np.random.Generator) -> Utterances:
+        """Whole runs, chosen at random until they hold so many messages; all if there are not more."""
+        lengths = np.bincount(self.run)
+        order = random.permutation(self.runs)
+        enough = int(np.searchsorted(np.cumsum(lengths[order]), at_least)) + 1
+        return self.at(np.flatnonzero(np.isin(self.run, order[:enough])))

@@ -1,0 +1,179 @@
+"""`heliograph bandwidth BUNDLES`: measure a team, sweep over faults and codecs, and write the report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.bandwidth.cell import CellResult
+from analysis.bandwidth.curves import as_document as swept_document
+from analysis.bandwidth.grid import make_grid
+from analysis.bandwidth.influence import make_audit, read_audit
+from analysis.bandwidth.language import read_language
+from analysis.bandwidth.language.plot import draw_language
+from analysis.bandwidth.measurement import TRACE, as_document, measure, settings_of
+from analysis.bandwidth.messages import FILE as MESSAGES
+from analysis.bandwidth.messages import write_messages
+from analysis.bandwidth.report_folder import (
+    DOCUMENT,
+    LANGUAGE_PICTURE,
+    PAGE,
+    read_document,
+    write_document,
+    write_report,
+)
+from analysis.bandwidth.runs import Casting, load_runs
+from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
+from analysis.bandwidth.terminal import print_document
+from coordinator.commands import arguments
+from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import Plan
+from coordinator.running.local import world_spec
+from heliograph.errors import INTERRUPTED_EXIT_CODE, MissingExtra, SettingsError
+from heliograph.optional import optional
+
+DEFAULT_FOLDER = Path("bandwidth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What to do, checked as a whole before anything starts."""
+
+    folder: Path
+    plan: Plan
+    """Of the measured run."""
+    links: LinkPlan | None
+    """Its links; None: in one process."""
+    sweep: Sweep | None
+    audit: dict[str, Any] | None
+    """Findings of an audit that was made before."""
+
+
+def run_played(namespace: argparse.Namespace) -> int:
+    """Play what the arguments ask for; returns the exit code."""
+    work = _work(namespace)
+    document = _measured(work, resume=namespace.resume)
+    document["influence"] = work.audit or document["influence"]
+    results: list[CellResult] = []
+    interrupted, failure = False, None
+    try:
+        if work.sweep is not None:
+            play_sweep(work.sweep, resume=namespace.resume, results=results)
+        if namespace.audit == "":
+            document["influence"] = make_audit(work.plan)
+    except KeyboardInterrupt:
+        interrupted = True
+    except Exception as error:
+        failure = error  # what was played before it is reported first
+    if work.sweep is not None:
+        document["sweep"] = swept_document(work.sweep, results)
+    try:
+        missing = write_report(document, work.folder)
+    finally:
+        print_document(document)
+    written = [name for name in (PAGE, DOCUMENT, TRACE) if (work.folder / name).is_file()]
+    print(f"written to {work.folder}: {', '.join(written)}, tables and plots")
+    if failure is not None:
+        raise failure
+    if interrupted:
+        print(f"interrupted; --resume goes on after {len(results)} finished cells", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
+    if missing is not None:
+        raise missing
+    return next((result.failure.exit_code for result in results if result.failure is not None), 0)
+
+
+def _work(namespace: argparse.Namespace) -> Work:
+    """Raises SettingsError or BundleError for what cannot be played."""
+    folder = namespace.out or DEFAULT_FOLDER
+    if len(namespace.codec or ()) > 1:
+        raise SettingsError(
+            f"a run has one codec, not {', '.join(namespace.codec)}", remedy="Compare them: --sweep codec=SPEC,SPEC"
+        )
+    if namespace.sweep is None and (namespace.resume or namespace.jobs or namespace.local_cells):
+        raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
+    casting = Casting(
+        runs=load_runs([Path(path) for path in namespace.what], arguments.trust(namespace)),
+        episodes=100 if namespace.episodes is None else namespace.episodes,
+        greedy=not namespace.sampled,
+        overrides=tuple(namespace.overrides or ()),
+        pace=_pace(namespace),
+    )
+    first, seeds = casting.runs[0], _seeds(namespace.seeds or "0")
+    plan = casting.plan(
+        first,
+        seed=seeds[0],
+        codec=(namespace.codec or ["bit-packed"])[0],
+        channel=arguments.channel(namespace),
+        late_policy=namespace.late or "mask",
+        record=folder / TRACE,
+    )
+    sweep = None
+    if namespace.sweep is not None:
+        grid = make_grid(
+            [axis for axis in namespace.sweep if axis],
+            manifest=first.manifest,
+            tables=first.bundles[0].tables,
+            spec=world_spec(plan),
+            channel=plan.channel,
+        )
+        sweep = Sweep(
+            folder=folder,
+            grid=grid,
+            casting=casting,
+            seeds=seeds,
+            local=namespace.local or namespace.local_cells,
+            jobs=namespace.jobs or 1,
+        )
+        check_folder(sweep, resume=namespace.resume)
+    audit = read_audit(Path(namespace.audit), plan) if namespace.audit else None
+    return Work(folder=folder, plan=plan, links=_links(namespace), sweep=sweep, audit=audit)
+
+
+def _measured(work: Work, *, resume: bool) -> dict[str, Any]:
+    """The document of the measured run, which a resumed sweep does not play again."""
+    if resume:
+        earlier = read_document(work.folder)
+        if earlier is not None and earlier["settings"] == settings_of(work.plan, work.links):
+            return earlier
+    measured = measure(work.plan, links=work.links)
+    document = as_document(measured, work.links)
+    write_document(document, work.folder)  # now, so that it stays whatever becomes of the rest
+    if measured.report.wire is not None:
+        write_messages(work.folder / MESSAGES, measured.report.wire)
+    if document["information"] is not None:
+        print("reading what the agents tell each other", file=sys.stderr, flush=True)
+        with optional("what the agents tell each other is not read"):
+            language = read_language(measured.trace, work.plan.bundles)
+            document["language"] = language.as_dict()
+            write_document(document, work.folder)
+            with suppress(MissingExtra):  # which the report's other plots tell
+                draw_language(language, work.folder / LANGUAGE_PICTURE)
+    return document
+
+
+def _links(namespace: argparse.Namespace) -> LinkPlan | None:
+    given = {name: getattr(namespace, f"link_{name}") for name in ("rate_kbit", "delay_ms", "loss")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if namespace.local:
+        if namespace.namespaces or given:
+            raise SettingsError("a team in one process has no links", remedy="Leave out --local, or what is of links")
+        return None
+    return LinkPlan(kind=NAMESPACES if namespace.namespaces else LOOPBACK, **given)
+
+
+def _pace(namespace: argparse.Namespace) -> Pace:
+    given = {name: getattr(namespace, name) for name in ("message_deadline_s", "action_deadline_s")}
+    return Pace(**{name: value for name, value in given.items() if value is not None})
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        raise SettingsError(f"--seeds {text!r} are not whole numbers", remedy="Write --seeds 0,1,2") from None

@@ -1,0 +1,208 @@
+"""The report's plots, from its document alone.  Needs matplotlib; only `analysis.bandwidth.drawing` imports it.
+
+Colours are Okabe and Ito's, which colour-blind people tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.bandwidth.grid import BLIND, CLEAR
+from analysis.bandwidth.wording import AXES, SCORES, SHARES
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", ":", "-.")
+LINK_SIZES = {"http2_bytes": "bytes of HTTP/2 frames", "sent_bytes": "bytes of protobuf", "sent": "messages"}
+BAND = {"alpha": 0.18, "linewidth": 0}
+Document = Mapping[str, Any]
+
+
+def layers(document: Document) -> Figure:
+    """What each layer adds to a message, one bar from the information to IP."""
+    figure, (axes,) = _figure(9.2, 2.5)
+    known = [row for row in document["layers"] if row["bytes_per_message"] is not None]
+    left = 0.0
+    for place, row in enumerate(known):
+        added = row["bytes_per_message"] - left
+        axes.barh(0, max(added, 0.0), left=left, height=0.55, color=COLOURS[place], edgecolor="white", linewidth=1.5)
+        axes.plot([], [], "s", markersize=9, color=COLOURS[place], label=f"{row['name']}: {added:+.1f} bytes")
+        left = max(left, row["bytes_per_message"])
+        axes.text(left, 0.33, f"{left:.1f}", ha="center", va="bottom", fontsize=9)
+    axes.set(yticks=[], ylim=(-0.4, 0.62), xlabel="bytes per message", xlim=(0, left * 1.04 or 1))
+    axes.spines["left"].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def links(document: Document) -> Figure:
+    """What was sent over every directed link: bytes at the outermost layer that tells links apart, or messages."""
+    count, found = document["summary"]["agents"], document["links"]
+    name = next(name for name in LINK_SIZES if all(link[name] is not None for link in found))
+    sent = np.full((count, count), np.nan)
+    for link in found:
+        sent[link["sender"], link["receiver"]] = link[name]
+    figure, (axes,) = _figure(1.9 + 0.62 * count, 1.5 + 0.55 * count)
+    _heat(figure, axes, sent, label=LINK_SIZES[name], text=_short)
+    axes.set(xlabel="to agent", ylabel="from agent")
+    return figure
+
+
+def entropy(document: Document) -> Figure:
+    """Bits that each categorical says, of those that it could."""
+    found = document["information"]
+    bits = found["categorical_bits"]
+    figure, (axes,) = _figure(9.2, 2.9)
+    axes.bar(range(len(bits)), bits, color=COLOURS[0], label="said, whatever was said before")
+    given = found["categorical_bits_given_previous"]
+    if given is not None:
+        axes.bar(range(len(bits)), given, width=0.4, color=COLOURS[1], label="new, given the sender's message before")
+    ceiling = found["categorical_ceiling_bits"]
+    axes.axhline(ceiling, color="0.4", linestyle="--", linewidth=1, label=f"most that is possible: {ceiling:g} bits")
+    axes.set(xlabel="categorical", ylabel="bits", ylim=(0, ceiling * 1.05), xlim=(-0.7, len(bits) - 0.3))
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def entropy_by_step(document: Document) -> Figure:
+    """Bits of each categorical over the steps of an episode."""
+    bits = np.array(document["information"]["categorical_bits_by_step"], dtype=float)  # [T, K]
+    figure, (axes,) = _figure(9.2, 3.4)
+    image = axes.imshow(bits.T, aspect="auto", cmap="viridis", vmin=0.0, interpolation="nearest", origin="lower")
+    axes.grid(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(image, ax=axes, label="bits over agents and episodes")
+    axes.set(xlabel="step of the episode", ylabel="categorical")
+    return figure
+
+
+def score_against_bits(document: Document) -> Figure:
+    """All curves of a sweep, against the bits that arrived and against those that were sent."""
+    swept = document["sweep"]
+    figure, panels = _figure(10.4, 4.3, panels=2)
+    drawn = [curve for curve in swept["curves"] if curve["axis"] not in (CLEAR, BLIND)]
+    codecs = {curve["codec"] for curve in drawn}
+    drawn += [curve for curve in swept["curves"] if curve["axis"] == CLEAR and curve["codec"] not in codecs]
+    for axes, bits in zip(panels, ("read_bits", "sent_bits"), strict=True):
+        for place, curve in enumerate(drawn):
+            _curve(axes, [point[bits] for point in curve["points"]], curve["points"], place, label=curve["label"])
+        _levels(axes, swept)
+        axes.set_xlabel(f"{bits.partition('_')[0]} bits per agent and step")
+        axes.set_ylabel(f"{SCORES[swept['measure']]}, {swept['statistic']}")
+        axes.set_xlim(left=0)
+        _share(axes, swept["measure"])
+    _legend(figure, panels[0])
+    return figure
+
+
+def score_against_faults(document: Document) -> Figure | None:
+    """A panel per axis of the sweep whose values are numbers; None if it has no such axis."""
+    swept = document["sweep"]
+    families: dict[str, list[Mapping[str, Any]]] = {}
+    for curve in swept["curves"]:
+        if all(_is_number(point["value"]) for point in curve["points"]):
+            families.setdefault(curve["axis"], []).append(curve)
+    if not families:
+        return None
+    figure, panels = _figure(10.4 if len(families) > 1 else 7.0, 3.9 * -(-len(families) // 2), panels=len(families))
+    labels = list(dict.fromkeys(curve["label"] for curves in families.values() for curve in curves))
+    for axes, (axis, curves) in zip(panels, families.items(), strict=False):
+        for curve in curves:
+            points = sorted(curve["points"], key=lambda point: float(point["value"]))
+            _curve(
+                axes,
+                [float(point["value"]) for point in points],
+                points,
+                labels.index(curve["label"]),
+                label=curve["label"],
+            )
+        _levels(axes, swept)
+        axes.set(xlabel=AXES.get(axis, axis), ylabel=f"{SCORES[swept['measure']]}, {swept['statistic']}")
+        _share(axes, swept["measure"])
+        axes.legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def _curve(axes: Any, x: Sequence[float], points: Sequence[Mapping[str, Any]], place: int, *, label: str) -> None:
+    colour = COLOURS[place % len(COLOURS)]
+    style = {"marker": MARKERS[place % len(MARKERS)], "linestyle": LINES[place // len(COLOURS) % len(LINES)]}
+    # Ever thinner, because the curves of lossless codecs lie upon one another.
+    size = {"linewidth": max(1.4, 3.0 - 0.8 * place), "markersize": max(4.5, 8 - 2 * place)}
+    axes.plot(x, [point["score"] for point in points], color=colour, label=label, **style, **size)
+    if any(point["low"] is None for point in points):
+        return
+    low, high = ([point[end] for point in points] for end in ("low", "high"))
+    if list(x) in (sorted(x), sorted(x, reverse=True)):
+        axes.fill_between(x, low, high, color=colour, **BAND)
+    else:  # a band that turns back upon itself cannot be read
+        axes.vlines(x, low, high, color=colour, alpha=0.35)
+
+
+def _levels(axes: Any, swept: Mapping[str, Any]) -> None:
+    """The lines that curves are read against."""
+    for name, style, label in (
+        ("clear_level", "-", "nothing lost"),
+        ("blind_level", "--", "every message masked"),
+        ("blind_bound", ":", "most that a blind team can reach"),
+    ):
+        if swept[name] is not None:
+            axes.axhline(swept[name], color="0.35", linestyle=style, linewidth=1, zorder=1, label=label)
+
+
+def _share(axes: Any, measure: str) -> None:
+    if measure in SHARES:
+        axes.set_ylim(-0.02, 1.02)
+
+
+def _legend(figure: Figure, axes: Any) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=9)
+
+
+def _heat(figure: Figure, axes: Any, values: np.ndarray, *, label: str, text: Any) -> None:
+    """A matrix in colours, with its numbers; NaN is left white."""
+    image = axes.imshow(values, cmap="Blues", vmin=0.0)
+    top = np.nanmax(values, initial=0.0)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            ink = "white" if value > 0.6 * top > 0 else "#1d2733"
+            axes.text(column, row, text(value), ha="center", va="center", fontsize=8.5, color=ink)
+    figure.colorbar(image, ax=axes, label=label)
+    axes.set(xticks=range(values.shape[1]), yticks=range(values.shape[0]))
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+
+
+def _figure(width: float, height: float, *, panels: int = 1) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    columns = min(2, panels)
+    grid = list(figure.subplots(-(-panels // columns), columns, squeeze=False).flat)
+    for axes in grid[:panels]:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="both", color="0.92", linewidth=0.8)
+        axes.set_axisbelow(True)
+    for axes in grid[panels:]:
+        axes.set_axis_off()
+    return figure, grid[:panels]
+
+
+def _short(value: float) -> str:
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""The teams that are measured: run folders or folders of bundles, made for the same world and loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analysis.bandwidth.cell import Cell
+from coordinator.channel import Channel
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.plan.trust import NOBODY, Trust
+from coordinator.scoring.suite import bundle_folder
+from heliograph.bundle import Bundle
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
+from heliograph.errors import BundleMismatch
+from heliograph.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One trained team."""
+
+    name: str
+    folder: Path
+    bundles: tuple[Bundle, ...]
+    permission: Permission = CATALOGUE_ONLY
+    """To make the world that they were trained in."""
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundles[0].manifest
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What runs must share to be compared."""
+        names = ("environment", "environment_parameters", "team_size", "message")
+        shared = {name.replace("_", " "): getattr(self.manifest, name) for name in names}
+        return {**shared, "tables for codecs": "none" if self.bundles[0].tables is None else "some"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Casting:
+    """Who plays how: the plan of every cell, but for what the cell itself says."""
+
+    runs: tuple[Run, ...]
+    episodes: int = 100
+    greedy: bool = True
+    overrides: tuple[str, ...] = ()
+    pace: Pace = field(default_factory=Pace)
+
+    def plan(self, run: Run, *, seed: int, **arguments: Any) -> Plan:
+        """A plan of one of the runs; `arguments` are fields of Plan."""
+        return make_plan(
+            run.bundles,
+            permission=run.permission,
+            overrides=self.overrides,
+            episodes=self.episodes,
+            greedy=self.greedy,
+            pace=self.pace,
+            run_seed=seed,
+            **arguments,
+        )
+
+    def __call__(self, cell: Cell) -> Plan:
+        """The plan of a cell."""
+        setting = cell.setting
+        return self.plan(
+            next(run for run in self.runs if run.name == cell.run),
+            seed=cell.seed,
+            codec=setting.codec,
+            channel=Channel.parse(setting.channel) if setting.channel else None,
+            late_policy=setting.late,
+            passes=(setting.links,),
+        )
+
+
+def load_runs(paths: Sequence[Path], trust: Trust = NOBODY) -> tuple[Run, ...]:
+    """Load the teams.  Raises BundleError, also if they are not for the same world, team and messages."""
+    folders = [bundle_folder(path) for path in paths]
+    teams = [trust.team(folder) for folder in folders]
+    runs = tuple(
+        Run(name=name, folder=folder, bundles=tuple(bundles), permission=permission)
+        for name, folder, (bundles, permission) in zip(_names(paths), folders, teams, strict=True)
+    )
+    for run in runs[1:]:
+        for what, ours in runs[0].common.items():
+            theirs = run.common[what]
+            if ours != theirs:
+                raise BundleMismatch(
+                    f"{what}: {runs[0].folder} has {ours}, {run.folder} has {theirs}",
+                    remedy="Runs of one sweep are seeds of one training; measure others on their own",
+                )
+    return runs
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A folder's own name, with a number before it where several have the same."""
+    names = [(path.resolve().parent if path.resolve().name == "bundles" else path.resolve()).name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{place}-{name}" for place, name in enumerate(names)]

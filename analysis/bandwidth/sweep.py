@@ -1,0 +1,166 @@
+"""Plays a grid cell by cell into a folder, so that what is finished stays, and goes on where it was left.
+
+FOLDER/sweep.json     what is played; a folder goes on only with the same
+FOLDER/cells/*.json   a finished or failed cell each
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analysis.bandwidth.cell import Cell, CellResult, play_cell, read_result, write_result, write_whole
+from analysis.bandwidth.crew import play_side_by_side
+from analysis.bandwidth.grid import Grid
+from analysis.bandwidth.runs import Casting
+from coordinator.observers.progress import Progress, counted_by
+from heliograph.errors import SettingsError
+from heliograph.reading import read_json
+
+FORMAT, VERSION = "heliograph-sweep", 1
+SETTINGS = "sweep.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What to play, and where its cells go."""
+
+    folder: Path
+    grid: Grid
+    casting: Casting
+    seeds: tuple[int, ...] = (0,)
+    local: bool = False
+    """In one process per cell, instead of one per agent."""
+    jobs: int = 1
+    """Local cells that are played side by side."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SettingsError(f"seeds are at least one, each once, not {list(self.seeds)}")
+        if self.jobs < 1 or (self.jobs > 1 and not self.local):
+            raise SettingsError(
+                f"{self.jobs} cells cannot be played side by side",
+                remedy="Teams of processes are played one after another, for they share this machine's clocks; "
+                "add --local-cells",
+            )
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every setting for every run and seed; a setting's cells stand together, so that curves grow evenly."""
+        return tuple(
+            Cell(run=run.name, seed=seed, setting=setting)
+            for setting in self.grid.settings
+            for run in self.casting.runs
+            for seed in self.seeds
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What decides about the results: a folder whose sweep differs in it is another sweep."""
+        casting = self.casting
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "runs": {run.name: [bundle.digest for bundle in run.bundles] for run in casting.runs},
+            "seeds": list(self.seeds),
+            "episodes": casting.episodes,
+            "greedy": casting.greedy,
+            "overrides": list(casting.overrides),
+            "pace": dataclasses.asdict(casting.pace),
+            "as": "one process" if self.local else "processes",
+            "settings": [str(setting) for setting in self.grid.settings],
+        }
+
+
+def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None:
+    """Play what is not played yet and add every cell's result to `results`, those of earlier first.
+
+    After Ctrl-C, which is raised again, they are the finished ones.  Failed cells are played again.  Raises
+    SettingsError if the folder holds a sweep and `resume` is not asked for, or holds another sweep.
+    """
+    check_folder(sweep, resume=resume)
+    write_whole(sweep.folder / SETTINGS, json.dumps(sweep.as_dict(), indent=2) + "\n")
+    folder = sweep.folder / "cells"
+    earlier = {cell: read_result(folder, cell) for cell in sweep.cells} if resume else {}
+    results += [result for result in earlier.values() if result is not None and result.played is not None]
+    done = {result.cell for result in results}
+    left = [cell for cell in sweep.cells if cell not in done]
+    if not left:
+        return
+    sweep.casting(left[0])  # a world that cannot be made is told before anything starts
+    episodes = sweep.casting.episodes
+    finished: Counter[Cell] = Counter()
+    with Progress(f"{len(left)} cells, episodes", total=len(left) * episodes) as bar:
+
+        def advance(cell: Cell) -> None:
+            finished[cell] += 1
+            bar.advance()
+
+        with closing(_played(sweep, left, advance)) as played:
+            for result in played:
+                write_result(folder, result)
+                results.append(result)
+                for _ in range(episodes - finished[result.cell]):  # which a failed cell did not come to
+                    bar.advance()
+
+
+def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -> Iterator[CellResult]:
+    if sweep.jobs > 1:
+        yield from play_side_by_side(cells, sweep.casting, jobs=sweep.jobs, advance=advance)
+        return
+    for cell in cells:
+        with counted_by(partial(advance, cell)):
+            result = play_cell(cell, sweep.casting, local=sweep.local)
+        yield result
+
+
+def check_folder(sweep: Sweep, *, resume: bool) -> None:
+    """Raise SettingsError if the folder holds another sweep, or this one and `resume` is not asked for."""
+    path, ours = sweep.folder / SETTINGS, sweep.as_dict()
+    try:
+        theirs = read_json(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read the sweep {path}: {error}", remedy="Name another folder: --out") from None
+    if not resume:
+        raise SettingsError(
+            f"{sweep.folder} holds a sweep already", remedy="Go on with it: --resume; or name another folder: --out"
+        )
+    different = differences(theirs, ours)
+    if different:
+        raise SettingsError(
+            f"{sweep.folder} holds another sweep: {'; '.join(different)}",
+            remedy="Give the same arguments to go on with it, or name another folder: --out",
+        )
+
+
+def differences(there: Any, here: Any) -> list[str]:
+    """What differs between two sweeps' settings, in words."""
+    if not isinstance(there, dict):
+        return [f"its settings are {there!r}"]
+    return [_difference(key, there.get(key), here.get(key)) for key in here | there if there.get(key) != here.get(key)]
+
+
+def _difference(key: str, there: Any, here: Any) -> str:
+    if isinstance(there, dict) and isinstance(here, dict):
+        return ", ".join(
+            _difference(f"{key} {name}", there.get(name), here.get(name))
+            for name in here | there
+            if there.get(name) != here.get(name)
+        )
+    if isinstance(there, list) and isinstance(here, list):
+        gone, new = ([each for each in one if each not in other] for one, other in ((there, here), (here, there)))
+        parts = [f"{word} {_some(names)}" for word, names in (("there also", gone), ("here also", new)) if names]
+        return f"{key}: {', '.join(parts) or 'in another order'}"
+    return f"{key}: {there!r} there, {here!r} here"
+
+
+def _some(names: list[Any], *, limit: int = 3) -> str:
+    return ", ".join(map(str, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,67 @@
+"""`heliograph compare`: runs side by side, with intervals over their seeds, as tables, plots and CSV."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from heliograph.cli import Command
+
+METRICS = ("outcome", "return")
+POLICIES = ("greedy", "sampled")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="[LABEL=]RUN",
+        help="run folder, folder of run folders, or marl-eval JSON file; runs with one label are seeds of one thing",
+    )
+    parser.add_argument("--by", metavar="SETTING", help="label runs by a setting, such as mamba.model.communication")
+    parser.add_argument("--metric", choices=METRICS, default="outcome", help="what is compared")
+    parser.add_argument("--policy", choices=POLICIES, default="greedy", help="whose evaluations are compared")
+    parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="for plots and CSV")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE as well")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    import json
+
+    from heliograph.errors import MissingExtra, SettingsError
+    from heliograph.extras import extra
+    from heliograph.optional import optional
+    from analysis.comparison.report import as_dict, print_report
+    from analysis.comparison.results import learning_curves, sections
+    from analysis.comparison.sources import read_histories
+    from analysis.comparison.tables import write_tables
+    from analysis.comparison.tasks import make_tasks
+
+    histories = read_histories(namespace.runs, metric=namespace.metric, policy=namespace.policy, by=namespace.by)
+    tasks = make_tasks(histories)
+    found, curves = sections(tasks), learning_curves(tasks)
+    print_report(found, curves)
+    if namespace.json is not None:
+        document = as_dict(found, curves, metric=namespace.metric, policy=namespace.policy)
+        try:
+            namespace.json.parent.mkdir(parents=True, exist_ok=True)
+            namespace.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"cannot write {namespace.json}: {error.strerror}") from error
+    written = write_tables(namespace.output, tasks, found, curves)
+    missing = None
+    with optional("no plots"):
+        try:
+            with extra("bandwidth", packages={"matplotlib"}, purpose="drawing plots"):
+                from analysis.comparison.plots import draw_plots
+
+                written += draw_plots(namespace.output, found, curves)
+        except MissingExtra as error:
+            missing = error
+    print(f"written to {namespace.output}: {', '.join(path.name for path in written)}")
+    if missing is not None:
+        raise missing
+    return 0
+
+
+COMMAND = Command(summary="compare runs with intervals over their seeds", configure=configure, run=run)

@@ -1,4 +1,0 @@
-"""What the team's messages really cost on the wire, layer by layer and per directed link, measured where it can be.
-
-Imported by `coordinator.rollout`, which plays over the links made here, and by the evaluation tool.
-"""

@@ -1,0 +1,249 @@
+"""`heliograph evaluate`: teams of bundles, each in one process; the trainer's networks and references beside them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coordinator.commands import arguments
+from heliograph.certificates.arguments import add_trusted_key_argument
+from heliograph.cli import Command
+from heliograph.errors import SettingsError
+
+if TYPE_CHECKING:
+    from coordinator.plan.plan import Plan
+    from coordinator.running.report import Report
+    from coordinator.scoring.centralised import CentralTeam
+    from coordinator.scoring.scores import Score
+
+POLICIES = {"greedy": (True,), "sampled": (False,), "both": (True, False)}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="folder of bundles, or a run folder that has them in bundles/",
+    )
+    choice = arguments.add_episode_arguments(parser)
+    choice.add_argument("--policy", choices=POLICIES, help="the greedy policy, the sampled one, or one after the other")
+    parser.add_argument(
+        "--checkpoints",
+        choices=("last", "all"),
+        default="last",
+        help="the bundles; or the run's snapshots and newest networks, all agents at once",
+    )
+    parser.add_argument("--central", action="store_true", help="also evaluate the run folder's networks, all at once")
+    parser.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also play a reference policy, such as random, in the runs' worlds or --environment; repeatable",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that play bundles' episodes side by side"
+    )
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        metavar="FILM",
+        help="draw the first episode: FILM.gif is one animated file, any other name a folder of PNG files",
+    )
+    arguments.add_watch_argument(parser)
+    add_trusted_key_argument(parser)
+    parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    if not namespace.paths and not (namespace.reference and namespace.environment):
+        raise SettingsError(
+            "there is nothing to evaluate", remedy="Name run folders, or a --reference and its --environment"
+        )
+    if namespace.overrides and (namespace.central or namespace.checkpoints == "all"):
+        raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
+    for option, given in (("--channel", namespace.channel), ("--codec", namespace.codec != "bit-packed")):
+        if given and (namespace.central or namespace.checkpoints == "all"):
+            raise SettingsError(f"the trainer's networks act all at once, with no messages that {option} could change")
+    if namespace.jobs < 1 or (namespace.jobs > 1 and (namespace.frames or namespace.watch)):
+        raise SettingsError(
+            f"--jobs {namespace.jobs}: at least one process plays, and with --frames or --watch just one"
+        )
+    single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
+    if single and not namespace.reference and namespace.marl_eval is None:
+        return _evaluate_one(namespace, namespace.paths[0])
+    return _evaluate_several(namespace)
+
+
+def _greedy(namespace: argparse.Namespace) -> tuple[bool, ...]:
+    return (namespace.greedy,) if namespace.policy is None else POLICIES[namespace.policy]
+
+
+def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
+    """One team, with everything that is known of its episodes."""
+    from coordinator.commands.exit_status import deliver, minimum_exit_code
+    from coordinator.observers.observation import Shows
+    from coordinator.plan.plan import make_plan
+    from coordinator.running.local import evaluate
+    from coordinator.running.report import print_report
+    from coordinator.scoring.centralised import central_team
+    from coordinator.scoring.suite import bundle_folder
+    from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed
+
+    trust = arguments.trust(namespace)
+    team = central_team(path, trust.user) if namespace.central else None
+    bundles, permission = trust.team(bundle_folder(path))
+    plan = make_plan(
+        bundles,
+        permission=permission,
+        agents=namespace.agents,
+        environment=namespace.environment,
+        overrides=namespace.overrides,
+        episodes=namespace.episodes,
+        run_seed=namespace.seed,
+        greedy=_greedy(namespace)[0],
+        codec=namespace.codec,
+        late_policy=namespace.late,
+        channel=arguments.channel(namespace),
+        passes=arguments.passes(namespace),
+        most_steps=namespace.most_steps,
+        record=namespace.record,
+        frames=namespace.frames,
+    )
+    report = evaluate(plan, jobs=namespace.jobs, shows=Shows(watch=namespace.watch))
+    central = []
+    if team is not None and not report.interrupted and report.output_failure is None:
+        central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
+        team.close()
+    document = report.as_dict() | ({"central": central} if namespace.central else {})
+
+    def show() -> None:
+        print_report(report)
+        if central:
+            _print_comparison(report, central)
+
+    deliver(document, namespace.json, show=show)
+    if report.output_failure is not None:
+        return OutputFailed.exit_code
+    if report.interrupted:
+        return INTERRUPTED_EXIT_CODE
+    return minimum_exit_code(report, namespace.minimum_outcome)
+
+
+def _evaluate_centrally(team: CentralTeam, plan: Plan, name: str) -> dict[str, Any]:
+    from coordinator.observers.progress import Progress
+    from coordinator.plan.plan import LABELS
+    from heliograph.estimates import estimate
+
+    with Progress(f"{LABELS[name]}, all at once", total=plan.episodes) as bar:
+        found = team.play(
+            team.newest,
+            episodes=plan.episodes,
+            seed=plan.run_seed,
+            greedy=plan.greedy,
+            links_cut=name == "cut",
+            progress=bar.reach,
+        )
+    return {"label": LABELS[name], "episodes": plan.episodes, "outcome": vars(estimate(found.outcome.tolist()))}
+
+
+def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from coordinator.running.report import output_console
+
+    console = output_console()
+    table = Table(title="bundles, each alone, and the trainer's networks, all at once", title_justify="left")
+    for heading in ("", "each alone", "all at once", "intervals"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for summary, other in zip(report.summaries, central, strict=True):
+        alone, together = summary.outcome, other["outcome"]
+        overlap = alone.low <= together["high"] and together["low"] <= alone.high
+        table.add_row(
+            f"outcome {summary.label}",
+            f"{alone.mean:.3f} [{alone.low:.3f}, {alone.high:.3f}]",
+            f"{together['mean']:.3f} [{together['low']:.3f}, {together['high']:.3f}]",
+            "overlap" if overlap else "apart",
+        )
+    console.print(table)
+
+
+def _evaluate_several(namespace: argparse.Namespace) -> int:
+    """Many teams, checkpoints or policies, with a row for each."""
+    from coordinator.commands.exit_status import deliver
+    from coordinator.scoring.score_table import print_scores
+    from coordinator.scoring.scores import as_dict, evaluated_runs, groups
+    from coordinator.scoring.suite import Request, survey
+    from heliograph import marl_eval
+    from heliograph.errors import INTERRUPTED_EXIT_CODE
+
+    for name in ("record", "frames", "watch"):
+        if getattr(namespace, name) is not None:
+            raise SettingsError(
+                f"--{name} shows one evaluation", remedy="Name one run, its last checkpoint, one policy"
+            )
+    every = namespace.checkpoints == "all"
+    file = namespace.marl_eval
+    earlier = marl_eval.read(file) if file is not None and file.exists() else []
+    scores: list[Score] = []
+    interrupted = False
+    try:
+        survey(
+            Request(
+                paths=tuple(namespace.paths),
+                references=tuple(namespace.reference),
+                agents=namespace.agents,
+                environment=namespace.environment,
+                trust=arguments.trust(namespace),
+                overrides=tuple(namespace.overrides),
+                episodes=namespace.episodes,
+                seed=namespace.seed,
+                greedy=_greedy(namespace),
+                late_policy=namespace.late,
+                codec=namespace.codec,
+                channel=arguments.channel(namespace),
+                passes=arguments.passes(namespace),
+                most_steps=namespace.most_steps,
+                every_checkpoint=every,
+                jobs=namespace.jobs,
+                central=namespace.central,
+                marl_eval=file is not None,
+            ),
+            scores,
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+    found = groups(scores, every_checkpoint=every)
+    document = as_dict(scores, found, episodes=namespace.episodes, seed=namespace.seed, interrupted=interrupted)
+    deliver(
+        document,
+        namespace.json,
+        show=lambda: print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed),
+    )
+    if file is not None and not interrupted:
+        marl_eval.write(file, marl_eval.merge(earlier, evaluated_runs(scores, evaluation_seed=namespace.seed)))
+        print(f"written to {file}", file=sys.stderr)
+    if interrupted:
+        print("interrupted; what is shown are the episodes that were finished", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
+    return _minimum_exit_code(scores, namespace.minimum_outcome)
+
+
+def _minimum_exit_code(scores: list[Score], minimum: float | None) -> int:
+    """0, or 1 if any team with open links came out below the minimum; references need not reach it."""
+    from coordinator.commands.exit_status import BELOW_MINIMUM_EXIT_CODE
+
+    below = [s for s in scores if s.links == "open" and minimum is not None and s.estimate.mean < minimum]
+    for score in below:
+        print(
+            f"{score.run}: outcome {score.estimate.mean:.3f} is below the minimum of {minimum:g}",
+            file=sys.stderr,
+        )
+    return BELOW_MINIMUM_EXIT_CODE if below else 0
+
+
+COMMAND = Command(summary="evaluate teams of bundles, each in one process", configure=configure, run=run)

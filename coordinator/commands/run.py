@@ -1,0 +1,117 @@
+"""`heliograph run`: a team as separate processes on this machine, or with nodes started elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+
+from coordinator.commands import arguments
+from heliograph.certificates.arguments import add_trust_arguments, trust_options
+from heliograph.cli import Command
+from heliograph.errors import SettingsError
+
+MADE_FOR_THE_RUN = Path()
+"""Stands for `--tls` without a folder."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
+    arguments.add_episode_arguments(parser)
+    arguments.add_pace_arguments(parser)
+    arguments.add_show_arguments(parser)
+    arguments.add_grace_argument(parser)
+    arguments.add_resume_argument(parser)
+    parser.add_argument(
+        "--attach",
+        metavar="HOST:PORT",
+        help="listen here and wait for nodes that are started elsewhere, instead of starting them",
+    )
+    parser.add_argument(
+        "--tls",
+        type=Path,
+        nargs="?",
+        const=MADE_FOR_THE_RUN,
+        metavar="DIR",
+        help="talk mutual TLS, with certificates made for this run alone, or those that `heliograph certificates issue "
+        "--team N` put into DIR",
+    )
+    add_trust_arguments(parser)
+    parser.add_argument("--restarts", type=int, default=0, help="how often a node that dies is started again")
+    parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from coordinator.commands.exit_status import conclude
+    from coordinator.running.distributed import run_processes
+    from coordinator.serving.team_certificates import temporary
+
+    if namespace.attach and namespace.tls == MADE_FOR_THE_RUN:
+        raise SettingsError(
+            "nodes that are started elsewhere need certificates, too",
+            remedy="Issue them with `heliograph certificates issue --team N`, and name their folder",
+        )
+    plan, staging = plan_and_staging(namespace, attach=namespace.attach)
+    with ExitStack() as stack:
+        if namespace.tls == MADE_FOR_THE_RUN:
+            staging = replace(staging, certificates=stack.enter_context(temporary(len(plan.bundles))))
+        return conclude(run_processes(plan, staging), namespace, restarts=staging.restarts)
+
+
+def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
+    """The checked plan, and where its nodes come from.
+
+    Raises BundleUntrusted unless the bundles are signed as the arguments ask.
+    """
+    from coordinator.observers.observation import Shows
+    from coordinator.plan.pace import Pace
+    from coordinator.plan.plan import make_plan
+    from coordinator.running.launch_settings import Staging
+
+    bundles, permission = arguments.trust(namespace).team(namespace.bundles)
+    plan = make_plan(
+        bundles,
+        permission=permission,
+        agents=namespace.agents,
+        environment=namespace.environment,
+        overrides=namespace.overrides,
+        episodes=namespace.episodes,
+        run_seed=namespace.seed,
+        greedy=namespace.greedy,
+        late_policy=namespace.late,
+        codec=namespace.codec,
+        channel=arguments.channel(namespace),
+        pace=Pace(
+            action_deadline_s=namespace.action_deadline_s,
+            message_deadline_s=namespace.message_deadline_s,
+            period_s=namespace.period_s,
+        ),
+        passes=arguments.passes(namespace),
+        most_steps=namespace.most_steps,
+        record=namespace.record,
+    )
+    staging = Staging(
+        listen=attach or "127.0.0.1:0",
+        spawn=attach is None,
+        restarts=namespace.restarts if attach is None else 0,
+        start_timeout_s=namespace.start_timeout_s,
+        connect_timeout_s=namespace.connect_timeout_s,
+        log_folder=namespace.log_folder if attach is None else None,
+        shows=Shows(watch=namespace.watch, metrics=namespace.metrics, trace=namespace.trace),
+        node_options=lambda slot: (
+            *("--log-format", namespace.log_format),
+            *arguments.node_metrics(namespace.metrics, slot),
+            *(() if namespace.trace is None else ("--trace", namespace.trace)),
+            *trust_options(namespace),
+        ),
+        certificates=namespace.tls,
+        resume=namespace.resume,
+        rejoin_s=namespace.rejoin_s,
+        insecure=namespace.insecure,
+    )
+    return plan, staging
+
+
+COMMAND = Command(summary="run a team as separate processes over gRPC", configure=configure, run=run)

@@ -1,0 +1,166 @@
+"""What a run shows of itself while it goes on, beside its report.  Imported by what plays a plan.
+
+Whoever watches is a witness, told of every step and episode by the run's own thread; what they need is imported here
+when it is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from coordinator.plan.pace import Clock
+from coordinator.plan.plan import Plan
+from coordinator.world.trajectory import EpisodeResult, Observer, StepRecord
+from coordinator.world.world import World
+from heliograph.bundle import Bundle
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.metrics import serving_metrics
+from heliograph.tracing import sending_spans
+
+if TYPE_CHECKING:
+    from coordinator.watch.events import Script
+    from coordinator.watch.gate import Gate
+    from coordinator.watch.watcher import Watcher
+    from heliograph.tls import Tls
+
+_NOBODY: Mapping[str, int] = {}
+
+
+class Witness(Protocol):
+    """Told of what is played."""
+
+    def step(self, name: str, record: StepRecord) -> None:
+        """After every step of the pass of that name."""
+        ...
+
+    def episode(self, name: str, result: EpisodeResult) -> None:
+        """After every episode that was finished."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shows:
+    """What is to be shown."""
+
+    watch: str | None = None
+    """host:port of a page; None: none."""
+    metrics: str | None = None
+    """host:port that Prometheus may ask; None: none."""
+    trace: str | None = None
+    """URL of the collector that traces are sent to; None: none."""
+
+    @property
+    def wants_latents(self) -> bool:
+        """Whether what agents say is to be told."""
+        return self.watch is not None
+
+
+NO_SHOWS = Shows()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """What is being shown; of an empty one nobody is told."""
+
+    witnesses: tuple[Witness, ...] = ()
+    gate: Gate | None = None
+    """Where the run waits while somebody looks at it."""
+    watcher: Watcher | None = None
+    tell_of_bundles: tuple[Callable[[Sequence[Bundle]], None], ...] = ()
+    """Whom it matters to which bundles the team has."""
+
+    def switched(self, bundles: Sequence[Bundle]) -> None:
+        """The team goes on with these."""
+        for tell in self.tell_of_bundles:
+            tell(bundles)
+
+    def begin(self, name: str, world: World) -> None:
+        """A pass begins in that world."""
+        if self.watcher is not None:
+            self.watcher.begin(name, world)
+
+    def clock(self, period_s: float | None) -> Clock:
+        """That of a run that can be held."""
+        if self.gate is None:
+            return Clock(period_s)
+        from coordinator.watch.gate import GatedClock
+
+        return GatedClock(period_s, self.gate)
+
+    def observer(self, name: str) -> Observer | None:
+        """For a run that has no clock: tells the witnesses of a pass, and waits while it is held."""
+        if not self.witnesses:
+            return None
+
+        def observe(record: StepRecord) -> None:
+            for witness in self.witnesses:
+                witness.step(name, record)
+            if self.gate is not None:
+                self.gate.wait()
+
+        return observe
+
+
+NOT_SHOWN = Showing()
+
+
+@contextmanager
+def showing(
+    shows: Shows,
+    plan: Plan,
+    spec: EnvironmentSpec,
+    *,
+    team: str,
+    live: Callable[[], int],
+    refusals: Mapping[str, int] = _NOBODY,
+    tls: Tls | None = None,
+) -> Iterator[Showing]:
+    """Inside, the plan, played by `team` ("2 processes") of which `live` now take part, is shown as asked for.
+
+    `refusals` are the calls that its server refuses, by status, as they grow, and `tls` is the server's.
+    Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
+    """
+    with ExitStack() as stack:
+        witnesses: list[Witness] = []
+        tell_of_bundles: list[Callable[[Sequence[Bundle]], None]] = []
+        if shows.metrics is not None:
+            from coordinator.observers.metrics import RunMetrics
+
+            registry, address = stack.enter_context(serving_metrics(shows.metrics))
+            metrics = RunMetrics(registry, plan, live=live, refusals=refusals, tls=tls)
+            witnesses.append(metrics)
+            tell_of_bundles.append(metrics.switched)
+            print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
+        if shows.trace is not None:
+            from coordinator.observers.tracing import RunTraces
+
+            witnesses.append(RunTraces(stack.enter_context(sending_spans(shows.trace, service="heliograph-run"))))
+        if shows.watch is None:
+            yield Showing(witnesses=tuple(witnesses), tell_of_bundles=tuple(tell_of_bundles))
+            return
+        gate, watcher, script = stack.enter_context(_page(shows.watch, plan, spec, team=team))
+        yield Showing(
+            witnesses=(*witnesses, watcher),
+            gate=gate,
+            watcher=watcher,
+            tell_of_bundles=(*tell_of_bundles, script.switched),
+        )
+
+
+@contextmanager
+def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[tuple[Gate, Watcher, Script]]:
+    from coordinator.watch.events import Script
+    from coordinator.watch.gate import Gate
+    from coordinator.watch.server import WatchServer
+    from coordinator.watch.watcher import Watcher
+
+    gate = Gate()
+    watcher = Watcher(gate)
+    script = Script(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
+    with WatchServer(watcher, gate, script, listen=listen) as server:
+        print(f"watch the team at http://{server.address}/", file=sys.stderr, flush=True)
+        yield gate, watcher, script

@@ -1,0 +1,152 @@
+"""What to run: bundles, world, episodes, pace.  Checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coordinator.channel import Channel
+from coordinator.plan.pace import Pace
+from coordinator.world.world import World
+from heliograph import codecs
+from heliograph.actions import ActionSpace, DiscreteActions
+from heliograph.bundle import Bundle
+from heliograph.environments import registry
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.manifest import Manifest
+from heliograph.settings import merge
+
+LABELS = {"open": "with messages", "cut": "every message masked"}
+"""The ways to run a pass of episodes: links as the world says, or cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run: `episodes` for each of `passes`, numbered through, so that no two episodes share a number or a seed."""
+
+    bundles: tuple[Bundle, ...]
+    environment: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    permission: Permission = CATALOGUE_ONLY
+    """To make that environment with these parameters, both of which the bundles name."""
+    episodes: int = 100
+    run_seed: int = 0
+    greedy: bool = True
+    late_policy: str = "mask"
+    codec: str = codecs.BIT_PACKED
+    """How latents are written; a spec of `heliograph.codecs`."""
+    channel: Channel | None = None
+    """What is to happen to messages; None: nothing."""
+    pace: Pace = field(default_factory=Pace)
+    passes: tuple[str, ...] = ("open",)
+    most_steps: int = MOST_STEPS
+    """Steps after which an episode is cut that the environment has not ended."""
+    record: Path | None = None
+    frames: Path | None = None
+    """Film of the first episode of each pass, as `FilmedWorld` takes it; only a team in one process is filmed."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise SettingsError(f"a run has at least one episode, not {self.episodes}")
+        if self.most_steps < 1:
+            raise SettingsError(f"an episode has at least one step, not {self.most_steps}")
+        if not 0 <= self.run_seed < 2**64:
+            raise SettingsError(f"the seed must be in 0..2**64-1, not {self.run_seed}")
+        if not self.passes or any(name not in LABELS for name in self.passes):
+            raise SettingsError(f"passes are {', '.join(LABELS)}, not {self.passes}")
+        if self.late_policy not in ("mask", "hold"):
+            raise SettingsError(f"late messages are masked or held, not {self.late_policy!r}")
+        if self.manifest.message is not None:
+            codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
+        elif self.codec != codecs.BIT_PACKED:
+            raise SettingsError(f"bundles that send no messages have no use for codec {self.codec!r}")
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundles[0].manifest
+
+    def world(self, name: str) -> World:
+        """The world of a pass.  Raises BundleMismatch if the bundles' sizes are not those of the environment."""
+        environment = registry.make(self.environment, count=1, parameters=self.parameters, permission=self.permission)
+        for bundle in self.bundles:
+            check_sizes(bundle.manifest, environment.spec)
+        # Bundles without messages have nothing to hear, and nobody should count what they do not hear.
+        message = self.manifest.message
+        return World(
+            environment,
+            links_cut=name == "cut" or message is None,
+            channel=self.channel,
+            codec=None if message is None else codecs.make(self.codec, message, self.bundles[0].tables),
+            longest_bits=0 if message is None else message.codec.payload_bits,
+            most_steps=self.most_steps,
+        )
+
+    @property
+    def reports_latents(self) -> bool:
+        """Whether the coordinator is told what agents say: to record it, or since its size decides what gets by."""
+        sized = self.channel is not None and self.channel.rate_bits is not None and self.codec != codecs.BIT_PACKED
+        return self.record is not None or sized
+
+    def first_episode(self, name: str) -> int:
+        return self.passes.index(name) * self.episodes
+
+
+def make_plan(
+    bundles: Iterable[Bundle],
+    *,
+    agents: int | None = None,
+    environment: str | None = None,
+    permission: Permission = CATALOGUE_ONLY,
+    overrides: Sequence[str] = (),
+    **arguments: Any,
+) -> Plan:
+    """A plan for `bundles` in the world that they were trained in, with `key=value` overrides of its parameters.
+
+    `permission` is that to make this world; what the environment and the overrides are asked to be needs no more.
+    Raises BundleMismatch if they are for another team size or another environment than asked for, EnvironmentUntrusted
+    for a world that the permission lacks.
+    """
+    team = tuple(bundles)
+    manifest = team[0].manifest
+    if agents is not None and agents != len(team):
+        raise BundleMismatch(f"bundles are for a team of {len(team)}, not of {agents}")
+    if environment is not None and environment != manifest.environment:
+        raise BundleMismatch(f"bundles were trained in {manifest.environment!r}, not in {environment!r}")
+    plan = Plan(
+        bundles=team,
+        environment=manifest.environment,
+        permission=permission.also([] if environment is None else [environment], overrides),
+        parameters=merge(manifest.environment_parameters, overrides),
+        **arguments,
+    )
+    # Made once here, so that a wrong parameter or size is told before any process starts.
+    plan.world(plan.passes[0]).environment.close()
+    return plan
+
+
+def check_sizes(manifest: Manifest, spec: EnvironmentSpec) -> None:
+    """Raise BundleMismatch unless team, observation and action sizes agree, and continuous actions altogether."""
+    for name, bundle_has, world_has in (
+        ("agents", manifest.team_size, spec.agents),
+        ("observation size", manifest.observation_size, spec.observation_size),
+        ("actions", manifest.actions.mask_size, spec.actions),
+    ):
+        if bundle_has != world_has:
+            raise BundleMismatch(f"{name}: bundles are made for {bundle_has}, environment {spec.id!r} has {world_has}")
+    made_for, offered = manifest.actions, spec.action_space(manifest.slot)
+    if made_for != offered:
+        raise BundleMismatch(
+            f"actions: the bundle of slot {manifest.slot} is made for {_in_words(made_for)}, "
+            f"environment {spec.id!r} has {_in_words(offered)}"
+        )
+
+
+def _in_words(actions: ActionSpace) -> str:
+    if isinstance(actions, DiscreteActions):
+        return f"{actions.count} numbered ones"
+    bounds = ", ".join(f"{low:g} .. {high:g}" for low, high in zip(actions.low, actions.high, strict=True))
+    return f"{actions.bits} bits for each of {bounds}"

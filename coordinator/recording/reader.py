@@ -1,0 +1,186 @@
+"""A recording read back as arrays: the wire trace that everything offline works on, without the environment.
+
+`coordinator.recording.writer` documents the file.  Axis legend: T steps of an episode, N agents, D observation size, A
+actions, or dimensions of a continuous one, K categoricals, C classes, S state size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coordinator.recording.format import MalformedLine, Steps, read_end, read_episode, read_header
+from coordinator.recording.header import TraceHeader
+from coordinator.recording.writer import FORMAT, OLDER, VERSION
+from coordinator.world import delivery
+from heliograph.errors import SettingsError
+from heliograph.reading import RECORDING, Unreadable, parse_json, read_lines
+
+_RECORD_AGAIN = "Record again with `--record`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceEpisode:
+    """One finished episode, step by step."""
+
+    pass_name: str
+    """"open", or "cut" where nobody could hear anybody."""
+    episode: int
+    seed: int
+    outcome: float
+    team_return: float
+    present: np.ndarray
+    """bool [T, N]."""
+    observation: np.ndarray
+    """float32 [T, N, D]; zeros where not present."""
+    action_mask: np.ndarray
+    """bool [T, N, A]."""
+    hears: np.ndarray
+    """bool [T, N, N]: [t, i, j] says that i could hear j."""
+    masked: np.ndarray
+    """bool [T, N, N]: of `hears`, what was not there in time, for whatever reason."""
+    lost: np.ndarray
+    """bool [T, N, N]: [t, i, j] says that the simulated channel lost what j said to i at step t - 1."""
+    delay: np.ndarray
+    """int64 [T, N, N]: by how many steps it delayed that; 0 where it did not."""
+    acted: np.ndarray
+    """bool [T, N]."""
+    action: np.ndarray
+    """int64 [T, N], or float32 [T, N, A] between -1 and 1, as applied."""
+    reward: np.ndarray
+    """float32 [T, N]."""
+    latent: np.ndarray | None
+    """int32 [T, N, K], -1 where there is none; None for bundles without messages."""
+    state: np.ndarray | None
+    """float32 [T, S], before the actions of its step."""
+
+    @property
+    def steps(self) -> int:
+        return len(self.present)
+
+    @property
+    def late(self) -> np.ndarray:
+        """bool [T, N, N]: what the simulated channel delayed beyond its step."""
+        return self.delay > 0
+
+    @cached_property
+    def spoke(self) -> np.ndarray:
+        """bool [T, N]: who made a message."""
+        return np.zeros_like(self.present) if self.latent is None else self.latent[:, :, 0] >= 0
+
+    def sent(self) -> np.ndarray:
+        """bool [T, N, N]: [t, i, j] says that i sent its message of step t to j."""
+        return self._sent
+
+    @property
+    def heard(self) -> np.ndarray:
+        """bool [T, N, N]: [t, i, j] says that i really read at step t what j said at step t - 1."""
+        return self._heard
+
+    @cached_property
+    def _sent(self) -> np.ndarray:
+        return delivery.sent(spoke=self.spoke, present=self.present, hears=self.hears)
+
+    @cached_property
+    def _heard(self) -> np.ndarray:
+        return delivery.heard(sent=self._sent, hears=self.hears, absent=self.masked | self.lost | self.late)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A whole recording."""
+
+    header: TraceHeader
+    episodes: tuple[TraceEpisode, ...]
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a recording.
+
+    Raises SettingsError, with the number of the offending line, for anything that the writer of this version, or of the
+    one before, did not write whole.
+    """
+    lines = _lines(path)
+    try:
+        number, first = 1, next(lines, None)
+        if first is None:
+            raise MalformedLine("is empty")
+        header = _header(first)
+        steps, episodes = Steps(header), []
+        for number, line in enumerate(lines, start=2):
+            kind = line.get("kind")
+            if kind == "step":
+                steps.add(line)
+            elif kind == "episode":
+                episodes.append(TraceEpisode(**read_episode(line), **steps.take(line)))
+            elif kind == "end":
+                steps.check_none_left()
+                _check_totals(read_end(line, agents=header.agents), episodes, agents=header.agents)
+                if next(lines, None) is not None:
+                    number += 1
+                    raise MalformedLine("comes after the end")
+                return Trace(header=header, episodes=tuple(episodes))
+            else:
+                raise MalformedLine(f"is of kind {kind!r}, not of a step, an episode or the end")
+        number += 1
+        raise MalformedLine("should be there, but the file ends before its last line")
+    except _Unreadable as error:
+        raise SettingsError(f"{path}: {error}", remedy=_RECORD_AGAIN) from None
+    except MalformedLine as error:
+        raise SettingsError(f"{path} line {number}: {error}", remedy=_RECORD_AGAIN) from None
+
+
+class _Unreadable(Exception):
+    """The bytes stop making sense, in a line that the message names."""
+
+
+def _header(line: dict[str, Any]) -> TraceHeader:
+    if line.get("kind") != "header" or line.get("format") != FORMAT:
+        raise MalformedLine(f"is not the header of a {FORMAT}")
+    version = line.get("version")
+    if type(version) is not int or not OLDER <= version <= VERSION:
+        raise MalformedLine(f"has format version {version!r}, this program reads {OLDER} to {VERSION}")
+    return TraceHeader(**read_header(line, older=version < VERSION))
+
+
+def _check_totals(end: dict[str, Any], episodes: list[TraceEpisode], *, agents: int) -> None:
+    none = np.zeros((agents, agents), dtype=np.int64)
+    found = {
+        "episodes": len(episodes),
+        "steps": sum(episode.steps for episode in episodes),
+        "sent": sum((episode.sent().sum(0) for episode in episodes), none).tolist(),
+        "heard": sum((episode.heard.sum(0) for episode in episodes), none).tolist(),
+    }
+    for name, value in found.items():
+        if end[name] != value:
+            raise MalformedLine(f"counts {name} {end[name]}, but the lines before it hold {value}")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    number = 0
+    try:
+        for number, text in enumerate(read_lines(path, limit=RECORDING), start=1):
+            if not text.endswith(b"\n"):
+                raise _Unreadable(f"the file ends within line {number}")
+            line = _parsed(text, number)
+            if not isinstance(line, dict):
+                raise _Unreadable(f"line {number} is not an object")
+            yield line
+    except FileNotFoundError:
+        raise _Unreadable("there is no such file") from None
+    except OSError as error:
+        raise _Unreadable(f"cannot be read: {error.strerror}") from None
+    except Unreadable as error:
+        raise _Unreadable(f"the file {error}, at line {number + 1}" if number else f"the file {error}") from None
+
+
+def _parsed(text: bytes, number: int) -> Any:
+    try:
+        return parse_json(text, finite=True)
+    except Unreadable as error:
+        raise _Unreadable(f"line {number} {error}") from None

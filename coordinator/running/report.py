@@ -1,0 +1,260 @@
+"""Shows what a run came to: a table for people, a dictionary for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from coordinator.running.outcome import Estimate, Summary
+from coordinator.serving.conservation import LinkBalance
+from coordinator.serving.cuts import Cut, in_words
+from coordinator.serving.supervisor import Ending
+from heliograph.environments.vector import MOST_STEPS
+from heliograph.figures import doubts, written
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from coordinator.links.wire_report import WireReport
+    from coordinator.plan.plan import Plan
+    from heliograph.bundle import Bundle
+    from heliograph.environments.vector import EnvironmentSpec
+
+FORMAT, VERSION = "heliograph-report", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """The bundles that played from an episode on."""
+
+    first_episode: int
+    """Its number; passes are numbered through."""
+    training_step: int
+    digests: tuple[str, ...]
+    """By slot."""
+
+    @classmethod
+    def of(cls, bundles: Sequence[Bundle], *, first_episode: int) -> Version:
+        return cls(
+            first_episode=first_episode,
+            training_step=bundles[0].manifest.training_step,
+            digests=tuple(bundle.digest for bundle in bundles),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A finished, or interrupted, run of a team."""
+
+    title: str
+    environment: str
+    parameters: dict[str, Any]
+    algorithm: str
+    run_seed: int
+    greedy: bool
+    agents: int
+    blind_bound: float | None
+    channel: str | None
+    """What was simulated, as `Channel.parse` reads it; None: nothing."""
+    summaries: tuple[Summary, ...]
+    versions: tuple[Version, ...] = ()
+    """In order; more than one where a run was followed."""
+    links: tuple[LinkBalance, ...] | None = None
+    """None where the run ended before they were counted."""
+    wire: WireReport | None = None
+    """None where links were not counted."""
+    endings: tuple[Ending, ...] = ()
+    """Node processes that died during the run."""
+    departures: dict[int, int] = field(default_factory=dict)
+    """How often the node of a slot left before it was told to; slots without any are left out."""
+    most_steps: int = MOST_STEPS
+    """After which an episode was cut that the environment had not ended."""
+    interrupted: bool = False
+    output_failure: str | None = None
+    """Why the run ended early: what it was to keep could not be written; None: it did not."""
+    stale_acts: int = 0
+    cuts: tuple[Cut, ...] = ()
+    """Times for which the world was paused."""
+    lost_episodes: int = 0
+    """Episodes whose simulator died; they count nowhere."""
+    earlier_episodes: int = 0
+    """Finished ones that an earlier coordinator has played; messages and seconds are of the others."""
+
+    @classmethod
+    def of(cls, plan: Plan, spec: EnvironmentSpec, *, team: str, summaries: Iterable[Summary], **found: Any) -> Report:
+        """The report of a plan played in a world by `team` ("2 processes"); `found` are the remaining fields."""
+        found.setdefault("versions", (Version.of(plan.bundles, first_episode=0),))
+        return cls(
+            title=f"{team}, {plan.manifest.algorithm} in {spec.id}",
+            environment=spec.id,
+            parameters=spec.parameters,
+            algorithm=plan.manifest.algorithm,
+            run_seed=plan.run_seed,
+            greedy=plan.greedy,
+            agents=spec.agents,
+            blind_bound=spec.blind_bound,
+            channel=None if plan.channel is None else str(plan.channel),
+            most_steps=plan.most_steps,
+            summaries=tuple(summaries),
+            **found,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; documented in the fields of `Report`, `Summary` and `LinkBalance`, and in `heliograph.figures`."""
+        fields = dataclasses.asdict(dataclasses.replace(self, wire=None))
+        fields["wire"] = None if self.wire is None else self.wire.as_dict()
+        fields["endings"] = [
+            {"slot": end.slot, "exit_code": end.exit_code, "log": str(end.log_path)} for end in self.endings
+        ]
+        return {"format": FORMAT, "version": VERSION, **_finite(fields)}
+
+
+Row = tuple[str, list[str]]
+
+
+def rows(report: Report) -> list[Row]:
+    """The table's rows: a name and one cell per summary; rows that nothing is known of are left out."""
+    summaries = report.summaries
+    measure = summaries[0].measure if summaries else "outcome"
+    name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
+    table: list[Row] = [(f"{name} (95 % interval)", [_estimate(s.outcome) for s in summaries])]
+    if report.blind_bound is not None:
+        table.append(("blind bound", [f"{report.blind_bound:.3g}"] * len(summaries)))
+    if measure != "return":
+        table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
+    table += [
+        ("episodes", [str(s.episodes) for s in summaries]),
+        ("environment steps", [_pace(s) for s in summaries]),
+        ("bits per agent-step", [written(s, "bits_per_agent_step", _number) for s in summaries]),
+        ("  of them read in time", [written(s, "read_bits_per_agent_step", _number) for s in summaries]),
+        ("bits per message", [written(s, "message_bits", "{:.4g}".format) for s in summaries]),
+        ("serialised bytes per agent-step", [written(s, "bytes_per_agent_step", _number) for s in summaries]),
+        ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
+        ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),
+        ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
+        ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
+        ("late messages", [written(s, "late") for s in summaries]),
+        ("lost in the channel", [written(s, "lost") if report.channel else "" for s in summaries]),
+        ("lost messages", [written(s, "missing") for s in summaries]),
+        ("actions not in time", [str(s.idle) for s in summaries]),
+    ]
+    if any(s.illegal for s in summaries):
+        table.append(("illegal actions", [str(s.illegal) for s in summaries]))
+    return [(label, cells) for label, cells in table if any(cells)]
+
+
+def print_report(report: Report) -> None:
+    """Print the table, and what went wrong, to stdout."""
+    from rich.table import Table
+
+    console = output_console()
+    if report.summaries:
+        table = Table(title=report.title, title_justify="left")
+        table.add_column("")
+        for summary in report.summaries:
+            table.add_column(summary.label, justify="right")
+        for label, cells in rows(report):
+            table.add_row(label, *cells)
+        console.print(table)
+    for line in remarks(report):
+        console.print(line, highlight=False, markup=False)
+
+
+def output_console() -> Console:
+    """Stdout, wide enough for a table where no terminal sets a width, so that logs are not folded."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
+def remarks(report: Report) -> list[str]:
+    """What a reader of the table must know besides."""
+    lines = []
+    if report.channel:
+        lines.append(f"Simulated channel: {report.channel}")
+    if report.interrupted:
+        lines.append("Interrupted; what is shown are the episodes that were finished.")
+        if any(s.counted_steps > s.steps for s in report.summaries):
+            lines.append("Messages and bits are also of the episode that was not: of all steps until the stop.")
+    if report.earlier_episodes:
+        lines.append(
+            f"{report.earlier_episodes} of the episodes were played by an earlier coordinator; bits and bytes per "
+            "agent-step and steps per second are of those that this one played."
+        )
+    for summary in report.summaries:
+        lines += [f"{summary.label}: not everything was counted, because {why}." for why in doubts(summary)]
+    if len(report.versions) > 1:
+        lines.append(f"Bundles, newer ones as they came: {_some([_in_words(version) for version in report.versions])}")
+    if report.links is not None:
+        unknown = [f"{link.sender}->{link.receiver}" for link in report.links if link.missing is None]
+        lossy = [f"{link.sender}->{link.receiver}: {link.missing}" for link in report.links if link.missing]
+        if unknown:
+            lines.append(
+                f"Losses unknown on {len(unknown)} of {len(report.links)} links, an end of which died: {_some(unknown)}"
+            )
+        if lossy:
+            lines.append(f"Messages sent but never received: {_some(lossy)}")
+        if report.links and not unknown and not lossy:
+            lost = sum(link.lost or 0 for link in report.links)  # all are known
+            fate = f"received, or lost in the simulated channel ({lost})" if report.channel else "received"
+            lines.append(f"All {len(report.links)} links conserve: every message sent was {fate}.")
+    for summary in report.summaries:
+        if summary.cut_episodes:
+            lines.append(
+                f"{summary.cut_episodes} of {summary.episodes} episodes {summary.label} were cut, which their "
+                f"environment had not ended after {report.most_steps} steps; they count for what they were then."
+            )
+    if report.lost_episodes:
+        lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
+    if report.cuts:
+        lines.append(in_words(report.cuts))
+    if report.stale_acts:
+        lines.append(f"Actions that came after their step: {report.stale_acts}")
+    if report.departures:
+        left = [f"{slot} ({count} x)" for slot, count in report.departures.items()]
+        lines.append(f"Nodes that left during the run, and were masked until they were back: {_some(left)}")
+    lines += [str(ending) for ending in report.endings]
+    if report.output_failure is not None:
+        lines.append(f"Ended by a file; what is shown are the episodes that were finished: {report.output_failure}")
+    return lines
+
+
+def _pace(summary: Summary) -> str:
+    rate = f" ({summary.counted_steps / summary.seconds:.0f}/s)" if summary.counted_steps else ""
+    return f"{summary.steps}{rate}"
+
+
+def _estimate(value: Estimate) -> str:
+    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def _in_words(version: Version) -> str:
+    digests = _some([digest[:12] for digest in version.digests])
+    return f"from episode {version.first_episode} training step {version.training_step} ({digests})"
+
+
+def _milliseconds(p50_s: float | None, p99_s: float | None) -> str:
+    return "" if p50_s is None or p99_s is None else f"{p50_s * 1e3:.2f} / {p99_s * 1e3:.2f} ms"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _some(names: Sequence[str], *, limit: int = 8) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

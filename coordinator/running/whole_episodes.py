@@ -1,0 +1,140 @@
+"""Whole episodes of a team in one process: one after another, or side by side in several such processes.
+
+An episode depends on its number and the plan alone, so both ways play the same ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from coordinator.observers.observation import NOT_SHOWN, Showing
+from coordinator.plan.plan import Plan
+from coordinator.running.in_process import LocalEpisode, LocalTeam
+from coordinator.world.frames import FilmedWorld
+from coordinator.world.trajectory import Observer, StepRecord
+from coordinator.world.world import EpisodeLost, World
+from heliograph.environments.vector import LOST_EPISODE_REPEATS
+from heliograph.errors import WorldError
+from heliograph.spawning import away_from_the_current_folder, begin
+
+logger = logging.getLogger(__name__)
+
+WholeEpisode = tuple[LocalEpisode, list[StepRecord]]
+"""What came of it, and its steps, if the plan records them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    """A team and its world for one pass of a plan."""
+
+    plan: Plan
+    team: LocalTeam
+    world: World
+    show: Observer | None
+
+    @classmethod
+    def build(cls, plan: Plan, name: str, shown: Showing = NOT_SHOWN) -> _Stage:
+        team = LocalTeam(
+            plan.bundles,
+            run_seed=plan.run_seed,
+            greedy=plan.greedy,
+            late_policy=plan.late_policy,
+            codec=plan.codec,
+        )
+        world = plan.world(name)
+        if plan.frames is not None:
+            world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.passes) > 1)
+        shown.begin(name, world)
+        return cls(plan=plan, team=team, world=world, show=shown.observer(name))
+
+    def play(self, episode: int) -> WholeEpisode:
+        """Play an episode, again from its start if it is lost with its simulator."""
+        recorded = self.plan.record is not None
+        for attempt in range(1 + LOST_EPISODE_REPEATS):
+            steps: list[StepRecord] = []
+            told = [tell for tell in (steps.append if recorded else None, self.show) if tell is not None]
+            try:
+                return self.team.play(
+                    self.world, episode=episode, observe=_all_of(told), report_latents=bool(told)
+                ), steps
+            except EpisodeLost as lost:
+                logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
+        raise WorldError(
+            f"episode {episode} was lost {1 + LOST_EPISODE_REPEATS} times with the simulator of {self.world.spec.id!r}",
+            remedy="An episode that its simulator cannot play is no fault of the team's; report it with its seed",
+        )
+
+
+def _all_of(told: Sequence[Observer]) -> Observer | None:
+    if len(told) < 2:
+        return told[0] if told else None
+
+    def observe(record: StepRecord) -> None:
+        for tell in told:
+            tell(record)
+
+    return observe
+
+
+@contextmanager
+def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHOWN) -> Iterator[Iterator[WholeEpisode]]:
+    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time, or one if they are `shown`.
+
+    Raises BundleError or WorldError as a team and its world do.
+    """
+    numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
+    if jobs == 1:
+        stage = _Stage.build(plan, name, shown)
+        with closing(stage.world.environment):
+            yield map(stage.play, numbers)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would take the threads of simulators along
+    theirs, lifeline = context.Pipe(duplex=False)
+    with away_from_the_current_folder():  # the pool starts a process when it is made, and the others when it is asked
+        pool = ProcessPoolExecutor(
+            min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
+        )
+        episodes = pool.map(_play, numbers)
+    try:
+        yield episodes
+    finally:
+        lifeline.close()  # which ends them even amid an episode
+        theirs.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_plan_and_pass: tuple[Plan, str] | None = None
+_stage: _Stage | None = None
+"""Of a process of the pool; the stage is built with its first episode, because errors get through from there alone."""
+
+
+def _begin(plan: Plan, name: str, lifeline: Connection) -> None:
+    global _plan_and_pass
+    begin()
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its pool
+    _plan_and_pass = plan, name
+
+
+def _end_with(lifeline: Connection) -> None:
+    """Wait until the parent lets go of its end; then end this process, whatever its world is doing."""
+    with suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(0)
+
+
+def _play(episode: int) -> WholeEpisode:
+    global _stage
+    assert _plan_and_pass is not None
+    if _stage is None:
+        _stage = _Stage.build(*_plan_and_pass)
+    return _stage.play(episode)

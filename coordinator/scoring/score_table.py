@@ -1,0 +1,100 @@
+"""Scores in the terminal: a row per run, checkpoint and policy, then what the runs come to together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from coordinator.running.report import output_console
+from coordinator.scoring.scores import REFERENCE, Group, Score
+from heliograph.aggregates import Aggregate
+from heliograph.estimates import Estimate
+
+Column = Callable[[Score], str]
+
+NAMED: Mapping[str, Column] = {
+    "environment": lambda score: score.task,
+    "env steps": lambda score: _steps(score),
+    "team": lambda score: score.team,
+    "policy": lambda score: score.policy,
+    "links": lambda score: score.links,
+}
+"""Columns that are shown where they tell rows apart; where all rows agree, the title tells it."""
+
+
+def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: int, seed: int) -> None:
+    """Print both tables to stdout; nothing where nothing was finished."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not scores:
+        return
+    console = output_console()
+    kinds = {name: sorted({cell(score) for score in scores} - {""}) for name, cell in NAMED.items()}
+    shown = {name: cell for name, cell in NAMED.items() if len(kinds[name]) > 1}
+    said = [
+        f"after {kind} env steps" if name == "env steps" else kind
+        for name, found in kinds.items()
+        if name not in shown
+        for kind in found
+    ]
+    title = ", ".join(filter(None, [f"{episodes} episodes, seed {seed}", *said]))
+    table = Table(title=Text(title), title_justify="left")
+    columns: dict[str, Column] = {"": lambda score: score.run, **shown}
+    measures = sorted({score.measure for score in scores})
+    if len(measures) > 1:
+        columns["outcome"] = lambda score: score.measure
+    columns[f"{' or '.join(measures)} [95 %]"] = lambda score: _estimate(score.estimate)
+    if measures != ["return"]:
+        columns["return [95 %]"] = lambda score: _estimate(score.return_estimate)
+    columns["episodes"] = lambda score: f"{len(score.outcome)} in {score.seconds:.0f} s"
+    for name in columns:
+        left = name in ("", "outcome", *NAMED)
+        # Long paths are folded where the terminal is narrow, never the numbers.
+        table.add_column(Text(name), justify="left" if left else "right", no_wrap=bool(name), overflow="fold")
+    for score in scores:
+        table.add_row(*(Text(cell(score)) for cell in columns.values()))
+    console.print(table)
+    if found:
+        console.print(_group_table(found, shown))
+    if cut := sum(score.cut_episodes for score in scores):
+        console.print(
+            f"{cut} of all episodes were cut, which their environment had not ended; they count for what they were then"
+        )
+
+
+def _group_table(found: Sequence[Group], shown: Mapping[str, Column]):  # type: ignore[no-untyped-def]
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text("over runs, each with its mean"), title_justify="left")
+    for name in ("", *shown):
+        table.add_column(name, no_wrap=bool(name), overflow="fold")
+    for name in ("runs", "IQM [95 %]", "mean [95 %]", "min … max"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for group in found:
+        first = group.scores[0]
+        cells = [_common([cell(score) for score in group.scores]) for cell in shown.values()]
+        ends = f"{min(group.means):.3f} … {max(group.means):.3f}"
+        row = [first.algorithm, *cells, str(len(group.scores)), _aggregate(group.iqm), _aggregate(group.mean), ends]
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _steps(score: Score) -> str:
+    if score.team == REFERENCE or score.env_steps is None:
+        return ""
+    return f"{score.env_steps:,}" + (" (best)" if score.chosen else "")
+
+
+def _common(cells: Sequence[str]) -> str:
+    return cells[0] if len(set(cells)) == 1 else "various"
+
+
+def _estimate(value: Estimate) -> str:
+    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def _aggregate(value: Aggregate) -> str:
+    assert value.low is not None
+    assert value.high is not None
+    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"

@@ -1,0 +1,145 @@
+"""Plays one team - bundles, the trainer's networks, or a reference - and says what it came to."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from coordinator.observers.progress import Progress
+from coordinator.plan.plan import LABELS, Plan
+from coordinator.running.local import PlayedPass, play
+from coordinator.scoring.centralised import CentralTeam
+from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Score
+from heliograph.environments.defaults import changed_parameters
+from heliograph.environments.permission import Permission
+from heliograph.environments.reference import play_reference
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.errors import SettingsError
+from heliograph.marl_eval import environment_and_task
+from heliograph.reading import SMALL, read_json
+
+POLICIES = {True: "greedy", False: "sampled"}
+
+
+def training_seed(path: Path) -> int | None:
+    """The seed of a run folder's training; None for a folder of bundles."""
+    file = path / "settings.json"
+    try:
+        settings = read_json(file, limit=SMALL)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}") from error
+    seed = settings.get("seed") if isinstance(settings, dict) else None
+    return seed if type(seed) is int else None
+
+
+def task_of(spec: EnvironmentSpec) -> tuple[str, str]:
+    """Environment and task of a marl-eval file."""
+    return environment_and_task(spec.id, changed_parameters(spec.id, spec.parameters))
+
+
+def score_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Score], *, jobs: int) -> None:
+    """Play every pass of a plan and append its score; one that is interrupted counts with what was finished."""
+    played: list[PlayedPass] = []
+    try:
+        play(plan, spec, played, jobs=jobs, title=f"{path}, {POLICIES[plan.greedy]}, ")
+    finally:
+        for part in played:
+            if part.results:
+                environment, task = task_of(part.spec)
+                scores.append(
+                    Score(
+                        run=str(path),
+                        environment=environment,
+                        task=task,
+                        algorithm=plan.manifest.algorithm,
+                        seed=training_seed(path),
+                        env_steps=plan.manifest.training_step,
+                        team=ALONE,
+                        policy=POLICIES[plan.greedy],
+                        links=part.name,
+                        measure=part.spec.outcome,
+                        outcome=tuple(result.outcome for result in part.results),
+                        team_return=tuple(result.team_return for result in part.results),
+                        seconds=part.seconds,
+                        cut_episodes=sum(result.cut for result in part.results),
+                    )
+                )
+
+
+def score_central_team(
+    path: Path, team: CentralTeam, checkpoint: int, *, episodes: int, seed: int, greedy: bool, name: str
+) -> Score:
+    """Play the trainer's networks of a checkpoint, with the links of the pass `name`."""
+    started = time.perf_counter()
+    title = f"{path} at {checkpoint:,} steps, {POLICIES[greedy]}, {LABELS[name]}"
+    with Progress(title, total=episodes) as bar:
+        found = team.play(
+            checkpoint,
+            episodes=episodes,
+            seed=seed,
+            greedy=greedy,
+            links_cut=name == "cut",
+            progress=bar.reach,
+        )
+    environment, task = task_of(team.spec)
+    return Score(
+        run=str(path),
+        environment=environment,
+        task=task,
+        algorithm=team.algorithm,
+        seed=training_seed(path),
+        env_steps=checkpoint,
+        team=TOGETHER,
+        policy=POLICIES[greedy],
+        links=name,
+        measure=team.spec.outcome,
+        **_results(found),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def score_reference(
+    name: str,
+    world: EnvironmentSpec,
+    *,
+    permission: Permission,
+    episodes: int,
+    seed: int,
+    most_steps: int = MOST_STEPS,
+) -> Score:
+    """Play a reference policy on the episodes that teams play with the same seed; `permission` is to make the world."""
+    started = time.perf_counter()
+    with Progress(f"{name} in {world.id}", total=episodes) as bar:
+        found = play_reference(
+            world.id,
+            name,
+            parameters=world.parameters,
+            episodes=episodes,
+            seed=seed,
+            most_steps=most_steps,
+            progress=bar.reach,
+            permission=permission,
+        )
+    environment, task = task_of(world)
+    return Score(
+        run=name,
+        environment=environment,
+        task=task,
+        algorithm=name,
+        seed=None,
+        env_steps=None,
+        team=REFERENCE,
+        policy="",
+        links="",
+        measure=world.outcome,
+        **_results(found),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _results(found: Any) -> dict[str, Any]:
+    per_episode = {name: tuple(map(float, getattr(found, name))) for name in ("outcome", "team_return")}
+    return {**per_episode, "cut_episodes": int(found.cut.sum())}

@@ -1,0 +1,208 @@
+"""Several evaluations in one go: run folders or bundles, the last checkpoint or all of them, policies, references.
+
+Everything is checked before the first episode is played, and scores are handed over as they are finished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coordinator.channel import Channel
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.plan.trust import NOBODY, Trust
+from coordinator.running.local import world_spec
+from coordinator.scoring.centralised import CentralTeam, central_team
+from coordinator.scoring.scored_run import score_bundles, score_central_team, score_reference, task_of, training_seed
+from coordinator.scoring.scores import Score
+from heliograph import codecs
+from heliograph.environments import registry
+from heliograph.environments.permission import Permission
+from heliograph.environments.reference import reference_names
+from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.errors import SettingsError
+from heliograph.run_status import BUNDLES, SETTINGS, read_status, warn_unless_finished
+from heliograph.settings import merge
+
+ABSOLUTE_FACTOR = 10
+"""How many times more episodes the chosen checkpoint plays (Gorsane et al. 2022)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to evaluate."""
+
+    paths: tuple[Path, ...]
+    references: tuple[str, ...] = ()
+    agents: int | None = None
+    environment: str | None = None
+    trust: Trust = NOBODY
+    overrides: tuple[str, ...] = ()
+    episodes: int = 100
+    seed: int = 0
+    greedy: tuple[bool, ...] = (True,)
+    """The policies: greedy, sampled, or both."""
+    late_policy: str = "mask"
+    channel: Channel | None = None
+    codec: str = codecs.BIT_PACKED
+    passes: tuple[str, ...] = ("open",)
+    most_steps: int = MOST_STEPS
+    """Of bundles and references; the trainer's networks are played as their run says."""
+    every_checkpoint: bool = False
+    """With the trainer's networks, all agents at once; otherwise the bundles, each agent alone."""
+    jobs: int = 1
+    """Processes that play bundles side by side."""
+    central: bool = False
+    """The trainer's newest networks as well."""
+    marl_eval: bool = False
+    """The scores go into a marl-eval file: every run needs a name of its own there, and of all checkpoints the best
+    is played again, on more and fresh episodes."""
+
+
+def survey(request: Request, scores: list[Score]) -> None:
+    """Play what was asked for and append its scores, so that Ctrl-C leaves those that were finished.
+
+    Raises SettingsError, BundleError, CheckpointError or WorldError, before anything is played where that is possible.
+    """
+    plans = {} if request.every_checkpoint else {path: _plans(path, request) for path in request.paths}
+    networks = request.every_checkpoint or request.central
+    teams = {path: central_team(path, request.trust.user) for path in request.paths if networks}
+    for path, team in teams.items():
+        _check_central(path, team, request)
+    specs = {path: world_spec(part[0]) for path, part in plans.items()}
+    specs |= {path: team.spec for path, team in teams.items() if path not in specs}
+    if request.marl_eval:
+        _check_names(specs)
+    permissions = {path: part[0].permission for path, part in plans.items()}
+    worlds = _reference_worlds(
+        request, [(spec, permissions.get(path, request.trust.user)) for path, spec in specs.items()]
+    )
+    for path in request.paths:
+        for plan in plans.get(path, ()):
+            score_bundles(path, plan, specs[path], scores, jobs=request.jobs)
+        if path in teams:
+            with closing(teams[path]) as team:
+                for score in _central_scores(path, team, request):
+                    scores.append(score)
+    for name in request.references:
+        for world, permission in worlds:
+            scores.append(
+                score_reference(
+                    name,
+                    world,
+                    permission=permission,
+                    episodes=request.episodes,
+                    seed=request.seed,
+                    most_steps=request.most_steps,
+                )
+            )
+
+
+def bundle_folder(path: Path) -> Path:
+    """Where the bundles are: in the folder itself, or in a run folder's `bundles`; warns if it is not finished.
+
+    Raises SettingsError for a run folder that has none yet.
+    """
+    if (path / SETTINGS).is_file() and not (path / BUNDLES).is_dir():
+        raise SettingsError(
+            f"{path} has no bundles: its training has not ended ({read_status(path).in_words(path)})",
+            remedy=f"Make them with `heliograph export {path}`, or evaluate its networks with --checkpoints all",
+        )
+    warn_unless_finished(path)
+    return path / BUNDLES if (path / BUNDLES).is_dir() else path
+
+
+def _plans(path: Path, request: Request) -> list[Plan]:
+    """One per policy."""
+    bundles, permission = request.trust.team(bundle_folder(path))
+    return [
+        make_plan(
+            bundles,
+            permission=permission,
+            agents=request.agents,
+            environment=request.environment,
+            overrides=request.overrides,
+            episodes=request.episodes,
+            run_seed=request.seed,
+            greedy=greedy,
+            late_policy=request.late_policy,
+            channel=request.channel,
+            codec=request.codec,
+            passes=request.passes,
+            most_steps=request.most_steps,
+        )
+        for greedy in request.greedy
+    ]
+
+
+def _check_central(path: Path, team: CentralTeam, request: Request) -> None:
+    if request.environment is not None and request.environment != team.spec.id:
+        raise SettingsError(f"{path} was trained in {team.spec.id!r}, not in {request.environment!r}")
+    if request.agents is not None and request.agents != team.spec.agents:
+        raise SettingsError(f"{path} was trained with {team.spec.agents} agents, not {request.agents}")
+    if request.every_checkpoint and not team.snapshots:
+        raise SettingsError(
+            f"{path} holds no snapshots of its networks",
+            remedy="Train with evaluation.snapshots above 0, or evaluate its last checkpoint: --checkpoints last",
+        )
+
+
+def _check_names(specs: Mapping[Path, EnvironmentSpec]) -> None:
+    """Runs of a marl-eval file are told apart by their seeds."""
+    names: dict[tuple[object, ...], Path] = {}
+    for path, spec in specs.items():
+        key = (*task_of(spec), training_seed(path))
+        if key[-1] is not None and names.setdefault(key, path) != path:
+            raise SettingsError(
+                f"{names[key]} and {path} have the same task and seed, by which a marl-eval file tells runs apart",
+                remedy="Write them to files of their own",
+            )
+
+
+_World = tuple[EnvironmentSpec, Permission]
+"""A world, and the permission to make it once more."""
+
+
+def _reference_worlds(request: Request, worlds: list[_World]) -> list[_World]:
+    """The different worlds of the runs, or the one that was named; checked for the references' sake."""
+    if request.references and request.environment is not None and not request.paths:
+        parameters, permission = merge({}, request.overrides), request.trust.user.also([], request.overrides)
+        with closing(
+            registry.make(request.environment, count=1, parameters=parameters, permission=permission)
+        ) as environment:
+            worlds = [(environment.spec, permission)]
+    different = {(world.id, json.dumps(world.parameters, sort_keys=True)): (world, may) for world, may in worlds}
+    for world, _ in different.values():
+        for name in request.references:
+            if name not in reference_names(world.id):
+                raise SettingsError(
+                    f"environment {world.id!r} has no reference policy {name!r}",
+                    remedy=f"Known are {', '.join(reference_names(world.id))}",
+                )
+    return list(different.values())
+
+
+def _central_scores(path: Path, team: CentralTeam, request: Request) -> Iterator[Score]:
+    """Of every policy, pass and checkpoint that was asked for, in this order."""
+    steps = sorted({*team.snapshots, team.newest}) if request.every_checkpoint else [team.newest]
+    for greedy in request.greedy:
+        for name in request.passes:
+            found = []
+            for checkpoint in steps:
+                found.append(
+                    score_central_team(
+                        path, team, checkpoint, episodes=request.episodes, seed=request.seed, greedy=greedy, name=name
+                    )
+                )
+                yield found[-1]
+            if request.marl_eval and request.every_checkpoint:
+                best = max(found, key=lambda score: (score.estimate.mean, score.env_steps))
+                assert best.env_steps is not None
+                more = ABSOLUTE_FACTOR * request.episodes
+                again = score_central_team(
+                    path, team, best.env_steps, episodes=more, seed=request.seed + 1, greedy=greedy, name=name
+                )
+                yield replace(again, chosen=True)

@@ -1,0 +1,195 @@
+"""The coordination service: one long-lived session per node, and the hand-out of bundles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from coordinator.serving import wire
+from coordinator.serving.bundle_store import Handout
+from coordinator.serving.roster import Member
+from coordinator.serving.session import Outbox, Session
+from coordinator.serving.slot_reservations import Vacancies
+from coordinator.serving.team import Team
+from heliograph.certificates.identity import Identity
+from heliograph.errors import BundleMismatch, HeliographError, MessageError, SlotTaken
+from heliograph.pb import coordination_pb2 as pb
+from heliograph.refusals import Refusals
+from heliograph.tls import peer_identity
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "heliograph.v1.Coordination"
+
+JOIN_DEADLINE_S = 10.0
+"""A call that does not introduce itself in this time is ended, so that nobody can hold connections for nothing."""
+
+WRITE_DEADLINE_S = 1.0
+"""How long the last write of a call may take once the node has half-closed; a live node reads it in milliseconds."""
+
+
+class CoordinationService:
+    """Serves `handout` and turns calls into sessions of `team`; `greeting()` is what a node is welcomed with.
+
+    `client_of` says who is behind a peer as gRPC names it.  `certified`: a slot's bundle and seat are for the
+    certificate of that slot alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        team: Team,
+        run_id: str,
+        handout: Handout,
+        greeting: Callable[[], pb.CoordinatorMessage],
+        refusals: Refusals,
+        client_of: Callable[[str], str] = str,
+        certified: bool = False,
+    ) -> None:
+        self._team, self._run_id = team, run_id
+        self._handout = handout
+        self._greeting = greeting
+        self._vacancies = Vacancies(team)
+        self._certified = certified
+        self._refusals = refusals
+        self._client_of = client_of
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve; call before the server starts.
+
+        A session is read as bytes, so that what is no message is refused and counted here, and does not end in gRPC.
+        """
+        handlers = {
+            "FetchBundle": grpc.unary_stream_rpc_method_handler(
+                self._fetch_bundle,
+                request_deserializer=pb.FetchBundleRequest.FromString,
+                response_serializer=pb.BundleChunk.SerializeToString,
+            ),
+            "Participate": grpc.stream_stream_rpc_method_handler(
+                self._participate, response_serializer=pb.CoordinatorMessage.SerializeToString
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def _fetch_bundle(
+        self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.BundleChunk]:
+        slot = await self._promised_slot(context) if request.any_slot else request.slot
+        await self._require_slot(slot, context)
+        try:
+            bundle = self._handout.bundle(slot, request.digest)
+        except BundleMismatch as error:
+            await self._refusals.refuse(context, error.grpc_status, str(error))
+        for chunk in self._handout.chunks(bundle):
+            yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
+
+    async def _participate(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        try:
+            await self._follow(context)
+        except HeliographError as error:
+            logger.warning("session refused peer=%s error=%s", self._client_of(context.peer()), error)
+            await self._refusals.refuse(context, error.grpc_status, str(error))
+
+    async def _follow(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        try:
+            # A timeout around a read cancels the call, which is what is wanted here.
+            data = await asyncio.wait_for(context.read(), JOIN_DEADLINE_S)
+        except TimeoutError:
+            raise MessageError(f"no join within {JOIN_DEADLINE_S:g} s") from None
+        if data is grpc.aio.EOF:
+            return
+        join = wire.parse_join(wire.parse_message(data))
+        if join.resumes not in ("", self._run_id):
+            sentence = f"this is run {self._run_id}, not {join.resumes}, which slot {join.slot} was in"
+            await self._refusals.refuse(context, "ABORTED", sentence)
+        await self._require_slot(join.slot, context)
+        member = Member(
+            slot=join.slot,
+            peer_address=join.peer_address,
+            instance=join.instance,
+            bundle_digest=join.bundle_digest,
+        )
+        session = self._team.join(
+            member,
+            protocol_version=join.protocol_version,
+            greeting=self._greeting(),
+            resumes=bool(join.resumes),
+        )
+        self._vacancies.taken(session.slot)
+        outbox = session.outbox
+        # One writer per call: gRPC allows a single write at a time.
+        writer = asyncio.create_task(_write_all(session.slot, outbox, context), name=f"write to slot {session.slot}")
+        try:
+            while (data := await context.read()) is not grpc.aio.EOF:
+                if session.outbox is not outbox:
+                    return  # the node has called again, since it knew of a cut before we did
+                self._take(session, wire.parse_message(data))
+        except asyncio.CancelledError:
+            # The node is gone, and with it whatever a write could still wait for.
+            writer.cancel()
+            raise
+        except MessageError:
+            self._team.expel(session, outbox)
+            raise
+        finally:
+            self._team.part(session, outbox)
+            # A call cannot end with a write in flight: gRPC would drop its status.
+            await asyncio.wait({writer}, timeout=WRITE_DEADLINE_S)
+            writer.cancel()
+
+    def _take(self, session: Session, message: pb.NodeMessage) -> None:
+        kind = message.WhichOneof("kind")
+        self._team.on_message(session)
+        if kind == "act":
+            self._team.on_act(
+                session, wire.parse_act(message.act, actions=self._team.actions, team_size=self._team.size)
+            )
+        elif kind == "connected":
+            self._team.on_connected(session, message.connected.slots)
+        elif kind == "counters":
+            counters = wire.parse_counters(message.counters, slot=session.slot, team_size=self._team.size)
+            self._team.on_counters(session, counters)
+        elif kind == "prepared":
+            self._team.on_prepared(session, message.prepared.digest, message.prepared.reason)
+        else:
+            raise MessageError(f"slot {session.slot} sent {kind or 'an empty message'} in the middle of its session")
+
+    async def _promised_slot(self, context: grpc.aio.ServicerContext[Any, Any]) -> int:
+        if self._certified:
+            certified = peer_identity(context)
+            if certified is None or certified.slot is None:
+                await self._deny(certified, "any slot", context)
+            return certified.slot
+        try:
+            return self._vacancies.promise()
+        except SlotTaken as error:
+            await self._refusals.refuse(context, error.grpc_status, str(error))
+
+    async def _deny(
+        self, certified: Identity | None, wanted: str, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> NoReturn:
+        sentence = f"certificate of {certified or 'nobody'} does not speak for {wanted}"
+        logger.warning("node refused peer=%s reason=%r", self._client_of(context.peer()), sentence)
+        await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
+
+    async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        if self._certified and (certified := peer_identity(context)) != Identity(slot=slot):
+            await self._deny(certified, f"slot {slot}", context)
+        if not self._handout.has(slot):
+            sentence = f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"
+            await self._refusals.refuse(context, "NOT_FOUND", sentence)
+
+
+async def _write_all(slot: int, outbox: Outbox, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    while (message := await outbox.get()) is not None:
+        try:
+            await context.write(message)
+        except (grpc.RpcError, grpc.aio.BaseError, RuntimeError) as error:
+            # The call is over; its reader notices by itself and ends the session.
+            logger.info("cannot write slot=%d error=%r", slot, error)
+            return

@@ -1,0 +1,75 @@
+"""What the coordinator knows of one node, for as long as that keeps its seat: its call may break, and be made again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from coordinator.serving import wire
+from coordinator.serving.conservation import LinkCounters
+from coordinator.serving.roster import Member
+from heliograph.pb import coordination_pb2 as pb
+
+Outbox = asyncio.Queue[pb.CoordinatorMessage | None]
+"""Messages to a node over one call, in order; None ends the call.  Bounded by the protocol: one percept at a time."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Session:
+    """One node's part in the run."""
+
+    member: Member
+    outbox: Outbox = field(default_factory=asyncio.Queue)
+    """Of the newest call."""
+    cut_at: float | None = None
+    """When the newest call broke, on the loop's clock; None: it goes on."""
+    connected: frozenset[int] = frozenset()
+    outstanding: tuple[int, int] | None = None
+    """(episode, step) of the percept that it has not answered."""
+    percept: pb.CoordinatorMessage | None = None
+    """That percept."""
+    last_percept: tuple[int, int] | None = None
+    said: int = 0
+    """Messages since it was sent a percept."""
+    owes_counters: bool = False
+    counters: tuple[LinkCounters, ...] | None = None
+    prepared: str | None = None
+    """Its answer to whether it can go on with the bundles that come next: "", or why not; None: there is none yet."""
+
+    @property
+    def slot(self) -> int:
+        return self.member.slot
+
+    @property
+    def is_cut(self) -> bool:
+        return self.cut_at is not None
+
+    def ask(self, percept: pb.CoordinatorMessage, *, episode: int, step: int) -> None:
+        """Send a percept, which it then owes an answer to."""
+        self.outbox.put_nowait(percept)
+        self.percept = percept
+        self.outstanding = self.last_percept = (episode, step)
+        self.said = 0
+
+    def ask_counters(self) -> None:
+        self.owes_counters, self.counters = True, None
+        self.outbox.put_nowait(wire.counters_request())
+
+    def reopen(self, greeting: pb.CoordinatorMessage, roster: pb.CoordinatorMessage) -> None:
+        """The node has called again.  What it owed may have been lost on its way in either direction, and is asked
+        again."""
+        self.close()
+        self.outbox = asyncio.Queue()
+        self.cut_at, self.said = None, 0
+        self.outbox.put_nowait(greeting)
+        self.outbox.put_nowait(roster)
+        if self.outstanding is not None and self.percept is not None:
+            self.outbox.put_nowait(self.percept)
+        if self.owes_counters:
+            self.ask_counters()
+
+    def close(self) -> None:
+        """Let the writer end after the message that it is writing; the rest has no reader any more."""
+        while not self.outbox.empty():
+            self.outbox.get_nowait()
+        self.outbox.put_nowait(None)

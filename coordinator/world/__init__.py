@@ -1,0 +1,1 @@
+"""The world as agents see it, step by step, and the record of what happened in it."""

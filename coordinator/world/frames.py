@@ -1,0 +1,115 @@
+"""A world that draws what happens in it: every state of its first episode, as PNG files or as one animated GIF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from coordinator.world.world import NOT_TOLD, Advance, View, World
+from heliograph.actions import Action
+from heliograph.environments.png import write_png
+from heliograph.errors import MissingExtra, OutputFailed, SettingsError
+
+LEAST_PIXELS = 480
+"""Pictures whose longer side is shorter than this are enlarged by a whole number, so that they can be looked at."""
+
+FRAME_MS, LAST_FRAME_MS = 250, 1500
+"""How long a GIF shows each state, and the one that the episode ended in."""
+
+ANIMATED = ".gif"
+VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
+"""Names that are refused, for nobody means a folder by them."""
+
+
+class FilmedWorld(World):
+    """Like the world it is made of; draws one episode to `film`.
+
+    A film that ends in .gif becomes one file, with the `name` of the condition in it where there are `several`; any
+    other is a folder for `<name>-000.png`, `<name>-001.png`, …  Raises WorldError where the environment cannot be
+    drawn, SettingsError if it is named like a video or the folder cannot be made, MissingExtra if a GIF cannot.
+    """
+
+    def __init__(self, world: World, *, film: Path, name: str, several: bool = False) -> None:
+        super().__init__(
+            world.environment,
+            links_cut=world.links_cut,
+            channel=world.channel,
+            codec=world.codec,
+            longest_bits=world.longest_bits,
+        )
+        if film.suffix.lower() in VIDEOS:
+            raise SettingsError(
+                f"{film} would be a video, which is not written", remedy="Name a file that ends in .gif"
+            )
+        self._is_animated = film.suffix.lower() == ANIMATED
+        folder = film.parent if self._is_animated else film
+        if self._is_animated:
+            require_animation()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
+        self._folder, self._name = folder, name
+        self._file = film.with_stem(f"{film.stem}-{name}") if several else film
+        self._seed: int | None = None
+        self._filming = False
+        self._drawn = 0
+        self._frames: list[np.ndarray] = []
+        """Of an animation, which is written at the end; a folder gets each at once."""
+
+    def reset(self, seed: int) -> tuple[View | None, ...]:
+        views = super().reset(seed)
+        if self._seed is None:
+            self._seed = seed
+        # The first episode again is one that was lost with its simulator: from the first frame.
+        self._filming, self._drawn, self._frames = seed == self._seed, 0, []
+        self._draw()
+        return views
+
+    def advance(self, actions: Sequence[Action], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+        advance = super().advance(actions, latents)
+        self._draw()
+        if advance.over and self._filming and self._is_animated:
+            write_gif(self._frames, self._file)
+        return advance
+
+    def _draw(self) -> None:
+        if not self._filming:
+            return
+        pixels = enlarged(self.environment.render())
+        if self._is_animated:
+            self._frames.append(pixels)
+        else:
+            write_png(pixels, self._folder / f"{self._name}-{self._drawn:03d}.png")
+        self._drawn += 1
+
+
+def enlarged(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [height, width, 3], each pixel as often as it takes for the longer side to have `LEAST_PIXELS`."""
+    times = -(-LEAST_PIXELS // max(pixels.shape[:2]))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def require_animation() -> None:
+    """Raises MissingExtra unless GIFs can be written here."""
+    try:
+        import PIL  # noqa: F401 (whether it is there)
+    except ModuleNotFoundError:
+        raise MissingExtra(
+            "an animated GIF needs Pillow, which is not installed",
+            remedy="pip install 'heliograph[bandwidth]', or name a folder for PNG files",
+        ) from None
+
+
+def write_gif(frames: Sequence[np.ndarray], path: Path) -> None:
+    """Write uint8 [height, width, 3] each, to be shown again and again.  Raises OutputFailed if the disk refuses."""
+    from PIL import Image
+
+    first, *others = (Image.fromarray(pixels) for pixels in frames)
+    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+    try:
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+    except OSError as error:
+        raise OutputFailed(f"cannot write {path}: {error.strerror or error}", remedy="Name another file") from error

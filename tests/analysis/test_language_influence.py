@@ -1,0 +1,56 @@
+"""Which categoricals change what receivers do, against scripted bundles that act on known ones.
+
+A scripted agent adds (slot + 1)(k + 1) times id k of every message that it hears to its score, and acts on the score
+mod 5: so of 6 categoricals the fifth changes nothing that anybody does, and each other one nearly everything.
+"""
+
+import numpy as np
+import pytest
+from scripted_bundle import scripted_team
+
+from analysis.bandwidth.language import read_language
+from coordinator.plan.plan import make_plan
+from coordinator.recording.reader import read_trace
+from coordinator.running.local import evaluate
+from heliograph.environments import registry
+from heliograph.errors import BundleMismatch
+
+IGNORED = 4
+
+
+def recorded(path, **parameters):
+    spec = registry.make("relay", count=1, parameters={"agents": 3, "size": 3, "length": 6, **parameters}).spec
+    bundles = scripted_team(
+        team_size=3,
+        categoricals=6,
+        observation_size=spec.observation_size,
+        actions=spec.actions,
+        environment="relay",
+        environment_parameters=spec.parameters,
+    )
+    plan = make_plan(bundles, episodes=15, record=path)
+    evaluate(plan)
+    return bundles, read_trace(path)
+
+
+def test_what_receivers_act_on_is_found_by_intervention(tmp_path):
+    bundles, trace = recorded(tmp_path / "trace.jsonl")
+    language = read_language(trace, bundles)
+    found = language.influence
+    shares = np.array([estimate.mean for estimate in found.categorical])
+    assert shares[IGNORED] == 0
+    assert np.delete(shares, IGNORED).min() > 0.4, "less only where actions are illegal, or the class drawn the same"
+    assert found.message.mean > 0.5
+    assert found.differing == 0
+    assert found.decisions >= found.asked > 150
+    numbers, together = zip(*found.together, strict=True)
+    assert numbers == (1, 2, 4, 6)
+    assert min(each.mean for each in together[1:]) > 0.5
+    assert [row["changed_actions"] for row in language.rows()] == shares.tolist()
+    assert read_language(trace, bundles).as_dict() == language.as_dict(), "a fixed seed"
+
+
+def test_other_bundles_are_not_asked(tmp_path):
+    bundles, trace = recorded(tmp_path / "trace.jsonl")
+    with pytest.raises(BundleMismatch, match="other bundles"):
+        read_language(trace, bundles[::-1])
