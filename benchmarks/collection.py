@@ -27,9 +27,9 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.seeds import episode_seed
-from trainer.collector import Collector
-from trainer.replay import Replay
-from trainer.replay_settings import ReplaySettings
+from trainer.experience.collector import Collector
+from trainer.experience.replay import Replay
+from trainer.experience.settings import ReplaySettings
 
 SETUPS = {"relay": (32, 4000), "flatland-5": (8, 400), "smax-3m": (32, 400)}
 """Copies, and steps of every copy in a slice."""

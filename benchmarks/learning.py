@@ -98,7 +98,7 @@ def central_score(folder: Path, bundles: Path, *, links_cut: bool, episodes: int
     """The sampled policy of the snapshot that bundles were made of, all agents in one batch."""
     from heliograph.bundle import load_team
     from heliograph.estimates import estimate
-    from trainer.central_evaluator import CentralEvaluator
+    from trainer.commands.central_evaluator import CentralEvaluator
 
     networks = CentralEvaluator(folder)
     played = networks.play(

@@ -58,7 +58,7 @@ def arrange_as_published() -> None:
     import torch
     from torch.nn import functional
 
-    from trainer import dreamer
+    from trainer.algorithms.dreamer import dreamer
     from trainer.nets.latent import LatentLinear
     from trainer.world_model.imagination import JointStates
 
@@ -90,10 +90,10 @@ def measure(shape: str, threads: int, repeats: int, part: str, *, published: boo
     from torch.utils.flop_counter import FlopCounterMode
 
     from heliograph.environments.vector import EnvironmentSpec
-    from trainer.mamba import Mamba
-    from trainer.mamba_settings import MambaSettings
-    from trainer.means import Means
-    from trainer.world_model.window import Window
+    from trainer.algorithms.mamba.mamba import Mamba
+    from trainer.algorithms.mamba.settings import MambaSettings
+    from trainer.experience.window import Window
+    from trainer.nets.means import Means
 
     class Operators(TorchDispatchMode):
         count = 0

@@ -37,11 +37,11 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
 
     from heliograph.environments import registry
     from heliograph.seeds import episode_seed
-    from trainer.mamba import Mamba
-    from trainer.means import Means
-    from trainer.preset import load_settings
-    from trainer.replay import Replay
-    from trainer.rows import Rows
+    from trainer.algorithms.mamba.mamba import Mamba
+    from trainer.experience.replay import Replay
+    from trainer.experience.rows import Rows
+    from trainer.nets.means import Means
+    from trainer.training.preset import load_settings
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

@@ -28,15 +28,15 @@ import numpy as np
 import torch
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.draws import RandomDraws
-from trainer.dreamer import Dreamer
-from trainer.mag import Mag
-from trainer.means import Means
-from trainer.preset import load_settings
-from trainer.replay import Replay
-from trainer.restored import restored_algorithm, restored_replay
-from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings
+from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.mag.mag import Mag
+from trainer.experience.replay import Replay
+from trainer.nets.means import Means
+from trainer.policy.draws import RandomDraws
+from trainer.training.preset import load_settings
+from trainer.training.restored import restored_algorithm, restored_replay
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
 from trainer.world_model.imagination import Imagination, JointStates, Outlook, Predict, imagine
 from trainer.world_model.planning import Planning
 
@@ -229,7 +229,7 @@ def write(found: list[Accumulated], folder: Path, *, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from trainer.curve import COLOURS
+    from trainer.training.curve import COLOURS
 
     folder.mkdir(parents=True, exist_ok=True)
     baseline = {each.predictor: each for each in found if each.planning == "none"}

@@ -105,11 +105,11 @@ def collection(preset: str) -> dict[str, float]:
     import torch
 
     from heliograph.environments import registry
-    from trainer.collector import Collector
-    from trainer.draws import RandomDraws
-    from trainer.mamba import Mamba
-    from trainer.preset import load_settings
-    from trainer.replay import Replay
+    from trainer.algorithms.mamba.mamba import Mamba
+    from trainer.experience.collector import Collector
+    from trainer.experience.replay import Replay
+    from trainer.policy.draws import RandomDraws
+    from trainer.training.preset import load_settings
 
     torch.set_num_threads(1)
     settings = load_settings(preset, [])

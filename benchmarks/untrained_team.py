@@ -25,9 +25,9 @@ def export(*, agents: int, hidden: int, layers: int, to: Path) -> None:
 
     from heliograph.bundle import make
     from heliograph.environments import registry
-    from trainer.export import export_bundle
-    from trainer.mamba import Mamba
-    from trainer.mamba_settings import MambaSettings
+    from trainer.algorithms.mamba.mamba import Mamba
+    from trainer.algorithms.mamba.settings import MambaSettings
+    from trainer.export.bundles import export_bundle
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

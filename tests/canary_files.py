@@ -20,7 +20,7 @@ from coordinator.running.local import evaluate
 from heliograph import marl_eval
 from heliograph.bundle import Bundle
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep
-from trainer.preset import load_settings
+from trainer.training.preset import load_settings
 
 SYSTEM, MODULE = "os:system", "canary_module:make"
 SMALL = (

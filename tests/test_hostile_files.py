@@ -28,9 +28,9 @@ from heliograph.errors import HeliographError
 from heliograph.run_status import read_status
 from heliograph.settings import read_toml
 from heliograph.tls import Tls
-from trainer.checkpoint import load_experience, load_networks
-from trainer.run_folder import RunFolder
-from trainer.snapshots import load_snapshot
+from trainer.training.checkpoint import load_experience, load_networks
+from trainer.training.run_folder import RunFolder
+from trainer.training.snapshots import load_snapshot
 
 ROOT = Path(__file__).parents[1]
 BY_OTHER_MEANS = {
@@ -45,7 +45,7 @@ BY_OTHER_MEANS = {
     "heliograph/doctor/trial.py": "what a process says that it has started",
     "heliograph/network/devices.py": "of the kernel",
     "heliograph/network/namespace.py": "of the kernel",
-    "trainer/preset_families.py": "presets, which are installed",
+    "trainer/training/preset_families.py": "presets, which are installed",
 }
 """Who reads otherwise than by `heliograph.reading`, and what."""
 Reader = Callable[[Path], Any]

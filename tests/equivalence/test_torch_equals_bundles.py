@@ -13,10 +13,10 @@ from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
-from trainer.evaluation import evaluate
-from trainer.export import export_team
-from trainer.mamba import Mamba
-from trainer.mamba_settings import MambaSettings
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.export.bundles import export_team
+from trainer.training.evaluation import evaluate
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from heliograph.environments.catalogue import CATALOGUE
 from heliograph.environments.permission import CATALOGUE_ONLY, EVERYTHING, Permission, flags_for
 from heliograph.errors import EnvironmentUntrusted, UnknownEnvironment
 from heliograph.settings import Settings, Text, is_closed, texts_of_the_user
-from trainer.settings import TrainSettings
+from trainer.training.settings import TrainSettings
 
 SPREAD = "mpe2.simple_spread_v3"
 

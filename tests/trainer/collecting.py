@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from heliograph.environments.vector import VectorEnvironment
-from trainer.collector import Collected, Collector
-from trainer.draws import Draws
-from trainer.replay import Replay
-from trainer.replay_settings import ReplaySettings
+from trainer.experience.collector import Collected, Collector
+from trainer.experience.replay import Replay
+from trainer.experience.settings import ReplaySettings
+from trainer.policy.draws import Draws
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from trainer.checkpoint import saved_checkpoints
-from trainer.run_folder import RunFolder
+from trainer.training.checkpoint import saved_checkpoints
+from trainer.training.run_folder import RunFolder
 
 
 def contents(path: Path) -> dict[str, Any]:

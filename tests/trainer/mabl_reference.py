@@ -11,13 +11,13 @@ import torch
 from mamba_reference import Places, recorded_window, take_positions
 from torch import Tensor, nn
 
+from trainer.experience.window import Window
 from trainer.nets.level import Level
 from trainer.policy.actor_critic import AttentionCritic
 from trainer.policy.distributions import ActionDistribution, Categorical
 from trainer.world_model.bilevel import BilevelModel
 from trainer.world_model.bilevel_settings import BilevelSettings
 from trainer.world_model.model import prediction_head
-from trainer.world_model.window import Window
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mabl"
 

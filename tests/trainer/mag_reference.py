@@ -13,6 +13,7 @@ from golden_comparisons import note
 from mamba_reference import Places, RecordedDraws, recorded_window, take_positions
 from torch import Tensor
 
+from trainer.experience.window import Window
 from trainer.nets.perceptron import FeatureHead
 from trainer.policy.actor_critic import make_actor
 from trainer.policy.distributions import Categorical
@@ -20,7 +21,6 @@ from trainer.world_model.model import WorldModel
 from trainer.world_model.model_error import make_error_predictor, model_error
 from trainer.world_model.posteriors import Posteriors
 from trainer.world_model.settings import ErrorLabel, LossSettings, WorldModelSettings
-from trainer.world_model.window import Window
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mag"
 PUBLISHED_LOSS = LossSettings(reset_action_on_first=False, across_episodes=True, drop_last_row=True)

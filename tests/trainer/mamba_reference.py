@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.experience.window import Window
 from trainer.nets.communication import CommunicationBlock, EncoderLayer
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import FeatureHead
@@ -17,7 +18,6 @@ from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.distributions import ActionDistribution, Categorical
 from trainer.world_model.model import WorldModel
 from trainer.world_model.settings import WorldModelSettings
-from trainer.world_model.window import Window
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mamba"
 

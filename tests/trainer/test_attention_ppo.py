@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.carried import packed
-from trainer.draws import GreedyDraws
-from trainer.execution import TeamState
-from trainer.model_free.attention_ppo import AttentionPpo
-from trainer.model_free.sequences import Sequences
-from trainer.model_free.settings import AttentionPpoSettings
+from trainer.algorithms.dreamer.execution import TeamState
+from trainer.algorithms.model_free.attention_ppo import AttentionPpo
+from trainer.algorithms.model_free.sequences import Sequences
+from trainer.algorithms.model_free.settings import AttentionPpoSettings
+from trainer.experience.recurrent_columns import packed
+from trainer.policy.draws import GreedyDraws
 
 ROWS, COUNT, AGENTS, K, CLASSES, G = 4, 2, 3, 4, 8, 12
 SPEC = EnvironmentSpec(

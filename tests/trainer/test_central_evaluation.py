@@ -11,7 +11,7 @@ from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.relay import RelaySettings
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
-from trainer.evaluation import evaluate
+from trainer.training.evaluation import evaluate
 
 EPISODES = 5
 

@@ -18,7 +18,7 @@ from analysis.audit.script import Script, record
 from coordinator.plan.plan import Plan, make_plan
 from heliograph.bundle import load_team
 from heliograph.environments.permission import EVERYTHING
-from trainer.central_evaluator import CentralEvaluator
+from trainer.commands.central_evaluator import CentralEvaluator
 
 pytestmark = pytest.mark.slow
 

@@ -15,11 +15,11 @@ from tiny_team import Silent, resume, small_settings, start
 
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import CheckpointError, NonFiniteLoss
-from trainer.checkpoint import saved_checkpoints
-from trainer.restored import restored_algorithm
-from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings
-from trainer.training import Training
+from trainer.training.checkpoint import saved_checkpoints
+from trainer.training.restored import restored_algorithm
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
+from trainer.training.training import Training
 
 LAST = 8
 """Iterations of the runs below; the first has too few rows for an update."""

@@ -18,9 +18,9 @@ from heliograph.environments.catalogue import CATALOGUE, Entry
 from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
-from trainer.collector import LOST_AT_MOST
-from trainer.run_folder import RunFolder
-from trainer.summary import in_words
+from trainer.experience.collector import LOST_AT_MOST
+from trainer.training.run_folder import RunFolder
+from trainer.training.summary import in_words
 
 Losing = Callable[[int, Iterable[int]], VectorEnvironment]
 LENGTH = 6

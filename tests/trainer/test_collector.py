@@ -15,9 +15,9 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.seeds import episode_seed
-from trainer.collector import Collector
-from trainer.replay import Replay
-from trainer.replay_settings import ReplaySettings
+from trainer.experience.collector import Collector
+from trainer.experience.replay import Replay
+from trainer.experience.settings import ReplaySettings
 
 GAME = "waiting_game:make"
 COPIES = 4

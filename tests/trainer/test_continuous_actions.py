@@ -14,9 +14,9 @@ from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
-from trainer.replay import Replay
-from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings
+from trainer.experience.replay import Replay
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
 
 pytestmark = pytest.mark.slow
 

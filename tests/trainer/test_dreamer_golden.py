@@ -19,18 +19,18 @@ from mamba_reference import RecordedDraws, Reference, load_reference
 from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.dreamer import Dreamer
-from trainer.mabl import Mabl
-from trainer.mabl_settings import MablSettings
-from trainer.mag import Mag
-from trainer.mag_settings import MagSettings
-from trainer.mamba import Mamba
-from trainer.mamba_settings import MambaSettings
-from trainer.means import Means
+from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.mabl.mabl import Mabl
+from trainer.algorithms.mabl.settings import MablSettings
+from trainer.algorithms.mag.mag import Mag
+from trainer.algorithms.mag.settings import MagSettings
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.experience.window import Window
+from trainer.nets.means import Means
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 from trainer.world_model.imagination import Imagination, JointStates, imagine
 from trainer.world_model.model_error import model_error, predictor_loss
-from trainer.world_model.window import Window
 
 CPU = torch.device("cpu")
 LOSS = {"reset_action_on_first": False, "across_episodes": True, "drop_last_row": True}

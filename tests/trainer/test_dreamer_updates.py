@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.algorithm import Algorithm
-from trainer.dreamer import Dreamer
-from trainer.mabl import Mabl
-from trainer.mabl_settings import MablSettings
-from trainer.mag import Mag
-from trainer.mag_settings import MagSettings
-from trainer.mamba import Mamba
-from trainer.mamba_settings import MambaSettings
-from trainer.means import Means
+from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.interfaces import Algorithm
+from trainer.algorithms.mabl.mabl import Mabl
+from trainer.algorithms.mabl.settings import MablSettings
+from trainer.algorithms.mag.mag import Mag
+from trainer.algorithms.mag.settings import MagSettings
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.experience.window import Window
+from trainer.nets.means import Means
 from trainer.policy.distributions import ActionDistribution
-from trainer.world_model.window import Window
 
 SPEC = EnvironmentSpec(
     id="made",

@@ -12,7 +12,7 @@ from analysis.comparison.sources import read_histories
 from analysis.comparison.tasks import make_tasks
 from heliograph.cli import main
 from heliograph.marl_eval import read
-from trainer.run_folder import RunFolder
+from trainer.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

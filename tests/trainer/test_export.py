@@ -23,10 +23,10 @@ from heliograph.environments.vector import VectorEnvironment
 from heliograph.graph import check_graph
 from heliograph.noise import uniform
 from heliograph.seeds import episode_seed
-from trainer.draws import GreedyDraws, NoiseDraws
-from trainer.execution import initial_state, team_step
-from trainer.export import export_bundle
-from trainer.mamba import Mamba
+from trainer.algorithms.dreamer.execution import initial_state, team_step
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.export.bundles import export_bundle
+from trainer.policy.draws import GreedyDraws, NoiseDraws
 
 EPISODES = 200
 CLASSES = 8

@@ -13,13 +13,13 @@ from tiny_team import SMALL, Silent, resume, small_settings, start
 from heliograph.cli import main
 from heliograph.errors import CheckpointError, SettingsError
 from heliograph.run_status import RunState, read_status
-from trainer.extending import CHANGES, extend
-from trainer.initial_weights import load_initial_weights
-from trainer.restored import restored_algorithm
-from trainer.run_folder import RunFolder
-from trainer.settings import CHANGEABLE, TrainSettings
-from trainer.snapshots import saved_snapshots
-from trainer.training import Training
+from trainer.training.extending import CHANGES, extend
+from trainer.training.initial_weights import load_initial_weights
+from trainer.training.restored import restored_algorithm
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import CHANGEABLE, TrainSettings
+from trainer.training.snapshots import saved_snapshots
+from trainer.training.training import Training
 
 pytestmark = pytest.mark.slow
 STEPS = 48

@@ -12,9 +12,9 @@ from tiny_team import small_team
 
 from heliograph.environments import registry
 from heliograph.errors import WorldError
-from trainer.collector import Collector
-from trainer.draws import GreedyDraws
-from trainer.feed import Feed
+from trainer.experience.collector import Collector
+from trainer.experience.overlap import Feed
+from trainer.policy.draws import GreedyDraws
 
 WAIT_S = 20.0
 

@@ -6,9 +6,9 @@ import pytest
 
 from heliograph.errors import SettingsError
 from heliograph.run_status import RunState, RunStatus
-from trainer.horizon import Horizon, Pace, horizon_of, in_words, limited
-from trainer.preset import load_settings
-from trainer.settings import ScheduleSettings
+from trainer.training.horizon import Horizon, Pace, horizon_of, in_words, limited
+from trainer.training.preset import load_settings
+from trainer.training.settings import ScheduleSettings
 
 SCHEDULE = ScheduleSettings(env_steps=1000, steps_per_iteration=5)
 

@@ -22,15 +22,15 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
-from trainer.evaluation import evaluate
-from trainer.export import export_team
-from trainer.mabl import Mabl
-from trainer.mabl_settings import MablSettings
-from trainer.preset import load_settings
-from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings
+from trainer.algorithms.mabl.mabl import Mabl
+from trainer.algorithms.mabl.settings import MablSettings
+from trainer.experience.window import Window
+from trainer.export.bundles import export_team
+from trainer.training.evaluation import evaluate
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
 from trainer.world_model.posteriors import Posteriors
-from trainer.world_model.window import Window
 
 LEVELS = ("each", "shared", "none")
 TIME, BATCH, AGENTS, K, G = 5, 2, 3, 4, 12

@@ -12,7 +12,7 @@ from golden_comparisons import counted, note
 from mabl_reference import BilevelReference, load_bilevel_reference
 from mamba_reference import RecordedDraws, noise_for, recorded_gradient
 
-from trainer.execution import SilentStep, initial_state, team_step
+from trainer.algorithms.dreamer.execution import SilentStep, initial_state, team_step
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.bilevel_imagination import BilevelImagination

@@ -17,12 +17,12 @@ from tiny_team import resume, small_settings, start
 from coordinator.plan.plan import make_plan
 from coordinator.running.local import evaluate
 from heliograph.bundle import load_team
-from trainer.mag import Mag
-from trainer.means import Means
-from trainer.preset import load_settings
-from trainer.restored import restored_algorithm, restored_replay
-from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings
+from trainer.algorithms.mag.mag import Mag
+from trainer.nets.means import Means
+from trainer.training.preset import load_settings
+from trainer.training.restored import restored_algorithm, restored_replay
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
 
 pytestmark = pytest.mark.slow
 

@@ -14,14 +14,14 @@ import torch
 from tiny_team import small_team
 
 from heliograph.environments.vector import VectorEnvironment
-from trainer.draws import GreedyDraws
-from trainer.execution import initial_state, team_step
-from trainer.export import export_bundle
-from trainer.mamba import Mamba
+from trainer.algorithms.dreamer.execution import initial_state, team_step
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.experience.window import Window
+from trainer.export.bundles import export_bundle
 from trainer.nets.agentwise import Agentwise, own
+from trainer.policy.draws import GreedyDraws
 from trainer.world_model.imagination import Imagination, JointStates, imagine
 from trainer.world_model.loss import world_model_loss
-from trainer.world_model.window import Window
 
 DEAF = {"agents": 3, "hears": "range", "range": 0}
 

@@ -18,12 +18,12 @@ from tiny_team import small_team
 from torch import Tensor
 
 from heliograph.environments import registry
-from trainer.draws import RandomDraws
-from trainer.mabl import Mabl
-from trainer.mabl_settings import MablSettings
-from trainer.mag import Mag
-from trainer.mag_settings import MagSettings
+from trainer.algorithms.mabl.mabl import Mabl
+from trainer.algorithms.mabl.settings import MablSettings
+from trainer.algorithms.mag.mag import Mag
+from trainer.algorithms.mag.settings import MagSettings
 from trainer.policy.distributions import ActionDistribution
+from trainer.policy.draws import RandomDraws
 from trainer.world_model.imagination import Decision, Imagination, JointRows, JointStates, imagine
 from trainer.world_model.planning import Planning
 from trainer.world_model.settings import PlanningSettings

@@ -11,8 +11,8 @@ import torch
 from golden_comparisons import counted, note
 from mamba_reference import RecordedDraws, Reference, load_reference, noise_for, recorded_gradient
 
-from trainer.draws import Draws
-from trainer.execution import AgentStep, initial_state, team_step
+from trainer.algorithms.dreamer.execution import AgentStep, initial_state, team_step
+from trainer.policy.draws import Draws
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.imagination import Dream, Imagination, JointStates, imagine

@@ -14,7 +14,7 @@ from tiny_team import SMALL
 
 from heliograph.cli import main
 from heliograph.errors import SettingsError
-from trainer.many_seeds import parse_seeds
+from trainer.commands.many_seeds import parse_seeds
 
 pytestmark = pytest.mark.slow
 OVERRIDES = [word for text in SMALL for word in ("--set", text)]

@@ -19,11 +19,11 @@ from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.draws import GreedyDraws
-from trainer.model_free.critics import CentralCritic
-from trainer.model_free.mappo import Mappo
-from trainer.model_free.settings import MappoSettings
-from trainer.run_folder import RunFolder
+from trainer.algorithms.model_free.critics import CentralCritic
+from trainer.algorithms.model_free.mappo import Mappo
+from trainer.algorithms.model_free.settings import MappoSettings
+from trainer.policy.draws import GreedyDraws
+from trainer.training.run_folder import RunFolder
 
 SPEC = EnvironmentSpec(
     id="made-up",

@@ -16,8 +16,8 @@ from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.cli import main
 from heliograph.environments import registry
-from trainer.preset import load_settings
-from trainer.run_folder import RunFolder
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

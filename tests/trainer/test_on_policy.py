@@ -24,24 +24,24 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import SettingsError
-from trainer.carried import packed, unpacked
-from trainer.collector import Collector
-from trainer.draws import RandomDraws
-from trainer.evaluation import evaluate
-from trainer.export import export_team
-from trainer.model_free.attention_ppo import AttentionPpo
-from trainer.model_free.mappo import Mappo
-from trainer.model_free.on_policy import OnPolicy
-from trainer.model_free.sequences import acted, returns_of
-from trainer.model_free.settings import AttentionPpoSettings, MappoSettings, PpoSettings
-from trainer.model_free.value_scale import ValueScale
+from trainer.algorithms.model_free.attention_ppo import AttentionPpo
+from trainer.algorithms.model_free.mappo import Mappo
+from trainer.algorithms.model_free.on_policy import OnPolicy
+from trainer.algorithms.model_free.sequences import acted, returns_of
+from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings, PpoSettings
+from trainer.algorithms.model_free.value_scale import ValueScale
+from trainer.experience.collector import Collector
+from trainer.experience.recurrent_columns import packed, unpacked
+from trainer.experience.replay import Replay
+from trainer.experience.settings import ReplaySettings
+from trainer.experience.window import Window
+from trainer.export.bundles import export_team
 from trainer.policy.distributions import ActionDistribution
-from trainer.preset import load_settings
-from trainer.replay import Replay
-from trainer.replay_settings import ReplaySettings
-from trainer.run_folder import RunFolder
-from trainer.settings import ON_POLICY
-from trainer.world_model.window import Window
+from trainer.policy.draws import RandomDraws
+from trainer.training.evaluation import evaluate
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import ON_POLICY
 
 NAMES = sorted(ON_POLICY)
 WORLDS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -14,7 +14,7 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import SettingsError, UnknownEnvironment
-from trainer.replay import Replay
+from trainer.experience.replay import Replay
 
 GAME, COPIES = "waiting_game:make", 5
 

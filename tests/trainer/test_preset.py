@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.environments.catalogue import CATALOGUE
 from heliograph.errors import SettingsError
-from trainer.preset import load_settings, preset_names
+from trainer.training.preset import load_settings, preset_names
 
 
 @pytest.mark.parametrize("name", preset_names())

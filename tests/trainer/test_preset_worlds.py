@@ -10,7 +10,7 @@ import pytest
 from tiny_team import resume, small_settings, start
 
 from heliograph.bundle import load_team
-from trainer.run_folder import RunFolder
+from trainer.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
-from trainer.replay import Replay
-from trainer.replay_settings import ReplaySettings
-from trainer.rows import Rows, empty_rows
-from trainer.world_model.window import Window
+from trainer.experience.replay import Replay
+from trainer.experience.rows import Rows, empty_rows
+from trainer.experience.settings import ReplaySettings
+from trainer.experience.window import Window
 
 COPIES, AGENTS, EPISODE = 3, 2, 5
 """Rows in the episodes below."""

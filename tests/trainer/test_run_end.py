@@ -16,8 +16,8 @@ from tiny_team import SMALL
 from heliograph.bundle import load_team
 from heliograph.cli import main
 from heliograph.run_status import RunState, read_status
-from trainer.run_folder import RunFolder
-from trainer.training import Training
+from trainer.training.run_folder import RunFolder
+from trainer.training.training import Training
 
 STEPS = 24
 """Of a run: two iterations, the second of which learns and is evaluated."""

@@ -14,7 +14,7 @@ from tiny_team import resume, small_settings, small_team, start
 from heliograph.bundle import load_team
 from heliograph.cli import main
 from heliograph.errors import CheckpointError, SettingsError
-from trainer.snapshots import _stride, chosen_snapshot, load_snapshot, save_snapshot, saved_snapshots
+from trainer.training.snapshots import _stride, chosen_snapshot, load_snapshot, save_snapshot, saved_snapshots
 
 LIMIT = 3
 ITERATIONS = 14

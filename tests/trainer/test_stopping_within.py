@@ -10,7 +10,7 @@ from tiny_team import SMALL_MAPPO, resume, small_settings, start
 
 from heliograph.bundle import load_team
 from heliograph.stopping import StopRequest
-from trainer.settings import TrainSettings
+from trainer.training.settings import TrainSettings
 
 
 class StopAtCheck(StopRequest):
@@ -44,7 +44,7 @@ def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
     reasons = []
     while reasons[-1:] != ["steps"]:
         number = next(stops)
-        monkeypatch.setattr("trainer.training.StopRequest", lambda number=number: StopAtCheck(number))
+        monkeypatch.setattr("trainer.training.training.StopRequest", lambda number=number: StopAtCheck(number))
         training = resume(stopped) if reasons else start(stopped, settings_for(preset))
         reasons.append(training.run().reason)
     assert reasons.count("interrupted") >= 4

@@ -11,13 +11,13 @@ from tiny_team import small_team
 
 from heliograph import codecs
 from heliograph.codecs import LatentTables
-from trainer.collector import Collector
-from trainer.draws import GreedyDraws
-from trainer.execution import TeamState
-from trainer.mamba import Mamba
-from trainer.replay import Replay
-from trainer.replay_settings import ReplaySettings
-from trainer.tables import learned_tables
+from trainer.algorithms.dreamer.execution import TeamState
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.experience.collector import Collector
+from trainer.experience.replay import Replay
+from trainer.experience.settings import ReplaySettings
+from trainer.export.tables import learned_tables
+from trainer.policy.draws import GreedyDraws
 
 STEPS = 20
 

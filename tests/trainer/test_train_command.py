@@ -18,10 +18,10 @@ from heliograph.certificates.signing_keys import make_signing_key, require_trust
 from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.errors import BundleUntrusted
-from trainer.preset import load_settings, preset_names
-from trainer.preset_families import families
-from trainer.run_folder import RunFolder
-from trainer.settings import ON_POLICY
+from trainer.training.preset import load_settings, preset_names
+from trainer.training.preset_families import families
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import ON_POLICY
 
 NAMES = preset_names()
 PRESETS = Path(sys.modules["trainer"].__file__ or "").parent / "presets"

@@ -21,8 +21,8 @@ from waiting_game import ANNOUNCEMENT
 
 from heliograph.bundle import load_team
 from heliograph.run_status import RunState, read_status
-from trainer.checkpoint import saved_checkpoints
-from trainer.run_folder import RunFolder
+from trainer.training.checkpoint import saved_checkpoints
+from trainer.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainer.experience.window import Window
 from trainer.policy.distributions import Categorical
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import Posteriors, WorldModel
 from trainer.world_model.settings import LossSettings, WorldModelSettings
-from trainer.world_model.window import Window
 
 TIME, BATCH, AGENTS, OBSERVATION, ACTIONS = 6, 3, 3, 5, 4
 BOUNDARY = 3

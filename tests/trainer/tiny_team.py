@@ -10,12 +10,12 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
-from trainer.mamba import Mamba
-from trainer.mamba_settings import MambaSettings
-from trainer.preset import load_settings
-from trainer.run_folder import RunFolder
-from trainer.settings import TrainSettings
-from trainer.training import Training
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
+from trainer.training.training import Training
 
 torch.set_num_threads(1)  # two threads on a small product cost more than they bring
 

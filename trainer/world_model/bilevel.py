@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainer.experience.window import Window
 from trainer.nets.latent import LatentTable
 from trainer.nets.level import AGENT, Level
 from trainer.nets.perceptron import perceptron
@@ -23,7 +24,6 @@ from trainer.world_model.bilevel_settings import BilevelSettings
 from trainer.world_model.model import Decoder, information_head, prediction_head
 from trainer.world_model.posteriors import DrawIds, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
-from trainer.world_model.window import Window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from trainer.draws import Draws
+from trainer.policy.draws import Draws
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
 

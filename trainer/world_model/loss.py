@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.experience.window import Window
 from trainer.world_model.posteriors import LatentModel, Posteriors
 from trainer.world_model.settings import LossSettings
-from trainer.world_model.window import Window
 
 KL_EPSILON = 1e-7
 """Inside both logarithms of the KL, as published."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.perceptron import FeatureHead, perceptron
@@ -19,7 +20,6 @@ from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
 from trainer.world_model.settings import LatentSettings, WorldModelSettings
-from trainer.world_model.window import Window
 
 
 class Decoder(nn.Module):

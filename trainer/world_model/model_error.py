@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.experience.window import Window
 from trainer.nets.perceptron import FeatureHead
 from trainer.world_model.loss import loss_rows, term_weights
 from trainer.world_model.posteriors import LatentModel, Posteriors
 from trainer.world_model.settings import ErrorLabel, LatentSettings, LossSettings
-from trainer.world_model.window import Window
 
 
 def make_error_predictor(settings: LatentSettings) -> FeatureHead:

@@ -12,9 +12,9 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from trainer.experience.window import Window
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.settings import LatentSettings
-from trainer.world_model.window import Window
 
 DrawIds = Callable[[Tensor], Tensor]
 """Draws class ids [...] from probabilities [..., C]."""

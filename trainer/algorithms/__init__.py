@@ -1,0 +1,1 @@
+"""The algorithms, a package each, behind the one seam of `interfaces.py`."""

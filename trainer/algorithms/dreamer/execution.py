@@ -1,0 +1,205 @@
+"""Acting with a world model: one environment step of a team, and of a single agent as it is exported.
+
+Axis legend: E copies of the environment, N agents, D observation, A entries of an action mask,
+P outputs of an actor, K categoricals, G recurrent size.
+
+Both follow the runtime's order (`docs/protocol.md`): the messages (z, a) of the step before make the recurrent
+input, then the own observation gives the posterior latent, then the actor decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.nets.agentwise import own
+from trainer.nets.latent import sample_ids
+from trainer.policy.draws import Draws
+from trainer.world_model.posteriors import LatentModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamState:
+    """What a team carries from step to step."""
+
+    ids: Tensor
+    """int64 [E, N, K]: the latents of the step before, which are the messages."""
+    action: Tensor
+    """[E, N, ...]: the actions executed then."""
+    deter: Tensor
+    """[E, N, G]: private to each agent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamDecision:
+    state: TeamState
+    logits: Tensor
+    """[E, N, P], without what is illegal."""
+
+    @property
+    def action(self) -> Tensor:
+        """[E, N, ...]."""
+        return self.state.action
+
+
+def initial_state(model: LatentModel, *, copies: int, agents: int) -> TeamState:
+    """The state before a first step; its content does not matter, `first` makes it count as zero."""
+    settings, actions, like = model.settings, model.actions, next(model.parameters())
+    return TeamState(
+        ids=torch.zeros(copies, agents, settings.categoricals, dtype=torch.int64, device=like.device),
+        action=torch.zeros(copies, agents, *actions.shape, dtype=actions.dtype, device=like.device),
+        deter=torch.zeros(copies, agents, settings.recurrent, device=like.device, dtype=like.dtype),
+    )
+
+
+@torch.no_grad()
+def team_step(
+    model: LatentModel,
+    actor: nn.Module,
+    state: TeamState,
+    *,
+    observation: Tensor,
+    action_mask: Tensor,
+    hears: Tensor | None,
+    first: Tensor,
+    draws: Draws,
+) -> TeamDecision:
+    """Decide for all agents of all copies: observation [E, N, D], action_mask bool [E, N, A], hears bool [E, N, N]
+    (None: everyone hears everyone), first bool [E]."""
+    rssm = model.rssm
+    keep = (~first).to(observation.dtype).reshape(-1, 1, 1).expand(-1, observation.shape[1], 1)
+    rows = rssm.communicate(rssm.tokens(state.ids, state.action, keep, keep), hears)
+    deter = rssm.recur(rows, state.deter * keep)
+    posterior = rssm.posterior_logits(deter, rssm.posterior_inputs(model.encoder(observation)))
+    ids = draws.latent(rssm.probabilities(posterior))
+    logits = model.actions.masked(actor(ids, deter), action_mask)
+    action = draws.action(logits, model.actions)
+    return TeamDecision(state=TeamState(ids=ids, action=action, deter=deter), logits=logits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """An `Actor`: the two networks that acting takes."""
+
+    model: LatentModel
+    actor: nn.Module
+    agents: int
+
+    def initial_state(self, copies: int) -> TeamState:
+        return initial_state(self.model, copies=copies, agents=self.agents)
+
+    def act(
+        self,
+        state: TeamState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, TeamState]:
+        decision = team_step(
+            self.model,
+            self.actor,
+            state,
+            observation=observation,
+            action_mask=action_mask,
+            hears=hears,
+            first=first,
+            draws=draws,
+        )
+        return decision.action, decision.state
+
+
+class AgentStep(nn.Module):
+    """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
+
+    def __init__(self, model: LatentModel, actor: nn.Module, *, slot: int) -> None:
+        super().__init__()
+        self.slot = slot
+        self.encoder, self.rssm, self.actor = (own(network, slot) for network in (model.encoder, model.rssm, actor))
+
+    def forward(
+        self,
+        observation: Tensor,
+        action_mask: Tensor,
+        inbox_latent: Tensor,
+        inbox_action: Tensor,
+        inbox_present: Tensor,
+        first: Tensor,
+        greedy: Tensor,
+        deter: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latent int32 [K], action (int32 [] or float [k]), logits [P] and the next recurrent state [G]."""
+        rssm, actions = self.rssm, self.rssm.actions
+        keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
+        tokens = rssm.tokens(
+            inbox_latent.long(), inbox_action.to(actions.dtype), keep.expand(inbox_action.shape[0], 1)
+        )  # [N, H]
+        own = torch.tensor([self.slot])
+        row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
+        deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
+        ids, action, logits = _decide(
+            self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
+        )
+        return ids.int(), action.to(actions.executed_dtype), logits, deter.squeeze(0)
+
+
+class SilentStep(nn.Module):
+    """The step function of an agent that neither says nor hears anything.
+
+    Its own latent and action are all that the recurrent state waits for, so the state that it hands on is that of the
+    step to come, which no message can change.
+    """
+
+    def __init__(self, model: LatentModel, actor: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.rssm, self.actor = model.encoder, model.rssm, actor
+        sizes, like = model.settings, model.rssm.token.table
+        nothing = torch.zeros(1, sizes.categoricals, dtype=torch.int64, device=like.device)
+        with torch.no_grad():
+            idle = torch.zeros(1, *self.rssm.actions.shape, dtype=self.rssm.actions.dtype, device=like.device)
+            token = self.rssm.tokens(nothing, idle, like.new_zeros(1, 1))
+            begun = self.rssm.cell(token, like.new_zeros(1, sizes.recurrent))
+        self.register_buffer("begun", begun)  # [1, G], of every episode's first step
+        self.begun: Tensor
+
+    def forward(
+        self,
+        observation: Tensor,
+        action_mask: Tensor,
+        first: Tensor,
+        greedy: Tensor,
+        deter: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Action (int32 [] or float [k]), logits [P] and the recurrent state [G] of the next step."""
+        deter = torch.where(first, self.begun, deter.unsqueeze(0))  # [1, G]
+        ids, action, logits = _decide(
+            self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
+        )
+        token = self.rssm.tokens(ids.unsqueeze(0), action.unsqueeze(0), deter.new_ones(1, 1))
+        following = self.rssm.cell(token, deter)
+        return action.to(self.rssm.actions.executed_dtype), logits, following.squeeze(0)
+
+
+def _decide(
+    agent: AgentStep | SilentStep,
+    deter: Tensor,
+    *,
+    observation: Tensor,
+    action_mask: Tensor,
+    greedy: Tensor,
+    noise: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Latent [K], action and logits [P] in the recurrent state [1, G]."""
+    rssm, actions = agent.rssm, agent.rssm.actions
+    embedding = rssm.posterior_inputs(agent.encoder(observation.unsqueeze(0)))
+    posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
+    ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[: -actions.noise]))
+    logits = actions.masked(agent.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
+    action = torch.where(greedy, actions.mode(logits), actions.sample(logits, noise[-actions.noise :]))
+    return ids, action, logits

@@ -1,0 +1,1 @@
+"""MABL (Venugopal et al. 2024)."""

@@ -1,0 +1,91 @@
+"""MABL: bi-level latent-variable world model for sample-efficient multi-agent RL (Venugopal et al. 2024).
+
+A global latent above each agent's own takes in what is known in training alone (§3.1); model (§3.2), actor and critic
+(§3.3) learn from both levels.  At execution an agent computes the lower one from what it sees itself: it hears nobody.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.manifest import StateTensor
+from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.dreamer.execution import SilentStep, Team
+from trainer.algorithms.mabl.settings import MablSettings
+from trainer.export.bundles import StepFunction
+from trainer.nets.level import GLOBAL
+from trainer.policy.actor_critic import AttentionCritic
+from trainer.policy.distributions import action_distribution
+from trainer.world_model.bilevel import BilevelModel
+from trainer.world_model.bilevel_imagination import BilevelImagination
+from trainer.world_model.model import prediction_head
+
+
+class Mabl(Dreamer):
+    """An `Algorithm`."""
+
+    name = "mabl"
+    reads_state = True
+    model: BilevelModel
+
+    def __init__(
+        self, settings: MablSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
+    ) -> None:
+        actions = action_distribution(spec)
+        model = BilevelModel(
+            settings.model,
+            agents=spec.agents,
+            observation_size=spec.observation_size,
+            state_size=spec.state_size,
+            actions=actions,
+            action_masks=spec.has_action_mask,
+        )
+        # Initialised like every other head, where MAMBA's actor is orthogonal.
+        actor = model.of_level(prediction_head(settings.model, out=actions.outputs, activation=nn.ReLU))
+        super().__init__(
+            settings,
+            spec,
+            model=model,
+            actor=actor,
+            critic=make_critic(settings, model, agents=spec.agents),
+            team=Team(model=model, actor=actor.network, agents=spec.agents),
+            device=device,
+            compile_mode=compile_mode,
+        )
+
+    def message_size(self) -> int:
+        return 0
+
+    def imagination(self) -> BilevelImagination:
+        return BilevelImagination(model=self.model, actor=self.actor, settings=self.settings.policy, draws=self.draws)
+
+    def step_function(self, slot: int) -> StepFunction:
+        sizes, spec = self.settings.model, self.spec
+        inputs = {
+            "observation": torch.zeros(spec.observation_size),
+            "action_mask": torch.ones(spec.actions, dtype=torch.bool),
+            "first": torch.tensor(True),
+            "greedy": torch.tensor(False),
+            "state.deter": torch.zeros(sizes.recurrent),
+            "noise": torch.full((self.noise_size(),), 0.5),
+        }
+        return StepFunction(
+            module=SilentStep(deepcopy(self.model).cpu(), deepcopy(self.actor.network).cpu()),
+            inputs=inputs,
+            outputs=("action", "logits", "state.deter.next"),
+            state=(StateTensor(name="deter", shape=(sizes.recurrent,)),),
+            message=None,
+            noise_size=self.noise_size(),
+        )
+
+
+def make_critic(settings: MablSettings, model: BilevelModel, *, agents: int) -> nn.Module:
+    """Values of all agents from the features of the team (MABL §3.3)."""
+    heads = settings.policy.critic_heads
+    if settings.critic == "global" and model.above is not None:
+        return model.of_level(AttentionCritic(settings.model, agents=agents, heads=heads), level=GLOBAL)
+    return AttentionCritic(settings.model.feature, agents=agents, heads=heads)

@@ -1,0 +1,1 @@
+"""MAMBA (Egorov & Shpilman 2022)."""

@@ -1,0 +1,67 @@
+"""MAMBA: scalable multi-agent model-based reinforcement learning with discrete communication (Egorov & Shpilman 2022).
+
+The world model learns from replay (§3.1), actor and critic learn in its imagination (§3.3), and at execution every
+agent steps its own copy of the model with the messages (z, a) of those it hears (§3.2).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.dreamer.execution import Team
+from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.experience.window import Window
+from trainer.export.bundles import StepFunction
+from trainer.export.step_functions import talking_step
+from trainer.nets.agentwise import per_agent
+from trainer.policy.actor_critic import AttentionCritic, make_actor
+from trainer.policy.distributions import action_distribution
+from trainer.policy.draws import Draws
+from trainer.world_model.model import WorldModel
+
+
+class Mamba(Dreamer):
+    """An `Algorithm`."""
+
+    name = "mamba"
+
+    def __init__(
+        self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
+    ) -> None:
+        actions = action_distribution(spec)
+        model = WorldModel(
+            settings.model,
+            agents=spec.agents,
+            observation_size=spec.observation_size,
+            actions=actions,
+            action_masks=spec.has_action_mask,
+        )
+        actor = per_agent(
+            lambda: make_actor(settings.model, outputs=actions.outputs),
+            agents=spec.agents,
+            shared=settings.model.shared,
+        )
+        super().__init__(
+            settings,
+            spec,
+            model=model,
+            actor=actor,
+            critic=AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads),
+            team=Team(model=model, actor=actor, agents=spec.agents),
+            device=device,
+            compile_mode=compile_mode,
+        )
+
+    def message_size(self) -> int:
+        return self.settings.model.categoricals
+
+    @torch.no_grad()
+    def latents(self, window: Window, draws: Draws) -> Tensor:
+        reset = self.settings.loss.reset_action_on_first
+        return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).ids
+
+    def step_function(self, slot: int) -> StepFunction:
+        return talking_step(self.model, self.actor, self.spec, slot=slot)

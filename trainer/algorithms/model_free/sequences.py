@@ -1,0 +1,123 @@
+"""What was collected since the last update, cut into sequences: the data of PPO on real experience.
+
+Axis legend: T rows of a window, E copies; L rows of a sequence, Q sequences; N agents, D observation, A entries of an
+action mask, S global state, C numbers that an agent carries.
+
+A row of a sequence is a step at which a team acted: what it saw, what it had carried into the step, what it did, and
+what it carried out of it.  Rows that do not count are there so that all sequences are equally long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainer.algorithms.model_free.settings import PpoSettings
+from trainer.experience.window import Window
+from trainer.policy.returns import lambda_returns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequences:
+    observation: Tensor
+    """float [L, Q, N, D]."""
+    action_mask: Tensor
+    """bool [L, Q, N, A]."""
+    hears: Tensor | None
+    """bool [L, Q, N, N]; None on a complete graph."""
+    first: Tensor
+    """bool [L, Q]: the team acts on the first row of an episode."""
+    state: Tensor | None
+    """float [L, Q, S], the simulator's; None where replay keeps none."""
+    carried_in: Tensor
+    """float [L, Q, N, C]: what was carried into a row."""
+    carried_out: Tensor
+    """float [L, Q, N, C]: what was carried out of it."""
+    begins: Tensor
+    """bool [L, Q]: `carried_in` is data here; elsewhere it follows from the row before, through which gradients go."""
+    action: Tensor
+    """[L, Q, N, ...]: what was done."""
+    counts: Tensor
+    """bool [L, Q, N]: the agent acted, since the last update."""
+    returns: Tensor
+    """[L, Q, N]."""
+    advantage: Tensor
+    """[L, Q, N], normalised if the settings say so."""
+
+    def pick(self, index: Tensor) -> Sequences:
+        """Some of the sequences."""
+        return Sequences(
+            **{name: None if value is None else value[:, index] for name, value in vars(self).items()}  # [L, Q, ...]
+        )
+
+
+def sequences_of(window: Window, new: Tensor, values: Tensor, settings: PpoSettings) -> Sequences:
+    """Cut a window whose last rows are `new` (bool [T, E]) into sequences.
+
+    `values` [T, E, N] are the critic's.  The new rows of a copy were collected with the networks as they are now.
+    """
+    assert window.carried is not None
+    counts = acted(window) & new[1:].unsqueeze(-1)  # [T - 1, E, N]
+    returns = returns_of(window, values, settings)
+    advantage = returns - values[:-1]
+    if settings.advantage_normalisation:
+        these = advantage[counts]
+        advantage = (advantage - these.mean()) / (these.std() + 1e-8)
+
+    def cut(rows: Tensor) -> Tensor:
+        return _cut(rows, settings.sequence)
+
+    begins = cut(~new[:-1])
+    begins[0] = True
+    whole = Sequences(
+        observation=cut(window.observation[:-1]),
+        action_mask=cut(window.action_mask[:-1]),
+        hears=None if window.hears is None else cut(window.hears[:-1]),
+        first=cut(window.first[:-1]),
+        state=None if window.state is None else cut(window.state[:-1]),
+        carried_in=cut(window.carried[:-1]),
+        carried_out=cut(window.carried[1:]),
+        begins=begins,
+        action=cut(window.action[1:]),
+        counts=cut(counts),
+        returns=cut(returns),
+        advantage=cut(advantage),
+    )
+    return whole.pick(whole.counts.any(-1).any(0).nonzero().squeeze(-1))
+
+
+def acted(window: Window) -> Tensor:
+    """bool [T - 1, E, N]: whose action at a row led to the next one, which neither closing nor absorbing rows have."""
+    gone = window.terminated.all(-1) & ~window.first  # [T, E]
+    return window.present[:-1] & ~(window.first[1:] | gone[:-1]).unsqueeze(-1)
+
+
+def returns_of(window: Window, values: Tensor, settings: PpoSettings) -> Tensor:
+    """Lambda-returns [T - 1, E, N] of what was done at each row but the last.
+
+    Where an episode was cut by its time limit, or the window ends, the value of the row that closes it stands for what
+    would have followed; where an agent terminated, nothing does.
+    """
+    reward, ended = window.reward[1:], window.terminated[1:]
+    if settings.reward_sharing == "team":
+        reward = reward.mean(-1, keepdim=True).expand_as(reward)
+        ended = ended.all(-1, keepdim=True).expand_as(ended)
+    # Nothing leads from a closing row to the next episode: its return is its value, and no more.
+    closing = window.first[1:].unsqueeze(-1)
+    return lambda_returns(
+        torch.where(closing, values[:-1], reward),
+        (~(ended | closing)).to(reward.dtype),
+        values,
+        discount=settings.discount,
+        trace=settings.trace,
+    )
+
+
+def _cut(rows: Tensor, length: int) -> Tensor:
+    """[T, E, ...] -> [L, Q, ...], the last ones padded with zeros."""
+    missing = -rows.shape[0] % length
+    padded = functional.pad(rows, (0, 0) * (rows.dim() - 1) + (0, missing)) if missing else rows
+    return padded.unflatten(0, (-1, length)).transpose(0, 1).flatten(1, 2)

@@ -1,0 +1,115 @@
+"""Attention-PPO's actor: MAMBA's way of acting without its world model.
+
+Axis legend: E copies, N agents, P outputs of an actor, K categoricals, C classes, G recurrent size; L rows of a
+sequence, Q sequences; T time, B windows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.dreamer.execution import TeamState, initial_state, team_step
+from trainer.algorithms.model_free.sequences import Sequences
+from trainer.algorithms.model_free.settings import TalkingSettings
+from trainer.experience.recurrent_columns import unpacked
+from trainer.experience.window import Window
+from trainer.nets.communication import CommunicationBlock
+from trainer.nets.perceptron import perceptron
+from trainer.policy.actor_critic import make_actor
+from trainer.policy.distributions import action_distribution
+from trainer.policy.draws import Draws
+from trainer.world_model.posteriors import unroll
+from trainer.world_model.rssm import RSSM
+
+
+class TalkingPolicy(nn.Module):
+    """A `Policy`: h_t from the messages (z_{t-1}, a_{t-1}) that are heard, z_t from h_t and o_t, an action from both.
+
+    What an agent says is learned from what the others then do: the gradient of everyone's surrogate goes back along a
+    sequence, through the messages that were received, into the latents that were sent.  Those are the latents that
+    were drawn while acting; a straight-through gradient stands for what their choice would change, so their own
+    probabilities take no part in PPO's ratio.
+    """
+
+    def __init__(self, settings: TalkingSettings, spec: EnvironmentSpec) -> None:
+        super().__init__()
+        self.settings, self.agents = settings, spec.agents
+        self.actions = action_distribution(spec)
+        hidden = settings.hidden
+        self.encoder = perceptron([spec.observation_size, hidden, hidden, hidden, hidden], nn.ReLU)
+        self.rssm = RSSM(
+            settings,
+            actions=self.actions,
+            embedding=hidden,
+            communication=CommunicationBlock(
+                agents=spec.agents,
+                width=hidden,
+                layers=settings.communication_layers,
+                heads=settings.heads,
+                dropout=0.0,
+                position_scale=settings.position_scale,
+            ),
+        )
+        del self.rssm.prior_head  # nothing is imagined
+        self.actor = make_actor(settings, outputs=self.actions.outputs)
+
+    def initial_state(self, copies: int) -> TeamState:
+        return initial_state(self, copies=copies, agents=self.agents)
+
+    def act(
+        self,
+        state: TeamState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, TeamState]:
+        decision = team_step(
+            self,
+            self.actor,
+            state,
+            observation=observation,
+            action_mask=action_mask,
+            hears=hears,
+            first=first,
+            draws=draws,
+        )
+        return decision.action, decision.state
+
+    def outputs(self, sequences: Sequences) -> Tensor:
+        """See Policy."""
+        rssm = self.rssm
+        like = self.initial_state(1)
+        heard, said = unpacked(like, sequences.carried_in), unpacked(like, sequences.carried_out).ids
+        inputs = rssm.posterior_inputs(self.encoder(sequences.observation))
+        keep = (~sequences.first).to(inputs.dtype)[..., None, None].expand(-1, -1, self.agents, -1)
+        deter, probabilities = heard.deter[0], None
+        all_deter, all_probabilities = [], []
+        for row, begins in enumerate(sequences.begins[..., None, None]):
+            if probabilities is not None:
+                probabilities = torch.where(begins.unsqueeze(-1), probabilities.detach(), probabilities)
+            tokens = rssm.tokens(heard.ids[row], heard.action[row], keep[row], probabilities=probabilities)
+            rows = rssm.communicate(tokens, None if sequences.hears is None else sequences.hears[row])
+            deter = rssm.recur(rows, torch.where(begins, heard.deter[row], deter) * keep[row])
+            probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs[row]))
+            all_deter.append(deter)
+            all_probabilities.append(probabilities)
+        outputs = self.actor(said, torch.stack(all_deter), torch.stack(all_probabilities))
+        return self.actions.masked(outputs, sequences.action_mask)
+
+    def latents(self, window: Window, draws: Draws) -> Tensor:
+        """What the agents would say along a window, int64 [T, B, N, K]."""
+        inputs = self.rssm.posterior_inputs(self.encoder(window.observation))
+        return unroll(
+            self.rssm,
+            inputs,
+            window.action,
+            window.first,
+            draw_ids=draws.latent,
+            hears=window.hears,
+            reset_action_on_first=True,
+        ).ids

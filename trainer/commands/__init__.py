@@ -1,0 +1,1 @@
+"""The commands of the trainer.  They parse first and load torch last."""

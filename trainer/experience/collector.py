@@ -1,0 +1,293 @@
+"""Collecting experience: many copies of the environment, stepped with a policy, their rows gathered for replay.
+
+Axis legend: E copies, N agents.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from heliograph.environments.vector import (
+    Percepts,
+    Transition,
+    VectorEnvironment,
+    checked_percepts,
+    checked_state,
+    checked_transition,
+)
+from heliograph.errors import WorldError
+from heliograph.seeds import episode_seed
+from trainer.algorithms.interfaces import Actor
+from trainer.experience.readable import hears_tensor
+from trainer.experience.recurrent_columns import packed
+from trainer.experience.replay import Replay
+from trainer.experience.replayed_restore import rewind
+from trainer.experience.rows import Rows, absorbing_rows, empty_rows, random_actions
+from trainer.experience.staging import Harvest
+from trainer.policy.draws import RandomDraws
+
+logger = logging.getLogger(__name__)
+
+_ENDED = ("ended.outcome", "ended.returns", "ended.length")
+"""Arrays of a collection that was left."""
+
+LOST_AT_MOST = 5
+"""Episodes per copy that may be lost with none finished in between."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The episodes that ended during one call of `collect`, and the counters after it."""
+
+    outcome: list[float]
+    team_return: list[float]
+    """Rewards summed over steps, averaged over agents."""
+    length: list[int]
+    """Steps."""
+    env_steps: int
+    """Of the run so far, over all copies."""
+    lost_episodes: int
+    """Of the run so far."""
+
+
+class Collector:
+    """Steps the environment; episodes run on from one call to the next, and so do the states of the teams.
+
+    Rows wait in a harvest until `commit` hands them to replay, which nothing else here writes to.  Episode k of a run
+    (counted over all copies, in the order of their starts) is seeded by (run seed, k).
+    """
+
+    def __init__(
+        self, environment: VectorEnvironment, actor: Actor, replay: Replay, *, seed: int, device: torch.device
+    ) -> None:
+        self.environment, self.replay = environment, replay
+        self.seed, self.device = seed, device
+        self.env_steps = 0
+        self.episodes_started = 0
+        self.lost_episodes = 0
+        """Episodes whose simulator died; nothing of them is kept."""
+        count, agents = environment.count, environment.spec.agents
+        self._random = np.random.default_rng([seed, 0xAB])  # for absorbing rows
+        # Of its own, so that collecting draws the same numbers whatever is learned meanwhile.
+        entropy = np.random.SeedSequence([seed, 0xAC]).generate_state(1, np.uint64)
+        self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
+        self._draws = RandomDraws(self._generator)
+        self._team = actor.initial_state(count)
+        sizes = {"state_size": replay.state_size, "carried_size": replay.carried_size}
+        self._harvest = Harvest(environment.spec, **sizes)
+        self._everyone = np.arange(count)
+        self._seeds = np.zeros(count, dtype=np.int64)
+        self._returns = np.zeros((count, agents))  # of the running episodes
+        self._lengths = np.zeros(count, dtype=np.int64)
+        self._lost_in_a_row = 0
+        self._made = 0  # steps per copy of a collection that was left, and what had ended in it
+        self._ended: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # outcome, return of each agent, length
+        # What the teams perceive now; the tensors share the memory of the arrays.
+        self._now = empty_rows(environment.spec, count, **sizes)
+        self._inputs = {
+            name: torch.from_numpy(getattr(self._now, name)) for name in ("observation", "action_mask", "first")
+        }
+        self._begin(self._everyone)
+        self.commit()
+
+    def collect(self, steps_per_copy: int, actor: Actor, *, check: Callable[[], None] = lambda: None) -> Collected:
+        """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again.
+
+        `check` is called before every step and may raise; the next call then makes the steps that are left.
+        """
+        while self._made < steps_per_copy:
+            check()
+            actions = self._act(actor)
+            transition = checked_transition(self.environment.step(actions), of=self.environment)
+            self.env_steps += self.environment.count
+            self._perceive(transition, actions)
+            if transition.over.any():
+                self._ended.append(self._end(transition))
+                self._begin(np.flatnonzero(transition.over))
+            self._made += 1
+        outcome, returns, length = self._all_ended()
+        self._made, self._ended = 0, []
+        return Collected(
+            outcome=outcome.tolist(),
+            team_return=returns.mean(1).tolist(),
+            length=length.tolist(),
+            env_steps=self.env_steps,
+            lost_episodes=self.lost_episodes,
+        )
+
+    def _all_ended(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Outcome [R], return of each agent [R, N] and length [R] of the episodes that this collection has ended."""
+        nothing = np.empty(0), self._returns[:0], self._lengths[:0]
+        outcome, returns, length = (np.concatenate(parts) for parts in zip(nothing, *self._ended, strict=True))
+        return outcome, returns, length
+
+    def commit(self) -> None:
+        """Hand everything that was collected to replay."""
+        lost, copies, rows = self._harvest.take()
+        for copy in lost:
+            self.replay.discard(copy)
+        self.replay.add(copies, rows)
+
+    def _act(self, actor: Actor) -> np.ndarray:
+        action, self._team = actor.act(
+            self._team,
+            **{name: tensor.to(self.device) for name, tensor in self._inputs.items()},
+            hears=hears_tensor(self._now.hears, self.environment.spec, device=self.device),
+            draws=self._draws,
+        )
+        return action.cpu().numpy()
+
+    def _perceive(self, transition: Transition, actions: np.ndarray) -> None:
+        """Take in what a step of all copies led to."""
+        now, percepts = self._now, transition.percepts
+        # Whoever had no part in the step before has no message of it.
+        np.logical_and(percepts.hears, now.present[:, None], out=now.hears)
+        np.copyto(now.observation, percepts.observation)
+        np.copyto(now.action_mask, percepts.action_mask)
+        np.copyto(now.present, percepts.present)
+        np.copyto(now.reward, transition.reward)
+        np.copyto(now.terminated, transition.terminated)
+        if self.replay.settings.time_limit_is_terminal:
+            now.terminated[transition.truncated] = True
+        np.copyto(now.state, self._global_state(lost=transition.lost))
+        if self.replay.carried_size:
+            np.copyto(now.carried, packed(self._team).cpu().numpy())
+        now.action[:] = actions
+        now.first[:] = False
+        self._harvest.add(self._everyone, now)
+        self._returns += transition.reward
+        self._lengths += 1
+
+    def _global_state(self, *, lost: np.ndarray | None = None) -> np.ndarray:
+        """float32 [E, S], without entries unless replay keeps it."""
+        return checked_state(of=self.environment, lost=lost) if self.replay.state_size else self._now.state
+
+    def _end(self, transition: Transition) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Close the episodes that are over: outcome, return of each agent and length of those that count."""
+        over = np.flatnonzero(transition.over & ~transition.lost)
+        if transition.lost.any():
+            self._lose(np.flatnonzero(transition.lost))
+        if over.size:
+            self._lost_in_a_row = 0
+        gone = over[transition.terminated[over].all(1)]
+        if gone.size:
+            # Every agent repeats one random action.
+            action = random_actions(self.environment.spec, gone.size, self._random)
+            times = self.replay.settings.absorbing_rows
+            rows = absorbing_rows(
+                self.environment.spec,
+                action=action.repeat(times, axis=0),
+                state_size=self.replay.state_size,
+                carried_size=self.replay.carried_size,
+            )
+            self._harvest.add(gone.repeat(times), rows)
+        return transition.outcome[over], self._returns[over], self._lengths[over]
+
+    def _lose(self, copies: np.ndarray) -> None:
+        """Forget the running episodes of some copies.  Raises WorldError if nothing but that happens any more."""
+        for copy in copies:
+            self._harvest.discard(int(copy))
+        self.lost_episodes += copies.size
+        self._lost_in_a_row += copies.size
+        if self._lost_in_a_row > LOST_AT_MOST * self.environment.count:
+            raise WorldError(
+                f"adapter of {self.environment.spec.id!r}: {self._lost_in_a_row} episodes in a row were lost",
+                remedy="Its simulator dies again and again; the last checkpoint is whole",
+            )
+
+    def _begin(self, copies: np.ndarray) -> None:
+        """Start new episodes in some copies."""
+        numbers = self.episodes_started + np.arange(copies.size)
+        self.episodes_started += copies.size
+        self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
+        percepts = checked_percepts(self.environment.reset(self._seeds[copies], copies), of=self.environment)
+        present = percepts.present[copies]
+        nothing = np.zeros(present.shape, dtype=bool)
+        rows = Rows(
+            observation=percepts.observation[copies],
+            action_mask=percepts.action_mask[copies],
+            # The zero vector, which counts as the message of whoever is there, is heard at a first step.
+            hears=percepts.hears[copies] & present[:, None],
+            present=present,
+            first=np.ones(copies.size, dtype=bool),
+            action=np.zeros_like(self._now.action[copies]),
+            reward=nothing,
+            terminated=nothing,
+            state=self._global_state()[copies],
+            carried=np.zeros_like(self._now.carried[copies]),
+        )
+        for name, array in vars(rows).items():
+            getattr(self._now, name)[copies] = array
+        self._returns[copies], self._lengths[copies] = 0, 0
+        self._harvest.add(copies, rows)
+
+    def state(self) -> dict[str, Any]:
+        """Counters, random states and the running episodes, as JSON values and arrays by name.
+
+        Belongs to the replay after a `commit`, which holds what was done and seen in the running episodes.
+        """
+        assert not len(self._harvest), "rows that are not in replay would be lost"
+        ended = dict(zip(_ENDED, self._all_ended(), strict=True))
+        team = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
+        return {
+            "env_steps": self.env_steps,
+            "episodes_started": self.episodes_started,
+            "lost_episodes": self.lost_episodes,
+            "made": self._made,
+            "random": self._random.bit_generator.state,
+            "arrays": {name: tensor.cpu().numpy() for name, tensor in team.items()}
+            | ended
+            | {"seeds": self._seeds, "returns": self._returns, "lengths": self._lengths}
+            | {"generator": self._generator.get_state().numpy()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a saved state; replay has taken over its own before.
+
+        The running episodes are played again.  One that does not come to what was seen then (a game that cannot be
+        repeated) is lost, and another is begun in its place.
+        """
+        arrays = state["arrays"]
+        self.env_steps, self.episodes_started = state["env_steps"], state["episodes_started"]
+        self.lost_episodes = state["lost_episodes"]
+        # Older checkpoints were made between two collections.
+        self._made = state.get("made", 0)
+        self._ended = [tuple(arrays[name] for name in _ENDED)] if self._made else []  # type: ignore[list-item]
+        self._random.bit_generator.state = state["random"]
+        self._generator.set_state(torch.from_numpy(arrays["generator"]))
+        self._seeds, self._returns, self._lengths = (arrays[name].copy() for name in ("seeds", "returns", "lengths"))
+        self._team = type(self._team)(
+            **{
+                field.name: torch.from_numpy(arrays[f"team.{field.name}"]).to(self.device)
+                for field in fields(self._team)
+            }
+        )
+        self._harvest.take()
+        for name, array in vars(self.replay.newest()).items():
+            np.copyto(getattr(self._now, name), array)
+        done = [self.replay.running_actions(copy) for copy in self._everyone]
+        none = self._now.action[0, None][:0]
+        percepts, faithful = rewind(
+            self.environment, self._seeds, [none if actions is None else actions for actions in done]
+        )
+        same = faithful & np.array([actions is not None for actions in done]) & self._equals(percepts)
+        if not same.all():
+            lost = np.flatnonzero(~same)
+            logger.warning("episodes cannot be repeated and are lost copies=%s", lost.tolist())
+            self._lose(lost)
+            self._begin(lost)
+            self.commit()
+
+    def _equals(self, percepts: Percepts) -> np.ndarray:
+        """bool [E]: the copies that show what is seen now."""
+        equal = np.ones(self.environment.count, dtype=bool)
+        for name in ("observation", "action_mask", "present"):
+            found, expected = getattr(percepts, name), getattr(self._now, name)
+            equal &= (found == expected).reshape(len(found), -1).all(1)
+        return equal

@@ -1,0 +1,1 @@
+"""From trained networks to bundles: one step function per agent slot."""

@@ -1,0 +1,137 @@
+"""Export: a trained policy and model become one bundle per agent slot, an ONNX step function each."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from heliograph import __version__
+from heliograph.bundle import Bundle, make, save_team
+from heliograph.codecs import LatentTables
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
+
+if TYPE_CHECKING:
+    from trainer.algorithms.interfaces import Algorithm
+
+OPSET = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFunction:
+    """What an algorithm hands to export: a module and the names and example values of its tensors, in order.
+
+    `state` names the recurrent tensors among the inputs; the module returns their successors last, in that order.
+    """
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    state: tuple[StateTensor, ...]
+    message: MessageFormat | None
+    noise_size: int
+
+
+def export_bundle(
+    step: StepFunction,
+    *,
+    spec: EnvironmentSpec,
+    slot: int,
+    algorithm: str,
+    run_id: str,
+    training_step: int,
+    tables: LatentTables | None = None,
+) -> Bundle:
+    """Trace the step function to ONNX and join it with its manifest and the team's tables."""
+    graph = _to_onnx(step)
+    manifest = Manifest(
+        algorithm=algorithm,
+        environment=spec.id,
+        environment_parameters=spec.parameters,
+        run_id=run_id,
+        training_step=training_step,
+        team_size=spec.agents,
+        slot=slot,
+        observation_size=spec.observation_size,
+        actions=spec.action_space(slot),
+        message=step.message,
+        state=step.state,
+        noise_size=step.noise_size,
+        graph_sha256=sha256(graph),
+        tables_sha256=None if tables is None else tables.sha256,
+        trainer_version=__version__,
+    )
+    return make(manifest, graph, tables)
+
+
+def export_team(
+    algorithm: Algorithm,
+    spec: EnvironmentSpec,
+    target: Path,
+    *,
+    run_id: str,
+    training_step: int,
+    tables: LatentTables | None = None,
+    suffix: str = "",
+    signing_key: bytes | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> list[Path]:
+    """Write one bundle per slot to `target`, as directories or with suffix ".tar", all at once; their paths.
+
+    `check` is called before each slot and may raise; then nothing is written.
+    """
+    bundles = []
+    for slot in range(spec.agents):
+        check()
+        bundles.append(
+            export_bundle(
+                algorithm.step_function(slot),
+                spec=spec,
+                slot=slot,
+                algorithm=algorithm.name,
+                run_id=run_id,
+                training_step=training_step,
+                tables=tables,
+            )
+        )
+    if signing_key is not None:
+        bundles = [bundle.sign(signing_key) for bundle in bundles]
+    return save_team(bundles, target, suffix=suffix)
+
+
+def _to_onnx(step: StepFunction) -> bytes:
+    buffer = io.BytesIO()
+    arguments: dict[str, Any] = {
+        "input_names": list(step.inputs),
+        "output_names": list(step.outputs),
+        "opset_version": OPSET,
+        "dynamo": True,
+        "verbose": False,
+        "external_data": False,
+    }
+    # The exporter logs a page of progress and warns about its own internals; errors still raise.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(step.module.eval(), tuple(step.inputs.values()), **arguments)
+        assert program is not None
+        _forget_sources(program)
+        program.save(buffer)
+    return buffer.getvalue()
+
+
+def _forget_sources(program: torch.onnx.ONNXProgram) -> None:
+    """Drop the exporter's notes: paths and lines of this machine's code at every node, four fifths of a small graph."""
+    graph = program.model.graph
+    values = (value for node in graph for value in node.outputs)
+    for noted in (program.model, graph, *graph, *graph.inputs, *graph.initializers.values(), *values):
+        noted.metadata_props.clear()
+        noted.doc_string = None

@@ -1,0 +1,43 @@
+"""Tables of what a team says, learned from replay when it is exported.
+
+Axis legend: T time, B windows, N agents, K categoricals, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph.codecs import LatentTables
+from trainer.algorithms.interfaces import Algorithm, Speaker
+from trainer.experience.replay import Replay
+from trainer.experience.window import Window
+from trainer.policy.draws import GreedyDraws
+
+ROWS = 4096
+"""How many of the newest rows of replay are looked at; each holds a message of every agent."""
+
+
+def learned_tables(algorithm: Algorithm, replay: Replay) -> LatentTables | None:
+    """Counts [K, C] of what the networks as they are now would most likely say to the newest observations.
+
+    All agents of a team count alike.  None for a team without messages, or if nothing was ever observed.
+    """
+    message = algorithm.step_function(0).message
+    window = replay.newest_window(ROWS)
+    if message is None or window is None:
+        return None
+    ids = cast(Speaker, algorithm).latents(window, GreedyDraws()).cpu()[_spoken(window)]  # [messages, K]
+    counts = [torch.bincount(column, minlength=message.classes) for column in ids.unbind(-1)]
+    return LatentTables(np.stack([column.numpy() for column in counts]))
+
+
+def _spoken(window: Window) -> Tensor:
+    """bool [T, B, N]: rows at which an agent acted, so neither after its end nor where its episode closes."""
+    goes_on = ~window.first & window.present.any(-1)  # [T, B]: after the row before
+    spoken = window.present.clone()
+    spoken[:-1] &= goes_on[1:].unsqueeze(-1)
+    return spoken

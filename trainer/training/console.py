@@ -1,0 +1,146 @@
+"""What a person sees of a training run: a progress bar on a terminal, plain lines elsewhere, TensorBoard and a plot.
+
+None of it may cost the run anything: what goes wrong with it is told as a warning.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from heliograph.optional import optional
+from trainer.training.experiment import Experiment
+from trainer.training.horizon import Horizon, Pace, in_words
+from trainer.training.run_folder import RunFolder
+
+LINE_INTERVAL_S = 10.0
+
+
+class TrainingConsole:
+    """A `Progress` of `trainer.training.training`; a context manager."""
+
+    def __init__(self, folder: RunFolder, *, wandb: str | None = None) -> None:
+        """`wandb` is the project of Weights & Biases to log to as well.  Raises MissingExtra if that is not there."""
+        self._folder = folder
+        self._experiment = None if wandb is None else Experiment(folder, project=wandb)
+        self._measure = "outcome"
+        self._horizon: Horizon | None = None
+        self._pace = Pace()
+        self._bar: Any = None
+        self._writer: Any = None
+        self._told_at_s = time.monotonic()
+        self._told_pace = False
+        self._outcome = ""
+
+    def __enter__(self) -> TrainingConsole:
+        with optional("no log for TensorBoard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(log_dir=str(self._folder.path))
+        if sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.TaskProgressColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("{task.fields[left]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("training", total=1.0, left="")
+            self._bar.start()
+        return self
+
+    def begin(self, horizon: Horizon, *, measure: str) -> None:
+        """Say where the run ends; `measure` is what the outcome of its world is, as won or return."""
+        self._horizon, self._measure = horizon, measure
+        schedule = self._folder.settings().schedule
+        ends = [] if schedule.stop_at_outcome is None else [f"until {measure} is {schedule.stop_at_outcome:g}"]
+        if horizon.usual_env_steps is not None:
+            ends.append(f"usually after {horizon.usual_env_steps} environment steps")
+        at_most = f"at most {horizon.limit_env_steps}{'' if horizon.usual_env_steps else ' environment steps'}"
+        if horizon.limit_seconds is not None:
+            at_most += f" or {in_words(horizon.limit_seconds)}"
+        self.note(f"training {', '.join([*ends, at_most])}; how long that takes here is told once it is measured")
+
+    def note(self, text: str) -> None:
+        """Say something that is not progress."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def end(self, text: str) -> None:
+        """Print the result of the run, in place of its progress."""
+        if self._bar is not None:
+            self._bar.stop()
+        print(text, flush=True)
+
+    def iteration(self, record: dict[str, Any], *, share: float) -> None:
+        if self._writer is not None:
+            self._write_scalars(record)
+        if self._experiment is not None:
+            self._experiment.log(record)
+        now = time.monotonic()
+        if any(name.startswith(("model/", "policy/")) for name in record):
+            self._pace.note(now, record["env_steps"])
+        if "evaluate/greedy_outcome" in record:
+            self._outcome = f"  outcome {record['evaluate/greedy_outcome']:.3f}"
+        line = f"step {record['env_steps']:>7}{self._outcome}"
+        if "model/reconstruction" in record:
+            line += f"  reconstruction {record['model/reconstruction']:.3f}  reward {record['model/reward']:.4f}"
+        if "collect/lost_episodes" in record:
+            line += f"  lost episodes {record['collect/lost_episodes']}"
+        usual, left = self._left(record)
+        done = share if usual is None else record["env_steps"] / usual
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, description=line, left=left)
+            return
+        # At once when it is first known, and then at intervals.
+        first = bool(left) and not self._told_pace
+        if first or now - self._told_at_s >= LINE_INTERVAL_S:
+            self._told_at_s, self._told_pace = now, bool(left)
+            print(f"{line}  ({done:.0%}{f', {left}' if left else ''})", file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        with optional("TensorBoard's log is not whole"):
+            if self._writer is not None:
+                self._writer.close()
+        if self._experiment is not None:
+            self._experiment.finish()
+        with optional("no learning curve"):
+            from trainer.training.curve import draw_curve
+
+            draw_curve(self._folder, measure=self._measure)
+
+    def _left(self, record: dict[str, Any]) -> tuple[int | None, str]:
+        """The step at which runs like this one are usually done, if it is ahead, and how long it still takes."""
+        horizon, steps = self._horizon, record["env_steps"]
+        if horizon is None:
+            return None, ""
+        usual = horizon.usual_env_steps
+        if usual is not None and steps >= usual:
+            usual = None
+        speed = self._pace.steps_per_s
+        if not speed:
+            return usual, ""
+        left = f"at most {in_words(horizon.left_s(env_steps=steps, seconds=record['seconds'], steps_per_s=speed))} left"
+        usually = horizon.usually_left_s(env_steps=steps, steps_per_s=speed)
+        return usual, left if usually is None else f"usually {in_words(usually)} left, {left.removesuffix(' left')}"
+
+    def _write_scalars(self, record: dict[str, Any]) -> None:
+        writer, self._writer = self._writer, None
+        with optional("TensorBoard's log ends here"):
+            for name, value in record.items():
+                if "/" in name:
+                    writer.add_scalar(name, value, record["env_steps"])
+            self._writer = writer  # not after a failure: one warning is enough

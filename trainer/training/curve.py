@@ -1,0 +1,62 @@
+"""The learning curve of a run as a PNG: what the team achieves, and what its model or its critic still gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trainer.training.run_folder import RunFolder
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's, which colour-blind people tell apart."""
+SHARES = ("won", "arrived")
+LOSSES = ("reconstruction", "reward", "kl", "continue", "information", "available")
+MODEL_FREE = ("critic_loss", "entropy")
+BESIDE = {"bbox_to_anchor": (1.01, 1.0), "loc": "upper left", "frameon": False}
+"""Where a legend hides no curve."""
+
+
+def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
+    """Draw `learning_curve.png` from `metrics.jsonl`; nothing if nothing was learned yet.
+
+    `measure` is what the outcome is: won and arrived are shares, drawn from 0 to 1.
+    """
+    records = [record for record in folder.history() if {"model/reconstruction", "policy/entropy"} & record.keys()]
+    if not records:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
+    for kind, colour in zip(("greedy", "sampled"), COLOURS, strict=False):
+        steps, values = _points(records, f"evaluate/{kind}_outcome")
+        if steps:
+            above.plot(steps, values, color=colour, marker="o", markersize=3, label=f"evaluation,\n{kind}")
+    above.set_ylabel(measure)
+    if measure in SHARES:
+        above.set_ylim(-0.02, 1.02)
+    learns_model = any("model/reconstruction" in record for record in records)
+    kind, names = ("model", LOSSES) if learns_model else ("policy", MODEL_FREE)
+    for name, colour in zip(names, COLOURS, strict=False):
+        steps, values = _points([record for record in records if record.get(f"{kind}/{name}", 0) > 0], f"{kind}/{name}")
+        if steps:
+            below.plot(steps, values, color=colour, linewidth=1, label=name.replace("_", " "))
+    below.set_yscale("log")
+    below.set_ylabel("world-model loss terms" if learns_model else "critic and policy")
+    below.set_xlabel("environment steps")
+    for axes in (above, below):
+        axes.grid(color="0.92", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(**BESIDE)
+    settings = folder.settings()
+    figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}")
+    figure.savefig(folder.curve, dpi=110)
+
+
+def _points(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """Environment steps and values of the records that have the metric."""
+    found = [(record["env_steps"], record[name]) for record in records if name in record]
+    return [steps for steps, _ in found], [value for _, value in found]

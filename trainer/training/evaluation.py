@@ -1,0 +1,99 @@
+"""Central evaluation: the trainer's own networks, all agents in one batch, on the runtime's episodes and noise.
+
+Episode e of an evaluation with seed s has the world, and every agent the random numbers, of episode e of
+`heliograph run --seed s`; so the two can be compared episode by episode.
+
+Axis legend: E copies, N agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
+from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
+from heliograph.noise import uniform
+from trainer.algorithms.interfaces import Algorithm
+from trainer.experience.readable import audible, hears_tensor
+from trainer.policy.draws import Draws, GreedyDraws, NoiseDraws
+
+
+def evaluate(
+    algorithm: Algorithm,
+    environment: VectorEnvironment,
+    *,
+    episodes: int,
+    seed: int,
+    greedy: bool,
+    device: torch.device,
+    links_cut: bool = False,
+    most_steps: int = MOST_STEPS,
+    progress: Callable[[int], None] = lambda _finished: None,
+    check: Callable[[], None] = lambda: None,
+) -> PlayedEpisodes:
+    """Play `episodes` whole episodes; with `links_cut` nobody hears anybody.
+
+    `most_steps`, `progress` and `check` are those of `play_episodes`.  Raises WorldError as it does.
+    """
+    networks = _Networks(algorithm, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
+    return play_episodes(
+        environment, networks, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress, check=check
+    )
+
+
+class _Networks(Player):
+    """An algorithm as a player, with the noise of the runtime's agents."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        environment: VectorEnvironment,
+        *,
+        seed: int,
+        greedy: bool,
+        links_cut: bool,
+        device: torch.device,
+    ) -> None:
+        self._algorithm, self._environment, self._device = algorithm, environment, device
+        self._seed, self._greedy, self._links_cut = seed, greedy, links_cut
+        self._state = algorithm.initial_state(environment.count)
+        self._number = np.zeros(environment.count, dtype=np.int64)
+        self._step = np.zeros(environment.count, dtype=np.int64)
+        self._spoke = np.zeros((environment.count, environment.spec.agents), dtype=bool)  # at the step before
+
+    def begin(self, copy: int, *, episode: int) -> None:
+        self._number[copy], self._step[copy] = episode, 0
+
+    def step(self, percepts: Percepts) -> Transition:
+        first = self._step == 0
+        spoke = np.where(first[:, None], percepts.present, self._spoke)
+        action, self._state = self._algorithm.act(
+            self._state,
+            observation=torch.from_numpy(percepts.observation).to(self._device),
+            action_mask=torch.from_numpy(np.ascontiguousarray(percepts.action_mask)).to(self._device),
+            hears=self._hears(percepts, spoke=spoke),
+            first=torch.from_numpy(first).to(self._device),
+            draws=GreedyDraws() if self._greedy else self._noise(),
+        )
+        self._spoke = percepts.present.copy()
+        self._step += 1
+        return self._environment.step(action.cpu().numpy())
+
+    def _hears(self, percepts: Percepts, *, spoke: np.ndarray) -> torch.Tensor | None:
+        if self._links_cut:
+            return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=self._device)
+        return hears_tensor(audible(percepts, spoke=spoke).hears, self._environment.spec, device=self._device)
+
+    def _noise(self) -> Draws:
+        size = self._algorithm.noise_size()
+        numbers = [
+            [
+                uniform(run_seed=self._seed, slot=slot, episode=int(episode), step=int(at), size=size)
+                for slot in range(self._environment.spec.agents)
+            ]
+            for episode, at in zip(self._number, self._step, strict=True)
+        ]
+        return NoiseDraws(torch.from_numpy(np.array(numbers)).to(self._device))

@@ -1,0 +1,178 @@
+"""All settings of a training run.  Imports no torch, so that a run is resolved and printed before it loads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, read_json
+from heliograph.settings import Settings, Text, resolve
+from trainer.algorithms.mabl.settings import MablSettings
+from trainer.algorithms.mag.settings import MagSettings
+from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings
+from trainer.experience.settings import ReplaySettings
+
+
+class EnvironmentSettings(Settings):
+    id: Annotated[str, Text.OF_THE_USER]
+    """Name in the registry, or import path; see `heliograph environments`.  A path must be named in the command."""
+    parameters: Annotated[dict[str, Any], Text.OF_THE_USER] = {}
+    """Of the environment; checked by it.  Texts that it does not hold to a list must be named in the command."""
+    copies: PositiveInt = 8
+    """Stepped together while collecting."""
+    workers: NonNegativeInt = 0
+    """Processes that share the copies; 0: all in this process.  A step then costs about a millisecond of talk, so they
+    pay where all copies together need many (large railways), and only on cores that are free while collecting; see
+    benchmarks/collection.py.  Refused where copies are stepped together anyhow (SMAX, SMAC)."""
+
+
+class ScheduleSettings(Settings):
+    """One iteration collects, then updates the model and the policy."""
+
+    env_steps: PositiveInt
+    """Environment steps (over all copies) after which training ends."""
+    steps_per_iteration: PositiveInt
+    """Steps of every copy per iteration."""
+    minutes: NonNegativeFloat = 0.0
+    """Stop after so much wall time even if steps are left; 0: no limit."""
+    stop_at_outcome: float | None = None
+    """Stop when two evaluations in a row reach this outcome."""
+    must_reach: bool = False
+    """Whether a run that ends without `stop_at_outcome`, on the way or in the final evaluation, has missed its purpose:
+    its state is then "target not reached", its exit code 10, and going on grants it as many steps again."""
+    usual_env_steps: PositiveInt | None = None
+    """After how many steps runs like this one have usually reached `stop_at_outcome`; for telling how long it takes."""
+    overlap: Literal["auto"] | bool = "auto"
+    """Collect an iteration's experience while the one before is learned from, acting with the networks from before
+    that update.  auto: if the networks are on a GPU, as on a CPU the two would only take turns, and the algorithm may
+    learn from what an older policy did."""
+
+    @model_validator(mode="after")
+    def _has_what_it_must_reach(self) -> Self:
+        if self.must_reach and self.stop_at_outcome is None:
+            raise ValueError("schedule.must_reach is true, but no schedule.stop_at_outcome says what must be reached")
+        return self
+
+
+class EvaluationSettings(Settings):
+    every: PositiveInt = 20
+    """Iterations between evaluations."""
+    episodes: PositiveInt = 128
+    copies: PositiveInt = 128
+    """Stepped together while evaluating; as many as there are episodes at most."""
+    most_steps: PositiveInt = 10_000
+    """Steps after which an episode that its environment has not ended is cut; it counts for its return until then, or
+    as not won, and the result says how many there were."""
+    seed: Annotated[int, Field(ge=0, lt=2**64 - 1)] = 2**32
+    """Of the evaluation episodes, which are the same every time and never those of training."""
+    final_episodes: PositiveInt = 1000
+    """Fresh episodes of the evaluation that ends a run."""
+    sampled: bool = False
+    """Evaluate the sampled policy as well as the greedy one."""
+    export: bool = False
+    """Write the bundles at every evaluation, too, and not only at the end: for `heliograph coordinator --follow`, which
+    hands them to a team that runs meanwhile.  Takes seconds per agent."""
+    snapshots: NonNegativeInt = 10
+    """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
+
+
+CHANGEABLE = (
+    *(f"schedule.{name}" for name in ("env_steps", "minutes", "stop_at_outcome", "must_reach", "usual_env_steps")),
+    *(f"evaluation.{name}" for name in ("episodes", "copies", "most_steps", "final_episodes", "sampled", "export")),
+    *("checkpoint_minutes", "device", "threads", "compile", "environment.workers"),
+)
+"""What may be another in a run that goes on: how long it trains, how it is evaluated, what machine it has.  The rest is
+what the run is."""
+
+_SECTIONS = {
+    "mamba": {"mamba"},
+    "mabl": {"mabl"},
+    "mag": {"mamba", "mag"},
+    "mappo": {"mappo"},
+    "attention-ppo": {"attention_ppo"},
+}
+"""The sections that each algorithm reads."""
+ON_POLICY = {"mappo", "attention-ppo"}
+"""Algorithms that learn from nothing but what the networks did as they are now."""
+
+
+class TrainSettings(Settings):
+    algorithm: Literal["mamba", "mabl", "mag", "mappo", "attention-ppo"] = "mamba"
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    device: Annotated[str, Text.OF_A_LIST] = "auto"
+    """auto, cpu, cuda or cuda:1."""
+    threads: NonNegativeInt = 0
+    """CPU threads of torch; 0: its own choice."""
+    compile: Literal["off", "default", "cuda-graphs"] = "off"
+    """Compile the model update and imagination with torch.compile, or with CUDA graphs as well; for long GPU runs."""
+    checkpoint_minutes: PositiveFloat = 5.0
+    """Wall time between checkpoints."""
+    environment: EnvironmentSettings
+    schedule: ScheduleSettings
+    evaluation: EvaluationSettings = EvaluationSettings()
+    replay: ReplaySettings = ReplaySettings()
+    mamba: MambaSettings = MambaSettings()
+    """Of MAMBA, and of MAG, which is MAMBA with planning."""
+    mabl: MablSettings = MablSettings()
+    mag: MagSettings = MagSettings()
+    mappo: MappoSettings = MappoSettings()
+    attention_ppo: AttentionPpoSettings = AttentionPpoSettings()
+
+    @model_validator(mode="after")
+    def _says_nothing_of_other_algorithms(self) -> Self:
+        for name in sorted(set().union(*_SECTIONS.values()) - _SECTIONS[self.algorithm]):
+            if getattr(self, name) != type(getattr(self, name))():
+                raise ValueError(f"{name} is set, which {self.algorithm} does not read")
+        return self
+
+    @model_validator(mode="after")
+    def _learns_on_policy(self) -> Self:
+        if self.algorithm not in ON_POLICY:
+            return self
+        if self.schedule.overlap is True:
+            raise ValueError(f"schedule.overlap is true, but {self.algorithm} learns from its newest policy alone")
+        if self.compile != "off":
+            raise ValueError(f"compile is {self.compile}, but {self.algorithm} has nothing to compile")
+        # A row for every step, and at worst one more for an episode that begins.
+        needed = 2 * self.environment.copies * self.schedule.steps_per_iteration
+        if self.replay.capacity < needed:
+            raise ValueError(
+                f"replay.capacity is {self.replay.capacity}, but {self.algorithm} may need {needed} rows for an update"
+            )
+        return self
+
+    def overlaps(self, device_type: str) -> bool:
+        """Whether an iteration's experience is collected while the one before is learned from."""
+        if self.schedule.overlap == "auto":
+            return device_type == "cuda" and self.algorithm not in ON_POLICY
+        return self.schedule.overlap
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """What a `settings.json` holds.  Raises SettingsError."""
+    try:
+        document = read_json(path, limit=SMALL)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", remedy="Name another run folder") from None
+    return resolve(TrainSettings, document, source=str(path.parent))
+
+
+def differences(
+    before: TrainSettings, after: TrainSettings, *, whole: Collection[str] = ()
+) -> Iterator[tuple[str, Any, Any]]:
+    """Each setting that is another, by dotted key, before and after; tables named in `whole` count as one setting."""
+
+    def of(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, Any]]:
+        for name, value in one.items():
+            then = other.get(name)
+            if isinstance(value, Mapping) and isinstance(then, Mapping) and name not in whole:
+                yield from of(value, then, f"{prefix}{name}.")
+            elif value != then:
+                yield f"{prefix}{name}", value, then
+
+    return of(before.model_dump(), after.model_dump(), "")

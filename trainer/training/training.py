@@ -1,0 +1,390 @@
+"""The training loop: collect, update, evaluate, checkpoint, and stop for a good reason.
+
+The loop owns time and files; what is learned is the algorithm's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from heliograph.environments import registry
+from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.permission import CATALOGUE_ONLY, Permission
+from heliograph.environments.vector import VectorEnvironment
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotReached
+from heliograph.run_status import RunState, RunStatus
+from heliograph.stopping import Stopped, StopRequest
+from trainer.algorithms.interfaces import Algorithm
+from trainer.algorithms.mabl.mabl import Mabl
+from trainer.algorithms.mag.mag import Mag
+from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.model_free.attention_ppo import AttentionPpo
+from trainer.algorithms.model_free.mappo import Mappo
+from trainer.experience.collector import Collected, Collector
+from trainer.experience.empty_replay import empty_replay
+from trainer.experience.overlap import Feed
+from trainer.export.bundles import export_team
+from trainer.export.tables import learned_tables
+from trainer.training.checkpoint import (
+    from_newest,
+    load_experience,
+    load_networks,
+    save_checkpoint,
+    saved_checkpoints,
+    set_aside_after,
+    under,
+)
+from trainer.training.device import choose_device
+from trainer.training.evaluation import evaluate
+from trainer.training.horizon import horizon_of, limited
+from trainer.training.initial_weights import load_initial_weights
+from trainer.training.large_numbers import explained
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
+from trainer.training.snapshots import forget_snapshots_after, save_snapshot
+from trainer.training.summary import Summary, write_summary
+
+logger = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def iteration(self, record: dict[str, Any], *, share: float) -> None:
+        """After every iteration: its metrics, and the share of the run that is done."""
+        ...
+
+
+def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
+    """The networks of a run, freshly initialised from its seed."""
+    torch.manual_seed(settings.seed)
+    spec, compile_mode = environment.spec, settings.compile
+    match settings.algorithm:
+        case "mamba":
+            return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)
+        case "mag":
+            return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
+        case "mabl":
+            return Mabl(settings.mabl, spec, device=device, compile_mode=compile_mode)
+        case "mappo":
+            return Mappo(settings.mappo, spec, device=device)
+        case "attention-ppo":
+            return AttentionPpo(settings.attention_ppo, spec, device=device)
+
+
+def make_environment(settings: TrainSettings, permission: Permission, *, count: int) -> VectorEnvironment:
+    """The world that the settings name, if they may.  Raises what `registry.make` raises."""
+    chosen = settings.environment
+    return registry.make(
+        chosen.id, count=count, parameters=chosen.parameters, workers=chosen.workers, permission=permission
+    )
+
+
+def evaluation_environment(settings: TrainSettings, permission: Permission, *, episodes: int) -> VectorEnvironment:
+    """As many copies as the settings want for so many episodes."""
+    return make_environment(settings, permission, count=min(settings.evaluation.copies, episodes))
+
+
+class Training:
+    """One run, fresh or resumed.
+
+    Whoever wants it to end asks `stopping`, from a signal handler if need be.  It then leaves what it is at, between
+    two steps of the environments where that is collecting or evaluating; the rest is done when the run is resumed.
+    A fresh one begins with the networks of `init_from`, as `load_initial_weights` takes it; None: with random ones.
+    So does one that is resumed before its first checkpoint, with those that its folder names.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        progress: Progress,
+        *,
+        resume: bool,
+        permission: Permission = CATALOGUE_ONLY,
+        init_from: Path | None = None,
+    ) -> None:
+        settings = folder.settings()
+        self.settings, self.folder, self.progress = settings, folder, progress
+        self.stopping = StopRequest()
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self.device = choose_device(settings.device)
+        self.environment = make_environment(settings, permission, count=settings.environment.copies)
+        self.algorithm = make_algorithm(settings, self.environment, self.device)
+        self.replay = empty_replay(settings, self.algorithm)
+        self.collector = Collector(
+            self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
+        )
+        schedule = settings.schedule
+        self.horizon = horizon_of(schedule, folder.status() if resume else None)
+        self.feed = Feed(
+            self.collector,
+            self.algorithm,
+            steps_per_copy=schedule.steps_per_iteration,
+            until=self.horizon.limit_env_steps,
+            overlap=settings.overlaps(self.device.type),
+            check=self.stopping.check,
+        )
+        self.env_steps = 0
+        """Of all iterations that have begun; with overlap the collector is ahead of it."""
+        self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
+        self._evaluation_environment = evaluation_environment(
+            settings, permission, episodes=settings.evaluation.episodes
+        )
+        self._iteration = 0
+        self._seconds = 0.0
+        self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
+        self._unlogged: dict[str, Any] | None = None  # of an iteration whose evaluation is still to come
+        if resume and saved_checkpoints(self.folder.checkpoints):
+            self._restore()
+            return
+        if resume:
+            self._begin_again()
+            init_from = folder.init_from
+        if init_from is not None:
+            load_initial_weights(init_from, self.algorithm)
+            self.save()  # so that a run that is killed before its next checkpoint does not begin without them
+
+    def stop(self) -> None:
+        """End as soon as it can be done in order, with a checkpoint."""
+        self.stopping.ask()
+
+    def run(self) -> Summary:
+        """Train until the schedule is done; the last acts are a checkpoint, an export, a final evaluation, the summary.
+
+        What is in the folder then says how it ended: `summary.json` and `status.json`, in this order.
+        """
+        settings = self.settings
+        self._tell(RunState.RUNNING)
+        resumed_seconds, began = self._seconds, time.monotonic()
+        saved = began
+        while (reason := self._reason_to_end()) is None:
+            try:
+                if self._unlogged is None:
+                    self._unlogged = self._learn()
+                record = self._unlogged | self._assess()
+            except Stopped:
+                continue
+            finally:
+                self._seconds = resumed_seconds + time.monotonic() - began
+            self._unlogged = None
+            self._count_reached(record)
+            record["seconds"] = self._seconds
+            self.folder.log(record)
+            self.progress.iteration(record, share=self.horizon.share(env_steps=self.env_steps, seconds=self._seconds))
+            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
+        self.feed.settle()
+        self.save()
+        return self._interrupted() if reason == "interrupted" else self._finished(reason)
+
+    def _learn(self) -> dict[str, Any]:
+        """Collect and learn; what is to be logged of it.  Raises Stopped before anything is learned."""
+        started = time.monotonic()
+        experience = self.feed.next()
+        self.env_steps = experience.env_steps
+        collected = time.monotonic()
+        try:
+            metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
+        except NonFiniteLoss as error:
+            raise explained(error, self.replay) from error
+        self._iteration += 1
+        now = time.monotonic()
+        return self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
+
+    def _assess(self) -> dict[str, float]:
+        """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, and may be repeated."""
+        settings = self.settings.evaluation
+        if not self.replay.ready or self._iteration % settings.every:
+            return {}
+        record = self._evaluate()
+        self._snapshot()
+        self._tell(RunState.RUNNING)
+        if settings.export:
+            self.feed.settle()  # what traces a network should not run beside another that is used
+            self.export()
+        return record
+
+    def close(self) -> None:
+        """Wait for what is being collected, and free what the environments hold."""
+        self.feed.close()
+        self.environment.close()
+        self._evaluation_environment.close()
+
+    def save(self) -> None:
+        """Write a checkpoint.  Raises CheckpointError, and what collecting ahead has raised."""
+        self.feed.settle()
+        if self.stopping.wanted:
+            self.stopping.obey()
+        collector = self.collector.state()
+        arrays = {f"replay.{name}": array for name, array in self.replay.state().items()}
+        arrays |= {f"collector.{name}": array for name, array in collector.pop("arrays").items()}
+        state = {
+            "collector": collector,
+            "ahead": None if self.feed.ahead is None else asdict(self.feed.ahead),
+            "env_steps": self.env_steps,
+            "random": self._random.bit_generator.state,
+            "seconds": self._seconds,
+            "reached": self._reached,
+            "target": self.settings.schedule.stop_at_outcome,
+            "unlogged": self._unlogged,
+        }
+        save_checkpoint(
+            self.folder.checkpoints, iteration=self._iteration, algorithm=self.algorithm, arrays=arrays, state=state
+        )
+
+    def export(self) -> None:
+        """Write one bundle per slot to the run's `bundles/`."""
+        export_team(
+            self.algorithm,
+            self.environment.spec,
+            self.folder.bundles,
+            run_id=self.folder.run_id,
+            training_step=self.env_steps,
+            tables=learned_tables(self.algorithm, self.replay),
+            check=self.stopping.check,
+        )
+
+    def _begin_again(self) -> None:
+        logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
+        self.folder.forget_after(0)
+        forget_snapshots_after(self.folder.snapshots, 0)
+
+    def _restore(self) -> None:
+        path, state, arrays = from_newest(
+            self.folder.checkpoints,
+            lambda path: (path, load_networks(path, self.algorithm), load_experience(path)),
+        )
+        set_aside_after(path)
+        self.replay.restore(under(arrays, "replay."))
+        self.collector.restore(state["collector"] | {"arrays": under(arrays, "collector.")})
+        self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
+        self.env_steps = state["env_steps"]
+        self._random.bit_generator.state = state["random"]
+        self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
+        self._unlogged = state.get("unlogged")
+        if state.get("target", self.settings.schedule.stop_at_outcome) != self.settings.schedule.stop_at_outcome:
+            self._reached = 0  # what was reached was another target
+        self.folder.forget_after(self._iteration - (self._unlogged is not None))
+        forget_snapshots_after(self.folder.snapshots, self.env_steps)
+
+    def _reason_to_end(self) -> str | None:
+        schedule, horizon = self.settings.schedule, self.horizon
+        if self.stopping.wanted:
+            return "interrupted"
+        if self._unlogged is not None:
+            return None
+        if schedule.stop_at_outcome is not None and self._reached >= 2:
+            return "outcome"
+        if horizon.limit_seconds is not None and self._seconds >= horizon.limit_seconds:
+            return "time"
+        return "steps" if self.env_steps >= horizon.limit_env_steps else None
+
+    def _record(
+        self, metrics: dict[str, float], experience: Collected, *, collect_s: float, update_s: float
+    ) -> dict[str, Any]:
+        """`collect_s` is how long the loop waited for the experience, which is less if it was collected ahead."""
+        record: dict[str, Any] = {"iteration": self._iteration, "env_steps": self.env_steps}
+        ended = {"outcome": experience.outcome, "return": experience.team_return, "length": experience.length}
+        record |= {f"collect/{name}": float(np.mean(values)) for name, values in ended.items() if values}
+        if experience.lost_episodes:
+            record["collect/lost_episodes"] = experience.lost_episodes
+        return record | metrics | {"time/collect_s": collect_s, "time/update_s": update_s}
+
+    def _evaluate(self) -> dict[str, float]:
+        settings = self.settings.evaluation
+        record = {}
+        for name, greedy in (("greedy", True), ("sampled", False)):
+            if greedy or settings.sampled:
+                result = evaluate(
+                    self.algorithm,
+                    self._evaluation_environment,
+                    episodes=settings.episodes,
+                    seed=settings.seed,
+                    greedy=greedy,
+                    device=self.device,
+                    most_steps=settings.most_steps,
+                    check=self.stopping.check,
+                )
+                record[f"evaluate/{name}_outcome"] = float(result.outcome.mean())
+                record[f"evaluate/{name}_return"] = float(result.team_return.mean())
+                if result.cut.any():
+                    record[f"evaluate/{name}_cut_episodes"] = int(result.cut.sum())
+        return record
+
+    def _count_reached(self, record: dict[str, Any]) -> None:
+        """Take in whether an evaluation came to the outcome at which the run may end."""
+        outcome, target = record.get("evaluate/greedy_outcome"), self.settings.schedule.stop_at_outcome
+        if outcome is not None:
+            self._reached = self._reached + 1 if target is not None and outcome >= target else 0
+
+    def _snapshot(self) -> None:
+        settings = self.settings.evaluation
+        save_snapshot(
+            self.folder.snapshots,
+            env_steps=self.env_steps,
+            evaluation=self._iteration // settings.every,
+            algorithm=self.algorithm,
+            limit=settings.snapshots,
+        )
+
+    def _final(self, episodes: int, *, links_cut: bool) -> PlayedEpisodes:
+        return evaluate(
+            self.algorithm,
+            self._evaluation_environment,
+            episodes=episodes,
+            seed=self.settings.evaluation.seed + 1,  # episodes that no evaluation on the way has seen
+            greedy=True,
+            device=self.device,
+            links_cut=links_cut,
+            most_steps=self.settings.evaluation.most_steps,
+            check=self.stopping.check,
+        )
+
+    def _interrupted(self) -> Summary:
+        self._tell(RunState.INTERRUPTED, exit_code=INTERRUPTED_EXIT_CODE)
+        return self._summary("interrupted", None, None)
+
+    def _finished(self, reason: str) -> Summary:
+        episodes = self.settings.evaluation.final_episodes
+        try:
+            self.export()
+            cut = self._final(episodes, links_cut=True) if self.algorithm.message_size() else None
+            summary = self._summary(reason, self._final(episodes, links_cut=False), cut)
+        except Stopped:
+            return self._interrupted()
+        write_summary(self.folder, summary)
+        if summary.missed:
+            detail = f"{summary.outcome_name} {summary.outcome:.3f}, asked for {summary.target:g}"
+            self._tell(RunState.UNREACHED, detail=detail, exit_code=TargetNotReached.exit_code)
+        else:
+            self._tell(RunState.FINISHED, exit_code=0)
+        return summary
+
+    def _tell(self, state: RunState, *, detail: str = "", exit_code: int | None = None) -> None:
+        status = RunStatus(state=state, env_steps=self.env_steps, detail=detail, exit_code=exit_code)
+        self.folder.tell(limited(status, self.horizon))
+
+    def _summary(self, reason: str, evaluation: PlayedEpisodes | None, links_cut: PlayedEpisodes | None) -> Summary:
+        spec, schedule = self.environment.spec, self.settings.schedule
+        return Summary(
+            reason=reason,
+            env_steps=self.env_steps,
+            iterations=self._iteration,
+            seconds=self._seconds,
+            outcome_name=spec.outcome,
+            blind_bound=spec.blind_bound,
+            target=schedule.stop_at_outcome,
+            must_reach=schedule.must_reach,
+            evaluation=evaluation,
+            links_cut=links_cut,
+            lost_episodes=self.collector.lost_episodes,
+        )
