@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coordinator.bandwidth.trace import read_trace
 from released_files import VERSIONS, unpacked
 
 from agent_node.agent import Agent
 from agent_node.percept import Percept
+from coordinator.recording.reader import read_trace
 from heliograph import marl_eval
 from heliograph.bundle import load, load_team
 from heliograph.certificates.signing_keys import read_trusted_key
 from heliograph.cli import main
 from heliograph.run_status import RunState, read_status
-from trainer.run_folder import RunFolder
+from trainer.training.run_folder import RunFolder
 
 ALGORITHMS = ("attention-ppo", "continuous", "independent", "mabl", "mag", "mamba", "mappo")
 WRONG_VERSIONS = {
