@@ -35,8 +35,8 @@ class Window:
     state: Tensor | None = None
     """float [T, B, S]: the simulator's global state, zeros in absorbing rows; None where replay keeps none."""
     carried: Tensor | None = None
-    """float [T, B, N, C]: what the agents carried into row t (`recurrent_columns`), of no meaning in first and absorbing
-    rows; None where replay keeps none."""
+    """float [T, B, N, C]: what the agents carried into row t (`recurrent_columns`), of no meaning in first and
+    absorbing rows; None where replay keeps none."""
 
     def to(self, device: object) -> Window:
         moved = {name: None if value is None else value.to(device) for name, value in vars(self).items()}
