@@ -37,6 +37,7 @@ from coordinator.plan.pace import Clock, Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import play
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.supervisor import Supervisor
 from heliograph.bundle import load_team
 
@@ -59,7 +60,9 @@ class Crew:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(links)
             self._server = CoordinationServer(
-                plan.bundles, run_seed=0, greedy=True, report_latents=self._counts, address_of=links.address_of
+                plan.bundles,
+                TeamSettings(run_seed=0, greedy=True, report_latents=self._counts),
+                reached=ListenSettings(address_of=links.address_of),
             )
             self._supervisor = Supervisor(
                 lambda slot: links.command(slot, self._server.address, join_timeout_s=START_TIMEOUT_S),

@@ -30,6 +30,7 @@ from coordinator.plan.pace import Clock, Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import play
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
 from coordinator.serving.team_certificates import coordinator_tls, temporary
 from heliograph.bundle import load_team
@@ -44,7 +45,9 @@ class Crew:
         self._plan, self._world = plan, plan.world("open")
         tls = None if certificates is None else coordinator_tls(certificates)
         options = () if certificates is None else ("--tls", str(certificates))
-        self._server = CoordinationServer(plan.bundles, run_seed=0, greedy=True, tls=tls)
+        self._server = CoordinationServer(
+            plan.bundles, TeamSettings(run_seed=0, greedy=True), reached=ListenSettings(tls=tls)
+        )
         self._supervisor = Supervisor(
             lambda slot: [*node_command(self._server.address, slot, join_timeout_s=START_TIMEOUT_S), *options],
             log_folder=folder,

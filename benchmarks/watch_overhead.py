@@ -37,11 +37,12 @@ from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times,
 from untrained_team import exported
 
 from coordinator.commands.arguments import node_metrics
-from coordinator.observers.observation import Shows, showing
+from coordinator.observers.observation import ShownTeam, Shows, showing
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import play
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
 from coordinator.watch.gate import Gate
 from coordinator.watch.watcher import Watcher
@@ -69,11 +70,11 @@ class Crew:
         )
         async with AsyncExitStack() as stack:
             self._server = CoordinationServer(
-                plan.bundles, run_seed=0, greedy=True, report_latents=shows.wants_latents, listen="127.0.0.1:0"
+                plan.bundles, TeamSettings(run_seed=0, greedy=True, report_latents=shows.wants_latents)
             )
             team = self._server.team
             self._shown = stack.enter_context(
-                showing(shows, plan, self._world.spec, team=kind, live=lambda: len(team.live))
+                showing(shows, plan, self._world.spec, ShownTeam(name=kind, live=lambda: len(team.live)))
             )
             self._shown.begin("open", self._world)
             self._supervisor = Supervisor(

@@ -15,6 +15,7 @@ from coordinator.plan.pace import Clock, Pace
 from coordinator.running.episode import play
 from coordinator.serving.roster import Member
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
 from coordinator.serving.team import Team
 from coordinator.serving.team_certificates import coordinator_tls
@@ -60,14 +61,17 @@ class Stage:
         secure = () if certificates is None else ("--tls", str(certificates))
         self.server = CoordinationServer(
             bundles,
-            run_seed=run_seed,
-            greedy=greedy,
-            late_policy=late_policy,
-            codec=codec,
-            report_latents=True,
-            address_of=self._address_of,
-            tls=None if certificates is None else coordinator_tls(certificates),
-            rejoin_s=rejoin_s,
+            TeamSettings(
+                run_seed=run_seed,
+                greedy=greedy,
+                late_policy=late_policy,
+                codec=codec,
+                report_latents=True,
+                rejoin_s=rejoin_s,
+            ),
+            reached=ListenSettings(
+                tls=None if certificates is None else coordinator_tls(certificates), address_of=self._address_of
+            ),
         )
         self.supervisor = Supervisor(
             lambda slot: [

@@ -19,6 +19,7 @@ from analysis.audit.script import Script, ScriptedEnvironment
 from coordinator.plan.pace import Clock, Pace
 from coordinator.running.episode import play
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import QUOTED_LINES, Supervisor, node_command
 from coordinator.world.trajectory import StepRecord
 from coordinator.world.world import World
@@ -65,7 +66,7 @@ class Stage:
         log_folder: Path,
         keep_logs: bool,
     ) -> None:
-        self.server = CoordinationServer(bundles, run_seed=run_seed, greedy=greedy, report_latents=True)
+        self.server = CoordinationServer(bundles, TeamSettings(run_seed=run_seed, greedy=greedy, report_latents=True))
         self.supervisor = Supervisor(
             lambda slot: traced(command(self.server.address, slot)),
             log_folder=log_folder,

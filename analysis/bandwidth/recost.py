@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from analysis.bandwidth.information import Information, information
-from coordinator.links.message_sizes import message_sizes
+from coordinator.links.message_sizes import Writing, message_sizes
 from coordinator.recording.header import TraceHeader
 from coordinator.recording.reader import Trace, TraceEpisode
 from heliograph import codecs
@@ -176,9 +176,7 @@ def _sizes(episode: TraceEpisode, codec: Codec, header: TraceHeader) -> MessageS
         sent=sent,
         latent=episode.latent,
         action=episode.action,
-        actions=header.written_actions,
-        codec=codec,
-        message=header.message,
+        written=Writing(actions=header.written_actions, codec=codec, message=header.message),
     )
     return MessageSizes(
         pass_name=episode.pass_name,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coordinator.links.message_sizes import message_sizes
+from coordinator.links.message_sizes import Writing, message_sizes
 from coordinator.world import delivery
 from coordinator.world.trajectory import EpisodeResult, StepRecord
 from heliograph.codecs import Codec
@@ -62,8 +62,8 @@ class Ledger:
         self, *, team_size: int, manifest: Manifest, codec: Codec, http2_bytes: Callable[[], list[int] | None]
     ) -> None:
         assert manifest.message is not None
-        self._size, self._codec, self._http2_bytes = team_size, codec, http2_bytes
-        self._message, self._actions = manifest.message, manifest.actions
+        self._size, self._http2_bytes = team_size, http2_bytes
+        self._written = Writing(actions=manifest.actions, codec=codec, message=manifest.message)
         self._played: list[tuple[str, list[_Seen]]] = []
         self._before: list[int] | None = None
         self.doubts: dict[int, str] = {}
@@ -106,9 +106,7 @@ class Ledger:
             sent=sent,
             latent=latent,
             action=action,
-            actions=self._actions,
-            codec=self._codec,
-            message=self._message,
+            written=self._written,
         )
         return EpisodeLinks(
             pass_name=pass_name,

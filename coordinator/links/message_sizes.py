@@ -5,11 +5,23 @@ Axis legend: T steps of an episode, N agents, K categoricals, k dimensions of a 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs import Codec
 from heliograph.manifest import MessageFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """How a team writes its messages."""
+
+    actions: ActionSpace
+    codec: Codec
+    """Of the latents."""
+    message: MessageFormat
 
 
 def message_sizes(
@@ -18,16 +30,15 @@ def message_sizes(
     sent: np.ndarray,
     latent: np.ndarray,
     action: np.ndarray,
-    actions: ActionSpace,
-    codec: Codec,
-    message: MessageFormat,
+    written: Writing,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bits of the latents without padding, and bytes of the messages: int64 [T, N, N], [t, i, j] of i's message to j.
 
     `sent` bool [T, N, N] says which there are, `latent` int32 [T, N, K] and `action`, int64 [T, N] or float32
-    [T, N, k] by `actions`, what they hold.
+    [T, N, k] by what is `written`, what they hold.
     """
-    continuous = isinstance(actions, ContinuousActions)
+    continuous = isinstance(written.actions, ContinuousActions)
+    codec, message = written.codec, written.message
     codec_bits, protobuf_bytes = np.zeros(sent.shape, dtype=np.int64), np.zeros(sent.shape, dtype=np.int64)
     for step, sender in np.argwhere(sent.any(-1)).tolist():
         said, listeners = latent[step, sender], sent[step, sender]
@@ -47,7 +58,7 @@ def message_sizes(
                     step=step,
                     payload_bytes=-(-bits // 8),
                     action=0 if continuous else int(action[step, sender]),
-                    levels_bytes=actions.codec.payload_bytes if continuous else 0,
+                    levels_bytes=written.actions.codec.payload_bytes if continuous else 0,
                     fell_back=may_be and codec.encode(said, previous).fell_back,
                 )
     return codec_bits, protobuf_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from coordinator.plan.pace import Clock
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from coordinator.watch.gate import Gate
     from coordinator.watch.watcher import Watcher
     from heliograph.tls import Tls
-
-_NOBODY: Mapping[str, int] = {}
 
 
 class Witness(Protocol):
@@ -60,6 +58,20 @@ class Shows:
 
 
 NO_SHOWS = Shows()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownTeam:
+    """Who is shown."""
+
+    name: str
+    """Such as "2 processes"."""
+    live: Callable[[], int]
+    """How many of its nodes take part right now."""
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """The calls that its server refuses, by status, as they grow."""
+    tls: Tls | None = None
+    """The server's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +125,10 @@ def showing(
     shows: Shows,
     plan: Plan,
     spec: EnvironmentSpec,
-    *,
-    team: str,
-    live: Callable[[], int],
-    refusals: Mapping[str, int] = _NOBODY,
-    tls: Tls | None = None,
+    team: ShownTeam,
 ) -> Iterator[Showing]:
-    """Inside, the plan, played by `team` ("2 processes") of which `live` now take part, is shown as asked for.
+    """Inside, the plan, played by the team, is shown as asked for.
 
-    `refusals` are the calls that its server refuses, by status, as they grow, and `tls` is the server's.
     Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
     """
     with ExitStack() as stack:
@@ -131,7 +138,7 @@ def showing(
             from coordinator.observers.metrics import RunMetrics
 
             registry, address = stack.enter_context(serving_metrics(shows.metrics))
-            metrics = RunMetrics(registry, plan, live=live, refusals=refusals, tls=tls)
+            metrics = RunMetrics(registry, plan, live=team.live, refusals=team.refusals, tls=team.tls)
             witnesses.append(metrics)
             tell_of_bundles.append(metrics.switched)
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
@@ -142,7 +149,7 @@ def showing(
         if shows.watch is None:
             yield Showing(witnesses=tuple(witnesses), tell_of_bundles=tuple(tell_of_bundles))
             return
-        gate, watcher, script = stack.enter_context(_page(shows.watch, plan, spec, team=team))
+        gate, watcher, script = stack.enter_context(_page(shows.watch, plan, spec, team=team.name))
         yield Showing(
             witnesses=(*witnesses, watcher),
             gate=gate,

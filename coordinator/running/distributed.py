@@ -15,7 +15,7 @@ from coordinator.links.accounting import Account
 from coordinator.links.links import Links
 from coordinator.links.links_of import links_of
 from coordinator.links.wire_report import WireReport
-from coordinator.observers.observation import Showing, Witness, showing
+from coordinator.observers.observation import Showing, ShownTeam, Witness, showing
 from coordinator.observers.progress import Progress
 from coordinator.plan.pace import Clock
 from coordinator.plan.plan import LABELS, Plan
@@ -30,6 +30,7 @@ from coordinator.running.outcome import Summary, summarise
 from coordinator.running.report import Report
 from coordinator.serving.conservation import Reading, Traffic, traffic
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.supervisor import Ending, Supervisor
 from coordinator.serving.team_certificates import coordinator_tls
 from coordinator.world.trajectory import EpisodeResult, StepRecord
@@ -92,16 +93,15 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
     tls = None if certificates is None else coordinator_tls(certificates)
     server = CoordinationServer(
         plan.bundles,
-        run_seed=plan.run_seed,
-        greedy=plan.greedy,
-        late_policy=plan.late_policy,
-        codec=plan.codec,
-        report_latents=plan.reports_latents or account is not None or staging.shows.wants_latents,
-        listen=links.listen,
-        address_of=links.address_of,
-        tls=tls,
-        insecure=staging.insecure,
-        rejoin_s=staging.rejoin_s,
+        TeamSettings(
+            run_seed=plan.run_seed,
+            greedy=plan.greedy,
+            late_policy=plan.late_policy,
+            codec=plan.codec,
+            report_latents=plan.reports_latents or account is not None or staging.shows.wants_latents,
+            rejoin_s=staging.rejoin_s,
+        ),
+        reached=ListenSettings(listen=links.listen, tls=tls, insecure=staging.insecure, address_of=links.address_of),
     )
     log.enter(run=server.run_id)
     with ExitStack() as stack:
@@ -115,10 +115,12 @@ async def _run_over(links: Links, plan: Plan, staging: Staging, stop: asyncio.Ev
                 staging.shows,
                 plan,
                 spec,
-                team=team_name,
-                live=lambda: len(server.team.live),
-                refusals=server.refusals.counts,
-                tls=tls,
+                ShownTeam(
+                    name=team_name,
+                    live=lambda: len(server.team.live),
+                    refusals=server.refusals.counts,
+                    tls=tls,
+                ),
             )
         )
         versions = Versions(

@@ -6,7 +6,7 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 
-from coordinator.observers.observation import NO_SHOWS, NOT_SHOWN, Showing, Shows, showing
+from coordinator.observers.observation import NO_SHOWS, NOT_SHOWN, Showing, ShownTeam, Shows, showing
 from coordinator.observers.progress import Progress
 from coordinator.plan.plan import LABELS, Plan
 from coordinator.recording.writer import Recorder
@@ -37,7 +37,7 @@ def evaluate(plan: Plan, *, jobs: int = 1, shows: Shows = NO_SHOWS) -> Report:
     interrupted, output_failure = False, None
     team_name = f"{len(plan.bundles)} agents in one process"
     try:
-        with showing(shows, plan, spec, team=team_name, live=lambda: len(plan.bundles)) as shown:
+        with showing(shows, plan, spec, ShownTeam(name=team_name, live=lambda: len(plan.bundles))) as shown:
             play(plan, spec, played, jobs=jobs, shown=shown)
     except KeyboardInterrupt:
         interrupted = True

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 
 from coordinator.serving import wire
 from coordinator.serving.bundle_store import Handout
-from coordinator.serving.roster import Member, Roster
+from coordinator.serving.callers import Callers
+from coordinator.serving.roster import Roster
 from coordinator.serving.service import CoordinationService
+from coordinator.serving.settings import THIS_MACHINE, ListenSettings, TeamSettings
 from coordinator.serving.team import Team
 from heliograph import codecs, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
-from heliograph.grace import REJOIN_S, check_rejoin
 from heliograph.guard.door import Door
 from heliograph.guard.opening import PlaintextOpening, TlsOpening
 from heliograph.refusals import Refusals
-from heliograph.tls import Tls
 
 logger = logging.getLogger(__name__)
 
@@ -37,53 +37,33 @@ BEHIND_THE_DOOR = "127.0.0.1:0"
 class CoordinationServer:
     """An async context manager: inside, nodes can join at `address`; `team` is who did.
 
-    `listen` is host:port, port 0 for any free one, or unix:path.  Entering raises PortTaken if it cannot be had.
-    `codec` is how nodes write latents to one another; SettingsError if the bundles have not what it needs.
-    `address_of` as in `Team`.  With `tls` each slot is for the certificate of that slot alone; without it only this
-    machine can be listened on, unless `insecure`: SettingsError otherwise.  `rejoin_s` is the team's grace after a cut,
-    which nodes are told.
+    Raises SettingsError if the bundles have not what the codec needs.  Entering raises PortTaken if the address cannot
+    be had, SettingsError for one that others can reach, without TLS.
     """
 
     def __init__(
         self,
         bundles: Sequence[Bundle],
+        settings: TeamSettings,
         *,
-        run_seed: int,
-        greedy: bool,
-        late_policy: str = "mask",
-        codec: str = codecs.BIT_PACKED,
-        report_latents: bool = False,
-        listen: str = "127.0.0.1:0",
-        address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
-        tls: Tls | None = None,
-        insecure: bool = False,
-        rejoin_s: float = REJOIN_S,
+        reached: ListenSettings = THIS_MACHINE,
     ) -> None:
         handout = Handout(bundles)
         message, actions = bundles[0].manifest.message, bundles[0].manifest.actions
-        self._codec = codec
+        self._codec = settings.codec
         self.run_id = uuid.uuid4().hex
         self.refusals = Refusals()
         self.team = Team(
             Roster(handout.digests),
             actions=actions,
             codec=None if message is None else message.codec,
-            address_of=address_of,
-            rejoin_s=check_rejoin(rejoin_s),
+            address_of=reached.address_of,
+            rejoin_s=settings.rejoin_s,
         )
         self._handout = handout
-        self._welcome = partial(
-            wire.welcome,
-            run_id=self.run_id,
-            run_seed=run_seed,
-            team_size=len(bundles),
-            greedy=greedy,
-            late_policy=late_policy,
-            report_latents=report_latents,
-            rejoin_s=rejoin_s,
-        )
+        self._welcome = partial(wire.welcome, settings, run_id=self.run_id, team_size=len(bundles))
         self._coding = self._coding_of(bundles[0])
-        self._listen, self._tls, self._insecure = listen, tls, insecure
+        self._reached = reached
         self.address = ""
         self._door: Door | None = None
 
@@ -95,9 +75,11 @@ class CoordinationServer:
             run_id=self.run_id,
             handout=self._handout,
             greeting=lambda: self._welcome(coding=self._coding),
-            refusals=self.refusals,
-            client_of=lambda peer: peer if self._door is None else self._door.client_of(peer),
-            certified=self._tls is not None,
+            callers=Callers(
+                self.refusals,
+                client_of=lambda peer: peer if self._door is None else self._door.client_of(peer),
+                certified=self._reached.tls is not None,
+            ),
         )
         service.add_to(self._server)
         self.address = await self._open()
@@ -106,18 +88,18 @@ class CoordinationServer:
 
     async def _open(self) -> str:
         """Listen, and serve; behind a door where other machines can come.  The address to be reached at."""
-        is_local = rpc.is_local(self._listen)
-        rpc.require_private(self._listen, tls=self._tls, insecure=self._insecure)
-        port = rpc.bind(self._server, self._listen if is_local else BEHIND_THE_DOOR, tls=self._tls)
+        is_local = rpc.is_local(self._reached.listen)
+        rpc.require_private(self._reached.listen, tls=self._reached.tls, insecure=self._reached.insecure)
+        port = rpc.bind(self._server, self._reached.listen if is_local else BEHIND_THE_DOOR, tls=self._reached.tls)
         await self._server.start()
         await self._health.serving()
         if is_local:
-            host, _, _ = self._listen.rpartition(":")
-            return self._listen if host == "unix" else f"{host}:{port}"
+            host, _, _ = self._reached.listen.rpartition(":")
+            return self._reached.listen if host == "unix" else f"{host}:{port}"
         self._door = Door(
-            listen=self._listen,
+            listen=self._reached.listen,
             server=f"{BEHIND_THE_DOOR.rpartition(':')[0]}:{port}",
-            opening=PlaintextOpening if self._tls is None else TlsOpening,
+            opening=PlaintextOpening if self._reached.tls is None else TlsOpening,
             refused=self.refusals.count,
         )
         try:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
 from coordinator.serving import wire
 from coordinator.serving.bundle_store import Handout
+from coordinator.serving.callers import Callers, Context
 from coordinator.serving.roster import Member
 from coordinator.serving.session import Outbox, Session
 from coordinator.serving.slot_reservations import Vacancies
 from coordinator.serving.team import Team
-from heliograph.certificates.identity import Identity
 from heliograph.errors import BundleMismatch, HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
-from heliograph.refusals import Refusals
-from heliograph.tls import peer_identity
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +31,8 @@ WRITE_DEADLINE_S = 1.0
 
 
 class CoordinationService:
-    """Serves `handout` and turns calls into sessions of `team`; `greeting()` is what a node is welcomed with.
-
-    `client_of` says who is behind a peer as gRPC names it.  `certified`: a slot's bundle and seat are for the
-    certificate of that slot alone.
-    """
+    """Serves `handout` to `callers` and turns their calls into sessions of `team`; `greeting()` is what a node is
+    welcomed with."""
 
     def __init__(
         self,
@@ -47,17 +41,13 @@ class CoordinationService:
         run_id: str,
         handout: Handout,
         greeting: Callable[[], pb.CoordinatorMessage],
-        refusals: Refusals,
-        client_of: Callable[[str], str] = str,
-        certified: bool = False,
+        callers: Callers,
     ) -> None:
         self._team, self._run_id = team, run_id
         self._handout = handout
         self._greeting = greeting
+        self._callers = callers
         self._vacancies = Vacancies(team)
-        self._certified = certified
-        self._refusals = refusals
-        self._client_of = client_of
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve; call before the server starts.
@@ -76,26 +66,24 @@ class CoordinationService:
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
-    async def _fetch_bundle(
-        self, request: pb.FetchBundleRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.BundleChunk]:
+    async def _fetch_bundle(self, request: pb.FetchBundleRequest, context: Context) -> AsyncIterator[pb.BundleChunk]:
         slot = await self._promised_slot(context) if request.any_slot else request.slot
         await self._require_slot(slot, context)
         try:
             bundle = self._handout.bundle(slot, request.digest)
         except BundleMismatch as error:
-            await self._refusals.refuse(context, error.grpc_status, str(error))
+            await self._callers.refuse(context, error.grpc_status, str(error))
         for chunk in self._handout.chunks(bundle):
             yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
 
-    async def _participate(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def _participate(self, _requests: AsyncIterator[bytes], context: Context) -> None:
         try:
             await self._follow(context)
         except HeliographError as error:
-            logger.warning("session refused peer=%s error=%s", self._client_of(context.peer()), error)
-            await self._refusals.refuse(context, error.grpc_status, str(error))
+            logger.warning("session refused peer=%s error=%s", self._callers.name(context), error)
+            await self._callers.refuse(context, error.grpc_status, str(error))
 
-    async def _follow(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def _follow(self, context: Context) -> None:
         try:
             # A timeout around a read cancels the call, which is what is wanted here.
             data = await asyncio.wait_for(context.read(), JOIN_DEADLINE_S)
@@ -106,7 +94,7 @@ class CoordinationService:
         join = wire.parse_join(wire.parse_message(data))
         if join.resumes not in ("", self._run_id):
             sentence = f"this is run {self._run_id}, not {join.resumes}, which slot {join.slot} was in"
-            await self._refusals.refuse(context, "ABORTED", sentence)
+            await self._callers.refuse(context, "ABORTED", sentence)
         await self._require_slot(join.slot, context)
         member = Member(
             slot=join.slot,
@@ -159,33 +147,22 @@ class CoordinationService:
         else:
             raise MessageError(f"slot {session.slot} sent {kind or 'an empty message'} in the middle of its session")
 
-    async def _promised_slot(self, context: grpc.aio.ServicerContext[Any, Any]) -> int:
-        if self._certified:
-            certified = peer_identity(context)
-            if certified is None or certified.slot is None:
-                await self._deny(certified, "any slot", context)
-            return certified.slot
+    async def _promised_slot(self, context: Context) -> int:
+        if self._callers.certified:
+            return await self._callers.certified_slot(context)
         try:
             return self._vacancies.promise()
         except SlotTaken as error:
-            await self._refusals.refuse(context, error.grpc_status, str(error))
+            await self._callers.refuse(context, error.grpc_status, str(error))
 
-    async def _deny(
-        self, certified: Identity | None, wanted: str, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> NoReturn:
-        sentence = f"certificate of {certified or 'nobody'} does not speak for {wanted}"
-        logger.warning("node refused peer=%s reason=%r", self._client_of(context.peer()), sentence)
-        await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
-
-    async def _require_slot(self, slot: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        if self._certified and (certified := peer_identity(context)) != Identity(slot=slot):
-            await self._deny(certified, f"slot {slot}", context)
+    async def _require_slot(self, slot: int, context: Context) -> None:
+        await self._callers.require_certificate(slot, context)
         if not self._handout.has(slot):
             sentence = f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"
-            await self._refusals.refuse(context, "NOT_FOUND", sentence)
+            await self._callers.refuse(context, "NOT_FOUND", sentence)
 
 
-async def _write_all(slot: int, outbox: Outbox, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+async def _write_all(slot: int, outbox: Outbox, context: Context) -> None:
     while (message := await outbox.get()) is not None:
         try:
             await context.write(message)

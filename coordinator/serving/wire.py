@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from coordinator.serving.conservation import LinkCounters
 from coordinator.serving.roster import Member
+from coordinator.serving.settings import TeamSettings
 from coordinator.world.world import View
 from heliograph.actions import Action, ActionSpace, received
 from heliograph.codecs.coding import Coding
@@ -119,27 +120,17 @@ def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple
     )
 
 
-def welcome(
-    *,
-    run_id: str,
-    run_seed: int,
-    team_size: int,
-    greedy: bool,
-    late_policy: str,
-    report_latents: bool,
-    rejoin_s: float,
-    coding: Coding,
-) -> pb.CoordinatorMessage:
+def welcome(settings: TeamSettings, *, run_id: str, team_size: int, coding: Coding) -> pb.CoordinatorMessage:
     return pb.CoordinatorMessage(
         welcome=pb.Welcome(
             run_id=run_id,
-            run_seed=run_seed,
+            run_seed=settings.run_seed,
             team_size=team_size,
-            greedy=greedy,
-            late_policy=LATE_POLICIES[late_policy],
-            report_latents=report_latents,
+            greedy=settings.greedy,
+            late_policy=LATE_POLICIES[settings.late_policy],
+            report_latents=settings.report_latents,
             coding=coding.to_wire(),
-            rejoin_ms=round(rejoin_s * 1e3),
+            rejoin_ms=round(settings.rejoin_s * 1e3),
         )
     )
 

@@ -11,6 +11,7 @@ from plain_node import PlainNode
 from relay_team import relay_bundles
 
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.team_certificates import coordinator_tls
 from heliograph import bundle as bundle_files
 from heliograph import rpc
@@ -37,7 +38,11 @@ def serve(check: Check, *, tls: Tls | None = None) -> CoordinationServer:
     """A coordinator for everybody who can reach this machine, asked at its loopback address."""
 
     async def run() -> CoordinationServer:
-        server = CoordinationServer(BUNDLES, run_seed=9, greedy=True, listen="0.0.0.0:0", tls=tls, insecure=True)
+        server = CoordinationServer(
+            BUNDLES,
+            TeamSettings(run_seed=9, greedy=True),
+            reached=ListenSettings(listen="0.0.0.0:0", tls=tls, insecure=True),
+        )
         async with asyncio.timeout(60), server:
             await check(server, f"127.0.0.1:{parse_address(server.address)[1]}")
         return server

@@ -13,6 +13,7 @@ from plain_node import PlainNode
 from relay_team import relay_bundles
 
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from heliograph import rpc
 from heliograph.pb import coordination_pb2 as pb
 
@@ -54,7 +55,7 @@ def serve(check):
     async def run():
         async with (
             asyncio.timeout(60),
-            CoordinationServer(BUNDLES, run_seed=9, greedy=True) as server,
+            CoordinationServer(BUNDLES, TeamSettings(run_seed=9, greedy=True)) as server,
             rpc.channel(server.address, max_message_bytes=rpc.MAX_CONTROL_BYTES) as channel,
         ):
             return await check(server, channel)

@@ -11,6 +11,7 @@ from plain_node import PlainNode
 from relay_team import relay_bundles
 
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from coordinator.serving.slot_reservations import Vacancies
 from coordinator.world.world import View, World
 from heliograph.environments import registry
@@ -23,7 +24,8 @@ INSTANCE = "the same process"
 
 def serve(check: Callable[[CoordinationServer], Awaitable[None]], **arguments: Any) -> None:
     async def run() -> None:
-        async with asyncio.timeout(30), CoordinationServer(BUNDLES, run_seed=9, greedy=True, **arguments) as server:
+        server = CoordinationServer(BUNDLES, TeamSettings(run_seed=9, greedy=True, **arguments))
+        async with asyncio.timeout(30), server:
             await check(server)
 
     asyncio.run(run())
@@ -124,4 +126,4 @@ def test_whoever_is_started_anew_gets_a_free_slot_first_and_one_that_is_cut_off_
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
 def test_a_grace_that_nobody_can_keep_is_refused(seconds: float) -> None:
     with pytest.raises(SettingsError, match="look for the others"):
-        CoordinationServer(BUNDLES, run_seed=0, greedy=True, rejoin_s=seconds)
+        TeamSettings(run_seed=0, greedy=True, rejoin_s=seconds)

@@ -7,6 +7,7 @@ from plain_node import PlainNode
 from relay_team import relay_bundles
 
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from heliograph import bundle as bundle_files
 from heliograph import rpc
 from heliograph.errors import NodeFailed, PortTaken
@@ -20,7 +21,8 @@ def serve(check, **arguments):
     """Run `check(server)` against a coordination server of a team of two."""
 
     async def run():
-        async with asyncio.timeout(30), CoordinationServer(BUNDLES, run_seed=9, greedy=True, **arguments) as server:
+        server = CoordinationServer(BUNDLES, TeamSettings(run_seed=9, greedy=True, **arguments))
+        async with asyncio.timeout(30), server:
             await check(server)
 
     asyncio.run(run())
@@ -124,7 +126,7 @@ def test_a_bundle_is_handed_out_whole():
 def test_nodes_are_told_to_leave_and_their_calls_end_well():
     async def run():
         async with asyncio.timeout(30):
-            server = CoordinationServer(BUNDLES, run_seed=0, greedy=True)
+            server = CoordinationServer(BUNDLES, TeamSettings(run_seed=0, greedy=True))
             await server.__aenter__()
             async with PlainNode(server.address, BUNDLES[0]) as node:
                 await node.read("roster")
@@ -149,8 +151,9 @@ def test_absent_nodes_are_named_when_the_time_is_over():
 
 def test_a_taken_port_is_told():
     async def check(server):
+        taken = ListenSettings(listen=server.address)
         with pytest.raises(PortTaken, match="cannot listen on"):
-            async with CoordinationServer(BUNDLES, run_seed=0, greedy=True, listen=server.address):
+            async with CoordinationServer(BUNDLES, TeamSettings(run_seed=0, greedy=True), reached=taken):
                 pass
 
     serve(check)

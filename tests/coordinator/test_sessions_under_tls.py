@@ -15,6 +15,7 @@ from relay_team import relay_bundles
 from agent_node.coordinator_world import CoordinatorWorld
 from coordinator.serving import team as coordinator_team
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.team_certificates import coordinator_tls, temporary
 from heliograph import bundle as bundle_files
 from heliograph import rpc
@@ -37,7 +38,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def serve(tls: Path | None, check: Callable[[CoordinationServer], Awaitable[None]]) -> None:
     async def run() -> None:
-        server = CoordinationServer(BUNDLES, run_seed=9, greedy=True, tls=None if tls is None else Tls(tls))
+        server = CoordinationServer(
+            BUNDLES,
+            TeamSettings(run_seed=9, greedy=True),
+            reached=ListenSettings(tls=None if tls is None else Tls(tls)),
+        )
         async with asyncio.timeout(30), server:
             await check(server)
 

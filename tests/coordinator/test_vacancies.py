@@ -13,6 +13,7 @@ from relay_team import relay_bundles
 
 from coordinator.serving import slot_reservations
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from heliograph import bundle as bundle_files
 from heliograph import rpc
 from heliograph.pb import coordination_pb2 as pb
@@ -29,7 +30,7 @@ def serve(check: Callable[[CoordinationServer, Fetch], Awaitable[None]]) -> None
     async def run() -> None:
         async with (
             asyncio.timeout(30),
-            CoordinationServer(BUNDLES, run_seed=9, greedy=True) as server,
+            CoordinationServer(BUNDLES, TeamSettings(run_seed=9, greedy=True)) as server,
             rpc.channel(server.address, max_message_bytes=rpc.MAX_CONTROL_BYTES) as channel,
         ):
 

@@ -12,7 +12,7 @@ import pytest
 from relay_team import relay_plan
 
 from coordinator.channel import Channel
-from coordinator.observers.observation import Shows, showing
+from coordinator.observers.observation import ShownTeam, Shows, showing
 from coordinator.running.in_process import LocalTeam
 from coordinator.watch import gate as gate_module
 from coordinator.watch import pages as pages_module
@@ -182,5 +182,5 @@ def test_who_lacks_what_is_asked_for_is_told_what_to_install(
     monkeypatch.setitem(sys.modules, package, None)
     plan = relay_plan(2)
     expected = pytest.raises(MissingExtra, match=rf"pip install 'heliograph\[{extra}\]'")
-    with expected, showing(shows, plan, plan.world("open").spec, team="", live=lambda: 0):
+    with expected, showing(shows, plan, plan.world("open").spec, ShownTeam(name="", live=lambda: 0)):
         pass

@@ -14,6 +14,7 @@ from coordinator.running import episode as episode_module
 from coordinator.running.episode import play
 from coordinator.serving import team as team_module
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from coordinator.world.world import World
 from heliograph.environments import registry
 from heliograph.errors import MessageError, NodeFailed, SettingsError
@@ -33,7 +34,7 @@ def stage(script, **arguments):
     async def run():
         records = []
         async with asyncio.timeout(60), AsyncExitStack() as stack:
-            server = CoordinationServer(BUNDLES, run_seed=0, greedy=True, **arguments)
+            server = CoordinationServer(BUNDLES, TeamSettings(run_seed=0, greedy=True, **arguments))
             await stack.enter_async_context(server)
             nodes = [await stack.enter_async_context(PlainNode(server.address, bundle)) for bundle in BUNDLES]
             await server.team.wait_for_all(timeout_s=10)
@@ -187,7 +188,8 @@ def test_counters_are_reconciled_once_messages_have_arrived_however_long_the_fir
 
     async def run():
         async with asyncio.timeout(30), AsyncExitStack() as stack:
-            server = await stack.enter_async_context(CoordinationServer(BUNDLES, run_seed=0, greedy=True))
+            server = CoordinationServer(BUNDLES, TeamSettings(run_seed=0, greedy=True))
+            await stack.enter_async_context(server)
             nodes = [await stack.enter_async_context(PlainNode(server.address, bundle)) for bundle in BUNDLES]
             await server.team.wait_for_all(timeout_s=10)
 

@@ -28,6 +28,7 @@ from coordinator.running.newer_bundles import Following
 from coordinator.running.report import Version
 from coordinator.serving.bundle_store import Handout
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
 from coordinator.world.trajectory import StepRecord
 from heliograph.bundle import Bundle
@@ -197,7 +198,7 @@ def test_a_node_whose_bundle_is_replaced_before_it_has_joined_fetches_the_new_on
         return (OLD if len(handed_out) == 1 else NEW)[slot]
 
     async def check() -> None:
-        async with asyncio.timeout(60), CoordinationServer(NEW, run_seed=0, greedy=True) as server:
+        async with asyncio.timeout(60), CoordinationServer(NEW, TeamSettings(run_seed=0, greedy=True)) as server:
             with Supervisor(
                 lambda slot: node_command(server.address, slot, join_timeout_s=30), log_folder=tmp_path
             ) as nodes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from scripted_bundle import scripted_team
 
 from coordinator.serving.server import CoordinationServer
+from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import Supervisor
 
 DEADLINE_S = 30.0
@@ -18,7 +19,7 @@ def test_replicas_fill_the_team_and_a_new_one_takes_the_place_of_a_dead_one(tmp_
     bundles = scripted_team(team_size=3)
 
     async def play() -> None:
-        async with CoordinationServer(bundles, run_seed=1, greedy=True) as server:
+        async with CoordinationServer(bundles, TeamSettings(run_seed=1, greedy=True)) as server:
             command = [sys.executable, "-m", "heliograph", "node", "--coordinator", server.address]
             with Supervisor(lambda replica: command, log_folder=tmp_path) as replicas:
 
