@@ -76,7 +76,7 @@ class Crew:
             await all_connected(self._server.team)
             message = plan.manifest.message
             assert message is not None
-            self._account = Account(links, codec=message.codec, message=message)
+            self._account = Account(links, codec=message.codec, manifest=plan.manifest)
             self._account.begin()
             self._stack = stack.pop_all()
         return self

@@ -9,8 +9,8 @@ from hand_set_deadline import HandSetDeadline
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
+from coordinator.plan import pace as pace_module
 from coordinator.plan.pace import Clock, Pace
-from coordinator.running import episode as episode_module
 from coordinator.running.episode import play
 from coordinator.serving import team as team_module
 from coordinator.serving.server import CoordinationServer
@@ -228,8 +228,8 @@ class HandSetTime:
 
 def test_steps_start_on_a_grid_and_skip_what_they_miss(monkeypatch):
     time = HandSetTime()
-    monkeypatch.setattr(episode_module, "time", time)
-    monkeypatch.setattr(episode_module.asyncio, "sleep", time.sleep)
+    monkeypatch.setattr(pace_module, "time", time)
+    monkeypatch.setattr(pace_module.asyncio, "sleep", time.sleep)
 
     async def run():
         clock, starts = Clock(0.2), []
