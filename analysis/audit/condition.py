@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.audit.script import Script
 
@@ -38,7 +39,7 @@ class Condition:
         """Equal for conditions in which everybody hears the same."""
         return self.silenced, self.path
 
-    def hears(self, script: Script) -> np.ndarray:
+    def hears(self, script: Script) -> npt.NDArray[np.bool_]:
         """Who can hear whom, bool [T, N, N]."""
         hears = script.hears.copy()
         if self.path:

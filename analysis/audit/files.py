@@ -12,6 +12,9 @@ PROC = Path("/proc")
 _MAPPING = re.compile(r"^\S+ (\S{4}) \S+ \S+ (?!0 )\d+ +(/.*)$", re.MULTILINE)
 """Permissions and path of a line of /proc/PID/maps that is of a file."""
 
+_FLAGS = re.compile(r"^flags:\s*(\d+)$", re.MULTILINE)
+"""In octal, how a file was opened: a line of /proc/PID/fdinfo/N."""
+
 
 def can_be_read(pid: int) -> bool:
     return (PROC / str(pid) / "maps").is_file()
@@ -24,10 +27,11 @@ def writable_files(pid: int, *, log: Path) -> list[str]:
     for link in (folder / "fd").iterdir():
         try:
             target, mode = os.readlink(link), link.stat().st_mode
-            flags = int(re.search(r"^flags:\s*(\d+)$", (folder / "fdinfo" / link.name).read_text(), re.MULTILINE)[1], 8)  # type: ignore[index]
+            flags = _FLAGS.search((folder / "fdinfo" / link.name).read_text())
         except FileNotFoundError:
             continue  # closed while we looked
-        writable = flags & os.O_ACCMODE != os.O_RDONLY
+        assert flags is not None, f"the system names no flags of {link}"
+        writable = int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY
         if target.startswith("/") and writable and not stat.S_ISCHR(mode) and Path(target) != log.resolve():
             found.add(target)
     found |= {path for permissions, path in _mappings(pid) if permissions[1] == "w" and permissions[3] == "s"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.audit.condition import ISOLATION, LINK, TWO_HOPS, WORLD, Condition
 from analysis.audit.finding import Findings, Influence, Leak, step_or_none
@@ -40,12 +41,15 @@ def judge(findings: Findings, condition: Condition, *, script: int, start: int, 
 def _paths(condition: Condition, agents: int) -> list[tuple[int, ...]]:
     if condition.check in (LINK, TWO_HOPS):
         return [condition.path]
-    if condition.check == WORLD:
-        return [(condition.perturbed, other) for other in range(agents) if other != condition.perturbed]  # type: ignore[misc]
+    perturbed = condition.perturbed
+    if condition.check == WORLD and perturbed is not None:
+        return [(perturbed, other) for other in range(agents) if other != perturbed]
     return []
 
 
-def _influence(check: str, path: tuple[int, ...], found: Difference, first: np.ndarray, start: int) -> Influence:
+def _influence(
+    check: str, path: tuple[int, ...], found: Difference, first: npt.NDArray[np.int64], start: int
+) -> Influence:
     sender, observed = path[-2], path[-1]
     reached = first[observed] < NEVER
     return Influence(

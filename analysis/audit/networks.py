@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Check
 from analysis.audit.play import Played
@@ -15,6 +16,9 @@ from coordinator.scoring.centralised import CentralTeam, central_team
 from heliograph.actions import ContinuousActions
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.errors import HeliographError
+
+RecordedAction = np.int64 | npt.NDArray[np.float32]
+"""One agent's at one step: a number, or float32 [k]."""
 
 NAME = "trainer's networks"
 
@@ -93,12 +97,12 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
     return Check(name=NAME, verdict=HOLDS, said=said)
 
 
-def tied(plan: Plan, logits: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+def tied(plan: Plan, logits: npt.NDArray[np.float32], one: RecordedAction, other: RecordedAction) -> bool:
     """Whether rounding may decide between two actions: of numbered ones, logits that are closer than the tolerance;
     of continuous ones, levels next to one another, as what is rounded may lie between them."""
     actions = plan.manifest.actions
     if isinstance(actions, ContinuousActions):
-        return int(np.abs(actions.numbers(one) - actions.numbers(other)).max()) <= 1
+        return int(np.abs(actions.numbers(np.asarray(one)) - actions.numbers(np.asarray(other))).max()) <= 1
     return plan.greedy and abs(float(logits[one] - logits[other])) <= 2 * LOGIT_TOLERANCE
 
 

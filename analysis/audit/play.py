@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.world.trajectory import StepRecord
 
@@ -22,17 +23,17 @@ class Played:
 
     episode: int
     """The number under which it was played."""
-    action: np.ndarray
+    action: npt.NDArray[np.int64 | np.float32]
     """int64 [T, N], or float32 [T, N, k] of continuous ones."""
-    latent: np.ndarray | None
+    latent: npt.NDArray[np.int32] | None
     """int32 [T, N, K], -1 where an agent was not there; None without messages."""
-    hears: np.ndarray
+    hears: npt.NDArray[np.bool_]
     """bool [T, N, N]: [t, i, j] says that i read, or at step 0 would have read, what j said at t - 1."""
-    logits: np.ndarray | None = None
+    logits: npt.NDArray[np.float32] | None = None
     """float32 [T, N, A], of continuous actions [T, N, 2k], where they are known: in one process."""
 
     @classmethod
-    def of(cls, records: Sequence[StepRecord], *, logits: np.ndarray | None = None) -> Played:
+    def of(cls, records: Sequence[StepRecord], *, logits: npt.NDArray[np.float32] | None = None) -> Played:
         latents = [record.latent for record in records if record.latent is not None]
         return cls(
             episode=records[0].episode,
@@ -47,23 +48,23 @@ class Played:
 class Difference:
     """Two plays side by side."""
 
-    action: np.ndarray
+    action: npt.NDArray[np.bool_]
     """bool [T, N]: the actions differ, in any dimension."""
-    categoricals: np.ndarray
+    categoricals: npt.NDArray[np.int64]
     """int64 [T, N]: how many categoricals of the latent differ."""
-    hears: np.ndarray
+    hears: npt.NDArray[np.bool_]
     """bool [T, N, N], the same in both."""
 
     @property
-    def message(self) -> np.ndarray:
+    def message(self) -> npt.NDArray[np.bool_]:
         """bool [T, N]: latent or action, and so the message, differ."""
         return self.action | (self.categoricals > 0)
 
-    def first(self) -> np.ndarray:
+    def first(self) -> npt.NDArray[np.int64]:
         """int64 [N]: the first step at which an agent's answer differs."""
         return _first(self.message)
 
-    def allowed(self, *, perturbed: int | None, start: int) -> np.ndarray:
+    def allowed(self, *, perturbed: int | None, start: int) -> npt.NDArray[np.int64]:
         """int64 [N]: the first step at which it may differ.
 
         For the perturbed agent that is the perturbation's; for any other the first at which it reads a message that
@@ -87,6 +88,6 @@ def difference(one: Played, other: Played) -> Difference:
     return Difference(action=acted, categoricals=differs, hears=one.hears)
 
 
-def _first(happens: np.ndarray) -> np.ndarray:
+def _first(happens: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """int64 [N]: the first step of bool [T, N] that is true, or NEVER."""
     return np.where(happens.any(axis=0), happens.argmax(axis=0), NEVER)

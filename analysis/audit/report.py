@@ -105,7 +105,6 @@ def remarks(findings: Findings) -> list[str]:
 def draw(findings: Findings, path: Path) -> bool:
     """Draw the matrices as PNG; false where matplotlib is not installed."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return False
@@ -114,7 +113,7 @@ def draw(findings: Findings, path: Path) -> bool:
     for axes, (name, title) in zip(figure.subplots(1, len(MATRICES)), MATRICES.items(), strict=True):
         _draw_matrix(axes, findings, name, title)
     figure.suptitle(f"Steps until an agent's observations reach another's answers\n{findings.title}", fontsize=10)
-    FigureCanvasAgg(figure).print_png(str(path))
+    figure.savefig(path, format="png")
     return True
 
 

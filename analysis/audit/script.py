@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.plan.plan import Plan
 from coordinator.running.in_process import LocalTeam
@@ -29,13 +30,13 @@ from heliograph.errors import WorldError
 class Script:
     """The percepts of one recorded episode."""
 
-    observation: np.ndarray
+    observation: npt.NDArray[np.float32]
     """float32 [T, N, D]."""
-    action_mask: np.ndarray
+    action_mask: npt.NDArray[np.bool_]
     """bool [T, N, A]."""
-    hears: np.ndarray
+    hears: npt.NDArray[np.bool_]
     """bool [T, N, N]: [t, i, j] says that i can hear j."""
-    present: np.ndarray
+    present: npt.NDArray[np.bool_]
     """bool [T, N]: false once an agent's part of the episode is over."""
 
     @property
@@ -49,7 +50,7 @@ class Recorded:
 
     spec: EnvironmentSpec
     scripts: tuple[Script, ...]
-    moments: tuple[np.ndarray, ...]
+    moments: tuple[npt.NDArray[np.float32], ...]
     """Per agent, float32 [moments, D]: the different observations that it had in any recorded episode."""
 
 
@@ -60,11 +61,11 @@ class ScriptedEnvironment(VectorEnvironment):
         self.spec, self.count = spec, 1
         self._script, self._step = script, 0
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         self._step = 0
         return self._percepts()
 
-    def step(self, actions: np.ndarray) -> Transition:
+    def step(self, actions: npt.NDArray[np.int64 | np.float32]) -> Transition:
         over = self._step + 1 == self._script.steps
         self._step += not over
         agents = self.spec.agents
@@ -121,7 +122,7 @@ def record(
 
 
 def perturbed(
-    script: Script, *, agent: int, start: int, moments: Sequence[np.ndarray], random: np.random.Generator
+    script: Script, *, agent: int, start: int, moments: Sequence[npt.NDArray[np.float32]], random: np.random.Generator
 ) -> Script | None:
     """The script with `agent` seeing other moments of its own from `start` on; its legal actions stay.
 

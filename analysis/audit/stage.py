@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from analysis.audit.imports import LOG_PREFIX, traced
 from analysis.audit.play import Played
@@ -26,6 +27,8 @@ from coordinator.world.world import World
 from heliograph.bundle import Bundle
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NetworkError, NodeFailed
+
+Result = TypeVar("Result")
 
 NodeCommand = Callable[[str, int], list[str]]
 """The command line of a node, from the coordinator's address and the slot."""
@@ -134,7 +137,7 @@ class Stage:
         ):
             raise NetworkError(f"no streams between the pairs {team.missing_links()} of nodes")
 
-    async def _unless_one_ends(self, work):  # type: ignore[no-untyped-def]
+    async def _unless_one_ends(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Do the work, or raise what the watch found."""
         task = asyncio.ensure_future(work)
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.bandwidth.exact import exact
 from analysis.bandwidth.grid import Setting
 from coordinator.plan.plan import Plan
 from coordinator.running.distributed import run_processes
@@ -110,10 +111,8 @@ def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
         failure = Failure(reason="; ".join(map(str, report.endings)), exit_code=NodeFailed.exit_code)
         return CellResult(cell=cell, found=failure)
     (summary,) = report.summaries
-    if summary.inexact:
-        failure = Failure(
-            reason=f"its messages are not known: {'; '.join(doubts(summary))}", exit_code=NodeFailed.exit_code
-        )
+    if unsure := doubts(summary):
+        failure = Failure(reason=f"its messages are not known: {'; '.join(unsure)}", exit_code=NodeFailed.exit_code)
         return CellResult(cell=cell, found=failure)
     return CellResult(cell=cell, found=_played(report))
 
@@ -129,11 +128,11 @@ def _played(report: Report) -> Played:
         episodes=summary.episodes,
         steps=summary.steps,
         seconds=summary.seconds,
-        sent_bits=summary.bits_per_agent_step,
-        read_bits=summary.read_bits_per_agent_step,
-        messages=summary.messages,
-        lost=summary.lost,
-        late=summary.late,
+        sent_bits=exact(summary.bits_per_agent_step),
+        read_bits=exact(summary.read_bits_per_agent_step),
+        messages=exact(summary.messages),
+        lost=exact(summary.lost),
+        late=exact(summary.late),
         missing=summary.missing,
         blind_bound=report.blind_bound,
     )

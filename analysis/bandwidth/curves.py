@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.cell import Cell, CellResult, Played
 from analysis.bandwidth.grid import BLIND, CLEAR, KEPT, Point
@@ -83,7 +84,7 @@ def _point(sweep: Sweep, point: Point, played: dict[Cell, Played]) -> CurvePoint
         return None
     runs = cells if len(cells) > 1 else [[cell] for cell in cells[0]]
 
-    def mean(of: Callable[[Played], float]) -> np.ndarray:
+    def mean(of: Callable[[Played], float]) -> npt.NDArray[np.float64]:
         return np.array([np.mean([of(cell) for cell in row if cell is not None]) for row in runs])  # [R]
 
     scores = mean(lambda cell: cell.outcome)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.errors import SettingsError
 from heliograph.extras import extra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 130
 
@@ -25,7 +28,7 @@ def draw(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     """
     with bandwidth_extra("drawing plots"):
         from analysis.bandwidth import plots
-    figures = {}
+    figures: dict[str, Figure | None] = {}
     if any(row["bytes_per_message"] is not None for row in document["layers"]):
         figures["layers"] = plots.layers(document)
     if document["links"]:

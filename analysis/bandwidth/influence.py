@@ -26,7 +26,7 @@ def read_audit(path: Path, plan: Plan) -> dict[str, Any]:
     Raises SettingsError if the file is none of this version or about other bundles.
     """
     try:
-        document = read_json(path)
+        document: dict[str, Any] = read_json(path)
         check_format(document, format=FORMAT, version=VERSION)
         if document["bundles"] != [bundle.digest for bundle in plan.bundles]:
             raise ValueError("it is about other bundles")

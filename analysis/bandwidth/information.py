@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.estimators import chao_shen, coverage, joint_counts, miller_madow
 from coordinator.recording.reader import Trace, TraceEpisode
@@ -32,13 +33,13 @@ class Information:
     message: MessageFormat
     messages: int
     """M: messages sent, each counted once however many listeners it had."""
-    categorical_bits: np.ndarray
+    categorical_bits: npt.NDArray[np.float64]
     """float64 [K]."""
     successions: int
     """Messages whose sender's message of the step before was sent too."""
-    categorical_bits_given_previous: np.ndarray | None
+    categorical_bits_given_previous: npt.NDArray[np.float64] | None
     """float64 [K]: given the same categorical of the sender's message before; None without successions."""
-    categorical_bits_by_step: np.ndarray
+    categorical_bits_by_step: npt.NDArray[np.float64]
     """float64 [T, K]: of the messages of each step, over agents and episodes; NaN where nobody spoke."""
     joint_bits: float
     """Chao and Shen's estimate for whole messages, at most the sum over categoricals."""
@@ -115,12 +116,12 @@ def information(trace: Trace) -> Information | None:
     )
 
 
-def categorical_bits(latents: np.ndarray, *, classes: int) -> np.ndarray:
+def categorical_bits(latents: npt.NDArray[np.int32], *, classes: int) -> npt.NDArray[np.float64]:
     """float64 [K]: entropy of each categorical of ids [M, K]."""
     return miller_madow(np.stack([np.bincount(ids, minlength=classes) for ids in latents.T]))
 
 
-def _given(before: np.ndarray, after: np.ndarray, classes: int) -> np.ndarray:
+def _given(before: npt.NDArray[np.int32], after: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float64]:
     """H(after | before) = H(before, after) - H(before) per categorical, both corrected, within 0 and H(after)."""
     joint = np.stack(
         [
@@ -132,7 +133,7 @@ def _given(before: np.ndarray, after: np.ndarray, classes: int) -> np.ndarray:
     return np.clip(difference, 0.0, categorical_bits(after, classes=classes))
 
 
-def _by_step(episodes: list[TraceEpisode], message: MessageFormat) -> np.ndarray:
+def _by_step(episodes: list[TraceEpisode], message: MessageFormat) -> npt.NDArray[np.float64]:
     bits = np.full((max(episode.steps for episode in episodes), message.categoricals), np.nan)
     for step in range(len(bits)):
         said = [_latent(each)[step][_told(each)[step]] for each in episodes if step < each.steps]
@@ -142,17 +143,18 @@ def _by_step(episodes: list[TraceEpisode], message: MessageFormat) -> np.ndarray
     return bits
 
 
-def _successions(episode: TraceEpisode) -> tuple[np.ndarray, np.ndarray]:
+def _successions(episode: TraceEpisode) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     latent, told = _latent(episode), _told(episode)
     both = told[:-1] & told[1:]
     return latent[:-1][both], latent[1:][both]
 
 
-def _told(episode: TraceEpisode) -> np.ndarray:
+def _told(episode: TraceEpisode) -> npt.NDArray[np.bool_]:
     """bool [T, N]: whose message of the step was sent to anybody."""
-    return episode.sent().any(-1)
+    told: npt.NDArray[np.bool_] = episode.sent().any(-1)
+    return told
 
 
-def _latent(episode: TraceEpisode) -> np.ndarray:
+def _latent(episode: TraceEpisode) -> npt.NDArray[np.int32]:
     assert episode.latent is not None
     return episode.latent

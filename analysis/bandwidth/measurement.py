@@ -10,6 +10,7 @@ from platform import platform, python_version
 from typing import Any
 
 from analysis.bandwidth.alternatives import alternatives
+from analysis.bandwidth.exact import exact
 from analysis.bandwidth.information import Information, information
 from analysis.bandwidth.recost import recost
 from analysis.bandwidth.wording import COMPUTED, MEASURED
@@ -87,7 +88,7 @@ def as_document(measured: Measured, links: LinkPlan | None) -> dict[str, Any]:
             "steps": summary.steps,
             "seconds": summary.seconds,
             "messages": summary.messages,
-            "messages_per_agent_step": summary.messages / agent_steps,
+            "messages_per_agent_step": exact(summary.messages) / agent_steps,
             "bits_per_agent_step": summary.bits_per_agent_step,
             "blind_bound": report.blind_bound,
         },
@@ -117,7 +118,7 @@ def _layers(measured: Measured, said: Information | None) -> Iterator[dict[str, 
         yield {"name": "codec", "how": MEASURED, "bytes_per_message": None, "bytes_per_agent_step": 0.0, "note": note}
         return
     wire, (summary,) = measured.report.wire, measured.report.summaries
-    per_agent_step = summary.messages / (summary.counted_steps * measured.report.agents)
+    per_agent_step = exact(summary.messages) / (summary.counted_steps * measured.report.agents)
 
     def row(name: str, how: str, size: float | None, note: str) -> dict[str, Any]:
         return {

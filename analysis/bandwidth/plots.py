@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -165,7 +166,7 @@ def _legend(figure: Figure, axes: Any) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=9)
 
 
-def _heat(figure: Figure, axes: Any, values: np.ndarray, *, label: str, text: Any) -> None:
+def _heat(figure: Figure, axes: Any, values: npt.NDArray[np.float64], *, label: str, text: Any) -> None:
     """A matrix in colours, with its numbers; NaN is left white."""
     image = axes.imshow(values, cmap="Blues", vmin=0.0)
     top = np.nanmax(values, initial=0.0)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.information import Information, information
 from coordinator.links.message_sizes import Writing, message_sizes
@@ -39,21 +40,21 @@ class MessageSizes:
 
     pass_name: str
     episode: int
-    sent: np.ndarray
+    sent: npt.NDArray[np.bool_]
     """bool [T, N, N]."""
-    codec_bits: np.ndarray
+    codec_bits: npt.NDArray[np.int64]
     """Without the padding to whole bytes."""
-    protobuf_bytes: np.ndarray
+    protobuf_bytes: npt.NDArray[np.int64]
 
     @property
-    def http2_bytes(self) -> np.ndarray:
+    def http2_bytes(self) -> npt.NDArray[np.int64]:
         return self.protobuf_bytes + self.sent * (FRAMING_BYTES + WINDOW_UPDATE_BYTES)
 
     @property
-    def ip_bytes(self) -> np.ndarray:
+    def ip_bytes(self) -> npt.NDArray[np.int64]:
         return self.http2_bytes + self.sent * TCP_IP_BYTES
 
-    def bits(self, layer: str) -> np.ndarray:
+    def bits(self, layer: str) -> npt.NDArray[np.int64]:
         """Sizes in bits at one of LAYERS."""
         return self.codec_bits if layer == "codec" else 8 * getattr(self, f"{layer}_bytes")
 
@@ -78,12 +79,12 @@ class Recost:
     def agent_steps(self) -> int:
         return sum(len(episode.sent) for episode in self.episodes) * self.agents
 
-    def link_bits(self, layer: str) -> np.ndarray:
+    def link_bits(self, layer: str) -> npt.NDArray[np.int64]:
         """int64 [N, N]: all bits that i sent to j at a layer."""
         none = np.zeros((self.agents, self.agents), dtype=np.int64)
         return sum((episode.bits(layer).sum(0) for episode in self.episodes), none)
 
-    def step_bits(self, layer: str) -> np.ndarray:
+    def step_bits(self, layer: str) -> npt.NDArray[np.float64]:
         """float64 [T]: bits that an agent sent at each step of an episode, on average over agents and the episodes
         that had such a step."""
         longest = max(len(episode.sent) for episode in self.episodes)

@@ -51,7 +51,7 @@ def read_document(folder: Path) -> dict[str, Any] | None:
     """That of a report that was written before; None if there is none.  Raises SettingsError for a foreign one."""
     path = folder / DOCUMENT
     try:
-        document = read_json(path)
+        document: dict[str, Any] = read_json(path)
         check_format(document, format=FORMAT, version=VERSION)
         del document["format"], document["version"]
     except FileNotFoundError:

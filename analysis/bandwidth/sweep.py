@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -110,7 +110,7 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
                     bar.advance()
 
 
-def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -> Iterator[CellResult]:
+def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -> Generator[CellResult, None, None]:
     if sweep.jobs > 1:
         yield from play_side_by_side(cells, sweep.casting, jobs=sweep.jobs, advance=advance)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from analysis.bandwidth.wording import COUNTS, SCORES, interval, number
 from coordinator.running.report import output_console
@@ -122,7 +122,7 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
     # As texts, because intervals have brackets, which rich would take for markup.
     table = Table(title=Text(title), title_justify="left")
     for place, heading in enumerate(headings):
-        justify = "right" if place in right else "left"
+        justify: Literal["left", "right"] = "right" if place in right else "left"
         table.add_column(Text(heading), justify=justify, no_wrap=place in right, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.environments.defaults import changed_parameters
 from heliograph.errors import SettingsError
@@ -52,9 +53,9 @@ class History:
     label: str
     measure: str
     """What its values are: won, arrived, return, or outcome where the run does not say."""
-    steps: np.ndarray
+    steps: npt.NDArray[np.int64]
     """int64 [P], ascending: environment steps at the evaluations."""
-    values: np.ndarray
+    values: npt.NDArray[np.float64]
     """float64 [P]."""
     final: float | None
     """After training, on episodes that no evaluation on the way has seen; None where that was not measured."""
@@ -67,7 +68,7 @@ class History:
     @property
     def untrained(self) -> bool:
         """A reference: it was evaluated before any training alone, and is the same at every step."""
-        return self.steps.tolist() == [0]
+        return len(self.steps) == 1 and int(self.steps[0]) == 0
 
     @property
     def score(self) -> RunScore:
@@ -150,7 +151,7 @@ def _history(run: EvaluatedRun, path: Path, *, metric: str, label: str | None) -
         label=label or run.algorithm,
         measure=name,
         **_checked(
-            source, [step.step_count for step in steps], [np.mean(step.metrics[name]) for step in steps], final, metric
+            source, [step.step_count for step in steps], [float(np.mean(step.metrics[name])) for step in steps], final, metric
         ),
         # Of several checkpoints it is the best one's, and the format has no place for its step.
         final_step=steps[0].step_count if len(steps) == 1 else None,

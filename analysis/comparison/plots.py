@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from textwrap import shorten
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from heliograph.aggregates import Aggregate
@@ -26,6 +28,15 @@ DOTS_PER_INCH = 130
 BAND = {"alpha": 0.18, "linewidth": 0}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a label's lines look, in every panel alike."""
+
+    colour: str
+    line: str
+    """One of LINES."""
+
+
 def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves]) -> list[Path]:
     """Draw `scores.png`, `profiles.png`, where there are curves `curves.png` and for two labels or more
     `improvement.png`; their paths.
@@ -34,7 +45,7 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
     """
     labels = list(dict.fromkeys(label for section in found for label in section.labels))
     styles = {
-        label: {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index // len(COLOURS) % len(LINES)]}
+        label: Style(colour=COLOURS[index % len(COLOURS)], line=LINES[index // len(COLOURS) % len(LINES)])
         for index, label in enumerate(labels)
     }
     figures = {
@@ -72,7 +83,7 @@ def _panels(
     *,
     rows: Sequence[str] = (),
     note: str = "",
-    legend: dict[str, dict[str, str]] | None = None,
+    legend: Mapping[str, Style] | None = None,
 ) -> Figure:
     """A panel per item, large enough for the names of `rows` beside it; one note or legend below them all."""
     columns = min(MOST_COLUMNS, len(items))
@@ -95,17 +106,20 @@ def _panels(
     if note:
         figure.supxlabel(note, fontsize=9)
     if legend:
-        handles = [figure.axes[0].plot([], [], linewidth=2, label=label, **style)[0] for label, style in legend.items()]
+        handles = [
+            Line2D([], [], linewidth=2, label=label, color=style.colour, linestyle=style.line)
+            for label, style in legend.items()
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
     return figure
 
 
-def _curve(axes: Any, curve: Curves, styles: dict[str, dict[str, str]]) -> None:
+def _curve(axes: Any, curve: Curves, styles: Mapping[str, Style]) -> None:
     for label, band in curve.bands.items():
         marker = "o" if len(curve.steps) == 1 else None
-        axes.plot(curve.steps, band.value, linewidth=1.8, marker=marker, **styles[label])
+        axes.plot(curve.steps, band.value, linewidth=1.8, marker=marker, color=styles[label].colour, linestyle=styles[label].line)
         if band.low is not None and band.high is not None:
-            axes.fill_between(curve.steps, band.low, band.high, color=styles[label]["color"], **BAND)
+            axes.fill_between(curve.steps, band.low, band.high, color=styles[label].colour, **BAND)
     axes.set(title=_fitting(curve.task), xlabel="environment steps", ylabel=f"{curve.measure}, IQM over runs")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(_short_steps))
@@ -113,10 +127,10 @@ def _curve(axes: Any, curve: Curves, styles: dict[str, dict[str, str]]) -> None:
         axes.set_ylim(-0.02, 1.02)
 
 
-def _scores(axes: Any, section: Section, styles: dict[str, dict[str, str]]) -> None:
+def _scores(axes: Any, section: Section, styles: Mapping[str, Style]) -> None:
     """Interquartile mean with its interval as a bar, the mean as a hollow mark, single runs as dots below."""
     for row, (label, result) in enumerate(section.labels.items()):
-        colour = styles[label]["color"]
+        colour = styles[label].colour
         if result.iqm.low is not None and result.iqm.high is not None:
             axes.barh(row, result.iqm.high - result.iqm.low, left=result.iqm.low, height=0.44, color=colour, alpha=0.35)
         axes.plot([result.iqm.value] * 2, [row - 0.22, row + 0.22], color=colour, linewidth=2.5, solid_capstyle="butt")
@@ -133,13 +147,13 @@ def _scores(axes: Any, section: Section, styles: dict[str, dict[str, str]]) -> N
         axes.margins(x=0.08)
 
 
-def _profile(axes: Any, section: Section, styles: dict[str, dict[str, str]]) -> None:
+def _profile(axes: Any, section: Section, styles: Mapping[str, Style]) -> None:
     for label, result in section.labels.items():
         band = result.profile
-        axes.plot(section.thresholds, band.value, linewidth=1.8, drawstyle="steps-post", **styles[label])
+        axes.plot(section.thresholds, band.value, linewidth=1.8, drawstyle="steps-post", color=styles[label].colour, linestyle=styles[label].line)
         if band.low is not None and band.high is not None:
             axes.fill_between(
-                section.thresholds, band.low, band.high, step="post", color=styles[label]["color"], **BAND
+                section.thresholds, band.low, band.high, step="post", color=styles[label].colour, **BAND
             )
     axes.set(title=_fitting(section.name), ylim=(-0.02, 1.02))
     axes.set(xlabel=f"{section.measure} τ", ylabel="share of runs above τ")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heliograph.aggregates import Aggregate, Band
 from analysis.comparison.results import Curves, LabelResult, Section
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 FORMAT, VERSION = "heliograph-comparison", 1
 CURVE_POINTS = 5
@@ -98,7 +101,7 @@ def _band(band: Band) -> dict[str, Any]:
     return {name: None if values is None else values.tolist() for name, values in vars(band).items()}
 
 
-def _scores(section: Section):  # type: ignore[no-untyped-def]
+def _scores(section: Section) -> Table:
     results = section.labels
     mixed = len({result.kinds for result in results.values()}) > 1
     rows = {
@@ -116,7 +119,7 @@ def _scores(section: Section):  # type: ignore[no-untyped-def]
     return _table("", list(shown), zip(*shown.values(), strict=True))
 
 
-def _improvement(section: Section):  # type: ignore[no-untyped-def]
+def _improvement(section: Section) -> Table:
     labels = list(section.labels)
 
     def cell(one: str, other: str) -> str:
@@ -136,7 +139,7 @@ def _improvement(section: Section):  # type: ignore[no-untyped-def]
     return _table("probability that a run of the row beats one of the column [95 %]", ["", *labels], rows)
 
 
-def _profile(section: Section):  # type: ignore[no-untyped-def]
+def _profile(section: Section) -> Table:
     picks = [round(share * (len(section.thresholds) - 1)) for share in PROFILE_SHARES]
     rows = (
         [label, *(f"{result.profile.value[pick]:.0%}" for pick in picks)] for label, result in section.labels.items()
@@ -145,7 +148,7 @@ def _profile(section: Section):  # type: ignore[no-untyped-def]
     return _table(f"share of runs with {section.measure} above", headings, rows)
 
 
-def _curves(curve: Curves):  # type: ignore[no-untyped-def]
+def _curves(curve: Curves) -> Table:
     picks = np.unique(np.linspace(0, len(curve.steps) - 1, CURVE_POINTS).round().astype(int)).tolist()
     rows = []
     for label, band in curve.bands.items():
@@ -162,7 +165,7 @@ def _curves(curve: Curves):  # type: ignore[no-untyped-def]
     return _table(f"{curve.measure}, IQM over runs [95 %], by environment steps", headings, rows)
 
 
-def _table(title: str, headings: Sequence[str], rows):  # type: ignore[no-untyped-def]
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 

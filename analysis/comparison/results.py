@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.aggregates import (
     Aggregate,
@@ -54,7 +55,7 @@ class LabelResult:
     """Of single runs."""
     profile: Band
     """Share of runs above each of the section's thresholds."""
-    scores: tuple[np.ndarray, ...]
+    scores: tuple[npt.NDArray[np.float64], ...]
     """Per task float64 [R]."""
 
 
@@ -68,7 +69,7 @@ class Section:
     """Scores go from 0 to 1."""
     scored: str
     labels: Mapping[str, LabelResult]
-    thresholds: np.ndarray
+    thresholds: npt.NDArray[np.float64]
     """float64 [P]."""
     improvement: Mapping[tuple[str, str], Aggregate]
     """P(the first beats the second) for every pair of labels, once; the other way round is 1 minus it."""
@@ -81,10 +82,10 @@ class Curves:
 
     task: str
     measure: str
-    steps: np.ndarray
+    steps: npt.NDArray[np.int64]
     """int64 [P]."""
     bands: Mapping[str, Band]
-    runs: Mapping[str, np.ndarray]
+    runs: Mapping[str, npt.NDArray[np.float64]]
     """By label float64 [R, P]."""
 
 

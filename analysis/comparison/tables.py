@@ -81,5 +81,5 @@ def _interval(value: Aggregate) -> list[float | None]:
 
 
 def _columns(band: Band) -> list[list[float | None]]:
-    missing = [None] * len(band.value)
+    missing: list[float | None] = [None] * len(band.value)
     return [missing if values is None else values.tolist() for values in (band.value, band.low, band.high)]

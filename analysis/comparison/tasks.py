@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.errors import SettingsError
 from analysis.comparison.histories import FINAL, LAST, History, RunScore
@@ -30,11 +31,11 @@ class Task:
     measure: str
     runs: Mapping[str, Sequence[History]]
     """By label."""
-    grid: np.ndarray
+    grid: npt.NDArray[np.int64]
     """int64 [P]: environment steps that every run with a curve has reached; none where they share no range."""
-    curves: Mapping[str, np.ndarray]
+    curves: Mapping[str, npt.NDArray[np.float64]]
     """By label float64 [R, P], of the runs that were evaluated more than once; labels without any are left out."""
-    scores: Mapping[str, np.ndarray]
+    scores: Mapping[str, npt.NDArray[np.float64]]
     """By label float64 [R]: what the runs come to, `History.score`."""
     scored: str
     """How the scores were found, in words."""
@@ -78,7 +79,7 @@ def _scored(scores: Sequence[RunScore]) -> str:
     return f"{kind}, {where}"
 
 
-def _curves(runs: Mapping[str, Sequence[History]], remarks: list[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _curves(runs: Mapping[str, Sequence[History]], remarks: list[str]) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
     """Curves by label float64 [R, P] and their grid int64 [P]; what a reader must know of them goes to `remarks`."""
     trained = [history for members in runs.values() for history in members if not history.untrained]
     # One evaluation makes no curve, and would narrow the others' to a point.
@@ -107,7 +108,7 @@ def _curves(runs: Mapping[str, Sequence[History]], remarks: list[str]) -> tuple[
     return {label: np.stack([_at(run, grid) for run in members]) for label, members in shown.items() if members}, grid
 
 
-def _grid(histories: Sequence[History], start: int, end: int) -> tuple[np.ndarray, bool]:
+def _grid(histories: Sequence[History], start: int, end: int) -> tuple[npt.NDArray[np.int64], bool]:
     """Common steps, and whether some run was not evaluated at some of them."""
     within = [history.steps[(history.steps >= start) & (history.steps <= end)] for history in histories]
     points = np.unique(np.concatenate(within))
@@ -118,7 +119,7 @@ def _grid(histories: Sequence[History], start: int, end: int) -> tuple[np.ndarra
     return points, True
 
 
-def _at(history: History, grid: np.ndarray) -> np.ndarray:
+def _at(history: History, grid: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Between evaluations on a straight line; a reference is the same everywhere."""
     return np.interp(grid, history.steps, history.values)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import EnvironmentSpec
@@ -20,22 +21,22 @@ EVALUATOR_GROUP, CENTRAL = "heliograph.evaluators", "central"
 class CentralEpisodes(Protocol):
     """One number per episode."""
 
-    outcome: np.ndarray
+    outcome: npt.NDArray[np.float64]
     """float64 [episodes]."""
-    team_return: np.ndarray
+    team_return: npt.NDArray[np.float64]
     """float64 [episodes]."""
-    cut: np.ndarray
+    cut: npt.NDArray[np.bool_]
     """bool [episodes]: the environment had not ended it after the most steps."""
 
 
 class CentralReplay(Protocol):
     """What the networks decide at the steps of an episode; undefined where an agent was not present."""
 
-    latent: np.ndarray | None
+    latent: npt.NDArray[np.int32] | None
     """int32 [T, N, K]; None without messages."""
-    action: np.ndarray
+    action: npt.NDArray[np.int64 | np.float32]
     """int64 [T, N], or float32 [T, N, k] between -1 and 1."""
-    logits: np.ndarray
+    logits: npt.NDArray[np.float32]
     """float32 [T, N, A], of continuous actions [T, N, 2k]."""
 
 
@@ -70,12 +71,12 @@ class CentralTeam(Protocol):
         run_seed: int,
         greedy: bool,
         episode: int,
-        observation: np.ndarray,
-        action_mask: np.ndarray,
-        present: np.ndarray,
-        hears: np.ndarray,
-        latent: np.ndarray | None,
-        action: np.ndarray,
+        observation: npt.NDArray[np.float32],
+        action_mask: npt.NDArray[np.bool_],
+        present: npt.NDArray[np.bool_],
+        hears: npt.NDArray[np.bool_],
+        latent: npt.NDArray[np.int32] | None,
+        action: npt.NDArray[np.int64 | np.float32],
     ) -> CentralReplay:
         """What the newest networks decide, as float32 on the CPU, on percepts and messages that were recorded.
 
@@ -99,7 +100,7 @@ def central_team(path: Path, permission: Permission = CATALOGUE_ONLY) -> Central
     if not found:
         raise MissingExtra("no central evaluator is installed", remedy="pip install 'heliograph[trainer]'")
     try:
-        factory = found[0].load()
+        factory: Callable[[Path, Permission], CentralTeam] = found[0].load()
     except ImportError as error:
         raise MissingExtra(
             f"the central evaluator needs {error.name}", remedy="pip install 'heliograph[trainer]'"

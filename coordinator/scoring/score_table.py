@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from coordinator.running.report import output_console
 from coordinator.scoring.scores import REFERENCE, Group, Score
 from heliograph.aggregates import Aggregate
 from heliograph.estimates import Estimate
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Column = Callable[[Score], str]
 
@@ -62,7 +66,7 @@ def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: i
         )
 
 
-def _group_table(found: Sequence[Group], shown: Mapping[str, Column]):  # type: ignore[no-untyped-def]
+def _group_table(found: Sequence[Group], shown: Mapping[str, Column]) -> Table:
     from rich.table import Table
     from rich.text import Text
 

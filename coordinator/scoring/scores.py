@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean, mean
 from heliograph.estimates import Estimate, bootstrap, wilson
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep, Metrics
@@ -84,7 +86,7 @@ def groups(scores: Sequence[Score], *, every_checkpoint: bool) -> list[Group]:
     result = []
     for members in found.values():
         if len(members) > 1:
-            means = [[score.estimate.mean for score in members]]
+            means = [np.array([score.estimate.mean for score in members])]  # [R], of one task
             result.append(
                 Group(
                     scores=tuple(members),

@@ -47,21 +47,27 @@ def test_corrections_remove_most_of_the_bias_of_small_samples():
     assert mutual_information(independent).mean() < 0.05
 
 
+def counted(*counts):
+    return np.array(counts, dtype=np.int64)
+
+
 def test_estimates_of_few_samples_are_what_their_formulas_say():
     """Worked by hand for counts 3, 1 and 0, and for a pair of coins that came together four times."""
     bits = 0.75 * np.log2(4 / 3) + 0.25 * 2
-    assert plug_in([3, 1, 0]) == pytest.approx(bits)
-    assert correction([3, 1, 0]) == pytest.approx(1 / (8 * np.log(2)))
-    assert miller_madow([3, 1, 0]) == pytest.approx(bits + 1 / (8 * np.log(2)))
-    assert miller_madow([3, 1]) == pytest.approx(bits + 1 / (8 * np.log(2))), "below one bit, the ceiling of two values"
-    assert miller_madow([1, 1, 1]) == pytest.approx(np.log2(3)), "the ceiling holds it down"
-    assert correction([5]) == correction([0, 0]) == miller_madow([0, 0]) == 0
+    assert plug_in(counted(3, 1, 0)) == pytest.approx(bits)
+    assert correction(counted(3, 1, 0)) == pytest.approx(1 / (8 * np.log(2)))
+    assert miller_madow(counted(3, 1, 0)) == pytest.approx(bits + 1 / (8 * np.log(2)))
+    assert miller_madow(counted(3, 1)) == pytest.approx(bits + 1 / (8 * np.log(2))), (
+        "below one bit, the ceiling of two values"
+    )
+    assert miller_madow(counted(1, 1, 1)) == pytest.approx(np.log2(3)), "the ceiling holds it down"
+    assert correction(counted(5)) == correction(counted(0, 0)) == miller_madow(counted(0, 0)) == 0
     # Two values on either side, four pairs, two different ones: 1 + 1 - 1 bits, and one correction too many.
     assert mutual_information(np.array([[2, 0], [0, 2]])) == pytest.approx(1 + 1 / (8 * np.log(2)))
     assert mutual_information(np.array([[1, 1], [1, 1]])) == 0
     assert joint_counts(np.array([0, 2, 2]), np.array([1, 0, 0]), values=(3, 2)).tolist() == [[0, 1], [0, 0], [2, 0]]
-    assert coverage([2, 1, 1]) == 0.5
-    assert coverage([]) == 0
+    assert coverage(counted(2, 1, 1)) == 0.5
+    assert coverage(counted()) == 0
 
 
 def test_many_unseen_values_are_told_from_few():

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.language.utterances import Utterances
 
@@ -29,7 +30,7 @@ class Feature:
     name: str
     source: str
     """"observation" or "state"."""
-    codes: np.ndarray
+    codes: npt.NDArray[np.int64]
     """int64 [M], 0..values-1, numbered by first appearance."""
     values: int
 
@@ -52,8 +53,8 @@ def features(said: Utterances, *, observation_names: Sequence[str], state_names:
 
 
 def from_the_sender(
-    state: np.ndarray, sender: np.ndarray, agents: int, names: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
+    state: npt.NDArray[np.float32], sender: npt.NDArray[np.int64], agents: int, names: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], list[str]]:
     """States [M, S] with the entries of each agent put in order from the sender on, and their names."""
     of_agents: dict[str, dict[int, int]] = defaultdict(dict)
     for place, name in enumerate(names):
@@ -78,7 +79,7 @@ def _whose(offset: int, agents: int) -> str:
     return {1: "next agent's", agents - 1: "previous agent's"}.get(offset, f"{offset}th next agent's")
 
 
-def _grouped(values: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+def _grouped(values: npt.NDArray[np.float32], names: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
     """Names and values [M] of the features among entries [M, D]."""
     groups: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
@@ -91,7 +92,7 @@ def _grouped(values: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, np
             yield names[places[0]], _binned(values[:, places[0]])
 
 
-def _binned(values: np.ndarray) -> np.ndarray:
+def _binned(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     distinct = np.unique(values)
     if distinct.size <= BINS:
         return np.searchsorted(distinct, values)
@@ -99,6 +100,7 @@ def _binned(values: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges, values, side="right")
 
 
-def _by_appearance(values: np.ndarray) -> np.ndarray:
+def _by_appearance(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+    codes: npt.NDArray[np.int64] = np.argsort(np.argsort(first))[inverse.reshape(-1)]
+    return codes

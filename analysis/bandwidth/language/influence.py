@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.language.utterances import Utterances
 from coordinator.recording.reader import Trace, TraceEpisode
@@ -92,12 +93,12 @@ def _numbers(categoricals: int) -> list[int]:
     return [*(2**power for power in range((categoricals - 1).bit_length())), categoricals]
 
 
-def _changed(situation: Situation, pool: np.ndarray, random: np.random.Generator) -> list[bool]:
+def _changed(situation: Situation, pool: npt.NDArray[np.int32], random: np.random.Generator) -> list[bool]:
     """Whether the most likely action becomes another: by each categorical, by so many together, by another message."""
     heard = {peer: message.latent for peer, message in situation.messages.items()}
     before, categoricals = _most_likely(situation, heard), pool.shape[1]
 
-    def drawn_anew(places: np.ndarray) -> bool:
+    def drawn_anew(places: npt.NDArray[np.int64]) -> bool:
         other = {peer: latent.copy() for peer, latent in heard.items()}
         for latent in other.values():
             latent[places] = pool[random.integers(len(pool), size=places.size), places]
@@ -110,7 +111,7 @@ def _changed(situation: Situation, pool: np.ndarray, random: np.random.Generator
     return [*map(drawn_anew, groups), _most_likely(situation, another) != before]
 
 
-def _most_likely(situation: Situation, heard: dict[int, np.ndarray]) -> int | bytes:
+def _most_likely(situation: Situation, heard: dict[int, npt.NDArray[np.int32]]) -> int | bytes:
     decision = situation.consider(heard)
     if isinstance(decision.action, np.ndarray):
         return decision.action.tobytes()

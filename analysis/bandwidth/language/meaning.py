@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.estimators import joint_counts, miller_madow, mutual_information
 from analysis.bandwidth.information import categorical_bits
@@ -38,24 +39,24 @@ class Meaning:
 
     features: tuple[Feature, ...]
     """[F]."""
-    feature_bits: np.ndarray
+    feature_bits: npt.NDArray[np.float64]
     """float64 [F]: entropy of each feature, all that can be told about it."""
-    categorical_bits: np.ndarray
+    categorical_bits: npt.NDArray[np.float64]
     """float64 [K]: entropy of each categorical, all that it can tell."""
-    bits: np.ndarray
+    bits: npt.NDArray[np.float64]
     """float64 [K, F]: mutual information beyond that of exchanged runs, at least 0."""
-    p_value: np.ndarray
+    p_value: npt.NDArray[np.float64]
     """float64 [K, F], of finding any pair that stands out so far by chance."""
     messages: int
     runs: int
 
     @property
-    def significant(self) -> np.ndarray:
+    def significant(self) -> npt.NDArray[np.bool_]:
         """bool [K, F]."""
         return self.p_value < LEVEL
 
     @property
-    def told(self) -> np.ndarray:
+    def told(self) -> npt.NDArray[np.float64]:
         """float64 [K, F]: share of each feature that each categorical tells, 0 where not significant."""
         share = self.bits / np.maximum(self.feature_bits, 1e-12)
         return np.where(self.significant, np.clip(share, 0.0, 1.0), 0.0)
@@ -68,7 +69,7 @@ class Meaning:
         """The features of which a single categorical tells the largest share, at most `count` and all different."""
         return self._different(self.told.max(0, initial=0.0), count)
 
-    def _different(self, score: np.ndarray, count: int) -> list[int]:
+    def _different(self, score: npt.NDArray[np.float64], count: int) -> list[int]:
         """The places of the highest scores [F] above 0, without features that are like a better one.
 
         Among about equal ones the first counts: environments name what is simple first.
@@ -113,22 +114,24 @@ def meaning(said: Utterances, known: Sequence[Feature], *, seed: int) -> Meaning
 class _Related:
     """Mutual information of all categoricals with all features, as often as asked."""
 
-    def __init__(self, latent: np.ndarray, known: Sequence[Feature], *, classes: int) -> None:
+    def __init__(self, latent: npt.NDArray[np.int32], known: Sequence[Feature], *, classes: int) -> None:
         self._known, self._classes = known, classes
         self._categoricals = latent.shape[1]
         self._cells = np.arange(self._categoricals) * classes + latent  # [M, K]
 
-    def bits(self, order: np.ndarray) -> np.ndarray:
+    def bits(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """float64 [K, F], if message m had gone with the features of message order[m]."""
         return np.stack([self._of(feature, feature.codes[order]) for feature in self._known], axis=1)
 
-    def _of(self, feature: Feature, codes: np.ndarray) -> np.ndarray:
+    def _of(self, feature: Feature, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         cells = (self._cells * feature.values + codes[:, None]).reshape(-1)
         counts = np.bincount(cells, minlength=self._categoricals * self._classes * feature.values)
         return mutual_information(counts.reshape(self._categoricals, self._classes, feature.values))
 
 
-def _beyond_chance(related: _Related, bits: np.ndarray, said: Utterances, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _beyond_chance(
+    related: _Related, bits: npt.NDArray[np.float64], said: Utterances, seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Bits [K, F] less those of exchanged runs, and the p-values of the rest."""
     random = np.random.default_rng(seed)
     chance = np.stack([related.bits(exchanged(said.run, random)) for _ in range(EXCHANGES)])  # [P, K, F]
@@ -141,11 +144,12 @@ def _beyond_chance(related: _Related, bits: np.ndarray, said: Utterances, seed: 
     return np.maximum(bits - chance.mean(0), 0.0), p_value
 
 
-def exchanged(run: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def exchanged(run: npt.NDArray[np.int64], random: np.random.Generator) -> npt.NDArray[np.int64]:
     """int64 [M]: for each message the one at its place in the run that its own is exchanged with, which starts over
     where it is shorter.  Messages are ordered by run."""
     lengths = np.bincount(run)
     starts = np.cumsum(lengths) - lengths
     place = np.arange(len(run)) - starts[run]
     other = random.permutation(lengths.size)[run]
-    return starts[other] + place % lengths[other]
+    found: npt.NDArray[np.int64] = starts[other] + place % lengths[other]
+    return found

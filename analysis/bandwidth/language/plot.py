@@ -29,12 +29,13 @@ def draw_language(language: Language, path: Path) -> None:
     """Write the page as a PNG.  Raises MissingExtra without matplotlib, SettingsError if it cannot be written."""
     with bandwidth_extra("drawing what agents tell each other"):
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     headline = textwrap.wrap(language.headline(), 76, max_lines=2, placeholder=" …")
     features = max(3, min(SHOWN_FEATURES, len(language.meaning.best_told(SHOWN_FEATURES))))
     top_inches, heights = 0.45 + 0.3 * len(headline), (0.55 + 0.28 * features, 1.9, 3.0)
-    figure = Figure(figsize=(12.0, top_inches + sum(heights) + 2.8), layout="constrained")
-    top = 1 - top_inches / figure.get_figheight()
-    figure.get_layout_engine().set(rect=(0, 0, 1, top), h_pad=0.1)  # type: ignore[union-attr]
+    height = top_inches + sum(heights) + 2.8
+    top = 1 - top_inches / height
+    figure = Figure(figsize=(12.0, height), layout=ConstrainedLayoutEngine(rect=(0, 0, 1, top), h_pad=0.1))
     figure.text(0.012, 1 - 0.12 / figure.get_figheight(), "\n".join(headline), va="top", fontsize=17, fontweight="bold")
     figure.text(0.012, top + 0.08 / figure.get_figheight(), _subtitle(language), color="0.35", fontsize=10.5)
     rows = figure.add_gridspec(3, 1, height_ratios=heights)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.information import Information, information
 from analysis.bandwidth.language.features import features, from_the_sender
@@ -42,7 +43,7 @@ class Language:
     meaning: Meaning
     influence: Influence | None
     """None without bundles to ask, or if nobody heard anything."""
-    redundancy: np.ndarray
+    redundancy: npt.NDArray[np.float64]
     """float64 [N, N], NaN where nothing can be said."""
     observations: Topography
     """Messages against what their senders saw."""
@@ -50,7 +51,7 @@ class Language:
     """Messages against the world's state from their senders' point of view; None without a state."""
 
     @property
-    def speaking(self) -> np.ndarray:
+    def speaking(self) -> npt.NDArray[np.int64]:
         """int64: the categoricals that do not always say the same."""
         return np.flatnonzero(self.information.categorical_bits > 0)
 

@@ -6,6 +6,7 @@ Axis legend: N agents, M messages, K categoricals.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.estimators import joint_counts, mutual_information
 from analysis.bandwidth.information import categorical_bits
@@ -15,7 +16,7 @@ from analysis.bandwidth.language.utterances import Utterances
 EXCHANGES = 10
 
 
-def redundancy(said: Utterances, *, seed: int) -> np.ndarray:
+def redundancy(said: Utterances, *, seed: int) -> npt.NDArray[np.float64]:
     """float64 [N, N]: the share of what two senders say at the same step that both say; NaN on the diagonal and where
     they never spoke together, or one of them always said the same.
 
@@ -34,7 +35,9 @@ def redundancy(said: Utterances, *, seed: int) -> np.ndarray:
     return shared
 
 
-def _share(said: Utterances, mine: np.ndarray, theirs: np.ndarray, random: np.random.Generator) -> float:
+def _share(
+    said: Utterances, mine: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64], random: np.random.Generator
+) -> float:
     """Of messages at indices [M'] each, which belong together."""
     classes = said.format.classes
     most = float(np.minimum(*(categorical_bits(said.latent[each], classes=classes) for each in (mine, theirs))).sum())
@@ -46,7 +49,7 @@ def _share(said: Utterances, mine: np.ndarray, theirs: np.ndarray, random: np.ra
     return float(np.clip((_bits(said, mine, theirs) - np.mean(chance)) / most, 0.0, 1.0))
 
 
-def _bits(said: Utterances, mine: np.ndarray, theirs: np.ndarray) -> float:
+def _bits(said: Utterances, mine: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> float:
     values = (said.format.classes, said.format.classes)
     pairs = zip(said.latent[mine].T, said.latent[theirs].T, strict=True)
     return float(sum(mutual_information(joint_counts(x, y, values=values)) for x, y in pairs))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from agent_node.agent import Agent
 from agent_node.counters import Ledger
@@ -31,7 +32,7 @@ class Situation:
     """What it read, by sender."""
     _agent: Agent
 
-    def consider(self, latents: Mapping[int, np.ndarray]) -> Decision:
+    def consider(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> Decision:
         """What it would decide if these senders, of those that it heard, had said that: int32 [K] each."""
         said = {peer: replace(self.messages[peer], latent=latent) for peer, latent in latents.items()}
         return self._agent.consider(self.percept, {**self.messages, **said})

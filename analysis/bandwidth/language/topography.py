@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.bandwidth.language.utterances import Utterances
 
@@ -23,13 +24,13 @@ class Topography:
     messages: int
     similarity: float
     """In -1..1; NaN where all distances of one kind are equal."""
-    message_distance: np.ndarray
+    message_distance: npt.NDArray[np.float64]
     """float64 [pairs]: categoricals that differ."""
-    situation_distance: np.ndarray
+    situation_distance: npt.NDArray[np.float64]
     """float64 [pairs]."""
 
 
-def topography(said: Utterances, situations: np.ndarray, *, seed: int) -> Topography:
+def topography(said: Utterances, situations: npt.NDArray[np.float32], *, seed: int) -> Topography:
     """`situations` float [M, entries], one for each message of `said`."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(len(said.run))[:SAMPLE])
@@ -48,15 +49,17 @@ def topography(said: Utterances, situations: np.ndarray, *, seed: int) -> Topogr
     )
 
 
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
+def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
     """Pearson's correlation of ranks, ties sharing their mean rank; NaN where one of the two never varies."""
     ranks = [_ranks(values) for values in (first, second)]
     if len(first) < 2 or min(rank.std() for rank in ranks) == 0:
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(np.stack(ranks))[0, 1])
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse.reshape(-1)]
+    middle = last - (counts - 1) / 2
+    ranks: npt.NDArray[np.float64] = middle[inverse.reshape(-1)]
+    return ranks

@@ -6,12 +6,16 @@ Axis legend: M messages, K categoricals, D observation size, S state size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.recording.reader import Trace
 from heliograph.errors import SettingsError
 from heliograph.manifest import MessageFormat
+
+Values = TypeVar("Values", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +24,20 @@ class Utterances:
 
     format: MessageFormat
     agents: int
-    run: np.ndarray
+    run: npt.NDArray[np.int64]
     """int64 [M]: which of the trace's (episode, sender) pairs, counted from 0.  What one agent says during an episode
     hangs together, so only whole runs are exchangeable."""
-    episode: np.ndarray
+    episode: npt.NDArray[np.int64]
     """int64 [M], place of the episode in the trace."""
-    step: np.ndarray
+    step: npt.NDArray[np.int64]
     """int64 [M]."""
-    sender: np.ndarray
+    sender: npt.NDArray[np.int64]
     """int64 [M]."""
-    latent: np.ndarray
+    latent: npt.NDArray[np.int32]
     """int32 [M, K]."""
-    observation: np.ndarray
+    observation: npt.NDArray[np.float32]
     """float32 [M, D], the sender's at that step."""
-    state: np.ndarray | None
+    state: npt.NDArray[np.float32] | None
     """float32 [M, S], the world's at that step; None where the trace has none."""
 
     @classmethod
@@ -54,7 +58,7 @@ class Utterances:
         _, run = np.unique(episode * trace.header.agents + sender, return_inverse=True)
         state = None
         if trace.header.state_size:
-            state = np.stack([trace.episodes[e].state[t] for e, _, t in places])  # type: ignore[index]
+            state = np.stack([_known(trace.episodes[e].state)[t] for e, _, t in places])
         return cls(
             format=message,
             agents=trace.header.agents,
@@ -62,7 +66,7 @@ class Utterances:
             episode=episode,
             step=step,
             sender=sender,
-            latent=np.stack([trace.episodes[e].latent[t, i] for e, i, t in places]),  # type: ignore[index]
+            latent=np.stack([_known(trace.episodes[e].latent)[t, i] for e, i, t in places]),
             observation=np.stack([trace.episodes[e].observation[t, i] for e, i, t in places]),
             state=state,
         )
@@ -71,7 +75,7 @@ class Utterances:
     def runs(self) -> int:
         return int(self.run.max()) + 1
 
-    def at(self, chosen: np.ndarray) -> Utterances:
+    def at(self, chosen: npt.NDArray[np.int64]) -> Utterances:
         """Those at indices int [M'], ascending; runs are counted anew."""
         _, run = np.unique(self.run[chosen], return_inverse=True)
         return Utterances(
@@ -92,3 +96,9 @@ class Utterances:
         order = random.permutation(self.runs)
         enough = int(np.searchsorted(np.cumsum(lengths[order]), at_least)) + 1
         return self.at(np.flatnonzero(np.isin(self.run, order[:enough])))
+
+
+def _known(values: Values | None) -> Values:
+    """What the trace's header says that every episode has."""
+    assert values is not None
+    return values
