@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
 _CHANNEL = 1
 
@@ -22,7 +23,7 @@ class Fault(IntEnum):
     JITTER = 3
 
 
-def uniform(*, seed: int, fault: Fault, step: int, agents: int) -> np.ndarray:
+def uniform(*, seed: int, fault: Fault, step: int, agents: int) -> npt.NDArray[np.float64]:
     """float64 [N, N] in [0, 1): [i, j] is for the message of `step` from j to i."""
     key = np.array([seed, fault], dtype=np.uint64)
     counter = np.array([0, step, 0, _CHANNEL], dtype=np.uint64)

@@ -6,11 +6,14 @@ Axis legend: N agents; of [N, N], entry [i, j] says that i can hear j, or how fa
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.channel.settings import Channel
 
 
-def heard(channel: Channel, hears: np.ndarray, distances: np.ndarray | None) -> np.ndarray:
+def heard(
+    channel: Channel, hears: npt.NDArray[np.bool_], distances: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.bool_]:
     """bool [N, N]: what the channel leaves of `hears`.  Of two neighbours at the same distance the lower slot counts.
 
     `distances` float32 [N, N] are needed where `channel.nearest` is set.

@@ -7,6 +7,7 @@ probability: what is lost at one is also lost at a higher one, so curves over it
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.channel.draws import Fault, uniform
 from coordinator.channel.models import Burst, Distance
@@ -22,7 +23,7 @@ class Erasure:
         for sender, receiver, probability in channel.links:
             self._probability[receiver, sender] = probability
 
-    def lost(self, step: int) -> np.ndarray:
+    def lost(self, step: int) -> npt.NDArray[np.bool_]:
         """bool [N, N], of the messages of a step."""
         return uniform(seed=self._seed, fault=Fault.ERASURE, step=step, agents=self._agents) < self._probability
 
@@ -35,7 +36,7 @@ class GilbertElliott:
         self._step = -1
         self._bad = np.zeros((agents, agents), dtype=bool)
 
-    def lost(self, step: int) -> np.ndarray:
+    def lost(self, step: int) -> npt.NDArray[np.bool_]:
         """bool [N, N], of the messages of a step; steps may be asked for in any order."""
         if step < self._step:
             self._step = -1
@@ -55,7 +56,7 @@ class Fading:
     def __init__(self, distance: Distance, *, seed: int, agents: int) -> None:
         self._distance, self._seed, self._agents = distance, seed, agents
 
-    def lost(self, step: int, distances: np.ndarray) -> np.ndarray:
+    def lost(self, step: int, distances: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         """bool [N, N], of the messages of a step that arrive at `distances`, float32 [N, N]."""
         probability = 1 - 2.0 ** -((distances / self._distance.half) ** self._distance.exponent)
         return uniform(seed=self._seed, fault=Fault.DISTANCE, step=step, agents=self._agents) < probability

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.channel import hearing
 from coordinator.channel.delay import Delay
@@ -21,9 +22,9 @@ from heliograph.codecs import Codec
 class Verdict:
     """What becomes of the messages of one step."""
 
-    lost: np.ndarray
+    lost: npt.NDArray[np.bool_]
     """bool [N, N]."""
-    late_by: np.ndarray
+    late_by: npt.NDArray[np.int64]
     """int64 [N, N]: by how many steps those that are not lost are late; 0 for those in time and those lost."""
 
     def lost_by(self, receiver: int) -> tuple[int, ...]:
@@ -58,7 +59,9 @@ class Medium:
         self._fading = None if channel.distance is None else Fading(channel.distance, seed=seed, agents=agents)
         self._delay = Delay(channel, seed=seed, agents=agents) if channel.delay_ms else None
 
-    def carry(self, hears: np.ndarray, distances: np.ndarray | None) -> tuple[np.ndarray, Verdict | None]:
+    def carry(
+        self, hears: npt.NDArray[np.bool_], distances: npt.NDArray[np.float32] | None
+    ) -> tuple[npt.NDArray[np.bool_], Verdict | None]:
         """At each step, in order: who can still hear whom, bool [N, N], and what became of the step before's messages,
         of which there are none at the first step.
 
@@ -72,7 +75,7 @@ class Medium:
         self._step, self._heard_before = self._step + 1, hears
         return hears, verdict
 
-    def judge(self, step: int, *, sent: np.ndarray, distances: np.ndarray | None) -> Verdict:
+    def judge(self, step: int, *, sent: npt.NDArray[np.bool_], distances: npt.NDArray[np.float32] | None) -> Verdict:
         """What becomes of those of the messages made at `step` that were `sent`, bool [N, N]."""
         lost = np.zeros((self._agents, self._agents), dtype=bool)
         if self._buckets is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.codecs import Codec
 
@@ -17,21 +18,23 @@ class Sizes:
 
     def __init__(self, *, codec: Codec | None, longest_bits: int, agents: int) -> None:
         self._codec, self._longest_bits = codec, longest_bits
-        self._said: dict[int, np.ndarray] = {}
+        self._said: dict[int, npt.NDArray[np.int32]] = {}
         self._sent_before = np.zeros((agents, agents), dtype=bool)
         self._alone = np.full(agents, longest_bits)
         self._following = self._alone.copy()
 
-    def told(self, latents: Mapping[int, np.ndarray]) -> None:
+    def told(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> None:
         """What the agents say at the next step, int32 [K] by slot."""
         before, self._said = self._said, dict(latents)
         self._alone[:] = self._following[:] = self._longest_bits
-        for slot, latent in latents.items() if self._codec is not None else ():
+        if self._codec is None:
+            return
+        for slot, latent in latents.items():
             self._alone[slot] = self._following[slot] = self._codec.size_bits(latent)
             if self._codec.needs_previous and slot in before:
                 self._following[slot] = self._codec.size_bits(latent, before[slot])
 
-    def of(self, sent: np.ndarray) -> np.ndarray:
+    def of(self, sent: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """int64 [N, N] of the messages of the step before, `sent` over these links; to be asked once for every step."""
         before, self._sent_before = self._sent_before, sent
         return np.where(before, self._following[None, :], self._alone[None, :])
@@ -49,7 +52,7 @@ class TokenBuckets:
         self._capacity = longest_bits + rate_bits if rate_bits else 0.0
         self._tokens = np.full((agents, agents), min(self._capacity, max(rate_bits, longest_bits)))
 
-    def lost(self, sent: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    def lost(self, sent: npt.NDArray[np.bool_], bits: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """bool [N, N]: of the messages `sent`, bool [N, N], of so many `bits` [N, N], those without enough tokens.
 
         To be asked once for every step, in order.

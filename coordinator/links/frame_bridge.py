@@ -49,8 +49,8 @@ def bridge(pairs: Sequence[tuple[str, str]], *, delay_s: float, loss: float) -> 
         readable, _, _ = select.select([sys.stdin, *sinks], [], [], timeout)
         now = time.monotonic()
         for source in readable:
-            if source is sys.stdin:
-                return
+            if not isinstance(source, socket.socket):
+                return  # whoever started this has closed stdin, or is gone
             for frame in _arrived(source):
                 if random.random() >= loss:
                     waiting.append((now + delay_s, sinks[source], frame))

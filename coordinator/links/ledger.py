@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.links.message_sizes import Writing, message_sizes
 from coordinator.world import delivery
@@ -28,15 +29,15 @@ class EpisodeLinks:
 
     pass_name: str
     episode: int
-    sent: np.ndarray
+    sent: npt.NDArray[np.bool_]
     """bool [T, N, N]."""
-    latent_bits: np.ndarray
+    latent_bits: npt.NDArray[np.int64]
     """int64 [T, N, N], as the codec counts them, without padding."""
-    codec_bytes: np.ndarray
+    codec_bytes: npt.NDArray[np.int64]
     """int64 [T, N, N]."""
-    protobuf_bytes: np.ndarray
+    protobuf_bytes: npt.NDArray[np.int64]
     """int64 [T, N, N]."""
-    http2_bytes: np.ndarray | None
+    http2_bytes: npt.NDArray[np.int64] | None
     """int64 [T, N, N]: what travelled from i to j between the last answer to the step before and that to this step;
     None where it was not measured.  A message travels after its step's answer: mostly that of t is in entry t + 1."""
 
@@ -45,10 +46,10 @@ class _Seen(NamedTuple):
     """What of a step is kept: observations would fill the memory."""
 
     episode: int
-    present: np.ndarray
-    hears: np.ndarray
-    action: np.ndarray
-    latent: np.ndarray
+    present: npt.NDArray[np.bool_]
+    hears: npt.NDArray[np.bool_]
+    action: npt.NDArray[np.int64 | np.float32]
+    latent: npt.NDArray[np.int32]
     http2_bytes: list[int] | None
 
 
@@ -118,7 +119,7 @@ class Ledger:
             http2_bytes=None if before is None else self._travelled(steps, before),
         )
 
-    def _travelled(self, steps: list[_Seen], before: list[int]) -> np.ndarray:
+    def _travelled(self, steps: list[_Seen], before: list[int]) -> npt.NDArray[np.int64]:
         stamps = np.array([before, *(step.http2_bytes for step in steps)], dtype=np.int64)
         travelled = np.zeros((len(steps), self._size, self._size), dtype=np.int64)
         travelled[:, ~np.eye(self._size, dtype=bool)] = np.diff(stamps, axis=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs import Codec
@@ -27,17 +28,17 @@ class Writing:
 def message_sizes(
     *,
     episode: int,
-    sent: np.ndarray,
-    latent: np.ndarray,
-    action: np.ndarray,
+    sent: npt.NDArray[np.bool_],
+    latent: npt.NDArray[np.int32],
+    action: npt.NDArray[np.int64 | np.float32],
     written: Writing,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Bits of the latents without padding, and bytes of the messages: int64 [T, N, N], [t, i, j] of i's message to j.
 
     `sent` bool [T, N, N] says which there are, `latent` int32 [T, N, K] and `action`, int64 [T, N] or float32
     [T, N, k] by what is `written`, what they hold.
     """
-    continuous = isinstance(written.actions, ContinuousActions)
+    continuous = written.actions if isinstance(written.actions, ContinuousActions) else None
     codec, message = written.codec, written.message
     codec_bits, protobuf_bytes = np.zeros(sent.shape, dtype=np.int64), np.zeros(sent.shape, dtype=np.int64)
     for step, sender in np.argwhere(sent.any(-1)).tolist():
@@ -57,8 +58,8 @@ def message_sizes(
                     episode=episode,
                     step=step,
                     payload_bytes=-(-bits // 8),
-                    action=0 if continuous else int(action[step, sender]),
-                    levels_bytes=written.actions.codec.payload_bytes if continuous else 0,
+                    action=0 if continuous is not None else int(action[step, sender]),
+                    levels_bytes=0 if continuous is None else continuous.codec.payload_bytes,
                     fell_back=may_be and codec.encode(said, previous).fell_back,
                 )
     return codec_bits, protobuf_bytes

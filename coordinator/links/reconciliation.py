@@ -69,6 +69,9 @@ def _frames_agree(balance: LinkBalance, passed: Passed) -> bool:
     """False where frames cannot be compared: none were told apart, or a connection broke with what was in it."""
     if passed.frames is None or passed.frames["UNPARSED"].bytes or passed.connections or balance.missing != 0:
         return False
+    # What is missing is known, so both ends have told their counts.
+    assert balance.sent is not None
+    assert balance.sent_bytes is not None
     data = passed.frames["DATA"]
     _compare(
         (balance.sender, balance.receiver),
@@ -79,7 +82,7 @@ def _frames_agree(balance: LinkBalance, passed: Passed) -> bool:
     return True
 
 
-def _compare(link: Link, what: str, **counts: int) -> None:
+def _compare(link: Link, what: str, **counts: int | None) -> None:
     (one, first), (other, second) = counts.items()
     if first != second:
         raise MessageError(

@@ -38,7 +38,8 @@ class LinkRow:
         """Bytes of all its messages at one of `LAYERS`."""
         if layer == "latent":
             return None if self.latent_bits is None else self.latent_bits / 8
-        return getattr(self, f"{layer}_bytes")
+        size: int | None = getattr(self, f"{layer}_bytes")
+        return size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich import progress
 
 LINE_INTERVAL_S = 10.0
 
@@ -30,7 +34,7 @@ class Progress:
     def __init__(self, description: str, *, total: int) -> None:
         self._description, self._total = description, total
         self._done = 0
-        self._bar = None
+        self._bar: progress.Progress | None = None
         self._advance_other: Callable[[], None] | None = None
 
     def __enter__(self) -> Progress:
@@ -40,7 +44,7 @@ class Progress:
             from rich import progress
             from rich.console import Console
 
-            self._bar = progress.Progress(
+            bar = progress.Progress(
                 progress.TextColumn("{task.description}"),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
@@ -50,8 +54,9 @@ class Progress:
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task(self._description, total=self._total)
-            self._bar.start()
+            self._task = bar.add_task(self._description, total=self._total)
+            bar.start()
+            self._bar = bar
         return self
 
     def advance(self) -> None:

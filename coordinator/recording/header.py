@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.manifest import MessageFormat
@@ -33,7 +34,7 @@ class TraceHeader:
     message: MessageFormat | None
     recurrent_size: int
     bundles: tuple[str, ...]
-    tables: np.ndarray | None
+    tables: npt.NDArray[np.int64] | None
     """int64 [K, C], counts."""
     observation_names: tuple[str, ...]
     state_names: tuple[str, ...]

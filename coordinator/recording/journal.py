@@ -186,7 +186,8 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
     }
     if plan.most_steps != MOST_STEPS:
         header["most_steps"] = plan.most_steps
-    return json.loads(json.dumps(header))  # as it will be read back: tuples are lists
+    as_read: dict[str, Any] = json.loads(json.dumps(header))  # tuples are lists there
+    return as_read
 
 
 def _without_waiting(path: str, flags: int) -> int:

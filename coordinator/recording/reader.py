@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.recording.format import MalformedLine, Steps, read_end, read_episode, read_header
 from coordinator.recording.header import TraceHeader
@@ -34,29 +35,29 @@ class TraceEpisode:
     seed: int
     outcome: float
     team_return: float
-    present: np.ndarray
+    present: npt.NDArray[np.bool_]
     """bool [T, N]."""
-    observation: np.ndarray
+    observation: npt.NDArray[np.float32]
     """float32 [T, N, D]; zeros where not present."""
-    action_mask: np.ndarray
+    action_mask: npt.NDArray[np.bool_]
     """bool [T, N, A]."""
-    hears: np.ndarray
+    hears: npt.NDArray[np.bool_]
     """bool [T, N, N]: [t, i, j] says that i could hear j."""
-    masked: np.ndarray
+    masked: npt.NDArray[np.bool_]
     """bool [T, N, N]: of `hears`, what was not there in time, for whatever reason."""
-    lost: np.ndarray
+    lost: npt.NDArray[np.bool_]
     """bool [T, N, N]: [t, i, j] says that the simulated channel lost what j said to i at step t - 1."""
-    delay: np.ndarray
+    delay: npt.NDArray[np.int64]
     """int64 [T, N, N]: by how many steps it delayed that; 0 where it did not."""
-    acted: np.ndarray
+    acted: npt.NDArray[np.bool_]
     """bool [T, N]."""
-    action: np.ndarray
+    action: npt.NDArray[np.int64 | np.float32]
     """int64 [T, N], or float32 [T, N, A] between -1 and 1, as applied."""
-    reward: np.ndarray
+    reward: npt.NDArray[np.float32]
     """float32 [T, N]."""
-    latent: np.ndarray | None
+    latent: npt.NDArray[np.int32] | None
     """int32 [T, N, K], -1 where there is none; None for bundles without messages."""
-    state: np.ndarray | None
+    state: npt.NDArray[np.float32] | None
     """float32 [T, S], before the actions of its step."""
 
     @property
@@ -64,30 +65,30 @@ class TraceEpisode:
         return len(self.present)
 
     @property
-    def late(self) -> np.ndarray:
+    def late(self) -> npt.NDArray[np.bool_]:
         """bool [T, N, N]: what the simulated channel delayed beyond its step."""
         return self.delay > 0
 
     @cached_property
-    def spoke(self) -> np.ndarray:
+    def spoke(self) -> npt.NDArray[np.bool_]:
         """bool [T, N]: who made a message."""
         return np.zeros_like(self.present) if self.latent is None else self.latent[:, :, 0] >= 0
 
-    def sent(self) -> np.ndarray:
+    def sent(self) -> npt.NDArray[np.bool_]:
         """bool [T, N, N]: [t, i, j] says that i sent its message of step t to j."""
         return self._sent
 
     @property
-    def heard(self) -> np.ndarray:
+    def heard(self) -> npt.NDArray[np.bool_]:
         """bool [T, N, N]: [t, i, j] says that i really read at step t what j said at step t - 1."""
         return self._heard
 
     @cached_property
-    def _sent(self) -> np.ndarray:
+    def _sent(self) -> npt.NDArray[np.bool_]:
         return delivery.sent(spoke=self.spoke, present=self.present, hears=self.hears)
 
     @cached_property
-    def _heard(self) -> np.ndarray:
+    def _heard(self) -> npt.NDArray[np.bool_]:
         return delivery.heard(sent=self._sent, hears=self.hears, absent=self.masked | self.lost | self.late)
 
 

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.plan.plan import Plan
 from coordinator.world import delivery
@@ -187,7 +188,7 @@ def _step(record: StepRecord) -> dict[str, Any]:
     }
 
 
-def _spoke(record: StepRecord) -> np.ndarray:
+def _spoke(record: StepRecord) -> npt.NDArray[np.bool_]:
     """bool [N]: who made a message at this step."""
     return np.zeros_like(record.present) if record.latent is None else record.latent[:, 0] >= 0
 

@@ -7,9 +7,11 @@ died, or does not answer, is not known: its last counts went with it (`heliograp
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain
+from typing import Any
 
 from heliograph.errors import MessageError
 from heliograph.figures import Inexact, figures, joined
@@ -120,14 +122,18 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
 
 def added(balances: Iterable[Sequence[LinkBalance]]) -> tuple[LinkBalance, ...]:
     """Add up the same links, all known, several times, such as once per episode."""
-    sums: dict[tuple[int, int], Counter[str]] = {}
-    for links in balances:
-        for link in links:
-            counts = {name: getattr(link, name) for name in (*SENDERS, *RECEIVERS, "missing")}
-            sums.setdefault((link.sender, link.receiver), Counter()).update(counts)
+    by_link: defaultdict[tuple[int, int], list[LinkBalance]] = defaultdict(list)
+    for link in chain.from_iterable(balances):
+        by_link[link.sender, link.receiver].append(link)
     return tuple(
-        LinkBalance(sender=sender, receiver=receiver, **counts) for (sender, receiver), counts in sorted(sums.items())
+        LinkBalance(sender=sender, receiver=receiver, **_totals(links, (*SENDERS, *RECEIVERS, "missing")))
+        for (sender, receiver), links in sorted(by_link.items())
     )
+
+
+def _totals(links: Sequence[LinkBalance], names: Iterable[str]) -> dict[str, Any]:
+    """Sums of counts that are all known, as arguments of a dataclass that has fields of these names."""
+    return {name: sum(getattr(link, name) for link in links) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +166,8 @@ class Traffic:
     @classmethod
     def within_a_process(cls, links: Sequence[LinkBalance]) -> Traffic:
         """The sums of links that are all known."""
-
-        def total(name: str) -> int:
-            return sum(getattr(link, name) for link in links)
-
-        names = (each.name for each in fields(cls) if each.name not in ("unknown_links", "doubt"))
-        return cls(unknown_links=0, **{name: total(name) for name in names})
+        names = [each.name for each in fields(cls) if each.name not in ("unknown_links", "doubt")]
+        return cls(unknown_links=0, **_totals(links, names))
 
 
 @dataclass(frozen=True, kw_only=True)

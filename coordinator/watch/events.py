@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.plan.plan import LABELS, Plan
 from coordinator.running.outcome import action_bits
@@ -124,7 +125,7 @@ def outcomes(found: Iterable[Outcome], *, episodes: int) -> Event:
     return {"kind": "outcomes", "outcomes": [_outcome(outcome) for outcome in found], "episodes": episodes}
 
 
-def frame(pixels: np.ndarray) -> Event:
+def frame(pixels: npt.NDArray[np.uint8]) -> Event:
     return {"kind": "frame", "png": base64.b64encode(png(pixels)).decode("ascii")}
 
 
@@ -135,22 +136,19 @@ def state(*, paused: bool) -> Event:
 OVER: Event = {"kind": "over"}
 
 
-def _links(records: Iterable[StepRecord]) -> list[list[int]]:
+def _links(records: Sequence[StepRecord]) -> list[list[int]]:
     """[listener, speaker, read, masked, lost in the simulated channel, delayed by it] of pairs that were in hearing.
 
     A pair in hearing at a first step, when there is nothing to read yet, is listed with zeros.
     """
-    hears = read = masked = lost = late = 0
+    hears = np.zeros_like(records[0].hears)
+    counts = np.zeros((*hears.shape, 4), dtype=np.int64)
     for record in records:
-        hears = hears + record.hears
-        masked = masked + record.masked
-        lost = lost + record.lost
-        late = late + (record.delay > 0)
-        if record.step:
-            read = read + (record.hears & ~record.masked & record.acted[:, None])  # the others do not say
-    shape = np.shape(hears)
-    counts = [np.broadcast_to(np.asarray(count, dtype=np.int64), shape) for count in (read, masked, lost, late)]
-    return [[i, j, *(int(count[i, j]) for count in counts)] for i, j in np.argwhere(hears).tolist()]
+        hears |= record.hears
+        # Who did not answer does not say what it read.
+        read = record.hears & ~record.masked & record.acted[:, None] & (record.step > 0)
+        counts += np.stack([read, record.masked, record.lost, record.delay > 0], axis=-1)
+    return [[i, j, *counts[i, j].tolist()] for i, j in np.argwhere(hears).tolist()]
 
 
 def _outcome(found: Outcome) -> list[Any]:

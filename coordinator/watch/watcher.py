@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.watch.gate import Gate
 from coordinator.world.trajectory import EpisodeResult, StepRecord
@@ -49,7 +50,7 @@ class Watcher:
         self.pages = 0
         self.pass_name = ""
         self.steps: deque[StepRecord] = deque(maxlen=KEPT_STEPS)
-        self.frames: deque[np.ndarray] = deque(maxlen=1)
+        self.frames: deque[npt.NDArray[np.uint8]] = deque(maxlen=1)
         self.outcomes: deque[Outcome] = deque(maxlen=KEPT_OUTCOMES)
         self.episodes = 0
         """How many have ended, also those that `outcomes` has forgotten."""

@@ -6,9 +6,12 @@ Axis legend: T steps of an episode, N agents.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 
-def sent(*, spoke: np.ndarray, present: np.ndarray, hears: np.ndarray) -> np.ndarray:
+def sent(
+    *, spoke: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_], hears: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
     """bool [T, N, N]: [t, i, j] says that i sent its message of step t to j.
 
     A message goes at once to whoever can hear its sender at its step, and at the next step, if its sender still takes
@@ -21,7 +24,9 @@ def sent(*, spoke: np.ndarray, present: np.ndarray, hears: np.ndarray) -> np.nda
     return meant & spoke[:, :, None]
 
 
-def heard(*, sent: np.ndarray, hears: np.ndarray, absent: np.ndarray) -> np.ndarray:
+def heard(
+    *, sent: npt.NDArray[np.bool_], hears: npt.NDArray[np.bool_], absent: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
     """bool [T, N, N]: [t, i, j] says that i read at step t the very message that j made at step t - 1.
 
     `absent` bool [T, N, N] marks what i should have heard and did not get in time.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.world.world import NOT_TOLD, Advance, View, World
 from heliograph.actions import Action
@@ -56,7 +57,7 @@ class FilmedWorld(World):
         self._seed: int | None = None
         self._filming = False
         self._drawn = 0
-        self._frames: list[np.ndarray] = []
+        self._frames: list[npt.NDArray[np.uint8]] = []
         """Of an animation, which is written at the end; a folder gets each at once."""
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
@@ -68,7 +69,7 @@ class FilmedWorld(World):
         self._draw()
         return views
 
-    def advance(self, actions: Sequence[Action], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+    def advance(self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_TOLD) -> Advance:
         advance = super().advance(actions, latents)
         self._draw()
         if advance.over and self._filming and self._is_animated:
@@ -86,7 +87,7 @@ class FilmedWorld(World):
         self._drawn += 1
 
 
-def enlarged(pixels: np.ndarray) -> np.ndarray:
+def enlarged(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """uint8 [height, width, 3], each pixel as often as it takes for the longer side to have `LEAST_PIXELS`."""
     times = -(-LEAST_PIXELS // max(pixels.shape[:2]))
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
@@ -103,7 +104,7 @@ def require_animation() -> None:
         ) from None
 
 
-def write_gif(frames: Sequence[np.ndarray], path: Path) -> None:
+def write_gif(frames: Sequence[npt.NDArray[np.uint8]], path: Path) -> None:
     """Write uint8 [height, width, 3] each, to be shown again and again.  Raises OutputFailed if the disk refuses."""
     from PIL import Image
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.world.world import View, World
 from heliograph.actions import Action
@@ -21,33 +22,33 @@ class StepRecord:
 
     episode: int
     step: int
-    present: np.ndarray
+    present: npt.NDArray[np.bool_]
     """bool [N]: agents whose part of the episode was not over."""
-    observation: np.ndarray
+    observation: npt.NDArray[np.float32]
     """float32 [N, D]; zeros where not present."""
-    action_mask: np.ndarray
+    action_mask: npt.NDArray[np.bool_]
     """bool [N, A]; all true where not present."""
-    hears: np.ndarray
+    hears: npt.NDArray[np.bool_]
     """bool [N, N]: [i, j] says that i could hear j."""
-    masked: np.ndarray
+    masked: npt.NDArray[np.bool_]
     """bool [N, N]: [i, j] says that i should have heard j and did not."""
-    lost: np.ndarray
+    lost: npt.NDArray[np.bool_]
     """bool [N, N]: [i, j] says that the simulated channel lost what j said to i at the step before."""
-    delay: np.ndarray
+    delay: npt.NDArray[np.int64]
     """int64 [N, N]: by how many steps it delayed that; 0 where it did not."""
-    acted: np.ndarray
+    acted: npt.NDArray[np.bool_]
     """bool [N]: false where the world took the idle action for the agent."""
-    action: np.ndarray
+    action: npt.NDArray[np.int64 | np.float32]
     """int64 [N], or float32 [N, k] between -1 and 1, as applied."""
-    reward: np.ndarray
+    reward: npt.NDArray[np.float32]
     """float32 [N]."""
-    latent: np.ndarray | None
+    latent: npt.NDArray[np.int32] | None
     """int32 [N, K], -1 where none was reported; None if latents are not reported at all."""
-    state: np.ndarray | None
+    state: npt.NDArray[np.float32] | None
     """float32 [S], the simulator's global state before the actions, where it has one; no agent is ever told of it."""
     latency_s: float
     """From sending the percepts until the last awaited action was there."""
-    waited_s: np.ndarray
+    waited_s: npt.NDArray[np.float64]
     """float64 [N]: how long each agent waited for its messages; NaN where nobody waited."""
 
 
@@ -59,7 +60,7 @@ class Reply:
     """What an agent answered to a percept."""
 
     action: Action
-    latent: np.ndarray | None = None
+    latent: npt.NDArray[np.int32] | None = None
     """int32 [K], if latents are reported."""
     masked: tuple[int, ...] = ()
     waited_s: float | None = None
@@ -68,7 +69,7 @@ class Reply:
     """In the bundle's step function."""
 
 
-def latents_of(replies: Mapping[int, Reply]) -> dict[int, np.ndarray]:
+def latents_of(replies: Mapping[int, Reply]) -> dict[int, npt.NDArray[np.int32]]:
     """What the agents said, as far as it was reported, int32 [K] by slot."""
     return {slot: reply.latent for slot, reply in replies.items() if reply.latent is not None}
 
@@ -111,7 +112,7 @@ class Tally:
         self._waited_s = array("d")
         self._computed_s = array("d")
         self._hearable = self._masked = self._idle = self._illegal = 0
-        self._state: np.ndarray | None = None
+        self._state: npt.NDArray[np.float32] | None = None
 
     def actions(self, replies: dict[int, Reply]) -> list[Action]:
         """The joint action: what each agent answered, where it answered with something legal.
@@ -137,7 +138,7 @@ class Tally:
         views: Sequence[View | None],
         replies: dict[int, Reply],
         actions: Sequence[Action],
-        reward: np.ndarray,
+        reward: npt.NDArray[np.float32],
         latency_s: float,
     ) -> None:
         """Book one step: `views` before and `reward` after the joint action."""
@@ -178,7 +179,7 @@ class Tally:
         views: Sequence[View | None],
         replies: dict[int, Reply],
         actions: Sequence[Action],
-        reward: np.ndarray,
+        reward: npt.NDArray[np.float32],
         latency_s: float,
     ) -> StepRecord:
         spec = self._world.spec

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.channel import Channel
 from coordinator.channel.medium import Medium
@@ -25,7 +26,7 @@ from heliograph.environments.vector import (
 )
 from heliograph.errors import WorldError
 
-NOT_TOLD: Mapping[int, np.ndarray] = {}
+NOT_TOLD: Mapping[int, npt.NDArray[np.int32]] = {}
 
 
 class EpisodeLost(Exception):
@@ -37,9 +38,9 @@ class View:
     """What one agent perceives at one step."""
 
     slot: int
-    observation: np.ndarray
+    observation: npt.NDArray[np.float32]
     """float32 [D]."""
-    action_mask: np.ndarray
+    action_mask: npt.NDArray[np.bool_]
     """bool [A], true where the action is legal."""
     hears: tuple[int, ...]
     """The slots whose messages of the step before it may read, ascending."""
@@ -57,7 +58,7 @@ class Advance:
 
     views: tuple[View | None, ...]
     """One per slot; None where the agent's part of the episode is over."""
-    reward: np.ndarray
+    reward: npt.NDArray[np.float32]
     """float32 [N]."""
     over: bool
     outcome: float
@@ -115,7 +116,7 @@ class World:
             )
         return self._look(percepts)
 
-    def advance(self, actions: Sequence[Action], latents: Mapping[int, np.ndarray] = NOT_TOLD) -> Advance:
+    def advance(self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_TOLD) -> Advance:
         """Apply one action per slot, float32 [k] where they are continuous.  `latents` int32 [K] by slot are what is
         said at this step; a channel with a limited rate takes those that are not told for the longest.
 
@@ -137,7 +138,7 @@ class World:
             outcome=cut_outcome(self.spec, self._return) if self.cut else float(transition.outcome[0]),
         )
 
-    def state(self) -> np.ndarray | None:
+    def state(self) -> npt.NDArray[np.float32] | None:
         """The simulator's global state now, float32 [S], for recordings alone; None where there is none."""
         state = self.environment.state()
         return None if state is None else np.array(state[0], dtype=np.float32)
@@ -164,8 +165,8 @@ class World:
             hears = np.zeros_like(hears)
         verdict = None
         if self._medium is not None:
-            distances = self.environment.distances()[0] if self.spec.has_distances else None
-            hears, verdict = self._medium.carry(hears, distances)
+            distances = self.environment.distances()
+            hears, verdict = self._medium.carry(hears, None if distances is None else distances[0])
         self._present = present
         # Copies, because an environment may write its next step into the same arrays.
         self._views = tuple(
@@ -185,5 +186,5 @@ class World:
         return self._views
 
 
-def _indices(row: np.ndarray) -> tuple[int, ...]:
+def _indices(row: npt.NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(index) for index in np.flatnonzero(row))
