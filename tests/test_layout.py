@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,10 @@ FORBIDDEN = {
     "within-the-coordinator": ("coordinator/channel/models.py", "coordinator.world.world"),
     "within-analysis": ("analysis/audit/files.py", "analysis.bandwidth.page"),
 }
-NOT_YET_STRICT = {"heliograph.*", "agent_node.*", "coordinator.*", "analysis.*", "trainer.*"}
+NOT_YET_STRICT = {
+    *("heliograph.*", "agent_node.*", "analysis.*", "trainer.*"),
+    *("coordinator.commands.*", "coordinator.plan.*", "coordinator.running.*"),
+}
 MAX_LINES = 400
 MAX_HELP_CPU_S = 0.5
 HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
@@ -153,7 +157,8 @@ def test_silenced_types_say_which_and_why() -> None:
     """`# type: ignore[code]  # reason`"""
     silenced = [
         f"{path.relative_to(ROOT)}:{number}"
-        for path in sources(*(package for package in HOUSES if f"{package}.*" not in unchecked()))
+        for path in sources(*HOUSES)
+        if not any(fnmatch(".".join(path.relative_to(ROOT).with_suffix("").parts), name) for name in unchecked())
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if "# type: ignore" in line and not re.search(r"# type: ignore\[[a-z-]+(, [a-z-]+)*\]  # \w+", line)
     ]

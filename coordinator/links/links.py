@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +16,7 @@ Link = tuple[int, int]
 """Slots (sender, receiver)."""
 
 
-class Links(AbstractAsyncContextManager):  # type: ignore[type-arg]
+class Links:
     """An async context manager: inside, nodes may be started and dial one another.
 
     `listen` is where the coordinator of these nodes listens.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from coordinator.recording.header import TraceHeader
 from heliograph.actions import ContinuousActions
@@ -94,7 +95,7 @@ class Steps:
     def __init__(self, header: TraceHeader) -> None:
         agents, message = header.agents, header.message
         self._header = header
-        self._shapes: dict[str, tuple[tuple[int, ...], type]] = {
+        self._shapes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             "present": ((agents,), np.bool_),
             "observation": ((agents, header.observation_size), np.float32),
             "action_mask": ((agents, header.actions), np.bool_),
@@ -102,13 +103,14 @@ class Steps:
             "action": ((agents, header.actions), np.float32) if header.continuous else ((agents,), np.int64),
             "reward": ((agents,), np.float32),
         }
-        self._optional: dict[str, tuple[tuple[int, ...], type]] = {}
+        self._optional: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {}
         if message is not None:
             self._optional["latent"] = ((agents, message.categoricals), np.int32)
         if header.state_size:
             self._optional["state"] = ((header.state_size,), np.float32)
-        self._label: tuple[Any, Any] | None = None
-        self._rows: list[dict[str, np.ndarray]] = []
+        self._label: tuple[Any, Any] = (None, None)
+        """Pass and episode of the steps so far."""
+        self._rows: list[dict[str, npt.NDArray[Any]]] = []
 
     def add(self, line: dict[str, Any]) -> None:
         """Take a step's line."""
@@ -116,7 +118,7 @@ class Steps:
         _integer(line, "step", low=0, high=2**63 - 1)
         label = (line["pass"], line["episode"])
         if self._rows and label != self._label:
-            raise MalformedLine(f"begins episode {line['episode']!r} before episode {self._label[1]!r} ended")  # type: ignore[index]
+            raise MalformedLine(f"begins episode {line['episode']!r} before episode {self._label[1]!r} ended")
         if line["step"] != len(self._rows):
             raise MalformedLine(f"is step {line['step']} where step {len(self._rows)} should be")
         self._label = label
@@ -151,9 +153,9 @@ class Steps:
     def check_none_left(self) -> None:
         """Raise MalformedLine if steps wait for the end of their episode."""
         if self._rows:
-            raise MalformedLine(f"is the end, but episode {self._label[1]!r} did not end")  # type: ignore[index]
+            raise MalformedLine(f"is the end, but episode {self._label[1]!r} did not end")
 
-    def _check_latent(self, latent: np.ndarray) -> None:
+    def _check_latent(self, latent: npt.NDArray[np.int32]) -> None:
         message = self._header.message
         assert message is not None
         silent = (latent == -1).all(1)
@@ -187,7 +189,7 @@ def _continuous(value: Any, *, agents: int, actions: int) -> tuple[ContinuousAct
     return tuple(found)
 
 
-def _tables(value: Any, message: MessageFormat | None) -> np.ndarray | None:
+def _tables(value: Any, message: MessageFormat | None) -> npt.NDArray[np.int64] | None:
     if value is None:
         return None
     _check(message is not None, "tables", "given", "null where there are no messages")
@@ -197,7 +199,7 @@ def _tables(value: Any, message: MessageFormat | None) -> np.ndarray | None:
     return tables
 
 
-def _pairs(value: Any, name: str, agents: int) -> np.ndarray:
+def _pairs(value: Any, name: str, agents: int) -> npt.NDArray[np.bool_]:
     """bool [N, N] of one list of slots per agent, ascending and without the agent's own."""
     _check(isinstance(value, list) and len(value) == agents, name, value, f"{agents} lists of slots")
     pairs = np.zeros((agents, agents), dtype=bool)
@@ -208,7 +210,7 @@ def _pairs(value: Any, name: str, agents: int) -> np.ndarray:
     return pairs
 
 
-def _delays(value: Any, agents: int) -> np.ndarray:
+def _delays(value: Any, agents: int) -> npt.NDArray[np.int64]:
     """int64 [N, N] of one list of [slot, steps] per agent."""
     proper = isinstance(value, list) and all(isinstance(row, list) for row in value)
     pairs = [pair for row in value for pair in row] if proper else []
@@ -220,13 +222,13 @@ def _delays(value: Any, agents: int) -> np.ndarray:
     return delays
 
 
-def _array(value: Any, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _array(value: Any, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
     """Nested lists of numbers, or of booleans, as an array of just this shape and kind."""
     try:
         found = np.array(value)
     except (ValueError, OverflowError):
         raise MalformedLine(f"has a {name} whose rows differ in length or whose numbers are too large") from None
-    kinds = {np.bool_: "bi", np.float32: "fi"}.get(dtype, "i")
+    kinds = "bi" if dtype is np.bool_ else "fi" if dtype is np.float32 else "i"
     if found.shape != shape or found.dtype.kind not in kinds:
         raise MalformedLine(f"has a {name} of shape {found.shape} and type {found.dtype}, expected {shape} of {kinds}")
     if dtype is np.bool_ and not _within(found.astype(np.int64), 0, 2):
@@ -238,7 +240,7 @@ def _array(value: Any, name: str, shape: tuple[int, ...], dtype: type) -> np.nda
     return found.astype(dtype)
 
 
-def _within(values: np.ndarray, low: int, high: int) -> bool:
+def _within(values: npt.NDArray[Any], low: int, high: int) -> bool:
     return bool(values.size == 0 or (low <= values.min() and values.max() < high))
 
 

@@ -195,5 +195,5 @@ def _spoke(record: StepRecord) -> npt.NDArray[np.bool_]:
 
 def _open(path: Path) -> IO[str]:
     if path.suffix == ".gz":
-        return gzip.open(path, "wt", encoding="utf-8")  # type: ignore[return-value]
+        return gzip.open(path, "wt", encoding="utf-8")
     return path.open("w", encoding="utf-8")
