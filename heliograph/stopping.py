@@ -60,11 +60,15 @@ def obeying_signals(
     patience_s: float = PATIENCE_S,
     insisting: bool = True,
 ) -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; for the main thread.
+    """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; in the main thread alone, which signals
+    reach.  Elsewhere nothing is asked for, and whoever started the thread ends its work.
 
     Unless the work obeys within `patience_s`, KeyboardInterrupt is raised wherever it is, and with a second signal at
     once; if that is `insisting`, even where the work obeys already.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     ended = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:

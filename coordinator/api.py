@@ -1,0 +1,220 @@
+"""The coordinator's part of the public surface: `heliograph.evaluate` and `heliograph.run`.
+
+Both play the episodes of a trained team and return a `Report`.  A bundle runs no code and names none: an environment
+that is not of the catalogue is imported only if the caller allows it, or a trusted key has signed the bundles.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from coordinator.channel import Channel
+from coordinator.plan.pace import Pace
+from coordinator.plan.plan import Plan, make_plan
+from coordinator.plan.trust import Trust
+from coordinator.running.distributed import run_processes
+from coordinator.running.launch_settings import Staging
+from coordinator.running.local import evaluate as evaluate_plan
+from coordinator.running.report import Report
+from coordinator.scoring.suite import bundle_folder
+from coordinator.serving.team_certificates import temporary
+from heliograph.environments.permission import Permission
+from heliograph.errors import SettingsError
+from heliograph.event_loops import beside_a_running_loop
+
+PASSES = {"messages": "open", "no-messages": "cut"}
+"""The conditions under which episodes are run, and what a plan calls them."""
+
+# The parameters of the functions below are many because each is one option of the command of the same name.
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    greedy: bool = True,
+    conditions: Sequence[str] = ("messages",),
+    parameters: Mapping[str, Any] | None = None,
+    codec: str = "bit-packed",
+    channel: str | None = None,
+    late: str = "mask",
+    record: str | Path | None = None,
+    jobs: int = 1,
+    allow_environment: str | None = None,
+    allow_parameters: Mapping[str, Any] | None = None,
+    trusted_keys: Sequence[str | Path] = (),
+) -> Report:
+    """Run a team's episodes in this process and report the outcome, as `heliograph evaluate` does.
+
+    The agents still know only their own observations and the messages that reach them: the same episodes as with
+    `heliograph.run`, bit for bit, and quicker.
+
+    Args:
+        path: A run folder, or a folder of bundles.
+        episodes: Of each condition.
+        seed: Of the run; worlds and the agents' noise follow from it.
+        greedy: The most likely latents and actions; otherwise sampled ones.
+        conditions: `"messages"`, `"no-messages"` (every message masked), or both; a summary of the report for each,
+            in this order.
+        parameters: Changed parameters of the environment.
+        codec: How latents are written: `bit-packed`, `entropy`, `repeats`, `most-informative:M`.
+        channel: Simulated faults of the links, such as `"erasure=0.3"`, as `heliograph evaluate --channel` reads them.
+        late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        record: A file for every step, `.jsonl` or `.jsonl.gz`.
+        jobs: Processes that run episodes side by side.
+        allow_environment: Import path of the environment, if it is code that the bundles name and you trust.
+        allow_parameters: Texts that the bundles may give it, such as a path.
+        trusted_keys: Files of public keys, of which one must have signed the bundles.
+
+    Returns:
+        The report: `report.summaries[0].outcome` has `mean`, `low` and `high` of a 95 % interval, and
+            `report.as_dict()` is what `--json` writes.  After Ctrl-C it is of the completed episodes only, and
+            `report.interrupted` is true.
+
+    Raises:
+        BundleError: There are no bundles, or not of one team.
+        EnvironmentUntrusted: The bundles name code, or a text, that nobody has allowed.
+        MissingExtra: The environment's simulator is not installed.
+        SettingsError: An argument is out of range.
+    """
+    plan = plan_of(
+        path,
+        trust=trust_of(allow_environment, allow_parameters, trusted_keys),
+        parameters=parameters,
+        episodes=episodes,
+        run_seed=seed,
+        greedy=greedy,
+        passes=_passes(conditions),
+        codec=codec,
+        channel=None if channel is None else Channel.parse(channel),
+        late_policy=late,
+        record=None if record is None else Path(record),
+    )
+    return evaluate_plan(plan, jobs=jobs)
+
+
+def run(
+    path: str | Path,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    greedy: bool = True,
+    conditions: Sequence[str] = ("messages",),
+    parameters: Mapping[str, Any] | None = None,
+    codec: str = "bit-packed",
+    channel: str | None = None,
+    late: str = "mask",
+    record: str | Path | None = None,
+    message_deadline_s: float = 1.0,
+    action_deadline_s: float = 5.0,
+    period_s: float | None = None,
+    tls: bool = False,
+    restarts: int = 0,
+    log_folder: str | Path | None = None,
+    allow_environment: str | None = None,
+    allow_parameters: Mapping[str, Any] | None = None,
+    trusted_keys: Sequence[str | Path] = (),
+) -> Report:
+    """Run a team as one process per agent over gRPC on this machine, as `heliograph run` does.
+
+    It may be called from a script, a thread or a notebook; where an event loop runs already it works in a thread of its
+    own.
+
+    Args:
+        path: A run folder, or a folder of bundles.
+        episodes: As for `heliograph.evaluate`, and so the parameters up to `record`.
+        seed: Of the run; worlds and the agents' noise follow from it.
+        greedy: The most likely latents and actions; otherwise sampled ones.
+        conditions: `"messages"`, `"no-messages"`, or both.
+        parameters: Changed parameters of the environment.
+        codec: How latents are written.
+        channel: Simulated faults of the links.
+        late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        record: A file for every step.
+        message_deadline_s: Seconds that a node waits for the messages of a step.
+        action_deadline_s: Seconds that the world waits for a node's action.
+        period_s: Seconds between steps; None: the next one starts when the one before is done.
+        tls: Mutual TLS, with certificates that are made for this run alone.
+        restarts: How often each node that dies is started again.
+        log_folder: Where the nodes' logs are kept; None: only if a node failed.
+        allow_environment: Import path of the environment, if it is code that the bundles name and you trust.
+        allow_parameters: Texts that the bundles may give it, such as a path.
+        trusted_keys: Files of public keys, of which one must have signed the bundles.
+
+    Returns:
+        The report, which beside what `heliograph.evaluate` tells has the counters of both ends of every link
+            (`links`), and the nodes that died (`endings`).
+
+    Raises:
+        NodeFailed: Nodes did not come up, or all of them died.
+        BundleError: There are no bundles, or not of one team.
+        EnvironmentUntrusted: The bundles name code, or a text, that nobody has allowed.
+        MissingExtra: The environment's simulator is not installed.
+        SettingsError: An argument is out of range.
+    """
+    keys = [Path(key) for key in trusted_keys]
+    plan = plan_of(
+        path,
+        trust=trust_of(allow_environment, allow_parameters, keys),
+        parameters=parameters,
+        episodes=episodes,
+        run_seed=seed,
+        greedy=greedy,
+        passes=_passes(conditions),
+        codec=codec,
+        channel=None if channel is None else Channel.parse(channel),
+        late_policy=late,
+        record=None if record is None else Path(record),
+        pace=Pace(message_deadline_s=message_deadline_s, action_deadline_s=action_deadline_s, period_s=period_s),
+    )
+    options = tuple(word for key in keys for word in ("--trusted-key", str(key)))
+    launch = Staging(
+        restarts=restarts,
+        log_folder=None if log_folder is None else Path(log_folder),
+        node_options=lambda slot: options,
+    )
+    with ExitStack() as stack:
+        if tls:
+            launch = replace(launch, certificates=stack.enter_context(temporary(len(plan.bundles))))
+        return beside_a_running_loop(lambda: run_processes(plan, launch))
+
+
+def trust_of(environment: str | None, parameters: Mapping[str, Any] | None, keys: Sequence[str | Path]) -> Trust:
+    """Whom a caller trusts: an import path and texts by name, and whoever signs with one of the keys."""
+    user = Permission(
+        environments=frozenset([] if environment is None else [environment]), parameters=dict(parameters or {})
+    )
+    return Trust(user=user, keys=tuple(Path(key) for key in keys))
+
+
+def plan_of(path: str | Path, *, trust: Trust, parameters: Mapping[str, Any] | None, **fields: Any) -> Plan:
+    """The checked plan for the bundles in a folder, or in a run folder; `fields` are those of Plan."""
+    bundles, permission = trust.team(bundle_folder(Path(path)))
+    return make_plan(bundles, permission=permission, overrides=list(overrides_of(parameters or {})), **fields)
+
+
+def overrides_of(parameters: Mapping[str, Any], *, within: str = "") -> Iterator[str]:
+    """Parameters as the `key=value` texts that commands take.  Raises SettingsError for what none can say."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from overrides_of(value, within=f"{within}{name}.")
+            continue
+        try:
+            yield f"{within}{name}={json.dumps(value, ensure_ascii=False)}"
+        except TypeError:
+            raise SettingsError(f"parameter {within}{name} cannot be {value!r}") from None
+
+
+def _passes(conditions: Sequence[str]) -> tuple[str, ...]:
+    unknown = [name for name in conditions if name not in PASSES]
+    if isinstance(conditions, str) or unknown or not conditions:
+        raise SettingsError(
+            f"conditions are a sequence of {' and '.join(map(repr, PASSES))}, not {conditions!r}",
+        )
+    return tuple(PASSES[name] for name in conditions)

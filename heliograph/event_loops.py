@@ -1,0 +1,57 @@
+"""Work that runs an event loop of its own, called where one runs already: in a notebook, or in a coroutine.
+
+For the public functions of the roles.  Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_LOOK_S = 0.1
+"""How often a thread that waits lets Ctrl-C through."""
+
+
+def beside_a_running_loop(work: Callable[[], T]) -> T:
+    """Do the work and return what it returns: here, or in a thread of its own if this thread's event loop runs.
+
+    An event loop cannot be entered twice, and a notebook's always runs.  Ctrl-C meanwhile reaches the work as
+    KeyboardInterrupt, and what it then returns or raises is what the caller gets.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    found: Future[T] = Future()
+    context = contextvars.copy_context()
+
+    def do() -> None:
+        try:
+            found.set_result(context.run(work))
+        except BaseException as error:
+            found.set_exception(error)
+
+    thread = threading.Thread(target=do, name="heliograph", daemon=True)
+    while not found.done():
+        try:
+            if thread.ident is None:
+                thread.start()
+            wait([found], timeout=_LOOK_S)
+        except KeyboardInterrupt:
+            if thread.ident is None:
+                raise
+            _interrupt(thread)
+    return found.result()
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Raise KeyboardInterrupt in a thread, at its next instruction: signals reach the main thread alone."""
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
