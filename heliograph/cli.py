@@ -23,6 +23,8 @@ from heliograph.stopping import interrupted_by_sigterm
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
 COMMAND_GROUP = "heliograph.commands"
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -55,6 +57,8 @@ class Command:
     summary: str
     configure: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    complete: Callable[[Sequence[str]], list[str]] = list
+    """From the words after its name to those that are parsed; here an older spelling can be brought into today's."""
 
 
 def available_commands() -> dict[str, EntryPoint]:
@@ -85,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
     """Parse and run one of `commands`; errors of the project's tree end in one sentence, not a trace."""
-    namespace = _parser(commands).parse_args(arguments)
+    namespace = _parser(commands).parse_args(_completed(commands, arguments))
     # gRPC's core tells stderr of every peer that ends its streams, in lines that are neither text logs' nor JSON.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     level = namespace.log_level.upper()
@@ -96,6 +100,13 @@ def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
             return _run(commands, namespace)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     return _run(commands, namespace)
+
+
+def _completed(commands: Mapping[str, Command], arguments: Sequence[str]) -> list[str]:
+    for place, word in enumerate(arguments, start=1):
+        if word in commands:
+            return [*arguments[:place], *commands[word].complete(arguments[place:])]
+    return list(arguments)
 
 
 def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
@@ -130,16 +141,22 @@ def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in commands.items():
-        subparser = subparsers.add_parser(
-            name,
-            help=command.summary,
-            description=command.summary,
-            formatter_class=_HelpFormatter,
-        )
-        subparser.add_argument("--log-level", choices=LOG_LEVELS, default="warning", help="verbosity on stderr")
-        subparser.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="json: one object per line")
-        command.configure(subparser)
+        add_command(subparsers, name, command)
     return parser
+
+
+def add_command(subparsers: Subparsers, name: str, command: Command, *, log_defaults: bool = True) -> None:
+    """Add the parser of a command, or of a subcommand, where `log_defaults` are those of the command above it."""
+    parser = subparsers.add_parser(
+        name,
+        help=command.summary,
+        description=command.summary,
+        formatter_class=_HelpFormatter,
+    )
+    level, form = ("warning", "text") if log_defaults else (argparse.SUPPRESS, argparse.SUPPRESS)
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default=level, help="verbosity on stderr")
+    parser.add_argument("--log-format", choices=LOG_FORMATS, default=form, help="json: one object per line")
+    command.configure(parser)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

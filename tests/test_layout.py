@@ -48,6 +48,7 @@ MAX_LINES = 400
 MAX_HELP_CPU_S = 0.5
 HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
 COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
+SUBCOMMANDS = [f"bandwidth {name}" for name in ("measure", "recost", "language")]
 GENERATED = ROOT / "heliograph" / "pb"
 PROTOS = sorted((ROOT / "proto" / "heliograph" / "v1").glob("*.proto"))
 STUBS_MADE_WITH = "1.74.0"
@@ -223,9 +224,9 @@ def test_stubs_were_made_with_the_pinned_compiler() -> None:
         assert f"GRPC_GENERATED_VERSION = '{STUBS_MADE_WITH}'" in (GENERATED / f"{proto.stem}_pb2_grpc.py").read_text()
 
 
-@pytest.mark.parametrize("command", [None, *COMMANDS])
+@pytest.mark.parametrize("command", [None, *COMMANDS, *SUBCOMMANDS])
 def test_help_answers_before_any_framework_loads(command: str | None) -> None:
-    arguments = ["--help"] if command is None else [command, "--help"]
+    arguments = ["--help"] if command is None else [*command.split(), "--help"]
     program = (
         "import json, sys, time\n"
         "from heliograph.cli import main\n"

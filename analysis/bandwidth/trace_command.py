@@ -15,22 +15,18 @@ from analysis.bandwidth.wording import number
 from coordinator.commands.exit_status import write_json
 from coordinator.recording.reader import read_trace
 from coordinator.scoring.suite import bundle_folder
-from heliograph import codecs
 from heliograph.bundle import load_team
-from heliograph.errors import SettingsError
 
 VERSION = 1
 
 
-def run_recost(namespace: argparse.Namespace, path: Path) -> int:
+def run_recost(namespace: argparse.Namespace) -> int:
     """Print what each codec costs at each layer; `--json` and `--out` for all of it, message by message."""
-    if not namespace.codec:
-        raise SettingsError("recost needs a codec", remedy=f"Add --codec, one of {', '.join(codecs.names())}")
-    found = recost(read_trace(path), namespace.codec)
+    found = recost(read_trace(namespace.trace), namespace.codec)
     document = {
         "format": "heliograph-recost",
         "version": VERSION,
-        "trace": str(path),
+        "trace": str(namespace.trace),
         "codecs": [each.as_dict() for each in found],
     }
     # What is shown is not lost if a file cannot be written.
@@ -43,12 +39,12 @@ def run_recost(namespace: argparse.Namespace, path: Path) -> int:
     return 0
 
 
-def run_language(namespace: argparse.Namespace, path: Path) -> int:
+def run_language(namespace: argparse.Namespace) -> int:
     """Print what the agents tell each other; `--out` for the plots and a table of every categorical."""
-    trace = read_trace(path)
+    trace = read_trace(namespace.trace)
     bundles = None if namespace.bundles is None else load_team(bundle_folder(namespace.bundles))
     found = read_language(trace, bundles)
-    document = {"format": "heliograph-language", "version": VERSION, "trace": str(path), **found.as_dict()}
+    document = {"format": "heliograph-language", "version": VERSION, "trace": str(namespace.trace), **found.as_dict()}
     if namespace.json != Path("-"):
         print_language(document)
         if bundles is None:

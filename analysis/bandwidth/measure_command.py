@@ -1,4 +1,4 @@
-"""`heliograph bandwidth BUNDLES`: measure a team, sweep over faults and codecs, and write the report."""
+"""`heliograph bandwidth measure`: measure a team, sweep over faults and codecs, and write the report."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ from coordinator.running.local import world_spec
 from heliograph.errors import INTERRUPTED_EXIT_CODE, MissingExtra, SettingsError
 from heliograph.optional import optional
 
-DEFAULT_FOLDER = Path("bandwidth")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
@@ -54,7 +52,7 @@ class Work:
     """Findings of an audit that was made before."""
 
 
-def run_played(namespace: argparse.Namespace) -> int:
+def run(namespace: argparse.Namespace) -> int:
     """Play what the arguments ask for; returns the exit code."""
     work = _work(namespace)
     document = _measured(work, resume=namespace.resume)
@@ -90,7 +88,7 @@ def run_played(namespace: argparse.Namespace) -> int:
 
 def _work(namespace: argparse.Namespace) -> Work:
     """Raises SettingsError or BundleError for what cannot be played."""
-    folder = namespace.out or DEFAULT_FOLDER
+    folder = namespace.out
     if len(namespace.codec or ()) > 1:
         raise SettingsError(
             f"a run has one codec, not {', '.join(namespace.codec)}", remedy="Compare them: --sweep codec=SPEC,SPEC"
@@ -98,19 +96,19 @@ def _work(namespace: argparse.Namespace) -> Work:
     if namespace.sweep is None and (namespace.resume or namespace.jobs or namespace.local_cells):
         raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
     casting = Casting(
-        runs=load_runs([Path(path) for path in namespace.what], arguments.trust(namespace)),
-        episodes=100 if namespace.episodes is None else namespace.episodes,
+        runs=load_runs(namespace.bundles, arguments.trust(namespace)),
+        episodes=namespace.episodes,
         greedy=not namespace.sampled,
         overrides=tuple(namespace.overrides or ()),
         pace=_pace(namespace),
     )
-    first, seeds = casting.runs[0], _seeds(namespace.seeds or "0")
+    first, seeds = casting.runs[0], _seeds(namespace.seeds)
     plan = casting.plan(
         first,
         seed=seeds[0],
         codec=(namespace.codec or ["bit-packed"])[0],
         channel=arguments.channel(namespace),
-        late_policy=namespace.late or "mask",
+        late_policy=namespace.late,
         record=folder / TRACE,
     )
     sweep = None
