@@ -16,7 +16,8 @@ from heliograph.environments.catalogue import CATALOGUE
 from heliograph.environments.permission import CATALOGUE_ONLY, EVERYTHING, Permission, flags_for
 from heliograph.errors import EnvironmentUntrusted, UnknownEnvironment
 from heliograph.settings import Settings, Text, is_closed, texts_of_the_user
-from trainer.training.settings import TrainSettings
+from trainer.algorithms.registry import ALGORITHMS
+from trainer.training.settings import settings_class
 
 SPREAD = "mpe2.simple_spread_v3"
 
@@ -94,9 +95,10 @@ def test_overrides_of_training_settings_name_what_they_hold() -> None:
 
 def test_every_text_of_a_settings_class_says_whether_a_file_may_give_it() -> None:
     classes = {pkgutil.resolve_name(entry.settings) for entry in CATALOGUE.values() if entry.settings}
+    sections = {each for name in ALGORITHMS for each in _with_sections(settings_class(name))}
     undecided = [
         f"{model.__name__}.{name}"
-        for model in (*classes, *_with_sections(TrainSettings))
+        for model in (*classes, *sections)
         for name, field in model.model_fields.items()
         if not (is_closed(field.annotation) or _is_section(field.annotation))
         and sum(isinstance(mark, Text) for mark in field.metadata) != 1

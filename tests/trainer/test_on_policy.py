@@ -30,6 +30,7 @@ from trainer.algorithms.model_free.on_policy import OnPolicy
 from trainer.algorithms.model_free.sequences import acted, returns_of
 from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings, PpoSettings
 from trainer.algorithms.model_free.value_scale import ValueScale
+from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.experience.collector import Collector
 from trainer.experience.recurrent_columns import packed, unpacked
 from trainer.experience.replay import Replay
@@ -41,9 +42,8 @@ from trainer.policy.draws import RandomDraws
 from trainer.training.evaluation import evaluate
 from trainer.training.preset import load_settings
 from trainer.training.run_folder import RunFolder
-from trainer.training.settings import ON_POLICY
 
-NAMES = sorted(ON_POLICY)
+NAMES = sorted(name for name in ALGORITHMS if algorithm_entry(name).on_policy)
 WORLDS: dict[str, tuple[str, dict[str, Any]]] = {
     "relay, changing graph": ("relay", {"agents": 3, "hears": "range", "range": 0, "cue": "own"}),
     "episodes of all lengths and ends": ("waiting_game:make", {}),

@@ -18,10 +18,10 @@ from heliograph.certificates.signing_keys import make_signing_key, require_trust
 from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.errors import BundleUntrusted
+from trainer.algorithms.registry import algorithm_entry
 from trainer.training.preset import load_settings, preset_names
 from trainer.training.preset_families import families
 from trainer.training.run_folder import RunFolder
-from trainer.training.settings import ON_POLICY
 
 NAMES = preset_names()
 PRESETS = Path(sys.modules["trainer"].__file__ or "").parent / "presets"
@@ -60,7 +60,7 @@ def test_every_preset_trains_exports_and_leaves_a_readable_run(
     settings = RunFolder.open(path).settings()
     known = set().union(*history)
     assert {"policy/entropy", "evaluate/greedy_outcome", "time/update_s"} <= known
-    assert ("model/information" in known) == (settings.algorithm not in ON_POLICY)
+    assert ("model/information" in known) == (not algorithm_entry(settings.algorithm).on_policy)
     assert any(path.glob("events.out.tfevents.*"))
     assert (path / "learning_curve.png").read_bytes().startswith(b"\x89PNG\r\n")
     summary = json.loads((path / "summary.json").read_text())

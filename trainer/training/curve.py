@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.algorithms.registry import algorithm_entry
 from trainer.training.run_folder import RunFolder
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
 SHARES = ("won", "arrived")
-LOSSES = ("reconstruction", "reward", "kl", "continue", "information", "available")
-MODEL_FREE = ("critic_loss", "entropy")
 BESIDE = {"bbox_to_anchor": (1.01, 1.0), "loc": "upper left", "frameon": False}
 """Where a legend hides no curve."""
 
@@ -21,7 +20,9 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
 
     `measure` is what the outcome is: won and arrived are shares, drawn from 0 to 1.
     """
-    records = [record for record in folder.history() if {"model/reconstruction", "policy/entropy"} & record.keys()]
+    settings = folder.settings()
+    curves = algorithm_entry(settings.algorithm).curves
+    records = [record for record in folder.history() if set(curves.metrics) & record.keys()]
     if not records:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -38,20 +39,17 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     above.set_ylabel(measure)
     if measure in SHARES:
         above.set_ylim(-0.02, 1.02)
-    learns_model = any("model/reconstruction" in record for record in records)
-    kind, names = ("model", LOSSES) if learns_model else ("policy", MODEL_FREE)
-    for name, colour in zip(names, COLOURS, strict=False):
-        steps, values = _points([record for record in records if record.get(f"{kind}/{name}", 0) > 0], f"{kind}/{name}")
+    for metric, colour in zip(curves.metrics, COLOURS, strict=False):
+        steps, values = _points([record for record in records if record.get(metric, 0) > 0], metric)
         if steps:
-            below.plot(steps, values, color=colour, linewidth=1, label=name.replace("_", " "))
+            below.plot(steps, values, color=colour, linewidth=1, label=metric.rpartition("/")[2].replace("_", " "))
     below.set_yscale("log")
-    below.set_ylabel("world-model loss terms" if learns_model else "critic and policy")
+    below.set_ylabel(curves.label)
     below.set_xlabel("environment steps")
     for axes in (above, below):
         axes.grid(color="0.92", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(**BESIDE)
-    settings = folder.settings()
     figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}")
     figure.savefig(folder.curve, dpi=110)
 

@@ -18,9 +18,9 @@ from heliograph.claim import claim
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, open_plain
 from heliograph.run_status import SETTINGS, RunState, read_status, write_status
-from heliograph.settings import merge, resolve
+from heliograph.settings import merge
 from heliograph.writing import replace_text
-from trainer.training.settings import CHANGEABLE, TrainSettings, differences, read_settings
+from trainer.training.settings import CHANGEABLE, differences, read_settings, resolve_settings
 
 CHANGES = "settings_changes.jsonl"
 
@@ -42,7 +42,7 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
                     f"another process trains in {path}", remedy="End it with Ctrl-C, which saves, then go on from there"
                 )
             before = read_settings(file)
-            after = resolve(TrainSettings, merge(before.model_dump(mode="json"), overrides), source=f"--set for {path}")
+            after = resolve_settings(merge(before.model_dump(mode="json"), overrides), source=f"--set for {path}")
             # The parameters of an environment have keys of its own.
             changes = {name: pair for name, *pair in differences(before, after, whole=("parameters",))}
             if fixed := [name for name in changes if name not in CHANGEABLE]:

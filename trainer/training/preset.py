@@ -7,8 +7,9 @@ same worlds.  A file whose `base` is a family is a family of the same members ov
 does them; with a list `keeps`, only of those flavours.  This module imports no framework, so a command can print
 settings before torch loads.
 
-Over a preset of MAMBA, MABL learns as that does, wherever the two have the same to learn, and what has no world model
-takes over nothing but the world, its schedule and its evaluation.
+Where values name another algorithm than those beneath them, the sections beneath that it does not read are left out,
+or those parts of them that its entry in the registry says it inherits become its own: over a preset of MAMBA, MABL
+learns as that does, and what has no world model takes over the world, its schedule and its evaluation alone.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from heliograph.errors import SettingsError
-from heliograph.settings import did_you_mean, merge, read_toml, resolve
-from trainer.training.settings import ON_POLICY, TrainSettings
-from trainer.world_model.bilevel_settings import BilevelSettings
+from heliograph.settings import did_you_mean, merge, read_toml
+from trainer.algorithms.registry import algorithm_entry, section_owner
+from trainer.training.settings import DEFAULT_ALGORITHM, TrainSettings, resolve_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +47,8 @@ def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     """Resolve a preset (a name, or the path of a TOML file) with `key=value` overrides.  Raises SettingsError."""
     member = Member(path=Path(preset)) if preset.endswith(".toml") else _named(preset)
     values = _values(member)
-    algorithm = merge(values, overrides).get("algorithm")
-    if algorithm == "mabl":
-        values = _of_mabl(values)
-    elif algorithm in ON_POLICY:
-        values = {key: value for key, value in values.items() if key != "mamba"}
-    return resolve(TrainSettings, merge(values, overrides), source=f"preset {preset}")
+    values = _for_algorithm(values, merge(values, overrides).get("algorithm"))
+    return resolve_settings(merge(values, overrides), source=f"preset {preset}")
 
 
 @cache
@@ -98,17 +97,40 @@ def _values(member: Member) -> dict[str, Any]:
     layers = [_values(_named(base)) if base is not None else {}, content, flavour, variants.get(member.variant, {})]
     values: dict[str, Any] = {}
     for layer in layers:
+        values = _for_algorithm(values, layer.get("algorithm"))
         values = _overlay(values, {key: value for key, value in layer.items() if key not in ("base", "keeps")})
     return values
 
 
-def _of_mabl(values: dict[str, Any]) -> dict[str, Any]:
-    """Values in which MABL takes over from MAMBA whatever its own settings know, too."""
-    kept = {key: value for key, value in values.items() if key != "mamba"}
-    taken = dict(values.get("mamba", {}))
-    known = BilevelSettings.model_fields.keys()
-    taken["model"] = {key: value for key, value in taken.get("model", {}).items() if key in known}
-    return kept | {"mabl": _overlay(taken, values.get("mabl", {}))}
+def _for_algorithm(values: dict[str, Any], algorithm: Any) -> dict[str, Any]:
+    """Values beneath those that name `algorithm` (None if they name none): its own sections, or what it inherits."""
+    if not isinstance(algorithm, str) or algorithm == values.get("algorithm", DEFAULT_ALGORITHM):
+        return values
+    entry = algorithm_entry(algorithm)
+    kept: dict[str, Any] = {}
+    inherited: dict[str, Any] = {}
+    for name, value in values.items():
+        other = None if name in entry.sections else section_owner(name)
+        if other is None:
+            kept[name] = value
+        elif name in entry.inherits and isinstance(value, Mapping):
+            own = entry.inherits[name]
+            taken = _in_common(value, other.settings_of(name), entry.settings_of(own))
+            inherited[own] = _overlay(inherited.get(own, {}), taken)
+    return kept | {name: _overlay(value, kept.get(name, {})) for name, value in inherited.items()}
+
+
+def _in_common(values: Mapping[str, Any], theirs: type[BaseModel], ours: type[BaseModel]) -> dict[str, Any]:
+    """Without what their settings know and ours do not; what neither knows stays, to be refused by its name."""
+    taken: dict[str, Any] = {}
+    for name, value in values.items():
+        their, our = theirs.model_fields.get(name), ours.model_fields.get(name)
+        if our is None and their is not None:
+            continue
+        if isinstance(value, Mapping) and their is not None and our is not None:
+            value = _in_common(value, their.annotation, our.annotation)  # type: ignore[arg-type]
+        taken[name] = value
+    return taken
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

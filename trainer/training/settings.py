@@ -1,21 +1,25 @@
-"""All settings of a training run.  Imports no torch, so that a run is resolved and printed before it loads."""
+"""All settings of a training run.  Imports no torch, so that a run is resolved and printed before it loads.
+
+Those of an algorithm are sections of their own, declared beside it; a run has the sections that its algorithm reads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, create_model, model_validator
 
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
 from heliograph.settings import Settings, Text, resolve
-from trainer.algorithms.mabl.settings import MablSettings
-from trainer.algorithms.mag.settings import MagSettings
-from trainer.algorithms.mamba.settings import MambaSettings
-from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings
+from trainer.algorithms.registry import algorithm_entry, section_owner
 from trainer.experience.settings import ReplaySettings
+
+DEFAULT_ALGORITHM = "mamba"
 
 
 class EnvironmentSettings(Settings):
@@ -89,20 +93,12 @@ CHANGEABLE = (
 """What may be another in a run that goes on: how long it trains, how it is evaluated, what machine it has.  The rest is
 what the run is."""
 
-_SECTIONS = {
-    "mamba": {"mamba"},
-    "mabl": {"mabl"},
-    "mag": {"mamba", "mag"},
-    "mappo": {"mappo"},
-    "attention-ppo": {"attention_ppo"},
-}
-"""The sections that each algorithm reads."""
-ON_POLICY = {"mappo", "attention-ppo"}
-"""Algorithms that learn from nothing but what the networks did as they are now."""
-
 
 class TrainSettings(Settings):
-    algorithm: Literal["mamba", "mabl", "mag", "mappo", "attention-ppo"] = "mamba"
+    """Of a run of any algorithm; `settings_class` adds the sections of one."""
+
+    algorithm: Annotated[str, Text.OF_A_LIST] = DEFAULT_ALGORITHM
+    """A name of `trainer.algorithms.registry`."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     device: Annotated[str, Text.OF_A_LIST] = "auto"
     """auto, cpu, cuda or cuda:1."""
@@ -116,28 +112,16 @@ class TrainSettings(Settings):
     schedule: ScheduleSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     replay: ReplaySettings = ReplaySettings()
-    mamba: MambaSettings = MambaSettings()
-    """Of MAMBA, and of MAG, which is MAMBA with planning."""
-    mabl: MablSettings = MablSettings()
-    mag: MagSettings = MagSettings()
-    mappo: MappoSettings = MappoSettings()
-    attention_ppo: AttentionPpoSettings = AttentionPpoSettings()
 
     @model_validator(mode="after")
-    def _says_nothing_of_other_algorithms(self) -> Self:
-        for name in sorted(set().union(*_SECTIONS.values()) - _SECTIONS[self.algorithm]):
-            if getattr(self, name) != type(getattr(self, name))():
-                raise ValueError(f"{name} is set, which {self.algorithm} does not read")
-        return self
-
-    @model_validator(mode="after")
-    def _learns_on_policy(self) -> Self:
-        if self.algorithm not in ON_POLICY:
+    def _suits_the_algorithm(self) -> Self:
+        entry = algorithm_entry(self.algorithm)
+        if self.compile != "off" and not entry.compiles:
+            raise ValueError(f"compile is {self.compile}, but {self.algorithm} has nothing to compile")
+        if not entry.on_policy:
             return self
         if self.schedule.overlap is True:
             raise ValueError(f"schedule.overlap is true, but {self.algorithm} learns from its newest policy alone")
-        if self.compile != "off":
-            raise ValueError(f"compile is {self.compile}, but {self.algorithm} has nothing to compile")
         # A row for every step, and at worst one more for an episode that begins.
         needed = 2 * self.environment.copies * self.schedule.steps_per_iteration
         if self.replay.capacity < needed:
@@ -149,8 +133,43 @@ class TrainSettings(Settings):
     def overlaps(self, device_type: str) -> bool:
         """Whether an iteration's experience is collected while the one before is learned from."""
         if self.schedule.overlap == "auto":
-            return device_type == "cuda" and self.algorithm not in ON_POLICY
+            return device_type == "cuda" and not algorithm_entry(self.algorithm).on_policy
         return self.schedule.overlap
+
+    def sections(self) -> tuple[Settings, ...]:
+        """Those of the algorithm, in the order in which it takes them."""
+        return tuple(getattr(self, name) for name in algorithm_entry(self.algorithm).sections)
+
+
+def settings_class(algorithm: str) -> type[TrainSettings]:
+    """Settings with the sections that an algorithm reads.  Raises SettingsError if nobody knows it."""
+    return _with_sections(tuple(algorithm_entry(algorithm).sections.items()))
+
+
+def resolve_settings(values: Mapping[str, Any], *, source: str) -> TrainSettings:
+    """Validate values, which may hold sections of other algorithms if they say nothing.  Raises SettingsError."""
+    algorithm = values.get("algorithm", DEFAULT_ALGORITHM)
+    if not isinstance(algorithm, str):
+        raise SettingsError(f"{source}: algorithm {algorithm!r} is no name")
+    model = settings_class(algorithm)
+    own = {}
+    for name, value in values.items():
+        if name not in model.model_fields and (other := section_owner(name)) is not None:
+            section = other.settings_of(name)
+            if resolve(section, value, source=f"{source}: {name}") != section():
+                raise SettingsError(f"{source}: {name} is set, which {algorithm} does not read")
+        else:
+            own[name] = value
+    return resolve(model, own, source=source)
+
+
+@cache
+def _with_sections(sections: tuple[tuple[str, str], ...]) -> type[TrainSettings]:
+    fields: dict[str, Any] = {}
+    for name, where in sections:
+        section = resolve_name(where)
+        fields[name] = (section, section())
+    return create_model("TrainSettings", __base__=TrainSettings, __module__=__name__, **fields)
 
 
 def read_settings(path: Path) -> TrainSettings:
@@ -159,7 +178,7 @@ def read_settings(path: Path) -> TrainSettings:
         document = read_json(path, limit=SMALL)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", remedy="Name another run folder") from None
-    return resolve(TrainSettings, document, source=str(path.parent))
+    return resolve_settings(document, source=str(path.parent))
 
 
 def differences(

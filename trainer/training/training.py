@@ -22,11 +22,7 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotRea
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithms.interfaces import Algorithm
-from trainer.algorithms.mabl.mabl import Mabl
-from trainer.algorithms.mag.mag import Mag
-from trainer.algorithms.mamba.mamba import Mamba
-from trainer.algorithms.model_free.attention_ppo import AttentionPpo
-from trainer.algorithms.model_free.mappo import Mappo
+from trainer.algorithms.registry import algorithm_entry
 from trainer.experience.collector import Collected, Collector
 from trainer.experience.empty_replay import empty_replay
 from trainer.experience.overlap import Feed
@@ -65,18 +61,10 @@ class Progress(Protocol):
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
     """The networks of a run, freshly initialised from its seed."""
     torch.manual_seed(settings.seed)
-    spec, compile_mode = environment.spec, settings.compile
-    match settings.algorithm:
-        case "mamba":
-            return Mamba(settings.mamba, spec, device=device, compile_mode=compile_mode)
-        case "mag":
-            return Mag(settings.mamba, settings.mag, spec, device=device, compile_mode=compile_mode)
-        case "mabl":
-            return Mabl(settings.mabl, spec, device=device, compile_mode=compile_mode)
-        case "mappo":
-            return Mappo(settings.mappo, spec, device=device)
-        case "attention-ppo":
-            return AttentionPpo(settings.attention_ppo, spec, device=device)
+    entry = algorithm_entry(settings.algorithm)
+    compiled = {"compile_mode": settings.compile} if entry.compiles else {}
+    made: Algorithm = entry.load()(*settings.sections(), environment.spec, device=device, **compiled)
+    return made
 
 
 def make_environment(settings: TrainSettings, permission: Permission, *, count: int) -> VectorEnvironment:
