@@ -30,7 +30,8 @@ from coordinator.links.link_plan import KINDS, NAMESPACES, LinkPlan
 from coordinator.links.wire_report import LAYERS, WireReport
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import make_plan
-from coordinator.running.distributed import Staging, run_processes
+from coordinator.running.distributed import run_processes
+from coordinator.running.launch_settings import LaunchSettings
 from heliograph.bundle import Bundle, load_team
 from heliograph.codecs import BIT_PACKED
 from heliograph.network import capabilities as can
@@ -48,7 +49,7 @@ def measure(
         for kind in kinds:
             pace = Pace(period_s=period_s, message_deadline_s=4.0)
             plan = make_plan(bundles, episodes=episodes, record=record, pace=pace, codec=codec)
-            report = run_processes(plan, Staging(links=LinkPlan(kind=kind)))
+            report = run_processes(plan, LaunchSettings(links=LinkPlan(kind=kind)))
             if report.interrupted or report.wire is None:
                 raise SystemExit("interrupted")
             # The first line names the codec and the last one counts bits; all between is what happened.

@@ -13,6 +13,7 @@ from tcp_detour import TcpDetour
 
 from coordinator.plan.pace import Clock, Pace
 from coordinator.running.episode import play
+from coordinator.running.node_team import NodeTeam
 from coordinator.serving.roster import Member
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import ListenSettings, TeamSettings
@@ -73,8 +74,9 @@ class Stage:
                 tls=None if certificates is None else coordinator_tls(certificates), address_of=self._address_of
             ),
         )
-        self.supervisor = Supervisor(
-            lambda slot: [
+        self._nodes = NodeTeam(
+            self.server,
+            command=lambda slot: [
                 *node_command(self._coordinator_of(slot), slot, join_timeout_s=START_DEADLINE_S),
                 *options(slot),
                 *secure,
@@ -86,22 +88,28 @@ class Stage:
     def team(self) -> Team:
         return self.server.team
 
+    @property
+    def supervisor(self) -> Supervisor:
+        return self._nodes.supervisor
+
+    @property
+    def exit_codes(self) -> dict[int, int]:
+        return self._nodes.exit_codes
+
     async def __aenter__(self) -> Stage:
-        await self.server.__aenter__()
-        self.supervisor.__enter__()
-        for slot in range(len(self.bundles)):
-            self.supervisor.start(slot)
-        await self.team.wait_for_all(timeout_s=START_DEADLINE_S)
-        await self.all_connected()
+        await self._nodes.__aenter__()
+        try:
+            await self._nodes.connect(start_timeout_s=START_DEADLINE_S, connect_timeout_s=None)
+            await self.all_connected()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.server.__aexit__(kind, error, trace)
-        # In a thread, because a detour may have to forward what the nodes say while they leave.
-        self.exit_codes = await asyncio.to_thread(self.supervisor.wait, timeout_s=NOTICE_DEADLINE_S)
-        self.supervisor.__exit__(kind, error, trace)
+        await self._nodes.__aexit__(kind, error, trace)
 
     async def until(self, predicate: Callable[[], bool], reason: str) -> None:
         assert await self.team.wait_until(predicate, timeout_s=NOTICE_DEADLINE_S), f"never happened: {reason}"

@@ -36,7 +36,6 @@ ROOT = Path(__file__).parents[1]
 BY_OTHER_MEANS = {
     "analysis/audit/files.py": "of the kernel",
     "analysis/audit/imports.py": "a log of a process that it has started",
-    "analysis/audit/stage.py": "a log of a process that it has started",
     "analysis/bandwidth/markup.py": "a picture that it has drawn",
     "coordinator/recording/journal.py": "its own header, written a moment ago",
     "coordinator/serving/supervisor.py": "a log of a process that it has started",

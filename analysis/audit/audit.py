@@ -9,7 +9,6 @@ does without it under the same number.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,8 +87,7 @@ def audit(
     try:
         work.record()
         with asyncio.Runner() as runner:
-            folder = log_folder or Path(tempfile.mkdtemp(prefix="heliograph-audit-"))
-            runner.run(work.play(node_command, folder, keep_logs=log_folder is not None))
+            runner.run(work.play(node_command, log_folder))
         work.compare_networks()
     except KeyboardInterrupt:
         findings.interrupted = True
@@ -126,7 +124,7 @@ class _Audit:
         hears = np.concatenate([script.hears for script in self._recorded.scripts])
         self._findings.world_share = hears.mean(axis=0).T.round(3).tolist()
 
-    async def play(self, command: NodeCommand, log_folder: Path, *, keep_logs: bool) -> None:
+    async def play(self, command: NodeCommand, log_folder: Path | None) -> None:
         plan, findings = self._plan, self._findings
         asked = [
             (condition, number)
@@ -134,15 +132,7 @@ class _Audit:
             for number in range(len(self._recorded.scripts))
         ]
         one_process = OneProcess(plan, self._recorded.spec)
-        stage = Stage(
-            plan.bundles,
-            spec=self._recorded.spec,
-            run_seed=plan.run_seed,
-            greedy=plan.greedy,
-            command=command,
-            log_folder=log_folder,
-            keep_logs=keep_logs,
-        )
+        stage = Stage(plan, spec=self._recorded.spec, command=command, log_folder=log_folder)
         inspector = Inspector(stage, environment=plan.environment)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(stage)

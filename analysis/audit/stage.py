@@ -7,28 +7,24 @@ a node that ends makes the audit end.
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
 
 from analysis.audit.imports import LOG_PREFIX, traced
 from analysis.audit.play import Played
 from analysis.audit.script import Script, ScriptedEnvironment
 from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.plan import Plan
 from coordinator.running.episode import play
+from coordinator.running.node_team import NodeTeam
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
-from coordinator.serving.supervisor import QUOTED_LINES, Supervisor, node_command
+from coordinator.serving.supervisor import Supervisor, node_command
 from coordinator.world.trajectory import StepRecord
 from coordinator.world.world import World
-from heliograph.bundle import Bundle
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import NetworkError, NodeFailed
-
-Result = TypeVar("Result")
+from heliograph.errors import NetworkError
 
 NodeCommand = Callable[[str, int], list[str]]
 """The command line of a node, from the coordinator's address and the slot."""
@@ -36,9 +32,7 @@ NodeCommand = Callable[[str, int], list[str]]
 PACE = Pace(action_deadline_s=60.0, message_deadline_s=20.0)
 """So long that only a broken link or a stuck node misses it, on a loaded machine, too."""
 
-START_TIMEOUT_S, LEAVE_DEADLINE_S = 60.0, 5.0
-
-WATCH_INTERVAL_S = 0.1
+START_TIMEOUT_S = 60.0
 
 NOTICE_S = 1.0
 """How long after a play that does not count a node may be found to have ended."""
@@ -59,34 +53,31 @@ class Stage:
     """
 
     def __init__(
-        self,
-        bundles: Sequence[Bundle],
-        *,
-        spec: EnvironmentSpec,
-        run_seed: int,
-        greedy: bool,
-        command: NodeCommand,
-        log_folder: Path,
-        keep_logs: bool,
+        self, plan: Plan, *, spec: EnvironmentSpec, command: NodeCommand, log_folder: Path | None = None
     ) -> None:
-        self.server = CoordinationServer(bundles, TeamSettings(run_seed=run_seed, greedy=greedy, report_latents=True))
-        self.supervisor = Supervisor(
-            lambda slot: traced(command(self.server.address, slot)),
+        self.server = CoordinationServer(
+            plan.bundles, TeamSettings(run_seed=plan.run_seed, greedy=plan.greedy, report_latents=True)
+        )
+        self._nodes = NodeTeam(
+            self.server,
+            command=lambda slot: traced(command(self.server.address, slot)),
             log_folder=log_folder,
+            needs_all=True,
+            quotes=lambda line: not line.startswith(LOG_PREFIX),
         )
         self._spec = spec
-        self._has_messages = bundles[0].manifest.message is not None
-        self._log_folder, self._keep_logs = log_folder, keep_logs
+        self._has_messages = plan.manifest.message is not None
         self._episode = 0
 
+    @property
+    def supervisor(self) -> Supervisor:
+        """Of the node processes."""
+        return self._nodes.supervisor
+
     async def __aenter__(self) -> Stage:
-        await self.server.__aenter__()
-        self.supervisor.__enter__()
-        self._watch = asyncio.create_task(self._watch_nodes())
+        await self._nodes.__aenter__()
         try:
-            for slot in range(self.server.team.size):
-                self.supervisor.start(slot)
-            await self._unless_one_ends(self._everybody())
+            await self._nodes.during(self._connect())
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
@@ -95,20 +86,14 @@ class Stage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watch.cancel()
-        await self.server.__aexit__(kind, error, trace)
-        if error is None:
-            self.supervisor.wait(timeout_s=LEAVE_DEADLINE_S)
-        self.supervisor.__exit__(kind, error, trace)
-        if not self._keep_logs and not isinstance(error, NetworkError):
-            shutil.rmtree(self._log_folder, ignore_errors=True)
+        await self._nodes.__aexit__(kind, error, trace)
 
     async def play(self, script: Script) -> Played:
         """Play a script under the next free number."""
         for _ in range(ATTEMPTS):
             records: list[StepRecord] = []
             episode, self._episode = self._episode, self._episode + 1
-            result = await self._unless_one_ends(
+            result = await self._nodes.during(
                 play(
                     self.server.team,
                     World(ScriptedEnvironment(script, self._spec)),
@@ -123,36 +108,15 @@ class Stage:
             if not result.masked and not result.idle:
                 return Played.of(records)
             # A session ends a moment before its process; if that is why, the watch says so.
-            await self._unless_one_ends(asyncio.sleep(NOTICE_S))
+            await self._nodes.during(asyncio.sleep(NOTICE_S))
         raise NetworkError(
             f"{result.masked} messages and {result.idle} actions were not there in time, {ATTEMPTS} times in a row",
-            remedy=f"Look into the nodes' logs in {self._log_folder}",
+            remedy=f"Look into the nodes' logs in {self.supervisor.log_folder}",
         )
 
-    async def _everybody(self) -> None:
-        team = self.server.team
-        await team.wait_for_all(timeout_s=START_TIMEOUT_S)
-        if self._has_messages and not await team.wait_until(
-            lambda: not team.missing_links(), timeout_s=START_TIMEOUT_S
-        ):
-            raise NetworkError(f"no streams between the pairs {team.missing_links()} of nodes")
-
-    async def _unless_one_ends(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do the work, or raise what the watch found."""
-        task = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({task, self._watch}, return_when=asyncio.FIRST_COMPLETED)
-            if self._watch.done():
-                self._watch.result()
-            return task.result()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _watch_nodes(self) -> None:
-        while True:
-            for ending in self.supervisor.ended():
-                lines = ending.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-                words = [line for line in lines if not line.startswith(LOG_PREFIX)][-QUOTED_LINES:]
-                raise NodeFailed(str(replace(ending, log_tail="\n".join(words))))
-            await asyncio.sleep(WATCH_INTERVAL_S)
+    async def _connect(self) -> None:
+        missing = await self._nodes.connect(
+            start_timeout_s=START_TIMEOUT_S, connect_timeout_s=START_TIMEOUT_S if self._has_messages else None
+        )
+        if missing:
+            raise NetworkError(f"no streams between the pairs {missing} of nodes")

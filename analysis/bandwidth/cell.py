@@ -13,7 +13,7 @@ from analysis.bandwidth.exact import exact
 from analysis.bandwidth.grid import Setting
 from coordinator.plan.plan import Plan
 from coordinator.running.distributed import run_processes
-from coordinator.running.launch_settings import Staging
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from coordinator.running.report import Report
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
@@ -101,7 +101,7 @@ def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
     """
     try:
         plan = plan_of(cell)
-        report = evaluate(plan) if local else run_processes(plan, Staging())
+        report = evaluate(plan) if local else run_processes(plan, LaunchSettings())
     except HeliographError as error:
         return CellResult(cell=cell, found=Failure(reason=str(error), exit_code=error.exit_code))
     if report.interrupted:

@@ -18,7 +18,7 @@ from coordinator.links.link_plan import LinkPlan
 from coordinator.plan.plan import Plan
 from coordinator.recording.reader import Trace, read_trace
 from coordinator.running.distributed import run_processes
-from coordinator.running.launch_settings import Staging
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from coordinator.running.report import Report
 from coordinator.serving.cuts import in_words
@@ -58,7 +58,7 @@ def measure(plan: Plan, *, links: LinkPlan | None) -> Measured:
     assert plan.record is not None
     # A team without messages has nothing that a link could count.
     counted = None if plan.manifest.message is None else links
-    report = evaluate(plan) if links is None else run_processes(plan, Staging(links=counted))
+    report = evaluate(plan) if links is None else run_processes(plan, LaunchSettings(links=counted))
     if report.interrupted:
         raise KeyboardInterrupt
     if report.endings:

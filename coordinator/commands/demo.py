@@ -55,7 +55,7 @@ def run(namespace: argparse.Namespace) -> int:
     from coordinator.commands.exit_status import deliver, minimum_exit_code
     from coordinator.plan.plan import make_plan
     from coordinator.running.distributed import run_processes
-    from coordinator.running.launch_settings import Staging
+    from coordinator.running.launch_settings import LaunchSettings
     from heliograph.errors import INTERRUPTED_EXIT_CODE, TargetNotReached
 
     started = time.monotonic()
@@ -76,7 +76,7 @@ def run(namespace: argparse.Namespace) -> int:
         passes=("open", "cut"),
     )
     print(f"2/2  running {len(plan.bundles)} agents as processes over gRPC", file=sys.stderr, flush=True)
-    report = run_processes(plan, Staging())
+    report = run_processes(plan, LaunchSettings())
     finished = time.monotonic()
     seconds = {"training": trained - started, "running": finished - trained, "total": finished - started}
     deliver(report.as_dict() | {"seconds": seconds}, namespace.json, show=lambda: print_result(report, seconds))

@@ -53,14 +53,14 @@ def run(namespace: argparse.Namespace) -> int:
             "nodes that are started elsewhere need certificates, too",
             remedy="Issue them with `heliograph certificates issue --team N`, and name their folder",
         )
-    plan, staging = plan_and_staging(namespace, attach=namespace.attach)
+    plan, launch = plan_and_launch(namespace, attach=namespace.attach)
     with ExitStack() as stack:
         if namespace.tls == MADE_FOR_THE_RUN:
-            staging = replace(staging, certificates=stack.enter_context(temporary(len(plan.bundles))))
-        return conclude(run_processes(plan, staging), namespace, restarts=staging.restarts)
+            launch = replace(launch, certificates=stack.enter_context(temporary(len(plan.bundles))))
+        return conclude(run_processes(plan, launch), namespace, restarts=launch.restarts)
 
 
-def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
+def plan_and_launch(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
     """The checked plan, and where its nodes come from.
 
     Raises BundleUntrusted unless the bundles are signed as the arguments ask.
@@ -68,7 +68,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
     from coordinator.observers.observation import Shows
     from coordinator.plan.pace import Pace
     from coordinator.plan.plan import make_plan
-    from coordinator.running.launch_settings import Staging
+    from coordinator.running.launch_settings import LaunchSettings
 
     bundles, permission = arguments.trust(namespace).team(namespace.bundles)
     plan = make_plan(
@@ -92,7 +92,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         most_steps=namespace.most_steps,
         record=namespace.record,
     )
-    staging = Staging(
+    launch = LaunchSettings(
         listen=attach or "127.0.0.1:0",
         spawn=attach is None,
         restarts=namespace.restarts if attach is None else 0,
@@ -111,7 +111,7 @@ def plan_and_staging(namespace: argparse.Namespace, *, attach: str | None):  # t
         rejoin_s=namespace.rejoin_s,
         insecure=namespace.insecure,
     )
-    return plan, staging
+    return plan, launch
 
 
 COMMAND = Command(summary="run a team as separate processes over gRPC", configure=configure, run=run)

@@ -40,13 +40,13 @@ def run(namespace: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from coordinator.commands.exit_status import conclude
-    from coordinator.commands.run import plan_and_staging
+    from coordinator.commands.run import plan_and_launch
     from coordinator.running.distributed import run_processes
 
     following = _following(namespace)
-    plan, staging = plan_and_staging(namespace, attach=namespace.listen)
-    staging = replace(staging, following=following)
-    return conclude(run_processes(plan, staging), namespace)
+    plan, launch = plan_and_launch(namespace, attach=namespace.listen)
+    launch = replace(launch, following=following)
+    return conclude(run_processes(plan, launch), namespace)
 
 
 def _following(namespace: argparse.Namespace) -> Following | None:

@@ -1,4 +1,4 @@
-"""Work on an event loop that ends when it is asked to: by an event, by Ctrl-C or SIGTERM.  Imported by `rollout`."""
+"""Work on an event loop that ends when it is asked to: by an event, by Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ HELD_UP_S = 3.0
 """How long a world may hold the loop up when a stop is asked for; then its step is cut short."""
 
 
-async def first_of(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
-    """Run `work` to its end, unless `watch` fails or `stop` is set first; nothing keeps running afterwards.
+async def first_of(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, None], stop: asyncio.Event) -> T:
+    """Run `work` to its end and return its result, unless `watch` fails or `stop` is set first.
 
     Raises Stopped in the last case, unless the work, which may still finish what it has begun, fails in doing so.
+    Nothing keeps running afterwards.
     """
-    tasks = [asyncio.ensure_future(part) for part in (work, watch, stop.wait())]
+    working, watching, stopping = asyncio.ensure_future(work), asyncio.ensure_future(watch), stop.wait()
+    tasks: tuple[asyncio.Future[Any], ...] = (working, watching, asyncio.ensure_future(stopping))
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if tasks[0].done():
-            return tasks[0].result()
-        if tasks[1].done():
-            return tasks[1].result()
+        if working.done():
+            return working.result()
+        if watching.done():
+            watching.result()  # which raises what it found
     finally:
         for task in tasks:
             task.cancel()
-        endings = await asyncio.gather(*tasks, return_exceptions=True)
-    if isinstance(endings[0], Exception):  # a CancelledError is none
-        raise endings[0]
+        found, *_ = await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(found, Exception):  # a CancelledError is none
+        raise found
     raise Stopped
 
 

@@ -1,4 +1,4 @@
-"""Where the nodes of a run come from, and how they are looked after.  For `rollout` and the commands of this house."""
+"""Where the nodes of a run come from, and how they are looked after."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliograph.grace import REJOIN_S
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staging:
+class LaunchSettings:
     """Where the nodes come from."""
 
     listen: str = "127.0.0.1:0"

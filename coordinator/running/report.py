@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from coordinator.running.outcome import Estimate, Summary
+from coordinator.running.outcome import Summary
 from coordinator.serving.conservation import LinkBalance
 from coordinator.serving.cuts import Cut, in_words
-from coordinator.serving.supervisor import Ending
+from coordinator.serving.supervisor import NodeExit
 from heliograph.environments.vector import MOST_STEPS
+from heliograph.estimates import Estimate
 from heliograph.figures import doubts, written
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Report:
     """None where the run ended before they were counted."""
     wire: WireReport | None = None
     """None where links were not counted."""
-    endings: tuple[Ending, ...] = ()
+    endings: tuple[NodeExit, ...] = ()
     """Node processes that died during the run."""
     departures: dict[int, int] = field(default_factory=dict)
     """How often the node of a slot left before it was told to; slots without any are left out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ QUOTED_LINES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class NodeExit:
     """A node process that ended although nobody told it to."""
 
     slot: int
@@ -40,9 +41,17 @@ class Ending:
     log_path: Path
 
     def __str__(self) -> str:
-        cause = f"was ended by signal {-self.exit_code}" if self.exit_code < 0 else f"ended with code {self.exit_code}"
-        said = f"; its last words were:\n{self.log_tail}" if self.log_tail else " without a word"
-        return f"node {self.slot} {cause} (log: {self.log_path}){said}"
+        cause = f"was killed by {_name(-self.exit_code)}" if self.exit_code < 0 else f"ended with code {self.exit_code}"
+        tail = f"; last log lines:\n{self.log_tail}" if self.log_tail else "; its log is empty"
+        return f"node {self.slot} {cause} (log: {self.log_path}){tail}"
+
+
+def _name(number: int) -> str:
+    """Of a signal; of some on real-time systems there is only the number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def node_command(coordinator_address: str, slot: int, *, join_timeout_s: float, host: str = "127.0.0.1") -> list[str]:
@@ -60,16 +69,23 @@ def node_command(coordinator_address: str, slot: int, *, join_timeout_s: float, 
 class Supervisor:
     """Owns at most one process per slot.  `command` gives a slot's command line; use as a context manager.
 
-    Each process writes its log to `agent-<slot>.log` in `log_folder`; a restarted one appends to it.
+    Each process writes its log to `agent-<slot>.log` in `log_folder`; a restarted one appends to it.  `quotes`
+    says which of its lines belong into the tail of a log.
     """
 
-    def __init__(self, command: Callable[[int], list[str]], *, log_folder: Path) -> None:
-        self._command = command
-        self._log_folder = log_folder
+    def __init__(
+        self,
+        command: Callable[[int], list[str]],
+        *,
+        log_folder: Path,
+        quotes: Callable[[str], bool] = lambda line: True,
+    ) -> None:
+        self._command, self._quotes = command, quotes
+        self.log_folder = log_folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Supervisor:
-        self._log_folder.mkdir(parents=True, exist_ok=True)
+        self.log_folder.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,10 +112,10 @@ class Supervisor:
             raise NodeFailed(f"cannot start the process of node {slot}: {error.strerror}") from error
         logger.info("started slot=%d pid=%d log=%s", slot, self._processes[slot].pid, self.log_path(slot))
 
-    def ended(self) -> list[Ending]:
+    def ended(self) -> list[NodeExit]:
         """Processes that have ended since the last call, with what they said last."""
         gone = [slot for slot, process in self._processes.items() if process.poll() is not None]
-        return [self._bury(slot) for slot in sorted(gone)]
+        return [self._reap(slot) for slot in sorted(gone)]
 
     def wait(self, *, timeout_s: float) -> dict[int, int]:
         """Wait until the processes end by themselves; returns the exit codes of those that did in time."""
@@ -126,7 +142,7 @@ class Supervisor:
         self._processes.clear()
 
     def log_path(self, slot: int) -> Path:
-        return self._log_folder / f"agent-{slot}.log"
+        return self.log_folder / f"agent-{slot}.log"
 
     def log_tail(self, slot: int) -> str:
         """The last lines that a slot's processes wrote."""
@@ -134,15 +150,15 @@ class Supervisor:
             text = self.log_path(slot).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.splitlines()[-QUOTED_LINES:])
+        return "\n".join([line for line in text.splitlines() if self._quotes(line)][-QUOTED_LINES:])
 
-    def _bury(self, slot: int) -> Ending:
+    def _reap(self, slot: int) -> NodeExit:
         process = self._processes.pop(slot)
-        ending = Ending(
+        found = NodeExit(
             slot=slot, exit_code=process.returncode, log_tail=self.log_tail(slot), log_path=self.log_path(slot)
         )
-        logger.warning("node process ended slot=%d exit_code=%d", slot, ending.exit_code)
-        return ending
+        logger.warning("node process ended slot=%d exit_code=%d", slot, found.exit_code)
+        return found
 
 
 def _still_running(processes: list[subprocess.Popen[bytes]], timeout_s: float) -> list[subprocess.Popen[bytes]]:

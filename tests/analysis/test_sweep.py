@@ -14,7 +14,8 @@ from analysis.bandwidth.curves import curves, level
 from analysis.bandwidth.grid import BLIND, CLEAR, Setting, make_grid
 from analysis.bandwidth.runs import Casting, Run, load_runs
 from analysis.bandwidth.sweep import Sweep, play_sweep
-from coordinator.running import distributed
+from coordinator.running import node_team
+from coordinator.running import run as run_module
 from coordinator.serving.supervisor import Supervisor
 from heliograph.errors import BundleMismatch, NodeFailed, SettingsError, WorldError
 
@@ -149,7 +150,7 @@ def test_a_node_that_dies_marks_its_cell_and_the_rest_is_played(tmp_path, monkey
             supervisors.append(self)
             return super().__enter__()
 
-    play = distributed.play
+    play = run_module.play
 
     async def disturbed(team, world, *, episode, **arguments):
         if len(supervisors) == 1 and episode == 1:
@@ -157,12 +158,12 @@ def test_a_node_that_dies_marks_its_cell_and_the_rest_is_played(tmp_path, monkey
             assert await team.wait_until(lambda: team.live == (0,), timeout_s=20)
         return await play(team, world, episode=episode, **arguments)
 
-    monkeypatch.setattr(distributed, "Supervisor", Watched)
-    monkeypatch.setattr(distributed, "play", disturbed)
+    monkeypatch.setattr(node_team, "Supervisor", Watched)
+    monkeypatch.setattr(run_module, "play", disturbed)
     found = sweep(tmp_path, "codec=bit-packed", seeds=(3,), local=False)
     first, other = played(found)
     assert isinstance(first.found, Failure)
-    assert "node 1 was ended by signal 9" in first.found.reason
+    assert "node 1 was killed by SIGKILL" in first.found.reason
     assert first.found.exit_code == NodeFailed.exit_code
     assert read_result(tmp_path / "cells", first.cell) == first
     assert other.played

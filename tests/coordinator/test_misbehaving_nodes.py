@@ -12,7 +12,8 @@ from relay_team import relay_plan
 from reserved_ports import reserved_address
 
 from coordinator.plan.pace import Pace
-from coordinator.running.distributed import Staging, run
+from coordinator.running.distributed import run
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.report import remarks
 from coordinator.serving import team as team_module
 from heliograph.pb import coordination_pb2 as pb
@@ -40,7 +41,7 @@ def play(misbehave, plan=PLAN):
     async def through(address):
         others_act = asyncio.Event()
         others_act.set()
-        staging = Staging(listen=address, spawn=False, connect_timeout_s=0.1)
+        staging = LaunchSettings(listen=address, spawn=False, connect_timeout_s=0.1)
         async with asyncio.timeout(60), AsyncExitStack() as stack:
             whole = asyncio.create_task(run(plan, staging, stop=asyncio.Event()))
             nodes = [await stack.enter_async_context(PlainNode(address, bundle)) for bundle in plan.bundles]

@@ -13,7 +13,7 @@ from coordinator.running.local import PlayedPass, evaluate, play, world_spec
 from coordinator.running.outcome import summarise
 from coordinator.running.report import Report, remarks, rows
 from coordinator.serving.conservation import LinkBalance, Traffic
-from coordinator.serving.supervisor import Ending
+from coordinator.serving.supervisor import NodeExit
 
 
 def link(sender: int, receiver: int, missing: int | None) -> LinkBalance:
@@ -112,7 +112,7 @@ def test_a_demo_that_is_stopped_in_its_first_pass_shows_what_it_found(capsys):
 
 def test_remarks_tell_losses_deaths_and_interruptions():
     assert remarks(report()) == ["All 2 links conserve: every message sent was received."]
-    ending = Ending(slot=1, exit_code=-9, log_tail="bye", log_path=Path("agent-1.log"))
+    ending = NodeExit(slot=1, exit_code=-9, log_tail="bye", log_path=Path("agent-1.log"))
     told = "\n".join(
         remarks(report(links=(link(0, 1, None), link(1, 0, 2)), endings=(ending,), interrupted=True, stale_acts=4))
     )

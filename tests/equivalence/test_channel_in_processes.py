@@ -10,8 +10,9 @@ from process_stage import Stage
 from relay_team import PATIENT, relay_bundles, relay_plan
 
 from coordinator.channel import Channel
-from coordinator.running.distributed import Staging, run
+from coordinator.running.distributed import run
 from coordinator.running.in_process import LocalTeam
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from coordinator.world.world import World
 from heliograph.codecs import LatentTables
@@ -98,7 +99,7 @@ def test_a_plan_with_a_channel_is_played_the_same_by_both(tmp_path, text, codec,
 
     async def play():
         async with asyncio.timeout(120):
-            return await run(plan, Staging(log_folder=tmp_path / "logs"), stop=asyncio.Event())
+            return await run(plan, LaunchSettings(log_folder=tmp_path / "logs"), stop=asyncio.Event())
 
     over_grpc, alone = asyncio.run(play()), evaluate(replace(plan, record=tmp_path / "alone.jsonl"))
     if recorded:

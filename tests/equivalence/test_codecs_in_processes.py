@@ -11,7 +11,8 @@ from relay_team import PATIENT
 from scripted_bundle import scripted_team
 
 from coordinator.plan.plan import Plan, make_plan
-from coordinator.running.distributed import Staging, run
+from coordinator.running.distributed import run
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
@@ -47,7 +48,7 @@ def test_episodes_and_counts_are_equal(tmp_path, plan, codec):
 
     async def play():
         async with asyncio.timeout(120):
-            return await run(coded, Staging(log_folder=tmp_path / "logs"), stop=asyncio.Event())
+            return await run(coded, LaunchSettings(log_folder=tmp_path / "logs"), stop=asyncio.Event())
 
     over_grpc = asyncio.run(play())
     alone = evaluate(replace(coded, record=tmp_path / "alone.jsonl"))

@@ -9,7 +9,8 @@ from link_counts import arrivals
 from steering_bundles import steering_plan
 
 from coordinator.recording.reader import read_trace
-from coordinator.running.distributed import Staging, run
+from coordinator.running.distributed import run
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 
 
@@ -26,7 +27,7 @@ def test_recordings_are_equal_and_every_link_conserves(tmp_path, action_bits):
 
     async def play():
         async with asyncio.timeout(120):
-            return await run(plan, Staging(log_folder=tmp_path / "logs"), stop=asyncio.Event())
+            return await run(plan, LaunchSettings(log_folder=tmp_path / "logs"), stop=asyncio.Event())
 
     over_grpc = asyncio.run(play())
     alone = evaluate(replace(plan, record=tmp_path / "alone.jsonl"))

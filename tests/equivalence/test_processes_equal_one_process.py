@@ -11,8 +11,9 @@ from process_stage import Stage
 from relay_team import relay_bundles, relay_plan
 from tcp_detour import TcpDetour
 
-from coordinator.running.distributed import Staging, run
+from coordinator.running.distributed import run
 from coordinator.running.in_process import LocalTeam
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from coordinator.world.world import World
 from heliograph.environments import registry
@@ -33,7 +34,7 @@ def test_recordings_are_equal_and_every_link_conserves(tmp_path, agents, paramet
 
     async def play():
         async with asyncio.timeout(120):
-            return await run(plan, Staging(log_folder=tmp_path / "logs"), stop=asyncio.Event())
+            return await run(plan, LaunchSettings(log_folder=tmp_path / "logs"), stop=asyncio.Event())
 
     over_grpc = asyncio.run(play())
     alone = evaluate(replace(plan, record=tmp_path / "alone.jsonl"))

@@ -20,7 +20,8 @@ from relay_team import relay_plan
 from coordinator.links import namespaced_links
 from coordinator.links.link_plan import LinkPlan
 from coordinator.links.namespaced_links import NamespacedLinks
-from coordinator.running.distributed import Staging, run_processes
+from coordinator.running.distributed import run_processes
+from coordinator.running.launch_settings import LaunchSettings
 from heliograph.errors import SettingsError
 from heliograph.network import capabilities as can
 
@@ -74,7 +75,7 @@ def test_a_team_plays_in_namespaces_as_on_the_loopback_and_the_kernel_counts_its
     for name, links in (("plain", None), ("namespaces", LinkPlan(kind="namespaces"))):
         record = tmp_path / f"{name}.jsonl"
         plan = relay_plan(3, episodes=2, length=12, run_seed=3, record=record)
-        found[name] = run_processes(plan, Staging(links=links)), record.read_bytes()
+        found[name] = run_processes(plan, LaunchSettings(links=links)), record.read_bytes()
     assert found["namespaces"][1] == found["plain"][1]
     wire = found["namespaces"][0].wire
     assert wire.conservation == (

@@ -143,7 +143,7 @@ def test_a_dead_node_is_quoted_and_makes_the_run_fail_in_the_end(team, tmp_path)
         nodes[0].kill()
         shown, _ = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 6
-        assert re.search(rb"node [01] was ended by signal 9", shown)
+        assert re.search(rb"node [01] was killed by SIGKILL", shown)
         assert b"Losses unknown on 2 of 2 links" in shown
         assert b"listening address=" in b"".join(path.read_bytes() for path in (tmp_path / "logs").glob("*.log"))
 

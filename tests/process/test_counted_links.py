@@ -12,8 +12,9 @@ from relay_team import relay_plan
 from coordinator.links.accounting import Account
 from coordinator.links.link_plan import LinkPlan
 from coordinator.plan.pace import Pace
-from coordinator.running import distributed
-from coordinator.running.distributed import Staging, run_processes
+from coordinator.running import run as run_module
+from coordinator.running.distributed import run_processes
+from coordinator.running.launch_settings import LaunchSettings
 from heliograph.errors import SettingsError
 
 STEPS, EPISODES, AGENTS = 12, 2, 3
@@ -27,7 +28,7 @@ def runs(tmp_path_factory):
     for name, links in (("plain", None), ("counted", LinkPlan())):
         record = folder / f"{name}.jsonl"
         plan = relay_plan(AGENTS, episodes=EPISODES, length=STEPS, run_seed=3, record=record)
-        found[name] = run_processes(plan, Staging(links=links)), record.read_bytes()
+        found[name] = run_processes(plan, LaunchSettings(links=links)), record.read_bytes()
     return found
 
 
@@ -80,17 +81,17 @@ def test_steps_add_up_to_the_run(runs):
 
 def test_links_of_nodes_started_elsewhere_cannot_be_counted():
     with pytest.raises(SettingsError, match="started here"):
-        Staging(spawn=False, links=LinkPlan())
+        LaunchSettings(spawn=False, links=LinkPlan())
 
 
 def test_bundles_without_messages_have_nothing_to_count():
     with pytest.raises(SettingsError, match="send no messages"):
-        run_processes(relay_plan(2, messages=False), Staging(links=LinkPlan()))
+        run_processes(relay_plan(2, messages=False), LaunchSettings(links=LinkPlan()))
 
 
 def test_what_depends_on_the_message_before_is_sized_as_the_nodes_sent_it():
     plan = relay_plan(2, episodes=2, length=40, codec="repeats")
-    wire = run_processes(plan, Staging(links=LinkPlan())).wire
+    wire = run_processes(plan, LaunchSettings(links=LinkPlan())).wire
     assert wire.conservation[0].startswith("2 of 2 links")
     sizes = {int(bits) for episode in wire.episodes for bits in episode.latent_bits[episode.sent]}
     assert min(sizes) < max(sizes) == 12, "some say what the last one said, the others fall back"
@@ -106,9 +107,9 @@ def test_a_node_that_dies_leaves_its_links_uncompared_and_its_successor_is_count
                     if "--slot 1 " in " ".join(child.cmdline()):
                         child.kill()
 
-    monkeypatch.setattr(distributed, "Account", Killing)
+    monkeypatch.setattr(run_module, "Account", Killing)
     plan = relay_plan(AGENTS, length=40, pace=Pace(period_s=0.05, message_deadline_s=0.2, action_deadline_s=0.5))
-    report = run_processes(plan, Staging(links=LinkPlan(), restarts=1))
+    report = run_processes(plan, LaunchSettings(links=LinkPlan(), restarts=1))
     assert [ending.slot for ending in report.endings] == [1]
     agreed, framed, *unsure = report.wire.conservation
     assert agreed.startswith("2 of 6 links")

@@ -12,7 +12,8 @@ import pytest
 from relay_team import relay_plan
 
 from coordinator.plan.pace import Pace
-from coordinator.running.distributed import Staging, run
+from coordinator.running.distributed import run
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.report import Report, remarks, rows
 from coordinator.serving.supervisor import Supervisor
 from coordinator.serving.team import Team
@@ -42,7 +43,7 @@ def play(*, episodes: int, restarts: int = 0, stop: asyncio.Event | None = None,
     async def whole() -> Report:
         async with asyncio.timeout(120):
             made = relay_plan(2, episodes=episodes, pace=PACE, **plan)
-            return await run(made, Staging(restarts=restarts), stop=stop or asyncio.Event())
+            return await run(made, LaunchSettings(restarts=restarts), stop=stop or asyncio.Event())
 
     return asyncio.run(whole())
 
