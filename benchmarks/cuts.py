@@ -84,7 +84,7 @@ def played(arguments: argparse.Namespace, kind: str, folder: Path) -> dict[str, 
                 *("--listen", f"{FIELD}:0", "--advertise", FIELD),
                 said=folder / f"{kind}-{slot}.log",
             )
-        _until_said(log, "playing", processes[0])
+        _until_said(log, "running address", processes[0])
         time.sleep(2.0)
         chief.tool("nft", "-f", "-", script=CUT.format(fate=FATES[kind]))
         time.sleep(arguments.seconds)

@@ -142,7 +142,7 @@ class Coordination:
             return not waiting
 
         until(all_serve, "the team")
-        self.wait_for_line("playing ")
+        self.wait_for_line("running address")
 
 
 def until(done: Callable[[], bool], what: str) -> None:

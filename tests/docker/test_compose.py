@@ -50,7 +50,7 @@ def test_the_team_goes_on_without_a_killed_node_which_is_brought_back_alone(proj
     """By the two ways of docs/deploy.md, in a shell that knows nothing of the settings that `up` was given."""
     plain, project = project, project.with_overlay(slow)
     with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
-        up.until("playing address")
+        up.until("running address")
         coordinator, killed, removed = (project.container(*which) for which in CONTAINERS)
         before = life(coordinator), life(removed)
         docker("kill", killed)
@@ -82,7 +82,7 @@ def test_processes_are_healthy_while_they_play_and_drain_on_sigterm(project: Pro
     own.write_text(f"services: {{coordinator: {{environment: {{COORDINATOR_OPTIONS: {options}}}}}}}\n")
     project = project.with_overlay(own)
     with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
-        up.until("playing address")
+        up.until("running address")
         for service in ("coordinator", "node"):
             name = project.container(service)
             port = 7100 if service == "coordinator" else 7200

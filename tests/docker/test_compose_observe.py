@@ -41,7 +41,7 @@ def observed(project: Project, slow: Path, tmp_path_factory: pytest.TempPathFact
     command = observed.command("up", "--no-build", "--scale", "grafana=0")
     command += [] if PROGRAM is not None else ["--scale", "prometheus=0"]
     with Log(command, environment=observed.environment({"episodes": 1000}) | images) as up:
-        up.until("playing address")
+        up.until("running address")
         yield observed
         observed.compose("stop", "--timeout", "5", "coordinator", "prometheus")
         up.process.wait(60)

@@ -24,7 +24,7 @@ def told(secured: Project, slow: Path) -> str:
     """What the team says that plays while certificates are renewed and strangers knock."""
     slowly = secured.with_overlay(slow)
     with Log(slowly.command("up", "--no-build"), environment=slowly.environment({})) as up:
-        up.until("playing address")
+        up.until("running address")
         before = certificates(slowly)
         assert slowly.compose("up", "--no-build", "--no-deps", "--detach", "certificates")[0] == 0
         docker("wait", slowly.container("certificates"))

@@ -71,7 +71,7 @@ def test_a_node_that_is_made_anew_elsewhere_is_found_by_its_name(project: Projec
     project = project.with_overlay(slow, overlay)
     placeholder = f"{project.name}-placeholder"
     with Log(project.command("up", "--no-build"), environment=project.environment({"minimum": 0.1})) as up:
-        up.until("playing address")
+        up.until("running address")
         before = address(project)
         docker("rm", "--force", project.container("moving"))
         up.until("node left slot=1")

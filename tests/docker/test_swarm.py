@@ -90,7 +90,7 @@ def states(stack: str) -> dict[str, list[str]]:
 
 def test_a_team_plays_as_a_stack_and_a_killed_task_comes_back_as_the_same_slot(stack: str) -> None:
     with Log(["docker", "service", "logs", "--raw", "--follow", f"{stack}_coordinator"]) as log:
-        log.until("playing address")
+        log.until("running address")
         killed = container_of(stack, "node.2")
         docker("kill", killed)
         log.until("node left slot=1")

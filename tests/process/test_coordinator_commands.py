@@ -120,7 +120,7 @@ def test_what_cannot_be_run_is_told_before_or_without_a_hang(team, arguments, co
 
 def test_ctrl_c_shows_what_was_finished_and_takes_the_nodes_along(team):
     command = ["run", "--bundles", team, "--episodes", 100_000, "--log-level", "info"]
-    with running(*command, say="playing") as (process, nodes, _):
+    with running(*command, say="running address") as (process, nodes, _):
         assert len(nodes) == 2
         process.send_signal(signal.SIGINT)
         shown, _ = process.communicate(timeout=DEADLINE_S)
@@ -139,7 +139,7 @@ def test_ctrl_c_while_nodes_start_ends_them_too(team):
 
 def test_a_dead_node_is_quoted_and_makes_the_run_fail_in_the_end(team, tmp_path):
     command = ["run", "--bundles", team, "--episodes", 15, "--period-s", 0.01, "--log-level", "info"]
-    with running(*command, "--log-folder", tmp_path / "logs", say="playing") as (process, nodes, _):
+    with running(*command, "--log-folder", tmp_path / "logs", say="running address") as (process, nodes, _):
         nodes[0].kill()
         shown, _ = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 6
@@ -150,7 +150,7 @@ def test_a_dead_node_is_quoted_and_makes_the_run_fail_in_the_end(team, tmp_path)
 
 def test_a_dead_node_is_started_again_where_that_is_allowed(team):
     command = ["run", "--bundles", team, "--episodes", 60, "--period-s", 0.01, "--restarts", 1, "--log-level", "info"]
-    with running(*command, say="playing") as (process, nodes, _):
+    with running(*command, say="running address") as (process, nodes, _):
         nodes[1].kill()
         said = read_until(process.stderr, "node joined")
         nodes += psutil.Process(process.pid).children()
@@ -167,7 +167,7 @@ def test_nodes_started_elsewhere_join_and_notice_when_their_coordinator_is_gone(
         with Supervisor(lambda slot: node_command(address, slot, join_timeout_s=30), log_folder=tmp_path) as nodes:
             nodes.start(0)
             nodes.start(1)
-            read_until(coordinator.stderr, "playing")
+            read_until(coordinator.stderr, "running address")
             coordinator.kill()
             assert nodes.wait(timeout_s=15) == {0: 7, 1: 7}
             assert f"coordinator {address}" in nodes.log_tail(0)
@@ -180,7 +180,7 @@ def test_nodes_give_up_a_coordinator_that_hangs(team, tmp_path):
         with Supervisor(lambda slot: node_command(address, slot, join_timeout_s=30), log_folder=tmp_path) as nodes:
             nodes.start(0)
             nodes.start(1)
-            read_until(coordinator.stderr, "playing")
+            read_until(coordinator.stderr, "running address")
             coordinator.send_signal(signal.SIGSTOP)
             assert nodes.wait(timeout_s=20) == {0: 7, 1: 7}, "six seconds by the keepalive"
 

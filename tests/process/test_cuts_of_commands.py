@@ -84,7 +84,7 @@ def test_a_cut_that_outlasts_the_grace_ends_coordinator_and_nodes_each_with_a_se
             )
             detour.target = (await coordinator.until("nodes at")).split()[-1]
             nodes = [await start("node", "--coordinator", detour.address, "--slot", slot) for slot in range(2)]
-            await coordinator.until("playing")
+            await coordinator.until("running address")
             detour.sever()
             assert [await node.end() for node in nodes] == [7, 7]
             assert await coordinator.end() == 6
@@ -101,7 +101,7 @@ def test_a_run_whose_nodes_all_stood_still_for_longer_than_the_keepalive_goes_on
     async def script(start: Callable[..., Coroutine[Any, Any, Command]]) -> None:
         result = tmp_path / "result.json"
         run = await start("run", "--bundles", team, "--episodes", 40, "--period-s", 0.01, "--json", result)
-        await run.until("playing")
+        await run.until("running address")
         nodes = psutil.Process(run.process.pid).children()
         for node in nodes:
             node.send_signal(signal.SIGSTOP)
@@ -121,7 +121,7 @@ def test_a_run_whose_nodes_all_stood_still_for_longer_than_the_keepalive_goes_on
 def test_nodes_of_a_run_that_is_killed_do_not_wait_for_it(team: Path) -> None:
     async def script(start: Callable[..., Coroutine[Any, Any, Command]]) -> None:
         run = await start("run", "--bundles", team, "--episodes", 10**6, "--rejoin-s", 3600)
-        await run.until("playing")
+        await run.until("running address")
         nodes = psutil.Process(run.process.pid).children()
         assert len(nodes) == 2
         run.process.kill()

@@ -235,7 +235,7 @@ def test_the_command_follows_a_run_under_tls_with_signed_bundles(tmp_path: Path)
         with Supervisor(start_command, log_folder=tmp_path / "logs") as nodes:
             nodes.start(0)
             nodes.start(1)
-            read_until(process.stderr, "playing")
+            read_until(process.stderr, "running address")
             # The second may be there before any episode of the first; the third comes after at least one of the second.
             for newer, step in ((second, 8), (third, 9)):
                 save_team(newer, tmp_path / "run" / "bundles")
