@@ -18,7 +18,7 @@ from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.plan.trust import Trust
 from coordinator.running.distributed import run_processes
-from coordinator.running.launch_settings import Staging
+from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate as evaluate_plan
 from coordinator.running.report import Report
 from coordinator.scoring.suite import bundle_folder
@@ -174,7 +174,7 @@ def run(
         pace=Pace(message_deadline_s=message_deadline_s, action_deadline_s=action_deadline_s, period_s=period_s),
     )
     options = tuple(word for key in keys for word in ("--trusted-key", str(key)))
-    launch = Staging(
+    launch = LaunchSettings(
         restarts=restarts,
         log_folder=None if log_folder is None else Path(log_folder),
         node_options=lambda slot: options,

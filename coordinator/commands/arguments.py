@@ -26,7 +26,7 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def add_episode_arguments(parser: argparse.ArgumentParser):  # type: ignore[no-untyped-def]
+def add_episode_arguments(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     """What to play: bundles' team size, episodes, seed, greediness, world, links, outputs.
 
     Returns the group of options of which only one may be given, for more ways to choose the policy.

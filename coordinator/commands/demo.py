@@ -18,6 +18,7 @@ from heliograph.errors import NodeFailed, SettingsError
 
 if TYPE_CHECKING:
     from coordinator.plan.trust import Trust
+    from coordinator.running.outcome import Summary
     from coordinator.running.report import Report
 
 LEAST_WON = 0.9
@@ -185,7 +186,7 @@ def print_result(report: Report, seconds: dict[str, float]) -> None:
         console.print(line, highlight=False, markup=False)
 
 
-def _share(summary) -> str:  # type: ignore[no-untyped-def]
+def _share(summary: Summary) -> str:
     value = summary.outcome
     return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coordinator.commands import arguments
 from heliograph.certificates.arguments import add_trust_arguments, trust_options
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
+
+if TYPE_CHECKING:
+    from coordinator.plan.plan import Plan
+    from coordinator.running.launch_settings import LaunchSettings
 
 MADE_FOR_THE_RUN = Path()
 """Stands for `--tls` without a folder."""
@@ -60,7 +65,7 @@ def run(namespace: argparse.Namespace) -> int:
         return conclude(run_processes(plan, launch), namespace, restarts=launch.restarts)
 
 
-def plan_and_launch(namespace: argparse.Namespace, *, attach: str | None):  # type: ignore[no-untyped-def]
+def plan_and_launch(namespace: argparse.Namespace, *, attach: str | None) -> tuple[Plan, LaunchSettings]:
     """The checked plan, and where its nodes come from.
 
     Raises BundleUntrusted unless the bundles are signed as the arguments ask.

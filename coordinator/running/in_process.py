@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from agent_node.agent import Agent
 from agent_node.in_process import InProcessTeam
@@ -52,7 +53,7 @@ class LocalTeam:
         message = bundles[0].manifest.message
         self._categoricals = None if message is None else message.categoricals
         self._codec = None if message is None else codecs.make(codec, message, bundles[0].tables)
-        self.logits: dict[int, np.ndarray] = {}
+        self.logits: dict[int, npt.NDArray[np.float32]] = {}
         """float32 [A], or [2k] of continuous actions, by slot, of the newest step; not on the wire, so known here
         alone."""
 

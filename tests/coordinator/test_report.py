@@ -116,7 +116,14 @@ def test_remarks_tell_losses_deaths_and_interruptions():
     told = "\n".join(
         remarks(report(links=(link(0, 1, None), link(1, 0, 2)), endings=(ending,), interrupted=True, stale_acts=4))
     )
-    for part in ("Interrupted", "Losses unknown on 1 of 2", "1->0: 2", "after their step: 4", "killed by SIGKILL", "bye"):
+    for part in (
+        "Interrupted",
+        "Losses unknown on 1 of 2",
+        "1->0: 2",
+        "after their step: 4",
+        "killed by SIGKILL",
+        "bye",
+    ):
         assert part in told
 
 
