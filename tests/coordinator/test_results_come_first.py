@@ -14,7 +14,7 @@ import analysis.audit.audit
 import analysis.audit.report
 from analysis.audit.condition import conditions
 from analysis.audit.finding import Findings
-from analysis.bandwidth import play_command, report_folder
+from analysis.bandwidth import measure_command, report_folder
 from heliograph.cli import main
 from heliograph.errors import NodeFailed
 
@@ -39,7 +39,7 @@ def test_a_bandwidth_report_is_there_without_its_plots_its_page_and_what_was_rea
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for module, name in ((report_folder, "draw"), (report_folder, "page"), (play_command, "read_language")):
+    for module, name in ((report_folder, "draw"), (report_folder, "page"), (measure_command, "read_language")):
         monkeypatch.setattr(module, name, broken)
     out = tmp_path / "out"
     assert main(["bandwidth", str(bundles), "--local", "--episodes", "2", "--out", str(out)]) == 0
@@ -59,7 +59,7 @@ def test_an_audit_that_fails_costs_no_sweep(
     def failing(_plan: object) -> None:
         raise NodeFailed("node 1 died")
 
-    monkeypatch.setattr(play_command, "make_audit", failing)
+    monkeypatch.setattr(measure_command, "make_audit", failing)
     out = tmp_path / "out"
     arguments = ["--local", "--episodes", "2", "--sweep", "erasure=0,1", "--audit", "--out", str(out)]
     assert main(["bandwidth", str(bundles), *arguments]) == NodeFailed.exit_code
