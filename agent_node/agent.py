@@ -9,14 +9,16 @@ Axis legend: N agents, K categoricals, C classes, D observation size, A actions,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent_node.message import Decision, Message
 from agent_node.percept import Percept
 from agent_node.step_function import StepFunction
 from heliograph import noise
-from heliograph.actions import DiscreteActions
+from heliograph.actions import Action, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleError, MessageError, WorldError
 
@@ -81,7 +83,7 @@ class Agent:
         """What `step` would decide here, for the sake of comparison: the agent stays as it is."""
         return self._answers(percept, inbox)[1]
 
-    def _answers(self, percept: Percept, inbox: Mapping[int, Message]) -> tuple[Mapping[str, np.ndarray], Decision]:
+    def _answers(self, percept: Percept, inbox: Mapping[int, Message]) -> tuple[Mapping[str, NDArray[Any]], Decision]:
         first = self.starts_over(percept)
         feeds = {
             "observation": self._checked_observation(percept),
@@ -105,7 +107,7 @@ class Agent:
         answers = self._function(feeds)
         return answers, self._decision(percept, answers)
 
-    def _checked_observation(self, percept: Percept) -> np.ndarray:
+    def _checked_observation(self, percept: Percept) -> NDArray[np.float32]:
         observation = np.ascontiguousarray(percept.observation, dtype=np.float32)
         if observation.shape != (self.manifest.observation_size,):
             raise WorldError(
@@ -120,7 +122,7 @@ class Agent:
             )
         return observation
 
-    def _checked_mask(self, percept: Percept) -> np.ndarray:
+    def _checked_mask(self, percept: Percept) -> NDArray[np.bool_]:
         mask = np.ascontiguousarray(percept.action_mask, dtype=np.bool_)
         size = self.manifest.actions.mask_size
         if mask.shape != (size,):
@@ -129,7 +131,7 @@ class Agent:
             raise WorldError(f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}")
         return mask
 
-    def _first_inbox(self, percept: Percept) -> dict[str, np.ndarray]:
+    def _first_inbox(self, percept: Percept) -> dict[str, NDArray[Any]]:
         tensors = self._inbox_tensors(percept, {}, None)
         for sender in percept.hears:
             self._check_sender(sender)
@@ -139,12 +141,13 @@ class Agent:
 
     def _inbox_tensors(
         self, percept: Percept, inbox: Mapping[int, Message], own: Message | None
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, NDArray[Any]]:
         message_format = self.manifest.message
         assert message_format is not None
         team_size = self.manifest.team_size
         latent = np.zeros((team_size, message_format.categoricals), dtype=np.int32)  # [N, K]
-        action = np.zeros((team_size, *self.manifest.actions.shape), dtype=self.manifest.actions.dtype)  # [N] or [N, k]
+        actions = self.manifest.actions
+        action: NDArray[Any] = np.zeros((team_size, *actions.shape), dtype=actions.dtype)  # [N] or [N, k]
         present = np.zeros(team_size, dtype=np.bool_)
         present[self.slot] = True
         if own is not None:
@@ -183,14 +186,10 @@ class Agent:
             return f"there are {actions.count}"
         return f"not {actions.size} numbers between -1 and 1"
 
-    def _decision(self, percept: Percept, answers: Mapping[str, np.ndarray]) -> Decision:
-        actions, logits = self.manifest.actions, answers["logits"]
-        where = f"slot {self.slot} at episode {percept.episode} step {percept.step}"
-        answer = answers["action"]
-        action = int(answer) if isinstance(actions, DiscreteActions) else actions.settled(answer)
-        if action is None:
-            raise BundleError(f"bundle of {where} chose action {answer}, which is none of {actions.levels} levels")
-        if not actions.is_legal(action, percept.action_mask):
+    def _decision(self, percept: Percept, answers: Mapping[str, NDArray[Any]]) -> Decision:
+        logits, where = answers["logits"], f"slot {self.slot} at episode {percept.episode} step {percept.step}"
+        action = self._chosen(answers["action"], where)
+        if not self.manifest.actions.is_legal(action, percept.action_mask):
             raise BundleError(f"bundle of {where} chose action {action}, which is not legal")
         if np.isnan(logits).any():
             raise BundleError(f"bundle of {where} answered logits that are not numbers")
@@ -201,3 +200,12 @@ class Agent:
             raise BundleError(f"bundle of {where} chose a latent id outside 0..{self.manifest.message.classes - 1}")
         message = Message(episode=percept.episode, step=percept.step, latent=latent, action=action)
         return Decision(action=action, message=message, logits=logits)
+
+    def _chosen(self, answer: NDArray[Any], where: str) -> Action:
+        actions = self.manifest.actions
+        if isinstance(actions, DiscreteActions):
+            return int(answer)
+        settled = actions.settled(answer)
+        if settled is None:
+            raise BundleError(f"bundle of {where} chose action {answer}, which is none of {actions.levels} levels")
+        return settled

@@ -109,7 +109,7 @@ def act_of(report: StepReport, *, actions: ActionSpace, codec: BitPacked | None)
     return coordination_pb2.Act(
         episode=report.episode,
         step=report.step,
-        action=0 if isinstance(actions, ContinuousActions) else action,
+        action=0 if isinstance(actions, ContinuousActions) else int(action),
         levels=actions.pack(action) if isinstance(actions, ContinuousActions) else b"",
         latent=b"" if codec is None or message is None else codec.pack(message.latent),
         masked=report.masked,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeAlias
 
 import grpc.aio
 
@@ -22,6 +23,10 @@ LOOK_S = 1.0
 
 CAUSE_TIMEOUT_S = 2.0
 
+Begin: TypeAlias = "grpc.aio.StreamStreamMultiCallable[coordination_pb2.NodeMessage, bytes]"
+Session: TypeAlias = "grpc.aio.StreamStreamCall[coordination_pb2.NodeMessage, bytes]"
+"""A call in which the node says what it does, and reads the coordinator's messages as bytes."""
+
 
 class CoordinatorChannel:
     """Connects to `address` (host:port), which must have the coordinator's certificate if there is `tls`."""
@@ -36,11 +41,12 @@ class CoordinatorChannel:
         assert self._channel is not None
         return coordination_pb2_grpc.CoordinationStub(self._channel)
 
-    def participate(self) -> grpc.aio.StreamStreamCall:
+    def participate(self) -> Session:
         """A session over that connection, whose messages come as bytes: gRPC would make None of what is no message."""
         assert self._channel is not None
         serialise = coordination_pb2.NodeMessage.SerializeToString
-        return self._channel.stream_stream(PARTICIPATE, request_serializer=serialise)()
+        begin: Begin = self._channel.stream_stream(PARTICIPATE, request_serializer=serialise)
+        return begin()
 
     async def is_ready(self, *, timeout_s: float) -> bool:
         """Whether the connection is up within that time, `LOOK_S` at most: then ask again."""

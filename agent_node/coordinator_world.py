@@ -27,7 +27,7 @@ from agent_node.coordination_wire import (
     switch_of,
     team_of,
 )
-from agent_node.coordinator_channel import CoordinatorChannel
+from agent_node.coordinator_channel import CoordinatorChannel, Session
 from agent_node.endings import AnotherRun, ending, gone, refusal
 from agent_node.percept import Percept
 from agent_node.stream_writer import StreamWriter
@@ -99,7 +99,7 @@ class CoordinatorWorld:
         self._channel = CoordinatorChannel(address, tls=tls)
         self._codec: BitPacked | None = None  # of reported latents, if the coordinator wants them
         self._actions: ActionSpace | None = None  # of the node that entered
-        self._call: grpc.aio.StreamStreamCall | None = None
+        self._call: Session | None = None
         self._writer: StreamWriter[coordination_pb2.NodeMessage] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._answering: asyncio.Task[None] | None = None
@@ -196,7 +196,7 @@ class CoordinatorWorld:
             raise self._gone(f"did not welcome slot {node.slot} within {self._timeout_s:g} s") from None
         except grpc.aio.AioRpcError as error:
             raise refusal(error, address=self._address) from None
-        if data is grpc.aio.EOF or (reply := message_of(data)).WhichOneof("kind") != "welcome":
+        if not isinstance(data, bytes) or (reply := message_of(data)).WhichOneof("kind") != "welcome":
             raise self._gone(f"did not welcome slot {node.slot}")
         self._node = node
         team_size, message = node.manifest.team_size, node.manifest.message
@@ -297,10 +297,10 @@ class CoordinatorWorld:
                 raise self._gone(f"cannot be reached within {self._timeout_s:g} s{cause and f': {cause}'}")
         self._has_met = True
 
-    async def _read(self, call: grpc.aio.StreamStreamCall, node: NodeHandle) -> None:
+    async def _read(self, call: Session, node: NodeHandle) -> None:
         """Follow the coordinator's stream to its end, whatever that is."""
         try:
-            while (data := await call.read()) is not grpc.aio.EOF:
+            while isinstance(data := await call.read(), bytes):  # until it is EOF
                 self._handle(message_of(data), node)
             if not self._over:
                 self._fail(self._gone("ended the session"))

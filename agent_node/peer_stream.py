@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from agent_node.message import Label, Message
 from agent_node.stream_writer import StreamWriter
@@ -46,8 +47,9 @@ class PeerStream:
         Raises what the read loop raises.
         """
         reading = asyncio.ensure_future(read_all)
+        either: set[asyncio.Future[Any]] = {reading, self.ended}
         try:
-            await asyncio.wait({reading, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 reading.result()
                 return None

@@ -73,7 +73,7 @@ class Peers:
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the Peer service; call before the server starts."""
-        handler = grpc.stream_stream_rpc_method_handler(self._accept)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._accept)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
 
     def introduce(self, own: Hello, *, inbox: Inbox, wire: MessageWire | None) -> None:
@@ -149,7 +149,7 @@ class Peers:
             if stuck:
                 await asyncio.wait(stuck, timeout=timeout_s)
 
-    async def _accept(self, _messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
+    async def _accept(self, _messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         """Serve one incoming stream: judge the hello, answer with our own, read until one side leaves."""
         try:
             hello = Hello.parse(_hello_bytes(context.invocation_metadata()))
@@ -182,9 +182,11 @@ class Peers:
         if reason is not None and not self._closing:
             await context.abort(grpc.StatusCode.ABORTED, reason)
 
-    async def _read_accepted(self, slot: int, stream: PeerStream, context: grpc.aio.ServicerContext) -> None:
+    async def _read_accepted(
+        self, slot: int, stream: PeerStream, context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> None:
         # Cheaper than the iterator of requests, which is a generator around the same read.
-        while (data := await context.read()) is not grpc.aio.EOF:
+        while isinstance(data := await context.read(), bytes):
             self._receive(slot, stream, data)
 
     async def _dial(self, member: Member) -> None:
@@ -211,7 +213,7 @@ class Peers:
         finally:
             await channel.close()
 
-    async def _converse(self, exchange: grpc.aio.StreamStreamMultiCallable, member: Member) -> None:
+    async def _converse(self, exchange: grpc.aio.StreamStreamMultiCallable[bytes, bytes], member: Member) -> None:
         """One outgoing stream from hello to end.  Raises if it never came up."""
         assert self._own is not None
         call = exchange(metadata=((HELLO_METADATA, self._own.serialise()),))
@@ -234,8 +236,8 @@ class Peers:
         finally:
             call.cancel()
 
-    async def _read_dialled(self, slot: int, stream: PeerStream, call: grpc.aio.StreamStreamCall) -> None:
-        while (data := await call.read()) is not grpc.aio.EOF:
+    async def _read_dialled(self, slot: int, stream: PeerStream, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        while isinstance(data := await call.read(), bytes):
             self._receive(slot, stream, data)
 
     def _check_answer(self, hello: Hello, member: Member) -> None:
@@ -288,7 +290,7 @@ class Peers:
 
 def retry_pause_s(failures: int) -> float:
     """How long to wait before dialling again, after so many failures in a row."""
-    return min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures, 16)) * random.uniform(0.5, 1.5)
+    return min(LAST_RETRY_S, FIRST_RETRY_S * (1 << min(failures, 16))) * random.uniform(0.5, 1.5)
 
 
 def _hello_bytes(metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:

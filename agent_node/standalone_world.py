@@ -13,6 +13,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
+
 from agent_node.hello import Member
 from agent_node.percept import Percept
 from agent_node.world import NodeHandle, StepReport, Team
@@ -75,7 +77,7 @@ class StandaloneWorld(ABC):
         `report.decision.action` is between -1 and 1 instead, and 0 where this agent lacks a dimension.
         """
         action = report.decision.action
-        return self.actions.scaled(action) if isinstance(self.actions, ContinuousActions) else action
+        return self.actions.scaled(np.asarray(action)) if isinstance(self.actions, ContinuousActions) else action
 
     async def enter(self, node: NodeHandle) -> Team:
         self.actions = node.manifest.actions

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch
 from heliograph.graph import check_graph
 from heliograph.manifest import Manifest
+
+Tensors = dict[str, tuple[str, tuple[int, ...]]]
+"""(dtype, shape) by name."""
 
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "bool": "tensor(bool)"}
 
@@ -48,7 +53,7 @@ class StepFunction:
         _check("output", outputs, self._session.get_outputs())
         self._output_names = list(outputs)
 
-    def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run one step.  Raises BundleError if the graph fails on well-formed inputs."""
         try:
             values = self._session.run(self._output_names, feeds)
@@ -57,18 +62,18 @@ class StepFunction:
         return dict(zip(self._output_names, values, strict=True))
 
 
-def expected_tensors(manifest: Manifest) -> tuple[dict[str, tuple], dict[str, tuple]]:
+def expected_tensors(manifest: Manifest) -> tuple[Tensors, Tensors]:
     """The graph's inputs and outputs by name: (dtype, shape)."""
     agents, actions = manifest.team_size, manifest.actions
     of_action = np.dtype(actions.dtype).name
-    inputs: dict[str, tuple] = {
+    inputs: Tensors = {
         "observation": ("float32", (manifest.observation_size,)),
         "action_mask": ("bool", (actions.mask_size,)),
         "first": ("bool", ()),
         "greedy": ("bool", ()),
         "noise": ("float32", (manifest.noise_size,)),
     }
-    outputs: dict[str, tuple] = {
+    outputs: Tensors = {
         "action": (of_action, actions.shape),
         "logits": ("float32", (actions.policy_size,)),
     }
@@ -107,7 +112,7 @@ def _session_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _check(side: str, expected: Mapping[str, tuple], found: Sequence[onnxruntime.NodeArg]) -> None:
+def _check(side: str, expected: Tensors, found: Sequence[onnxruntime.NodeArg]) -> None:
     tensors = {tensor.name: (tensor.type, tuple(tensor.shape)) for tensor in found}
     if tensors.keys() != expected.keys():
         differing = ", ".join(sorted(tensors.keys() ^ expected.keys()))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from agent_node.message import Label, Message
 from heliograph.actions import ActionSpace, ContinuousActions, received
@@ -53,7 +54,7 @@ class MessageWire:
             return None
         return cls(manifest.message, actions=manifest.actions, codec=codec)
 
-    def serialise(self, message: Message, previous: np.ndarray | None = None) -> Written:
+    def serialise(self, message: Message, previous: NDArray[np.int32] | None = None) -> Written:
         """For a listener that has got `previous`, the sender's latent of the step before, on the same stream.
 
         Raises MessageError if the latent does not fit the format.
@@ -63,7 +64,7 @@ class MessageWire:
         if isinstance(self._actions, ContinuousActions):
             wire.levels = self._actions.pack(message.action)
         else:
-            wire.action = message.action
+            wire.action = int(message.action)
         if fell_back:
             wire.codec = _FELL_BACK
         return Written(wire.SerializeToString(), self.codec.size_bits(message.latent, previous))
@@ -88,7 +89,7 @@ class MessageWire:
             raise MessageError(f"message has action {action}, there are {self._actions.mask_size}")
         message = Message(episode=episode, step=step, latent=latent, action=action)
         # Unknown fields and repeated or overlong encodings parse, but nobody of this protocol version sends them.
-        wire.DiscardUnknownFields()
+        wire.DiscardUnknownFields()  # type: ignore[attr-defined]  # left out of the stubs
         if wire.ByteSize() != len(data):
             raise MessageError("message holds bytes that are no field of it")
         return message
@@ -97,10 +98,11 @@ class MessageWire:
         """What its sender counted for the latent of a message, which came after `before` on the same stream."""
         return self.codec.size_bits(message.latent, self._previous(message.episode, message.step, before))
 
-    def _previous(self, episode: int, step: int, before: Message | None) -> np.ndarray | None:
+    def _previous(self, episode: int, step: int, before: Message | None) -> NDArray[np.int32] | None:
         """The latent that the codec may refer to."""
-        follows = self.codec.needs_previous and before is not None and before.label == (episode, step - 1)
-        return before.latent if follows else None  # type: ignore[union-attr]
+        if not self.codec.needs_previous or before is None or before.label != (episode, step - 1):
+            return None
+        return before.latent
 
 
 class Outgoing:
@@ -113,8 +115,9 @@ class Outgoing:
     def __init__(self, message: Message, *, before: Message | None, wire: MessageWire) -> None:
         self.message = message
         self._wire = wire
-        follows = wire.codec.needs_previous and before is not None
-        self._before = before if follows and before.label == (message.episode, message.step - 1) else None
+        if not wire.codec.needs_previous or before is None or before.label != (message.episode, message.step - 1):
+            before = None
+        self._before = before
         self._alone: Written | None = None
         self._following: Written | None = None
 

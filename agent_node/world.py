@@ -54,13 +54,28 @@ class StepReport:
 class NodeHandle(Protocol):
     """What a world may ask of the node that entered it."""
 
-    slot: int
-    instance: str
-    """New for every process start."""
-    bundle_digest: str
-    manifest: Manifest
-    peer_address: str
-    """host:port where its peers dial it."""
+    @property
+    def slot(self) -> int: ...
+
+    @property
+    def instance(self) -> str:
+        """New for every process start."""
+        ...
+
+    @property
+    def bundle_digest(self) -> str:
+        """Of the bundle that it runs now."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """Likewise."""
+        ...
+
+    @property
+    def peer_address(self) -> str:
+        """host:port where its peers dial it."""
+        ...
 
     def update_roster(self, members: Iterable[Member]) -> None:
         """Replace the team's roster; the own slot in it is ignored."""

@@ -17,11 +17,12 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import MessageError
 
-Action = int | np.ndarray
+Action = int | NDArray[np.float32]
 """The number of an action, or float32 [k] of a continuous one."""
 
 DEFAULT_BITS = 8
@@ -39,7 +40,7 @@ class DiscreteActions:
 
     shape: ClassVar[tuple[int, ...]] = ()
     """Of one agent's action, an integer."""
-    dtype: ClassVar[type] = np.int32
+    dtype: ClassVar[type[np.generic]] = np.int32
 
     def __post_init__(self) -> None:
         _check_integer("count", self.count, 1, LARGEST_SIZE)
@@ -63,9 +64,9 @@ class DiscreteActions:
 
     def admits(self, action: Any) -> bool:
         """Whether there is such an action."""
-        return isinstance(action, int | np.integer) and 0 <= action < self.count
+        return isinstance(action, int | np.integer) and bool(0 <= action < self.count)
 
-    def is_legal(self, action: Any, mask: np.ndarray) -> bool:
+    def is_legal(self, action: Any, mask: NDArray[np.bool_]) -> bool:
         """Whether there is such an action, and the mask bool [A] allows it."""
         return self.admits(action) and bool(mask[action])
 
@@ -84,7 +85,7 @@ class ContinuousActions:
     bits: int = DEFAULT_BITS
     kind: str = "continuous"
 
-    dtype: ClassVar[type] = np.float32
+    dtype: ClassVar[type[np.generic]] = np.float32
 
     def __post_init__(self) -> None:
         if self.kind != "continuous":
@@ -127,34 +128,36 @@ class ContinuousActions:
         """Whether it is a vector [k] with all numbers between -1 and 1."""
         return isinstance(action, np.ndarray) and action.shape == self.shape and bool((np.abs(action) < 1).all())
 
-    def is_legal(self, action: Any, mask: np.ndarray) -> bool:
+    def is_legal(self, action: Any, mask: NDArray[np.bool_]) -> bool:
         """Whether it is admitted, and 0 in the dimensions that the agent lacks by the mask bool [A]."""
         return self.admits(action) and not action[~mask].any()
 
     @property
     def levels(self) -> int:
         """L = 2**bits - 1."""
-        return 2**self.bits - 1
+        return (1 << self.bits) - 1
 
     @cached_property
     def codec(self) -> BitPacked:
         """Writes the levels of an action as it writes the class ids of a latent."""
         return BitPacked(categoricals=self.size, classes=self.levels)
 
-    def snapped(self, values: np.ndarray) -> np.ndarray:
+    def snapped(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Values [..., k] in [-1, 1] at the middle of their cells, float32."""
         return self.values(np.clip(np.floor((values + 1) * (self.levels / 2)), 0, self.levels - 1))
 
-    def numbers(self, values: np.ndarray) -> np.ndarray:
+    def numbers(self, values: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
         """Levels int64 [..., k] of values on the grid."""
-        return np.rint((np.asarray(values, np.float64) + 1) * (self.levels / 2) - 0.5).astype(np.int64)
+        places = (np.asarray(values, np.float64) + 1) * (self.levels / 2) - 0.5
+        numbers: NDArray[np.int64] = np.rint(places).astype(np.int64)
+        return numbers
 
-    def values(self, numbers: np.ndarray) -> np.ndarray:
+    def values(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
         """Values float32 [..., k] of levels; the inverse of `numbers`."""
         # One division of two whole numbers is rounded alike everywhere, in an exported graph too.
         return (2 * np.asarray(numbers) + (1 - self.levels)).astype(np.float32) / np.float32(self.levels)
 
-    def settled(self, values: np.ndarray) -> np.ndarray | None:
+    def settled(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
         """Values [k] that lie on the grid but for rounding, exactly as `values` has them; None if they do not.
 
         What a graph computes may differ from what a reader of the message gets, in the last bit.
@@ -165,25 +168,26 @@ class ContinuousActions:
         exact = self.values(self.numbers(given))
         return exact if np.abs(exact - given).max() <= 0.1 / self.levels else None
 
-    def scaled(self, values: np.ndarray) -> np.ndarray:
+    def scaled(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Values [..., k] in the world's own units, float32."""
         low, high = np.asarray(self.low), np.asarray(self.high)
-        return (low + (np.asarray(values, np.float64) + 1) / 2 * (high - low)).astype(np.float32)
+        scaled: NDArray[np.float32] = (low + (np.asarray(values, np.float64) + 1) / 2 * (high - low)).astype(np.float32)
+        return scaled
 
-    def unscaled(self, values: np.ndarray) -> np.ndarray:
+    def unscaled(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """The inverse of `scaled`, 0 where `low` is `high`: float32 [..., k] in [-1, 1], not on the grid."""
         low, span = np.asarray(self.low), np.asarray(self.high) - np.asarray(self.low)
         units = (np.asarray(values, np.float64) - low) / np.where(span > 0, span, 1.0) * 2 - 1
         return np.where(span > 0, np.clip(units, -1, 1), 0.0).astype(np.float32)
 
-    def pack(self, values: np.ndarray) -> bytes:
+    def pack(self, values: Action) -> bytes:
         """The levels of values [k] on the grid.  Raises MessageError for a wrong shape or a value out of bounds."""
         given = np.asarray(values)
         if not self.admits(given):
             raise MessageError(f"action {given.tolist()} is not {self.size} numbers between -1 and 1")
         return self.codec.pack(self.numbers(given))
 
-    def unpack(self, payload: bytes) -> np.ndarray:
+    def unpack(self, payload: bytes) -> NDArray[np.float32]:
         """The inverse of `pack`, float32 [k].  Raises MessageError for anything that `pack` does not return."""
         try:
             return self.values(self.codec.unpack(payload))

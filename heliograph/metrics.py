@@ -57,7 +57,7 @@ class CollectedLate:
 
     def __init__(self, registry: CollectorRegistry, collect: Callable[[], Iterable[Metric]]) -> None:
         self._collect = collect
-        registry.register(self)  # type: ignore[arg-type]
+        registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
         return self._collect()

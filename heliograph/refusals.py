@@ -28,7 +28,7 @@ class Refusals:
         self.counts[status] += 1
 
 
-class RequestGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ships no types
+class RequestGuard(grpc.aio.ServerInterceptor):
     """Ends a call whose single request is no message of its kind with INVALID_ARGUMENT, counted.
 
     Left to itself gRPC ends it with UNKNOWN and logs a traceback.  Handlers of a stream of requests read bytes and

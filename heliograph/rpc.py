@@ -203,7 +203,8 @@ async def health_status(channel: grpc.aio.Channel, *, timeout_s: float) -> str:
     """What the health service at the other end says: SERVING, NOT_SERVING, ...  Raises NetworkError if it does not."""
     request = health_pb2.HealthCheckRequest()
     try:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
+        check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]  # made when it is constructed
+        answer = await check(request, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         raise NetworkError(f"{error.code().name} {error.details()}") from None
     return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)

@@ -123,7 +123,8 @@ def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
         if not path:  # of several settings together; all of them would fill a page
-            return problem["msg"]
+            told: str = problem["msg"]
+            return told
         return f"{'.'.join(path)}: {problem['msg']} (got {problem.get('input')!r})"
     table: Any = model
     for part in path[:-1]:

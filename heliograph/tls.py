@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -129,7 +129,11 @@ class Tls:
             served = pair
             return _configuration(pair)
 
-        return grpc.dynamic_ssl_server_credentials(_configuration(served), fetch, require_client_authentication=True)
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(served),
+            fetch,  # type: ignore[arg-type]  # None stands for the one before, and is left out of the stubs
+            require_client_authentication=True,
+        )
 
     def _current(self) -> _Pair:
         with self._lock:
@@ -203,7 +207,7 @@ class Tls:
         )
 
 
-def peer_identity(context: grpc.aio.ServicerContext) -> Identity | None:
+def peer_identity(context: grpc.aio.ServicerContext[Any, Any]) -> Identity | None:
     """Whom the certificate of a call's client speaks for; None if it has none of ours, or there is no TLS."""
     if context.peer_identity_key() != "x509_subject_alternative_name":
         return None

@@ -58,7 +58,7 @@ class ScriptedEnvironment(VectorEnvironment):
     """One copy that shows a script's percepts step by step; actions change nothing."""
 
     def __init__(self, script: Script, spec: EnvironmentSpec) -> None:
-        self.spec, self.count = spec, 1
+        self._spec, self.count = spec, 1
         self._script, self._step = script, 0
 
     def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:

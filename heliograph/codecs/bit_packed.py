@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from heliograph.codecs.codec import Encoded
+from heliograph.codecs.codec import Encoded, Ids
 from heliograph.errors import MessageError
 
 
@@ -46,28 +47,28 @@ class BitPacked:
     def payload_bytes(self) -> int:
         return -(-self.payload_bits // 8)
 
-    def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
+    def size_bits(self, latent: Ids, previous: Ids | None = None) -> int:
         return self.payload_bits
 
-    def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+    def encode(self, latent: Ids, previous: Ids | None = None) -> Encoded:
         return Encoded(self.pack(latent))
 
-    def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
+    def decode(self, payload: bytes, previous: Ids | None = None, fell_back: bool = False) -> Ids:
         if fell_back:
             raise MessageError("latent is said to have fallen back to bit-packed, which is all that is written here")
         return self.unpack(payload)
 
-    def checked(self, latent: np.ndarray) -> list[int]:
+    def checked(self, latent: NDArray[np.integer[Any]]) -> list[int]:
         """The ids as a list.  Raises MessageError if the shape or an id is out of range."""
         ids = np.asarray(latent)
         if ids.shape != (self.categoricals,):
             raise MessageError(f"latent has shape {ids.shape}, expected ({self.categoricals},)")
-        values = ids.tolist()
+        values: list[int] = ids.tolist()
         if not self._known.issuperset(values):  # twice as quick as a minimum and a maximum
             raise MessageError(f"latent id outside 0..{self.classes - 1}: {min(values)}..{max(values)}")
         return values
 
-    def pack(self, latent: np.ndarray) -> bytes:
+    def pack(self, latent: NDArray[np.integer[Any]]) -> bytes:
         """Pack ids [K].  Raises MessageError if the shape or an id is out of range."""
         values = self.checked(latent)
         lanes = bytes(values) if self._lane.itemsize == 1 else np.array(values, dtype=self._lane).tobytes()
@@ -76,7 +77,7 @@ class BitPacked:
             packed = packed >> distance & moved | packed & kept
         return (packed << self._padding).to_bytes(self.payload_bytes, "big")
 
-    def unpack(self, payload: bytes) -> np.ndarray:
+    def unpack(self, payload: bytes) -> Ids:
         """Unpack to int32 ids [K].  Raises MessageError for a wrong length, a class out of range or dirty padding."""
         if len(payload) != self.payload_bytes:
             raise MessageError(f"latent payload has {len(payload)} bytes, expected {self.payload_bytes}")
@@ -101,7 +102,7 @@ class BitPacked:
         return frozenset(range(self.classes))
 
     @cached_property
-    def _lane(self) -> np.dtype:
+    def _lane(self) -> np.dtype[Any]:
         """The type that an id has room in, most significant byte first."""
         return np.dtype(">u1" if self.bits_per_id <= 8 else ">u2")
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int32]
+"""int32 [K], the classes of a latent: 0 <= id < C."""
 
 
 class Encoded(NamedTuple):
@@ -25,21 +29,34 @@ class Codec(Protocol):
     None otherwise; codecs that do not need it ignore it.  Every latent has exactly one encoding.
     """
 
-    spec: str
-    """What `heliograph.codecs.make` makes it from."""
-    lossless: bool
-    needs_previous: bool
-    tables_sha256: str
-    """Of the tables that it goes by, empty if it needs none.  Both ends must have this and `spec` in common."""
+    @property
+    def spec(self) -> str:
+        """What `heliograph.codecs.make` makes it from."""
+        ...
 
-    def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
+    @property
+    def lossless(self) -> bool:
+        """Every latent is read back as it was."""
+        ...
+
+    @property
+    def needs_previous(self) -> bool:
+        """`previous` makes a difference."""
+        ...
+
+    @property
+    def tables_sha256(self) -> str:
+        """Of the tables that it goes by, empty if it needs none.  Both ends must have this and `spec` in common."""
+        ...
+
+    def size_bits(self, latent: Ids, previous: Ids | None = None) -> int:
         """Exact size of `encode`'s payload without its padding, known without encoding."""
         ...
 
-    def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+    def encode(self, latent: Ids, previous: Ids | None = None) -> Encoded:
         """Raises MessageError if the shape or an id is out of range."""
         ...
 
-    def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
+    def decode(self, payload: bytes, previous: Ids | None = None, fell_back: bool = False) -> Ids:
         """Ids int32 [K].  Raises MessageError for anything but the one encoding of a latent."""
         ...

@@ -9,7 +9,8 @@ from heliograph.codecs.registry import BIT_PACKED, MOST_INFORMATIVE, names
 from heliograph.errors import MessageError
 from heliograph.pb import latent_pb2
 
-_NUMBERS = {name: number for number, name in enumerate(names(), start=1)}
+_OF_PROTOCOL = dict(zip(names(), latent_pb2.LatentCodec.keys()[1:], strict=True))
+"""Without the first, which stands for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Coding:
         if self == Coding():
             return None
         name, _, kept = self.spec.partition(":")
-        return latent_pb2.LatentCoding(codec=_NUMBERS[name], kept=int(kept or 0), tables_sha256=self.tables_sha256)
+        return latent_pb2.LatentCoding(codec=_OF_PROTOCOL[name], kept=int(kept or 0), tables_sha256=self.tables_sha256)
 
     @classmethod
     def from_wire(cls, wire: latent_pb2.LatentCoding) -> Coding:

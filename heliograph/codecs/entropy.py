@@ -15,7 +15,7 @@ import constriction
 import numpy as np
 
 from heliograph.codecs.bit_packed import BitPacked
-from heliograph.codecs.codec import Encoded
+from heliograph.codecs.codec import Encoded, Ids
 from heliograph.codecs.tables import LatentTables
 from heliograph.errors import MessageError
 
@@ -37,11 +37,11 @@ class Entropy:
         longest_bits = sum(max(lengths) for lengths in self._lengths)
         self._zeros = bytes(-(-longest_bits // 32) * 4)
 
-    def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
+    def size_bits(self, latent: Ids, previous: Ids | None = None) -> int:
         bits = self._coded_bits(self._packed.checked(latent))
         return self._packed.payload_bits if self._is_longer(bits) else bits
 
-    def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+    def encode(self, latent: Ids, previous: Ids | None = None) -> Encoded:
         ids = self._packed.checked(latent)
         bits = self._coded_bits(ids)
         if self._is_longer(bits):
@@ -52,7 +52,7 @@ class Entropy:
         words, _ = coder.get_compressed()
         return Encoded(words.astype("<u4").tobytes()[: -(-bits // 8)])
 
-    def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
+    def decode(self, payload: bytes, previous: Ids | None = None, fell_back: bool = False) -> Ids:
         if fell_back:
             latent = self._packed.unpack(payload)
             if not self._is_longer(self._coded_bits(latent.tolist())):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from heliograph.codecs.bit_packed import BitPacked
-from heliograph.codecs.codec import Encoded
+from heliograph.codecs.codec import Encoded, Ids
 from heliograph.codecs.tables import LatentTables
 from heliograph.errors import MessageError
 
@@ -30,14 +30,14 @@ class MostInformative:
         self._sent = np.sort(ranking[:kept])
         self._assumed = tables.most_frequent
 
-    def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
+    def size_bits(self, latent: Ids, previous: Ids | None = None) -> int:
         return self._part.payload_bits
 
-    def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+    def encode(self, latent: Ids, previous: Ids | None = None) -> Encoded:
         self._whole.checked(latent)
         return Encoded(self._part.pack(latent[self._sent]))
 
-    def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
+    def decode(self, payload: bytes, previous: Ids | None = None, fell_back: bool = False) -> Ids:
         if fell_back:
             raise MessageError(f"latent is said to be bit-packed, which {self.spec} never does")
         latent = self._assumed.copy()

@@ -6,9 +6,10 @@ Axis legend: K categoricals, C classes.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.codecs.bit_packed import BitPacked
-from heliograph.codecs.codec import Encoded
+from heliograph.codecs.codec import Encoded, Ids
 from heliograph.errors import MessageError
 
 
@@ -26,14 +27,14 @@ class Repeats:
     def __init__(self, packed: BitPacked) -> None:
         self._packed = packed
 
-    def size_bits(self, latent: np.ndarray, previous: np.ndarray | None = None) -> int:
+    def size_bits(self, latent: Ids, previous: Ids | None = None) -> int:
         self._packed.checked(latent)
         if previous is None:
             return self._packed.payload_bits
         bits = self._changed_bits(int(np.count_nonzero(latent != previous)))
         return self._packed.payload_bits if self._is_longer(bits) else bits
 
-    def encode(self, latent: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+    def encode(self, latent: Ids, previous: Ids | None = None) -> Encoded:
         ids = self._packed.checked(latent)
         if previous is not None:
             changed = [class_id for class_id, before in zip(ids, previous.tolist(), strict=True) if class_id != before]
@@ -42,7 +43,7 @@ class Repeats:
                 return Encoded(self._write(latent != previous, changed, bits))
         return Encoded(self._packed.pack(latent), fell_back=True)
 
-    def decode(self, payload: bytes, previous: np.ndarray | None = None, fell_back: bool = False) -> np.ndarray:
+    def decode(self, payload: bytes, previous: Ids | None = None, fell_back: bool = False) -> Ids:
         if fell_back:
             latent = self._packed.unpack(payload)
         elif previous is None:
@@ -61,13 +62,13 @@ class Repeats:
     def _is_longer(self, bits: int) -> bool:
         return bits > self._packed.payload_bits
 
-    def _write(self, differs: np.ndarray, changed: list[int], bits: int) -> bytes:
+    def _write(self, differs: NDArray[np.bool_], changed: list[int], bits: int) -> bytes:
         packed = int.from_bytes(np.packbits(differs).tobytes(), "big") >> -self._packed.categoricals % 8
         for class_id in changed:
             packed = packed << self._packed.bits_per_id | class_id
         return (packed << -bits % 8).to_bytes(-(-bits // 8), "big")
 
-    def _read(self, payload: bytes, previous: np.ndarray) -> np.ndarray:
+    def _read(self, payload: bytes, previous: Ids) -> Ids:
         bits = np.unpackbits(np.frombuffer(payload, dtype=np.uint8))
         categoricals, width = self._packed.categoricals, self._packed.bits_per_id
         differs = bits[:categoricals].astype(np.bool_)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.reading import parse_json
 
@@ -22,7 +23,7 @@ LARGEST_COUNT = 2**32
 class LatentTables:
     """Counts int64 [K, C] of each class of each categorical.  Raises ValueError for what are no counts."""
 
-    counts: np.ndarray
+    counts: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         counts = np.array(self.counts)
@@ -39,7 +40,7 @@ class LatentTables:
         return hash(self.sha256)
 
     @cached_property
-    def weights(self) -> np.ndarray:
+    def weights(self) -> NDArray[np.float64]:
         """float64 [K, C]: twice the counts and one, in whole numbers, so that all machines agree on the codes.
 
         Half an observation is added to every class (Krichevsky & Trofimov 1981): one that was never seen can be said.
@@ -47,15 +48,17 @@ class LatentTables:
         return (2 * self.counts + 1).astype(np.float64)
 
     @cached_property
-    def entropy_bits(self) -> np.ndarray:
+    def entropy_bits(self) -> NDArray[np.float64]:
         """float64 [K]: of each categorical, with the smoothed counts as probabilities."""
         probabilities = self.weights / self.weights.sum(axis=1, keepdims=True)
-        return -(probabilities * np.log2(probabilities)).sum(axis=1)
+        bits: NDArray[np.float64] = -(probabilities * np.log2(probabilities)).sum(axis=1)
+        return bits
 
     @cached_property
-    def most_frequent(self) -> np.ndarray:
+    def most_frequent(self) -> NDArray[np.int32]:
         """int32 [K]: the class that each categorical had most often, the first of several."""
-        return self.counts.argmax(axis=1).astype(np.int32)
+        classes: NDArray[np.int32] = self.counts.argmax(axis=1).astype(np.int32)
+        return classes
 
     @cached_property
     def sha256(self) -> str:

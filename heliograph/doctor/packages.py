@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from heliograph.doctor.finding import Finding
 from heliograph.doctor.trial import try_imports
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 BASE = ""
 """In place of an extra: what every installation needs."""
@@ -76,14 +80,14 @@ def examine_versions(extra: str) -> list[Finding]:
         return [Finding(name="heliograph", state="missing", detail=str(error), remedy=f"Install it: {_install(extra)}")]
     findings = []
     for requirement in declared:
-        always = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        wanted = always if extra == BASE else not always and requirement.marker.evaluate({"extra": extra})
-        if wanted:
+        marker = requirement.marker
+        always = marker is None or marker.evaluate({"extra": ""})
+        if always if extra == BASE else marker is not None and not always and marker.evaluate({"extra": extra}):
             findings.append(_version(requirement.name, requirement.specifier, extra=extra))
     return findings
 
 
-def _version(name: str, specifier: object, *, extra: str) -> Finding:
+def _version(name: str, specifier: SpecifierSet, *, extra: str) -> Finding:
     remedy = f"Install it: {_install(extra)}"
     try:
         version = metadata.version(name)

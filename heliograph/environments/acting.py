@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from heliograph.actions import ContinuousActions
 from heliograph.environments.contract import ask
@@ -28,18 +30,18 @@ class TeamActions(ABC):
     """See EnvironmentSpec."""
 
     @abstractmethod
-    def native(self, name: Any, action: np.ndarray) -> Any:
+    def native(self, name: Any, action: NDArray[Any]) -> Any:
         """The environment's own form of one agent's action."""
 
 
 class DiscreteTeam(TeamActions):
     """Numbered actions; the environment may count from another number than 0."""
 
-    def __init__(self, acting: Mapping[Any, spaces.Discrete]) -> None:
+    def __init__(self, acting: Mapping[Any, spaces.Discrete[Any]]) -> None:
         self.sizes = {name: int(space.n) for name, space in acting.items()}
         self._start = {name: int(space.start) for name, space in acting.items()}
 
-    def native(self, name: Any, action: np.ndarray) -> int:
+    def native(self, name: Any, action: NDArray[Any]) -> int:
         """See TeamActions."""
         return self._start[name] + int(action)
 
@@ -57,11 +59,12 @@ class ContinuousTeam(TeamActions):
         )
         self._scales = dict(zip(acting, self.continuous, strict=True))
 
-    def native(self, name: Any, action: np.ndarray) -> np.ndarray:
+    def native(self, name: Any, action: NDArray[np.float32]) -> NDArray[Any]:
         """See TeamActions."""
         space = self._acting[name]
         real = self._scales[name].scaled(action)[: self.sizes[name]].reshape(space.shape).astype(space.dtype)
-        return np.clip(real, space.low, space.high)  # rounding may lead past a bound
+        within: NDArray[Any] = np.clip(real, space.low, space.high)  # rounding may lead past a bound
+        return within
 
 
 def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int) -> TeamActions:
@@ -69,10 +72,7 @@ def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int)
 
     Raises WorldError unless all agents' actions are discrete, or all are vectors within finite bounds.
     """
-    acting = {
-        name: ask(adapter, f"action_space({name!r})", lambda name=name: environment.action_space(name))  # type: ignore[misc]
-        for name in names
-    }
+    acting = {name: ask(adapter, f"action_space({name!r})", partial(environment.action_space, name)) for name in names}
     for name, space in acting.items():
         if not isinstance(space, spaces.Discrete | spaces.Box):
             raise WorldError(
@@ -123,6 +123,6 @@ def _check_box(name: Any, space: spaces.Box, *, adapter: str) -> None:
         )
 
 
-def _padded(bounds: np.ndarray, size: int) -> tuple[float, ...]:
+def _padded(bounds: NDArray[Any], size: int) -> tuple[float, ...]:
     values = [float(value) for value in bounds.reshape(-1)]
     return (*values, *[0.0] * (size - len(values)))

@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_json(shown: object) -> None:
+def _print_json(shown: list[KnownEnvironment] | DescribedEnvironment) -> None:
     import json
     from dataclasses import asdict
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.contract import (
@@ -174,6 +176,7 @@ class _Examination:
         names = self._judge("factory", lambda: checked_team(made, adapter=self._name))
         if names is None:
             return
+        assert made is not None  # or there would be no names
         self._environment, self._names = made, names
         self._contract = ParallelContract(names, adapter=self._name)
         spaces = self._judge("spaces", lambda: AgentSpaces(made, names, adapter=self._name, action_bits=action_bits))
@@ -229,10 +232,7 @@ class _Examination:
                 self._place = f"episode {number} (seed {seed}), step {said.steps}: "
             acting = [name for name in self._names if name in alive]
             joint = {name: self._spaces.action(name, self._drawn(name, masks.get(name), random)) for name in acting}
-            answer = self._judge(
-                "step",
-                lambda joint=joint: contract.step_answer(ask(self._name, "step", lambda: environment.step(joint))),  # type: ignore[misc]
-            )
+            answer = self._judge("step", partial(self._stepped, joint))
             if answer is None:
                 return trace
             observations, rewards, terminations, truncations, infos = answer
@@ -258,6 +258,9 @@ class _Examination:
                 return trace
         return trace
 
+    def _stepped(self, joint: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], ...]:
+        return self._contract.step_answer(ask(self._name, "step", lambda: self._environment.step(joint)))
+
     def _learn_offers(self, observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
         """What the first reset tells, which all later ones and all steps must tell as well."""
         told = [info if isinstance(info := infos.get(name), Mapping) else {} for name in self._names]
@@ -275,17 +278,17 @@ class _Examination:
 
     def _perceive(
         self, seeing: set[Any], observations: Mapping[Any, Any], infos: Mapping[Any, Any], *, last: bool
-    ) -> dict[Any, np.ndarray]:
+    ) -> dict[Any, NDArray[np.bool_]]:
         """Check what agents are told; the masks of those that may act."""
-        masks: dict[Any, np.ndarray] = {}
+        masks: dict[Any, NDArray[np.bool_]] = {}
         newest: list[bytes] = []
         self._judge("observations", lambda: self._contract.known("observations", observations))
         self._judge("infos", lambda: self._contract.known("infos", infos))
         for shown, name in zip(self._shown.agents, self._names, strict=True):
             if name not in seeing:
                 continue
-            info = self._judge("infos", lambda name=name: self._contract.info(infos, name)) or {}  # type: ignore[misc]
-            seen = self._judge("observations", lambda name=name: self._spaces.observation(name, observations))  # type: ignore[misc]
+            info = self._judge("infos", partial(self._contract.info, infos, name)) or {}
+            seen = self._judge("observations", partial(self._spaces.observation, name, observations))
             if seen is not None:
                 own = seen[: shown.observation_size]
                 if own.size:
@@ -295,10 +298,8 @@ class _Examination:
                     )
                 newest.append(seen.tobytes())
             if not (last and "hears" not in info) and (self._hears_told or "hears" in info):
-                heard = self._judge(
-                    "neighbours",
-                    lambda name=name, info=info: self._contract.hears(name, info, offered=self._hears_told),  # type: ignore[misc]
-                )
+                told = partial(self._contract.hears, name, info, offered=self._hears_told)
+                heard = self._judge("neighbours", told)
                 if heard is not None and shown.hears is None:
                     shown.hears = [str(self._names[slot]) for slot in np.flatnonzero(heard)]
             mask = self._mask(name, observations.get(name), info, shown, last=last)
@@ -311,7 +312,7 @@ class _Examination:
 
     def _mask(
         self, name: Any, observation: Any, info: Mapping[str, Any], shown: AgentShown, *, last: bool
-    ) -> np.ndarray | None:
+    ) -> NDArray[np.bool_] | None:
         if not self._spaces.tells_mask(name, observation, info):
             return self._spaces.any_action(name)
         mask = self._judge("masks", lambda: self._spaces.mask(name, observation, info, last=last))
@@ -319,7 +320,7 @@ class _Examination:
             shown.legal = np.flatnonzero(mask).tolist()
         return mask
 
-    def _drawn(self, name: Any, mask: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
+    def _drawn(self, name: Any, mask: NDArray[np.bool_] | None, random: np.random.Generator) -> NDArray[Any]:
         """A legal action of an agent, as networks give it."""
         if self._spaces.continuous:
             return random.uniform(-1, 1, self._spaces.actions).astype(np.float32)
@@ -333,7 +334,7 @@ class _Examination:
             state = ask(self._name, "state", self._environment.state)
         except WorldError as error:
             if not isinstance(error.__cause__, NotImplementedError):
-                self._judge("state", lambda error=error: _raise(error))  # type: ignore[misc]
+                self._judge("state", partial(_raise, error))
             return
         if state is not None:
             expected = self._state_size

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.errors import HeliographError, WorldError
 from heliograph.stopping import Stopped
@@ -119,7 +120,7 @@ class ParallelContract:
                     "Say in terminations or truncations why its part of the episode is over",
                 )
 
-    def returning(self, living: set[Any], *, acting: Iterable[Any], gone: np.ndarray) -> None:
+    def returning(self, living: set[Any], *, acting: Iterable[Any], gone: NDArray[np.bool_]) -> None:
         """Raises WorldError for an agent that is in `agents` again after it was terminated, bool [N] by slot."""
         for name in living.difference(acting):
             if gone[self._slots[name]]:
@@ -135,7 +136,7 @@ class ParallelContract:
             raise self._of("infos", name, f"is {_form(given)}", "Return a dict for each agent, empty if need be")
         return given
 
-    def hears(self, name: Any, info: Mapping[Any, Any], *, offered: bool) -> np.ndarray | None:
+    def hears(self, name: Any, info: Mapping[Any, Any], *, offered: bool) -> NDArray[np.bool_] | None:
         """bool [N]: whom an agent can hear, or None where everyone hears everyone.
 
         `offered` says that the first reset told it of at least one agent.  Raises WorldError if it is missing then or
@@ -256,7 +257,7 @@ def found_limit(environment: Any, step_limit: Any, *, adapter: str) -> int:
     return min(limits)
 
 
-def array_of(given: Any) -> tuple[np.ndarray, str]:
+def array_of(given: Any) -> tuple[NDArray[Any], str]:
     """What was given as an array, and nothing; or an empty array, and what is wrong with a thing that numpy refuses."""
     try:
         return np.asarray(given), ""
@@ -266,7 +267,7 @@ def array_of(given: Any) -> tuple[np.ndarray, str]:
         return np.empty(0), f"is {_form(given)} that {told}"
 
 
-def state_numbers(state: Any, *, expected: int | None, adapter: str) -> np.ndarray:
+def state_numbers(state: Any, *, expected: int | None, adapter: str) -> NDArray[np.float32]:
     """A global state, float32 [S].
 
     Raises WorldError unless it is of finite numbers, as many as `expected` where that is known.
@@ -295,6 +296,7 @@ def ask(adapter: str, what: str, call: Callable[[], Answer], *, passing: tuple[t
     Raises WorldError, with the place, for whatever it raises, an exit or a cancellation included; errors of our own,
     those in `passing` and what a stop raises wherever the work is as they are.
     """
+    ours: tuple[type[BaseException], ...] = (HeliographError, KeyboardInterrupt, Stopped, *passing)
     try:
         return call()
     except SystemExit as error:
@@ -302,7 +304,7 @@ def ask(adapter: str, what: str, call: Callable[[], Answer], *, passing: tuple[t
             f"{adapter}: {what} called sys.exit({'' if error.code is None else repr(error.code)}){_place(error)}",
             remedy="An environment must not end its process; end the episode, or raise an error",
         ) from error
-    except (HeliographError, KeyboardInterrupt, Stopped, *passing):
+    except ours:
         raise
     except BaseException as error:  # foreign code may raise anything, and the caller must learn whose fault it is
         raise WorldError(
@@ -328,10 +330,10 @@ def _is_turn_based(environment: Any) -> bool:
 
 
 def _is_limit(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value > 0)
 
 
-def _is_of_numbers(values: np.ndarray) -> bool:
+def _is_of_numbers(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "biuf"
 
 

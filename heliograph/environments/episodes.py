@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.environments.vector import (
     LOST_EPISODE_REPEATS,
@@ -35,13 +36,13 @@ logger = logging.getLogger(__name__)
 class PlayedEpisodes:
     """One number per episode, in the order of their numbers."""
 
-    outcome: np.ndarray
+    outcome: NDArray[np.float64]
     """float64 [episodes]: the team's result, see the environment's `outcome`."""
-    team_return: np.ndarray
+    team_return: NDArray[np.float64]
     """float64 [episodes]: rewards summed over steps, averaged over agents."""
-    length: np.ndarray
+    length: NDArray[np.int64]
     """int64 [episodes]: steps."""
-    cut: np.ndarray
+    cut: NDArray[np.bool_]
     """bool [episodes]: its environment had not ended it after the most steps, and it counts for what it was then."""
 
 
@@ -111,7 +112,7 @@ def play_episodes(
 
 
 def _begin(
-    environment: VectorEnvironment, player: Player, copies: np.ndarray, numbers: np.ndarray, *, seed: int
+    environment: VectorEnvironment, player: Player, copies: NDArray[np.int64], numbers: NDArray[np.int64], *, seed: int
 ) -> Percepts:
     seeds = np.array([episode_seed(run_seed=seed, episode=episode) for episode in numbers.tolist()])
     percepts = checked_percepts(environment.reset(seeds, copies), of=environment)

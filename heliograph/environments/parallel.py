@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.contract import (
@@ -101,7 +102,7 @@ class ParallelVector(VectorEnvironment):
         self._offers_hears = any("hears" in info for info in offered)
         self._won_name = next((key for key in WON_NAMES if any(key in info for info in offered)), None)
         agents = len(self._names)
-        self.spec = EnvironmentSpec(
+        self._spec = EnvironmentSpec(
             id=id,
             parameters=dict(parameters or {}),
             agents=agents,
@@ -124,14 +125,12 @@ class ParallelVector(VectorEnvironment):
         self._elapsed = np.zeros(count, dtype=np.int64)
         self._running = np.zeros(count, dtype=bool)
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
             environment = self._copies[copy]
-            short = short_seed(seed)
-            answer = self._ask("reset", lambda here=environment, seed=short: here.reset(seed=seed))
-            observations, infos = self._contract.reset_answer(answer)
+            observations, infos = self._contract.reset_answer(self._reset_copy(copy, short_seed(seed)))
             self._terminated[copy] = False
             self._return[copy] = 0.0
             self._elapsed[copy] = 0
@@ -139,7 +138,10 @@ class ParallelVector(VectorEnvironment):
             self._perceive(copy, self._contract.alive(environment, begun=True), observations, infos)
         return self._percepts()
 
-    def step(self, actions: np.ndarray) -> Transition:
+    def _reset_copy(self, copy: int, seed: int) -> Any:
+        return self._ask("reset", lambda: self._copies[copy].reset(seed=seed))
+
+    def step(self, actions: NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
         legal = checked_actions(actions, mask=self._mask, continuous=bool(self.spec.continuous))
@@ -158,7 +160,7 @@ class ParallelVector(VectorEnvironment):
             lost=np.zeros(self.count, dtype=bool),
         )
 
-    def _step_copy(self, copy: int, actions: np.ndarray, reward: np.ndarray) -> tuple[bool, float]:
+    def _step_copy(self, copy: int, actions: NDArray[Any], reward: NDArray[np.float32]) -> tuple[bool, float]:
         """Step one copy, fill `reward` [N]; return whether it was cut by time, and its outcome or NaN."""
         environment = self._copies[copy]
         acting = [name for name in self._names if self._present[copy, self._slots[name]]]
@@ -226,14 +228,14 @@ class ParallelVector(VectorEnvironment):
             present=self._present.copy(),
         )
 
-    def render(self, copy: int = 0) -> np.ndarray:
+    def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """See VectorEnvironment.  The environment must have been made with render_mode="rgb_array"."""
         image = self._ask("render", self._copies[copy].render)
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
             raise WorldError(f"{self._name} drew no picture", remedy="Give it the parameter render_mode='rgb_array'")
         return image.astype(np.uint8)
 
-    def state(self) -> np.ndarray | None:
+    def state(self) -> NDArray[np.float32] | None:
         """See VectorEnvironment."""
         if not self.spec.state_size:
             return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from heliograph.actions import ActionSpace, DiscreteActions
@@ -44,10 +45,10 @@ class ParallelView(ParallelEnv):
         self._observed = {name: _copied(observed) for name in self.possible_agents}
         self._acting = {name: _acting(spec.action_space(slot)) for name, slot in self._slots.items()}
 
-    def observation_space(self, agent: str) -> spaces.Space:
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
         return self._observed[agent]
 
-    def action_space(self, agent: str) -> spaces.Discrete | spaces.Box:
+    def action_space(self, agent: str) -> spaces.Discrete[Any] | spaces.Box:
         return self._acting[agent]
 
     def reset(
@@ -80,14 +81,14 @@ class ParallelView(ParallelEnv):
         rewards = {name: float(transition.reward[0, self._slots[name]]) for name in acted}
         return observations, rewards, terminated, truncated, infos
 
-    def _joint(self, actions: dict[str, Any]) -> np.ndarray:
+    def _joint(self, actions: dict[str, Any]) -> NDArray[Any]:
         """[N] or [N, k] as our environments take them; whoever has left does what it may, which is ignored."""
         spec = self._environment.spec
         if not spec.continuous:
-            joint = self._mask.argmax(axis=1)
+            chosen: NDArray[np.int64] = self._mask.argmax(axis=1)
             for name, action in actions.items():
-                joint[self._slots[name]] = action
-            return joint
+                chosen[self._slots[name]] = action
+            return chosen
         joint = np.zeros(self._mask.shape, dtype=np.float32)
         for name, action in actions.items():
             box = self._acting[name]
@@ -98,14 +99,15 @@ class ParallelView(ParallelEnv):
             joint[self._slots[name]] = spec.continuous[self._slots[name]].unscaled(padded)
         return joint
 
-    def state(self) -> np.ndarray:
+    def state(self) -> NDArray[np.float32]:
         """Global state float32 [S].  Raises NotImplementedError where the environment has none."""
         states = self._environment.state()
         if states is None:
             raise NotImplementedError(f"environment {self.metadata['name']!r} has no global state")
-        return states[0]
+        state: NDArray[np.float32] = states[0]
+        return state
 
-    def render(self) -> np.ndarray:
+    def render(self) -> NDArray[np.uint8]:
         """See VectorEnvironment.render."""
         return self._environment.render(0)
 
@@ -128,16 +130,17 @@ class ParallelView(ParallelEnv):
         return observations, infos
 
 
-def _acting(actions: ActionSpace) -> spaces.Discrete | spaces.Box:
+def _acting(actions: ActionSpace) -> spaces.Discrete[Any] | spaces.Box:
     if isinstance(actions, DiscreteActions):
         return spaces.Discrete(actions.count)
     own = [place for place in range(actions.size) if actions.low[place] or actions.high[place]]
     size = own[-1] + 1 if own else actions.size
-    return spaces.Box(np.float32(actions.low[:size]), np.float32(actions.high[:size]), dtype=np.float32)
+    low, high = (np.array(bounds[:size], dtype=np.float32) for bounds in (actions.low, actions.high))
+    return spaces.Box(low, high, dtype=np.float32)
 
 
-def _copied(space: spaces.Space) -> spaces.Space:
+def _copied(space: spaces.Space[Any]) -> spaces.Space[Any]:
     if isinstance(space, spaces.Dict):
         return spaces.Dict({key: _copied(part) for key, part in space.spaces.items()})
     assert isinstance(space, spaces.Box)
-    return spaces.Box(space.low, space.high, space.shape, space.dtype.type)
+    return spaces.Box(space.low, space.high, space.shape, space.low.dtype.type)

@@ -106,4 +106,5 @@ def _policy_class(environment_id: str, policy: str) -> Callable[..., Player]:
     if policy == RANDOM:
         return RandomPolicy
     module, _, name = CATALOGUE[environment_id].references[policy].partition(":")
-    return getattr(importlib.import_module(module), name)
+    policy_class: Callable[..., Player] = getattr(importlib.import_module(module), name)
+    return policy_class

@@ -60,7 +60,8 @@ def make(
     if entry is not None and entry.settings:
         settings = resolve(_settings(entry), {**entry.defaults, **given}, source=f"parameters of {environment}")
         _require(environment, entry)
-        return _loaded(entry.adapter)(settings, id=environment, count=count)
+        made: VectorEnvironment = _loaded(entry.adapter)(settings, id=environment, count=count)
+        return made
     from heliograph.environments.imported import imported_environment
 
     extras = {entry.package: entry.extra for entry in CATALOGUE.values() if entry.package}
@@ -145,7 +146,8 @@ def _require(environment: str, entry: Entry) -> None:
 
 
 def _settings(entry: Entry) -> type[Settings]:
-    return _loaded(entry.settings)
+    settings: type[Settings] = _loaded(entry.settings)
+    return settings
 
 
 def _loaded(path: str) -> Any:

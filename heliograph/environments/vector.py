@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.errors import WorldError
@@ -83,13 +84,13 @@ class EnvironmentSpec:
 class Percepts:
     """What the agents of all copies perceive at one step."""
 
-    observation: np.ndarray
+    observation: NDArray[np.float32]
     """float32 [E, N, D]."""
-    action_mask: np.ndarray
+    action_mask: NDArray[np.bool_]
     """bool [E, N, A], true where the action is legal; at least one per agent."""
-    hears: np.ndarray
+    hears: NDArray[np.bool_]
     """bool [E, N, N]: [e, i, j] says that i can hear j, for the messages of the step before.  False on the diagonal."""
-    present: np.ndarray
+    present: NDArray[np.bool_]
     """bool [E, N]: false where an agent's part of the episode is over and its observation is a zero placeholder."""
 
 
@@ -99,17 +100,17 @@ class Transition:
 
     percepts: Percepts
     """After the action; of the last state where `over`."""
-    reward: np.ndarray
+    reward: NDArray[np.float32]
     """float32 [E, N]."""
-    terminated: np.ndarray
+    terminated: NDArray[np.bool_]
     """bool [E, N]: the agent has no future (its return ends here), as opposed to a time limit."""
-    truncated: np.ndarray
+    truncated: NDArray[np.bool_]
     """bool [E]: the episode was cut by its time limit."""
-    over: np.ndarray
+    over: NDArray[np.bool_]
     """bool [E]: the episode has ended, either way; the copy must be reset before its next step."""
-    outcome: np.ndarray
+    outcome: NDArray[np.float32]
     """float32 [E]: the team's result, see `EnvironmentSpec.outcome`; NaN where the episode goes on, or is lost."""
-    lost: np.ndarray
+    lost: NDArray[np.bool_]
     """bool [E]: the simulator died; the copy is `over`, and its episode must not count."""
 
 
@@ -142,32 +143,37 @@ class VectorEnvironment(ABC):
     A copy that was reset with a seed repeats the same episode under the same actions, whatever it played before.
     """
 
-    spec: EnvironmentSpec
     count: int
+    _spec: EnvironmentSpec
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """Its dimensions, which never change."""
+        return self._spec
 
     @abstractmethod
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
         """Start new episodes in `copies` (indices; None: all), one int64 seed each.
 
         Returns the percepts of all copies.  Raises WorldError for a negative seed or a copy that does not exist.
         """
 
     @abstractmethod
-    def step(self, actions: np.ndarray) -> Transition:
+    def step(self, actions: NDArray[Any]) -> Transition:
         """Apply int actions [E, N], or continuous ones float [E, N, k] in [-1, 1], which are scaled to their bounds.
 
         Raises WorldError if one is out of range or illegal; dimensions that an agent lacks do not matter.
         """
 
-    def render(self, copy: int = 0) -> np.ndarray:
+    def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """Draw a copy as uint8 [height, width, 3].  Raises WorldError where the environment cannot draw."""
         raise WorldError(f"environment {self.spec.id!r} cannot be rendered")
 
-    def state(self) -> np.ndarray | None:
+    def state(self) -> NDArray[np.float32] | None:
         """Global state float32 [E, S] of the simulator, for the trainer only; None where there is none."""
         return None
 
-    def distances(self) -> np.ndarray | None:
+    def distances(self) -> NDArray[np.float32] | None:
         """float32 [E, N, N]: how far apart two agents are now, in the environment's unit of length; None where
         `EnvironmentSpec.has_distances` is false.  For experiments with channels; no agent is ever told."""
         return None
@@ -177,7 +183,9 @@ class VectorEnvironment(ABC):
         return
 
 
-def checked_seeds(seeds: np.ndarray, copies: np.ndarray | None, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+def checked_seeds(
+    seeds: NDArray[np.int64], copies: NDArray[np.int64] | None, *, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the copies to reset and their seeds, both int64 [R].  Raises WorldError as `VectorEnvironment.reset`."""
     chosen = np.arange(count) if copies is None else np.asarray(copies, dtype=np.int64).reshape(-1)
     given = np.asarray(seeds).reshape(-1)
@@ -190,14 +198,14 @@ def checked_seeds(seeds: np.ndarray, copies: np.ndarray | None, *, count: int) -
     return chosen, given.astype(np.int64)
 
 
-def check_running(running: np.ndarray) -> None:
+def check_running(running: NDArray[np.bool_]) -> None:
     """Raise WorldError unless an episode runs in every copy, bool [E]."""
     if not running.all():
         copy = int(np.argmin(running))
         raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
 
 
-def checked_actions(actions: np.ndarray, *, mask: np.ndarray, continuous: bool = False) -> np.ndarray:
+def checked_actions(actions: NDArray[Any], *, mask: NDArray[np.bool_], continuous: bool = False) -> NDArray[Any]:
     """Return actions as an integer array [E, N], or float32 [E, N, k] if they are `continuous`.
 
     Raises WorldError for a wrong shape, range or an illegal action, or a number that is not finite.
@@ -216,7 +224,7 @@ def checked_actions(actions: np.ndarray, *, mask: np.ndarray, continuous: bool =
     return given
 
 
-def _checked_vectors(given: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
+def _checked_vectors(given: NDArray[Any], *, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     if given.shape != mask.shape or not np.issubdtype(given.dtype, np.floating):
         raise WorldError(f"actions must be real numbers {mask.shape}, not {given.dtype} {given.shape}")
     within = np.abs(given) <= 1  # false of NaN as well
@@ -229,7 +237,7 @@ def _checked_vectors(given: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
     return given.astype(np.float32)
 
 
-def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: np.ndarray | None = None) -> Percepts:
+def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: NDArray[np.bool_] | None = None) -> Percepts:
     """Return the percepts `of` an environment.
 
     Raises WorldError, with adapter and field, for a wrong shape and for an observation that is not finite; of the
@@ -245,7 +253,7 @@ def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: np.ndar
     return percepts
 
 
-def checked_state(*, of: VectorEnvironment, lost: np.ndarray | None = None) -> np.ndarray:
+def checked_state(*, of: VectorEnvironment, lost: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Return the global state `of` an environment that says it has one.  Raises WorldError as `checked_percepts`."""
     state = of.state()
     if state is None:
@@ -267,12 +275,14 @@ def checked_transition(transition: Transition, *, of: VectorEnvironment) -> Tran
     return transition
 
 
-def _check_shape(name: str, values: np.ndarray, shape: tuple[int, ...], spec: EnvironmentSpec) -> None:
+def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], spec: EnvironmentSpec) -> None:
     if values.shape != shape:
         raise WorldError(f"adapter of {spec.id!r}: field {name!r} has shape {values.shape}, not {shape}")
 
 
-def _check_finite(name: str, values: np.ndarray, spec: EnvironmentSpec, lost: np.ndarray | None) -> None:
+def _check_finite(
+    name: str, values: NDArray[np.float32], spec: EnvironmentSpec, lost: NDArray[np.bool_] | None
+) -> None:
     if np.isfinite(values).all():
         return
     broken = ~np.isfinite(values.reshape(*values.shape[:2], -1)).all(-1)  # [E, N]

@@ -30,7 +30,7 @@ OPERATOR_SETS = range(18, 24)
 KNOWN_INTEGERS = 64
 """A constant of so many integers at most is read, for it may say a shape; no tensor has more dimensions."""
 
-DTYPES = {
+DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("u1"),
     3: np.dtype("i1"),
@@ -181,8 +181,8 @@ def _stated_shape(value: pb.ValueInfo) -> Shape | None:
     if value.type.WhichOneof("value") not in (None, "tensor_type"):
         raise Refused(f"{place} is no tensor")
     tensor = value.type.tensor_type
-    for message in (tensor, tensor.shape, *tensor.shape.dim):
-        _only(message, place)
+    for part in (tensor, tensor.shape, *tensor.shape.dim):
+        _only(part, place)
     if not tensor.HasField("shape"):
         return None
     if any(dimension.WhichOneof("value") != "dim_value" for dimension in tensor.shape.dim):

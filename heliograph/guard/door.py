@@ -195,6 +195,8 @@ class _Relay(asyncio.Protocol):
 class _Server(_Relay):
     """The side of the server behind the door; made once its client has opened."""
 
+    other: _Client
+
     def __init__(self, client: _Client) -> None:
         self.other = client
 

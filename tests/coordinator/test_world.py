@@ -14,7 +14,7 @@ class Departing(VectorEnvironment):
 
     def __init__(self, observation: float = 0.5) -> None:
         self.count = 1
-        self.spec = EnvironmentSpec(
+        self._spec = EnvironmentSpec(
             id="departing",
             agents=3,
             observation_size=2,

@@ -82,7 +82,7 @@ class Changed(VectorEnvironment):
     def __init__(self, change: Callable[[Any, int], Any], *, count: int = 2) -> None:
         self.count, self._change, self._step = count, change, 0
         self._inner = registry.make("relay", count=count)
-        self.spec = self._inner.spec
+        self._spec = self._inner.spec
 
     def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
         return self._inner.reset(seeds, copies)

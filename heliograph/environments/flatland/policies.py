@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.environments.episodes import Player
 from heliograph.environments.flatland.environment import FlatlandEnvironment
@@ -33,10 +34,11 @@ class ShortestPath(Player):
         return self._environment.step(np.where(legal, actions, 0))
 
 
-def _shortest(distance: np.ndarray, team: Any) -> np.ndarray:
+def _shortest(distance: NDArray[np.float64], team: Any) -> NDArray[np.int64]:
     """int [N], 0 or 1, the way on that is nearer to the target."""
     ways = team.rails.exits[team.trains.place]  # [N, 2]
-    return distance[np.arange(ways.shape[0])[:, None], ways].argmin(-1)
+    nearer: NDArray[np.int64] = distance[np.arange(ways.shape[0])[:, None], ways].argmin(-1)
+    return nearer
 
 
 class DeadlockAvoidance(Player):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.errors import WorldError
 
@@ -22,6 +23,9 @@ MOVES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
 
 EDGES = 14
 """Edges of a binary tree of depth 3, counted breadth first."""
+
+_Integers = NDArray[np.int64]
+_Flags = NDArray[np.bool_]
 
 _TURNS = (-1, 0, 1, 2)
 """Left, forward, right, back: the order of branches everywhere."""
@@ -34,40 +38,40 @@ _CROSSING = 0b1000010000100001
 class Rails:
     """Rails, targets and distances of one episode."""
 
-    grid: np.ndarray
+    grid: NDArray[np.uint16]
     """uint16 [H, W], transition bits of the simulator; 0 where there is no rail."""
-    targets: np.ndarray
+    targets: _Integers
     """int [N], cell (row * W + column) of each train's target."""
-    index: np.ndarray
+    index: _Integers
     """int [H * W * 4 + 4], the configuration of (cell, heading) at cell * 4 + heading, or V; the last four are V."""
-    cell: np.ndarray
+    cell: _Integers
     """int [V + 1], row * W + column; -1 for V."""
-    heading: np.ndarray
+    heading: _Integers
     """int [V + 1]; -1 for V."""
-    exits: np.ndarray
+    exits: _Integers
     """int [V + 1, 2], successors in the order left, forward, right, back; V where there is no first or second one."""
-    tree: np.ndarray
+    tree: _Integers
     """int [V + 1, 14], where each edge of the depth-3 tree that starts here begins, breadth first; V where absent."""
-    end: np.ndarray
+    end: _Integers
     """int [V + 1], the configuration at which the line from here ends (itself, if that is at once)."""
-    length: np.ndarray
+    length: _Integers
     """int [V + 1], cells of that line, its end included; 0 for V."""
-    merge: np.ndarray
+    merge: NDArray[np.float64]
     """float [V + 1], cells until the first switch that only others can use, counted like `length`; inf without one."""
-    order: np.ndarray
+    order: NDArray[np.int32]
     """int32 [V + 1], position in the preorder of the line trees."""
-    upstream: np.ndarray
+    upstream: NDArray[np.uint32]
     """uint32 [V + 1], configurations whose line passes here, itself included: those of order `order` and following.
     0 for V."""
-    distance: np.ndarray
+    distance: NDArray[np.float64]
     """float [N, V + 1], cells to the train's target by the shortest path; inf where there is none."""
-    decides: np.ndarray
+    decides: _Flags
     """bool [V + 1], on a switch or a target cell, or the next cell is one."""
-    on_switch: np.ndarray
+    on_switch: _Flags
     """bool [V + 1], the cell has more than two transitions."""
 
 
-def survey(grid: np.ndarray, targets: np.ndarray) -> Rails:
+def survey(grid: NDArray[np.uint16], targets: _Integers) -> Rails:
     """Follow all lines of a grid [H, W] of transition bits for trains with targets [N, 2].
 
     Raises WorldError for rails with more than two ways on from somewhere, which the 14 edges cannot show.
@@ -120,7 +124,7 @@ def survey(grid: np.ndarray, targets: np.ndarray) -> Rails:
     )
 
 
-def reached(rails: Rails, cell: int, *, cells: int) -> np.ndarray:
+def reached(rails: Rails, cell: int, *, cells: int) -> _Flags:
     """bool [H * W], cells at most that many steps along the rails away, in whichever direction trains may pass."""
     height, width = rails.grid.shape
     tails = np.repeat(rails.cell[:-1], 2)
@@ -138,8 +142,13 @@ def reached(rails: Rails, cell: int, *, cells: int) -> np.ndarray:
 
 
 def _exits(
-    allowed: np.ndarray, cell: np.ndarray, heading: np.ndarray, *, index: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
+    allowed: _Flags,
+    cell: _Integers,
+    heading: _Integers,
+    *,
+    index: _Integers,
+    shape: tuple[int, int],
+) -> _Integers:
     """Successors [V + 1, 2] of the configurations, given the next headings bool [V, 4] that are allowed in each."""
     none = cell.size
     exits = np.full((none + 1, 2), none)
@@ -160,7 +169,7 @@ def _exits(
     return exits
 
 
-def _lines(onward: np.ndarray, follows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _lines(onward: _Integers, follows: _Flags) -> tuple[_Integers, _Integers, NDArray[np.int32], NDArray[np.uint32]]:
     """End, length, preorder and size of the part upstream, each [V + 1], of lines that go on where `follows` [V]."""
     none = onward.size
     successor = np.where(follows, onward, none).tolist()
@@ -190,7 +199,7 @@ def _lines(onward: np.ndarray, follows: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.array(end), np.array(length), np.array(order, dtype=np.int32), np.array(upstream, dtype=np.uint32)
 
 
-def _first_on_line(marked: np.ndarray, follows: np.ndarray, onward: np.ndarray, length: np.ndarray) -> np.ndarray:
+def _first_on_line(marked: _Flags, follows: _Flags, onward: _Integers, length: _Integers) -> NDArray[np.float64]:
     """Cells [V + 1] until the first `marked` configuration [V] of each line, 1 for its own; inf without one."""
     first = np.full(marked.size + 1, np.inf)
     for here in np.argsort(length[:-1], kind="stable").tolist():  # what comes later on a line is shorter
@@ -199,8 +208,12 @@ def _first_on_line(marked: np.ndarray, follows: np.ndarray, onward: np.ndarray, 
 
 
 def _distances(
-    exits: np.ndarray, cell: np.ndarray, end: np.ndarray, length: np.ndarray, goals: np.ndarray
-) -> np.ndarray:
+    exits: _Integers,
+    cell: _Integers,
+    end: _Integers,
+    length: _Integers,
+    goals: _Integers,
+) -> NDArray[np.float64]:
     """Shortest ways [N, V + 1] to the goal cells [N].  Goals end lines, so only ends of lines need to be searched."""
     ends = np.unique(end)
     place = np.zeros(end.size, dtype=np.int64)
@@ -214,4 +227,5 @@ def _distances(
         if np.array_equal(shorter, distance):
             break
         distance = shorter
-    return distance[:, place[end]] + np.maximum(length - 1, 0)
+    whole: NDArray[np.float64] = distance[:, place[end]] + np.maximum(length - 1, 0)
+    return whole

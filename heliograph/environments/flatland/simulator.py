@@ -86,11 +86,14 @@ class Simulators:
         return simulator
 
     def _rails(self, *arguments: Any) -> tuple[Any, Any]:
-        if self._settings.rail_seed is None:
-            return self._generator(*arguments)
-        if self._same_rails is None:
-            self._same_rails = self._generator(*arguments[:-1], np.random.RandomState(self._settings.rail_seed))
-        return self._same_rails
+        if self._same_rails is not None:
+            return self._same_rails
+        if self._settings.rail_seed is not None:
+            arguments = (*arguments[:-1], np.random.RandomState(self._settings.rail_seed))
+        rails: tuple[Any, Any] = self._generator(*arguments)
+        if self._settings.rail_seed is not None:
+            self._same_rails = rails
+        return rails
 
     def _timetable(self, agents: list[Any], distance_map: Any, hints: dict[str, Any], chance: Any = None) -> Timetable:
         """No departure or arrival windows; the step limit of flatland 2."""

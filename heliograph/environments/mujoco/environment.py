@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from heliograph.actions import DEFAULT_BITS
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class MujocoSettings(Settings):
     """Parameters of the environment `mamujoco` and of all robots with a name of their own."""
 
-    scenario: Literal[tuple(PARTITIONS)] = "HalfCheetah"  # type: ignore[valid-type]
+    scenario: Literal[tuple(PARTITIONS)] = "HalfCheetah"  # type: ignore[valid-type]  # as many as the data has
     """The robot, and what it is to do."""
     agent_conf: Annotated[str, Text.OF_A_LIST] = "2x3"
     """How its joints are shared out: 2x3 is 2 agents with 3 joints each, 9|8 one with 9 and one with 8."""
@@ -75,10 +76,10 @@ class MujocoEnvironment(ParallelVector):
         from heliograph.environments.mujoco import pictures
 
         reason = pictures.cannot_draw()
-        self.spec = replace(self.spec, renders=not reason, cannot_draw=reason)
+        self._spec = replace(self.spec, renders=not reason, cannot_draw=reason)
         self._cameras: dict[int, Camera] = {}
 
-    def render(self, copy: int = 0) -> np.ndarray:
+    def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """See VectorEnvironment.  The camera follows the robot."""
         if not self.spec.renders:
             raise WorldError(f"{self.spec.id} cannot be drawn: {self.spec.cannot_draw}")

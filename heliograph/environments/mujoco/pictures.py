@@ -11,6 +11,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 HEIGHT, WIDTH = 240, 320
 _TORSO = 1
@@ -41,10 +42,11 @@ class Camera:
         self._view.trackbodyid = _TORSO
         self._view.distance = 4.0  # metres: all of the robots are about one long
 
-    def picture(self, data: Any) -> np.ndarray:
+    def picture(self, data: Any) -> NDArray[np.uint8]:
         """uint8 [240, 320, 3]."""
         self._renderer.update_scene(data, self._view)
-        return self._renderer.render()
+        pixels: NDArray[np.uint8] = self._renderer.render()
+        return pixels
 
     def close(self) -> None:
         self._renderer.close()

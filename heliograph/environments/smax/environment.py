@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from heliograph.environments.smax.names import observation_names, state_names
@@ -42,7 +43,7 @@ _BEGIN_AT_ONCE = 4
 class SmaxSettings(Settings):
     """Parameters of the environments `smax-…`."""
 
-    scenario: Literal[tuple(SCENARIOS)]  # type: ignore[valid-type]
+    scenario: Literal[tuple(SCENARIOS)]  # type: ignore[valid-type]  # as many as the data has
     """Who fights whom."""
     neighbours: Literal["all", "sight"] = "all"
     """Who is heard: everyone (as MAMBA has it on SMAC), or the living allies within my unit's sight range now."""
@@ -71,7 +72,7 @@ class SmaxEnvironment(VectorEnvironment):
         scenario = SCENARIOS[settings.scenario]
         agents, units = scenario.allies, scenario.allies + scenario.enemies
         self.count, self.settings = count, settings
-        self.spec = EnvironmentSpec(
+        self._spec = EnvironmentSpec(
             id=id,
             parameters=settings.model_dump(mode="json"),
             agents=agents,
@@ -101,7 +102,7 @@ class SmaxEnvironment(VectorEnvironment):
         )
         self._world = np.zeros((count, self.spec.state_size), dtype=np.float32)
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment.  The first reset compiles, for seconds.  Raises MissingExtra if jaxmarl is broken."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         new = self._battle is None
@@ -124,7 +125,7 @@ class SmaxEnvironment(VectorEnvironment):
         self._percepts = Percepts(**percepts)
         return self._percepts
 
-    def step(self, actions: np.ndarray) -> Transition:
+    def step(self, actions: NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
         told = checked_actions(actions, mask=self._percepts.action_mask)
@@ -133,12 +134,13 @@ class SmaxEnvironment(VectorEnvironment):
         self._percepts, self._world = self._seen(moment), np.asarray(moment.world)
         self._step += 1
         decided = np.asarray(moment.decided)
+        reward: NDArray[np.float32] = np.asarray(moment.reward)
         truncated = ~decided & (self._step >= self.settings.step_limit)
         over = decided | truncated
         self._running = ~over
         return Transition(
             percepts=self._percepts,
-            reward=np.asarray(moment.reward)[:, None] * acted,
+            reward=reward[:, None] * acted,
             terminated=decided[:, None] | ~self._percepts.present,  # none leaves but by its death
             truncated=truncated,
             over=over,
@@ -146,18 +148,19 @@ class SmaxEnvironment(VectorEnvironment):
             lost=np.zeros(self.count, dtype=bool),
         )
 
-    def state(self) -> np.ndarray:
+    def state(self) -> NDArray[np.float32]:
         """Health, position, cooldown and type of every living unit, then teams and types: float32 [E, S]."""
         return self._world.copy()
 
-    def distances(self) -> np.ndarray:
+    def distances(self) -> NDArray[np.float32]:
         """In map units, as the crow flies; of the dead from where they fell."""
         if self._battle is None:
             raise WorldError("units are nowhere before their first battle", remedy="Reset all copies first")
         position = self._battle.positions(self._units)
-        return np.linalg.norm(position[:, :, None] - position[:, None], axis=-1)
+        apart: NDArray[np.float32] = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1)
+        return apart
 
-    def render(self, copy: int = 0) -> np.ndarray:
+    def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """The map with all units, their health and whom they attack; see `smax.picture.draw`."""
         from heliograph.environments.smax.picture import draw
 
@@ -196,6 +199,7 @@ class SmaxEnvironment(VectorEnvironment):
         )
 
 
-def _keys(seeds: np.ndarray) -> np.ndarray:
+def _keys(seeds: NDArray[np.int64]) -> NDArray[np.uint32]:
     """uint32 [E, 2] of int64 seeds [E]: both halves of each, so that no two seeds share a key."""
-    return np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)
+    keys: NDArray[np.uint32] = np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)
+    return keys

@@ -7,14 +7,19 @@ For `heliograph.environments.smax.environment`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.environments.drawing import BACKGROUND, COLOURS, LINE
 
 if TYPE_CHECKING:
     from heliograph.environments.smax.battle import Units
+
+_Picture = NDArray[np.uint8]
+_Place = NDArray[np.floating[Any]]
+_Colour = NDArray[np.int64]
 
 PIXELS_PER_UNIT = 24
 UNITS_PER_LINE = 4
@@ -30,7 +35,7 @@ LETTERS = {
 }
 
 
-def draw(units: Units) -> np.ndarray:
+def draw(units: Units) -> _Picture:
     """uint8 [height * 24 + 1, width * 24 + 1, 3], the upper border of the map on top."""
     picture = np.empty((units.height * PIXELS_PER_UNIT + 1, units.width * PIXELS_PER_UNIT + 1, 3), dtype=np.uint8)
     picture[:] = BACKGROUND
@@ -50,7 +55,13 @@ def draw(units: Units) -> np.ndarray:
     return picture
 
 
-def _disc(picture: np.ndarray, centre: np.ndarray, radius: float, filled: float, colour: np.ndarray) -> None:
+def _disc(
+    picture: _Picture,
+    centre: _Place,
+    radius: float,
+    filled: float,
+    colour: _Colour,
+) -> None:
     first = np.maximum(centre - radius, 0).astype(int)
     last = (centre + radius + 2).astype(int)
     patch = picture[first[0] : last[0], first[1] : last[1]]
@@ -62,13 +73,18 @@ def _disc(picture: np.ndarray, centre: np.ndarray, radius: float, filled: float,
     patch[(distance <= radius) & (distance > radius - RIM_PIXELS)] = colour * 2 // 3
 
 
-def _cross(picture: np.ndarray, centre: np.ndarray, radius: float) -> None:
+def _cross(picture: _Picture, centre: _Place, radius: float) -> None:
     for slope in (1, -1):
         arm = 0.7 * radius * np.array([slope, 1])
         _line(picture, centre - arm, centre + arm, DEAD)
 
 
-def _line(picture: np.ndarray, start: np.ndarray, end: np.ndarray, colour: np.ndarray) -> None:
+def _line(
+    picture: _Picture,
+    start: _Place,
+    end: _Place,
+    colour: _Colour,
+) -> None:
     """Two pixels thick."""
     share = np.linspace(0.0, 1.0, 2 + int(2 * np.abs(end - start).max()))[:, None]
     points = (start + share * (end - start)).astype(int)
@@ -77,7 +93,7 @@ def _line(picture: np.ndarray, start: np.ndarray, end: np.ndarray, colour: np.nd
         picture[rows, columns] = colour
 
 
-def _letter(picture: np.ndarray, centre: np.ndarray, letter: str) -> None:
+def _letter(picture: _Picture, centre: _Place, letter: str) -> None:
     ink = np.argwhere([[mark == "#" for mark in line] for line in LETTERS[letter]])
     rows, columns = np.clip(ink + np.rint(centre).astype(int) - (3, 2), 0, np.array(picture.shape[:2]) - 1).T
     picture[rows, columns] = LETTER

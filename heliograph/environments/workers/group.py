@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.environments.vector import (
     Percepts,
@@ -40,7 +41,7 @@ class WorkerGroup(VectorEnvironment):
         except BaseException:
             self.close()
             raise
-        self.spec = specs[0]
+        self._spec = specs[0]
         self._latest: list[Percepts | None] = [None] * len(self.workers)
         self._over = np.ones(self.count, dtype=bool)
 
@@ -49,7 +50,7 @@ class WorkerGroup(VectorEnvironment):
         """How often a process has been started again."""
         return sum(worker.restarts for worker in self.workers)
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         asked = []
@@ -64,11 +65,11 @@ class WorkerGroup(VectorEnvironment):
         self._over[chosen] = False
         return _joined_percepts(self._latest)
 
-    def step(self, actions: np.ndarray) -> Transition:
+    def step(self, actions: NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         # Checked here as well as in the workers, which do not know how their copies are numbered.
         check_running(~self._over)
-        mask = np.concatenate([percepts.action_mask for percepts in self._latest])
+        mask = np.concatenate([percepts.action_mask for percepts in self._latest if percepts is not None])
         legal = checked_actions(actions, mask=mask, continuous=bool(self.spec.continuous))
         for worker, place in zip(self.workers, self._copies, strict=True):
             worker.send_step(legal[place])
@@ -82,19 +83,19 @@ class WorkerGroup(VectorEnvironment):
         self._over = arrays["over"].copy()
         return Transition(percepts=_joined_percepts(self._latest), **arrays)
 
-    def state(self) -> np.ndarray | None:
+    def state(self) -> NDArray[np.float32] | None:
         """See VectorEnvironment."""
         if not self.spec.state_size:
             return None
         return np.concatenate([worker.state() for worker in self.workers])
 
-    def distances(self) -> np.ndarray | None:
+    def distances(self) -> NDArray[np.float32] | None:
         """See VectorEnvironment."""
         if not self.spec.has_distances:
             return None
         return np.concatenate([worker.distances() for worker in self.workers])
 
-    def render(self, copy: int = 0) -> np.ndarray:
+    def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """See VectorEnvironment."""
         index = next(index for index, place in enumerate(self._copies) if place.start <= copy < place.stop)
         return self.workers[index].render(copy - self._copies[index].start)

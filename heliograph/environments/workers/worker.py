@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph import errors
 from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
@@ -55,7 +56,7 @@ class WorkerEnvironment(VectorEnvironment):
         """How often the process has been started again."""
         self._blueprint, self._variables, self._restart_limit = blueprint, dict(variables or {}), restart_limit
         self._restarts_in_a_row = 0
-        self._spec: EnvironmentSpec | None = None
+        self._learnt: EnvironmentSpec | None = None
         self._ready = False
         self._lost = False
         self._closed = False
@@ -64,22 +65,22 @@ class WorkerEnvironment(VectorEnvironment):
     @property
     def spec(self) -> EnvironmentSpec:
         """Of the environment in the child.  Raises what making it has raised, and WorldError if it cannot start."""
-        if self._spec is None:
+        if self._learnt is None:
             self._make_ready()
-            assert self._spec is not None
-        return self._spec
+            assert self._learnt is not None
+        return self._learnt
 
     @property
     def pid(self) -> int:
         """Of the present process."""
         return self._handle.pid
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         self.send_reset(seeds, copies)
         return self.receive_reset()
 
-    def send_reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> None:
+    def send_reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> None:
         """Begin a reset."""
         if copies is None or set(np.asarray(copies).reshape(-1).tolist()) >= set(range(self.count)):
             self._lost = False  # nothing is left that was begun before the process died
@@ -94,12 +95,12 @@ class WorkerEnvironment(VectorEnvironment):
             self._lost = True
         return self._placeholder() if self._lost else percepts
 
-    def step(self, actions: np.ndarray) -> Transition:
+    def step(self, actions: NDArray[Any]) -> Transition:
         """See VectorEnvironment."""
         self.send_step(actions)
         return self.receive_step()
 
-    def send_step(self, actions: np.ndarray) -> None:
+    def send_step(self, actions: NDArray[Any]) -> None:
         """Begin a step."""
         if not self._lost:
             self._send("step", actions)
@@ -117,29 +118,29 @@ class WorkerEnvironment(VectorEnvironment):
         self._lost = False
         return self._lost_transition()
 
-    def state(self) -> np.ndarray | None:
+    def state(self) -> NDArray[np.float32] | None:
         """See VectorEnvironment; zeros where the process has died."""
         return self._told("state", self.count, self.spec.state_size) if self.spec.state_size else None
 
-    def distances(self) -> np.ndarray | None:
+    def distances(self) -> NDArray[np.float32] | None:
         """See VectorEnvironment; zeros where the process has died."""
         agents = self.spec.agents
         return self._told("distances", self.count, agents, agents) if self.spec.has_distances else None
 
-    def _told(self, name: str, *shape: int) -> np.ndarray:
+    def _told(self, name: str, *shape: int) -> NDArray[np.float32]:
         try:
             self._send(name)
-            answer: np.ndarray = self._receive()
+            answer: NDArray[np.float32] = self._receive()
         except WorkerDied as death:
             self._start_again(death)
             self._lost = True
         return np.zeros(shape, dtype=np.float32) if self._lost else answer
 
-    def render(self, copy: int = 0) -> np.ndarray:
+    def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """See VectorEnvironment.  Also raises WorldError if the process dies of it."""
         try:
             self._send("render", copy)
-            image: np.ndarray = self._receive()
+            image: NDArray[np.uint8] = self._receive()
         except WorkerDied as death:
             self._start_again(death)
             self._lost = True
@@ -175,7 +176,7 @@ class WorkerEnvironment(VectorEnvironment):
         """Wait until the process has made its environment, starting it again if it dies of that."""
         while not self._ready:
             try:
-                self._spec = self._receive()
+                self._learnt = self._receive()
                 self._ready = True
             except WorkerDied as death:
                 self._start_again(death)
