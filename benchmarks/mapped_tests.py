@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-PACKAGES = ("heliograph", "agent_node", "coordinator", "trainer")
+PACKAGES = ("heliograph", "agent_node", "coordinator", "analysis", "trainer")
 LEFT_OUT = ("docker", "netns", "deploy")
 """Folders of tests that need an engine, root or a cluster."""
 UNREACHED = 4

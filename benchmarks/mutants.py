@@ -1,4 +1,4 @@
-"""Do the tests notice a mistake?  Draws small mistakes at random over all four packages and runs the tests on each.
+"""Do the tests notice a mistake?  Draws small mistakes at random over all packages and runs the tests on each.
 
     python benchmarks/mutants.py --seed 1 --count 60 --to mutants.json      # draw them and run the nearest tests
     python benchmarks/mutants.py --to mutants.json --again [--files 40] [--only 3 7]    # once more those that survived
