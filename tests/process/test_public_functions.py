@@ -147,7 +147,6 @@ def test_unsigned_bundles_are_not_taken_with_a_trusted_key(folder: Path, tmp_pat
     "wrong",
     [{"conditions": ("open",)}, {"conditions": "messages"}, {"conditions": ()}, {"parameters": {"length": object()}}],
     ids=["condition", "word", "none", "parameter"],
-    ids=str,
 )
 def test_what_cannot_be_meant_is_refused(folder: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
