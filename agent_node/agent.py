@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from agent_node.message import Decision, Message
 from agent_node.percept import Percept
@@ -83,7 +83,9 @@ class Agent:
         """What `step` would decide here, for the sake of comparison: the agent stays as it is."""
         return self._answers(percept, inbox)[1]
 
-    def _answers(self, percept: Percept, inbox: Mapping[int, Message]) -> tuple[Mapping[str, NDArray[Any]], Decision]:
+    def _answers(
+        self, percept: Percept, inbox: Mapping[int, Message]
+    ) -> tuple[Mapping[str, npt.NDArray[Any]], Decision]:
         first = self.starts_over(percept)
         feeds = {
             "observation": self._checked_observation(percept),
@@ -107,7 +109,7 @@ class Agent:
         answers = self._function(feeds)
         return answers, self._decision(percept, answers)
 
-    def _checked_observation(self, percept: Percept) -> NDArray[np.float32]:
+    def _checked_observation(self, percept: Percept) -> npt.NDArray[np.float32]:
         observation = np.ascontiguousarray(percept.observation, dtype=np.float32)
         if observation.shape != (self.manifest.observation_size,):
             raise WorldError(
@@ -122,7 +124,7 @@ class Agent:
             )
         return observation
 
-    def _checked_mask(self, percept: Percept) -> NDArray[np.bool_]:
+    def _checked_mask(self, percept: Percept) -> npt.NDArray[np.bool_]:
         mask = np.ascontiguousarray(percept.action_mask, dtype=np.bool_)
         size = self.manifest.actions.mask_size
         if mask.shape != (size,):
@@ -131,7 +133,7 @@ class Agent:
             raise WorldError(f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}")
         return mask
 
-    def _first_inbox(self, percept: Percept) -> dict[str, NDArray[Any]]:
+    def _first_inbox(self, percept: Percept) -> dict[str, npt.NDArray[Any]]:
         tensors = self._inbox_tensors(percept, {}, None)
         for sender in percept.hears:
             self._check_sender(sender)
@@ -141,13 +143,13 @@ class Agent:
 
     def _inbox_tensors(
         self, percept: Percept, inbox: Mapping[int, Message], own: Message | None
-    ) -> dict[str, NDArray[Any]]:
+    ) -> dict[str, npt.NDArray[Any]]:
         message_format = self.manifest.message
         assert message_format is not None
         team_size = self.manifest.team_size
         latent = np.zeros((team_size, message_format.categoricals), dtype=np.int32)  # [N, K]
         actions = self.manifest.actions
-        action: NDArray[Any] = np.zeros((team_size, *actions.shape), dtype=actions.dtype)  # [N] or [N, k]
+        action: npt.NDArray[Any] = np.zeros((team_size, *actions.shape), dtype=actions.dtype)  # [N] or [N, k]
         present = np.zeros(team_size, dtype=np.bool_)
         present[self.slot] = True
         if own is not None:
@@ -186,7 +188,7 @@ class Agent:
             return f"there are {actions.count}"
         return f"not {actions.size} numbers between -1 and 1"
 
-    def _decision(self, percept: Percept, answers: Mapping[str, NDArray[Any]]) -> Decision:
+    def _decision(self, percept: Percept, answers: Mapping[str, npt.NDArray[Any]]) -> Decision:
         logits, where = answers["logits"], f"slot {self.slot} at episode {percept.episode} step {percept.step}"
         action = self._chosen(answers["action"], where)
         if not self.manifest.actions.is_legal(action, percept.action_mask):
@@ -201,7 +203,7 @@ class Agent:
         message = Message(episode=percept.episode, step=percept.step, latent=latent, action=action)
         return Decision(action=action, message=message, logits=logits)
 
-    def _chosen(self, answer: NDArray[Any], where: str) -> Action:
+    def _chosen(self, answer: npt.NDArray[Any], where: str) -> Action:
         actions = self.manifest.actions
         if isinstance(actions, DiscreteActions):
             return int(answer)

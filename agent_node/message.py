@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.actions import Action
 
@@ -19,7 +19,7 @@ class Message:
 
     episode: int
     step: int
-    latent: NDArray[np.int32]
+    latent: npt.NDArray[np.int32]
     """int32 [K], each id in 0..C-1."""
     action: Action
 
@@ -35,6 +35,6 @@ class Decision:
     action: Action
     message: Message | None
     """For the neighbours; None if the bundle's algorithm does not communicate."""
-    logits: NDArray[np.float32]
+    logits: npt.NDArray[np.float32]
     """float32 [A], of the action; illegal ones are far below the others.  Of a continuous one [2k]: means and raw
     deviations."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +17,9 @@ class Percept:
     """Counts from 0 within the run."""
     step: int
     """Environment step within the episode, from 0."""
-    observation: NDArray[np.float32]
+    observation: npt.NDArray[np.float32]
     """float32 [D]."""
-    action_mask: NDArray[np.bool_]
+    action_mask: npt.NDArray[np.bool_]
     """bool [A], true where the action is legal; at least one is."""
     hears: tuple[int, ...] = ()
     """Slots whose messages of step - 1 may be read now: the neighbours of this step, never the own slot."""

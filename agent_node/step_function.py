@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
-from numpy.typing import NDArray
 
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch
@@ -53,7 +53,7 @@ class StepFunction:
         _check("output", outputs, self._session.get_outputs())
         self._output_names = list(outputs)
 
-    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Run one step.  Raises BundleError if the graph fails on well-formed inputs."""
         try:
             values = self._session.run(self._output_names, feeds)

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
 from agent_node.message import Label, Message
 from heliograph.actions import ActionSpace, ContinuousActions, received
@@ -54,7 +54,7 @@ class MessageWire:
             return None
         return cls(manifest.message, actions=manifest.actions, codec=codec)
 
-    def serialise(self, message: Message, previous: NDArray[np.int32] | None = None) -> Written:
+    def serialise(self, message: Message, previous: npt.NDArray[np.int32] | None = None) -> Written:
         """For a listener that has got `previous`, the sender's latent of the step before, on the same stream.
 
         Raises MessageError if the latent does not fit the format.
@@ -98,7 +98,7 @@ class MessageWire:
         """What its sender counted for the latent of a message, which came after `before` on the same stream."""
         return self.codec.size_bits(message.latent, self._previous(message.episode, message.step, before))
 
-    def _previous(self, episode: int, step: int, before: Message | None) -> NDArray[np.int32] | None:
+    def _previous(self, episode: int, step: int, before: Message | None) -> npt.NDArray[np.int32] | None:
         """The latent that the codec may refer to."""
         if not self.codec.needs_previous or before is None or before.label != (episode, step - 1):
             return None

@@ -17,12 +17,12 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import MessageError
 
-Action = int | NDArray[np.float32]
+Action = int | npt.NDArray[np.float32]
 """The number of an action, or float32 [k] of a continuous one."""
 
 DEFAULT_BITS = 8
@@ -66,7 +66,7 @@ class DiscreteActions:
         """Whether there is such an action."""
         return isinstance(action, int | np.integer) and bool(0 <= action < self.count)
 
-    def is_legal(self, action: Any, mask: NDArray[np.bool_]) -> bool:
+    def is_legal(self, action: Any, mask: npt.NDArray[np.bool_]) -> bool:
         """Whether there is such an action, and the mask bool [A] allows it."""
         return self.admits(action) and bool(mask[action])
 
@@ -128,7 +128,7 @@ class ContinuousActions:
         """Whether it is a vector [k] with all numbers between -1 and 1."""
         return isinstance(action, np.ndarray) and action.shape == self.shape and bool((np.abs(action) < 1).all())
 
-    def is_legal(self, action: Any, mask: NDArray[np.bool_]) -> bool:
+    def is_legal(self, action: Any, mask: npt.NDArray[np.bool_]) -> bool:
         """Whether it is admitted, and 0 in the dimensions that the agent lacks by the mask bool [A]."""
         return self.admits(action) and not action[~mask].any()
 
@@ -142,22 +142,22 @@ class ContinuousActions:
         """Writes the levels of an action as it writes the class ids of a latent."""
         return BitPacked(categoricals=self.size, classes=self.levels)
 
-    def snapped(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def snapped(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """Values [..., k] in [-1, 1] at the middle of their cells, float32."""
         return self.values(np.clip(np.floor((values + 1) * (self.levels / 2)), 0, self.levels - 1))
 
-    def numbers(self, values: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    def numbers(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
         """Levels int64 [..., k] of values on the grid."""
         places = (np.asarray(values, np.float64) + 1) * (self.levels / 2) - 0.5
-        numbers: NDArray[np.int64] = np.rint(places).astype(np.int64)
+        numbers: npt.NDArray[np.int64] = np.rint(places).astype(np.int64)
         return numbers
 
-    def values(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
+    def values(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Values float32 [..., k] of levels; the inverse of `numbers`."""
         # One division of two whole numbers is rounded alike everywhere, in an exported graph too.
         return (2 * np.asarray(numbers) + (1 - self.levels)).astype(np.float32) / np.float32(self.levels)
 
-    def settled(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
+    def settled(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32] | None:
         """Values [k] that lie on the grid but for rounding, exactly as `values` has them; None if they do not.
 
         What a graph computes may differ from what a reader of the message gets, in the last bit.
@@ -168,13 +168,15 @@ class ContinuousActions:
         exact = self.values(self.numbers(given))
         return exact if np.abs(exact - given).max() <= 0.1 / self.levels else None
 
-    def scaled(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def scaled(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """Values [..., k] in the world's own units, float32."""
         low, high = np.asarray(self.low), np.asarray(self.high)
-        scaled: NDArray[np.float32] = (low + (np.asarray(values, np.float64) + 1) / 2 * (high - low)).astype(np.float32)
+        scaled: npt.NDArray[np.float32] = (low + (np.asarray(values, np.float64) + 1) / 2 * (high - low)).astype(
+            np.float32
+        )
         return scaled
 
-    def unscaled(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def unscaled(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """The inverse of `scaled`, 0 where `low` is `high`: float32 [..., k] in [-1, 1], not on the grid."""
         low, span = np.asarray(self.low), np.asarray(self.high) - np.asarray(self.low)
         units = (np.asarray(values, np.float64) - low) / np.where(span > 0, span, 1.0) * 2 - 1
@@ -187,7 +189,7 @@ class ContinuousActions:
             raise MessageError(f"action {given.tolist()} is not {self.size} numbers between -1 and 1")
         return self.codec.pack(self.numbers(given))
 
-    def unpack(self, payload: bytes) -> NDArray[np.float32]:
+    def unpack(self, payload: bytes) -> npt.NDArray[np.float32]:
         """The inverse of `pack`, float32 [k].  Raises MessageError for anything that `pack` does not return."""
         try:
             return self.values(self.codec.unpack(payload))

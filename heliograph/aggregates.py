@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 RESAMPLES = 2000
 CONFIDENCE_PERCENTILES = (2.5, 97.5)
 
-Scores = NDArray[np.float64] | Sequence[NDArray[np.float64]]
-Statistic = Callable[[Sequence[NDArray[np.float64]]], NDArray[np.float64]]
+Scores = npt.NDArray[np.float64] | Sequence[npt.NDArray[np.float64]]
+Statistic = Callable[[Sequence[npt.NDArray[np.float64]]], npt.NDArray[np.float64]]
 """From T arrays [..., R] to one array [...]."""
 
 
@@ -39,33 +39,33 @@ class Aggregate:
 class Band:
     """A curve and its pointwise 95 % band, which one run per task cannot give: then `low` and `high` are None."""
 
-    value: NDArray[np.float64]
+    value: npt.NDArray[np.float64]
     """float64 [P]."""
-    low: NDArray[np.float64] | None
-    high: NDArray[np.float64] | None
+    low: npt.NDArray[np.float64] | None
+    high: npt.NDArray[np.float64] | None
 
 
-def mean(tasks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def mean(tasks: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """Mean over tasks of the mean over runs."""
-    averaged: NDArray[np.float64] = _task_means(tasks).mean(axis=-1)
+    averaged: npt.NDArray[np.float64] = _task_means(tasks).mean(axis=-1)
     return averaged
 
 
-def median(tasks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def median(tasks: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """Median over tasks of the mean over runs; with one task its mean."""
-    middle: NDArray[np.float64] = np.median(_task_means(tasks), axis=-1)
+    middle: npt.NDArray[np.float64] = np.median(_task_means(tasks), axis=-1)
     return middle
 
 
-def interquartile_mean(tasks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def interquartile_mean(tasks: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """Mean of the middle half of all scores: a quarter, rounded down, is cut at either end, so three are a mean."""
     scores = np.sort(np.concatenate(list(tasks), axis=-1), axis=-1)
     cut = scores.shape[-1] // 4
-    averaged: NDArray[np.float64] = scores[..., cut : scores.shape[-1] - cut].mean(axis=-1)
+    averaged: npt.NDArray[np.float64] = scores[..., cut : scores.shape[-1] - cut].mean(axis=-1)
     return averaged
 
 
-def optimality_gap(tasks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def optimality_gap(tasks: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """How far scores stay below 1 on average; what exceeds 1 makes up for nothing."""
     return 1.0 - mean([np.minimum(task, 1.0) for task in tasks])
 
@@ -90,7 +90,7 @@ def curve(scores: Scores, statistic: Statistic = interquartile_mean, *, resample
     return _band([[task[:, point] for task in tasks] for point in range(tasks[0].shape[1])], statistic, resamples)
 
 
-def performance_profile(scores: Scores, thresholds: NDArray[np.float64], *, resamples: int = RESAMPLES) -> Band:
+def performance_profile(scores: Scores, thresholds: npt.NDArray[np.float64], *, resamples: int = RESAMPLES) -> Band:
     """Share of runs whose score exceeds each of P thresholds, every task counting the same."""
     tasks = _tasks(scores, axes=1)
     return _band([[(task > threshold).astype(float) for task in tasks] for threshold in thresholds], mean, resamples)
@@ -121,7 +121,7 @@ def probability_of_improvement(one: Scores, other: Scores, *, resamples: int = R
     return Aggregate(value=value, low=float(low), high=float(high))
 
 
-def _band(points: list[list[NDArray[np.float64]]], statistic: Statistic, resamples: int) -> Band:
+def _band(points: list[list[npt.NDArray[np.float64]]], statistic: Statistic, resamples: int) -> Band:
     """Point after point, because all resamples of all points at once would not fit into memory."""
     value = np.array([statistic(tasks) for tasks in points], dtype=np.float64)
     if not points or not _several(points[0]):
@@ -131,7 +131,7 @@ def _band(points: list[list[NDArray[np.float64]]], statistic: Statistic, resampl
     return Band(value=value, low=limits[:, 0], high=limits[:, 1])
 
 
-def _tasks(scores: Scores, *, axes: int) -> list[NDArray[np.float64]]:
+def _tasks(scores: Scores, *, axes: int) -> list[npt.NDArray[np.float64]]:
     """T arrays [R] or, with two axes, [R, P]."""
     if isinstance(scores, np.ndarray):
         if scores.ndim != axes + 1:
@@ -147,24 +147,26 @@ def _tasks(scores: Scores, *, axes: int) -> list[NDArray[np.float64]]:
     return tasks
 
 
-def _several(tasks: Sequence[NDArray[np.float64]]) -> bool:
+def _several(tasks: Sequence[npt.NDArray[np.float64]]) -> bool:
     """Drawing again from one run returns it, so an interval from single runs would claim certainty."""
     return all(len(task) > 1 for task in tasks)
 
 
-def _task_means(tasks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _task_means(tasks: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     return np.stack([task.mean(axis=-1) for task in tasks], axis=-1)  # [..., T]
 
 
-def _picks(runs: Sequence[int], *, resamples: int, seed: int) -> list[NDArray[np.int64]]:
+def _picks(runs: Sequence[int], *, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
     """Per task int64 [B, R]: which runs a resample draws."""
     random = np.random.default_rng(seed)
     return [random.integers(count, size=(resamples, count)) for count in runs]
 
 
-def _drawn(tasks: Sequence[NDArray[np.float64]], picks: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float64]]:
+def _drawn(
+    tasks: Sequence[npt.NDArray[np.float64]], picks: Sequence[npt.NDArray[np.int64]]
+) -> list[npt.NDArray[np.float64]]:
     return [task[pick] for task, pick in zip(tasks, picks, strict=True)]  # [B, R] each
 
 
-def _interval(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interval(resampled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.percentile(resampled, CONFIDENCE_PERCENTILES)

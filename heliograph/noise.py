@@ -8,13 +8,13 @@ step, so no two steps, episodes or agents ever share one.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 _WORD = 2**64
 _MANTISSA_BITS = 23
 
 
-def uniform(*, run_seed: int, slot: int, episode: int, step: int, size: int) -> NDArray[np.float32]:
+def uniform(*, run_seed: int, slot: int, episode: int, step: int, size: int) -> npt.NDArray[np.float32]:
     """Return `size` float32 numbers strictly inside (0, 1), for sampling one agent's latent and action.
 
     Raises ValueError for a negative argument or one of more than 64 bits.

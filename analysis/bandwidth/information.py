@@ -151,7 +151,7 @@ def _successions(episode: TraceEpisode) -> tuple[npt.NDArray[np.int32], npt.NDAr
 
 def _told(episode: TraceEpisode) -> npt.NDArray[np.bool_]:
     """bool [T, N]: whose message of the step was sent to anybody."""
-    told: npt.NDArray[np.bool_] = episode.sent().any(-1)
+    told: npt.NDArray[np.bool_] = np.asarray(episode.sent().any(-1))
     return told
 
 

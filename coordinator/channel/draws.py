@@ -28,4 +28,5 @@ def uniform(*, seed: int, fault: Fault, step: int, agents: int) -> npt.NDArray[n
     key = np.array([seed, fault], dtype=np.uint64)
     counter = np.array([0, step, 0, _CHANNEL], dtype=np.uint64)
     raw = np.random.Philox(key=key, counter=counter).random_raw(agents * agents)
-    return ((raw >> np.uint64(11)) * 2.0**-53).reshape(agents, agents)
+    shares: npt.NDArray[np.float64] = (raw >> np.uint64(11)) * np.float64(2.0**-53)
+    return shares.reshape(agents, agents)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.codecs.codec import Encoded, Ids
 from heliograph.errors import MessageError
@@ -58,7 +58,7 @@ class BitPacked:
             raise MessageError("latent is said to have fallen back to bit-packed, which is all that is written here")
         return self.unpack(payload)
 
-    def checked(self, latent: NDArray[np.integer[Any]]) -> list[int]:
+    def checked(self, latent: npt.NDArray[np.integer[Any]]) -> list[int]:
         """The ids as a list.  Raises MessageError if the shape or an id is out of range."""
         ids = np.asarray(latent)
         if ids.shape != (self.categoricals,):
@@ -68,7 +68,7 @@ class BitPacked:
             raise MessageError(f"latent id outside 0..{self.classes - 1}: {min(values)}..{max(values)}")
         return values
 
-    def pack(self, latent: NDArray[np.integer[Any]]) -> bytes:
+    def pack(self, latent: npt.NDArray[np.integer[Any]]) -> bytes:
         """Pack ids [K].  Raises MessageError if the shape or an id is out of range."""
         values = self.checked(latent)
         lanes = bytes(values) if self._lane.itemsize == 1 else np.array(values, dtype=self._lane).tobytes()

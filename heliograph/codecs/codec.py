@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
-Ids = NDArray[np.int32]
+Ids = npt.NDArray[np.int32]
 """int32 [K], the classes of a latent: 0 <= id < C."""
 
 

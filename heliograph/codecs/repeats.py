@@ -6,7 +6,7 @@ Axis legend: K categoricals, C classes.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.codecs.codec import Encoded, Ids
@@ -62,7 +62,7 @@ class Repeats:
     def _is_longer(self, bits: int) -> bool:
         return bits > self._packed.payload_bits
 
-    def _write(self, differs: NDArray[np.bool_], changed: list[int], bits: int) -> bytes:
+    def _write(self, differs: npt.NDArray[np.bool_], changed: list[int], bits: int) -> bytes:
         packed = int.from_bytes(np.packbits(differs).tobytes(), "big") >> -self._packed.categoricals % 8
         for class_id in changed:
             packed = packed << self._packed.bits_per_id | class_id

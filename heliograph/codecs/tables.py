@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.reading import parse_json
 
@@ -23,7 +23,7 @@ LARGEST_COUNT = 2**32
 class LatentTables:
     """Counts int64 [K, C] of each class of each categorical.  Raises ValueError for what are no counts."""
 
-    counts: NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
         counts = np.array(self.counts)
@@ -40,7 +40,7 @@ class LatentTables:
         return hash(self.sha256)
 
     @cached_property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> npt.NDArray[np.float64]:
         """float64 [K, C]: twice the counts and one, in whole numbers, so that all machines agree on the codes.
 
         Half an observation is added to every class (Krichevsky & Trofimov 1981): one that was never seen can be said.
@@ -48,16 +48,16 @@ class LatentTables:
         return (2 * self.counts + 1).astype(np.float64)
 
     @cached_property
-    def entropy_bits(self) -> NDArray[np.float64]:
+    def entropy_bits(self) -> npt.NDArray[np.float64]:
         """float64 [K]: of each categorical, with the smoothed counts as probabilities."""
         probabilities = self.weights / self.weights.sum(axis=1, keepdims=True)
-        bits: NDArray[np.float64] = -(probabilities * np.log2(probabilities)).sum(axis=1)
+        bits: npt.NDArray[np.float64] = -(probabilities * np.log2(probabilities)).sum(axis=1)
         return bits
 
     @cached_property
-    def most_frequent(self) -> NDArray[np.int32]:
+    def most_frequent(self) -> npt.NDArray[np.int32]:
         """int32 [K]: the class that each categorical had most often, the first of several."""
-        classes: NDArray[np.int32] = self.counts.argmax(axis=1).astype(np.int32)
+        classes: npt.NDArray[np.int32] = self.counts.argmax(axis=1).astype(np.int32)
         return classes
 
     @cached_property

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from heliograph.actions import ContinuousActions
 from heliograph.environments.contract import ask
@@ -30,7 +30,7 @@ class TeamActions(ABC):
     """See EnvironmentSpec."""
 
     @abstractmethod
-    def native(self, name: Any, action: NDArray[Any]) -> Any:
+    def native(self, name: Any, action: npt.NDArray[Any]) -> Any:
         """The environment's own form of one agent's action."""
 
 
@@ -41,7 +41,7 @@ class DiscreteTeam(TeamActions):
         self.sizes = {name: int(space.n) for name, space in acting.items()}
         self._start = {name: int(space.start) for name, space in acting.items()}
 
-    def native(self, name: Any, action: NDArray[Any]) -> int:
+    def native(self, name: Any, action: npt.NDArray[Any]) -> int:
         """See TeamActions."""
         return self._start[name] + int(action)
 
@@ -59,11 +59,11 @@ class ContinuousTeam(TeamActions):
         )
         self._scales = dict(zip(acting, self.continuous, strict=True))
 
-    def native(self, name: Any, action: NDArray[np.float32]) -> NDArray[Any]:
+    def native(self, name: Any, action: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See TeamActions."""
         space = self._acting[name]
         real = self._scales[name].scaled(action)[: self.sizes[name]].reshape(space.shape).astype(space.dtype)
-        within: NDArray[Any] = np.clip(real, space.low, space.high)  # rounding may lead past a bound
+        within: npt.NDArray[Any] = np.clip(real, space.low, space.high)  # rounding may lead past a bound
         return within
 
 
@@ -123,6 +123,6 @@ def _check_box(name: Any, space: spaces.Box, *, adapter: str) -> None:
         )
 
 
-def _padded(bounds: NDArray[Any], size: int) -> tuple[float, ...]:
+def _padded(bounds: npt.NDArray[Any], size: int) -> tuple[float, ...]:
     values = [float(value) for value in bounds.reshape(-1)]
     return (*values, *[0.0] * (size - len(values)))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.contract import (
@@ -278,9 +278,9 @@ class _Examination:
 
     def _perceive(
         self, seeing: set[Any], observations: Mapping[Any, Any], infos: Mapping[Any, Any], *, last: bool
-    ) -> dict[Any, NDArray[np.bool_]]:
+    ) -> dict[Any, npt.NDArray[np.bool_]]:
         """Check what agents are told; the masks of those that may act."""
-        masks: dict[Any, NDArray[np.bool_]] = {}
+        masks: dict[Any, npt.NDArray[np.bool_]] = {}
         newest: list[bytes] = []
         self._judge("observations", lambda: self._contract.known("observations", observations))
         self._judge("infos", lambda: self._contract.known("infos", infos))
@@ -312,7 +312,7 @@ class _Examination:
 
     def _mask(
         self, name: Any, observation: Any, info: Mapping[str, Any], shown: AgentShown, *, last: bool
-    ) -> NDArray[np.bool_] | None:
+    ) -> npt.NDArray[np.bool_] | None:
         if not self._spaces.tells_mask(name, observation, info):
             return self._spaces.any_action(name)
         mask = self._judge("masks", lambda: self._spaces.mask(name, observation, info, last=last))
@@ -320,7 +320,7 @@ class _Examination:
             shown.legal = np.flatnonzero(mask).tolist()
         return mask
 
-    def _drawn(self, name: Any, mask: NDArray[np.bool_] | None, random: np.random.Generator) -> NDArray[Any]:
+    def _drawn(self, name: Any, mask: npt.NDArray[np.bool_] | None, random: np.random.Generator) -> npt.NDArray[Any]:
         """A legal action of an agent, as networks give it."""
         if self._spaces.continuous:
             return random.uniform(-1, 1, self._spaces.actions).astype(np.float32)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.errors import HeliographError, WorldError
 from heliograph.stopping import Stopped
@@ -120,7 +120,7 @@ class ParallelContract:
                     "Say in terminations or truncations why its part of the episode is over",
                 )
 
-    def returning(self, living: set[Any], *, acting: Iterable[Any], gone: NDArray[np.bool_]) -> None:
+    def returning(self, living: set[Any], *, acting: Iterable[Any], gone: npt.NDArray[np.bool_]) -> None:
         """Raises WorldError for an agent that is in `agents` again after it was terminated, bool [N] by slot."""
         for name in living.difference(acting):
             if gone[self._slots[name]]:
@@ -136,7 +136,7 @@ class ParallelContract:
             raise self._of("infos", name, f"is {_form(given)}", "Return a dict for each agent, empty if need be")
         return given
 
-    def hears(self, name: Any, info: Mapping[Any, Any], *, offered: bool) -> NDArray[np.bool_] | None:
+    def hears(self, name: Any, info: Mapping[Any, Any], *, offered: bool) -> npt.NDArray[np.bool_] | None:
         """bool [N]: whom an agent can hear, or None where everyone hears everyone.
 
         `offered` says that the first reset told it of at least one agent.  Raises WorldError if it is missing then or
@@ -257,7 +257,7 @@ def found_limit(environment: Any, step_limit: Any, *, adapter: str) -> int:
     return min(limits)
 
 
-def array_of(given: Any) -> tuple[NDArray[Any], str]:
+def array_of(given: Any) -> tuple[npt.NDArray[Any], str]:
     """What was given as an array, and nothing; or an empty array, and what is wrong with a thing that numpy refuses."""
     try:
         return np.asarray(given), ""
@@ -267,7 +267,7 @@ def array_of(given: Any) -> tuple[NDArray[Any], str]:
         return np.empty(0), f"is {_form(given)} that {told}"
 
 
-def state_numbers(state: Any, *, expected: int | None, adapter: str) -> NDArray[np.float32]:
+def state_numbers(state: Any, *, expected: int | None, adapter: str) -> npt.NDArray[np.float32]:
     """A global state, float32 [S].
 
     Raises WorldError unless it is of finite numbers, as many as `expected` where that is known.
@@ -333,7 +333,7 @@ def _is_limit(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value > 0)
 
 
-def _is_of_numbers(values: NDArray[Any]) -> bool:
+def _is_of_numbers(values: npt.NDArray[Any]) -> bool:
     return values.dtype.kind in "biuf"
 
 

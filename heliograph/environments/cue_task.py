@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from pydantic import Field
 
 from heliograph.environments.vector import (
@@ -61,22 +61,24 @@ class CueTask(VectorEnvironment):
         """Draw the start of an episode of one copy."""
 
     @abstractmethod
-    def _apply(self, actions: NDArray[np.integer[Any]]) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
+    def _apply(
+        self, actions: npt.NDArray[np.integer[Any]]
+    ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]:
         """Apply legal actions [E, N]; return each agent's own reward [E, N] and who is right now, bool [E, N]."""
 
     @abstractmethod
-    def _observe(self) -> NDArray[np.float32]:
+    def _observe(self) -> npt.NDArray[np.float32]:
         """Observations without noise, float32 [E, N, D]."""
 
     @abstractmethod
-    def _action_mask(self) -> NDArray[np.bool_]:
+    def _action_mask(self) -> npt.NDArray[np.bool_]:
         """bool [E, N, A]."""
 
     @abstractmethod
-    def _hears(self) -> NDArray[np.bool_]:
+    def _hears(self) -> npt.NDArray[np.bool_]:
         """bool [E, N, N], false on the diagonal."""
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
@@ -87,7 +89,7 @@ class CueTask(VectorEnvironment):
         self._draw_noise(chosen.tolist())
         return self._percepts()
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._step < self.settings.length)
         reward, right = self._apply(checked_actions(actions, mask=self._action_mask()))
@@ -137,18 +139,20 @@ def blind_bound(settings: CueTaskSettings, *, choices: int) -> float | None:
     return float(choices) ** -unknown
 
 
-def informed_by(agents: int, *, offset: int) -> NDArray[np.bool_]:
+def informed_by(agents: int, *, offset: int) -> npt.NDArray[np.bool_]:
     """bool [N, N]: agent i hears only agent i + offset (mod N)."""
     return np.roll(np.eye(agents, dtype=bool), offset, axis=1)
 
 
-def shown(targets: NDArray[np.float32], *, cue: Literal["next", "own", "none"], offset: int) -> NDArray[np.float32]:
+def shown(
+    targets: npt.NDArray[np.float32], *, cue: Literal["next", "own", "none"], offset: int
+) -> npt.NDArray[np.float32]:
     """What each agent sees of one-hot targets [E, N, choices]: agent i + offset's, its own, or zeros."""
     if cue == "none":
         return np.zeros_like(targets)
     return np.roll(targets, -offset, axis=1) if cue == "next" else targets
 
 
-def one_hot(indices: NDArray[np.int64], choices: int) -> NDArray[np.float32]:
+def one_hot(indices: npt.NDArray[np.int64], choices: int) -> npt.NDArray[np.float32]:
     """float32 [..., choices] of integers [...]."""
     return np.eye(choices, dtype=np.float32)[indices]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 CELL_PIXELS = 48
 BACKGROUND, LINE = (250, 249, 246), (205, 203, 198)
@@ -20,7 +20,7 @@ COLOURS = np.array(
 class Canvas:
     """A grid of cells, uint8 pixels [rows * 48 + 1, columns * 48 + 1, 3]; cells are addressed as (row, column)."""
 
-    pixels: NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8]
 
     @classmethod
     def grid(cls, rows: int, columns: int | None = None) -> Canvas:
@@ -31,24 +31,24 @@ class Canvas:
         pixels[:, ::CELL_PIXELS] = LINE
         return cls(pixels)
 
-    def disc(self, cell: NDArray[Any], slot: int, slots: int) -> None:
+    def disc(self, cell: npt.NDArray[Any], slot: int, slots: int) -> None:
         """A filled disc; with several slots it is put off the centre, so that agents in one cell stay visible."""
         angle = 2 * np.pi * slot / max(slots, 1)
         offset = 9 * np.array([np.sin(angle), np.cos(angle)]) if slots > 1 else np.zeros(2)
         self._paint(_centre(cell) + offset, slot, radius=10)
 
-    def ring(self, cell: NDArray[Any], slot: int) -> None:
+    def ring(self, cell: npt.NDArray[Any], slot: int) -> None:
         radius = 21 - 3 * (slot % 4)  # targets in one cell are drawn inside one another
         self._paint(_centre(cell), slot, radius=radius, hole=radius - 3)
 
-    def arrow(self, start: NDArray[Any], end: NDArray[Any], slot: int) -> None:
+    def arrow(self, start: npt.NDArray[Any], end: npt.NDArray[Any], slot: int) -> None:
         """A thin line from one cell towards another, thickening where it arrives."""
         first, last = _centre(start), _centre(end)
         for share in np.linspace(0.25, 0.75, 48):
             thickness = 0.8 + 2.4 * max(0.0, share - 0.65) / 0.1
             self._paint(first + share * (last - first), slot, radius=thickness)
 
-    def _paint(self, centre: NDArray[np.float64], slot: int, *, radius: float, hole: float = -1.0) -> None:
+    def _paint(self, centre: npt.NDArray[np.float64], slot: int, *, radius: float, hole: float = -1.0) -> None:
         """What is at most `radius` and more than `hole` away; looks at no pixel that is farther."""
         top, left = np.maximum(np.floor(centre - radius), 0).astype(int)
         bottom, right = np.ceil(centre + radius).astype(int) + 1
@@ -58,5 +58,5 @@ class Canvas:
         window[(distance <= radius) & (distance > hole)] = COLOURS[slot % len(COLOURS)]
 
 
-def _centre(cell: NDArray[Any]) -> NDArray[np.float64]:
+def _centre(cell: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return (np.asarray(cell, dtype=float) + 0.5) * CELL_PIXELS

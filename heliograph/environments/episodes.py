@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.vector import (
     LOST_EPISODE_REPEATS,
@@ -36,13 +36,13 @@ logger = logging.getLogger(__name__)
 class PlayedEpisodes:
     """One number per episode, in the order of their numbers."""
 
-    outcome: NDArray[np.float64]
+    outcome: npt.NDArray[np.float64]
     """float64 [episodes]: the team's result, see the environment's `outcome`."""
-    team_return: NDArray[np.float64]
+    team_return: npt.NDArray[np.float64]
     """float64 [episodes]: rewards summed over steps, averaged over agents."""
-    length: NDArray[np.int64]
+    length: npt.NDArray[np.int64]
     """int64 [episodes]: steps."""
-    cut: NDArray[np.bool_]
+    cut: npt.NDArray[np.bool_]
     """bool [episodes]: its environment had not ended it after the most steps, and it counts for what it was then."""
 
 
@@ -112,7 +112,12 @@ def play_episodes(
 
 
 def _begin(
-    environment: VectorEnvironment, player: Player, copies: NDArray[np.int64], numbers: NDArray[np.int64], *, seed: int
+    environment: VectorEnvironment,
+    player: Player,
+    copies: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    *,
+    seed: int,
 ) -> Percepts:
     seeds = np.array([episode_seed(run_seed=seed, episode=episode) for episode in numbers.tolist()])
     percepts = checked_percepts(environment.reset(seeds, copies), of=environment)

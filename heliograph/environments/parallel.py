@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.contract import (
@@ -125,7 +125,7 @@ class ParallelVector(VectorEnvironment):
         self._elapsed = np.zeros(count, dtype=np.int64)
         self._running = np.zeros(count, dtype=bool)
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
@@ -141,7 +141,7 @@ class ParallelVector(VectorEnvironment):
     def _reset_copy(self, copy: int, seed: int) -> Any:
         return self._ask("reset", lambda: self._copies[copy].reset(seed=seed))
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
         legal = checked_actions(actions, mask=self._mask, continuous=bool(self.spec.continuous))
@@ -160,7 +160,7 @@ class ParallelVector(VectorEnvironment):
             lost=np.zeros(self.count, dtype=bool),
         )
 
-    def _step_copy(self, copy: int, actions: NDArray[Any], reward: NDArray[np.float32]) -> tuple[bool, float]:
+    def _step_copy(self, copy: int, actions: npt.NDArray[Any], reward: npt.NDArray[np.float32]) -> tuple[bool, float]:
         """Step one copy, fill `reward` [N]; return whether it was cut by time, and its outcome or NaN."""
         environment = self._copies[copy]
         acting = [name for name in self._names if self._present[copy, self._slots[name]]]
@@ -228,14 +228,14 @@ class ParallelVector(VectorEnvironment):
             present=self._present.copy(),
         )
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """See VectorEnvironment.  The environment must have been made with render_mode="rgb_array"."""
         image = self._ask("render", self._copies[copy].render)
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
             raise WorldError(f"{self._name} drew no picture", remedy="Give it the parameter render_mode='rgb_array'")
         return image.astype(np.uint8)
 
-    def state(self) -> NDArray[np.float32] | None:
+    def state(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment."""
         if not self.spec.state_size:
             return None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
-from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from heliograph.actions import ActionSpace, DiscreteActions
@@ -81,33 +81,33 @@ class ParallelView(ParallelEnv):
         rewards = {name: float(transition.reward[0, self._slots[name]]) for name in acted}
         return observations, rewards, terminated, truncated, infos
 
-    def _joint(self, actions: dict[str, Any]) -> NDArray[Any]:
+    def _joint(self, actions: dict[str, Any]) -> npt.NDArray[Any]:
         """[N] or [N, k] as our environments take them; whoever has left does what it may, which is ignored."""
         spec = self._environment.spec
         if not spec.continuous:
-            chosen: NDArray[np.int64] = self._mask.argmax(axis=1)
+            chosen: npt.NDArray[np.int64] = self._mask.argmax(axis=1)
             for name, action in actions.items():
                 chosen[self._slots[name]] = action
             return chosen
         joint = np.zeros(self._mask.shape, dtype=np.float32)
         for name, action in actions.items():
-            box = self._acting[name]
-            if np.shape(action) != box.shape:
-                raise WorldError(f"action of agent {name!r} has shape {np.shape(action)}, not {box.shape}")
+            shape = self._acting[name].shape
+            if np.shape(action) != shape:
+                raise WorldError(f"action of agent {name!r} has shape {np.shape(action)}, not {shape}")
             padded = np.zeros(spec.actions)
-            padded[: box.shape[0]] = action
+            padded[: np.size(action)] = action
             joint[self._slots[name]] = spec.continuous[self._slots[name]].unscaled(padded)
         return joint
 
-    def state(self) -> NDArray[np.float32]:
+    def state(self) -> npt.NDArray[np.float32]:
         """Global state float32 [S].  Raises NotImplementedError where the environment has none."""
         states = self._environment.state()
         if states is None:
             raise NotImplementedError(f"environment {self.metadata['name']!r} has no global state")
-        state: NDArray[np.float32] = states[0]
+        state: npt.NDArray[np.float32] = states[0]
         return state
 
-    def render(self) -> NDArray[np.uint8]:
+    def render(self) -> npt.NDArray[np.uint8]:
         """See VectorEnvironment.render."""
         return self._environment.render(0)
 

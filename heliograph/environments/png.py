@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.errors import OutputFailed, WorldError
 
@@ -18,7 +18,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB_8_BIT = (8, 2, 0, 0, 0)  # depth, colour type, compression, filter, interlace
 
 
-def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
+def write_png(pixels: npt.NDArray[np.uint8], path: Path) -> None:
     """Write uint8 [height, width, 3].  Raises WorldError for another shape or type, OutputFailed for a full disk."""
     data = png(pixels)
     try:
@@ -29,7 +29,7 @@ def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
         ) from error
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
+def png(pixels: npt.NDArray[np.uint8]) -> bytes:
     """The file of uint8 [height, width, 3].  Raises WorldError for another shape or type."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise WorldError(f"a picture is uint8 [height, width, 3], not {pixels.dtype} {list(pixels.shape)}")

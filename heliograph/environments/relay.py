@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from pydantic import Field
 
 from heliograph.environments.cue_task import CueTask, CueTaskSettings, blind_bound, informed_by, one_hot, shown
@@ -39,7 +39,7 @@ class RelaySettings(CueTaskSettings):
     hearing is directed, and it changes as the agents move."""
 
 
-def hearing_graph(settings: RelaySettings, position: NDArray[np.int64]) -> NDArray[np.bool_]:
+def hearing_graph(settings: RelaySettings, position: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """bool [E, N, N] for positions [E, N, 2]: [e, i, j] says that i hears j; false on the diagonal."""
     copies, agents = position.shape[:2]
     slots = np.arange(agents)
@@ -53,9 +53,9 @@ def hearing_graph(settings: RelaySettings, position: NDArray[np.int64]) -> NDArr
     return graph
 
 
-def _distances(position: NDArray[np.int64]) -> NDArray[np.int64]:
+def _distances(position: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Chebyshev."""
-    cells: NDArray[np.int64] = np.abs(position[:, :, None] - position[:, None]).max(-1)  # [E, N, 2] -> [E, N, N]
+    cells: npt.NDArray[np.int64] = np.abs(position[:, :, None] - position[:, None]).max(-1)  # [E, N, 2] -> [E, N, N]
     return cells
 
 
@@ -107,41 +107,43 @@ class RelayEnvironment(CueTask):
         self._position[copy] = random.integers(self.settings.size, size=(self.spec.agents, 2))
         self._target[copy] = random.integers(self.settings.size, size=(self.spec.agents, 2))
 
-    def _apply(self, actions: NDArray[np.integer[Any]]) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
+    def _apply(
+        self, actions: npt.NDArray[np.integer[Any]]
+    ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]:
         before = self._distance()
         self._position = self._position + MOVES[actions]
         after = self._distance()
         return 0.5 * (before - after) + 0.5 * (after == 0), after == 0
 
-    def _distance(self) -> NDArray[np.int64]:
-        moves: NDArray[np.int64] = np.abs(self._position - self._target).sum(-1)  # [E, N]
+    def _distance(self) -> npt.NDArray[np.int64]:
+        moves: npt.NDArray[np.int64] = np.abs(self._position - self._target).sum(-1)  # [E, N]
         return moves
 
-    def _observe(self) -> NDArray[np.float32]:
+    def _observe(self) -> npt.NDArray[np.float32]:
         own, targets = self._one_hot(self._position), self._one_hot(self._target)
         return np.concatenate([own, shown(targets, cue=self.settings.cue, offset=1)], axis=-1)
 
-    def _action_mask(self) -> NDArray[np.bool_]:
+    def _action_mask(self) -> npt.NDArray[np.bool_]:
         reached = self._position[:, :, None] + MOVES  # [E, N, A, 2]
-        legal: NDArray[np.bool_] = ((reached >= 0) & (reached < self.settings.size)).all(-1)
+        legal: npt.NDArray[np.bool_] = ((reached >= 0) & (reached < self.settings.size)).all(-1)
         return legal
 
-    def _hears(self) -> NDArray[np.bool_]:
+    def _hears(self) -> npt.NDArray[np.bool_]:
         return hearing_graph(self.settings, self._position)
 
-    def distances(self) -> NDArray[np.float32]:
+    def distances(self) -> npt.NDArray[np.float32]:
         """In cells, Chebyshev, as hearing ranges are."""
         return _distances(self._position).astype(np.float32)
 
-    def _one_hot(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _one_hot(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         return one_hot(places @ (self.settings.size, 1), self.settings.size**2)  # [E, N, 2] -> [E, N, G * G]
 
-    def state(self) -> NDArray[np.float32]:
+    def state(self) -> npt.NDArray[np.float32]:
         """All cells, then all targets, one-hot: float32 [E, 2 N G^2]."""
         both = np.concatenate([self._one_hot(self._position), self._one_hot(self._target)], axis=1)
         return both.reshape(self.count, -1)
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """Agents as discs, their targets as rings of the same colour, an arrow from each heard agent to its hearer."""
         canvas = Canvas.grid(self.settings.size)
         for slot in range(self.settings.agents):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from pydantic import Field
 
 from heliograph.environments.cue_task import CueTask, CueTaskSettings, blind_bound, informed_by, one_hot, shown
@@ -60,7 +60,7 @@ class RelaySignalEnvironment(CueTask):
         super().__init__(settings, count=count, spec=spec)
         self.settings: RelaySignalSettings = settings
         self._target = np.zeros((count, agents), dtype=np.int64)
-        self._played: NDArray[np.integer[Any]] = np.full((count, agents), -1, dtype=np.int64)  # -1: nothing yet
+        self._played: npt.NDArray[np.integer[Any]] = np.full((count, agents), -1, dtype=np.int64)  # -1: nothing yet
         graph = informed_by(agents, offset=1) if settings.hears == "ring" else ~np.eye(agents, dtype=bool)
         self._graph = np.broadcast_to(graph, (count, agents, agents))
 
@@ -69,25 +69,27 @@ class RelaySignalEnvironment(CueTask):
         self._target[copy] = np.roll(cues, -1)
         self._played[copy] = -1
 
-    def _apply(self, actions: NDArray[np.integer[Any]]) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
+    def _apply(
+        self, actions: npt.NDArray[np.integer[Any]]
+    ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]:
         self._played = actions.copy()  # ours to overwrite at the next reset
         right = self._played == self._target
         return right.astype(np.float32), right
 
-    def _observe(self) -> NDArray[np.float32]:
+    def _observe(self) -> npt.NDArray[np.float32]:
         return shown(one_hot(self._target, self.settings.symbols), cue=self.settings.cue, offset=-1)
 
-    def _action_mask(self) -> NDArray[np.bool_]:
+    def _action_mask(self) -> npt.NDArray[np.bool_]:
         return np.ones((self.count, self.spec.agents, self.settings.symbols), dtype=bool)
 
-    def _hears(self) -> NDArray[np.bool_]:
+    def _hears(self) -> npt.NDArray[np.bool_]:
         return self._graph.copy()
 
-    def state(self) -> NDArray[np.float32]:
+    def state(self) -> npt.NDArray[np.float32]:
         """What every agent must play, one-hot: float32 [E, N K]."""
         return one_hot(self._target, self.settings.symbols).reshape(self.count, -1)
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """A row per agent, a column per symbol: a ring on the symbol to play, a disc on the one played last."""
         canvas = Canvas.grid(self.settings.agents, self.settings.symbols)
         for slot in range(self.settings.agents):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.contract import array_of, ask
 from heliograph.errors import WorldError
@@ -76,7 +76,7 @@ class AgentSpaces:
         self._masked = surplus or bool(self._telling)
         return self._masked
 
-    def observation(self, name: Any, observations: Mapping[Any, Any]) -> NDArray[np.float32]:
+    def observation(self, name: Any, observations: Mapping[Any, Any]) -> npt.NDArray[np.float32]:
         """float32 [D].  Raises WorldError if it is missing, or not in the agent's space."""
         if name not in observations:
             raise self._bad("observation", name, "is missing", "Return one for each live agent, and at its last step")
@@ -109,7 +109,9 @@ class AgentSpaces:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise self._bad("observation", name, f"does not fit its space {space}: {error}", _PROMISED) from error
 
-    def mask(self, name: Any, observation: Any, info: Mapping[str, Any], *, last: bool = False) -> NDArray[np.bool_]:
+    def mask(
+        self, name: Any, observation: Any, info: Mapping[str, Any], *, last: bool = False
+    ) -> npt.NDArray[np.bool_]:
         """bool [A]; in an episode's `last` state it may be left out.
 
         Raises WorldError for one of a wrong size, one that allows nothing, and two that contradict each other.
@@ -138,7 +140,7 @@ class AgentSpaces:
             raise self._bad("action_mask", name, "allows no action", "Leave at least one action legal")
         return mask
 
-    def _read_mask(self, name: Any, offered: Any) -> NDArray[np.bool_]:
+    def _read_mask(self, name: Any, offered: Any) -> npt.NDArray[np.bool_]:
         size = self._acting.sizes[name]
         remedy = "Return 1 for legal, 0 for illegal"
         values, problem = array_of(offered)
@@ -171,11 +173,11 @@ class AgentSpaces:
         """Numbers of an agent's own observation, which stand before all padding."""
         return self._sizes[name]
 
-    def any_action(self, name: Any) -> NDArray[np.bool_]:
+    def any_action(self, name: Any) -> npt.NDArray[np.bool_]:
         """bool [A]: all actions, or dimensions of one, that the agent's own space has."""
         return np.arange(self.actions) < self._acting.sizes[name]
 
-    def action(self, name: Any, action: NDArray[Any]) -> Any:
+    def action(self, name: Any, action: npt.NDArray[Any]) -> Any:
         """The environment's own form of an action: of one that we count from 0, or of a vector [k]."""
         return self._acting.native(name, action)
 
@@ -237,7 +239,7 @@ def _told_masks(observation: Any, info: Any) -> list[Any]:
     return [place["action_mask"] for place in places if place.get("action_mask") is not None]
 
 
-def _bits(mask: NDArray[np.bool_]) -> str:
+def _bits(mask: npt.NDArray[np.bool_]) -> str:
     return "".join(str(int(value)) for value in mask)
 
 
@@ -272,7 +274,7 @@ def _leaves(space: Any, given: Any) -> Iterator[tuple[Any, Any]]:
             yield from _leaves(part, given[place] if fits else None)
 
 
-def _bounds(space: Any) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]] | None:
+def _bounds(space: Any) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]] | None:
     """Between which numbers an observation of a box must be; None where there are no bounds."""
     low, high = getattr(space, "low", None), getattr(space, "high", None)
     if low is None or high is None or (np.isneginf(low).all() and np.isposinf(high).all()):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.errors import WorldError
@@ -84,13 +84,13 @@ class EnvironmentSpec:
 class Percepts:
     """What the agents of all copies perceive at one step."""
 
-    observation: NDArray[np.float32]
+    observation: npt.NDArray[np.float32]
     """float32 [E, N, D]."""
-    action_mask: NDArray[np.bool_]
+    action_mask: npt.NDArray[np.bool_]
     """bool [E, N, A], true where the action is legal; at least one per agent."""
-    hears: NDArray[np.bool_]
+    hears: npt.NDArray[np.bool_]
     """bool [E, N, N]: [e, i, j] says that i can hear j, for the messages of the step before.  False on the diagonal."""
-    present: NDArray[np.bool_]
+    present: npt.NDArray[np.bool_]
     """bool [E, N]: false where an agent's part of the episode is over and its observation is a zero placeholder."""
 
 
@@ -100,17 +100,17 @@ class Transition:
 
     percepts: Percepts
     """After the action; of the last state where `over`."""
-    reward: NDArray[np.float32]
+    reward: npt.NDArray[np.float32]
     """float32 [E, N]."""
-    terminated: NDArray[np.bool_]
+    terminated: npt.NDArray[np.bool_]
     """bool [E, N]: the agent has no future (its return ends here), as opposed to a time limit."""
-    truncated: NDArray[np.bool_]
+    truncated: npt.NDArray[np.bool_]
     """bool [E]: the episode was cut by its time limit."""
-    over: NDArray[np.bool_]
+    over: npt.NDArray[np.bool_]
     """bool [E]: the episode has ended, either way; the copy must be reset before its next step."""
-    outcome: NDArray[np.float32]
+    outcome: npt.NDArray[np.float32]
     """float32 [E]: the team's result, see `EnvironmentSpec.outcome`; NaN where the episode goes on, or is lost."""
-    lost: NDArray[np.bool_]
+    lost: npt.NDArray[np.bool_]
     """bool [E]: the simulator died; the copy is `over`, and its episode must not count."""
 
 
@@ -152,28 +152,28 @@ class VectorEnvironment(ABC):
         return self._spec
 
     @abstractmethod
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """Start new episodes in `copies` (indices; None: all), one int64 seed each.
 
         Returns the percepts of all copies.  Raises WorldError for a negative seed or a copy that does not exist.
         """
 
     @abstractmethod
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """Apply int actions [E, N], or continuous ones float [E, N, k] in [-1, 1], which are scaled to their bounds.
 
         Raises WorldError if one is out of range or illegal; dimensions that an agent lacks do not matter.
         """
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """Draw a copy as uint8 [height, width, 3].  Raises WorldError where the environment cannot draw."""
         raise WorldError(f"environment {self.spec.id!r} cannot be rendered")
 
-    def state(self) -> NDArray[np.float32] | None:
+    def state(self) -> npt.NDArray[np.float32] | None:
         """Global state float32 [E, S] of the simulator, for the trainer only; None where there is none."""
         return None
 
-    def distances(self) -> NDArray[np.float32] | None:
+    def distances(self) -> npt.NDArray[np.float32] | None:
         """float32 [E, N, N]: how far apart two agents are now, in the environment's unit of length; None where
         `EnvironmentSpec.has_distances` is false.  For experiments with channels; no agent is ever told."""
         return None
@@ -184,8 +184,8 @@ class VectorEnvironment(ABC):
 
 
 def checked_seeds(
-    seeds: NDArray[np.int64], copies: NDArray[np.int64] | None, *, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None, *, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the copies to reset and their seeds, both int64 [R].  Raises WorldError as `VectorEnvironment.reset`."""
     chosen = np.arange(count) if copies is None else np.asarray(copies, dtype=np.int64).reshape(-1)
     given = np.asarray(seeds).reshape(-1)
@@ -198,14 +198,16 @@ def checked_seeds(
     return chosen, given.astype(np.int64)
 
 
-def check_running(running: NDArray[np.bool_]) -> None:
+def check_running(running: npt.NDArray[np.bool_]) -> None:
     """Raise WorldError unless an episode runs in every copy, bool [E]."""
     if not running.all():
         copy = int(np.argmin(running))
         raise WorldError(f"copy {copy} has no running episode", remedy="Reset it before its next step")
 
 
-def checked_actions(actions: NDArray[Any], *, mask: NDArray[np.bool_], continuous: bool = False) -> NDArray[Any]:
+def checked_actions(
+    actions: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_], continuous: bool = False
+) -> npt.NDArray[Any]:
     """Return actions as an integer array [E, N], or float32 [E, N, k] if they are `continuous`.
 
     Raises WorldError for a wrong shape, range or an illegal action, or a number that is not finite.
@@ -224,7 +226,7 @@ def checked_actions(actions: NDArray[Any], *, mask: NDArray[np.bool_], continuou
     return given
 
 
-def _checked_vectors(given: NDArray[Any], *, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _checked_vectors(given: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     if given.shape != mask.shape or not np.issubdtype(given.dtype, np.floating):
         raise WorldError(f"actions must be real numbers {mask.shape}, not {given.dtype} {given.shape}")
     within = np.abs(given) <= 1  # false of NaN as well
@@ -237,7 +239,9 @@ def _checked_vectors(given: NDArray[Any], *, mask: NDArray[np.bool_]) -> NDArray
     return given.astype(np.float32)
 
 
-def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: NDArray[np.bool_] | None = None) -> Percepts:
+def checked_percepts(
+    percepts: Percepts, *, of: VectorEnvironment, lost: npt.NDArray[np.bool_] | None = None
+) -> Percepts:
     """Return the percepts `of` an environment.
 
     Raises WorldError, with adapter and field, for a wrong shape and for an observation that is not finite; of the
@@ -253,7 +257,7 @@ def checked_percepts(percepts: Percepts, *, of: VectorEnvironment, lost: NDArray
     return percepts
 
 
-def checked_state(*, of: VectorEnvironment, lost: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+def checked_state(*, of: VectorEnvironment, lost: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float32]:
     """Return the global state `of` an environment that says it has one.  Raises WorldError as `checked_percepts`."""
     state = of.state()
     if state is None:
@@ -275,13 +279,13 @@ def checked_transition(transition: Transition, *, of: VectorEnvironment) -> Tran
     return transition
 
 
-def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], spec: EnvironmentSpec) -> None:
+def _check_shape(name: str, values: npt.NDArray[Any], shape: tuple[int, ...], spec: EnvironmentSpec) -> None:
     if values.shape != shape:
         raise WorldError(f"adapter of {spec.id!r}: field {name!r} has shape {values.shape}, not {shape}")
 
 
 def _check_finite(
-    name: str, values: NDArray[np.float32], spec: EnvironmentSpec, lost: NDArray[np.bool_] | None
+    name: str, values: npt.NDArray[np.float32], spec: EnvironmentSpec, lost: npt.NDArray[np.bool_] | None
 ) -> None:
     if np.isfinite(values).all():
         return

@@ -148,7 +148,7 @@ def exchanged(run: npt.NDArray[np.int64], random: np.random.Generator) -> npt.ND
     """int64 [M]: for each message the one at its place in the run that its own is exchanged with, which starts over
     where it is shorter.  Messages are ordered by run."""
     lengths = np.bincount(run)
-    starts = np.cumsum(lengths) - lengths
+    starts = lengths.cumsum() - lengths
     place = np.arange(len(run)) - starts[run]
     other = random.permutation(lengths.size)[run]
     found: npt.NDArray[np.int64] = starts[other] + place % lengths[other]

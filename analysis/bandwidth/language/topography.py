@@ -54,7 +54,7 @@ def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) ->
     ranks = [_ranks(values) for values in (first, second)]
     if len(first) < 2 or min(rank.std() for rank in ranks) == 0:
         return float("nan")
-    return float(np.corrcoef(np.stack(ranks))[0, 1])
+    return float(np.asarray(np.corrcoef(np.stack(ranks)))[0, 1])
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

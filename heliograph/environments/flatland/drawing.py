@@ -8,7 +8,7 @@ target of one that has arrived is filled.  For `heliograph.environments`; import
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from heliograph.environments.drawing import BACKGROUND, COLOURS, LINE
@@ -52,7 +52,7 @@ def empty_map(rails: Rails) -> Image.Image:
     return image
 
 
-def picture(rails: Rails, trains: Trains, rails_image: Image.Image) -> NDArray[np.uint8]:
+def picture(rails: Rails, trains: Trains, rails_image: Image.Image) -> npt.NDArray[np.uint8]:
     """uint8 [height, width, 3] of the trains on `rails_image`, an `empty_map`."""
     side = cell_pixels(rails) * _FINE
     image = rails_image.copy()
@@ -86,16 +86,16 @@ def picture(rails: Rails, trains: Trains, rails_image: Image.Image) -> NDArray[n
     return np.asarray(image.resize((image.width // _FINE, image.height // _FINE), Image.Resampling.LANCZOS))
 
 
-def _centre(cell: int, width: int) -> NDArray[np.float64]:
+def _centre(cell: int, width: int) -> npt.NDArray[np.float64]:
     return np.array(divmod(cell, width)) + 0.5
 
 
-def _points(places: NDArray[np.float64], side: int) -> list[tuple[float, float]]:
+def _points(places: npt.NDArray[np.float64], side: int) -> list[tuple[float, float]]:
     """(row, column) in cells as (x, y) in pixels."""
     return [(float(column) * side, float(row) * side) for row, column in places]
 
 
-def _turned(shape: NDArray[np.float64], heading: int) -> NDArray[np.float64]:
+def _turned(shape: npt.NDArray[np.float64], heading: int) -> npt.NDArray[np.float64]:
     """A shape that heads north, turned to another heading."""
     for _ in range(max(heading, 0)):
         shape = np.stack([shape[:, 1], -shape[:, 0]], axis=1)

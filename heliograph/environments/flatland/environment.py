@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.flatland.names import OBSERVATION_NAMES
 from heliograph.environments.flatland.observation import OBSERVATION_SIZE
@@ -72,7 +72,7 @@ class FlatlandEnvironment(VectorEnvironment):
         self._started: set[int] = set()
         self._maps: dict[int, Any] = {}
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment.  Also raises WorldError for a map that the simulator's generator cannot fill."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
@@ -83,7 +83,7 @@ class FlatlandEnvironment(VectorEnvironment):
             self._perceive(copy)
         return self._percepts()
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
         chosen = np.where(self._forced, 0, checked_actions(actions, mask=self._mask))
@@ -91,7 +91,7 @@ class FlatlandEnvironment(VectorEnvironment):
         native = np.stack([team.native_of()[own, chosen[copy]] for copy, team in enumerate(self.teams)])
         return self.step_native(np.where(native == NO_COMMAND, NOTHING, native))
 
-    def step_native(self, actions: NDArray[np.int64]) -> Transition:
+    def step_native(self, actions: npt.NDArray[np.int64]) -> Transition:
         """`step` with actions [E, N] of the simulator; deadlocked trains stop whatever theirs are."""
         check_running(self._running)
         reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
@@ -118,16 +118,16 @@ class FlatlandEnvironment(VectorEnvironment):
             lost=np.zeros(self.count, dtype=bool),
         )
 
-    def distances(self) -> NDArray[np.float32]:
+    def distances(self) -> npt.NDArray[np.float32]:
         """In cells of the map, as the crow flies; a train that has not departed is where it starts."""
         if len(self._started) < self.count:
             raise WorldError("trains are nowhere before their first episode", remedy="Reset all copies first")
         cells = np.stack([team.cells for team in self.teams])  # [E, N]
         place = np.stack(np.divmod(cells, self.settings.width), axis=-1)
-        apart: NDArray[np.float32] = np.linalg.norm(place[:, :, None] - place[:, None], axis=-1).astype(np.float32)
+        apart: npt.NDArray[np.float32] = np.linalg.norm(place[:, :, None] - place[:, None], axis=-1).astype(np.float32)
         return apart
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """See `heliograph.environments.flatland.drawing`.  Raises WorldError before the first reset of the copy."""
         from heliograph.environments.flatland.drawing import empty_map, picture
 
@@ -165,7 +165,7 @@ class FlatlandEnvironment(VectorEnvironment):
         )
 
 
-def _heard(edge_train: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _heard(edge_train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """bool [N, N] of who is the first train on an edge [N, 14] of whom."""
     count = edge_train.shape[0]
     heard = np.zeros((count, count + 1), dtype=bool)

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.flatland.rails import EDGES, Rails
 
@@ -45,19 +45,19 @@ _BEHIND = ((2, 3, 6, 7, 8, 9), (4, 5, 10, 11, 12, 13), (6, 7), (8, 9), (10, 11),
 class Trains:
     """Where the trains of a team are and how they fare."""
 
-    place: NDArray[np.int64]
+    place: npt.NDArray[np.int64]
     """int [N], configuration; the one it starts from before it departs, V once it has arrived."""
-    on_map: NDArray[np.bool_]
+    on_map: npt.NDArray[np.bool_]
     """bool [N]; only these are seen."""
-    broken: NDArray[np.bool_]
+    broken: npt.NDArray[np.bool_]
     """bool [N], malfunctioning."""
-    deadlocked: NDArray[np.bool_]
+    deadlocked: npt.NDArray[np.bool_]
     """bool [N]."""
-    start: NDArray[np.int64]
+    start: npt.NDArray[np.int64]
     """int [N], cell (row * W + column) where it starts."""
-    arrived: NDArray[np.bool_]
+    arrived: npt.NDArray[np.bool_]
     """bool [N]; they see nothing."""
-    identity: NDArray[np.float64]
+    identity: npt.NDArray[np.float64]
     """float [N] in 0..1."""
 
 
@@ -65,9 +65,9 @@ class Trains:
 class Sight:
     """What a team sees at one step."""
 
-    observation: NDArray[np.float32]
+    observation: npt.NDArray[np.float32]
     """float32 [N, 205]; zeros for arrived trains."""
-    edge_train: NDArray[np.int64]
+    edge_train: npt.NDArray[np.int64]
     """int [N, 14], the first train on each edge that is not deadlocked, or -1."""
 
 
@@ -100,7 +100,7 @@ class Outlook:
         self._edges[..., 2] = self._distance(rails.length[rails.tree].astype(np.float64))
         self._edges[..., 3] = self._distance(merge)
         self._edges[absent] = 0.0
-        self._ways = np.stack([self._to_target(train, absent) for train in self._own])  # [N, V + 1, 14, 3]
+        self._ways = np.stack([self._to_target(train, absent) for train in range(self._count)])  # [N, V + 1, 14, 3]
         self._left = self._distance(rails.distance).astype(np.float32)  # [N, V + 1]
         # [V + 1, 9], the same for the numbers about a train itself.
         self._selves = np.empty((self._none + 1, OWN), dtype=np.float32)
@@ -109,7 +109,7 @@ class Outlook:
         next_cell = (rails.length[rails.tree[:, 0]] == 1) | (merge[:, 0] == 1)
         self._selves[:, 7] = np.where(~absent[:, 0] & absent[:, 1] & next_cell, 1.0, -1.0)
 
-    def _to_target(self, train: int, absent: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _to_target(self, train: int, absent: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """float32 [V + 1, 14, 3], entries 0, 4 and 5 of all edges for a train."""
         rails = self._rails
         left = rails.distance[train][rails.end[rails.tree]]  # from the end of each edge
@@ -127,7 +127,7 @@ class Outlook:
         if not self._published:
             ways[behind, 1:] = 0.0
         ways[absent] = 0.0
-        numbers: NDArray[np.float32] = ways.astype(np.float32)
+        numbers: npt.NDArray[np.float32] = ways.astype(np.float32)
         return numbers
 
     def look(self, trains: Trains) -> Sight:
@@ -154,7 +154,7 @@ class Outlook:
         full[trains.arrived] = 0.0
         return Sight(observation=full, edge_train=first.reshape(count, EDGES))
 
-    def _show_traffic(self, trains: Trains, edges: NDArray[np.float32], first: NDArray[np.int64]) -> None:
+    def _show_traffic(self, trains: Trains, edges: npt.NDArray[np.float32], first: npt.NDArray[np.int64]) -> None:
         """Write the trains on the edges [N * 14, 14] into them, and the first that can move into `first` [N * 14]."""
         met = self._meetings(trains)
         if not met:
@@ -210,11 +210,12 @@ class Outlook:
             met.setdefault(where, []).append(tuple(meeting))
         return met
 
-    def _coordinates(self, cell: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _coordinates(self, cell: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         row, column = np.divmod(cell, self._rails.grid.shape[1])
         return row / self._sides[0], column / self._sides[1]
 
-    def _distance(self, cells: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    def _distance(self, cells: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
         if self._published:
             return np.where(np.isinf(cells), 0.0, np.asarray(cells) / 100.0 - 10)
-        return np.minimum(np.asarray(cells) / self._half_perimeter, _FARTHEST)
+        shares: npt.NDArray[np.float64] = np.minimum(np.asarray(cells) / self._half_perimeter, _FARTHEST)
+        return shares

@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.episodes import Player
 from heliograph.environments.flatland.environment import FlatlandEnvironment
@@ -34,10 +34,10 @@ class ShortestPath(Player):
         return self._environment.step(np.where(legal, actions, 0))
 
 
-def _shortest(distance: NDArray[np.float64], team: Any) -> NDArray[np.int64]:
+def _shortest(distance: npt.NDArray[np.float64], team: Any) -> npt.NDArray[np.int64]:
     """int [N], 0 or 1, the way on that is nearer to the target."""
     ways = team.rails.exits[team.trains.place]  # [N, 2]
-    nearer: NDArray[np.int64] = distance[np.arange(ways.shape[0])[:, None], ways].argmin(-1)
+    nearer: npt.NDArray[np.int64] = distance[np.arange(ways.shape[0])[:, None], ways].argmin(-1)
     return nearer
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.errors import WorldError
 
@@ -24,8 +24,8 @@ MOVES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
 EDGES = 14
 """Edges of a binary tree of depth 3, counted breadth first."""
 
-_Integers = NDArray[np.int64]
-_Flags = NDArray[np.bool_]
+_Integers = npt.NDArray[np.int64]
+_Flags = npt.NDArray[np.bool_]
 
 _TURNS = (-1, 0, 1, 2)
 """Left, forward, right, back: the order of branches everywhere."""
@@ -38,7 +38,7 @@ _CROSSING = 0b1000010000100001
 class Rails:
     """Rails, targets and distances of one episode."""
 
-    grid: NDArray[np.uint16]
+    grid: npt.NDArray[np.uint16]
     """uint16 [H, W], transition bits of the simulator; 0 where there is no rail."""
     targets: _Integers
     """int [N], cell (row * W + column) of each train's target."""
@@ -56,14 +56,14 @@ class Rails:
     """int [V + 1], the configuration at which the line from here ends (itself, if that is at once)."""
     length: _Integers
     """int [V + 1], cells of that line, its end included; 0 for V."""
-    merge: NDArray[np.float64]
+    merge: npt.NDArray[np.float64]
     """float [V + 1], cells until the first switch that only others can use, counted like `length`; inf without one."""
-    order: NDArray[np.int32]
+    order: npt.NDArray[np.int32]
     """int32 [V + 1], position in the preorder of the line trees."""
-    upstream: NDArray[np.uint32]
+    upstream: npt.NDArray[np.uint32]
     """uint32 [V + 1], configurations whose line passes here, itself included: those of order `order` and following.
     0 for V."""
-    distance: NDArray[np.float64]
+    distance: npt.NDArray[np.float64]
     """float [N, V + 1], cells to the train's target by the shortest path; inf where there is none."""
     decides: _Flags
     """bool [V + 1], on a switch or a target cell, or the next cell is one."""
@@ -71,7 +71,7 @@ class Rails:
     """bool [V + 1], the cell has more than two transitions."""
 
 
-def survey(grid: NDArray[np.uint16], targets: _Integers) -> Rails:
+def survey(grid: npt.NDArray[np.uint16], targets: _Integers) -> Rails:
     """Follow all lines of a grid [H, W] of transition bits for trains with targets [N, 2].
 
     Raises WorldError for rails with more than two ways on from somewhere, which the 14 edges cannot show.
@@ -169,7 +169,9 @@ def _exits(
     return exits
 
 
-def _lines(onward: _Integers, follows: _Flags) -> tuple[_Integers, _Integers, NDArray[np.int32], NDArray[np.uint32]]:
+def _lines(
+    onward: _Integers, follows: _Flags
+) -> tuple[_Integers, _Integers, npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
     """End, length, preorder and size of the part upstream, each [V + 1], of lines that go on where `follows` [V]."""
     none = onward.size
     successor = np.where(follows, onward, none).tolist()
@@ -199,7 +201,7 @@ def _lines(onward: _Integers, follows: _Flags) -> tuple[_Integers, _Integers, ND
     return np.array(end), np.array(length), np.array(order, dtype=np.int32), np.array(upstream, dtype=np.uint32)
 
 
-def _first_on_line(marked: _Flags, follows: _Flags, onward: _Integers, length: _Integers) -> NDArray[np.float64]:
+def _first_on_line(marked: _Flags, follows: _Flags, onward: _Integers, length: _Integers) -> npt.NDArray[np.float64]:
     """Cells [V + 1] until the first `marked` configuration [V] of each line, 1 for its own; inf without one."""
     first = np.full(marked.size + 1, np.inf)
     for here in np.argsort(length[:-1], kind="stable").tolist():  # what comes later on a line is shorter
@@ -213,7 +215,7 @@ def _distances(
     end: _Integers,
     length: _Integers,
     goals: _Integers,
-) -> NDArray[np.float64]:
+) -> npt.NDArray[np.float64]:
     """Shortest ways [N, V + 1] to the goal cells [N].  Goals end lines, so only ends of lines need to be searched."""
     ends = np.unique(end)
     place = np.zeros(end.size, dtype=np.int64)
@@ -227,5 +229,5 @@ def _distances(
         if np.array_equal(shorter, distance):
             break
         distance = shorter
-    whole: NDArray[np.float64] = distance[:, place[end]] + np.maximum(length - 1, 0)
+    whole: npt.NDArray[np.float64] = distance[:, place[end]] + np.maximum(length - 1, 0)
     return whole

@@ -9,8 +9,8 @@ Axis legend: N trains.  For `heliograph.environments`; imports flatland, so only
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from flatland.envs.step_utils.states import TrainState
-from numpy.typing import NDArray
 
 from heliograph.environments.flatland.observation import Outlook, Sight, Trains
 from heliograph.environments.flatland.rails import Rails, reached, survey
@@ -31,7 +31,7 @@ class RailTeam:
 
     rails: Rails
     trains: Trains
-    reward: NDArray[np.float64]
+    reward: npt.NDArray[np.float64]
     """float [N], earned by the last step."""
     timed_out: bool
     """The step limit has been reached; there is no further step."""
@@ -50,7 +50,7 @@ class RailTeam:
         self._ways_on = [[cell for cell in row if cell >= 0] for row in self.rails.cell[self.rails.exits].tolist()]
         self._outlook = Outlook(self.rails, published=self.settings.published)
         self._natives = _natives(self.rails)
-        self._reach: dict[int, NDArray[np.bool_]] = {}
+        self._reach: dict[int, npt.NDArray[np.bool_]] = {}
         self._deadlocked = np.zeros(len(agents), dtype=bool)
         width = self.settings.width
         self._start = np.array([r * width + c for (r, c), _ in (agent.initial_configuration for agent in agents)])
@@ -61,7 +61,7 @@ class RailTeam:
         self._read()
         self._to_go = self._distance_to_go()
 
-    def step_native(self, actions: NDArray[np.int64]) -> None:
+    def step_native(self, actions: npt.NDArray[np.int64]) -> None:
         """Apply native actions [N]; arrived trains ignore theirs.  Raises WorldError after the end of the episode."""
         if self.simulator.dones["__all__"]:
             raise WorldError("the episode is over", remedy="Reset before the next step")
@@ -75,14 +75,14 @@ class RailTeam:
         self.reward += settings.arrival_reward * (self.trains.arrived & ~arrived)
         self.reward += settings.deadlock_reward * (self._deadlocked & ~deadlocked)
 
-    def native_of(self) -> NDArray[np.int64]:
+    def native_of(self) -> npt.NDArray[np.int64]:
         """int [N, 3], the native action of each of a policy's; NO_COMMAND where there is none to give."""
         native = self._natives[self.trains.place]
         native[~self.trains.on_map, 2] = NO_COMMAND
         native[self.trains.arrived] = (NO_COMMAND, NO_COMMAND, STOP)
         return native
 
-    def forced(self) -> NDArray[np.bool_]:
+    def forced(self) -> npt.NDArray[np.bool_]:
         """bool [N], trains on the map that must take action 0: nothing to decide in this cell, or malfunctioning."""
         undecided = ~self.rails.decides[self.trains.place] | self.trains.broken
         return self.trains.on_map & undecided & ~self._deadlocked
@@ -94,28 +94,28 @@ class RailTeam:
         return self._sight
 
     @property
-    def cells(self) -> NDArray[np.int64]:
+    def cells(self) -> npt.NDArray[np.int64]:
         """int [N], where the trains are; before they depart their start."""
         return np.where(self.trains.on_map, self.rails.cell[self.trains.place], self._start)
 
-    def within_reach(self) -> NDArray[np.bool_]:
+    def within_reach(self) -> npt.NDArray[np.bool_]:
         """bool [N, N], trains at most `rail_reach` cells of rail apart."""
         near = np.stack([self._reached_from(int(cell)) for cell in self.cells])  # [N, H * W]
         return near[:, self.cells]
 
-    def _reached_from(self, cell: int) -> NDArray[np.bool_]:
+    def _reached_from(self, cell: int) -> npt.NDArray[np.bool_]:
         found = self._reach.get(cell)
         if found is None:
             found = self._reach[cell] = reached(self.rails, cell, cells=self.settings.rail_reach)
         return found
 
     @property
-    def identity(self) -> NDArray[np.float64]:
+    def identity(self) -> npt.NDArray[np.float64]:
         """float [N], entry 2 of the observations of this episode."""
         return self._identity
 
     @identity.setter
-    def identity(self, numbers: NDArray[np.float64]) -> None:
+    def identity(self, numbers: npt.NDArray[np.float64]) -> None:
         self._identity = np.asarray(numbers, dtype=np.float64)
         self._read()
 
@@ -146,7 +146,7 @@ class RailTeam:
             identity=self._identity,
         )
 
-    def _find_deadlocks(self, place: list[int], on_map: NDArray[np.bool_]) -> None:
+    def _find_deadlocks(self, place: list[int], on_map: npt.NDArray[np.bool_]) -> None:
         """Mark the trains on the map without a free cell ahead, now or once others that can move have moved."""
         cell = self.rails.cell
         occupant = {int(cell[place[handle]]): handle for handle in np.flatnonzero(on_map).tolist()}
@@ -169,14 +169,14 @@ class RailTeam:
             self._deadlocked = self._deadlocked.copy()
             self._deadlocked[list(waiting)] = True
 
-    def _distance_to_go(self) -> NDArray[np.float64]:
+    def _distance_to_go(self) -> npt.NDArray[np.float64]:
         trains = self.trains
         cells = self.rails.distance[np.arange(trains.place.size), trains.place]
         cells = np.where(np.isinf(cells), self.settings.unreachable_cells, cells)
         return np.where(trains.arrived, 0.0, cells)
 
 
-def _natives(rails: Rails) -> NDArray[np.int64]:
+def _natives(rails: Rails) -> npt.NDArray[np.int64]:
     """Native actions [V + 1, 3] of a train on the map."""
     native = _NATIVE_OF_TURN[(rails.heading[rails.exits] - rails.heading[:, None]) % 4]
     none = rails.end.size - 1

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from heliograph.actions import DEFAULT_BITS
@@ -79,7 +79,7 @@ class MujocoEnvironment(ParallelVector):
         self._spec = replace(self.spec, renders=not reason, cannot_draw=reason)
         self._cameras: dict[int, Camera] = {}
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """See VectorEnvironment.  The camera follows the robot."""
         if not self.spec.renders:
             raise WorldError(f"{self.spec.id} cannot be drawn: {self.spec.cannot_draw}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 HEIGHT, WIDTH = 240, 320
 _TORSO = 1
@@ -42,10 +42,10 @@ class Camera:
         self._view.trackbodyid = _TORSO
         self._view.distance = 4.0  # metres: all of the robots are about one long
 
-    def picture(self, data: Any) -> NDArray[np.uint8]:
+    def picture(self, data: Any) -> npt.NDArray[np.uint8]:
         """uint8 [240, 320, 3]."""
         self._renderer.update_scene(data, self._view)
-        pixels: NDArray[np.uint8] = self._renderer.render()
+        pixels: npt.NDArray[np.uint8] = self._renderer.render()
         return pixels
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.smac.settings import OPERATIONAL, BattleSettings, Smacv2Settings
 from heliograph.environments.vector import (
@@ -89,7 +89,7 @@ class SmacGame(VectorEnvironment):
         """Episodes of this game.  At 0 a reset makes the simulator anew: with a first episode unfinished it would start
         a second game beside the first, and after a crash wait for units to die that the new game does not have."""
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         if not chosen.size:
@@ -132,7 +132,7 @@ class SmacGame(VectorEnvironment):
         for draw in self._draws:
             _seed_generators(draw, source)
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if no episode is running."""
         if not self._running:
             raise WorldError("copy 0 has no running episode", remedy="Reset it before its next step")
@@ -177,7 +177,7 @@ class SmacGame(VectorEnvironment):
             present=np.ones((1, self.spec.agents), dtype=bool),
         )
 
-    def _hears(self) -> NDArray[np.bool_]:
+    def _hears(self) -> npt.NDArray[np.bool_]:
         """bool [N, N]."""
         agents = self.spec.agents
         others = ~np.eye(agents, dtype=bool)
@@ -196,14 +196,14 @@ class SmacGame(VectorEnvironment):
             present=np.zeros((1, agents), dtype=bool),
         )
 
-    def state(self) -> NDArray[np.float32]:
+    def state(self) -> npt.NDArray[np.float32]:
         """See VectorEnvironment; zeros where no episode has begun, or the last one was lost."""
         if not self._percepts.present.any():
             return np.zeros((1, self.spec.state_size), dtype=np.float32)
         with self._ending_the_process():
             return np.asarray(self._simulator.get_state(), dtype=np.float32)[None]
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """Units as discs on the ground, drawn by the simulator.  An episode must have begun."""
         if not self._started:
             raise WorldError(f"environment {self._id!r} cannot be drawn before its first reset")

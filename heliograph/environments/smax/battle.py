@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 State = tuple[Any, ...]
 """All copies as the simulator keeps them: the leaves of a pair (key of the battle, jaxmarl's state), each [E, ...].
@@ -56,17 +56,17 @@ class Moment(NamedTuple):
 class Units:
     """All units of one copy, for a picture."""
 
-    position: NDArray[np.float32]
+    position: npt.NDArray[np.float32]
     """float32 [U, 2], x and y in map units, y upwards."""
-    health: NDArray[np.float32]
+    health: npt.NDArray[np.float32]
     """float32 [U], share of the full health."""
-    alive: NDArray[np.bool_]
+    alive: npt.NDArray[np.bool_]
     """bool [U]."""
-    radius: NDArray[np.float32]
+    radius: npt.NDArray[np.float32]
     """float32 [U], in map units."""
     letter: list[str]
     """Type of each, as the scenarios' names spell it."""
-    target: NDArray[np.int64]
+    target: npt.NDArray[np.int64]
     """int [U]: the unit that it attacked in the last step, -1 for none."""
     allies: int
     width: int
@@ -107,7 +107,7 @@ class Battle:
         """
         return tuple(jax.device_put(np.zeros((count, *leaf.shape), leaf.dtype), self._cpu) for leaf in self._leaves)
 
-    def positions(self, state: State) -> NDArray[np.float32]:
+    def positions(self, state: State) -> npt.NDArray[np.float32]:
         """float32 [E, N, 2], x and y of the allies in map units."""
         return np.asarray(jax.tree.unflatten(self.tree, state)[1].state.unit_positions)[:, : self._game.num_allies]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from pydantic import Field
 
 from heliograph.environments.smax.names import observation_names, state_names
@@ -102,7 +102,7 @@ class SmaxEnvironment(VectorEnvironment):
         )
         self._world = np.zeros((count, self.spec.state_size), dtype=np.float32)
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment.  The first reset compiles, for seconds.  Raises MissingExtra if jaxmarl is broken."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         new = self._battle is None
@@ -125,7 +125,7 @@ class SmaxEnvironment(VectorEnvironment):
         self._percepts = Percepts(**percepts)
         return self._percepts
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
         told = checked_actions(actions, mask=self._percepts.action_mask)
@@ -134,7 +134,7 @@ class SmaxEnvironment(VectorEnvironment):
         self._percepts, self._world = self._seen(moment), np.asarray(moment.world)
         self._step += 1
         decided = np.asarray(moment.decided)
-        reward: NDArray[np.float32] = np.asarray(moment.reward)
+        reward: npt.NDArray[np.float32] = np.asarray(moment.reward)
         truncated = ~decided & (self._step >= self.settings.step_limit)
         over = decided | truncated
         self._running = ~over
@@ -148,19 +148,19 @@ class SmaxEnvironment(VectorEnvironment):
             lost=np.zeros(self.count, dtype=bool),
         )
 
-    def state(self) -> NDArray[np.float32]:
+    def state(self) -> npt.NDArray[np.float32]:
         """Health, position, cooldown and type of every living unit, then teams and types: float32 [E, S]."""
         return self._world.copy()
 
-    def distances(self) -> NDArray[np.float32]:
+    def distances(self) -> npt.NDArray[np.float32]:
         """In map units, as the crow flies; of the dead from where they fell."""
         if self._battle is None:
             raise WorldError("units are nowhere before their first battle", remedy="Reset all copies first")
         position = self._battle.positions(self._units)
-        apart: NDArray[np.float32] = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1)
+        apart: npt.NDArray[np.float32] = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1)
         return apart
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """The map with all units, their health and whom they attack; see `smax.picture.draw`."""
         from heliograph.environments.smax.picture import draw
 
@@ -199,7 +199,7 @@ class SmaxEnvironment(VectorEnvironment):
         )
 
 
-def _keys(seeds: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _keys(seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
     """uint32 [E, 2] of int64 seeds [E]: both halves of each, so that no two seeds share a key."""
-    keys: NDArray[np.uint32] = np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)
+    keys: npt.NDArray[np.uint32] = np.stack([seeds >> 32, seeds & 0xFFFFFFFF], axis=1).astype(np.uint32)
     return keys

@@ -10,16 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.drawing import BACKGROUND, COLOURS, LINE
 
 if TYPE_CHECKING:
     from heliograph.environments.smax.battle import Units
 
-_Picture = NDArray[np.uint8]
-_Place = NDArray[np.floating[Any]]
-_Colour = NDArray[np.int64]
+_Picture = npt.NDArray[np.uint8]
+_Place = npt.NDArray[np.floating[Any]]
+_Colour = npt.NDArray[np.int64]
 
 PIXELS_PER_UNIT = 24
 UNITS_PER_LINE = 4

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph.environments.vector import (
     Percepts,
@@ -50,7 +50,7 @@ class WorkerGroup(VectorEnvironment):
         """How often a process has been started again."""
         return sum(worker.restarts for worker in self.workers)
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         asked = []
@@ -65,7 +65,7 @@ class WorkerGroup(VectorEnvironment):
         self._over[chosen] = False
         return _joined_percepts(self._latest)
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         # Checked here as well as in the workers, which do not know how their copies are numbered.
         check_running(~self._over)
@@ -83,19 +83,19 @@ class WorkerGroup(VectorEnvironment):
         self._over = arrays["over"].copy()
         return Transition(percepts=_joined_percepts(self._latest), **arrays)
 
-    def state(self) -> NDArray[np.float32] | None:
+    def state(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment."""
         if not self.spec.state_size:
             return None
         return np.concatenate([worker.state() for worker in self.workers])
 
-    def distances(self) -> NDArray[np.float32] | None:
+    def distances(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment."""
         if not self.spec.has_distances:
             return None
         return np.concatenate([worker.distances() for worker in self.workers])
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """See VectorEnvironment."""
         index = next(index for index, place in enumerate(self._copies) if place.start <= copy < place.stop)
         return self.workers[index].render(copy - self._copies[index].start)

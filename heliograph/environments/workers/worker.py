@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from heliograph import errors
 from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
@@ -75,12 +75,12 @@ class WorkerEnvironment(VectorEnvironment):
         """Of the present process."""
         return self._handle.pid
 
-    def reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
         """See VectorEnvironment."""
         self.send_reset(seeds, copies)
         return self.receive_reset()
 
-    def send_reset(self, seeds: NDArray[np.int64], copies: NDArray[np.int64] | None = None) -> None:
+    def send_reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> None:
         """Begin a reset."""
         if copies is None or set(np.asarray(copies).reshape(-1).tolist()) >= set(range(self.count)):
             self._lost = False  # nothing is left that was begun before the process died
@@ -95,12 +95,12 @@ class WorkerEnvironment(VectorEnvironment):
             self._lost = True
         return self._placeholder() if self._lost else percepts
 
-    def step(self, actions: NDArray[Any]) -> Transition:
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment."""
         self.send_step(actions)
         return self.receive_step()
 
-    def send_step(self, actions: NDArray[Any]) -> None:
+    def send_step(self, actions: npt.NDArray[Any]) -> None:
         """Begin a step."""
         if not self._lost:
             self._send("step", actions)
@@ -118,29 +118,29 @@ class WorkerEnvironment(VectorEnvironment):
         self._lost = False
         return self._lost_transition()
 
-    def state(self) -> NDArray[np.float32] | None:
+    def state(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment; zeros where the process has died."""
         return self._told("state", self.count, self.spec.state_size) if self.spec.state_size else None
 
-    def distances(self) -> NDArray[np.float32] | None:
+    def distances(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment; zeros where the process has died."""
         agents = self.spec.agents
         return self._told("distances", self.count, agents, agents) if self.spec.has_distances else None
 
-    def _told(self, name: str, *shape: int) -> NDArray[np.float32]:
+    def _told(self, name: str, *shape: int) -> npt.NDArray[np.float32]:
         try:
             self._send(name)
-            answer: NDArray[np.float32] = self._receive()
+            answer: npt.NDArray[np.float32] = self._receive()
         except WorkerDied as death:
             self._start_again(death)
             self._lost = True
         return np.zeros(shape, dtype=np.float32) if self._lost else answer
 
-    def render(self, copy: int = 0) -> NDArray[np.uint8]:
+    def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """See VectorEnvironment.  Also raises WorldError if the process dies of it."""
         try:
             self._send("render", copy)
-            image: NDArray[np.uint8] = self._receive()
+            image: npt.NDArray[np.uint8] = self._receive()
         except WorkerDied as death:
             self._start_again(death)
             self._lost = True
