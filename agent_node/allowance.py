@@ -1,4 +1,4 @@
-"""How much peers may say while one step of this node lasts.  Imported by `peers.py`.
+"""How much peers may say while one step of this node lasts.  Imported by `streams.py`.
 
 By slot and not by stream, so that who is cut off gains nothing by dialling again.
 """

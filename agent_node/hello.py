@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
@@ -11,6 +11,9 @@ from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError
 from heliograph.pb import peer_pb2
 from heliograph.rpc import PROTOCOL_VERSION
+
+SERVICE, METHOD = "heliograph.v1.Peer", "Exchange"
+EXCHANGE = f"/{SERVICE}/{METHOD}"
 
 HELLO_METADATA = "heliograph-hello-bin"
 
@@ -72,6 +75,14 @@ class Hello:
             coding=Coding.from_wire(wire.coding),
             protocol_version=wire.protocol_version,
         )
+
+
+def hello_bytes(metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
+    """The hello in a call's metadata; empty if there is none."""
+    for key, value in metadata or ():
+        if key == HELLO_METADATA and isinstance(value, bytes):
+            return value
+    return b""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One live stream with one peer, dialled or accepted.  Imported by `peers.py` alone."""
+"""One live stream with one peer, dialled or accepted.  Imported by `streams.py`, `dialler.py` and `listener.py`."""
 
 from __future__ import annotations
 

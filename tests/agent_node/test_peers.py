@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from peer_stage import DEADLINE_S, NEVER_S, TEAM, Stage, admitted, exchange, node_of_slot_1
 
 from agent_node.counters import LinkCounters
+from agent_node.dialler import FIRST_RETRY_S, LAST_RETRY_S, retry_pause_s
 from agent_node.hello import Hello, Member
 from agent_node.message import Message
 from agent_node.node import Node
-from agent_node.peers import FIRST_RETRY_S, LAST_RETRY_S, retry_pause_s
 from agent_node.wire import MessageWire
 from agent_node.world import Team
 from heliograph import rpc

@@ -188,7 +188,7 @@ def test_a_peer_with_another_slots_certificate_is_not_talked_to(certificates: Pa
                     told.set()
 
         handler = Told()
-        logging.getLogger("agent_node.peers").addHandler(handler)
+        logging.getLogger("agent_node.dialler").addHandler(handler)
         try:
             async with node_of_slot_2(Tls(certificates / "slot-0")) as (impostor, _):
                 roster = [ZERO, Member(slot=2, peer_address=impostor.peer_address)]
@@ -199,7 +199,7 @@ def test_a_peer_with_another_slots_certificate_is_not_talked_to(certificates: Pa
                     assert (await world.step(1)).masked == ()
                     assert world.peers == (0,)
         finally:
-            logging.getLogger("agent_node.peers").removeHandler(handler)
+            logging.getLogger("agent_node.dialler").removeHandler(handler)
 
     play(script)
 

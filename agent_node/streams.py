@@ -1,0 +1,123 @@
+"""The live streams of a node, one per peer, and what comes in over them.  Imported by `peers.py`, and by those who make
+them, `dialler.py` and `listener.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from agent_node.allowance import MESSAGES_PER_STEP, Allowance
+from agent_node.inbox import Inbox
+from agent_node.peer_stream import PeerStream
+from agent_node.wire import MessageWire
+from heliograph.errors import MessageError
+
+LAST_WRITES_TIMEOUT_S = 5.0
+"""How long what is still to be written may take once the peer has half-closed its stream."""
+
+TOO_MUCH = f"far more than {MESSAGES_PER_STEP} messages within one step of this node"
+
+_log = logging.getLogger(__name__)
+
+
+class Streams:
+    """Streams by the slot of the peer.
+
+    `on_change(slots)` is called with the slots whose stream is up, whenever these change.
+    """
+
+    def __init__(self, *, on_change: Callable[[tuple[int, ...]], None]) -> None:
+        self.closing = False
+        """This node leaves, and makes no stream any more."""
+        self._on_change = on_change
+        self._streams: dict[int, PeerStream] = {}
+        self._allowance = Allowance()
+        self._inbox: Inbox | None = None
+        self._wire: MessageWire | None = None
+
+    def deliver(self, *, inbox: Inbox, wire: MessageWire | None) -> None:
+        """Where messages go from now on, and how they are written; `wire` is None in a team without messages."""
+        self._inbox, self._wire = inbox, wire
+
+    @property
+    def connected(self) -> tuple[int, ...]:
+        """The slots whose stream is up in both directions, ascending."""
+        return tuple(sorted(self._streams))
+
+    def of(self, slot: int) -> PeerStream | None:
+        """The stream with a peer, if it is up."""
+        return self._streams.get(slot)
+
+    def live(self) -> list[tuple[int, PeerStream]]:
+        """All that are up now, with their slots."""
+        return list(self._streams.items())
+
+    def allow_more(self) -> None:
+        """A step begins, for which every peer may say something again."""
+        self._allowance.renew()
+
+    def is_overdrawn(self, slot: int) -> bool:
+        """Whether a peer does not stop within this step, although nothing that it says is read."""
+        return self._allowance.is_overdrawn(slot)
+
+    @contextmanager
+    def attached(self, slot: int, stream: PeerStream) -> Iterator[None]:
+        """The stream is up; one with the same peer that was up before ends."""
+        assert self._inbox is not None
+        previous = self._streams.get(slot)
+        self._streams[slot] = stream
+        self._inbox.heard_anew(slot)
+        _log.info("peer connected slot=%d instance=%s", slot, stream.instance)
+        if previous is None:
+            self._on_change(self.connected)
+        else:
+            previous.end("replaced by a newer stream")
+        try:
+            yield
+        finally:
+            self.detach(slot, stream)
+
+    def detach(self, slot: int, stream: PeerStream) -> None:
+        """The stream is over; nothing more is written to it.  The second time nothing happens."""
+        assert self._inbox is not None
+        stream.writer.abandon()
+        if self._streams.get(slot) is stream:
+            del self._streams[slot]
+            self._inbox.give_up(slot)
+            _log.info("peer disconnected slot=%d", slot)
+            self._on_change(self.connected)
+
+    async def exchange(self, slot: int, stream: PeerStream, read: Callable[[], Awaitable[object]]) -> str | None:
+        """Take what `read` gives until the peer has said all (None) or the stream is ended here (why); then write what
+        is left, unless it was ended.  Raises what `read` raises.
+        """
+        reason = await stream.read_until_ended(self._read(slot, stream, read))
+        await stream.writer.flush(timeout_s=LAST_WRITES_TIMEOUT_S if reason is None else 0)
+        return reason
+
+    async def _read(self, slot: int, stream: PeerStream, read: Callable[[], Awaitable[object]]) -> None:
+        # Cheaper than a call's iterator, which is a generator around the same read.
+        while isinstance(data := await read(), bytes):  # until it is EOF
+            self._receive(slot, stream, data)
+
+    def _receive(self, slot: int, stream: PeerStream, data: bytes) -> None:
+        assert self._inbox is not None
+        if not self._allowance.take(slot):
+            self._inbox.reject(slot)
+            if self._allowance.is_overdrawn(slot) and not stream.ended.done():
+                _log.warning("peer says too much slot=%d", slot)
+                stream.end(TOO_MUCH)
+            return
+        try:
+            if self._wire is None:
+                raise MessageError("this team does not exchange messages")
+            message = self._wire.parse(data, stream.received)
+        except MessageError as error:
+            _log.debug("message rejected slot=%d reason=%r", slot, str(error))
+            self._inbox.reject(slot)
+            return
+        latent_bits = self._wire.latent_bits(message, stream.received)
+        stream.received = message
+        self._inbox.receive(slot, message, size_bytes=len(data), latent_bits=latent_bits)
