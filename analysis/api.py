@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from analysis.audit.audit import Request
 from analysis.audit.audit import audit as audit_plan
 from analysis.audit.finding import Findings
 from analysis.bandwidth.cell import CellResult
-from analysis.bandwidth.curves import Curve, curves
-from analysis.bandwidth.curves import as_document as swept_document
+from analysis.bandwidth.curves import sweep_document
 from analysis.bandwidth.grid import make_grid
-from analysis.bandwidth.measurement import TRACE, as_document, measure
-from analysis.bandwidth.report_folder import write_report
+from analysis.bandwidth.measurement import TRACE, measure, report_of
+from analysis.bandwidth.report.document import Curve
+from analysis.bandwidth.report.folder import write_report
 from analysis.bandwidth.runs import Casting, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
 from coordinator.api import overrides_of, plan_of, trust_of
@@ -129,16 +129,15 @@ def bandwidth(
 
     def measured() -> Bandwidth:
         found = measure(plan, links=links)
-        document = as_document(found, links)
+        report = report_of(found, links)
         results: list[CellResult] = []
-        drawn: tuple[Curve, ...] = ()
         if work is not None:
             play_sweep(work, resume=resume, results=results)
-            document["sweep"] = swept_document(work, results)
-            drawn = curves(work, results)
+            report = replace(report, sweep=sweep_document(work, results))
         with suppress(MissingExtra):  # of the plots alone, which a program draws as it likes
-            write_report(document, place)
-        return Bandwidth(report=found.report, document=document, curves=drawn, folder=place)
+            write_report(report, place)
+        drawn = () if report.sweep is None else report.sweep.curves
+        return Bandwidth(report=found.report, document=report.as_dict(), curves=drawn, folder=place)
 
     return beside_a_running_loop(measured)
 

@@ -16,7 +16,7 @@ from released_files import VERSIONS, unpacked
 from analysis.bandwidth.cell import Cell, read_result
 from analysis.bandwidth.grid import Setting
 from analysis.bandwidth.influence import read_audit
-from analysis.bandwidth.report_folder import read_document
+from analysis.bandwidth.report.folder import read_document
 from analysis.comparison.histories import read_run
 from coordinator.recording.journal import Logbook
 from coordinator.recording.reader import read_trace

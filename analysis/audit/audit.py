@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.audit.condition import ISOLATION, WORLD, Condition, conditions, start_of
-from analysis.audit.finding import NOT_CHECKED, Check, Findings
+from analysis.audit.evidence import NOT_CHECKED, Check
+from analysis.audit.finding import Findings
 from analysis.audit.inquiry import judge
 from analysis.audit.networks import NAME, check_networks
 from analysis.audit.one_process import OneProcess

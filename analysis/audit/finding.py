@@ -6,67 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from analysis.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, WORLD, Conditions
+from analysis.audit.document import AuditDocument, Matrices
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check, Influence, Leak
 from analysis.audit.play import NEVER
 
-HOLDS, REFUTED, NOT_CHECKED = "holds", "refuted", "not checked"
-
 FORMAT, VERSION = "heliograph-audit", 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leak:
-    """An answer that no delivered message explains."""
-
-    check: str
-    perturbed: int | None
-    observed: int
-    script: int
-    start: int
-    """The step from which the perturbed agent saw something else."""
-    step: int
-    """The step at which the observed agent first answered otherwise."""
-    allowed: int | None
-    """The first step at which a message could have made it; None: no message could."""
-    what: str
-
-    def __str__(self) -> str:
-        excuse = (
-            "nothing that it read had changed" if self.allowed is None else f"a message could at step {self.allowed}"
-        )
-        cause = (
-            "of nothing" if self.perturbed is None else f"of agent {self.perturbed}'s observations from {self.start}"
-        )
-        return (
-            f"agent {self.observed} answers otherwise at step {self.step} of script {self.script} ({self.what}), "
-            f"after a change {cause}; {excuse}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Influence:
-    """How far one agent's observations were seen to reach another, over all scripts that were tried."""
-
-    check: str
-    path: tuple[int, ...]
-    """From the perturbed agent to the observed one; in the world's own graph just these two."""
-    scripts: int
-    delay: int | None
-    """Steps from the first changed observation to the first changed answer, the shortest; None: nothing changed."""
-    after_message: int | None
-    """Steps from the last sender's first changed message to the first changed answer, the shortest."""
-    actions: int
-    """Steps at which the action differs."""
-    latents: int
-    """Steps at which the latent differs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One verdict."""
-
-    name: str
-    verdict: str
-    said: str
 
 
 @dataclass(kw_only=True)
@@ -133,29 +77,35 @@ class Findings:
         links = (found for (check, _), found in self.influences.items() if check == LINK)
         return [(found.path[0], found.path[1]) for found in links if found.delay is None]
 
+    def document(self) -> AuditDocument:
+        """What audit.json holds."""
+        return AuditDocument(
+            format=FORMAT,
+            version=VERSION,
+            title=self.title,
+            environment=self.environment,
+            agents=self.agents,
+            greedy=self.greedy,
+            run_seed=self.run_seed,
+            bundles=self.bundles,
+            interrupted=self.interrupted,
+            refuted=self.refuted,
+            checks=tuple(self.checks),
+            influence=Matrices(
+                one_link=tuple(map(tuple, self.matrix(LINK))), world_graph=tuple(map(tuple, self.matrix(WORLD)))
+            ),
+            world_share=tuple(map(tuple, self.world_share)),
+            unused_links=tuple(self.unused),
+            influences=tuple(self.influences.values()),
+            leaks=tuple(self.leaks),
+            untested=tuple(self.untested),
+            pairs=(self.conditions.pairs, self.conditions.all_pairs),
+            triples=(self.conditions.triples, self.conditions.all_triples),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "title": self.title,
-            "environment": self.environment,
-            "agents": self.agents,
-            "greedy": self.greedy,
-            "run_seed": self.run_seed,
-            "bundles": list(self.bundles),
-            "interrupted": self.interrupted,
-            "refuted": self.refuted,
-            "checks": [asdict(check) for check in self.checks],
-            "influence": {"one_link": self.matrix(LINK), "world_graph": self.matrix(WORLD)},
-            "world_share": self.world_share,
-            "unused_links": [list(link) for link in self.unused],
-            "influences": [asdict(found) for found in self.influences.values()],
-            "leaks": [asdict(leak) for leak in self.leaks],
-            "untested": self.untested,
-            "pairs": [self.conditions.pairs, self.conditions.all_pairs],
-            "triples": [self.conditions.triples, self.conditions.all_triples],
-        }
+        return asdict(self.document())
 
     def _behaviour(self, name: str) -> Check:
         leaks = [leak for leak in self.leaks if leak.check == name]

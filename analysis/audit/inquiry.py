@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.audit.condition import ISOLATION, LINK, TWO_HOPS, WORLD, Condition
-from analysis.audit.finding import Findings, Influence, Leak, step_or_none
+from analysis.audit.evidence import Influence, Leak
+from analysis.audit.finding import Findings, step_or_none
 from analysis.audit.play import NEVER, Difference, Played, difference
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Check
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
 from analysis.audit.play import Played
 from analysis.audit.script import Script
 from coordinator.plan.plan import Plan

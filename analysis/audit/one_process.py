@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Check
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
 from analysis.audit.play import NEVER, Played, difference
 from analysis.audit.script import Script, ScriptedEnvironment
 from coordinator.plan.plan import Plan

@@ -8,7 +8,7 @@ import time
 from importlib.util import find_spec
 
 from analysis.audit import files, imports, sockets
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Check
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
 from analysis.audit.stage import Stage
 
 LOOK_INTERVAL_S = 1.0

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.audit.condition import LINK, WORLD
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
+from analysis.audit.finding import Findings
 from coordinator.running.report import output_console
 
 if TYPE_CHECKING:

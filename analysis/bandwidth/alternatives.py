@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from coordinator.recording.reader import Trace
 from heliograph.errors import SettingsError
@@ -35,17 +34,6 @@ class Alternative:
     ratio: float
     """Of the bits of the bit-packed latents; NaN where no latent was sent."""
     how: str = "computed"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "name": self.name,
-            "note": self.formula,
-            "how": self.how,
-            "bits_per_agent_step": self.bits_per_agent_step,
-            "bytes_per_agent_step": self.bits_per_agent_step / 8,
-            "ratio": self.ratio,
-        }
 
 
 def alternatives(trace: Trace) -> list[Alternative]:

@@ -9,49 +9,22 @@ Axis legend: R runs, P points.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.bandwidth.cell import Cell, CellResult, Played
 from analysis.bandwidth.grid import BLIND, CLEAR, KEPT, Point
+from analysis.bandwidth.report.document import (
+    CellCount,
+    Curve,
+    CurvePoint,
+    FailedCell,
+    FinishedCell,
+    SweepDocument,
+)
 from analysis.bandwidth.sweep import Sweep
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """What a point of the grid came to over all runs."""
-
-    value: str
-    """On the curve's axis; empty for the clear channel and the cut links."""
-    score: Aggregate
-    """Interquartile mean over runs; of a single run its mean, with the interval over its episodes."""
-    sent_bits: float
-    read_bits: float
-    """Per agent and step, mean over runs; see `Played`."""
-    runs: tuple[float, ...]
-    """Each run's score [R]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One axis of the grid, with one codec and one late policy."""
-
-    axis: str
-    codec: str
-    late: str
-    points: tuple[CurvePoint, ...]
-
-    @property
-    def label(self) -> str:
-        if self.axis in (CLEAR, BLIND):
-            return {CLEAR: f"nothing lost, {self.codec}", BLIND: "every message masked"}[self.axis]
-        if self.axis == KEPT:
-            return "most informative categoricals"
-        return f"{self.axis}, {self.codec}" + ("" if self.late == "mask" else f", late {self.late}")
 
 
 def curves(sweep: Sweep, results: Sequence[CellResult]) -> tuple[Curve, ...]:
@@ -65,7 +38,7 @@ def curves(sweep: Sweep, results: Sequence[CellResult]) -> tuple[Curve, ...]:
             codec = "" if point.axis in (KEPT, BLIND) else point.setting.codec
             grouped.setdefault((point.axis, codec, point.setting.late), []).append(found)
     return tuple(
-        Curve(axis=axis, codec=codec, late=late, points=tuple(points))
+        Curve(axis=axis, codec=codec, late=late, label=_label(axis, codec, late), points=tuple(points))
         for (axis, codec, late), points in grouped.items()
     )
 
@@ -89,66 +62,56 @@ def _point(sweep: Sweep, point: Point, played: dict[Cell, Played]) -> CurvePoint
 
     scores = mean(lambda cell: cell.outcome)
     single = runs[0][0] if len(runs) == 1 else None
+    found = (
+        aggregate([scores], interquartile_mean)
+        if single is None
+        else Aggregate(value=single.outcome, low=single.low, high=single.high)
+    )
     return CurvePoint(
         value=point.value,
-        score=aggregate([scores], interquartile_mean)
-        if single is None
-        else Aggregate(value=single.outcome, low=single.low, high=single.high),
+        score=found.value,
+        low=found.low,
+        high=found.high,
         sent_bits=float(mean(lambda cell: cell.sent_bits).mean()),
         read_bits=float(mean(lambda cell: cell.read_bits).mean()),
         runs=tuple(scores.tolist()),
     )
 
 
-def as_document(sweep: Sweep, results: Sequence[CellResult]) -> dict[str, Any]:
+def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument:
     """The report's part about the sweep: every curve and every cell, and how to read them."""
     found = curves(sweep, results)
     played = [(result.cell, result.played) for result in results if result.played is not None]
     several, seeds = len(sweep.casting.runs), len(sweep.seeds)
     runs = f"{several} run folders" if several > 1 else f"{seeds} seeds"
     single = several == seeds == 1
-    return {
-        "measure": played[0][1].measure if played else None,
-        "episodes": sweep.casting.episodes,
-        "over": "of one run" if single else f"as the interquartile mean of {runs}",
-        "statistic": "one run" if single else f"IQM of {runs}",
-        "bands": f"95 % intervals over {'its episodes' if single else runs}",
-        "blind_bound": played[0][1].blind_bound if played else None,
-        "clear_level": _score(level(found, CLEAR)),
-        "blind_level": _score(level(found, BLIND)),
-        "curves": [_curve(curve) for curve in found],
-        "cells": {"finished": len(played), "all": len(sweep.cells)},
-        "failed": [
-            {"cell": str(result.cell), "reason": result.failure.reason}
+    clear, blind = level(found, CLEAR), level(found, BLIND)
+    return SweepDocument(
+        measure=played[0][1].measure if played else None,
+        episodes=sweep.casting.episodes,
+        over="of one run" if single else f"as the interquartile mean of {runs}",
+        statistic="one run" if single else f"IQM of {runs}",
+        bands=f"95 % intervals over {'its episodes' if single else runs}",
+        blind_bound=played[0][1].blind_bound if played else None,
+        clear_level=None if clear is None else clear.score,
+        blind_level=None if blind is None else blind.score,
+        curves=found,
+        cells=CellCount(finished=len(played), all=len(sweep.cells)),
+        failed=tuple(
+            FailedCell(cell=str(result.cell), reason=result.failure.reason)
             for result in results
             if result.failure is not None
-        ],
-        "played": [
-            {"run": cell.run, "seed": cell.seed, **asdict(cell.setting), **asdict(result)} for cell, result in played
-        ],
-    }
+        ),
+        played=tuple(
+            FinishedCell(run=cell.run, seed=cell.seed, **{**vars(cell.setting), **vars(result)})
+            for cell, result in played
+        ),
+    )
 
 
-def _curve(curve: Curve) -> dict[str, Any]:
-    return {
-        "axis": curve.axis,
-        "codec": curve.codec,
-        "late": curve.late,
-        "label": curve.label,
-        "points": [
-            {
-                "value": point.value,
-                "score": point.score.value,
-                "low": point.score.low,
-                "high": point.score.high,
-                "sent_bits": point.sent_bits,
-                "read_bits": point.read_bits,
-                "runs": list(point.runs),
-            }
-            for point in curve.points
-        ],
-    }
-
-
-def _score(point: CurvePoint | None) -> float | None:
-    return None if point is None else point.score.value
+def _label(axis: str, codec: str, late: str) -> str:
+    if axis in (CLEAR, BLIND):
+        return {CLEAR: f"nothing lost, {codec}", BLIND: "every message masked"}[axis]
+    if axis == KEPT:
+        return "most informative categoricals"
+    return f"{axis}, {codec}" + ("" if late == "mask" else f", late {late}")

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from analysis.audit.audit import Request, audit
+from analysis.audit.document import AuditDocument
 from analysis.audit.finding import FORMAT, VERSION
 from coordinator.plan.plan import Plan
 from heliograph.errors import SettingsError
 from heliograph.reading import check_format, read_json
 
 
-def make_audit(plan: Plan) -> dict[str, Any]:
+def make_audit(plan: Plan) -> AuditDocument:
     """Audit the plan's team.  Raises KeyboardInterrupt after Ctrl-C."""
     findings = audit(plan, Request())
     if findings.interrupted:
         raise KeyboardInterrupt
-    return findings.as_dict()
+    return findings.document()
 
 
-def read_audit(path: Path, plan: Plan) -> dict[str, Any]:
+def read_audit(path: Path, plan: Plan) -> AuditDocument:
     """What `heliograph audit` wrote of the plan's team.
 
     Raises SettingsError if the file is none of this version or about other bundles.
     """
     try:
-        document: dict[str, Any] = read_json(path)
-        check_format(document, format=FORMAT, version=VERSION)
-        if document["bundles"] != [bundle.digest for bundle in plan.bundles]:
+        read = read_json(path)
+        check_format(read, format=FORMAT, version=VERSION)
+        document = TypeAdapter(AuditDocument).validate_python(read)
+        if document.bundles != tuple(bundle.digest for bundle in plan.bundles):
             raise ValueError("it is about other bundles")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"cannot take the audit {path}: {error}", remedy="Make it with `heliograph audit`"
         ) from None

@@ -9,7 +9,6 @@ where most of what was said was said once.  Axis legend: T steps, N agents, K ca
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,29 @@ ESTIMATOR = (
 )
 ENOUGH_COVERAGE = 0.9
 """At least this share of further messages should be ones seen before, or the joint estimate says little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropyDocument:
+    """`Information` as reports keep it, its fields their keys."""
+
+    estimator: str
+    categoricals: int
+    classes: int
+    ceiling_bits: int
+    categorical_ceiling_bits: int
+    messages: int
+    message_bits: float
+    message_bits_given_previous: float | None
+    successions: int
+    categorical_bits: tuple[float, ...]
+    categorical_bits_given_previous: tuple[float, ...] | None
+    categorical_bits_by_step: tuple[tuple[float | None, ...], ...]
+    """None where nobody sent anything at a step."""
+    joint_bits: float
+    joint_coverage: float
+    joint_is_reliable: bool
+    distinct_messages: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,28 +90,28 @@ class Information:
         """Whether the sample is large enough for `joint_bits` to say something."""
         return self.joint_coverage >= ENOUGH_COVERAGE
 
-    def as_dict(self) -> dict[str, Any]:
+    def document(self) -> EntropyDocument:
         """For JSON."""
         given = self.categorical_bits_given_previous
-        by_step = self.categorical_bits_by_step
-        return {
-            "estimator": ESTIMATOR,
-            "categoricals": self.message.categoricals,
-            "classes": self.message.classes,
-            "ceiling_bits": self.ceiling_bits,
-            "categorical_ceiling_bits": self.message.codec.bits_per_id,
-            "messages": self.messages,
-            "message_bits": self.message_bits,
-            "message_bits_given_previous": self.message_bits_given_previous,
-            "successions": self.successions,
-            "categorical_bits": self.categorical_bits.tolist(),
-            "categorical_bits_given_previous": None if given is None else given.tolist(),
-            "categorical_bits_by_step": [[None if np.isnan(x) else x for x in row] for row in by_step.tolist()],
-            "joint_bits": self.joint_bits,
-            "joint_coverage": self.joint_coverage,
-            "joint_is_reliable": self.joint_is_reliable,
-            "distinct_messages": self.distinct,
-        }
+        by_step = self.categorical_bits_by_step.tolist()
+        return EntropyDocument(
+            estimator=ESTIMATOR,
+            categoricals=self.message.categoricals,
+            classes=self.message.classes,
+            ceiling_bits=self.ceiling_bits,
+            categorical_ceiling_bits=self.message.codec.bits_per_id,
+            messages=self.messages,
+            message_bits=self.message_bits,
+            message_bits_given_previous=self.message_bits_given_previous,
+            successions=self.successions,
+            categorical_bits=tuple(self.categorical_bits.tolist()),
+            categorical_bits_given_previous=None if given is None else tuple(given.tolist()),
+            categorical_bits_by_step=tuple(tuple(None if np.isnan(x) else x for x in row) for row in by_step),
+            joint_bits=self.joint_bits,
+            joint_coverage=self.joint_coverage,
+            joint_is_reliable=self.joint_is_reliable,
+            distinct_messages=self.distinct,
+        )
 
 
 def information(trace: Trace) -> Information | None:

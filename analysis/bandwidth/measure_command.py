@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from analysis.audit.document import AuditDocument
 from analysis.bandwidth.cell import CellResult
-from analysis.bandwidth.curves import as_document as swept_document
+from analysis.bandwidth.curves import sweep_document
 from analysis.bandwidth.grid import make_grid
 from analysis.bandwidth.influence import make_audit, read_audit
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.plot import draw_language
-from analysis.bandwidth.measurement import TRACE, as_document, measure, settings_of
+from analysis.bandwidth.measurement import TRACE, measure, report_of, settings_of
 from analysis.bandwidth.messages import FILE as MESSAGES
 from analysis.bandwidth.messages import write_messages
-from analysis.bandwidth.report_folder import (
+from analysis.bandwidth.report.document import BandwidthReport
+from analysis.bandwidth.report.folder import (
     DOCUMENT,
     LANGUAGE_PICTURE,
     PAGE,
@@ -26,9 +27,9 @@ from analysis.bandwidth.report_folder import (
     write_document,
     write_report,
 )
+from analysis.bandwidth.report.terminal import print_report
 from analysis.bandwidth.runs import Casting, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
-from analysis.bandwidth.terminal import print_document
 from coordinator.commands import arguments
 from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
 from coordinator.plan.pace import Pace
@@ -48,32 +49,32 @@ class Work:
     links: LinkPlan | None
     """Its links; None: in one process."""
     sweep: Sweep | None
-    audit: dict[str, Any] | None
+    audit: AuditDocument | None
     """Findings of an audit that was made before."""
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Play what the arguments ask for; returns the exit code."""
     work = _work(namespace)
-    document = _measured(work, resume=namespace.resume)
-    document["influence"] = work.audit or document["influence"]
+    report = _measured(work, resume=namespace.resume)
+    report = replace(report, influence=work.audit or report.influence)
     results: list[CellResult] = []
     interrupted, failure = False, None
     try:
         if work.sweep is not None:
             play_sweep(work.sweep, resume=namespace.resume, results=results)
         if namespace.audit == "":
-            document["influence"] = make_audit(work.plan)
+            report = replace(report, influence=make_audit(work.plan))
     except KeyboardInterrupt:
         interrupted = True
     except Exception as error:
         failure = error  # what was played before it is reported first
     if work.sweep is not None:
-        document["sweep"] = swept_document(work.sweep, results)
+        report = replace(report, sweep=sweep_document(work.sweep, results))
     try:
-        missing = write_report(document, work.folder)
+        missing = write_report(report, work.folder)
     finally:
-        print_document(document)
+        print_report(report)
     written = [name for name in (PAGE, DOCUMENT, TRACE) if (work.folder / name).is_file()]
     print(f"written to {work.folder}: {', '.join(written)}, tables and plots")
     if failure is not None:
@@ -133,26 +134,26 @@ def _work(namespace: argparse.Namespace) -> Work:
     return Work(folder=folder, plan=plan, links=_links(namespace), sweep=sweep, audit=audit)
 
 
-def _measured(work: Work, *, resume: bool) -> dict[str, Any]:
-    """The document of the measured run, which a resumed sweep does not play again."""
+def _measured(work: Work, *, resume: bool) -> BandwidthReport:
+    """The report of the measured run, which a resumed sweep does not play again."""
     if resume:
         earlier = read_document(work.folder)
-        if earlier is not None and earlier["settings"] == settings_of(work.plan, work.links):
+        if earlier is not None and earlier.settings == settings_of(work.plan, work.links):
             return earlier
     measured = measure(work.plan, links=work.links)
-    document = as_document(measured, work.links)
-    write_document(document, work.folder)  # now, so that it stays whatever becomes of the rest
+    report = report_of(measured, work.links)
+    write_document(report, work.folder)  # now, so that it stays whatever becomes of the rest
     if measured.report.wire is not None:
         write_messages(work.folder / MESSAGES, measured.report.wire)
-    if document["information"] is not None:
+    if report.information is not None:
         print("reading what the agents tell each other", file=sys.stderr, flush=True)
         with optional("what the agents tell each other is not read"):
             language = read_language(measured.trace, work.plan.bundles)
-            document["language"] = language.as_dict()
-            write_document(document, work.folder)
+            report = replace(report, language=language.document())
+            write_document(report, work.folder)
             with suppress(MissingExtra):  # which the report's other plots tell
                 draw_language(language, work.folder / LANGUAGE_PICTURE)
-    return document
+    return report
 
 
 def _links(namespace: argparse.Namespace) -> LinkPlan | None:

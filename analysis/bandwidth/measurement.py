@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from platform import platform, python_version
 from typing import Any
 
-from analysis.bandwidth.alternatives import alternatives
+from analysis.bandwidth.alternatives import Alternative, alternatives
 from analysis.bandwidth.exact import exact
 from analysis.bandwidth.information import Information, information
 from analysis.bandwidth.recost import recost
-from analysis.bandwidth.wording import COMPUTED, MEASURED
+from analysis.bandwidth.report.document import BandwidthReport, CodecCost, Design, Layer, LinkCosts, RunSummary
+from analysis.bandwidth.report.formatting import COMPUTED, MEASURED
 from coordinator.links.link_plan import LinkPlan
 from coordinator.plan.plan import Plan
 from coordinator.recording.reader import Trace, read_trace
@@ -35,8 +36,6 @@ LAYER_NAMES = {
     "http2": "gRPC / HTTP/2",
     "ip": "IP",
 }
-LATER = ("sweep", "language", "influence")
-"""Parts that other work adds to the document."""
 PACKAGES = ("numpy", "onnxruntime", "grpcio", "protobuf", "constriction")
 
 
@@ -71,38 +70,37 @@ def measure(plan: Plan, *, links: LinkPlan | None) -> Measured:
     return Measured(plan=plan, report=report, trace=read_trace(plan.record))
 
 
-def as_document(measured: Measured, links: LinkPlan | None) -> dict[str, Any]:
-    """What was measured as the parts of the report's document that are about it."""
+def report_of(measured: Measured, links: LinkPlan | None) -> BandwidthReport:
+    """The report of what was measured; sweep, language and influence are added by who finds them."""
     report, trace = measured.report, measured.trace
     (summary,) = report.summaries
     said = information(trace)
     agent_steps = summary.counted_steps * report.agents
-    return {
-        "summary": {
-            "title": report.title,
-            "agents": report.agents,
-            "measure": summary.measure,
-            "score": asdict(summary.outcome),
-            "team_return": asdict(summary.team_return),
-            "episodes": summary.episodes,
-            "steps": summary.steps,
-            "seconds": summary.seconds,
-            "messages": summary.messages,
-            "messages_per_agent_step": exact(summary.messages) / agent_steps,
-            "bits_per_agent_step": summary.bits_per_agent_step,
-            "blind_bound": report.blind_bound,
-        },
-        "layers": list(_layers(measured, said)),
-        "links": list(_links(report)),
-        "conservation": _conservation(report),
-        "information": None if said is None else said.as_dict(),
-        "codecs": _codecs(measured),
-        "alternatives": [] if said is None else [_finite(each.as_dict()) for each in alternatives(trace)],
-        "remarks": list(_remarks(report)),
-        "settings": settings_of(measured.plan, links),
-        "versions": versions(),
-        **dict.fromkeys(LATER),
-    }
+    return BandwidthReport(
+        summary=RunSummary(
+            title=report.title,
+            agents=report.agents,
+            measure=summary.measure,
+            score=summary.outcome,
+            team_return=summary.team_return,
+            episodes=summary.episodes,
+            steps=summary.steps,
+            seconds=summary.seconds,
+            messages=exact(summary.messages),
+            messages_per_agent_step=exact(summary.messages) / agent_steps,
+            bits_per_agent_step=exact(summary.bits_per_agent_step),
+            blind_bound=report.blind_bound,
+        ),
+        layers=tuple(_layers(measured, said)),
+        links=tuple(_links(report)),
+        conservation=tuple(_conservation(report)),
+        information=None if said is None else said.document(),
+        codecs=tuple(_codecs(measured)),
+        alternatives=() if said is None else tuple(map(_design, alternatives(trace))),
+        remarks=tuple(_remarks(report)),
+        settings=settings_of(measured.plan, links),
+        versions=versions(),
+    )
 
 
 def versions() -> dict[str, str]:
@@ -111,71 +109,75 @@ def versions() -> dict[str, str]:
     return {"heliograph": __version__, "python": python_version(), "system": platform(), **found}
 
 
-def _layers(measured: Measured, said: Information | None) -> Iterator[dict[str, Any]]:
+def _layers(measured: Measured, said: Information | None) -> Iterator[Layer]:
     """From what is said outwards."""
     if measured.plan.manifest.message is None:
         note = f"{measured.plan.manifest.algorithm} sends no messages at execution"
-        yield {"name": "codec", "how": MEASURED, "bytes_per_message": None, "bytes_per_agent_step": 0.0, "note": note}
+        yield Layer(name="codec", how=MEASURED, bytes_per_message=None, bytes_per_agent_step=0.0, note=note)
         return
     wire, (summary,) = measured.report.wire, measured.report.summaries
     per_agent_step = exact(summary.messages) / (summary.counted_steps * measured.report.agents)
 
-    def row(name: str, how: str, size: float | None, note: str) -> dict[str, Any]:
-        return {
-            "name": name,
-            "how": how,
-            "bytes_per_message": size,
-            "bytes_per_agent_step": None if size is None else size * per_agent_step,
-            "note": note,
-        }
+    def row(name: str, how: str, size: float | None, note: str) -> Layer:
+        per_step = None if size is None else size * per_agent_step
+        return Layer(name=name, how=how, bytes_per_message=size, bytes_per_agent_step=per_step, note=note)
 
     if said is not None:
         note = f"{said.message_bits:.1f} of {said.ceiling_bits} bits: empirical entropy of what was said, see below"
         yield row("information", COMPUTED, said.message_bits / 8, note)
     if wire is None:
         (found,) = recost(measured.trace, [measured.plan.codec])
-        for layer in found.as_dict()["layers"][1:]:
-            bits = layer["bits_per_message"]
+        for layer in WIRE_LAYERS:
+            bits = found.bits_per_message(layer)
             note = "from the recorded messages; in one process nothing travels"
-            yield row(LAYER_NAMES[layer["layer"]], layer["how"], None if bits is None else bits / 8, note)
+            yield row(LAYER_NAMES[layer], COMPUTED, None if bits is None else bits / 8, note)
         return
     for layer in WIRE_LAYERS:
         known = wire.layers[layer]
         latent = wire.bytes_per_message("latent") if layer == "codec" else None
-        bits = "" if latent is None else f"{8 * latent:.1f} bits before padding; "
-        yield row(LAYER_NAMES[layer], known.label, wire.bytes_per_message(layer), bits + known.source)
+        padding = "" if latent is None else f"{8 * latent:.1f} bits before padding; "
+        yield row(LAYER_NAMES[layer], known.label, wire.bytes_per_message(layer), padding + known.source)
 
 
-def _codecs(measured: Measured) -> list[dict[str, Any]]:
+def _codecs(measured: Measured) -> Iterator[CodecCost]:
     """What each codec would have made of the same messages; nothing where the team's algorithm sends none."""
     message, tables = measured.plan.manifest.message, measured.plan.bundles[0].tables
     if message is None:
-        return []
+        return
     specs = [BIT_PACKED, REPEATS, measured.plan.codec]
     if tables is not None:
         halves = (message.categoricals >> power for power in range(1, message.categoricals.bit_length()))
         specs += [ENTROPY, *(f"{MOST_INFORMATIVE}:{kept}" for kept in halves)]
-    return [
-        {
-            "codec": found.spec,
-            "lossless": found.lossless,
-            "bits_per_message": found.link_bits("codec").sum() / found.messages if found.messages else None,
-            "protobuf_bytes_per_message": found.link_bits("protobuf").sum() / 8 / found.messages
-            if found.messages
-            else None,
-        }
-        for found in recost(measured.trace, dict.fromkeys(specs), tables=tables)
-    ]
+    for found in recost(measured.trace, dict.fromkeys(specs), tables=tables):
+        protobuf = found.bits_per_message("protobuf")
+        yield CodecCost(
+            codec=found.spec,
+            lossless=found.lossless,
+            bits_per_message=found.bits_per_message("codec"),
+            protobuf_bytes_per_message=None if protobuf is None else protobuf / 8,
+        )
 
 
-def _links(report: Report) -> Iterator[dict[str, Any]]:
+def _design(found: Alternative) -> Design:
+    return Design(
+        name=found.name,
+        note=found.formula,
+        how=found.how,
+        bits_per_agent_step=found.bits_per_agent_step,
+        bytes_per_agent_step=found.bits_per_agent_step / 8,
+        ratio=found.ratio if math.isfinite(found.ratio) else None,
+    )
+
+
+def _links(report: Report) -> Iterator[LinkCosts]:
     rows = {} if report.wire is None else {(row.sender, row.receiver): row for row in report.wire.links}
     for balance in report.links or ():
         row = rows.get((balance.sender, balance.receiver))
-        yield asdict(balance) | {
-            "http2_bytes": None if row is None else row.http2_bytes,
-            "ip_bytes": None if row is None else row.ip_bytes,
-        }
+        yield LinkCosts(
+            **vars(balance),
+            http2_bytes=None if row is None else row.http2_bytes,
+            ip_bytes=None if row is None else row.ip_bytes,
+        )
 
 
 def _conservation(report: Report) -> list[str]:
@@ -222,11 +224,4 @@ def settings_of(plan: Plan, links: LinkPlan | None) -> dict[str, Any]:
         "late messages": plan.late_policy,
         "pace": asdict(plan.pace),
         "bundles": [bundle.digest[:12] for bundle in plan.bundles],
-    }
-
-
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
     }

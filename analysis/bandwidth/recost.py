@@ -10,7 +10,7 @@ Axis legend: T steps, N agents, K categoricals.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +84,10 @@ class Recost:
         none = np.zeros((self.agents, self.agents), dtype=np.int64)
         return sum((episode.bits(layer).sum(0) for episode in self.episodes), none)
 
+    def bits_per_message(self, layer: str) -> float | None:
+        """Mean at a layer; None if nothing was sent."""
+        return float(self.link_bits(layer).sum() / self.messages) if self.messages else None
+
     def step_bits(self, layer: str) -> npt.NDArray[np.float64]:
         """float64 [T]: bits that an agent sent at each step of an episode, on average over agents and the episodes
         that had such a step."""
@@ -103,14 +107,14 @@ class Recost:
             "lossless": self.lossless,
             "messages": self.messages,
             "agent_steps": self.agent_steps,
-            "information": None if self.information is None else self.information.as_dict(),
+            "information": None if self.information is None else asdict(self.information.document()),
             "layers": [
                 {"layer": "information", "how": "computed", "bits_per_message": said},
                 *(
                     {
                         "layer": layer,
                         "how": "computed",
-                        "bits_per_message": bits / self.messages if self.messages else None,
+                        "bits_per_message": self.bits_per_message(layer),
                         "bits_per_agent_step": bits / self.agent_steps,
                     }
                     for layer, bits in totals.items()

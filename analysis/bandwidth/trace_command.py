@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.plot import draw_language
-from analysis.bandwidth.recost import Recost, recost
-from analysis.bandwidth.tables import write_rows
-from analysis.bandwidth.terminal import print_language, print_line, print_table
-from analysis.bandwidth.wording import number
+from analysis.bandwidth.recost import LAYERS, Recost, recost
+from analysis.bandwidth.report.columns import Column, Table
+from analysis.bandwidth.report.csv_files import write_csv, write_table
+from analysis.bandwidth.report.formatting import number
+from analysis.bandwidth.report.tables import categoricals
+from analysis.bandwidth.report.terminal import print_language, print_line, print_table
 from coordinator.commands.exit_status import write_json
 from coordinator.recording.reader import read_trace
 from coordinator.scoring.suite import bundle_folder
@@ -35,7 +38,8 @@ def run_recost(namespace: argparse.Namespace) -> int:
     write_json(document, namespace.json)
     if namespace.out is not None:
         write_json(document, namespace.out / "recost.json")
-        write_rows(namespace.out / "recost.csv", [row for each in found for row in each.rows()])
+        rows = [row for each in found for row in each.rows()]
+        write_csv(namespace.out / "recost.csv", [list(rows[0]) if rows else [], *(list(row.values()) for row in rows)])
     return 0
 
 
@@ -44,29 +48,43 @@ def run_language(namespace: argparse.Namespace) -> int:
     trace = read_trace(namespace.trace)
     bundles = None if namespace.bundles is None else load_team(bundle_folder(namespace.bundles))
     found = read_language(trace, bundles)
-    document = {"format": "heliograph-language", "version": VERSION, "trace": str(namespace.trace), **found.as_dict()}
+    document = found.document()
+    written = {"format": "heliograph-language", "version": VERSION, "trace": str(namespace.trace), **asdict(document)}
     if namespace.json != Path("-"):
         print_language(document)
         if bundles is None:
             print_line("- Which categoricals change actions was not asked: that needs --bundles.")
-    write_json(document, namespace.json)
+    write_json(written, namespace.json)
     if namespace.out is not None:
-        write_json(document, namespace.out / "language.json")
-        write_rows(namespace.out / "language.csv", list(found.rows()))
+        write_json(written, namespace.out / "language.json")
+        write_table(namespace.out / "language.csv", categoricals(document.categoricals))
         draw_language(found, namespace.out / "language.png")
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LayerCost:
+    codec: str
+    layer: str
+    bits: float | None
 
 
 def _print(found: Iterable[Recost]) -> None:
     rows = []
     for each in found:
-        for layer in each.as_dict()["layers"]:
-            bits = layer["bits_per_message"]
-            size = None if bits is None else bits / 8
-            rows.append((each.spec, layer["layer"], layer["how"], number(bits), number(size)))
-    print_table(
-        "the messages of the trace with other codecs",
-        ("codec", "layer", "", "bits per message", "bytes per message"),
-        rows,
-        right=(3, 4),
-    )
+        said = None if each.information is None else each.information.message_bits
+        rows.append(_LayerCost(codec=each.spec, layer="information", bits=said))
+        rows += [_LayerCost(codec=each.spec, layer=layer, bits=each.bits_per_message(layer)) for layer in LAYERS]
+    columns: list[Column[_LayerCost]] = [
+        Column(field="codec", heading="codec"),
+        Column(field="layer", heading="layer"),
+        Column(heading="", value=lambda row: "computed"),
+        Column(heading="bits per message", value=lambda row: row.bits, words=number, is_number=True),
+        Column(
+            heading="bytes per message",
+            value=lambda row: None if row.bits is None else row.bits / 8,
+            words=number,
+            is_number=True,
+        ),
+    ]
+    print_table(Table(title="cost of other codecs for the messages of the recording", columns=columns, rows=rows))

@@ -15,7 +15,8 @@ from relay_team import relay_plan
 
 from analysis.audit import networks
 from analysis.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, Condition, conditions, start_of
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
+from analysis.audit.finding import Findings
 from analysis.audit.imports import forbidden_among, forbidden_packages
 from analysis.audit.inquiry import judge
 from analysis.audit.networks import LOGIT_TOLERANCE, check_networks

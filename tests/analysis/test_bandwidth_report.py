@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,13 +15,15 @@ from relay_team import relay_bundles
 from scripted_bundle import save_team
 
 from analysis.audit.condition import LINK, WORLD
+from analysis.audit.document import AuditDocument, Matrices
+from analysis.audit.evidence import Check, Influence
 from analysis.bandwidth import sweep
 from analysis.bandwidth.cell import CellResult, Failure
 from analysis.bandwidth.command import COMMAND
-from analysis.bandwidth.influence_section import influence
-from analysis.bandwidth.markup import element, join, table
-from analysis.bandwidth.page import SECTIONS, page
-from analysis.bandwidth.wording import number
+from analysis.bandwidth.report.document import Layer
+from analysis.bandwidth.report.folder import read_document
+from analysis.bandwidth.report.formatting import number
+from analysis.bandwidth.report.page import SECTIONS, page
 from heliograph import cli
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -114,26 +117,24 @@ def test_the_document_says_what_was_played_and_found(folder):
 
 
 def test_the_sentences_quote_the_tables(folder):
-    document = json.loads((folder / "report.json").read_text())
-    made, (*inner, outermost) = document["layers"], document["layers"]
-    assert outermost["name"] == "IP"
+    report = read_document(folder)
+    *inner, outermost = report.layers
+    assert outermost.name == "IP"
 
-    def text_of(layers) -> str:
-        return re.sub(r"<[^>]+>", " ", page({**document, "layers": layers}, {}))
+    def text_of(*layers: Layer) -> str:
+        return " ".join(re.sub(r"<[^>]+>", " ", page(replace(report, layers=layers), {})).split())
 
-    measured = [*inner[:-1], {**inner[-1], "how": "measured", "bytes_per_message": 65.6}]
-    told = text_of([*measured, {**outermost, "how": "computed", "bytes_per_message": 125.4}])
+    measured = [*inner[:-1], replace(inner[-1], how="measured", bytes_per_message=65.6)]
+    told = text_of(*measured, replace(outermost, how="computed", bytes_per_message=125.4))
     assert "a message takes 125.4 bytes at IP (computed), with all that carries it" in told
-    assert re.search(r"125\.4\s+bytes per message at IP, computed", told)
+    assert "125.4 bytes per message at IP, computed" in told
     assert told.count("65.6") == 1, "in the table alone"
-    told = text_of([*measured, {**outermost, "how": "not measured", "bytes_per_message": None}])
+    told = text_of(*measured, replace(outermost, how="not measured", bytes_per_message=None))
     assert "a message takes 65.6 bytes at gRPC / HTTP/2 (measured); what IP adds is not known" in told
     assert "with all that carries it" not in told
-    told = text_of(made)
-    assert f"{document['summary']['episodes']} episodes" in told
-    assert (
-        f"An agent sends {number(document['summary']['bits_per_agent_step'])} bits per step, actions included" in told
-    )
+    told = text_of(*report.layers)
+    assert f"{report.summary.episodes} episodes" in told
+    assert f"An agent sends {number(report.summary.bits_per_agent_step)} bits per step, actions included" in told
 
 
 def test_every_plot_has_its_numbers_as_csv(folder):
@@ -164,12 +165,23 @@ def test_resuming_measures_nothing_again_and_adds_to_the_report(folder, bundles,
 def test_without_matplotlib_there_are_tables_and_a_page(bundles, tmp_path, monkeypatch, capsys):
     for name in ["matplotlib", *(name for name in sys.modules if name.startswith("matplotlib."))]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delattr("analysis.bandwidth.plots", raising=False)
-    monkeypatch.delitem(sys.modules, "analysis.bandwidth.plots", raising=False)
+    monkeypatch.delattr("analysis.bandwidth.report.plots", raising=False)
+    monkeypatch.delitem(sys.modules, "analysis.bandwidth.report.plots", raising=False)
     assert bandwidth(bundles, "--local", "--episodes", 2, "--out", tmp_path) == 5
     assert "pip install 'heliograph[bandwidth]'" in capsys.readouterr().err
     assert Reader((tmp_path / "report.html").read_text()).tags.count("img") == 0
     assert (tmp_path / "layers.csv").exists()
+
+
+def test_without_jinja_there_is_all_but_the_page(bundles, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert bandwidth(bundles, "--local", "--episodes", 2, "--out", tmp_path) == 5
+    told = capsys.readouterr()
+    assert "making the page needs jinja2" in told.err
+    assert "bytes by layer" in told.out
+    assert {"report.json", "layers.csv", "layers.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_a_failed_cell_is_told_and_decides_the_exit_code(bundles, tmp_path, monkeypatch, capsys):
@@ -193,29 +205,46 @@ def test_a_failed_cell_is_told_and_decides_the_exit_code(bundles, tmp_path, monk
     assert [point["value"] for point in erasure["points"]] == ["1"]
 
 
-def test_the_matrix_tells_never_from_not_tried():
-    found = {
-        "checks": [{"name": "isolation", "verdict": "refuted", "said": "0 -> 1"}],
-        "influence": {"world_graph": [[None, 1], [None, None]], "one_link": [[None, None], [3, None]]},
-        "influences": [
-            {"check": WORLD, "path": [0, 1]},
-            {"check": WORLD, "path": [1, 0]},
-            {"check": LINK, "path": [1, 0]},
-        ],
-        "refuted": True,
-    }
-    text = join(influence({"influence": found}, lambda name, description: None))
-    cells = re.findall("<td class=.(?:never|after.).>(.*?)</td>", text)
+def test_the_matrix_tells_never_from_not_tried(folder):
+    def reached(check, *path):
+        return Influence(check=check, path=path, scripts=1, delay=None, after_message=None, actions=0, latents=0)
+
+    audit = AuditDocument(
+        **dict.fromkeys(("format", "title", "environment"), ""),
+        **dict.fromkeys(("bundles", "world_share", "unused_links", "leaks", "untested"), ()),
+        **dict.fromkeys(("version", "run_seed"), 0),
+        **dict.fromkeys(("pairs", "triples"), (0, 0)),
+        agents=2,
+        greedy=True,
+        interrupted=False,
+        refuted=True,
+        checks=(Check(name="isolation", verdict="refuted", said="0 -> 1"),),
+        influence=Matrices(world_graph=((None, 1), (None, None)), one_link=((None, None), (3, None))),
+        influences=(reached(WORLD, 0, 1), reached(WORLD, 1, 0), reached(LINK, 1, 0)),
+    )
+    text = page(replace(read_document(folder), influence=audit), {})
+    matrices = text[text.index('<div class="figures">') : text.index("</figure>\n</div>")]
+    cells = re.findall(r'<td class="(?:never|after\d)">([^<]*)</td>', matrices)
     assert cells == ["", "1", "never", "", "", "not tried", "3", ""]
     assert "refutes" in text
 
 
-def test_texts_are_escaped():
-    row = table("l", ("<b>",), [("a & b",), (element("i", '"'),)])
-    assert "&lt;b&gt;" in row
-    assert "a &amp; b" in row
-    assert "<i>&quot;</i>" in row
-    assert element("a", "x", href='"><script>') == '<a href="&quot;&gt;&lt;script&gt;">x</a>'
+def test_texts_are_escaped(folder):
+    report = read_document(folder)
+    text = page(
+        replace(
+            report,
+            remarks=("<script>alert(1)</script>",),
+            layers=(replace(report.layers[0], note='a & "b"'),),
+            settings={**report.settings, "environment": "<b>"},
+        ),
+        {},
+    )
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "a &amp; &#34;b&#34;" in text
+    assert "<b>," not in text
+    assert "&lt;b&gt;</title>" in text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import analysis.audit.audit
 import analysis.audit.report
 from analysis.audit.condition import conditions
 from analysis.audit.finding import Findings
-from analysis.bandwidth import measure_command, report_folder
+from analysis.bandwidth import measure_command
+from analysis.bandwidth.report import folder as report_folder
 from heliograph.cli import main
 from heliograph.errors import NodeFailed
 

@@ -18,7 +18,8 @@ from analysis.audit import inquiry, processes
 from analysis.audit.audit import Request, audit
 from analysis.audit.command import REFUTED_EXIT_CODE
 from analysis.audit.condition import LINK, WORLD
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED, Findings
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
+from analysis.audit.finding import Findings
 from analysis.audit.report import draw, remarks
 from analysis.audit.stage import NodeCommand, standard_node
 from heliograph.cli import main

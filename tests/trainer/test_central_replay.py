@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_team import small_settings, start
 
-from analysis.audit.finding import HOLDS, NOT_CHECKED, REFUTED
+from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.networks import check_networks
 from analysis.audit.one_process import OneProcess
 from analysis.audit.play import Played

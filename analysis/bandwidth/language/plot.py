@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.bandwidth.drawing import bandwidth_extra
+from analysis.bandwidth.extra import bandwidth_extra
 from analysis.bandwidth.language.influence import Influence
 from analysis.bandwidth.language.reading import Language
 from analysis.bandwidth.language.topography import Topography

@@ -6,14 +6,21 @@ Axis legend: N agents, K categoricals, F features.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.bandwidth.information import Information, information
+from analysis.bandwidth.language.document import (
+    ActionInfluence,
+    Categorical,
+    ChangedTogether,
+    LanguageDocument,
+    Similarity,
+    ToldFeature,
+)
 from analysis.bandwidth.language.features import features, from_the_sender
 from analysis.bandwidth.language.influence import Influence, influence
 from analysis.bandwidth.language.meaning import Meaning, meaning
@@ -27,7 +34,7 @@ from heliograph.manifest import MessageFormat
 READ_AT_LEAST = 2000
 """Messages that are related to features: whole runs until there are so many.  More take minutes."""
 TOP = 3
-"""Features that are listed per categorical, and in the headline."""
+"""Features that are listed per categorical, as `Categorical` has places for them, and in the headline."""
 WELL_TOLD = 0.25
 """Share of a feature that a single categorical tells from which on agents are said to tell each other about it."""
 
@@ -120,56 +127,49 @@ class Language:
             )
         return found
 
-    def as_dict(self) -> dict[str, Any]:
+    def document(self) -> LanguageDocument:
         """For JSON."""
         asked = self.influence
-        return {
-            "headline": self.headline(),
-            "sentences": self.sentences(),
-            "messages": self.meaning.messages,
-            "runs": self.meaning.runs,
-            "categoricals": list(self.rows()),
-            "features": [
-                {"name": feature.name, "source": feature.source, "bits": bits, "told": told}
-                for feature, bits, told in zip(
-                    self.meaning.features,
-                    self.meaning.feature_bits.tolist(),
-                    self.meaning.told.max(0, initial=0.0).tolist(),
-                    strict=True,
-                )
-            ],
-            "influence": None
-            if asked is None
-            else {
-                "asked": asked.asked,
-                "message": asdict(asked.message),
-                "categoricals": [asdict(estimate) for estimate in asked.categorical],
-                "together": [{"number": number, **asdict(share)} for number, share in asked.together],
-                "decisions": asked.decisions,
-                "differing": asked.differing,
-            },
-            "redundancy": [[_finite(value) for value in row] for row in self.redundancy.tolist()],
-            "topographic_similarity": {
-                "observations": _finite(self.observations.similarity),
-                "state": None if self.states is None else _finite(self.states.similarity),
-                "messages": self.observations.messages,
-            },
-        }
+        known = zip(
+            self.meaning.features,
+            self.meaning.feature_bits.tolist(),
+            self.meaning.told.max(0, initial=0.0).tolist(),
+            strict=True,
+        )
+        return LanguageDocument(
+            headline=self.headline(),
+            sentences=tuple(self.sentences()),
+            messages=self.meaning.messages,
+            runs=self.meaning.runs,
+            categoricals=tuple(map(self._categorical, range(self.message.categoricals))),
+            features=tuple(
+                ToldFeature(name=feature.name, source=feature.source, bits=bits, told=told)
+                for feature, bits, told in known
+            ),
+            influence=None if asked is None else _action_influence(asked),
+            redundancy=tuple(tuple(map(_finite, row)) for row in self.redundancy.tolist()),
+            topographic_similarity=Similarity(
+                observations=_finite(self.observations.similarity),
+                state=None if self.states is None else _finite(self.states.similarity),
+                messages=self.observations.messages,
+            ),
+        )
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """For CSV: one row per categorical, its entropy, its influence and the features that it tells most about."""
-        for place in range(self.message.categoricals):
-            row: dict[str, Any] = {
-                "categorical": place,
-                "bits": float(self.information.categorical_bits[place]),
-                "changed_actions": None if self.influence is None else self.influence.categorical[place].mean,
-            }
-            top = self.meaning.top(place, TOP)
-            for rank in range(TOP):
-                feature = top[rank] if rank < len(top) else None
-                row[f"feature_{rank + 1}"] = None if feature is None else self.meaning.features[feature].name
-                row[f"feature_{rank + 1}_bits"] = None if feature is None else float(self.meaning.bits[place, feature])
-            yield row
+    def _categorical(self, place: int) -> Categorical:
+        top = self.meaning.top(place, TOP)
+        names = [self.meaning.features[feature].name for feature in top] + [None] * (TOP - len(top))
+        bits = [float(self.meaning.bits[place, feature]) for feature in top] + [None] * (TOP - len(top))
+        return Categorical(
+            categorical=place,
+            bits=float(self.information.categorical_bits[place]),
+            changed_actions=None if self.influence is None else self.influence.categorical[place].mean,
+            feature_1=names[0],
+            feature_1_bits=bits[0],
+            feature_2=names[1],
+            feature_2_bits=bits[1],
+            feature_3=names[2],
+            feature_3_bits=bits[2],
+        )
 
 
 def read_language(trace: Trace, bundles: Sequence[Bundle] | None = None, *, seed: int = 0) -> Language:
@@ -197,6 +197,17 @@ def read_language(trace: Trace, bundles: Sequence[Bundle] | None = None, *, seed
         redundancy=redundancy(said, seed=seed),
         observations=topography(part, part.observation, seed=seed),
         states=states,
+    )
+
+
+def _action_influence(asked: Influence) -> ActionInfluence:
+    return ActionInfluence(
+        asked=asked.asked,
+        message=asked.message,
+        categoricals=asked.categorical,
+        together=tuple(ChangedTogether(number=number, **vars(share)) for number, share in asked.together),
+        decisions=asked.decisions,
+        differing=asked.differing,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 MEASURED, COMPUTED, NOT_MEASURED = "measured", "computed", "not measured"
@@ -18,7 +17,7 @@ AXES = {
     "jitter-ms": "jitter of the delay, in ms of virtual time",
     "deadline-ms": "how long a step waits, in ms of virtual time",
     "rate-bits": "bits that a link carries per step",
-    "nearest": "nearest neighbours that are heard",
+    "nearest": "nearest neighbours whose messages are received",
     "distance": "distance at which every other message is lost",
     "kept": "categoricals that are sent, the most informative first",
 }
@@ -50,11 +49,14 @@ def number(value: float | int | None) -> str:
     return score(value)
 
 
-def interval(value: Mapping[str, float | None]) -> str:
+def count(value: int | None) -> str:
+    """With commas; nothing where there is no number."""
+    return "" if value is None else f"{value:,}"
+
+
+def interval(mean: float, low: float | None, high: float | None) -> str:
     """A mean and, where there is one, its interval."""
-    if value["low"] is None or value["high"] is None:
-        return score(value["mean"])
-    return f"{score(value['mean'])} [{score(value['low'])}, {score(value['high'])}]"
+    return score(mean) if low is None or high is None else f"{score(mean)} [{score(low)}, {score(high)}]"
 
 
 def score(value: float | None) -> str:

@@ -1,11 +1,11 @@
-"""The report's plots, from its document alone.  Needs matplotlib; only `analysis.bandwidth.drawing` imports it.
+"""The report's plots, from its document alone.  Needs matplotlib; only `drawing` beside it imports it.
 
 Colours are Okabe and Ito's, which colour-blind people tell apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,26 +15,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.bandwidth.grid import BLIND, CLEAR
-from analysis.bandwidth.wording import AXES, SCORES, SHARES
+from analysis.bandwidth.information import EntropyDocument
+from analysis.bandwidth.report.document import BandwidthReport, Curve, CurvePoint, SweepDocument
+from analysis.bandwidth.report.formatting import AXES, SCORES, SHARES
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
 LINK_SIZES = {"http2_bytes": "bytes of HTTP/2 frames", "sent_bytes": "bytes of protobuf", "sent": "messages"}
 BAND = {"alpha": 0.18, "linewidth": 0}
-Document = Mapping[str, Any]
 
 
-def layers(document: Document) -> Figure:
+def layers(report: BandwidthReport) -> Figure:
     """What each layer adds to a message, one bar from the information to IP."""
     figure, (axes,) = _figure(9.2, 2.5)
-    known = [row for row in document["layers"] if row["bytes_per_message"] is not None]
+    known = [(row.name, row.bytes_per_message) for row in report.layers if row.bytes_per_message is not None]
     left = 0.0
-    for place, row in enumerate(known):
-        added = row["bytes_per_message"] - left
+    for place, (name, size) in enumerate(known):
+        added = size - left
         axes.barh(0, max(added, 0.0), left=left, height=0.55, color=COLOURS[place], edgecolor="white", linewidth=1.5)
-        axes.plot([], [], "s", markersize=9, color=COLOURS[place], label=f"{row['name']}: {added:+.1f} bytes")
-        left = max(left, row["bytes_per_message"])
+        axes.plot([], [], "s", markersize=9, color=COLOURS[place], label=f"{name}: {added:+.1f} bytes")
+        left = max(left, size)
         axes.text(left, 0.33, f"{left:.1f}", ha="center", va="bottom", fontsize=9)
     axes.set(yticks=[], ylim=(-0.4, 0.62), xlabel="bytes per message", xlim=(0, left * 1.04 or 1))
     axes.spines["left"].set_visible(False)
@@ -42,38 +43,37 @@ def layers(document: Document) -> Figure:
     return figure
 
 
-def links(document: Document) -> Figure:
+def links(report: BandwidthReport) -> Figure:
     """What was sent over every directed link: bytes at the outermost layer that tells links apart, or messages."""
-    count, found = document["summary"]["agents"], document["links"]
-    name = next(name for name in LINK_SIZES if all(link[name] is not None for link in found))
+    count, found = report.summary.agents, report.links
+    name = next(name for name in LINK_SIZES if all(getattr(link, name) is not None for link in found))
     sent = np.full((count, count), np.nan)
     for link in found:
-        sent[link["sender"], link["receiver"]] = link[name]
+        sent[link.sender, link.receiver] = getattr(link, name)
     figure, (axes,) = _figure(1.9 + 0.62 * count, 1.5 + 0.55 * count)
     _heat(figure, axes, sent, label=LINK_SIZES[name], text=_short)
     axes.set(xlabel="to agent", ylabel="from agent")
     return figure
 
 
-def entropy(document: Document) -> Figure:
-    """Bits that each categorical says, of those that it could."""
-    found = document["information"]
-    bits = found["categorical_bits"]
+def entropy(found: EntropyDocument) -> Figure:
+    """Entropy of each categorical in bits, of those that it could hold."""
+    bits = found.categorical_bits
     figure, (axes,) = _figure(9.2, 2.9)
-    axes.bar(range(len(bits)), bits, color=COLOURS[0], label="said, whatever was said before")
-    given = found["categorical_bits_given_previous"]
+    axes.bar(range(len(bits)), bits, color=COLOURS[0], label="entropy")
+    given = found.categorical_bits_given_previous
     if given is not None:
-        axes.bar(range(len(bits)), given, width=0.4, color=COLOURS[1], label="new, given the sender's message before")
-    ceiling = found["categorical_ceiling_bits"]
-    axes.axhline(ceiling, color="0.4", linestyle="--", linewidth=1, label=f"most that is possible: {ceiling:g} bits")
+        axes.bar(range(len(bits)), given, width=0.4, color=COLOURS[1], label="given the sender's previous message")
+    ceiling = found.categorical_ceiling_bits
+    axes.axhline(ceiling, color="0.4", linestyle="--", linewidth=1, label=f"maximum: {ceiling:g} bits")
     axes.set(xlabel="categorical", ylabel="bits", ylim=(0, ceiling * 1.05), xlim=(-0.7, len(bits) - 0.3))
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
-def entropy_by_step(document: Document) -> Figure:
+def entropy_by_step(found: EntropyDocument) -> Figure:
     """Bits of each categorical over the steps of an episode."""
-    bits = np.array(document["information"]["categorical_bits_by_step"], dtype=float)  # [T, K]
+    bits = np.array(found.categorical_bits_by_step, dtype=float)  # [T, K]
     figure, (axes,) = _figure(9.2, 3.4)
     image = axes.imshow(bits.T, aspect="auto", cmap="viridis", vmin=0.0, interpolation="nearest", origin="lower")
     axes.grid(False)
@@ -83,80 +83,83 @@ def entropy_by_step(document: Document) -> Figure:
     return figure
 
 
-def score_against_bits(document: Document) -> Figure:
+def score_against_bits(sweep: SweepDocument) -> Figure:
     """All curves of a sweep, against the bits that arrived and against those that were sent."""
-    swept = document["sweep"]
     figure, panels = _figure(10.4, 4.3, panels=2)
-    drawn = [curve for curve in swept["curves"] if curve["axis"] not in (CLEAR, BLIND)]
-    codecs = {curve["codec"] for curve in drawn}
-    drawn += [curve for curve in swept["curves"] if curve["axis"] == CLEAR and curve["codec"] not in codecs]
+    drawn = [curve for curve in sweep.curves if curve.axis not in (CLEAR, BLIND)]
+    codecs = {curve.codec for curve in drawn}
+    drawn += [curve for curve in sweep.curves if curve.axis == CLEAR and curve.codec not in codecs]
     for axes, bits in zip(panels, ("read_bits", "sent_bits"), strict=True):
         for place, curve in enumerate(drawn):
-            _curve(axes, [point[bits] for point in curve["points"]], curve["points"], place, label=curve["label"])
-        _levels(axes, swept)
+            _curve(axes, [getattr(point, bits) for point in curve.points], curve.points, place, label=curve.label)
+        _levels(axes, sweep)
         axes.set_xlabel(f"{bits.partition('_')[0]} bits per agent and step")
-        axes.set_ylabel(f"{SCORES[swept['measure']]}, {swept['statistic']}")
+        axes.set_ylabel(_score_label(sweep))
         axes.set_xlim(left=0)
-        _share(axes, swept["measure"])
+        _share(axes, sweep.measure)
     _legend(figure, panels[0])
     return figure
 
 
-def score_against_faults(document: Document) -> Figure | None:
+def score_against_faults(sweep: SweepDocument) -> Figure | None:
     """A panel per axis of the sweep whose values are numbers; None if it has no such axis."""
-    swept = document["sweep"]
-    families: dict[str, list[Mapping[str, Any]]] = {}
-    for curve in swept["curves"]:
-        if all(_is_number(point["value"]) for point in curve["points"]):
-            families.setdefault(curve["axis"], []).append(curve)
+    families: dict[str, list[Curve]] = {}
+    for curve in sweep.curves:
+        if all(_is_number(point.value) for point in curve.points):
+            families.setdefault(curve.axis, []).append(curve)
     if not families:
         return None
     figure, panels = _figure(10.4 if len(families) > 1 else 7.0, 3.9 * -(-len(families) // 2), panels=len(families))
-    labels = list(dict.fromkeys(curve["label"] for curves in families.values() for curve in curves))
+    labels = list(dict.fromkeys(curve.label for curves in families.values() for curve in curves))
     for axes, (axis, curves) in zip(panels, families.items(), strict=False):
         for curve in curves:
-            points = sorted(curve["points"], key=lambda point: float(point["value"]))
+            points = sorted(curve.points, key=lambda point: float(point.value))
             _curve(
                 axes,
-                [float(point["value"]) for point in points],
+                [float(point.value) for point in points],
                 points,
-                labels.index(curve["label"]),
-                label=curve["label"],
+                labels.index(curve.label),
+                label=curve.label,
             )
-        _levels(axes, swept)
-        axes.set(xlabel=AXES.get(axis, axis), ylabel=f"{SCORES[swept['measure']]}, {swept['statistic']}")
-        _share(axes, swept["measure"])
+        _levels(axes, sweep)
+        axes.set(xlabel=AXES.get(axis, axis), ylabel=_score_label(sweep))
+        _share(axes, sweep.measure)
         axes.legend(frameon=False, fontsize=8.5)
     return figure
 
 
-def _curve(axes: Any, x: Sequence[float], points: Sequence[Mapping[str, Any]], place: int, *, label: str) -> None:
+def _curve(axes: Any, x: Sequence[float], points: Sequence[CurvePoint], place: int, *, label: str) -> None:
     colour = COLOURS[place % len(COLOURS)]
     style = {"marker": MARKERS[place % len(MARKERS)], "linestyle": LINES[place // len(COLOURS) % len(LINES)]}
     # Ever thinner, because the curves of lossless codecs lie upon one another.
     size = {"linewidth": max(1.4, 3.0 - 0.8 * place), "markersize": max(4.5, 8 - 2 * place)}
-    axes.plot(x, [point["score"] for point in points], color=colour, label=label, **style, **size)
-    if any(point["low"] is None for point in points):
+    axes.plot(x, [point.score for point in points], color=colour, label=label, **style, **size)
+    bounds = [(point.low, point.high) for point in points if point.low is not None and point.high is not None]
+    if len(bounds) < len(points):
         return
-    low, high = ([point[end] for point in points] for end in ("low", "high"))
+    low, high = zip(*bounds, strict=True)
     if list(x) in (sorted(x), sorted(x, reverse=True)):
         axes.fill_between(x, low, high, color=colour, **BAND)
     else:  # a band that turns back upon itself cannot be read
         axes.vlines(x, low, high, color=colour, alpha=0.35)
 
 
-def _levels(axes: Any, swept: Mapping[str, Any]) -> None:
+def _levels(axes: Any, sweep: SweepDocument) -> None:
     """The lines that curves are read against."""
-    for name, style, label in (
-        ("clear_level", "-", "nothing lost"),
-        ("blind_level", "--", "every message masked"),
-        ("blind_bound", ":", "most that a blind team can reach"),
+    for level, style, label in (
+        (sweep.clear_level, "-", "nothing lost"),
+        (sweep.blind_level, "--", "every message masked"),
+        (sweep.blind_bound, ":", "no-communication bound"),
     ):
-        if swept[name] is not None:
-            axes.axhline(swept[name], color="0.35", linestyle=style, linewidth=1, zorder=1, label=label)
+        if level is not None:
+            axes.axhline(level, color="0.35", linestyle=style, linewidth=1, zorder=1, label=label)
 
 
-def _share(axes: Any, measure: str) -> None:
+def _score_label(sweep: SweepDocument) -> str:
+    return f"{SCORES.get(sweep.measure or '', 'score')}, {sweep.statistic}"
+
+
+def _share(axes: Any, measure: str | None) -> None:
     if measure in SHARES:
         axes.set_ylim(-0.02, 1.02)
 

@@ -1,0 +1,75 @@
+"""Sentences and headline figures of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.bandwidth.report.document import BandwidthReport, Layer
+from analysis.bandwidth.report.formatting import SCORES, number, score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A figure in large type, and what it is."""
+
+    figure: str
+    what: str
+
+
+def title(report: BandwidthReport) -> str:
+    made = report.settings
+    return f"Bandwidth of {report.summary.agents} agents, {made['algorithm']} in {made['environment']}"
+
+
+def tiles(report: BandwidthReport) -> list[Tile]:
+    """Score, its levels without messages, and what a message takes and tells."""
+    found, sweep, said = report.summary, report.sweep, report.information
+    name, mean, wire = SCORES[found.measure], found.score, outermost(report)
+    between = f"between {score(mean.low)} and {score(mean.high)} with 95 % confidence"
+    made = [(score(mean.mean), f"{name} with messages, over {found.episodes} episodes; {between}")]
+    if sweep is not None and sweep.blind_level is not None:
+        made.append((score(sweep.blind_level), f"{name} with every message masked"))
+    if found.blind_bound is not None:
+        made.append(
+            (score(found.blind_bound), "no-communication bound: the most that any team without messages can reach")
+        )
+    made.append(
+        (number(found.bits_per_agent_step), "bits that an agent sends per step, actions included, once per listener")
+    )
+    if wire is not None:
+        made.append((number(wire.bytes_per_message), f"bytes per message at {wire.name}, {wire.how}"))
+    if said is not None:
+        made.append(
+            (
+                f"{number(said.message_bits)} of {number(said.ceiling_bits)}",
+                "bits of entropy in a message at most, of those that it could hold",
+            )
+        )
+    lossless = [each for each in report.codecs if each.lossless and each.bits_per_message is not None]
+    if lossless:
+        shortest = min(lossless, key=lambda each: each.bits_per_message or 0.0)
+        made.append((number(shortest.bits_per_message), f"bits per message with codec {shortest.codec}, lossless"))
+    return [Tile(figure=figure, what=what) for figure, what in made]
+
+
+def verdict(report: BandwidthReport) -> str:
+    """What the messages are worth and what they cost, in words."""
+    found, sweep, wire = report.summary, report.sweep, outermost(report)
+    name = SCORES[found.measure]
+    if report.information is None:
+        return f"The team, whose agents send no messages, comes to a {name} of {score(found.score.mean)}."
+    said = f"With its messages the team comes to a {name} of {score(found.score.mean)}"
+    if sweep is not None and sweep.blind_level is not None:
+        said += f", with every message masked to {score(sweep.blind_level)}"
+    said += f". An agent sends {number(found.bits_per_agent_step)} bits per step, actions included"
+    if wire is not None:
+        said += f"; a message takes {number(wire.bytes_per_message)} bytes at {wire.name} ({wire.how})"
+        beyond = [row.name for row in report.layers[report.layers.index(wire) + 1 :]]
+        said += f"; what {' and '.join(beyond)} adds is not known" if beyond else ", with all that carries it"
+    return said + "."
+
+
+def outermost(report: BandwidthReport) -> Layer | None:
+    """The last layer that is known, measured or computed: the row of the table that sentences quote."""
+    found = [row for row in report.layers if row.bytes_per_message is not None]
+    return found[-1] if found else None

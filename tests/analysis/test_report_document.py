@@ -1,0 +1,73 @@
+"""report.json holds what it always held, key for key and number for number, and can be read back.
+
+The golden file was made, before the report had types, of the same team and by the command in `ARGUMENTS`.  What
+tells of the machine or of the libraries is left out: seconds, versions and the digests of bundles.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from relay_team import relay_bundles
+from scripted_bundle import save_team
+
+from analysis.bandwidth.command import COMMAND
+from analysis.bandwidth.report.csv_files import write_tables
+from analysis.bandwidth.report.folder import read_document
+from heliograph import cli
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "bandwidth" / "report.json"
+ARGUMENTS = "--local --episodes 6 --sweep erasure=0,1 --sweep late=mask,hold --seeds 1,2"
+
+
+def without_machine(document):
+    del document["versions"], document["summary"]["seconds"], document["settings"]["bundles"]
+    for cell in document["sweep"]["played"]:
+        del cell["seconds"]
+    return document
+
+
+def assert_same(made, golden, place="report"):
+    """Equal, numbers up to rounding; of one type, and keys in one order."""
+    assert type(made) is type(golden), place
+    if isinstance(made, dict):
+        assert list(made) == list(golden), place
+        for key in made:
+            assert_same(made[key], golden[key], f"{place}.{key}")
+    elif isinstance(made, list):
+        assert len(made) == len(golden), place
+        for index, pair in enumerate(zip(made, golden, strict=True)):
+            assert_same(*pair, f"{place}[{index}]")
+    elif isinstance(made, float):
+        assert np.isclose(made, golden, rtol=1e-9, atol=1e-12), place
+    else:
+        assert made == golden, place
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("matplotlib")
+    team = save_team(relay_bundles(3, length=6), tmp_path_factory.mktemp("team") / "talk" / "bundles")
+    out = tmp_path_factory.mktemp("report")
+    arguments = ["bandwidth", "measure", str(team), *ARGUMENTS.split(), "--out", str(out)]
+    assert cli.run({"bandwidth": COMMAND}, arguments) == 0
+    return out
+
+
+def test_the_document_is_the_golden_one(folder):
+    made = without_machine(json.loads((folder / "report.json").read_text()))
+    assert_same(made, json.loads(GOLDEN.read_text()))
+
+
+def test_a_report_that_is_read_back_is_the_same(folder, tmp_path):
+    report = read_document(folder)
+    assert report is not None
+    written = json.loads((folder / "report.json").read_text())
+    assert json.loads(json.dumps({"format": written["format"], "version": written["version"], **report.as_dict()})) == (
+        written
+    )
+    tables = write_tables(report, tmp_path)
+    assert {path.name for path in tables} == {path.name for path in folder.glob("*.csv")}
+    for path in tables:
+        assert path.read_bytes() == (folder / path.name).read_bytes()
