@@ -94,7 +94,7 @@ def test_messages_are_weighed_against_their_ceiling():
     assert found.joint_bits == pytest.approx(7, abs=0.1)
     assert found.joint_is_reliable
     assert found.categorical_bits_by_step.shape == (6, 4)
-    assert found.as_dict()["distinct_messages"] == 128
+    assert found.document().distinct_messages == 128
 
 
 def test_what_is_said_next_is_weighed_against_what_was_said_before_and_not_the_other_way_round():

@@ -1,6 +1,7 @@
 """Languages planted in traces made by hand are found; what means nothing, or is never said, is not."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -58,11 +59,11 @@ def test_the_categorical_that_tells_the_goal_is_found(language):
     assert found.top(5, 3)[0] == kind
     assert set(zip(*np.nonzero(found.significant), strict=True)) == {(3, goal), (5, kind)}
     assert language.headline() == "The agents tell each other their goal x"
-    rows = {row["categorical"]: row for row in language.rows()}
-    assert rows[3]["feature_1"] == "goal x"
-    assert rows[0]["bits"] == 0
-    assert rows[0]["feature_1"] is None
-    assert rows[1]["feature_1"] is None
+    rows = {row.categorical: row for row in language.document().categoricals}
+    assert rows[3].feature_1 == "goal x"
+    assert rows[0].bits == 0
+    assert rows[0].feature_1 is None
+    assert rows[1].feature_1 is None
 
 
 def test_noise_that_holds_for_some_steps_seldom_means_anything():
@@ -88,7 +89,7 @@ def test_constant_messages_say_nothing():
     assert found.information.message_bits == 0
     assert not found.meaning.bits.any()
     assert np.isnan(found.redundancy).all()
-    json.dumps(found.as_dict(), allow_nan=False)
+    json.dumps(asdict(found.document()), allow_nan=False)
 
 
 def test_agents_that_say_the_same_are_redundant():

@@ -46,8 +46,8 @@ def test_what_receivers_act_on_is_found_by_intervention(tmp_path):
     numbers, together = zip(*found.together, strict=True)
     assert numbers == (1, 2, 4, 6)
     assert min(each.mean for each in together[1:]) > 0.5
-    assert [row["changed_actions"] for row in language.rows()] == shares.tolist()
-    assert read_language(trace, bundles).as_dict() == language.as_dict(), "a fixed seed"
+    assert [row.changed_actions for row in language.document().categoricals] == shares.tolist()
+    assert read_language(trace, bundles).document() == language.document(), "a fixed seed"
 
 
 def test_other_bundles_are_not_asked(tmp_path):
