@@ -15,8 +15,9 @@ from google.protobuf.message import DecodeError
 from agent_node.message import Label, Message
 from heliograph.actions import ActionSpace, ContinuousActions, received
 from heliograph.codecs import Codec
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import MessageError
-from heliograph.manifest import Manifest, MessageFormat
+from heliograph.manifest import Manifest
 from heliograph.pb import latent_pb2, peer_pb2
 
 _OVERHEAD_BYTES = 32

@@ -28,7 +28,7 @@ from agent_node.stepper import Stepper
 from agent_node.wire import MessageWire
 from heliograph import rpc
 from heliograph.actions import DiscreteActions
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.pb import peer_pb2
 
 FORMAT = MessageFormat(categoricals=32, classes=32)

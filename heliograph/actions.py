@@ -11,7 +11,6 @@ Plain dataclasses that check themselves, as manifests are made of.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.checks import check_finite, check_integer
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.errors import MessageError
 
@@ -43,7 +43,7 @@ class DiscreteActions:
     dtype: ClassVar[type[np.generic]] = np.int32
 
     def __post_init__(self) -> None:
-        _check_integer("count", self.count, 1, LARGEST_SIZE)
+        check_integer("actions.count", self.count, 1, LARGEST_SIZE)
         if self.kind != "discrete":
             raise ValueError(f"actions.kind is {self.kind!r}, this program knows 'discrete' and 'continuous'")
 
@@ -91,13 +91,12 @@ class ContinuousActions:
         if self.kind != "continuous":
             raise ValueError(f"actions.kind is {self.kind!r}, this program knows 'discrete' and 'continuous'")
         for name, values in (("low", self.low), ("high", self.high)):
-            if not isinstance(values, tuple) or not all(_finite(value) for value in values):
-                raise ValueError(f"actions.{name} is {values!r}, expected finite numbers")
+            check_finite(f"actions.{name}", values)
         if not self.low or len(self.low) != len(self.high) or len(self.low) > LARGEST_SIZE:
             raise ValueError(f"actions.low and actions.high have {len(self.low)} and {len(self.high)} numbers")
         if any(low > high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f"actions.low {self.low} is above actions.high {self.high}")
-        _check_integer("bits", self.bits, 2, 16)
+        check_integer("actions.bits", self.bits, 2, 16)
 
     @property
     def size(self) -> int:
@@ -214,13 +213,3 @@ def received(actions: ActionSpace, *, number: int, levels: bytes, said_by: str) 
     if number:
         raise MessageError(f"{said_by} has action {number}, here they are continuous")
     return actions.unpack(levels)
-
-
-def _finite(value: Any) -> bool:
-    # Compared first: a whole number can be too large for any float.
-    return type(value) in (int, float) and abs(value) < 2**1023 and math.isfinite(value)
-
-
-def _check_integer(name: str, value: Any, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"actions.{name} is {value!r}, expected an integer in {low}..{high}")

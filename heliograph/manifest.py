@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
-from heliograph.codecs.bit_packed import BitPacked
+from heliograph.checks import check_integer, check_text
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import BundleCorrupt, BundleMismatch
 from heliograph.reading import Unreadable, parse_json
 
@@ -27,23 +27,6 @@ LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 
 
 @dataclass(frozen=True, kw_only=True)
-class MessageFormat:
-    """A latent of `categoricals` class ids, each in 0..classes-1."""
-
-    categoricals: int
-    classes: int
-
-    def __post_init__(self) -> None:
-        _check_integer("message.categoricals", self.categoricals, 1, 4096)
-        _check_integer("message.classes", self.classes, 2, 2**16)
-
-    @property
-    def codec(self) -> BitPacked:
-        """The codec that needs to know nothing else."""
-        return BitPacked(categoricals=self.categoricals, classes=self.classes)
-
-
-@dataclass(frozen=True, kw_only=True)
 class StateTensor:
     """One recurrent state tensor: graph input `state.<name>`, graph output `state.<name>.next`."""
 
@@ -53,9 +36,9 @@ class StateTensor:
     initial: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_text("state.name", self.name, r"[a-z][a-z0-9_]*")
+        check_text("state.name", self.name, r"[a-z][a-z0-9_]*")
         for size in self.shape:
-            _check_integer(f"state.{self.name}.shape", size, 1, LARGEST_SIZE)
+            check_integer(f"state.{self.name}.shape", size, 1, LARGEST_SIZE)
         if self.dtype != "float32":
             raise ValueError(f"state.{self.name}.dtype is {self.dtype!r}, this program knows 'float32'")
         # Compared as it is: a whole number can be too large for any float.
@@ -92,19 +75,19 @@ class Manifest:
 
     def __post_init__(self) -> None:
         for name in ("algorithm", "environment", "run_id", "trainer_version"):
-            _check_text(name, getattr(self, name), r"[^\x00-\x1f]*")
+            check_text(name, getattr(self, name), r"[^\x00-\x1f]*")
         if not isinstance(self.environment_parameters, dict):
             raise ValueError(f"environment_parameters is {self.environment_parameters!r}, expected an object")
-        _check_integer("training_step", self.training_step, 0, 2**63 - 1)
-        _check_integer("team_size", self.team_size, 1, 4096)
-        _check_integer("slot", self.slot, 0, 4095)
+        check_integer("training_step", self.training_step, 0, 2**63 - 1)
+        check_integer("team_size", self.team_size, 1, 4096)
+        check_integer("slot", self.slot, 0, 4095)
         if self.slot >= self.team_size:
             raise ValueError(f"slot {self.slot} does not exist in a team of {self.team_size}")
-        _check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
-        _check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
-        _check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
+        check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
+        check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
+        check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
         if self.tables_sha256 is not None:
-            _check_text("tables_sha256", self.tables_sha256, r"[0-9a-f]{64}")
+            check_text("tables_sha256", self.tables_sha256, r"[0-9a-f]{64}")
             if self.message is None:
                 raise ValueError("tables_sha256 is given for an agent that sends no messages")
 
@@ -184,13 +167,3 @@ def _keys(model: type, values: Any, *, place: str) -> dict[str, Any]:
         if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise ValueError(f"{prefix}{name} is missing")
     return dict(values)
-
-
-def _check_integer(name: str, value: Any, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}, expected an integer in {low}..{high}")
-
-
-def _check_text(name: str, value: Any, pattern: str) -> None:
-    if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
-        raise ValueError(f"{name} is {value!r}, expected text of the form {pattern}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from coordinator.recording.header import TraceHeader
 from coordinator.recording.reader import Trace, TraceEpisode
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 
 def made_trace(latents: np.ndarray, *, classes: int, **parts: Any) -> Trace:

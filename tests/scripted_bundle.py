@@ -36,7 +36,8 @@ from heliograph import bundle as bundles
 from heliograph.actions import DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
-from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
+from heliograph.codecs.message_format import MessageFormat
+from heliograph.manifest import Manifest, StateTensor, sha256
 
 RUN_ID = "scripted-run"
 

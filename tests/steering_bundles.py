@@ -26,9 +26,10 @@ from coordinator.plan.plan import Plan, make_plan
 from heliograph import bundle as bundles
 from heliograph.actions import ContinuousActions
 from heliograph.bundle import Bundle
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
-from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
+from heliograph.manifest import Manifest, StateTensor, sha256
 
 ENVIRONMENT = "steering_team:make"
 CATEGORICALS, CLASSES = 4, 8

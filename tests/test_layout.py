@@ -40,6 +40,7 @@ FORBIDDEN = {
     "comparison-reads-files": ("analysis/comparison/results.py", "coordinator.recording.reader"),
     "within-the-coordinator": ("coordinator/channel/models.py", "coordinator.world.world"),
     "within-analysis": ("analysis/audit/files.py", "analysis.bandwidth.page"),
+    "no-circles": ("heliograph/codecs/bit_packed.py", "heliograph.manifest"),
 }
 NOT_YET_STRICT = {"trainer.*"}
 MAX_LINES = 400

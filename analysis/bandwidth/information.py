@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analysis.bandwidth.estimators import chao_shen, coverage, joint_counts, miller_madow
 from coordinator.recording.reader import Trace, TraceEpisode
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 ESTIMATOR = (
     "plug-in entropy per categorical with the Miller-Madow correction, (values seen - 1) / (2 n ln 2), which leaves a "

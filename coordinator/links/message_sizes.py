@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs import Codec
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from coordinator.recording.header import TraceHeader
 from heliograph.actions import ContinuousActions
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 _LARGEST_SIZE = 2**24
 _LARGEST_TEAM = 4096

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,11 +64,6 @@ class Summary:
     inexact: Mapping[str, Inexact] = field(default_factory=dict)
 
 
-def action_bits(manifest: Manifest) -> int:
-    """Bits that a message spends on what was done: on naming one of A actions, or on a continuous one's levels."""
-    return manifest.actions.message_bits
-
-
 def summarise(
     results: Sequence[EpisodeResult],
     *,
@@ -88,8 +83,8 @@ def summarise(
     counted_steps = steps if counted_steps is None else counted_steps
     before = f"an earlier coordinator counted {earlier} of {len(results)} episodes" if earlier else ""
     everywhere = "; ".join(filter(None, (before, traffic.doubt)))
-    bits = traffic.sent_bits + traffic.sent * action_bits(manifest)
-    read_bits = traffic.read_bits + traffic.read * action_bits(manifest)
+    bits = traffic.sent_bits + traffic.sent * manifest.actions.message_bits
+    read_bits = traffic.read_bits + traffic.read * manifest.actions.message_bits
     sums = {"late": traffic.late, "lost": traffic.lost, "messages": traffic.sent}
     # Per step they are of what was counted here, and whole where that is.
     shares = {

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from coordinator.plan.plan import LABELS, Plan
-from coordinator.running.outcome import action_bits
 from coordinator.watch.watcher import Outcome
 from coordinator.world.trajectory import StepRecord
 from heliograph import codecs
@@ -38,7 +37,7 @@ class Script:
         message = plan.manifest.message
         self._plan, self._spec, self._title = plan, spec, title
         self.switched(plan.bundles)
-        self._action_bits = 0 if message is None else action_bits(plan.manifest)
+        self._action_bits = 0 if message is None else plan.manifest.actions.message_bits
         self._before: StepRecord | None = None
 
     def switched(self, bundles: Sequence[Bundle]) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from heliograph.codecs.codec import Codec
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.codecs.most_informative import MostInformative
 from heliograph.codecs.repeats import Repeats
 from heliograph.codecs.tables import LatentTables
 from heliograph.errors import SettingsError
-
-if TYPE_CHECKING:
-    from heliograph.manifest import MessageFormat
 
 BIT_PACKED, ENTROPY, MOST_INFORMATIVE, REPEATS = NAMES = ("bit-packed", "entropy", "most-informative", "repeats")
 

@@ -19,8 +19,8 @@ from agent_node.standalone_world import StandaloneWorld
 from agent_node.wire import MessageWire
 from agent_node.world import StepReport, Team
 from heliograph.actions import ContinuousActions, DiscreteActions
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import BundleError, BundleMismatch, MessageError, WorldError
-from heliograph.manifest import MessageFormat
 from heliograph.pb import peer_pb2
 
 FORM = MessageFormat(categoricals=4, classes=8)

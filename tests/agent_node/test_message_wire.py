@@ -17,8 +17,8 @@ from heliograph import codecs
 from heliograph.actions import DiscreteActions
 from heliograph.codecs import LatentTables
 from heliograph.codecs.coding import Coding
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import MessageError
-from heliograph.manifest import MessageFormat
 from heliograph.pb import latent_pb2, peer_pb2
 from heliograph.rpc import PROTOCOL_VERSION
 

@@ -9,7 +9,7 @@ from agent_node.message import Message
 from agent_node.outbox import Outbox
 from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph.actions import DiscreteActions
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 WIRE = MessageWire(MessageFormat(categoricals=4, classes=8), actions=DiscreteActions(count=5))
 

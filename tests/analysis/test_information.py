@@ -16,7 +16,7 @@ from analysis.bandwidth.estimators import (
     plug_in,
 )
 from analysis.bandwidth.information import information
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 
 def entropy(chances):

@@ -23,7 +23,6 @@ from coordinator.plan.plan import make_plan
 from coordinator.recording.reader import read_trace
 from coordinator.running.in_process import LocalTeam
 from coordinator.running.local import evaluate
-from coordinator.running.outcome import action_bits
 from coordinator.serving import wire
 from coordinator.watch.events import Script
 from heliograph.actions import DiscreteActions
@@ -92,7 +91,7 @@ def test_a_recording_reads_back_and_can_be_rehearsed(played):
 def test_bits_and_bytes_of_actions_are_counted(played):
     plan, report, trace = played
     summary = report.summaries[0]
-    assert action_bits(plan.manifest) == 2 * 8
+    assert plan.manifest.actions.message_bits == 2 * 8
     assert summary.message_bits == 4 * 3 + 2 * 8
     (recosted,) = recost(trace, ["bit-packed"])
     counted = sum(int(sizes.protobuf_bytes.sum()) for sizes in recosted.episodes)

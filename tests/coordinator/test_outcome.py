@@ -7,7 +7,7 @@ from statistics import NormalDist
 import pytest
 from relay_team import relay_bundles
 
-from coordinator.running.outcome import action_bits, bootstrap, summarise, wilson
+from coordinator.running.outcome import bootstrap, summarise, wilson
 from coordinator.serving.conservation import Traffic
 from coordinator.world.trajectory import EpisodeResult
 from heliograph.environments import registry
@@ -59,7 +59,7 @@ def test_bootstrap_interval_contains_the_mean_and_repeats_itself():
 
 
 def test_an_action_takes_as_many_bits_as_naming_one_of_all():
-    assert action_bits(relay_bundles(2)[0].manifest) == 3, "one of 5"
+    assert relay_bundles(2)[0].manifest.actions.message_bits == 3, "one of 5"
 
 
 def test_summary_adds_up_and_leaves_out_what_was_not_measured():

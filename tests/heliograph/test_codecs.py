@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from heliograph import codecs
 from heliograph.codecs import Codec, Encoded, LatentTables
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import MessageError, SettingsError
-from heliograph.manifest import MessageFormat
 from heliograph.pb import latent_pb2
 
 BYTES = st.binary(max_size=80)

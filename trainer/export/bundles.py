@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from heliograph import __version__
 from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import Manifest, MessageFormat, StateTensor, sha256
+from heliograph.manifest import Manifest, StateTensor, sha256
 
 if TYPE_CHECKING:
     from trainer.algorithms.interfaces import Algorithm

@@ -7,8 +7,9 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import MessageFormat, StateTensor
+from heliograph.manifest import StateTensor
 from trainer.algorithms.dreamer.execution import AgentStep
 from trainer.export.bundles import StepFunction
 from trainer.world_model.posteriors import LatentModel

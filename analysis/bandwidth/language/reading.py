@@ -29,7 +29,7 @@ from analysis.bandwidth.language.topography import Topography, topography
 from analysis.bandwidth.language.utterances import Utterances
 from coordinator.recording.reader import Trace
 from heliograph.bundle import Bundle
-from heliograph.manifest import MessageFormat
+from heliograph.codecs.message_format import MessageFormat
 
 READ_AT_LEAST = 2000
 """Messages that are related to features: whole runs until there are so many.  More take minutes."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from coordinator.recording.reader import Trace
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import SettingsError
-from heliograph.manifest import MessageFormat
 
 Values = TypeVar("Values", bound=npt.NDArray[Any])
 
