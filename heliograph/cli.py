@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
     """Parse and run one of `commands`; errors of the project's tree end in one sentence, not a trace."""
-    namespace = _parser(commands).parse_args(_completed(commands, arguments))
+    namespace = make_parser(commands).parse_args(_completed(commands, arguments))
     # gRPC's core tells stderr of every peer that ends its streams, in lines that are neither text logs' nor JSON.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     level = namespace.log_level.upper()
@@ -134,7 +134,8 @@ def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
         return INTERRUPTED_EXIT_CODE
 
 
-def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """The parser of the console script with these subcommands; the reference pages are made from it, too."""
     parser = argparse.ArgumentParser(
         prog="heliograph", description="Train a team of agents, export one bundle per agent, run them as processes."
     )
