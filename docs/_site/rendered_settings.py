@@ -17,10 +17,28 @@ MOST_LISTED = 6
 
 
 def render_training() -> str:
-    """The settings of `heliograph train`, section by section, by the keys that `--set` takes."""
+    """The settings of `heliograph train` by the keys that `--set` takes: those of every run, then each algorithm's."""
+    from trainer.algorithms.registry import algorithm_entry, known_algorithms
     from trainer.training.settings import TrainSettings
 
-    return "\n\n".join(_sections(TrainSettings, key="", level=2))
+    parts = ["## Of every training", *_sections(TrainSettings, key="", level=3), "## Algorithms", _algorithms()]
+    shown: set[str] = set()
+    for name in known_algorithms():
+        entry = algorithm_entry(name)
+        for section in entry.sections.keys() - shown:
+            parts += _sections(entry.settings_of(section), key=f"{section}.", level=2)
+        shown |= entry.sections.keys()
+    return "\n\n".join(parts)
+
+
+def _algorithms() -> str:
+    from trainer.algorithms.registry import algorithm_entry, known_algorithms
+
+    rows = []
+    for name in known_algorithms():
+        entry = algorithm_entry(name)
+        rows.append(f"| `{name}` | {entry.summary} | {', '.join(f'`{section}`' for section in entry.sections)} |")
+    return "\n".join(["| `algorithm` | what | sections that it reads |", "|---|---|---|", *rows])
 
 
 def render_environments() -> str:

@@ -64,12 +64,16 @@ def test_every_command_is_told_as_its_help_tells_it(site: Path) -> None:
 
 @pytest.mark.slow
 def test_every_setting_is_told(site: Path) -> None:
+    from trainer.algorithms.registry import algorithm_entry, known_algorithms
     from trainer.training.settings import TrainSettings
 
     page = text_of(site / "reference" / "training.html")
     for name, field in TrainSettings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", None)
         assert (name if inner is None else f"{name}.{next(iter(inner))}") in page
+    for algorithm in known_algorithms():
+        for section in algorithm_entry(algorithm).sections:
+            assert f"{section}." in page
     worlds = text_of(site / "reference" / "environments.html")
     assert "observation_noise" in worlds
     assert "flatland-10" in worlds
