@@ -1,0 +1,168 @@
+"""Words of the field in what people read: help texts, errors, reports, README and documentation.
+
+What is private English for something that the field has a term for is found here and told with that term.  Code between
+backticks and in blocks is what it is; `ALLOWED` has the senses of a word that are meant, and `NOT_YET` what is still to
+be said otherwise, by place: a place may only lose words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heliograph.cli import available_commands, make_parser
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("heliograph", "agent_node", "coordinator", "analysis", "trainer")
+TERMS = {
+    r"houses?": "package",
+    r"rooms?": "module",
+    r"percepts?": "observation, agent input",
+    r"play(?:s|ed|ing)?": "run (an episode)",
+    r"(?:un|over)?hear(?:s|d|able|ing)?|audible": "receive, neighbour, no communication",
+    r"sp(?:eak|eaks|oke|oken|eakers?|eaking)": "send",
+    r"utter(?:s|ed|ances?)?": "message",
+    r"witness(?:es)?": "observer",
+    r"casting|staging": "plan factory, launch settings",
+    r"crews?|hire[ds]?": "worker pool, spawn",
+    r"bur(?:y|ied)|last words": "reap, log tail",
+    r"wordings?": "formatting",
+    r"hand-?outs?": "bundle store",
+    r"vacan(?:t|cy|cies)": "free slot, slot reservation",
+    r"allowances?": "rate limit",
+    r"ledgers?|books": "counters, accounting",
+    r"rehears(?:e|es|al|als)": "counterfactual replay",
+    r"surveys?": "evaluation suite",
+    r"inquir(?:y|ies)|stirred": "comparison, responsive",
+    r"harvest(?:s|ed)?": "staging buffer",
+    r"rewinds?|outlooks?": "replayed restore, transition prior",
+    r"dream(?:s|t|ed|ing)?": "imagined rollout",
+    r"flavou?rs?": "variant",
+    r"all at once": "centralised networks",
+    r"blind (?:bound|level)": "bound without communication",
+}
+ALLOWED = (
+    r"make room|had room|room for",
+    r"play a role|display\w*|PlayStation",
+    r"unheard-of",
+    r"played by ear",
+)
+"""Other senses, and other words."""
+REPORTS = {
+    "coordinator": ("running/report.py", "scoring/score_table.py", "commands/demo.py", "commands/exit_status.py"),
+    "analysis": (
+        *("audit/report.py", "audit/finding.py", "bandwidth/sections.py", "bandwidth/terminal.py"),
+        *("bandwidth/measurement.py", "comparison/report.py"),
+    ),
+    "trainer": ("training/summary.py", "training/console.py", "training/curve.py"),
+}
+"""Modules whose texts are what a run, an analysis or a training comes to."""
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")),
+]
+NOT_YET = {
+    "help of bandwidth": {"hear", "hears"},
+    "help of coordinator": {"hear", "hears"},
+    "help of environments": {"play"},
+    "help of evaluate": {"all at once", "hear", "hears", "play"},
+    "help of run": {"hear", "hears"},
+    "errors of heliograph": {"hears", "play"},
+    "errors of agent_node": {"percept", "percepts"},
+    "errors of coordinator": {"all at once", "hears", "play", "plays", "speaks"},
+    "errors of analysis": {"played", "plays"},
+    "reports of coordinator": {"blind bound", "played"},
+    "reports of analysis": {"blind level", "hear", "hearing", "percepts", "played", "plays", "unheard"},
+    "reports of trainer": {"hear"},
+    "docs/results/mutation.md": {"dreams", "dreamt", "hears", "speaks"},
+}
+
+
+def found_in(texts: Iterator[str]) -> dict[str, list[str]]:
+    """The words that are not the field's, each with the texts that have it."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        plain = re.sub("|".join(ALLOWED), "", re.sub(r"`[^`]*`", "", text), flags=re.IGNORECASE)
+        for pattern in TERMS:
+            for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", plain, flags=re.IGNORECASE):
+                found.setdefault(match[0].lower(), []).append(" ".join(text.split()))
+    return found
+
+
+def help_texts(command: str) -> Iterator[str]:
+    entry = available_commands()[command].load()
+    pending: list[argparse.ArgumentParser] = [make_parser({command: entry})]
+    while pending:
+        parser = pending.pop()
+        yield parser.description or ""
+        for action in parser._actions:
+            yield action.help or ""
+            if isinstance(action, argparse._SubParsersAction):
+                pending += action.choices.values()
+
+
+def sources(package: str) -> list[Path]:
+    return [path for path in sorted((ROOT / package).rglob("*.py")) if "pb" not in path.parts]
+
+
+def error_texts(package: str) -> Iterator[str]:
+    """Every text in a `raise` of the package."""
+    for path in sources(package):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                yield from texts_within(node.exc)
+
+
+def report_texts(package: str) -> Iterator[str]:
+    """Every text of the package's reports but docstrings."""
+    for name in REPORTS[package]:
+        tree = ast.parse((ROOT / package / name).read_text(encoding="utf-8"))
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+                yield node.value
+
+
+def texts_within(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def document_texts(name: str) -> Iterator[str]:
+    """Prose of a document, paragraph by paragraph: no code."""
+    text = re.sub(r"^(`{3,}).*?^\1$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ {4,}.*$", "", text, flags=re.MULTILINE)
+    yield from re.split(r"\n\s*\n", re.sub(r"\]\([^)]*\)", "]", text))
+
+
+PLACES = {
+    **{f"help of {command}": lambda command=command: help_texts(command) for command in available_commands()},
+    **{f"errors of {package}": lambda package=package: error_texts(package) for package in PACKAGES},
+    **{f"reports of {package}": lambda package=package: report_texts(package) for package in REPORTS},
+    **{name: lambda name=name: document_texts(name) for name in DOCUMENTS},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_words_are_the_fields(place: str) -> None:
+    new = {word: texts for word, texts in found_in(PLACES[place]()).items() if word not in NOT_YET.get(place, ())}
+    said = "\n".join(f"{word!r} in: {text}" for word, texts in new.items() for text in texts)
+    assert not new, f"{place}:\n{said}\nsee TERMS for what to say instead"
+
+
+def test_the_search_finds_words_and_not_parts_of_words_or_code() -> None:
+    texts = [
+        "the house plays on",
+        "`play(…)` and `hears`",
+        "DreamerV2 displays a replay",
+        "nobody heard it, all at once",
+    ]
+    assert set(found_in(iter(texts))) == {"house", "plays", "heard", "all at once"}
