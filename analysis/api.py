@@ -15,7 +15,7 @@ from analysis.bandwidth.cell import CellResult
 from analysis.bandwidth.curves import sweep_document
 from analysis.bandwidth.grid import make_grid
 from analysis.bandwidth.measurement import TRACE, measure, report_of
-from analysis.bandwidth.report.document import Curve
+from analysis.bandwidth.report.document import BandwidthReport, Curve
 from analysis.bandwidth.report.folder import write_report
 from analysis.bandwidth.runs import Casting, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
@@ -32,14 +32,17 @@ from heliograph.event_loops import beside_a_running_loop
 class Bandwidth:
     """What a team's messages cost, and what its score is when fewer of them arrive."""
 
-    report: Report
+    run: Report
     """The measured run."""
-    document: Mapping[str, Any]
+    report: BandwidthReport
     """Everything that `report.json` holds: layers, entropies, codecs, conservation, the sweep."""
-    curves: tuple[Curve, ...]
-    """Score against bits, a curve for each axis of the sweep; without a sweep none."""
     folder: Path
     """Where the report, its tables and plots, and the recording are."""
+
+    @property
+    def curves(self) -> tuple[Curve, ...]:
+        """Score against bits, a curve for each axis of the sweep; without a sweep none."""
+        return () if self.report.sweep is None else self.report.sweep.curves
 
 
 # The parameters of the functions below are many because each is one option of the command of the same name.
@@ -87,7 +90,7 @@ def bandwidth(
         trusted_keys: Files of public keys, of which one must have signed the bundles.
 
     Returns:
-        The measured run, the document of the report, and the curves of the sweep.
+        The measured run, the report, and with a sweep its curves.
 
     Raises:
         NodeFailed: A node died, so the measured run is not whole.
@@ -136,8 +139,7 @@ def bandwidth(
             report = replace(report, sweep=sweep_document(work, results))
         with suppress(MissingExtra):  # of the plots alone, which a program draws as it likes
             write_report(report, place)
-        drawn = () if report.sweep is None else report.sweep.curves
-        return Bandwidth(report=found.report, document=report.as_dict(), curves=drawn, folder=place)
+        return Bandwidth(run=found.report, report=report, folder=place)
 
     return beside_a_running_loop(measured)
 

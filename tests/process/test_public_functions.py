@@ -100,8 +100,8 @@ def test_bandwidth_returns_the_curves_of_its_report(
     curve = next(curve for curve in found.curves if curve.axis == "erasure")
     assert [point.value for point in curve.points] == ["0", "0.5"]
     assert curve.points[1].read_bits < curve.points[0].read_bits
-    assert {row["name"] for row in found.document["layers"]} >= {"codec", "IP"}
-    assert found.report.wire is not None
+    assert {layer.name for layer in found.report.layers} >= {"codec", "IP"}
+    assert found.run.wire is not None
     assert (found.folder / "report.json").is_file()
     with pytest.raises(SettingsError, match="holds a sweep already"):
         heliograph.bandwidth(folder, folder=tmp_path / "report", episodes=2, sweep=["erasure=0,0.5"])
