@@ -10,11 +10,11 @@ from pathlib import Path
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.plot import draw_language
 from analysis.bandwidth.recost import LAYERS, Recost, recost
-from analysis.bandwidth.report.columns import Column, Table
-from analysis.bandwidth.report.csv_files import write_csv, write_table
 from analysis.bandwidth.report.formatting import number
 from analysis.bandwidth.report.tables import categoricals
 from analysis.bandwidth.report.terminal import print_language, print_line, print_table
+from analysis.tables.columns import Column, Table
+from analysis.tables.csv_files import write_csv, write_tables
 from coordinator.commands.exit_status import write_json
 from coordinator.recording.reader import read_trace
 from coordinator.scoring.suite import bundle_folder
@@ -57,7 +57,7 @@ def run_language(namespace: argparse.Namespace) -> int:
     write_json(written, namespace.json)
     if namespace.out is not None:
         write_json(written, namespace.out / "language.json")
-        write_table(namespace.out / "language.csv", categoricals(document.categoricals))
+        write_tables([("language.csv", categoricals(document.categoricals))], namespace.out)
         draw_language(found, namespace.out / "language.png")
     return 0
 

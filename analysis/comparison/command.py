@@ -27,28 +27,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     import json
+    from dataclasses import asdict
 
     from heliograph.errors import MissingExtra, SettingsError
     from heliograph.extras import extra
     from heliograph.optional import optional
-    from analysis.comparison.report import as_dict, print_report
+    from analysis.comparison.document import document_of
+    from analysis.comparison.report import print_report
     from analysis.comparison.results import learning_curves, sections
     from analysis.comparison.sources import read_histories
-    from analysis.comparison.tables import write_tables
+    from analysis.comparison.tables import files
     from analysis.comparison.tasks import make_tasks
+    from analysis.tables.csv_files import write_tables
 
     histories = read_histories(namespace.runs, metric=namespace.metric, policy=namespace.policy, by=namespace.by)
     tasks = make_tasks(histories)
     found, curves = sections(tasks), learning_curves(tasks)
     print_report(found, curves)
     if namespace.json is not None:
-        document = as_dict(found, curves, metric=namespace.metric, policy=namespace.policy)
+        document = document_of(found, curves, metric=namespace.metric, policy=namespace.policy)
         try:
             namespace.json.parent.mkdir(parents=True, exist_ok=True)
-            namespace.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            namespace.json.write_text(json.dumps(asdict(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise SettingsError(f"cannot write {namespace.json}: {error.strerror}") from error
-    written = write_tables(namespace.output, tasks, found, curves)
+    written = write_tables(files(tasks, found, curves), namespace.output, option="--output")
     missing = None
     with optional("no plots"):
         try:

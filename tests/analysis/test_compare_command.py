@@ -14,6 +14,7 @@ from recorded_runs import recorded_run
 from heliograph.aggregates import aggregate, probability_of_improvement
 from heliograph.cli import main
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "comparison" / "all.json"
 PLOTS = ("curves.png", "scores.png", "profiles.png")
 TABLES = ("curves.csv", "scores.csv", "profiles.csv", "improvement.csv", "runs.csv")
 SCORES = {("relay", "ego"): [0.8, 0.9, 0.7], ("relay", "none"): [0.2, 0.75, 0.3], ("relay-signal", "ego"): [1.0, 0.9]}
@@ -66,6 +67,15 @@ def test_scores_and_improvement_are_the_aggregates_of_the_runs(compared):
     assert together["iqm"] == vars(aggregate([SCORES["relay", "ego"], SCORES["relay-signal", "ego"]]))
     assert together["runs"] == 5
     assert together["mean"]["value"] == pytest.approx((0.8 + 0.95) / 2)
+
+
+def test_the_document_is_the_golden_one(runs: Path, tmp_path: Path):
+    """Made of the same runs before the document had types: key for key, number for number."""
+    made = tmp_path / "all.json"
+    named = [str(runs / f"relay-signal-{heard}-{seed}") for heard in ("ego", "none") for seed in (0, 1)]
+    command = ["compare", *named, "--by", "mamba.communication", "--output", str(tmp_path)]
+    assert main([*command, "--json", str(made)]) == 0
+    assert json.loads(made.read_text()) == json.loads(GOLDEN.read_text())
 
 
 def test_a_comparison_is_whole_without_its_plots(
@@ -149,7 +159,7 @@ def test_mistakes_end_in_a_sentence(runs: Path, tmp_path: Path, capsys):
     assert "does not exist" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main(["compare", str(runs), "--output", str(tmp_path / "file" / "out")]) == 2
-    assert "Name another: --output" in capsys.readouterr().err
+    assert "Name another folder: --output" in capsys.readouterr().err
 
 
 def test_comparing_loads_no_torch(runs: Path, tmp_path: Path):

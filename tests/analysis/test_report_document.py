@@ -13,8 +13,9 @@ from relay_team import relay_bundles
 from scripted_bundle import save_team
 
 from analysis.bandwidth.command import COMMAND
-from analysis.bandwidth.report.csv_files import write_tables
 from analysis.bandwidth.report.folder import read_document
+from analysis.bandwidth.report.tables import files
+from analysis.tables.csv_files import write_tables
 from heliograph import cli
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bandwidth" / "report.json"
@@ -67,7 +68,7 @@ def test_a_report_that_is_read_back_is_the_same(folder, tmp_path):
     assert json.loads(json.dumps({"format": written["format"], "version": written["version"], **report.as_dict()})) == (
         written
     )
-    tables = write_tables(report, tmp_path)
+    tables = write_tables(files(report), tmp_path)
     assert {path.name for path in tables} == {path.name for path in folder.glob("*.csv")}
     for path in tables:
         assert path.read_bytes() == (folder / path.name).read_bytes()

@@ -8,10 +8,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from analysis.bandwidth.cell import write_whole
-from analysis.bandwidth.report.csv_files import write_tables
 from analysis.bandwidth.report.document import BandwidthReport
 from analysis.bandwidth.report.drawing import draw
 from analysis.bandwidth.report.page import page
+from analysis.bandwidth.report.tables import files
+from analysis.tables.csv_files import write_tables
 from heliograph.errors import MissingExtra, SettingsError
 from heliograph.optional import optional
 from heliograph.reading import check_format, read_json
@@ -27,7 +28,7 @@ def write_report(report: BandwidthReport, folder: Path) -> MissingExtra | None:
     folder cannot be written.
     """
     write_document(report, folder)
-    write_tables(report, folder)
+    write_tables(files(report), folder)
     missing: MissingExtra | None = None
     pictures: dict[str, Path] = {}
     with optional("no plots"):

@@ -8,7 +8,6 @@ from typing import Any
 
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.language.document import Categorical
-from analysis.bandwidth.report.columns import Column, Table
 from analysis.bandwidth.report.document import (
     BandwidthReport,
     CodecCost,
@@ -21,6 +20,7 @@ from analysis.bandwidth.report.document import (
     SweepDocument,
 )
 from analysis.bandwidth.report.formatting import COUNTS, HOW, SCORES, count, interval, number
+from analysis.tables.columns import Column, Table
 
 
 def layers(report: BandwidthReport) -> Table[Layer]:

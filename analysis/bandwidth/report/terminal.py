@@ -7,9 +7,10 @@ from typing import Any
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.language.document import LanguageDocument
 from analysis.bandwidth.report import tables
-from analysis.bandwidth.report.columns import Column, Table
 from analysis.bandwidth.report.document import BandwidthReport, SweepDocument
 from analysis.bandwidth.report.formatting import SCORES, interval, number
+from analysis.tables.columns import Column, Table
+from analysis.tables.terminal import terminal_table
 from coordinator.running.report import output_console
 
 
@@ -56,22 +57,7 @@ def print_sweep(sweep: SweepDocument) -> None:
 
 def print_table(table: Table[Any]) -> None:
     """A table to stdout."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    # As texts, because intervals have brackets, which rich would take for markup.
-    shown = RichTable(title=Text(table.title), title_justify="left")
-    columns = [column for column in table.shown if column.in_terminal]
-    for column in columns:
-        shown.add_column(
-            Text(column.heading or ""),
-            justify="right" if column.is_number else "left",
-            no_wrap=column.is_number,
-            overflow="fold",
-        )
-    for row in table.rows:
-        shown.add_row(*(Text(column.written(row)) for column in columns))
-    output_console().print(shown)
+    output_console().print(terminal_table(table))
 
 
 def print_line(text: str) -> None:

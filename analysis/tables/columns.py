@@ -25,6 +25,8 @@ class Column(Generic[Row]):
     style: Callable[[Any], str] | None = None
     """Class of its values on the page."""
     in_terminal: bool = True
+    wraps: bool | None = None
+    """Whether the terminal may wrap it; None: texts are wrapped, numbers are not."""
 
     def of(self, row: Row) -> Any:
         """Its value in a row."""
@@ -39,7 +41,7 @@ class Column(Generic[Row]):
 class Table(Generic[Row]):
     """Rows and their columns."""
 
-    title: str
+    title: str = ""
     columns: Sequence[Column[Row]]
     rows: Sequence[Row]
 

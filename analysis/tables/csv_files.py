@@ -1,0 +1,35 @@
+"""Tables as CSV files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.tables.columns import Table
+from heliograph.errors import SettingsError
+
+
+def write_tables(tables: Iterable[tuple[str, Table[Any]]], folder: Path, *, option: str = "--out") -> list[Path]:
+    """Write tables, each to a file of its name; their paths.
+
+    Raises SettingsError if the folder, which `option` names, cannot be written.
+    """
+    written = []
+    for name, table in tables:
+        written.append(folder / name)
+        write_csv(written[-1], table.csv_rows(), option=option)
+    return written
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]], *, option: str = "--out") -> None:
+    """Write rows, of which the first holds the headings.  Raises SettingsError if the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {path}: {error.strerror}", remedy=f"Name another folder: {option}"
+        ) from error
