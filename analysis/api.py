@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.audit.audit import Request
 from analysis.audit.audit import audit as audit_plan
 from analysis.audit.finding import Findings
+from analysis.audit.request import Request
 from analysis.bandwidth.cell import CellResult
 from analysis.bandwidth.curves import sweep_document
 from analysis.bandwidth.grid import make_grid
@@ -22,6 +22,7 @@ from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
 from coordinator.api import overrides_of, plan_of, trust_of
 from coordinator.channel import Channel
 from coordinator.links.link_plan import LOOPBACK, LinkPlan
+from coordinator.plan.settings import RunSettings
 from coordinator.running.local import world_spec
 from coordinator.running.report import Report
 from heliograph.errors import MissingExtra
@@ -102,19 +103,18 @@ def bandwidth(
     place = Path(folder)
     casting = Casting(
         runs=load_runs([Path(path) for path in paths], trust_of(allow_environment, allow_parameters, trusted_keys)),
-        episodes=episodes,
-        greedy=greedy,
+        settings=RunSettings(
+            episodes=episodes,
+            greedy=greedy,
+            codec=codec,
+            channel=None if channel is None else Channel.parse(channel),
+            late_policy=late,
+            record=place / TRACE,
+        ),
         overrides=tuple(overrides_of(parameters or {})),
     )
     first = casting.runs[0]
-    plan = casting.plan(
-        first,
-        seed=seeds[0],
-        codec=codec,
-        channel=None if channel is None else Channel.parse(channel),
-        late_policy=late,
-        record=place / TRACE,
-    )
+    plan = casting.plan(first, seed=seeds[0])
     work = None
     if sweep is not None:
         grid = make_grid(

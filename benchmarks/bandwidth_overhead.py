@@ -33,7 +33,8 @@ from agent_node.counters import Ledger
 from coordinator.links.accounting import Account
 from coordinator.links.links import Links
 from coordinator.links.proxied_links import ProxiedLinks
-from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.clock import Clock
+from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import play
 from coordinator.serving.server import CoordinationServer

@@ -26,7 +26,8 @@ import uvloop
 from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
-from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.clock import Clock
+from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import play
 from coordinator.serving.server import CoordinationServer

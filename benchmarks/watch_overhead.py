@@ -37,7 +37,8 @@ from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times,
 from untrained_team import exported
 
 from coordinator.commands.arguments import node_metrics
-from coordinator.observers.observation import ShownTeam, Shows, showing
+from coordinator.observers.observation import ShownTeam, showing
+from coordinator.observers.settings import Shows
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import play

@@ -11,7 +11,8 @@ from typing import Any
 from relay_team import PATIENT
 from tcp_detour import TcpDetour
 
-from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.clock import Clock
+from coordinator.plan.pace import Pace
 from coordinator.running.episode import play
 from coordinator.running.node_team import NodeTeam
 from coordinator.serving.roster import Member

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from analysis.audit.networks import NAME, check_networks
 from analysis.audit.one_process import OneProcess
 from analysis.audit.play import Played
 from analysis.audit.processes import Inspector
+from analysis.audit.request import Request
 from analysis.audit.script import Recorded, Script, perturbed, record
 from analysis.audit.stage import NodeCommand, Stage, standard_node
 from coordinator.observers.progress import Progress
@@ -32,23 +33,6 @@ from heliograph.errors import SettingsError
 
 LENDING_EPISODES = 6
 """Recorded besides the scripts, for the moments that perturbations are made of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """How much to try."""
-
-    scripts: int = 2
-    """Episodes that are recorded and played again under every condition."""
-    steps: int = 40
-    """Steps of a script at most."""
-    limit: int = 60
-    """Ordered pairs, and as many ordered triples, that are tried at most; the seed draws them from a larger team's."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("scripts", 1), ("steps", 2), ("limit", 1)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"an audit has {name} of at least {least}, not {getattr(self, name)}")
 
 
 def audit(

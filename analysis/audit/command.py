@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from analysis.audit.request import Request
 from coordinator.commands import arguments
-from coordinator.commands.arguments import seed
+from coordinator.plan.options import add_options, read_options
+from coordinator.plan.settings import RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments
@@ -21,21 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--environment", metavar="ID", help="refused unless the bundles were trained in it")
     add_permission_arguments(parser)
     add_trusted_key_argument(parser)
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a parameter of the environment; may be given several times",
+    arguments.add_override_argument(parser)
+    add_options(
+        parser,
+        RunSettings,
+        only=("run_seed", "greedy"),
+        help={
+            "run_seed": "seed of the recorded episodes, and of what is drawn by lot",
+            "greedy": "audit the greedy policy (the default)",
+        },
     )
-    parser.add_argument("--seed", type=seed, default=0, help="of the recorded episodes, and of what is drawn by lot")
-    parser.add_argument("--episodes", type=int, default=2, help="recorded episodes that every question is asked in")
-    parser.add_argument("--steps", type=int, default=40, help="steps of such an episode at most")
-    parser.add_argument(
-        "--limit", type=int, default=60, help="ordered pairs, and ordered triples, that are tried at most"
-    )
-    parser.add_argument("--sampled", action="store_true", help="audit the sampled policy instead of the greedy one")
+    add_options(parser, Request)
     parser.add_argument("--central", action="store_true", help="compare the run folder's networks, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE; - for stdout")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.json and audit.png here")
@@ -43,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    from analysis.audit.audit import Request, audit
+    from analysis.audit.audit import audit
     from analysis.audit.report import draw, print_findings
     from coordinator.commands.exit_status import deliver, write_json
     from coordinator.plan.plan import make_plan
@@ -55,15 +53,14 @@ def run(namespace: argparse.Namespace) -> int:
     bundles, permission = trust.team(bundle_folder(namespace.bundles))
     plan = make_plan(
         bundles,
+        read_options(namespace, RunSettings, episodes=1),
         permission=permission,
         environment=namespace.environment,
         overrides=namespace.overrides,
-        run_seed=namespace.seed,
-        greedy=not namespace.sampled,
     )
     findings = audit(
         plan,
-        Request(scripts=namespace.episodes, steps=namespace.steps, limit=namespace.limit),
+        read_options(namespace, Request),
         networks=namespace.bundles if namespace.central else None,
         permission=trust.user,
         log_folder=namespace.log_folder,

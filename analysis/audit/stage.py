@@ -14,7 +14,8 @@ from types import TracebackType
 from analysis.audit.imports import LOG_PREFIX, traced
 from analysis.audit.play import Played
 from analysis.audit.script import Script, ScriptedEnvironment
-from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.clock import Clock
+from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan
 from coordinator.running.episode import play
 from coordinator.running.node_team import NodeTeam

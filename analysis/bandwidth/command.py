@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coordinator.channel.keys import KEYS
+from coordinator.commands.arguments import add_override_argument
+from coordinator.plan.options import add_options
+from coordinator.plan.settings import RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments
@@ -24,7 +26,13 @@ def configure_measure(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("bandwidth"), metavar="FOLDER", help="for the report and its tables"
     )
     played = parser.add_argument_group("the measured run")
-    played.add_argument("--episodes", type=int, default=100, help="of the measured run, and of every cell of a sweep")
+    # The sweep has codecs and seeds in the plural, and links of its own; the recording goes into the report's folder.
+    add_options(
+        played,
+        RunSettings,
+        without=("run_seed", "codec", "passes", "record", "frames"),
+        help={"episodes": "of the measured run, and of every cell of a sweep"},
+    )
     played.add_argument(
         "--codec",
         action="append",
@@ -34,30 +42,9 @@ def configure_measure(parser: argparse.ArgumentParser) -> None:
     played.add_argument(
         "--seeds", default="0", metavar="SEED,…", help="of the cells of a sweep; the first is the measured run's"
     )
-    played.add_argument(
-        "--sampled", action="store_true", help="sample latents and actions instead of taking the likeliest"
-    )
-    played.add_argument(
-        "--set", dest="overrides", action="append", metavar="KEY=VALUE", help="change a parameter of the environment"
-    )
+    add_override_argument(played)
     add_permission_arguments(played)
     add_trusted_key_argument(played)
-    played.add_argument(
-        "--channel",
-        action="append",
-        metavar="KEY=VALUE",
-        help=f"faults of a simulated channel, commas between several: {'; '.join(KEYS.values())}",
-    )
-    played.add_argument(
-        "--late",
-        choices=("mask", "hold"),
-        default="mask",
-        help="treat a late message as missing (mask) or reuse the last one received (hold)",
-    )
-    played.add_argument("--message-deadline-s", type=float, help="seconds that a node waits for messages; default: 1")
-    played.add_argument(
-        "--action-deadline-s", type=float, help="seconds that the world waits for an action; default: 5"
-    )
     played.add_argument(
         "--namespaces",
         action="store_true",

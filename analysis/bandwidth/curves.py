@@ -88,7 +88,7 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
     clear, blind = level(found, CLEAR), level(found, BLIND)
     return SweepDocument(
         measure=played[0][1].measure if played else None,
-        episodes=sweep.casting.episodes,
+        episodes=sweep.casting.settings.episodes,
         over="of one run" if single else f"as the interquartile mean of {runs}",
         statistic="one run" if single else f"IQM of {runs}",
         bands=f"95 % intervals over {'its episodes' if single else runs}",

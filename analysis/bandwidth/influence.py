@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from analysis.audit.audit import Request, audit
+from analysis.audit.audit import audit
 from analysis.audit.document import AuditDocument
 from analysis.audit.finding import FORMAT, VERSION
+from analysis.audit.request import Request
 from coordinator.plan.plan import Plan
 from heliograph.errors import SettingsError
 from heliograph.reading import check_format, read_json

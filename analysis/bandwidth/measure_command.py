@@ -32,8 +32,9 @@ from analysis.bandwidth.runs import Casting, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
 from coordinator.commands import arguments
 from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
-from coordinator.plan.pace import Pace
+from coordinator.plan.options import read_options
 from coordinator.plan.plan import Plan
+from coordinator.plan.settings import RunSettings
 from coordinator.running.local import world_spec
 from heliograph.errors import INTERRUPTED_EXIT_CODE, MissingExtra, SettingsError
 from heliograph.optional import optional
@@ -98,20 +99,13 @@ def _work(namespace: argparse.Namespace) -> Work:
         raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
     casting = Casting(
         runs=load_runs(namespace.bundles, arguments.trust(namespace)),
-        episodes=namespace.episodes,
-        greedy=not namespace.sampled,
-        overrides=tuple(namespace.overrides or ()),
-        pace=_pace(namespace),
+        settings=read_options(
+            namespace, RunSettings, codec=(namespace.codec or ["bit-packed"])[0], record=folder / TRACE
+        ),
+        overrides=tuple(namespace.overrides),
     )
     first, seeds = casting.runs[0], _seeds(namespace.seeds)
-    plan = casting.plan(
-        first,
-        seed=seeds[0],
-        codec=(namespace.codec or ["bit-packed"])[0],
-        channel=arguments.channel(namespace),
-        late_policy=namespace.late,
-        record=folder / TRACE,
-    )
+    plan = casting.plan(first, seed=seeds[0])
     sweep = None
     if namespace.sweep is not None:
         grid = make_grid(
@@ -164,11 +158,6 @@ def _links(namespace: argparse.Namespace) -> LinkPlan | None:
             raise SettingsError("a team in one process has no links", remedy="Leave out --local, or what is of links")
         return None
     return LinkPlan(kind=NAMESPACES if namespace.namespaces else LOOPBACK, **given)
-
-
-def _pace(namespace: argparse.Namespace) -> Pace:
-    given = {name: getattr(namespace, name) for name in ("message_deadline_s", "action_deadline_s")}
-    return Pace(**{name: value for name, value in given.items() if value is not None})
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.bandwidth.cell import Cell
 from coordinator.channel import Channel
-from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
+from coordinator.plan.settings import DEFAULTS, RunSettings
 from coordinator.plan.trust import NOBODY, Trust
 from coordinator.scoring.suite import bundle_folder
 from heliograph.bundle import Bundle
@@ -46,20 +46,16 @@ class Casting:
     """Who plays how: the plan of every cell, but for what the cell itself says."""
 
     runs: tuple[Run, ...]
-    episodes: int = 100
-    greedy: bool = True
+    settings: RunSettings = DEFAULTS
     overrides: tuple[str, ...] = ()
-    pace: Pace = field(default_factory=Pace)
 
     def plan(self, run: Run, *, seed: int, **arguments: Any) -> Plan:
-        """A plan of one of the runs; `arguments` are fields of Plan."""
+        """A plan of one of the runs; `arguments` are fields of RunSettings."""
         return make_plan(
             run.bundles,
+            self.settings,
             permission=run.permission,
             overrides=self.overrides,
-            episodes=self.episodes,
-            greedy=self.greedy,
-            pace=self.pace,
             run_seed=seed,
             **arguments,
         )
@@ -74,6 +70,7 @@ class Casting:
             channel=Channel.parse(setting.channel) if setting.channel else None,
             late_policy=setting.late,
             passes=(setting.links,),
+            record=None,
         )
 
 

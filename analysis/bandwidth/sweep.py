@@ -69,10 +69,10 @@ class Sweep:
             "version": VERSION,
             "runs": {run.name: [bundle.digest for bundle in run.bundles] for run in casting.runs},
             "seeds": list(self.seeds),
-            "episodes": casting.episodes,
-            "greedy": casting.greedy,
+            "episodes": casting.settings.episodes,
+            "greedy": casting.settings.greedy,
             "overrides": list(casting.overrides),
-            "pace": dataclasses.asdict(casting.pace),
+            "pace": dataclasses.asdict(casting.settings.pace),
             "as": "one process" if self.local else "processes",
             "settings": [str(setting) for setting in self.grid.settings],
         }
@@ -94,7 +94,7 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
     if not left:
         return
     sweep.casting(left[0])  # a world that cannot be made is told before anything starts
-    episodes = sweep.casting.episodes
+    episodes = sweep.casting.settings.episodes
     finished: Counter[Cell] = Counter()
     with Progress(f"{len(left)} cells, episodes", total=len(left) * episodes) as bar:
 

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.commands.arguments import seed
+from coordinator.plan.options import add_options, read_options
+from coordinator.plan.settings import RunSettings
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.errors import NodeFailed, SettingsError
@@ -40,8 +41,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="of the training"
     )
     add_permission_arguments(parser)
-    parser.add_argument("--seed", type=seed, default=0, help="of the training and of the run")
-    parser.add_argument("--episodes", type=int, default=100, help="episodes with messages, and as many without")
+    add_options(
+        parser,
+        RunSettings,
+        only=("run_seed", "episodes"),
+        help={
+            "run_seed": "seed of the training and of the run",
+            "episodes": "episodes with messages, and as many without",
+        },
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
     parser.add_argument(
         "--minimum-outcome",
@@ -69,13 +77,7 @@ def run(namespace: argparse.Namespace) -> int:
         return code
     trained = time.monotonic()
     bundles, permission = _trust(namespace).team(folder / "bundles")
-    plan = make_plan(
-        bundles,
-        permission=permission,
-        episodes=namespace.episodes,
-        run_seed=namespace.seed,
-        passes=("open", "cut"),
-    )
+    plan = make_plan(bundles, read_options(namespace, RunSettings, passes=("open", "cut")), permission=permission)
     print(f"2/2  running {len(plan.bundles)} agents as processes over gRPC", file=sys.stderr, flush=True)
     report = run_processes(plan, LaunchSettings())
     finished = time.monotonic()

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.commands import arguments
+from coordinator.observers.settings import Shows
+from coordinator.plan.options import add_options, declared_in, read_options
+from coordinator.plan.pace import Pace
+from coordinator.plan.settings import RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
@@ -29,7 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder of bundles, or a run folder that has them in bundles/",
     )
-    choice = arguments.add_episode_arguments(parser)
+    # One process has no clock, and waits for nobody.
+    choice = arguments.add_episode_arguments(parser, without=[each.field for each in declared_in(Pace)])
     choice.add_argument("--policy", choices=POLICIES, help="the greedy policy, the sampled one, or one after the other")
     parser.add_argument(
         "--checkpoints",
@@ -48,13 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes that play bundles' episodes side by side"
     )
-    parser.add_argument(
-        "--frames",
-        type=Path,
-        metavar="FILM",
-        help="draw the first episode: FILM.gif is one animated file, any other name a folder of PNG files",
-    )
-    arguments.add_watch_argument(parser)
+    add_options(parser, Shows, only=("watch",))
     add_trusted_key_argument(parser)
     parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 
@@ -83,10 +82,13 @@ def _greedy(namespace: argparse.Namespace) -> tuple[bool, ...]:
     return (namespace.greedy,) if namespace.policy is None else POLICIES[namespace.policy]
 
 
+def _settings(namespace: argparse.Namespace) -> RunSettings:
+    return read_options(namespace, RunSettings, greedy=_greedy(namespace)[0])
+
+
 def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     """One team, with everything that is known of its episodes."""
     from coordinator.commands.exit_status import deliver, minimum_exit_code
-    from coordinator.observers.observation import Shows
     from coordinator.plan.plan import make_plan
     from coordinator.running.local import evaluate
     from coordinator.running.report import print_report
@@ -99,20 +101,11 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
     bundles, permission = trust.team(bundle_folder(path))
     plan = make_plan(
         bundles,
+        _settings(namespace),
         permission=permission,
         agents=namespace.agents,
         environment=namespace.environment,
         overrides=namespace.overrides,
-        episodes=namespace.episodes,
-        run_seed=namespace.seed,
-        greedy=_greedy(namespace)[0],
-        codec=namespace.codec,
-        late_policy=namespace.late,
-        channel=arguments.channel(namespace),
-        passes=arguments.passes(namespace),
-        most_steps=namespace.most_steps,
-        record=namespace.record,
-        frames=namespace.frames,
     )
     report = evaluate(plan, jobs=namespace.jobs, shows=Shows(watch=namespace.watch))
     central = []
@@ -200,14 +193,8 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
                 environment=namespace.environment,
                 trust=arguments.trust(namespace),
                 overrides=tuple(namespace.overrides),
-                episodes=namespace.episodes,
-                seed=namespace.seed,
+                settings=_settings(namespace),
                 greedy=_greedy(namespace),
-                late_policy=namespace.late,
-                codec=namespace.codec,
-                channel=arguments.channel(namespace),
-                passes=arguments.passes(namespace),
-                most_steps=namespace.most_steps,
                 every_checkpoint=every,
                 jobs=namespace.jobs,
                 central=namespace.central,

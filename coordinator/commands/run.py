@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.commands import arguments
+from coordinator.plan.options import add_options, read_options
+from coordinator.plan.settings import RunSettings
+from coordinator.running.launch_settings import LaunchSettings
 from heliograph.certificates.arguments import add_trust_arguments, trust_options
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
 
 if TYPE_CHECKING:
     from coordinator.plan.plan import Plan
-    from coordinator.running.launch_settings import LaunchSettings
 
 MADE_FOR_THE_RUN = Path()
 """Stands for `--tls` without a folder."""
@@ -22,11 +24,8 @@ MADE_FOR_THE_RUN = Path()
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
-    arguments.add_episode_arguments(parser)
-    arguments.add_pace_arguments(parser)
-    arguments.add_show_arguments(parser)
-    arguments.add_grace_argument(parser)
-    arguments.add_resume_argument(parser)
+    arguments.add_episode_arguments(parser, without=("frames",))
+    add_options(parser, LaunchSettings)
     parser.add_argument(
         "--attach",
         metavar="HOST:PORT",
@@ -42,8 +41,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--team N` put into DIR",
     )
     add_trust_arguments(parser)
-    parser.add_argument("--restarts", type=int, default=0, help="how often a node that dies is started again")
-    parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -70,41 +67,22 @@ def plan_and_launch(namespace: argparse.Namespace, *, attach: str | None) -> tup
 
     Raises BundleUntrusted unless the bundles are signed as the arguments ask.
     """
-    from coordinator.observers.observation import Shows
-    from coordinator.plan.pace import Pace
     from coordinator.plan.plan import make_plan
-    from coordinator.running.launch_settings import LaunchSettings
 
     bundles, permission = arguments.trust(namespace).team(namespace.bundles)
     plan = make_plan(
         bundles,
+        read_options(namespace, RunSettings),
         permission=permission,
         agents=namespace.agents,
         environment=namespace.environment,
         overrides=namespace.overrides,
-        episodes=namespace.episodes,
-        run_seed=namespace.seed,
-        greedy=namespace.greedy,
-        late_policy=namespace.late,
-        codec=namespace.codec,
-        channel=arguments.channel(namespace),
-        pace=Pace(
-            action_deadline_s=namespace.action_deadline_s,
-            message_deadline_s=namespace.message_deadline_s,
-            period_s=namespace.period_s,
-        ),
-        passes=arguments.passes(namespace),
-        most_steps=namespace.most_steps,
-        record=namespace.record,
     )
-    launch = LaunchSettings(
+    launch = read_options(
+        namespace,
+        LaunchSettings,
         listen=attach or "127.0.0.1:0",
         spawn=attach is None,
-        restarts=namespace.restarts if attach is None else 0,
-        start_timeout_s=namespace.start_timeout_s,
-        connect_timeout_s=namespace.connect_timeout_s,
-        log_folder=namespace.log_folder if attach is None else None,
-        shows=Shows(watch=namespace.watch, metrics=namespace.metrics, trace=namespace.trace),
         node_options=lambda slot: (
             *("--log-format", namespace.log_format),
             *arguments.node_metrics(namespace.metrics, slot),
@@ -112,9 +90,9 @@ def plan_and_launch(namespace: argparse.Namespace, *, attach: str | None) -> tup
             *trust_options(namespace),
         ),
         certificates=namespace.tls,
-        resume=namespace.resume,
-        rejoin_s=namespace.rejoin_s,
         insecure=namespace.insecure,
+        # What is of processes is of no use for nodes that are started elsewhere.
+        **({} if attach is None else {"restarts": 0, "log_folder": None}),
     )
     return plan, launch
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.commands import arguments
+from coordinator.plan.options import add_options
+from coordinator.running.launch_settings import LaunchSettings
 from heliograph.certificates.arguments import add_security_arguments
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
@@ -29,11 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--listen", default="127.0.0.1:7100", metavar="HOST:PORT", help="port 0 takes any free one")
     add_security_arguments(parser)
-    arguments.add_episode_arguments(parser)
-    arguments.add_pace_arguments(parser)
-    arguments.add_show_arguments(parser)
-    arguments.add_grace_argument(parser)
-    arguments.add_resume_argument(parser)
+    arguments.add_episode_arguments(parser, without=("frames",))
+    add_options(parser, LaunchSettings, without=("restarts", "log_folder"))
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from coordinator.plan.pace import Clock
+from coordinator.observers.settings import Shows
+from coordinator.plan.clock import Clock
 from coordinator.plan.plan import Plan
 from coordinator.world.trajectory import EpisodeResult, Observer, StepRecord
 from coordinator.world.world import World
@@ -38,26 +39,6 @@ class Witness(Protocol):
     def episode(self, name: str, result: EpisodeResult) -> None:
         """After every episode that was finished."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shows:
-    """What is to be shown."""
-
-    watch: str | None = None
-    """host:port of a page; None: none."""
-    metrics: str | None = None
-    """host:port that Prometheus may ask; None: none."""
-    trace: str | None = None
-    """URL of the collector that traces are sent to; None: none."""
-
-    @property
-    def wants_latents(self) -> bool:
-        """Whether what agents say is to be told."""
-        return self.watch is not None
-
-
-NO_SHOWS = Shows()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +98,7 @@ class Showing:
         return observe
 
 
-NOT_SHOWN = Showing()
+NOT_SHOWN: Showing = Showing()
 
 
 @contextmanager

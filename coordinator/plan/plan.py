@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from coordinator.channel import Channel
-from coordinator.plan.pace import Pace
+from coordinator.plan.settings import DEFAULTS, RunSettings
 from coordinator.world.world import World
 from heliograph import codecs
 from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
-from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import BundleMismatch, SettingsError
 from heliograph.manifest import Manifest
 from heliograph.settings import merge
@@ -25,7 +23,7 @@ LABELS = {"open": "with messages", "cut": "every message masked"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(RunSettings):
     """A run: `episodes` for each of `passes`, numbered through, so that no two episodes share a number or a seed."""
 
     bundles: tuple[Bundle, ...]
@@ -33,33 +31,11 @@ class Plan:
     parameters: dict[str, Any] = field(default_factory=dict)
     permission: Permission = CATALOGUE_ONLY
     """To make that environment with these parameters, both of which the bundles name."""
-    episodes: int = 100
-    run_seed: int = 0
-    greedy: bool = True
-    late_policy: str = "mask"
-    codec: str = codecs.BIT_PACKED
-    """How latents are written; a spec of `heliograph.codecs`."""
-    channel: Channel | None = None
-    """What is to happen to messages; None: nothing."""
-    pace: Pace = field(default_factory=Pace)
-    passes: tuple[str, ...] = ("open",)
-    most_steps: int = MOST_STEPS
-    """Steps after which an episode is cut that the environment has not ended."""
-    record: Path | None = None
-    frames: Path | None = None
-    """Film of the first episode of each pass, as `FilmedWorld` takes it; only a team in one process is filmed."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise SettingsError(f"a run has at least one episode, not {self.episodes}")
-        if self.most_steps < 1:
-            raise SettingsError(f"an episode has at least one step, not {self.most_steps}")
-        if not 0 <= self.run_seed < 2**64:
-            raise SettingsError(f"the seed must be in 0..2**64-1, not {self.run_seed}")
+        super().__post_init__()
         if not self.passes or any(name not in LABELS for name in self.passes):
             raise SettingsError(f"passes are {', '.join(LABELS)}, not {self.passes}")
-        if self.late_policy not in ("mask", "hold"):
-            raise SettingsError(f"late messages are masked or held, not {self.late_policy!r}")
         if self.manifest.message is not None:
             codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
         elif self.codec != codecs.BIT_PACKED:
@@ -97,16 +73,18 @@ class Plan:
 
 def make_plan(
     bundles: Iterable[Bundle],
+    settings: RunSettings = DEFAULTS,
     *,
     agents: int | None = None,
     environment: str | None = None,
     permission: Permission = CATALOGUE_ONLY,
     overrides: Sequence[str] = (),
-    **arguments: Any,
+    **changes: Any,
 ) -> Plan:
     """A plan for `bundles` in the world that they were trained in, with `key=value` overrides of its parameters.
 
-    `permission` is that to make this world; what the environment and the overrides are asked to be needs no more.
+    `changes` are fields of the settings, in place of what those say.  `permission` is that to make this world; what the
+    environment and the overrides are asked to be needs no more.
     Raises BundleMismatch if they are for another team size or another environment than asked for, EnvironmentUntrusted
     for a world that the permission lacks.
     """
@@ -121,7 +99,7 @@ def make_plan(
         environment=manifest.environment,
         permission=permission.also([] if environment is None else [environment], overrides),
         parameters=merge(manifest.environment_parameters, overrides),
-        **arguments,
+        **{each.name: getattr(settings, each.name) for each in fields(settings)} | changes,
     )
     # Made once here, so that a wrong parameter or size is told before any process starts.
     plan.world(plan.passes[0]).environment.close()

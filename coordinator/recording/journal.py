@@ -18,14 +18,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from coordinator.plan.options import identity
 from coordinator.plan.plan import Plan
 from coordinator.world.trajectory import EpisodeResult
 from heliograph.claim import claim
-from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import LOG, Unreadable, parse_json, read_bytes
 
 FORMAT, VERSION = "heliograph-logbook", 1
+
+OF_VERSION_1 = ("seed", "episodes", "passes", "greedy", "codec", "channel", "late")
+"""Options that every header names; any other has its default where it is not named."""
 
 _SEQUENCES = ("latency_s", "waited_s", "computed_s")
 
@@ -176,16 +180,8 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
         "environment": spec.id,
         "parameters": spec.parameters,
         "bundles": [bundle.digest for bundle in plan.bundles],
-        "seed": plan.run_seed,
-        "episodes": plan.episodes,
-        "passes": plan.passes,
-        "greedy": plan.greedy,
-        "codec": plan.codec,
-        "channel": None if plan.channel is None else str(plan.channel),
-        "late": plan.late_policy,
+        **identity(plan, always=OF_VERSION_1),
     }
-    if plan.most_steps != MOST_STEPS:
-        header["most_steps"] = plan.most_steps
     as_read: dict[str, Any] = json.loads(json.dumps(header))  # tuples are lists there
     return as_read
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.clock import Clock
+from coordinator.plan.pace import Pace
 from coordinator.serving.team import Team
 from coordinator.world.trajectory import EpisodeResult, Observer, Tally, latents_of
 from coordinator.world.world import World

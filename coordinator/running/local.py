@@ -6,8 +6,9 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 
-from coordinator.observers.observation import NO_SHOWS, NOT_SHOWN, Showing, ShownTeam, Shows, showing
+from coordinator.observers.observation import NOT_SHOWN, Showing, ShownTeam, showing
 from coordinator.observers.progress import Progress
+from coordinator.observers.settings import NO_SHOWS, Shows
 from coordinator.plan.plan import LABELS, Plan
 from coordinator.recording.writer import Recorder
 from coordinator.running.outcome import summarise

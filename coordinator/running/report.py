@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from coordinator.plan.options import as_json
 from coordinator.running.outcome import Summary
 from coordinator.serving.conservation import LinkBalance
 from coordinator.serving.cuts import Cut, in_words
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from coordinator.links.wire_report import WireReport
     from coordinator.plan.plan import Plan
+    from coordinator.running.launch_settings import LaunchSettings
     from heliograph.bundle import Bundle
     from heliograph.environments.vector import EnvironmentSpec
 
@@ -71,6 +73,8 @@ class Report:
     """Node processes that died during the run."""
     departures: dict[int, int] = field(default_factory=dict)
     """How often the node of a slot left before it was told to; slots without any are left out."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Every option of the run, by name."""
     most_steps: int = MOST_STEPS
     """After which an episode was cut that the environment had not ended."""
     interrupted: bool = False
@@ -85,8 +89,17 @@ class Report:
     """Finished ones that an earlier coordinator has played; messages and seconds are of the others."""
 
     @classmethod
-    def of(cls, plan: Plan, spec: EnvironmentSpec, *, team: str, summaries: Iterable[Summary], **found: Any) -> Report:
-        """The report of a plan played in a world by `team` ("2 processes"); `found` are the remaining fields."""
+    def of(
+        cls,
+        plan: Plan,
+        spec: EnvironmentSpec,
+        *,
+        team: str,
+        summaries: Iterable[Summary],
+        launch: LaunchSettings | None = None,
+        **found: Any,
+    ) -> Report:
+        """The report of a plan run in a world by `team` ("2 processes"); `found` are the remaining fields."""
         found.setdefault("versions", (Version.of(plan.bundles, first_episode=0),))
         return cls(
             title=f"{team}, {plan.manifest.algorithm} in {spec.id}",
@@ -98,6 +111,7 @@ class Report:
             agents=spec.agents,
             blind_bound=spec.blind_bound,
             channel=None if plan.channel is None else str(plan.channel),
+            settings=as_json(plan) | ({} if launch is None else as_json(launch)),
             most_steps=plan.most_steps,
             summaries=tuple(summaries),
             **found,

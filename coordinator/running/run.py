@@ -13,7 +13,7 @@ from coordinator.links.links import Links
 from coordinator.links.wire_report import WireReport
 from coordinator.observers.observation import ShownTeam, Witness, showing
 from coordinator.observers.progress import Progress
-from coordinator.plan.pace import Clock
+from coordinator.plan.clock import Clock
 from coordinator.plan.plan import LABELS, Plan
 from coordinator.recording.journal import Logbook
 from coordinator.recording.writer import Recorder
@@ -268,6 +268,7 @@ class Run:
             self._spec,
             team=self._title,
             summaries=self._summaries,
+            launch=self._launch,
             versions=tuple(self._versions.played),
             links=None if self._reading is None else self._reading.links,
             wire=self._wire,

@@ -11,18 +11,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coordinator.channel import Channel
 from coordinator.plan.plan import Plan, make_plan
+from coordinator.plan.settings import DEFAULTS, RunSettings
 from coordinator.plan.trust import NOBODY, Trust
 from coordinator.running.local import world_spec
 from coordinator.scoring.centralised import CentralTeam, central_team
 from coordinator.scoring.scored_run import score_bundles, score_central_team, score_reference, task_of, training_seed
 from coordinator.scoring.scores import Score
-from heliograph import codecs
 from heliograph.environments import registry
 from heliograph.environments.permission import Permission
 from heliograph.environments.reference import reference_names
-from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.run_status import BUNDLES, SETTINGS, read_status, warn_unless_finished
 from heliograph.settings import merge
@@ -41,16 +40,11 @@ class Request:
     environment: str | None = None
     trust: Trust = NOBODY
     overrides: tuple[str, ...] = ()
-    episodes: int = 100
-    seed: int = 0
+    settings: RunSettings = DEFAULTS
+    """How bundles are run, but for `greedy`; of these the trainer's networks and references heed the episodes and their
+    seed, networks the conditions, and references the most steps."""
     greedy: tuple[bool, ...] = (True,)
     """The policies: greedy, sampled, or both."""
-    late_policy: str = "mask"
-    channel: Channel | None = None
-    codec: str = codecs.BIT_PACKED
-    passes: tuple[str, ...] = ("open",)
-    most_steps: int = MOST_STEPS
-    """Of bundles and references; the trainer's networks are played as their run says."""
     every_checkpoint: bool = False
     """With the trainer's networks, all agents at once; otherwise the bundles, each agent alone."""
     jobs: int = 1
@@ -94,9 +88,9 @@ def survey(request: Request, scores: list[Score]) -> None:
                     name,
                     world,
                     permission=permission,
-                    episodes=request.episodes,
-                    seed=request.seed,
-                    most_steps=request.most_steps,
+                    episodes=request.settings.episodes,
+                    seed=request.settings.run_seed,
+                    most_steps=request.settings.most_steps,
                 )
             )
 
@@ -121,18 +115,12 @@ def _plans(path: Path, request: Request) -> list[Plan]:
     return [
         make_plan(
             bundles,
+            request.settings,
             permission=permission,
             agents=request.agents,
             environment=request.environment,
             overrides=request.overrides,
-            episodes=request.episodes,
-            run_seed=request.seed,
             greedy=greedy,
-            late_policy=request.late_policy,
-            channel=request.channel,
-            codec=request.codec,
-            passes=request.passes,
-            most_steps=request.most_steps,
         )
         for greedy in request.greedy
     ]
@@ -187,22 +175,35 @@ def _reference_worlds(request: Request, worlds: list[_World]) -> list[_World]:
 
 def _central_scores(path: Path, team: CentralTeam, request: Request) -> Iterator[Score]:
     """Of every policy, pass and checkpoint that was asked for, in this order."""
+    asked = request.settings
     steps = sorted({*team.snapshots, team.newest}) if request.every_checkpoint else [team.newest]
     for greedy in request.greedy:
-        for name in request.passes:
+        for name in asked.passes:
             found = []
             for checkpoint in steps:
                 found.append(
                     score_central_team(
-                        path, team, checkpoint, episodes=request.episodes, seed=request.seed, greedy=greedy, name=name
+                        path,
+                        team,
+                        checkpoint,
+                        episodes=asked.episodes,
+                        seed=asked.run_seed,
+                        greedy=greedy,
+                        name=name,
                     )
                 )
                 yield found[-1]
             if request.marl_eval and request.every_checkpoint:
                 best = max(found, key=lambda score: (score.estimate.mean, score.env_steps))
                 assert best.env_steps is not None
-                more = ABSOLUTE_FACTOR * request.episodes
+                more = ABSOLUTE_FACTOR * asked.episodes
                 again = score_central_team(
-                    path, team, best.env_steps, episodes=more, seed=request.seed + 1, greedy=greedy, name=name
+                    path,
+                    team,
+                    best.env_steps,
+                    episodes=more,
+                    seed=asked.run_seed + 1,
+                    greedy=greedy,
+                    name=name,
                 )
                 yield replace(again, chosen=True)

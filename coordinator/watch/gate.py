@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 
-from coordinator.plan.pace import Clock
+from coordinator.plan.clock import Clock
 
 POLL_S = 0.02
 """How often a run that is held looks whether it may go on; one that is not never waits."""

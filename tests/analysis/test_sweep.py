@@ -14,6 +14,7 @@ from analysis.bandwidth.curves import curves, level
 from analysis.bandwidth.grid import BLIND, CLEAR, Setting, make_grid
 from analysis.bandwidth.runs import Casting, Run, load_runs
 from analysis.bandwidth.sweep import Sweep, play_sweep
+from coordinator.plan.settings import RunSettings
 from coordinator.running import node_team
 from coordinator.running import run as run_module
 from coordinator.serving.supervisor import Supervisor
@@ -135,7 +136,7 @@ def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_cos
 
 
 def test_a_cell_of_processes_is_that_of_one_process():
-    casting = Casting(runs=RUNS[:1], episodes=3)
+    casting = Casting(runs=RUNS[:1], settings=RunSettings(episodes=3))
     cell = Cell(run="one", seed=3, setting=Setting(channel="erasure=0.5", late="hold"))
     over_grpc, local = (play_cell(cell, casting, local=local) for local in (False, True))
     assert without_time(over_grpc) == without_time(local)

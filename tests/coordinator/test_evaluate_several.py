@@ -131,7 +131,7 @@ def test_runs_in_different_worlds_say_so(runs, tmp_path: Path, capsys, monkeypat
         (["RUN", "TWIN", "--marl-eval", "x.json"], 2, "have the same task and seed"),
         (["RUN", "STOPPED"], 2, "its training has not ended"),
         (["RUN", "NOWHERE"], 3, "there is no bundle at"),
-        (["RUN", "--policy", "both", "--episodes", 0], 2, "at least one episode"),
+        (["RUN", "--policy", "both", "--episodes", 0], 2, "episodes must be at least 1"),
     ],
 )
 def test_what_cannot_be_evaluated_is_told_before_anything_is_played(

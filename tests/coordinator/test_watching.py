@@ -12,7 +12,8 @@ import pytest
 from relay_team import relay_plan
 
 from coordinator.channel import Channel
-from coordinator.observers.observation import ShownTeam, Shows, showing
+from coordinator.observers.observation import ShownTeam, showing
+from coordinator.observers.settings import Shows
 from coordinator.running.in_process import LocalTeam
 from coordinator.watch import gate as gate_module
 from coordinator.watch import pages as pages_module

@@ -10,7 +10,8 @@ from plain_node import PlainNode
 from relay_team import relay_bundles
 
 from coordinator.plan import pace as pace_module
-from coordinator.plan.pace import Clock, Pace
+from coordinator.plan.clock import Clock
+from coordinator.plan.pace import Pace
 from coordinator.running.episode import play
 from coordinator.serving import team as team_module
 from coordinator.serving.server import CoordinationServer

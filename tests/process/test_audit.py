@@ -15,12 +15,13 @@ from scripted_bundle import save_team
 
 from analysis.audit import audit as audit_module
 from analysis.audit import inquiry, processes
-from analysis.audit.audit import Request, audit
+from analysis.audit.audit import audit
 from analysis.audit.command import REFUTED_EXIT_CODE
 from analysis.audit.condition import LINK, WORLD
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.finding import Findings
 from analysis.audit.report import draw, remarks
+from analysis.audit.request import Request
 from analysis.audit.stage import NodeCommand, standard_node
 from heliograph.cli import main
 from heliograph.errors import NodeFailed, SettingsError

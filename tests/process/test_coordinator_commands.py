@@ -105,7 +105,7 @@ def test_json_on_stdout_is_nothing_but_json(team):
         (["--environment", "relay-signal"], 3, "trained in 'relay', not in 'relay-signal'"),
         (["--set", "size=4"], 3, "observation size: bundles are made for 18"),
         (["--set", "nonsense=4"], 2, "unknown key nonsense"),
-        (["--episodes", 0], 2, "at least one episode"),
+        (["--episodes", 0], 2, "episodes must be at least 1"),
         (["--channel", "erasure=0.1,silent=5"], 2, "there is no slot 5 in a team of 2"),
         (["--message-deadline-s", 9], 2, "must be shorter than"),
         (["--start-timeout-s", 0.05], 6, "no node joined within 0.05 s"),
