@@ -30,7 +30,7 @@ def sweep(folder, *axes, runs=1, episodes=3, casting=Casting, **arguments):
     return Sweep(
         folder=folder,
         grid=grid,
-        casting=casting(runs=RUNS[:runs], episodes=episodes),
+        casting=casting(runs=RUNS[:runs], settings=RunSettings(episodes=episodes)),
         **{"local": True, "seeds": (3, 4), **arguments},
     )
 

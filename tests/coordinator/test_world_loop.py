@@ -9,7 +9,7 @@ from hand_set_deadline import HandSetDeadline
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
-from coordinator.plan import pace as pace_module
+from coordinator.plan import clock as clock_module
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
 from coordinator.running.episode import play
@@ -229,8 +229,8 @@ class HandSetTime:
 
 def test_steps_start_on_a_grid_and_skip_what_they_miss(monkeypatch):
     time = HandSetTime()
-    monkeypatch.setattr(pace_module, "time", time)
-    monkeypatch.setattr(pace_module.asyncio, "sleep", time.sleep)
+    monkeypatch.setattr(clock_module, "time", time)
+    monkeypatch.setattr(clock_module.asyncio, "sleep", time.sleep)
 
     async def run():
         clock, starts = Clock(0.2), []
@@ -248,8 +248,8 @@ def test_steps_start_on_a_grid_and_skip_what_they_miss(monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
-        ({"action_deadline_s": 0.0}, "action_deadline_s must be a positive"),
-        ({"period_s": float("nan")}, "period_s must be a positive"),
+        ({"action_deadline_s": 0.0}, "action_deadline_s must be more than 0 s"),
+        ({"period_s": float("nan")}, "period_s must be more than 0 s"),
         ({"message_deadline_s": 5.0}, "must be shorter than"),
     ],
 )
