@@ -14,11 +14,14 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heliograph.errors import SettingsError
 
-Settings = TypeVar("Settings")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 _OPTION, _SECTION = "option", "section"
 _TYPES: Mapping[str, type] = {"int": int, "float": float, "str": str, "Path": Path}
@@ -142,7 +145,7 @@ def read_options(namespace: argparse.Namespace, settings: type[Settings], **give
     Raises SettingsError for a value that cannot be.
     """
     values = dict(given)
-    for each in dataclasses.fields(settings):  # type: ignore[arg-type]
+    for each in dataclasses.fields(settings):
         if each.name in given:
             continue
         if _SECTION in each.metadata:
