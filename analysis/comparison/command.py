@@ -29,9 +29,6 @@ def run(namespace: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from heliograph.errors import MissingExtra, SettingsError
-    from heliograph.extras import extra
-    from heliograph.optional import optional
     from analysis.comparison.document import document_of
     from analysis.comparison.report import print_report
     from analysis.comparison.results import learning_curves, sections
@@ -39,6 +36,9 @@ def run(namespace: argparse.Namespace) -> int:
     from analysis.comparison.tables import files
     from analysis.comparison.tasks import make_tasks
     from analysis.tables.csv_files import write_tables
+    from heliograph.errors import MissingExtra, SettingsError
+    from heliograph.extras import extra
+    from heliograph.optional import optional
 
     histories = read_histories(namespace.runs, metric=namespace.metric, policy=namespace.policy, by=namespace.by)
     tasks = make_tasks(histories)

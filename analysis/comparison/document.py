@@ -88,9 +88,7 @@ class ComparisonDocument:
     curves: tuple[CurveDocument, ...]
 
 
-def document_of(
-    found: Sequence[Section], curves: Sequence[Curves], *, metric: str, policy: str
-) -> ComparisonDocument:
+def document_of(found: Sequence[Section], curves: Sequence[Curves], *, metric: str, policy: str) -> ComparisonDocument:
     """What a comparison by `metric` of the evaluations of `policy` found."""
     return ComparisonDocument(
         format=FORMAT,

@@ -5,7 +5,6 @@ Axis legend: P evaluations of a run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +150,11 @@ def _history(run: EvaluatedRun, path: Path, *, metric: str, label: str | None) -
         label=label or run.algorithm,
         measure=name,
         **_checked(
-            source, [step.step_count for step in steps], [float(np.mean(step.metrics[name])) for step in steps], final, metric
+            source,
+            [step.step_count for step in steps],
+            [float(np.mean(step.metrics[name])) for step in steps],
+            final,
+            metric,
         ),
         # Of several checkpoints it is the best one's, and the format has no place for its step.
         final_step=steps[0].step_count if len(steps) == 1 else None,

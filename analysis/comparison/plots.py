@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from analysis.comparison.results import SHARES, Curves, Section
 from heliograph.aggregates import Aggregate
 from heliograph.errors import SettingsError
-from analysis.comparison.results import SHARES, Curves, Section
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", ":", "-.")
@@ -117,7 +117,14 @@ def _panels(
 def _curve(axes: Any, curve: Curves, styles: Mapping[str, Style]) -> None:
     for label, band in curve.bands.items():
         marker = "o" if len(curve.steps) == 1 else None
-        axes.plot(curve.steps, band.value, linewidth=1.8, marker=marker, color=styles[label].colour, linestyle=styles[label].line)
+        axes.plot(
+            curve.steps,
+            band.value,
+            linewidth=1.8,
+            marker=marker,
+            color=styles[label].colour,
+            linestyle=styles[label].line,
+        )
         if band.low is not None and band.high is not None:
             axes.fill_between(curve.steps, band.low, band.high, color=styles[label].colour, **BAND)
     axes.set(title=_fitting(curve.task), xlabel="environment steps", ylabel=f"{curve.measure}, IQM over runs")
@@ -150,11 +157,16 @@ def _scores(axes: Any, section: Section, styles: Mapping[str, Style]) -> None:
 def _profile(axes: Any, section: Section, styles: Mapping[str, Style]) -> None:
     for label, result in section.labels.items():
         band = result.profile
-        axes.plot(section.thresholds, band.value, linewidth=1.8, drawstyle="steps-post", color=styles[label].colour, linestyle=styles[label].line)
+        axes.plot(
+            section.thresholds,
+            band.value,
+            linewidth=1.8,
+            drawstyle="steps-post",
+            color=styles[label].colour,
+            linestyle=styles[label].line,
+        )
         if band.low is not None and band.high is not None:
-            axes.fill_between(
-                section.thresholds, band.low, band.high, step="post", color=styles[label].colour, **BAND
-            )
+            axes.fill_between(section.thresholds, band.low, band.high, step="post", color=styles[label].colour, **BAND)
     axes.set(title=_fitting(section.name), ylim=(-0.02, 1.02))
     axes.set(xlabel=f"{section.measure} τ", ylabel="share of runs above τ")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))

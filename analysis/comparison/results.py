@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from analysis.comparison.tasks import Task
 from heliograph.aggregates import (
     Aggregate,
     Band,
@@ -24,7 +25,6 @@ from heliograph.aggregates import (
     performance_profile,
     probability_of_improvement,
 )
-from analysis.comparison.tasks import Task
 
 SHARES = ("won", "arrived")
 """Measures from 0 to 1, which can be averaged over tasks as they are."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
 
+from analysis.comparison.histories import History, read_file, read_run
 from heliograph.errors import SettingsError
 from heliograph.run_status import warn_unless_finished
-from analysis.comparison.histories import History, read_file, read_run
 
 SETTINGS = "settings.json"
 

@@ -69,9 +69,7 @@ def profile(section: Section) -> Table[Labelled]:
 
     def column(share: float) -> Column[Labelled]:
         pick = round(share * (len(section.thresholds) - 1))
-        return _number_column(
-            f"> {_number(section.thresholds[pick])}", lambda row: f"{row[1].profile.value[pick]:.0%}"
-        )
+        return _number_column(f"> {_number(section.thresholds[pick])}", lambda row: f"{row[1].profile.value[pick]:.0%}")
 
     return Table(
         title=f"share of runs with {section.measure} above",
@@ -96,7 +94,9 @@ def curve(found: Curves) -> Table[tuple[str, Band]]:
     )
 
 
-def files(tasks: Sequence[Task], found: Sequence[Section], curves: Sequence[Curves]) -> Iterator[tuple[str, Table[Any]]]:
+def files(
+    tasks: Sequence[Task], found: Sequence[Section], curves: Sequence[Curves]
+) -> Iterator[tuple[str, Table[Any]]]:
     """The CSV files by name: one per plot, and one with every run.  What is not known is empty."""
     yield "scores.csv", _csv("section", "measure", "label", "runs", "statistic", *_INTERVAL, rows=_scores(found))
     yield "curves.csv", _csv("task", "measure", "label", "env_steps", *_INTERVAL, rows=_curves(curves))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import SettingsError
 from analysis.comparison.histories import FINAL, LAST, History, RunScore
+from heliograph.errors import SettingsError
 
 GRID_POINTS = 100
 """At most, where runs were not all evaluated at the same steps."""
@@ -79,7 +79,9 @@ def _scored(scores: Sequence[RunScore]) -> str:
     return f"{kind}, {where}"
 
 
-def _curves(runs: Mapping[str, Sequence[History]], remarks: list[str]) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
+def _curves(
+    runs: Mapping[str, Sequence[History]], remarks: list[str]
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
     """Curves by label float64 [R, P] and their grid int64 [P]; what a reader must know of them goes to `remarks`."""
     trained = [history for members in runs.values() for history in members if not history.untrained]
     # One evaluation makes no curve, and would narrow the others' to a point.
