@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.recording.header import TraceHeader
 from coordinator.recording.reader import Trace, TraceEpisode
+from coordinator.recording.schema import TraceHeader
 from heliograph.codecs.message_format import MessageFormat
 
 

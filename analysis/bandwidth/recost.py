@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from analysis.bandwidth.information import Information, information
 from coordinator.links.message_sizes import Writing, message_sizes
-from coordinator.recording.header import TraceHeader
 from coordinator.recording.reader import Trace, TraceEpisode
+from coordinator.recording.schema import TraceHeader
 from heliograph import codecs
 from heliograph.codecs import Codec, LatentTables
 from heliograph.errors import SettingsError

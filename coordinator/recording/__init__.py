@@ -1,1 +1,5 @@
-"""The file of a run: its recording, written and read, and the journal with which it goes on after a crash."""
+"""The files of a run: its recording, and the journal with which it goes on after a crash.
+
+A recording has one schema (schema.py, spelled in JSON as spelling.py says), which its writer, its reader and
+`docs/recording.md` (reference.py) go by.
+"""

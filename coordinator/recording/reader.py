@@ -1,6 +1,6 @@
 """A recording read back as arrays: the wire trace that everything offline works on, without the environment.
 
-`coordinator.recording.writer` documents the file.  Axis legend: T steps of an episode, N agents, D observation size, A
+`docs/recording.md` describes the file.  Axis legend: T steps of an episode, N agents, D observation size, A
 actions, or dimensions of a continuous one, K categoricals, C classes, S state size.
 """
 
@@ -15,9 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.recording.format import MalformedLine, Steps, read_end, read_episode, read_header
-from coordinator.recording.header import TraceHeader
-from coordinator.recording.writer import FORMAT, OLDER, VERSION
+from coordinator.recording.schema import (
+    FORMAT,
+    OLDER,
+    STEP_ARRAYS,
+    VERSION,
+    EndLine,
+    EpisodeLine,
+    MalformedLine,
+    StepLine,
+    TraceHeader,
+    read_line,
+)
+from coordinator.recording.spelling import Dimensions
 from coordinator.world import delivery
 from heliograph.errors import SettingsError
 from heliograph.reading import RECORDING, Unreadable, parse_json, read_lines
@@ -112,16 +122,16 @@ def read_trace(path: Path) -> Trace:
         if first is None:
             raise MalformedLine("is empty")
         header = _header(first)
-        steps, episodes = Steps(header), []
+        steps, episodes = _Steps(header.dimensions), list[TraceEpisode]()
         for number, line in enumerate(lines, start=2):
             kind = line.get("kind")
             if kind == "step":
                 steps.add(line)
             elif kind == "episode":
-                episodes.append(TraceEpisode(**read_episode(line), **steps.take(line)))
+                episodes.append(steps.take(read_line(EpisodeLine, line)))
             elif kind == "end":
                 steps.check_none_left()
-                _check_totals(read_end(line, agents=header.agents), episodes, agents=header.agents)
+                _check_totals(read_line(EndLine, line, dimensions=header.dimensions), episodes)
                 if next(lines, None) is not None:
                     number += 1
                     raise MalformedLine("comes after the end")
@@ -140,26 +150,74 @@ class _Unreadable(Exception):
     """The bytes stop making sense, in a line that the message names."""
 
 
+class _Steps:
+    """Collects the steps of one episode after the other."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        self._dimensions = dimensions
+        self._rows: list[StepLine] = []
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Take a step's line."""
+        row = read_line(StepLine, line, dimensions=self._dimensions)
+        if self._rows and _label(row) != _label(self._rows[0]):
+            raise MalformedLine(f"begins episode {row.episode} before episode {self._rows[0].episode} ended")
+        if row.step != len(self._rows):
+            raise MalformedLine(f"is step {row.step} where step {len(self._rows)} should be")
+        self._rows.append(row)
+
+    def take(self, end: EpisodeLine) -> TraceEpisode:
+        """The episode that this line ends."""
+        if not self._rows or _label(self._rows[0]) != _label(end):
+            raise MalformedLine(f"ends episode {end.episode}, of which there are no steps before it")
+        if end.steps != len(self._rows):
+            raise MalformedLine(f"ends an episode of {end.steps} steps, of which {len(self._rows)} are there")
+        rows, self._rows = self._rows, []
+        return TraceEpisode(
+            pass_name=end.pass_name,
+            episode=end.episode,
+            seed=end.seed,
+            outcome=end.outcome,
+            team_return=end.team_return,
+            **{name: _stacked([getattr(row, name) for row in rows]) for name in STEP_ARRAYS},
+        )
+
+    def check_none_left(self) -> None:
+        """Raise MalformedLine if steps wait for the end of their episode."""
+        if self._rows:
+            raise MalformedLine(f"is the end, but episode {self._rows[0].episode} did not end")
+
+
+def _label(line: StepLine | EpisodeLine) -> tuple[str, int]:
+    return line.pass_name, line.episode
+
+
+def _stacked(rows: list[npt.NDArray[Any] | None]) -> Any:
+    """Along T; None, throughout, where the run lacks what it would be."""
+    return None if rows[0] is None else np.array(rows)
+
+
 def _header(line: dict[str, Any]) -> TraceHeader:
     if line.get("kind") != "header" or line.get("format") != FORMAT:
         raise MalformedLine(f"is not the header of a {FORMAT}")
     version = line.get("version")
     if type(version) is not int or not OLDER <= version <= VERSION:
         raise MalformedLine(f"has format version {version!r}, this program reads {OLDER} to {VERSION}")
-    return TraceHeader(**read_header(line, older=version < VERSION))
+    # What an older version lacks has its default: from here on the file is as if it were of this one.
+    return read_line(TraceHeader, line, version=version).model_copy(update={"version": VERSION})
 
 
-def _check_totals(end: dict[str, Any], episodes: list[TraceEpisode], *, agents: int) -> None:
-    none = np.zeros((agents, agents), dtype=np.int64)
-    found = {
-        "episodes": len(episodes),
-        "steps": sum(episode.steps for episode in episodes),
-        "sent": sum((episode.sent().sum(0) for episode in episodes), none).tolist(),
-        "heard": sum((episode.heard.sum(0) for episode in episodes), none).tolist(),
-    }
-    for name, value in found.items():
-        if end[name] != value:
-            raise MalformedLine(f"counts {name} {end[name]}, but the lines before it hold {value}")
+def _check_totals(end: EndLine, episodes: list[TraceEpisode]) -> None:
+    none = np.zeros_like(end.sent)
+    found = EndLine.model_construct(
+        episodes=len(episodes),
+        steps=sum(episode.steps for episode in episodes),
+        sent=sum((episode.sent().sum(0) for episode in episodes), none),
+        heard=sum((episode.heard.sum(0) for episode in episodes), none),
+    ).written()
+    for name, value in end.written().items():
+        if value != found[name]:
+            raise MalformedLine(f"counts {name} {value}, but the lines before it hold {found[name]}")
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,26 +1,7 @@
 """Writes recorded episodes: one JSON object per line, gzipped if the file's name ends in `.gz`.
 
-Format version 3, in order (N agents, D observation size, A actions, K categoricals, C classes, S state size):
-    {"kind": "header", "format": "heliograph-recording", "version": 3, "environment": …, "parameters": {…},
-     "algorithm": …, "run_seed": …, "greedy": …, "late_policy": "mask" | "hold", "codec": …, "channel": … or null,
-     "agents": N, "observation_size": D, "actions": A, "continuous": [N] of {"low": [A], "high": [A], "bits": …}, or
-     [] where actions are numbered, "state_size": S, "message": {"categoricals": K, "classes": C} or null,
-     "recurrent_size": numbers in an agent's recurrent state, "bundles": [digest per slot],
-     "tables": [K][C] counts that codecs go by, or null, "observation_names": [D] or [], "state_names": [S] or []}
-    then for each finished episode its steps and its end:
-    {"kind": "step", "pass": "open" | "cut", "episode": …, "step": …, "present": [N], "observation": [N][D],
-     "action_mask": [N][A], "hears": [[slots that i could hear] per i], "masked": [[heard slots that were absent]],
-     "lost": [[slots whose message of the step before the simulated channel lost]],
-     "late": [[[slot, steps by which it delayed that] …]],
-     "acted": [N], "action": [N], or [N][A] of continuous ones between -1 and 1, "reward": [N],
-     "latent": [N][K] or null, "state": [S] or null}
-    {"kind": "episode", "pass": …, "episode": …, "seed": …, "steps": …, "outcome": …, "return": …}
-    and at the end, without which a file is not whole, the numbers of episodes and steps and the totals per link:
-    {"kind": "end", "episodes": …, "steps": …, "sent": [N][N] messages of i to j, "heard": [N][N] of j read by i}
-Whom a message was sent to is not written, because it follows from who can hear whom (`coordinator.world.delivery`).
-Numbers are float32 as decimal numbers that read back exactly; a latent of -1s was not reported.  Version 2 is the
-same without "continuous", and is still read.
-`coordinator.recording.reader` reads it.
+`schema.py` says what is in the lines.  Whom a message was sent to is not written, because it follows from who can hear
+whom (`coordinator.world.delivery`).  Numbers are float32 as decimal numbers that read back exactly.
 """
 
 from __future__ import annotations
@@ -30,24 +11,20 @@ import json
 import logging
 import math
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from coordinator.plan.plan import Plan
+from coordinator.recording.schema import STEP_ARRAYS, EndLine, EpisodeLine, Line, StepLine, TraceHeader
 from coordinator.world import delivery
 from coordinator.world.trajectory import EpisodeResult, StepRecord
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
 
 logger = logging.getLogger(__name__)
-
-FORMAT, VERSION = "heliograph-recording", 3
-OLDER = 2
-"""The oldest version that is still read."""
 
 
 class Recorder:
@@ -69,7 +46,7 @@ class Recorder:
             self._file = _open(self._path)
         except OSError as error:
             raise SettingsError(f"cannot record to {self._path}: {error.strerror}") from error
-        self._write(kind="header", format=FORMAT, version=VERSION, **_header(self._plan, self._spec))
+        self._write(_header(self._plan, self._spec))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,11 +64,9 @@ class Recorder:
         if self._file.closed:
             return
         self._write(
-            kind="end",
-            episodes=self._episodes,
-            steps=self._steps_written,
-            sent=self._sent.tolist(),
-            heard=self._heard.tolist(),
+            EndLine.model_construct(
+                episodes=self._episodes, steps=self._steps_written, sent=self._sent, heard=self._heard
+            )
         )
         try:
             self._file.close()
@@ -105,13 +80,17 @@ class Recorder:
 
     def episode(self, name: str, result: EpisodeResult) -> None:
         for record in self._steps:
-            self._write(**{"kind": "step", "pass": name}, **_step(record))
+            arrays = {array: getattr(record, array) for array in STEP_ARRAYS}
+            self._write(StepLine.model_construct(pass_name=name, episode=record.episode, step=record.step, **arrays))
         self._write(
-            **{"kind": "episode", "pass": name, "return": result.team_return},
-            episode=result.episode,
-            seed=result.seed,
-            steps=result.steps,
-            outcome=result.outcome,
+            EpisodeLine.model_construct(
+                pass_name=name,
+                team_return=result.team_return,
+                episode=result.episode,
+                seed=result.seed,
+                steps=result.steps,
+                outcome=result.outcome,
+            )
         )
         self._add_up()
         self._steps = []
@@ -128,9 +107,9 @@ class Recorder:
         self._sent += sent.sum(0)
         self._heard += delivery.heard(sent=sent, hears=hears, absent=masked | lost | (delay > 0)).sum(0)
 
-    def _write(self, **line: Any) -> None:
+    def _write(self, line: Line) -> None:
         try:
-            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            self._file.write(json.dumps(line.written(), separators=(",", ":")) + "\n")
         except OSError as error:
             self._fail(error)
 
@@ -143,49 +122,29 @@ class Recorder:
         ) from error
 
 
-def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
+def _header(plan: Plan, spec: EnvironmentSpec) -> TraceHeader:
     manifest, tables = plan.manifest, plan.bundles[0].tables
-    return {
-        "environment": spec.id,
-        "parameters": spec.parameters,
-        "algorithm": manifest.algorithm,
-        "run_seed": plan.run_seed,
-        "greedy": plan.greedy,
-        "late_policy": plan.late_policy,
-        "codec": plan.codec,
-        "channel": None if plan.channel is None else str(plan.channel),
-        "agents": spec.agents,
-        "observation_size": spec.observation_size,
-        "actions": spec.actions,
-        "continuous": [{"low": space.low, "high": space.high, "bits": space.bits} for space in spec.continuous],
-        "state_size": spec.state_size,
-        "message": None if manifest.message is None else asdict(manifest.message),
-        "recurrent_size": sum(math.prod(state.shape) for state in manifest.state),
-        "bundles": [bundle.digest for bundle in plan.bundles],
-        "tables": None if tables is None else tables.counts.tolist(),
-        "observation_names": list(spec.observation_names),
-        "state_names": list(spec.state_names),
-    }
-
-
-def _step(record: StepRecord) -> dict[str, Any]:
-    return {
-        "episode": record.episode,
-        "step": record.step,
-        "present": record.present.tolist(),
-        "observation": record.observation.tolist(),
-        "action_mask": record.action_mask.astype(int).tolist(),
-        **{
-            name: [np.flatnonzero(row).tolist() for row in getattr(record, name)]
-            for name in ("hears", "masked", "lost")
-        },
-        "late": [[[int(slot), int(row[slot])] for slot in np.flatnonzero(row)] for row in record.delay],
-        "acted": record.acted.tolist(),
-        "action": record.action.tolist(),
-        "reward": record.reward.tolist(),
-        "latent": None if record.latent is None else record.latent.tolist(),
-        "state": None if record.state is None else record.state.tolist(),
-    }
+    return TraceHeader(
+        environment=spec.id,
+        parameters=spec.parameters,
+        algorithm=manifest.algorithm,
+        run_seed=plan.run_seed,
+        greedy=plan.greedy,
+        late_policy=plan.late_policy,
+        codec=plan.codec,
+        channel=None if plan.channel is None else str(plan.channel),
+        agents=spec.agents,
+        observation_size=spec.observation_size,
+        actions=spec.actions,
+        continuous=spec.continuous,
+        state_size=spec.state_size,
+        message=manifest.message,
+        recurrent_size=sum(math.prod(state.shape) for state in manifest.state),
+        bundles=tuple(bundle.digest for bundle in plan.bundles),
+        tables=None if tables is None else tables.counts,
+        observation_names=spec.observation_names,
+        state_names=spec.state_names,
+    )
 
 
 def _spoke(record: StepRecord) -> npt.NDArray[np.bool_]:

@@ -140,9 +140,9 @@ def test_rounding_may_decide_between_neighbouring_levels_alone():
 @pytest.mark.parametrize(
     ("line", "change", "match"),
     [
-        (1, {"action": [0, 5]}, "line 2: has a action of shape"),
+        (1, {"action": [0, 5]}, "line 2: has action of shape"),
         (1, {"action": [[0.5, 0.5], [1.0, 0.0]]}, "line 2: has action .* numbers between -1 and 1"),
-        (0, {"continuous": []}, "line 2: has a action of shape"),
+        (0, {"continuous": []}, "line 2: has action of shape"),
         (0, {"continuous": [{"low": [0], "high": [1], "bits": 8}] * 2}, "line 1: has continuous .* 2 numbers"),
         (0, {"continuous": [{"low": [0, 9], "high": [1, 1], "bits": 8}] * 2}, "line 1: .* is above"),
         (0, {"continuous": [{"low": [0, 0], "high": [1, 1]}] * 2}, "line 1: has continuous"),

@@ -1,12 +1,15 @@
 """What is recorded reads back as it happened, with the messages that were sent and read."""
 
+import json
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 from relay_team import relay_plan
 
-from coordinator.recording.reader import read_trace
+from coordinator.recording import reference, schema
+from coordinator.recording.reader import TraceEpisode, read_trace
 from coordinator.running.in_process import LocalTeam
 from coordinator.running.local import evaluate
 from coordinator.world.trajectory import StepRecord
@@ -66,3 +69,30 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot record to"):
         evaluate(relay_plan(2, episodes=1, record=tmp_path / "file" / "episodes.jsonl"))
+
+
+def test_the_documentation_is_that_of_the_schema():
+    """Write it again with `python -m coordinator.recording.reference > docs/recording.md`."""
+    assert (Path(__file__).parents[2] / "docs" / "recording.md").read_text() == reference.reference()
+
+
+def test_every_field_of_the_format_is_described():
+    for line in schema.LINES:
+        assert line.__doc__
+        assert not [name for name, field in line.model_fields.items() if not field.description]
+
+
+def test_every_line_has_the_fields_of_the_schema_in_their_order(tmp_path):
+    plan = relay_plan(2, episodes=1, record=tmp_path / "episode.jsonl")
+    evaluate(plan)
+    models = {line.model_fields["kind"].default: line for line in schema.LINES}
+    written = [json.loads(line) for line in plan.record.read_text().splitlines()]
+    assert [line["kind"] for line in written] == ["header", *["step"] * (len(written) - 3), "episode", "end"]
+    for line in written:
+        fields_there = models[line["kind"]].model_fields
+        assert list(line) == [field.alias or name for name, field in fields_there.items()]
+
+
+def test_an_episode_has_every_array_of_its_steps():
+    assert set(schema.STEP_ARRAYS) <= {field.name for field in fields(TraceEpisode)}
+    assert set(schema.STEP_ARRAYS) <= {field.name for field in fields(StepRecord)}

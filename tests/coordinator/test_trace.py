@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relay_team import relay_plan
 
-from coordinator.recording.format import MalformedLine, read_episode
 from coordinator.recording.reader import read_trace
+from coordinator.recording.schema import EpisodeLine, MalformedLine, read_line
 from coordinator.running.local import evaluate
 from heliograph.errors import SettingsError
 
@@ -56,17 +56,17 @@ EPISODE = {"kind": "episode", "pass": "open", "episode": 0, "seed": 0, "steps": 
 @pytest.mark.parametrize(("name", "largest"), [("episode", 2**63 - 1), ("steps", 2**63 - 1), ("seed", 2**64 - 1)])
 def test_numbers_are_taken_up_to_the_largest_that_can_be(name, largest):
     for value in (0, largest):
-        assert read_episode(EPISODE | {name: value})[name if name != "steps" else "episode"] in (value, 0)
+        assert getattr(read_line(EpisodeLine, EPISODE | {name: value}), name) == value
     for value in (-1, largest + 1, 1.0, True):
         with pytest.raises(MalformedLine, match=f"has {name} .*expected an integer in 0..{largest}"):
-            read_episode(EPISODE | {name: value})
+            read_line(EpisodeLine, EPISODE | {name: value})
 
 
 def test_ids_that_would_come_around_to_legal_ones_in_32_bits_are_refused(tmp_path_factory, lines):
     changed = copy.deepcopy(lines)
     number = next(number for number, line in enumerate(changed) if line.get("latent"))
     changed[number]["latent"] = [[one - 2**32 for one in row] for row in changed[number]["latent"]]
-    refused(tmp_path_factory, serialised(changed), match=rf"line {number + 1}: has a latent .*beyond int32")
+    refused(tmp_path_factory, serialised(changed), match=rf"line {number + 1}: has latent .*beyond int32")
 
 
 @given(data=st.data(), zipped=st.booleans())
@@ -116,12 +116,12 @@ def test_a_missing_or_doubled_line_is_noticed(tmp_path_factory, lines, data):
         (0, {"format": "foreign"}, "line 1: is not the header of a heliograph-recording"),
         (0, {"surprise": 1}, "line 1: has fields that do not belong there"),
         (0, {"observation_names": ["one"]}, "line 1: has observation_names"),
-        (1, {"latent": [[9] * 4] * 2}, "line 2: has a latent with an id outside 0..7"),
+        (1, {"latent": [[9] * 4] * 2}, "line 2: has latent with an id outside 0..7"),
         (1, {"action": [0, 5]}, "line 2: has action .* actions that exist"),
         (1, {"hears": [[0], [0]]}, "line 2: has hears .* slots of others"),
         (1, {"lost": [[1, 1], []]}, "line 2: has lost .* slots of others"),
         (1, {"late": [[[1, 0]], []]}, "line 2: has late .* number of steps"),
-        (1, {"observation": [[0.5] * 8, [1e300] * 8]}, "line 2: has a observation with a number beyond float32"),
+        (1, {"observation": [[0.5] * 8, [1e300] * 8]}, "line 2: has observation with a number beyond float32"),
         (2, {"step": 7}, "line 3: is step 7 where step 1 should be"),
         (3, {"steps": 3}, "line 4: ends an episode of 3 steps, of which 2 are there"),
         (-1, {"sent": [[0, 0], [0, 0]]}, "line 8: counts sent"),

@@ -15,8 +15,8 @@ from agent_node.counters import Ledger
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
 from agent_node.percept import Percept
-from coordinator.recording.header import TraceHeader
 from coordinator.recording.reader import TraceEpisode
+from coordinator.recording.schema import TraceHeader
 from heliograph import codecs
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleMismatch
