@@ -6,12 +6,11 @@ Protobuf objects of the coordination protocol never leave this module and that o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from agent_node.counters import LinkCounters
 from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.percept import Percept
@@ -20,6 +19,7 @@ from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, WorldError
+from heliograph.link_counters import LinkCounters
 from heliograph.pb import coordination_pb2
 
 _LATE_POLICIES = {
@@ -121,21 +121,6 @@ def act_of(report: StepReport, *, actions: ActionSpace, codec: BitPacked | None)
 def counters_of(totals: Mapping[int, LinkCounters]) -> coordination_pb2.Counters:
     return coordination_pb2.Counters(
         links=[
-            coordination_pb2.LinkCounters(
-                peer=peer,
-                sent=counters.sent,
-                sent_bytes=counters.sent_bytes,
-                sent_bits=counters.sent_bits,
-                send_skipped=counters.send_skipped,
-                delivered=counters.delivered,
-                delivered_bytes=counters.delivered_bytes,
-                late=counters.late,
-                rejected=counters.rejected,
-                masked=counters.masked,
-                lost=counters.lost,
-                read=counters.read,
-                read_bits=counters.read_bits,
-            )
-            for peer, counters in sorted(totals.items())
+            coordination_pb2.LinkCounters(peer=peer, **asdict(counters)) for peer, counters in sorted(totals.items())
         ]
     )

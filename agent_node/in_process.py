@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from agent_node.agent import Agent
-from agent_node.counters import Ledger, LinkCounters
+from agent_node.counters import Ledger
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Label, Message
 from agent_node.outbox import Outbox
@@ -18,6 +18,7 @@ from agent_node.percept import Percept
 from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph.codecs import Codec
 from heliograph.errors import SettingsError
+from heliograph.link_counters import LinkCounters
 
 
 class InProcessTeam:

@@ -15,8 +15,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from agent_node.counters import Ledger, LinkCounters
+from agent_node.counters import Ledger
 from agent_node.message import Label, Message
+from heliograph.link_counters import LinkCounters
 
 SILENT_STEPS = 3
 """A peer that was awaited in vain for so many steps in a row is neither waited for nor sent to, until it speaks."""

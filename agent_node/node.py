@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from agent_node.agent import Agent
-from agent_node.counters import Ledger, LinkCounters
+from agent_node.counters import Ledger
 from agent_node.hello import Hello, Member
 from agent_node.inbox import Inbox
 from agent_node.peers import Peers
@@ -23,6 +23,7 @@ from heliograph import codecs, log, rpc
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
+from heliograph.link_counters import LinkCounters
 from heliograph.listening import as_address, parse_address
 from heliograph.manifest import Manifest
 from heliograph.refusals import Refusals

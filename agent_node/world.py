@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent_node.counters import LinkCounters
 from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision
 from agent_node.percept import Percept
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
+from heliograph.link_counters import LinkCounters
 from heliograph.manifest import Manifest
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from agent_node.in_process import InProcessTeam
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision
 from agent_node.percept import Percept
-from coordinator.serving.conservation import LinkBalance, LinkCounters, NodeReport, balance
+from coordinator.serving.conservation import LinkBalance, NodeReport, balance
 from coordinator.world.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world.world import View, World
 from heliograph import codecs, log
@@ -125,15 +125,7 @@ def _replies(team: InProcessTeam, decisions: Sequence[Decision | None]) -> dict[
 
 
 def _links(team: InProcessTeam, *, size: int) -> tuple[LinkBalance, ...]:
-    reports = {
-        slot: NodeReport(
-            instance=str(slot),
-            links=tuple(
-                LinkCounters(peer=peer, **asdict(counters)) for peer, counters in sorted(team.counters(slot).items())
-            ),
-        )
-        for slot in range(size)
-    }
+    reports = {slot: NodeReport(instance=str(slot), links=team.counters(slot)) for slot in range(size)}
     links = tuple(balance(reports, team_size=size))
     for link in links:
         if link.missing:

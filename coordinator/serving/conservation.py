@@ -15,29 +15,11 @@ from typing import Any
 
 from heliograph.errors import MessageError
 from heliograph.figures import Inexact, figures, joined
+from heliograph.link_counters import LinkCounters
 
 SENDERS = ("sent", "sent_bytes", "sent_bits", "send_skipped")
 RECEIVERS = ("delivered", "read", "read_bits", "late", "rejected", "lost")
 """Which end of a link counts what."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkCounters:
-    """One node's totals of its two directed links with `peer`, since it joined; fields as on the wire."""
-
-    peer: int
-    sent: int = 0
-    sent_bytes: int = 0
-    sent_bits: int = 0
-    send_skipped: int = 0
-    delivered: int = 0
-    delivered_bytes: int = 0
-    late: int = 0
-    rejected: int = 0
-    masked: int = 0
-    lost: int = 0
-    read: int = 0
-    read_bits: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +53,8 @@ class NodeReport:
 
     instance: str
     """New for every process start; totals of different instances do not continue one another."""
-    links: tuple[LinkCounters, ...]
+    links: Mapping[int, LinkCounters]
+    """By peer; one with which nothing ever happened is left out."""
 
 
 Reports = Mapping[int, NodeReport]
@@ -89,14 +72,14 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
         slot: f"node {slot} is gone or does not answer, and its counts with it"
         for slot in set(range(team_size)) - set(reports)
     }
-    by_link = {(slot, counters.peer): counters for slot, report in reports.items() for counters in report.links}
+    by_link = {(slot, peer): counted for slot, report in reports.items() for peer, counted in report.links.items()}
     balances = []
     for sender in range(team_size):
         for receiver in range(team_size):
             if sender == receiver:
                 continue
-            out = by_link.get((sender, receiver), LinkCounters(peer=receiver))
-            received = by_link.get((receiver, sender), LinkCounters(peer=sender))
+            out = by_link.get((sender, receiver), LinkCounters())
+            received = by_link.get((receiver, sender), LinkCounters())
             missing = out.sent - received.delivered - received.late - received.rejected - received.lost
             here, there = doubts.get(sender, ""), doubts.get(receiver, "")
             if missing < 0 and not here and not there:
@@ -235,7 +218,7 @@ def _doubt(*, departed: Iterable[int], silent: Iterable[int]) -> str:
 
 
 def _sum(report: NodeReport, name: str) -> int:
-    return sum(getattr(link, name) for link in report.links)
+    return sum(getattr(counters, name) for counters in report.links.values())
 
 
 def _newly_missing(now: Reading, since: Reading) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from coordinator.serving import wire
-from coordinator.serving.conservation import LinkCounters
 from coordinator.serving.roster import Member
+from heliograph.link_counters import LinkCounters
 from heliograph.pb import coordination_pb2 as pb
 
 Outbox = asyncio.Queue[pb.CoordinatorMessage | None]
@@ -32,7 +33,7 @@ class Session:
     said: int = 0
     """Messages since it was sent a percept."""
     owes_counters: bool = False
-    counters: tuple[LinkCounters, ...] | None = None
+    counters: Mapping[int, LinkCounters] | None = None
     prepared: str | None = None
     """Its answer to whether it can go on with the bundles that come next: "", or why not; None: there is none yet."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from coordinator.serving import wire
-from coordinator.serving.conservation import LinkCounters, NodeReport, Reading, balance
+from coordinator.serving.conservation import NodeReport, Reading, balance
 from coordinator.serving.roster import Member, Roster
 from coordinator.serving.seats import Seats
 from coordinator.serving.session import Session
@@ -23,6 +23,7 @@ from heliograph.codecs.bit_packed import BitPacked
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, NodeFailed
 from heliograph.grace import REJOIN_S
+from heliograph.link_counters import LinkCounters
 from heliograph.pb import coordination_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class Team(Seats):
         if not self._awaited or self.is_held:
             self._changed.set()
 
-    def on_counters(self, session: Session, counters: tuple[LinkCounters, ...]) -> None:
+    def on_counters(self, session: Session, counters: Mapping[int, LinkCounters]) -> None:
         session.counters, session.owes_counters = counters, False
         self._changed.set()
 

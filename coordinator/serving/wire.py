@@ -6,18 +6,18 @@ Protobuf objects stay in this module and in `coordinator.serving.service`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from coordinator.serving.conservation import LinkCounters
 from coordinator.serving.roster import Member
 from coordinator.serving.settings import TeamSettings
 from coordinator.world.world import View
 from heliograph.actions import Action, ActionSpace, received
 from heliograph.codecs.coding import Coding
 from heliograph.errors import MessageError, SettingsError
+from heliograph.link_counters import LinkCounters
 from heliograph.listening import parse_address
 from heliograph.pb import coordination_pb2 as pb
 
@@ -95,29 +95,15 @@ def parse_act(act: pb.Act, *, actions: ActionSpace, team_size: int) -> Act:
     )
 
 
-def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> tuple[LinkCounters, ...]:
-    """Raises MessageError if a peer does not exist or is listed twice."""
+def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> dict[int, LinkCounters]:
+    """By peer.  Raises MessageError if one does not exist or is listed twice."""
     peers = [link.peer for link in counters.links]
     if len(set(peers)) != len(peers) or any(peer >= team_size or peer == slot for peer in peers):
         raise MessageError(f"counters of slot {slot} list peers {peers} in a team of {team_size}")
-    return tuple(
-        LinkCounters(
-            peer=link.peer,
-            sent=link.sent,
-            sent_bytes=link.sent_bytes,
-            sent_bits=link.sent_bits,
-            send_skipped=link.send_skipped,
-            delivered=link.delivered,
-            delivered_bytes=link.delivered_bytes,
-            late=link.late,
-            rejected=link.rejected,
-            masked=link.masked,
-            lost=link.lost,
-            read=link.read,
-            read_bits=link.read_bits,
-        )
+    return {
+        link.peer: LinkCounters(**{count.name: getattr(link, count.name) for count in fields(LinkCounters)})
         for link in counters.links
-    )
+    }
 
 
 def welcome(settings: TeamSettings, *, run_id: str, team_size: int, coding: Coding) -> pb.CoordinatorMessage:

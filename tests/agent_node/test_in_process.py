@@ -9,12 +9,12 @@ import pytest
 from scripted_bundle import predict, scripted_team
 
 from agent_node.agent import Agent
-from agent_node.counters import LinkCounters
 from agent_node.in_process import InProcessTeam
 from agent_node.inbox import LatePolicy
 from agent_node.percept import Percept
 from heliograph import noise
 from heliograph.errors import SettingsError, WorldError
+from heliograph.link_counters import LinkCounters
 
 SIZE, STEPS = 4, 12
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_node.counters import Ledger, LinkCounters
+from agent_node.counters import Ledger
 from agent_node.inbox import EARLY_KEPT, MAX_AHEAD, SILENT_STEPS, Inbox, LatePolicy
 from agent_node.message import Message
+from heliograph.link_counters import LinkCounters
 
 FAR_S = 30.0
 

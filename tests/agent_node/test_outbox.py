@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent_node.counters import Ledger, LinkCounters
+from agent_node.counters import Ledger
 from agent_node.message import Message
 from agent_node.outbox import Outbox
 from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph.actions import DiscreteActions
 from heliograph.codecs.message_format import MessageFormat
+from heliograph.link_counters import LinkCounters
 
 WIRE = MessageWire(MessageFormat(categoricals=4, classes=8), actions=DiscreteActions(count=5))
 

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peer_stage import DEADLINE_S, NEVER_S, TEAM, Stage, admitted, exchange, node_of_slot_1
 
-from agent_node.counters import LinkCounters
 from agent_node.dialler import FIRST_RETRY_S, LAST_RETRY_S, retry_pause_s
 from agent_node.hello import Hello, Member
 from agent_node.message import Message
@@ -23,6 +22,7 @@ from agent_node.wire import MessageWire
 from agent_node.world import Team
 from heliograph import rpc
 from heliograph.codecs.coding import Coding
+from heliograph.link_counters import LinkCounters
 
 WIRE = MessageWire.of(TEAM[0].manifest)
 

@@ -2,18 +2,25 @@
 
 import pytest
 
-from coordinator.serving.conservation import LinkCounters, NodeReport, Reading, balance, traffic
+from coordinator.serving.conservation import NodeReport, Reading, balance, traffic
 from heliograph.errors import MessageError
+from heliograph.link_counters import LinkCounters
+
+Link = tuple[int, LinkCounters]
 
 
-def report(instance: str, *links: LinkCounters) -> NodeReport:
-    return NodeReport(instance=instance, links=links)
+def link(peer: int, **counts: int) -> Link:
+    return peer, LinkCounters(**counts)
+
+
+def report(instance: str, *links: Link) -> NodeReport:
+    return NodeReport(instance=instance, links=dict(links))
 
 
 def test_what_was_sent_is_delivered_late_rejected_lost_or_missing():
     reports = {
-        0: report("a", LinkCounters(peer=1, sent=10, sent_bytes=270, delivered=3, late=1, lost=1)),
-        1: report("b", LinkCounters(peer=0, sent=5, sent_bytes=135, delivered=6, late=2, rejected=1)),
+        0: report("a", link(1, sent=10, sent_bytes=270, delivered=3, late=1, lost=1)),
+        1: report("b", link(0, sent=5, sent_bytes=135, delivered=6, late=2, rejected=1)),
     }
     there, back = balance(reports, team_size=2)
     assert (there.sender, there.receiver, there.lost, there.missing) == (0, 1, 0, 1)
@@ -22,15 +29,15 @@ def test_what_was_sent_is_delivered_late_rejected_lost_or_missing():
 
 
 def test_more_received_than_sent_is_an_error_that_names_the_link():
-    reports = {0: report("a", LinkCounters(peer=1, sent=2)), 1: report("b", LinkCounters(peer=0, delivered=2, late=1))}
+    reports = {0: report("a", link(1, sent=2)), 1: report("b", link(0, delivered=2, late=1))}
     with pytest.raises(MessageError, match=r"link 0->1: 2 messages sent, but 3 received"):
         balance(reports, team_size=2)
 
 
 def test_links_of_a_node_that_died_are_unknown_and_never_guessed():
     reports = {
-        0: report("a", LinkCounters(peer=1, sent=5), LinkCounters(peer=2, sent=5)),
-        1: report("b", LinkCounters(peer=0, delivered=9), LinkCounters(peer=2)),
+        0: report("a", link(1, sent=5), link(2, sent=5)),
+        1: report("b", link(0, delivered=9), link(2)),
     }
     links = balance(reports, team_size=3, unknown={1})
     known = [(link.sender, link.receiver) for link in links if link.missing is not None]
@@ -44,8 +51,8 @@ def test_a_peer_never_spoken_with_counts_as_zero():
 
 
 def test_traffic_is_the_difference_per_process_and_starts_from_zero_for_a_new_one():
-    first = {0: report("a", LinkCounters(peer=1, sent=10, late=1)), 1: report("b", LinkCounters(peer=0, sent=10))}
-    second = {0: report("a", LinkCounters(peer=1, sent=16, late=3)), 1: report("c", LinkCounters(peer=0, sent=4))}
+    first = {0: report("a", link(1, sent=10, late=1)), 1: report("b", link(0, sent=10))}
+    second = {0: report("a", link(1, sent=16, late=3)), 1: report("c", link(0, sent=4))}
     passed = traffic(
         Reading(reports=second, links=tuple(balance(second, team_size=2, unknown={1}))),
         since=Reading(reports=first, links=tuple(balance(first, team_size=2, unknown={0, 1}))),
@@ -55,15 +62,15 @@ def test_traffic_is_the_difference_per_process_and_starts_from_zero_for_a_new_on
     assert passed.unknown_links == 2
 
 
-def reading(*links: LinkCounters) -> Reading:
+def reading(*links: Link) -> Reading:
     """Slot 0 sent what the first counts, slot 1 received what the second does."""
     reports = {slot: report(f"process-{slot}", counters) for slot, counters in enumerate(links)}
     return Reading(reports=reports, links=tuple(balance(reports, team_size=2)))
 
 
 def test_what_was_missing_before_is_not_missing_again():
-    before = reading(LinkCounters(peer=1, sent=10), LinkCounters(peer=0, delivered=7, rejected=1, lost=1))
-    after = reading(LinkCounters(peer=1, sent=20), LinkCounters(peer=0, delivered=12, rejected=1, lost=3))
+    before = reading(link(1, sent=10), link(0, delivered=7, rejected=1, lost=1))
+    after = reading(link(1, sent=20), link(0, delivered=12, rejected=1, lost=3))
     assert [link.missing for link in (*before.links, *after.links)] == [1, 0, 4, 0]
     assert traffic(before, since=None).missing == 1
     passed = traffic(after, since=before)
@@ -73,7 +80,7 @@ def test_what_was_missing_before_is_not_missing_again():
 
 
 def test_what_an_end_counted_that_is_gone_is_null_with_its_bound_and_its_reason():
-    reports = {0: report("a", LinkCounters(peer=1, sent=5, delivered=4)), 1: report("b", LinkCounters(peer=0, sent=3))}
+    reports = {0: report("a", link(1, sent=5, delivered=4)), 1: report("b", link(0, sent=3))}
     there, back = balance(reports, team_size=2, unknown={1})
     assert (there.sent, there.delivered, there.missing) == (5, None, None), "slot 0 lives and knows what it sent"
     assert (back.sent, back.inexact["sent"].at_least, back.delivered) == (None, 3, 4)
@@ -84,7 +91,7 @@ def test_what_an_end_counted_that_is_gone_is_null_with_its_bound_and_its_reason(
 
 
 def test_traffic_is_doubted_in_the_very_interval_in_which_a_node_left_or_did_not_answer():
-    whole = {0: report("a", LinkCounters(peer=1, sent=9)), 1: report("b", LinkCounters(peer=0, delivered=9))}
+    whole = {0: report("a", link(1, sent=9)), 1: report("b", link(0, delivered=9))}
     alone = {0: whole[0]}
 
     def at(reports, **found) -> Reading:
@@ -106,7 +113,7 @@ def test_traffic_is_doubted_in_the_very_interval_in_which_a_node_left_or_did_not
 
 
 def test_a_link_that_becomes_unknown_takes_back_nothing_that_was_missing():
-    before = reading(LinkCounters(peer=1, sent=10), LinkCounters(peer=0, delivered=7))
+    before = reading(link(1, sent=10), link(0, delivered=7))
     after = Reading(reports=before.reports, links=tuple(balance(before.reports, team_size=2, unknown={1})))
     assert traffic(before, since=None).missing == 3
     assert traffic(after, since=before).missing == 0

@@ -7,8 +7,9 @@ import pytest
 from coordinator.links.http2 import HEADER_BYTES, KINDS
 from coordinator.links.reconciliation import Recorded, reconcile
 from coordinator.links.traffic import FrameCount, Passed
-from coordinator.serving.conservation import LinkCounters, NodeReport, balance
+from coordinator.serving.conservation import NodeReport, balance
 from heliograph.errors import MessageError
+from heliograph.link_counters import LinkCounters
 
 SENT = {(0, 1): (4, 100), (1, 0): (3, 70)}
 """Messages and bytes of protobuf."""
@@ -19,14 +20,13 @@ def balances(*, missing: int = 0, unknown: tuple[int, ...] = (), skipped: int = 
     for slot, peer in SENT:
         sent, size = SENT[slot, peer]
         counters = LinkCounters(
-            peer=peer,
             sent=sent,
             sent_bytes=size,
             sent_bits=160 * sent,
             send_skipped=skipped,
             delivered=SENT[peer, slot][0] - missing,
         )
-        reports[slot] = NodeReport(instance=str(slot), links=(counters,))
+        reports[slot] = NodeReport(instance=str(slot), links={peer: counters})
     return balance(reports, team_size=2, unknown=unknown)
 
 
