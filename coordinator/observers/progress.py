@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from heliograph.display import console
+
 if TYPE_CHECKING:
     from rich import progress
 
@@ -42,7 +44,6 @@ class Progress:
         self._advance_other = _counted_by.get()
         if self._advance_other is None and sys.stderr.isatty():
             from rich import progress
-            from rich.console import Console
 
             bar = progress.Progress(
                 progress.TextColumn("{task.description}"),
@@ -51,7 +52,7 @@ class Progress:
                 progress.TimeElapsedColumn(),
                 progress.TextColumn("left"),
                 progress.TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=console(stderr=True),
                 transient=True,
             )
             self._task = bar.add_task(self._description, total=self._total)

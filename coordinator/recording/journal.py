@@ -22,11 +22,14 @@ from coordinator.plan.options import identity
 from coordinator.plan.plan import Plan
 from coordinator.world.trajectory import EpisodeResult
 from heliograph.claim import claim
+from heliograph.documents import DocumentFormat, WrongDocument
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import LOG, Unreadable, parse_json, read_bytes
 
-FORMAT, VERSION = "heliograph-logbook", 1
+LOGBOOK = DocumentFormat(
+    name="heliograph-logbook", version=1, what="finished episodes", remedy="Name another file for --resume"
+)
 
 OF_VERSION_1 = ("seed", "episodes", "passes", "greedy", "codec", "channel", "late")
 """Options that every header names; any other has its default where it is not named."""
@@ -152,14 +155,13 @@ class Logbook:
                     self._lost.setdefault(entry["pass"], set()).add(entry["episode"])
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise SettingsError(
-                    f"line {number} of {self._path} is not one of a logbook of episodes",
-                    remedy="Name another file for --resume",
+                    f"line {number} of {self._path} is not one of a logbook of episodes: {error}",
+                    remedy=error.remedy if isinstance(error, WrongDocument) else LOGBOOK.remedy,
                 ) from error
         return whole
 
     def _check(self, header: dict[str, Any]) -> None:
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise ValueError("no header")
+        LOGBOOK.check(header)
         different = [
             f"{name} {_in_words(header.get(name))} there, {_in_words(here)} here"
             for name, here in self._header.items()
@@ -174,15 +176,13 @@ class Logbook:
 
 def _header(plan: Plan, spec: EnvironmentSpec) -> dict[str, Any]:
     header = {
-        "kind": "header",
-        "format": FORMAT,
-        "version": VERSION,
         "environment": spec.id,
         "parameters": spec.parameters,
         "bundles": [bundle.digest for bundle in plan.bundles],
         **identity(plan, always=OF_VERSION_1),
     }
-    as_read: dict[str, Any] = json.loads(json.dumps(header))  # tuples are lists there
+    line = {"kind": "header", **LOGBOOK.document(header)}
+    as_read: dict[str, Any] = json.loads(json.dumps(line))  # tuples are lists there
     return as_read
 
 
@@ -195,7 +195,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return read_bytes(path, limit=LOG)
     except Unreadable as error:
-        raise SettingsError(f"{path} {error}", remedy="Name another file for --resume") from None
+        raise SettingsError(f"{path} {error}", remedy=LOGBOOK.remedy) from None
 
 
 def _result(entry: dict[str, Any]) -> EpisodeResult:

@@ -1,0 +1,45 @@
+"""How results are shown to people: on a terminal or in a file of text, as numbers with intervals, in colours.
+
+Any package may import this; rich is loaded where it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLAIN_WIDTH = 120
+"""Columns of text that goes into a file or a pipe."""
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's, which colour-blind people tell apart: blue, vermilion, green, purple, orange, sky blue, black."""
+
+BLUE, VERMILION = PALETTE[:2]
+
+
+def colour(place: int) -> str:
+    """Of the curve, bar or agent at that place; places beyond the palette start again."""
+    return PALETTE[place % len(PALETTE)]
+
+
+def console(*, stderr: bool = False, width: int = PLAIN_WIDTH) -> Console:
+    """As wide as the terminal, or `width` columns of plain text where there is none."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=width)
+
+
+def score(value: float) -> str:
+    """With three digits after the point, as every score of a report."""
+    return f"{value:.3f}"
+
+
+def interval(mean: float, low: float | None, high: float | None, write: Callable[[float], str] = score) -> str:
+    """`mean [low, high]`; the mean alone where there is no interval, as of a single run."""
+    if low is None or high is None:
+        return write(mean)
+    return f"{write(mean)} [{write(low)}, {write(high)}]"
