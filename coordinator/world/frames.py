@@ -39,6 +39,7 @@ class FilmedWorld(World):
             channel=world.channel,
             codec=world.codec,
             longest_bits=world.longest_bits,
+            most_steps=world.most_steps,
         )
         if film.suffix.lower() in VIDEOS:
             raise SettingsError(

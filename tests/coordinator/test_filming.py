@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from relay_team import relay_bundles
+from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team
 
+from coordinator.running.local import evaluate
 from coordinator.world.frames import FRAME_MS, LAST_FRAME_MS, LEAST_PIXELS, enlarged
 from heliograph.cli import main
 
@@ -31,6 +33,12 @@ def test_evaluate_draws_every_state_of_the_first_episode(tmp_path: Path, capsys)
     assert frames == [f"{name}-{step:03d}.png" for name in ("cut", "open") for step in range(7)]
     pictures = {(tmp_path / "film" / f"open-{step:03d}.png").read_bytes() for step in range(7)}
     assert len(pictures) > 1
+
+
+def test_an_episode_that_is_filmed_is_cut_where_any_other_is(tmp_path: Path) -> None:
+    film = tmp_path / "film"
+    evaluate(replace(relay_plan(2, episodes=1), most_steps=3, frames=film))
+    assert sorted(path.name for path in film.iterdir()) == [f"open-{step:03d}.png" for step in range(4)]
 
 
 @pytest.mark.parametrize(("links", "names"), [("open", ["film.gif"]), ("both", ["film-cut.gif", "film-open.gif"])])
