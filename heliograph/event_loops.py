@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
+from heliograph.stopping import asked_elsewhere
+
 T = TypeVar("T")
 
 _LOOK_S = 0.1
@@ -22,8 +24,9 @@ _LOOK_S = 0.1
 def beside_a_running_loop(work: Callable[[], T]) -> T:
     """Do the work and return what it returns: here, or in a thread of its own if this thread's event loop runs.
 
-    An event loop cannot be entered twice, and a notebook's always runs.  Ctrl-C meanwhile reaches the work as
-    KeyboardInterrupt, and what it then returns or raises is what the caller gets.
+    An event loop cannot be entered twice, and a notebook's always runs.  Ctrl-C meanwhile asks the work to stop, if it
+    obeys signals (`heliograph.stopping`), and otherwise, or the second time, reaches it as KeyboardInterrupt; what it
+    then returns or raises is what the caller gets.
     """
     try:
         asyncio.get_running_loop()
@@ -31,6 +34,9 @@ def beside_a_running_loop(work: Callable[[], T]) -> T:
         return work()
     found: Future[T] = Future()
     context = contextvars.copy_context()
+    ways_to_ask: list[Callable[[], None]] = []
+    context.run(asked_elsewhere.set, ways_to_ask)
+    asked = False
 
     def do() -> None:
         try:
@@ -47,7 +53,11 @@ def beside_a_running_loop(work: Callable[[], T]) -> T:
         except KeyboardInterrupt:
             if thread.ident is None:
                 raise
-            _interrupt(thread)
+            if ways_to_ask and not asked:
+                asked = True
+                ways_to_ask[-1]()
+            else:
+                _interrupt(thread)
     return found.result()
 
 

@@ -12,11 +12,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 PATIENCE_S = 10.0
 """How long work that was asked to stop may go on before it is cut short."""
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+asked_elsewhere: ContextVar[list[Callable[[], None]]] = ContextVar("asked_elsewhere")
+"""How work in a thread that no signal reaches is asked to stop, innermost last; of the thread that waits for it."""
 
 
 class Stopped(Exception):
@@ -60,14 +64,15 @@ def obeying_signals(
     patience_s: float = PATIENCE_S,
     insisting: bool = True,
 ) -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; in the main thread alone, which signals
-    reach.  Elsewhere nothing is asked for, and whoever started the thread ends its work.
+    """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; for the main thread, which signals reach.
+    In another one whoever waits for it asks, by what it has put into `asked_elsewhere`.
 
     Unless the work obeys within `patience_s`, KeyboardInterrupt is raised wherever it is, and with a second signal at
     once; if that is `insisting`, even where the work obeys already.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        with _obeying_elsewhere(request, told):
+            yield
         return
     ended = threading.Event()
 
@@ -93,6 +98,21 @@ def obeying_signals(
         request.obey()
         for number, handler in zip(NUMBERS, previous, strict=True):
             signal.signal(number, handler)
+
+
+@contextmanager
+def _obeying_elsewhere(request: StopRequest, told: Callable[[], None]) -> Iterator[None]:
+    def ask() -> None:
+        request.ask()
+        told()
+
+    waiting = asked_elsewhere.get([])
+    waiting.append(ask)
+    try:
+        yield
+    finally:
+        waiting.remove(ask)
+        request.obey()
 
 
 @contextmanager

@@ -68,10 +68,9 @@ DOCUMENTS = [
 NOT_YET = {
     "help of bandwidth": {"hear", "hears"},
     "help of coordinator": {"hear", "hears"},
-    "help of environments": {"play"},
     "help of evaluate": {"all at once", "hear", "hears", "play"},
     "help of run": {"hear", "hears"},
-    "errors of heliograph": {"hears", "play"},
+    "errors of heliograph": {"hears"},
     "errors of agent_node": {"percept", "percepts"},
     "errors of coordinator": {"all at once", "hears", "play", "plays", "speaks"},
     "errors of analysis": {"played", "plays"},

@@ -28,8 +28,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         )
     if arguments.episodes < 1 or not 0 <= arguments.seed < 2**63:
         raise SettingsError(
-            f"cannot play {arguments.episodes} episodes from seed {arguments.seed} on",
-            remedy="Play at least one, from a seed in 0..2**63-1",
+            f"cannot run {arguments.episodes} episodes from seed {arguments.seed} on",
+            remedy="Run at least one, from a seed in 0..2**63-1",
         )
     name, parameters = arguments.words[1], merge({}, arguments.overrides)
     with redirect_stdout(sys.stderr):  # what the environment prints is not the result

@@ -22,7 +22,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="NAME",
-        help="say all about this one, by name or import path; after the word check: play it with random legal actions, "
+        help="say all about this one, by name or import path; after the word check: run it with random legal actions, "
         "and say of every rule of the interface whether it is kept",
     )
     parser.add_argument(

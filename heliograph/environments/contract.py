@@ -143,7 +143,9 @@ class ParallelContract:
         there otherwise, and for a name that is not of the team.
         """
         if ("hears" in info) != offered:
-            raise self._of("hears", name, *_now_and_then("hears", offered, "an empty list for whoever hears nobody"))
+            raise self._of(
+                "hears", name, *_now_and_then("hears", offered, "an empty list for an agent without neighbours")
+            )
         if not offered:
             return None
         given = info["hears"]

@@ -84,7 +84,7 @@ def play_reference(
     again.
     """
     if episodes < 1:
-        raise SettingsError(f"cannot play {episodes} episodes", remedy="Play at least one")
+        raise SettingsError(f"cannot run {episodes} episodes", remedy="Run at least one")
     made = _policy_class(environment_id, policy)
     count = min(MOST_COPIES, 1 + episodes // EPISODES_PER_COPY)
     environment = registry.make(environment_id, count=count, parameters=parameters, permission=permission)

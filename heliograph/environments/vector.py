@@ -133,7 +133,7 @@ def cut_outcome(spec: EnvironmentSpec, team_return: float) -> float:
         return 0.0
     raise WorldError(
         f"an episode of {spec.id!r} was cut, and what it had come to ({spec.outcome}) is not known",
-        remedy="Let evaluations play on for longer: --set evaluation.most_steps=N, or --most-steps N",
+        remedy="Let evaluations run for longer: --set evaluation.most_steps=N, or --most-steps N",
     )
 
 

@@ -189,7 +189,7 @@ def test_the_command_prints_verdicts_and_its_exit_code_tells(capsys: pytest.Capt
     [
         (["check"], 2, "Name one environment"),
         (["relay", "relay-signal"], 2, "cannot make anything of 'relay relay-signal'"),
-        (["check", "relay", "--episodes", "0"], 2, "Play at least one"),
+        (["check", "relay", "--episodes", "0"], 2, "Run at least one"),
         (["check", "relay", "--seed", "99999999999999999999"], 2, "from a seed in 0"),
         (["check", "foreign_team:nothing"], 5, "has no factory 'nothing'"),
         (["check", "broken_import:make"], 5, "its import raised ZeroDivisionError: division by zero (broken_import.py"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from heliograph.errors import NodeFailed
 from heliograph.event_loops import beside_a_running_loop
+from heliograph.stopping import StopRequest, obeying_signals
 
 
 async def answer() -> tuple[int, str]:
@@ -43,16 +45,9 @@ def test_what_it_raises_is_raised() -> None:
         asyncio.run(notebook())
 
 
-def test_ctrl_c_reaches_the_work_which_may_still_say_what_it_has() -> None:
+def interrupted(work: Callable[[threading.Event], str]) -> str:
+    """What work returns that is done beside a loop, and during which Ctrl-C is pressed once it sets its event."""
     begun = threading.Event()
-
-    def counts() -> str:
-        try:
-            begun.set()
-            while True:
-                begun.wait(0.001)
-        except KeyboardInterrupt:
-            return "half of it"
 
     def press() -> None:
         assert begun.wait(60)
@@ -64,8 +59,31 @@ def test_ctrl_c_reaches_the_work_which_may_still_say_what_it_has() -> None:
         presses = threading.Thread(target=press)
         presses.start()
         try:
-            return beside_a_running_loop(counts)
+            return beside_a_running_loop(lambda: work(begun))
         finally:
             presses.join()
 
-    assert asyncio.run(notebook()) == "half of it"
+    return asyncio.run(notebook())
+
+
+def test_ctrl_c_reaches_the_work_which_may_still_say_what_it_has() -> None:
+    def counts(begun: threading.Event) -> str:
+        try:
+            begun.set()
+            while True:
+                begun.wait(0.001)
+        except KeyboardInterrupt:
+            return "half of it"
+
+    assert interrupted(counts) == "half of it"
+
+
+def test_ctrl_c_asks_work_that_obeys_signals_to_stop_in_order() -> None:
+    def counts(begun: threading.Event) -> str:
+        request, told = StopRequest(), threading.Event()
+        with obeying_signals(request, told=told.set):
+            begun.set()
+            assert told.wait(60)
+        return "in order" if request.wanted else "not asked"
+
+    assert interrupted(counts) == "in order"

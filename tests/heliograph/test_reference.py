@@ -43,7 +43,7 @@ def test_wrong_names_and_numbers_are_refused_with_the_right_ones() -> None:
         SettingsError, match=r"no reference policy 'shortest'.*random, shortest-path, deadlock-avoidance"
     ):
         play_reference("flatland", "shortest", episodes=1, seed=0)
-    with pytest.raises(SettingsError, match="cannot play 0 episodes"):
+    with pytest.raises(SettingsError, match="cannot run 0 episodes"):
         play_reference("relay", "random", episodes=0, seed=0)
     with pytest.raises(UnknownEnvironment, match="relai"):
         play_reference("relai", "random", episodes=1, seed=0)
