@@ -44,7 +44,9 @@ def evaluate(
     codec: str = "bit-packed",
     channel: str | None = None,
     late: str = "mask",
+    most_steps: int = 10_000,
     record: str | Path | None = None,
+    frames: str | Path | None = None,
     jobs: int = 1,
     allow_environment: str | None = None,
     allow_parameters: Mapping[str, Any] | None = None,
@@ -66,7 +68,9 @@ def evaluate(
         codec: How latents are written: `bit-packed`, `entropy`, `repeats`, `most-informative:M`.
         channel: Simulated faults of the links, such as `"erasure=0.3"`, as `heliograph evaluate --channel` reads them.
         late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        most_steps: Steps after which an episode is cut that its environment has not ended.
         record: A file for every step, `.jsonl` or `.jsonl.gz`.
+        frames: Drawings of the first episode of each condition: an animated `.gif`, or a folder of PNG files.
         jobs: Processes that run episodes side by side.
         allow_environment: Import path of the environment, if it is code that the bundles name and you trust.
         allow_parameters: Texts that the bundles may give it, such as a path.
@@ -94,7 +98,9 @@ def evaluate(
         codec=codec,
         channel=None if channel is None else Channel.parse(channel),
         late_policy=late,
+        most_steps=most_steps,
         record=None if record is None else Path(record),
+        frames=None if frames is None else Path(frames),
     )
     return evaluate_plan(plan, jobs=jobs)
 
@@ -110,6 +116,7 @@ def run(
     codec: str = "bit-packed",
     channel: str | None = None,
     late: str = "mask",
+    most_steps: int = 10_000,
     record: str | Path | None = None,
     message_deadline_s: float = 1.0,
     action_deadline_s: float = 5.0,
@@ -136,6 +143,7 @@ def run(
         codec: How latents are written.
         channel: Simulated faults of the links.
         late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        most_steps: Steps after which an episode is cut that its environment has not ended.
         record: A file for every step.
         message_deadline_s: Seconds that a node waits for the messages of a step.
         action_deadline_s: Seconds that the world waits for a node's action.
@@ -170,6 +178,7 @@ def run(
         codec=codec,
         channel=None if channel is None else Channel.parse(channel),
         late_policy=late,
+        most_steps=most_steps,
         record=None if record is None else Path(record),
         pace=Pace(message_deadline_s=message_deadline_s, action_deadline_s=action_deadline_s, period_s=period_s),
     )

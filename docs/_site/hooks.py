@@ -20,6 +20,8 @@ PLACE = re.compile(r"^<!-- generated: (?P<part>[a-z]+) -->$", re.MULTILINE)
 PARTS: dict[str, Callable[[], str]] = {
     "commands": rendered_commands.render,
     "environments": rendered_settings.render_environments,
+    "launch": rendered_settings.render_launch,
+    "run": rendered_settings.render_run,
     "training": rendered_settings.render_training,
 }
 

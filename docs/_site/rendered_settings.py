@@ -41,6 +41,22 @@ def _algorithms() -> str:
     return "\n".join(["| `algorithm` | what | sections that it reads |", "|---|---|---|", *rows])
 
 
+def render_run() -> str:
+    """The options of episodes, whoever runs them."""
+    from coordinator.plan.options import table
+    from coordinator.plan.settings import RunSettings
+
+    return table(RunSettings)
+
+
+def render_launch() -> str:
+    """The options of a team of processes."""
+    from coordinator.plan.options import table
+    from coordinator.running.launch_settings import LaunchSettings
+
+    return table(LaunchSettings)
+
+
 def render_environments() -> str:
     """The parameters of the catalogue's environments: a heading for each settings class and the names that use it."""
     import pkgutil

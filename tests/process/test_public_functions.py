@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from canary_files import MODULE, SYSTEM, make_hostile_files
 from relay_team import relay_bundles
 
 import heliograph
+from coordinator.plan.options import declared_in
+from coordinator.plan.pace import Pace
+from coordinator.plan.settings import RunSettings
 from heliograph.bundle import save_team
 from heliograph.errors import BundleCorrupt, BundleUntrusted, EnvironmentUntrusted, SettingsError
 
@@ -43,6 +47,23 @@ def in_a_thread(work: Callable[[], Any]) -> Any:
     thread.join()
     (result,) = found
     return result
+
+
+PACE = {declared.name for declared in declared_in(Pace)}
+
+
+@pytest.mark.parametrize(
+    ("function", "without"), [(heliograph.evaluate, PACE), (heliograph.run, {"frames"})], ids=["evaluate", "run"]
+)
+def test_options_of_a_run_are_parameters_with_the_same_defaults(
+    function: Callable[..., Any], without: set[str]
+) -> None:
+    """One process waits for nothing, and processes are not filmed; `conditions` are the passes by plainer names."""
+    parameters = inspect.signature(function).parameters
+    for declared in declared_in(RunSettings):
+        if declared.name not in without | {"passes"}:
+            assert parameters[declared.name].default == declared.default, declared.name
+    assert parameters["conditions"].default == ("messages",)
 
 
 def test_a_team_is_loaded_from_a_run_folder_and_from_its_bundles(folder: Path) -> None:
