@@ -74,7 +74,7 @@ def arrange_as_published() -> None:
         dream = once(world, start, predict=predict)
         with torch.no_grad():
             for step in range(dream.action.shape[0]):
-                states = JointStates(ids=dream.ids[step], deter=dream.deter[step], hears=start.hears)
+                states = JointStates(ids=dream.features[0][step], deter=dream.features[1][step], hears=start.hears)
                 predict(world.transition(states, dream.action[step]))
         return dream
 
@@ -135,7 +135,7 @@ def measure(shape: str, threads: int, repeats: int, part: str, *, published: boo
     run = (
         (lambda: algorithm.update_model(window, metrics))
         if part == "model"
-        else (lambda: algorithm.update_policy(window, metrics))
+        else (lambda: algorithm.learn_policy(algorithm.imagine_from(window), metrics))
     )
     roof_before = matrix_roof_gflops()
     if part == "model":

@@ -65,8 +65,6 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
                     action=action,
                     reward=reward,
                     terminated=np.zeros(shape, bool),
-                    state=np.zeros((COPIES, 0), np.float32),
-                    carried=np.zeros((COPIES, agents, 0), np.float32),
                 ),
             )
             if step < environment.spec.episode_limit:
@@ -77,7 +75,7 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
     variance = float(np.var(rewards))
     points, metrics, began = [], Means(), time.process_time()
     for update in range(1, updates + 1):
-        algorithm.update_model(replay.sample(random), metrics)
+        algorithm.update_model(replay.sample(random).window, metrics)
         if update % EVERY == 0:
             found, metrics = metrics.result(), Means()
             points.append(

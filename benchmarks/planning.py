@@ -37,7 +37,7 @@ from trainer.training.preset import load_settings
 from trainer.training.restored import restored_algorithm, restored_replay
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
-from trainer.world_model.imagination import Imagination, JointStates, Outlook, Predict, imagine
+from trainer.world_model.imagination import Imagination, JointStates, Outlook, Predict, roll_out
 from trainer.world_model.planning import Planning
 
 AGENTS, OBSERVATION, ACTIONS = 3, 30, 9
@@ -114,7 +114,7 @@ def cost(presets: list[str], *, rows: int, repeats: int) -> list[dict[str, Any]]
         for repeat in range(repeats + 1):
             for name, predict in ways.items():
                 began = time.process_time()
-                imagine(world, start, predict=predict)
+                roll_out(world, start, predict=predict)
                 if repeat:  # the first warms up
                     seconds[name].append(time.process_time() - began)
         print(
@@ -172,7 +172,7 @@ def learn(algorithm: Mag, replay: Replay, *, updates: int, seed: int) -> torch.n
     """The error predictor after so many updates."""
     random = np.random.default_rng(seed)
     for _ in range(updates):
-        algorithm.update_predictor(replay.sample(random), Means())
+        algorithm.update_predictor(replay.sample(random).window, Means())
     return algorithm.error_predictor
 
 
@@ -180,7 +180,7 @@ def middles(algorithm: Mag, replay: Replay, *, rows: int) -> JointStates:
     """Posterior states in the middle of windows, which have seen messages."""
     random, parts = np.random.default_rng(1), []
     while sum(len(part.ids) for part in parts) < rows:
-        window = replay.sample(random)
+        window = replay.sample(random).window
         posteriors = algorithm.model.observe(window, RandomDraws().latent)
         middle, hears = len(posteriors.ids) // 2, algorithm.model.held(window)
         if hears is None:
@@ -210,9 +210,9 @@ def error(path: Path, *, length: int, updates: int, rows: int) -> list[Accumulat
         plan = algorithm.planning.model_copy(update={"select": "row" if name == "none" else name})
         planned = Planning(world=world, error=algorithm.predicted_error, settings=plan)
         torch.manual_seed(2)
-        dream = imagine(world, start, predict=world.predict if name == "none" else planned)
+        dream = roll_out(world, start, predict=world.predict if name == "none" else planned)
         for by, predictor in (("planner", algorithm.error_predictor), ("judge", judge)):
-            each = predictor(dream.ids[1:], dream.deter[1:]).mean((-1, -2))  # [T, M]
+            each = predictor(dream.features[0][1:], dream.features[1][1:]).mean((-1, -2))  # [T, M]
             results.append(
                 Accumulated(
                     predictor=by,

@@ -121,7 +121,7 @@ def collection(preset: str) -> dict[str, float]:
     environment, cpu = make(), torch.device("cpu")
     algorithm = Mamba(settings.mamba, environment.spec, device=cpu)
     collector = Collector(
-        environment, algorithm, Replay(settings.replay, environment.spec, copies=count), seed=0, device=cpu
+        environment, algorithm.behaviour(), Replay(settings.replay, environment.spec, copies=count), seed=0, device=cpu
     )
     bare = make()
     seeds = np.arange(count)
@@ -136,7 +136,7 @@ def collection(preset: str) -> dict[str, float]:
     }
 
     def collect() -> None:
-        collector.collect(COLLECTED_STEPS, algorithm)
+        collector.collect(COLLECTED_STEPS, algorithm.behaviour())
         collector.commit()
 
     def step_alone() -> None:
@@ -147,9 +147,10 @@ def collection(preset: str) -> dict[str, float]:
             mask_now = (bare.reset(seeds[over], over) if over.size else transition.percepts).action_mask
 
     def act_alone() -> None:
-        state = algorithm.initial_state(count)
+        team = algorithm.behaviour()
+        state = team.initial_state(count)
         for _ in range(COLLECTED_STEPS):
-            _, state = algorithm.act(state, draws=RandomDraws(), **tensors)
+            _, state = team.act(state, draws=RandomDraws(), **tensors)
 
     parts = {"collector": collect, "environment": step_alone, "networks": act_alone}
     rates: dict[str, list[float]] = {name: [] for name in parts}

@@ -55,7 +55,7 @@ def team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], greedy: bool, links_cut: bool) -> None:
     algorithm, (environment, parameters), bundles = team
     central = evaluate(
-        algorithm,
+        algorithm.policy(),
         registry.make(environment, count=16, parameters=parameters, permission=EVERYTHING),
         episodes=EPISODES,
         seed=SEED,
@@ -77,9 +77,10 @@ def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], greedy: bool,
 def test_messages_change_the_episodes(team: tuple[Mamba, Any, Any]) -> None:
     """Guards the test above: a team that did not listen would pass it too."""
     algorithm, (environment, parameters), _ = team
+    policy = algorithm.policy()
     world = registry.make(environment, count=EPISODES, parameters=parameters, permission=EVERYTHING)
     played = [
-        evaluate(algorithm, world, episodes=EPISODES, seed=SEED, greedy=True, device=torch.device("cpu"), links_cut=cut)
+        evaluate(policy, world, episodes=EPISODES, seed=SEED, greedy=True, device=torch.device("cpu"), links_cut=cut)
         for cut in (False, True)
     ]
     assert (np.abs(played[0].team_return - played[1].team_return) > 1e-3).mean() > 0.2

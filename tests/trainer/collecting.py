@@ -12,6 +12,7 @@ import torch
 
 from heliograph.environments.vector import VectorEnvironment
 from trainer.experience.collector import Collected, Collector
+from trainer.experience.columns import state_column
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 from trainer.policy.draws import Draws
@@ -25,7 +26,7 @@ class Steps:
 
 
 class Counting:
-    """An `Actor` whose only state counts the steps of an episode; what it does follows from what it sees."""
+    """A `Behaviour` whose only state counts the steps of an episode; what it does follows from what it sees."""
 
     def initial_state(self, copies: int) -> Steps:
         return Steps(step=torch.full((copies,), 999))
@@ -46,6 +47,9 @@ class Counting:
         legal = action_mask.long().cumsum(-1) - 1 == wanted.unsqueeze(-1)
         return (legal & action_mask).long().argmax(-1), Steps(step=step)
 
+    def columns(self, _state: Steps) -> dict[str, torch.Tensor]:
+        return {}
+
 
 def collector_of(
     environment: VectorEnvironment, *, seed: int = 7, keeps_state: bool = False, **settings: Any
@@ -54,7 +58,7 @@ def collector_of(
         ReplaySettings(capacity=4000, window=4, minimum=1, **settings),
         environment.spec,
         copies=environment.count,
-        keeps_state=keeps_state,
+        columns=state_column(environment.spec) if keeps_state else {},
     )
     return Collector(environment, Counting(), replay, seed=seed, device=torch.device("cpu"))
 
@@ -85,7 +89,11 @@ def episodes_in(replay: Replay) -> Iterator[Episode]:
         firsts = [*np.flatnonzero(state["first"][copy, :written]), int(written)]
         made = 0
         for begin, end in pairwise(firsts):
-            rows = {name: array[copy, begin:end] for name, array in state.items() if name not in ("written", "oldest")}
+            rows = {
+                name: array[copy, begin:end]
+                for name, array in state.items()
+                if name not in ("written", "oldest", "read")
+            }
             absorbing = (~rows["present"]).all(1) & rows["terminated"].all(1) & (rows["observation"] == 0).all((1, 2))
             # The closing row of a termination is a placeholder too, but earned something.
             steps = end - begin - 1 - int((absorbing & (rows["reward"] == 0).all(1)).sum())

@@ -11,6 +11,7 @@ import torch
 from mamba_reference import Places, recorded_window, take_positions
 from torch import Tensor, nn
 
+from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.level import Level
 from trainer.policy.actor_critic import AttentionCritic
@@ -51,7 +52,7 @@ class BilevelReference:
 
     def window(self) -> Window:
         state = self.tensor(self.data["batch.state"][:, :, 0])  # [T, B, 1, S] -> [T, B, S]
-        return replace(recorded_window(self.data, self.dtype), state=state)
+        return replace(recorded_window(self.data, self.dtype), columns={STATE: state})
 
     @property
     def actions(self) -> ActionDistribution:

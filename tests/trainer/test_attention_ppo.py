@@ -10,9 +10,9 @@ import torch
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.dreamer.execution import TeamState
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
+from trainer.algorithms.model_free.carried import packed
 from trainer.algorithms.model_free.sequences import Sequences
 from trainer.algorithms.model_free.settings import AttentionPpoSettings
-from trainer.experience.recurrent_columns import packed
 from trainer.policy.draws import GreedyDraws
 
 ROWS, COUNT, AGENTS, K, CLASSES, G = 4, 2, 3, 4, 8, 12
@@ -71,7 +71,7 @@ def sequences(*, hears: bool) -> Sequences:
 def told(algorithm: AttentionPpo, data: Sequences, *, row: int) -> list[bool]:
     """Whether what the receiver does at `row` teaches the sender how to see each of the rows."""
     observation = data.observation.clone().requires_grad_()
-    outputs = algorithm.policy.outputs(replace(data, observation=observation))
+    outputs = algorithm.network.outputs(replace(data, observation=observation))
     (gradient,) = torch.autograd.grad(outputs[row, :, RECEIVER].square().sum(), observation)
     return (gradient[:, :, SENDER] != 0).any(-1).any(-1).tolist()
 
@@ -105,7 +105,7 @@ def test_a_masked_message_changes_nothing_and_a_heard_one_does(algorithm: Attent
     for heard in (True, False):
         graph = torch.zeros(COUNT, AGENTS, AGENTS, dtype=torch.bool)
         graph[:, RECEIVER, SENDER] = heard
-        one, two = (algorithm.act(state, hears=graph, **percepts)[1].deter for state in (before, other))
+        one, two = (algorithm.network.act(state, hears=graph, **percepts)[1].deter for state in (before, other))
         changed = (one != two).any(-1).all(0).tolist()
         assert changed == [True, False, heard], "the sender knows what it said"
 
@@ -118,7 +118,7 @@ def test_the_latent_that_was_sent_is_not_drawn_again(algorithm: AttentionPpo) ->
     ids[3, :, SENDER] = (ids[3, :, SENDER] + 1) % CLASSES
     other = replace(data, carried_in=packed(replace(state, ids=ids.flatten(0, 1))).unflatten(0, (ROWS, COUNT)))
     with torch.no_grad():
-        again, same, changed = (algorithm.policy.outputs(each) for each in (data, data, other))
+        again, same, changed = (algorithm.network.outputs(each) for each in (data, data, other))
     assert torch.equal(again, same)
     assert torch.equal(again[:3], changed[:3])
     assert (again[3] != changed[3]).any(-1).all(0).tolist() == [True, False, True]

@@ -27,7 +27,7 @@ def test_a_lost_episode_is_played_again_and_one_always_lost_ends_the_evaluation(
         monkeypatch.setattr(losing_relay, "LOSSES", losses)
         world = losing_relay.LosingRelay(RelaySettings(), id="relay", count=3)
         device = torch.device("cpu")
-        return evaluate(algorithm, world, episodes=EPISODES, seed=0, greedy=False, device=device)
+        return evaluate(algorithm.policy(), world, episodes=EPISODES, seed=0, greedy=False, device=device)
 
     whole, again = outcome({}), outcome({seed(0): 2, seed(4): 3, seed(EPISODES): 1})
     for name in ("outcome", "team_return", "length"):

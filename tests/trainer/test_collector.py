@@ -134,7 +134,7 @@ def test_a_restored_collector_collects_what_the_saved_one_would_have(environment
     for name in one:
         written = one["written"]
         for copy in range(COPIES):
-            here = (copy, ...) if name in ("written", "oldest") else (copy, slice(written[copy]))
+            here = (copy, ...) if name in ("written", "oldest", "read") else (copy, slice(written[copy]))
             assert np.array_equal(one[name][here], other[name][here]), name
 
 
@@ -152,8 +152,8 @@ def test_mamba_collects_what_it_did_with_the_neighbours_that_it_had() -> None:
     algorithm, environment = small_team("relay", {"agents": 3, "hears": "range"}, copies=2)
     replay = Replay(ReplaySettings(capacity=200, window=4, minimum=1), environment.spec, copies=2)
     torch.manual_seed(3)
-    collector = Collector(environment, algorithm, replay, seed=0, device=CPU)
-    collector.collect(7, algorithm)
+    collector = Collector(environment, algorithm.behaviour(), replay, seed=0, device=CPU)
+    collector.collect(7, algorithm.behaviour())
     collector.commit()
     state = replay.state()
     # Illegal actions would have raised; that of a first row is nobody's.

@@ -29,7 +29,7 @@ from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.experience.window import Window
 from trainer.nets.means import Means
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
-from trainer.world_model.imagination import Imagination, JointStates, imagine
+from trainer.world_model.imagination import Imagination, JointStates, roll_out
 from trainer.world_model.model_error import model_error, predictor_loss
 
 CPU = torch.device("cpu")
@@ -151,7 +151,7 @@ def test_a_policy_update_of_mamba_equals_the_released_code() -> None:
     numbers = Comparisons(reference.outputs, reference.scalars)
     algorithm, metrics = mamba_of(reference), Means()
     algorithm.draws = mamba_draws(reference)
-    algorithm.update_policy(reference.window(), metrics)
+    algorithm.learn_policy(algorithm.imagine_from(reference.window()), metrics)
     told = metrics.result()
     for name, recorded in (
         ("policy/entropy", "ppo.entropy_mean"),
@@ -179,7 +179,7 @@ def recorded_batch(reference: Reference, algorithm: Mamba) -> Any:
     )
     policy = algorithm.settings.policy
     world = Imagination(model=reference.model, actor=reference.actor, settings=policy, draws=draws)
-    return policy_batch(imagine(world, start, predict=world.predict), reference.critic, policy, reference.actions)
+    return policy_batch(roll_out(world, start, predict=world.predict), reference.critic, policy, reference.actions)
 
 
 class WatchedDraws(RecordedDraws):
@@ -218,7 +218,7 @@ def test_an_update_of_mags_predictor_sees_what_the_released_code_shows_it() -> N
 
     posteriors = golden.posteriors("pred")
     label = model_error(golden.model, golden.window(), posteriors, algorithm.settings.loss, label="published")
-    loss = predictor_loss(before, prior_ids, deter, label)
+    loss = predictor_loss(before, (prior_ids, deter), label)
     optimiser = torch.optim.Adam(before.parameters(), lr=5e-4)
     loss.backward()
     optimiser.step()

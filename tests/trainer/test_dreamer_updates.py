@@ -25,6 +25,8 @@ from trainer.algorithms.mag.mag import Mag
 from trainer.algorithms.mag.settings import MagSettings
 from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.experience.batch import Batch, Index
+from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.means import Means
 from trainer.policy.distributions import ActionDistribution
@@ -95,7 +97,7 @@ def batch() -> Window:
         action=torch.randint(SPEC.actions, rows, generator=random),
         reward=torch.randn(rows, generator=random),
         terminated=torch.zeros(rows, dtype=torch.bool),
-        state=torch.randn(STEPS, WINDOWS, SPEC.state_size, generator=random),
+        columns={STATE: torch.randn(STEPS, WINDOWS, SPEC.state_size, generator=random)},
     )
 
 
@@ -106,9 +108,15 @@ class OneBatch:
         self.window = window or batch()
         self.asked = 0
 
-    def sample(self, random: np.random.Generator) -> Window:
+    def sample(self, random: np.random.Generator) -> Batch:
         self.asked += 1
-        return self.window
+        rows = np.zeros(self.window.first.shape, dtype=np.int64)
+        return Batch(
+            window=self.window,
+            index=Index(copy=rows, place=rows, serial=rows),
+            weight=torch.ones(self.window.first.shape[1]),
+            inside=torch.ones_like(self.window.first),
+        )
 
 
 def update(algorithm: Algorithm, replay: OneBatch | None = None, *, seed: int = 3) -> dict[str, float]:
@@ -289,14 +297,19 @@ def test_the_action_before_an_episode_counts_only_where_the_settings_let_it(
     other = window.action.clone()
     other[BOUNDARY] = (other[BOUNDARY] + 1) % SPEC.actions
     windows = (window, replace(window, action=other))
-    for name in ("update_model", "update_policy", "update_predictor"):
+    ways: dict[str, Callable[[Any, Window], None]] = {
+        "update_model": lambda algorithm, given: algorithm.update_model(given, Means()),
+        "imagine_from": lambda algorithm, given: algorithm.learn_policy(algorithm.imagine_from(given), Means()),
+        "update_predictor": lambda algorithm, given: algorithm.update_predictor(given, Means()),
+    }
+    for name, learn in ways.items():
         after = []
         for given in windows:
             algorithm = made(make, {"loss": {"reset_action_on_first": reset, "across_episodes": False}})
             if not hasattr(algorithm, name):
                 continue
             torch.manual_seed(3)
-            getattr(algorithm, name)(given, Means())
+            learn(algorithm, given)
             after.append(parameters(algorithm))
         if after:
             same = all(_farthest(after[0][network], after[1][network]) == 0 for network in after[0])

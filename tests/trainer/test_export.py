@@ -103,7 +103,7 @@ def session_of(bundle: Bundle) -> onnxruntime.InferenceSession:
 def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
     """Whole episodes of the trainer's team step."""
     algorithm, environment = team.algorithm, team.environment
-    spec, size = environment.spec, algorithm.noise_size()
+    spec, size = environment.spec, algorithm.policy().noise_size
     state = initial_state(algorithm.model, copies=EPISODES, agents=spec.agents)
     seeds = [episode_seed(run_seed=1, episode=episode) for episode in range(EPISODES)]
     percepts = environment.reset(np.array(seeds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ class Versions(Counting):
         self.free = threading.Event()
         self.free.set()
 
-    def acting_copy(self) -> Versions:
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Versions:
         copy = Versions()
         copy.version, copy.acted, copy.free = self.version, self.acted, self.free
         return copy
@@ -117,13 +118,14 @@ def test_a_copy_for_acting_stays_what_it_was() -> None:
         "first": torch.ones(3, dtype=torch.bool),
         "draws": GreedyDraws(),
     }
-    copy = algorithm.acting_copy()
-    _, before = algorithm.act(algorithm.initial_state(3), **perceived)
+    live = algorithm.behaviour()
+    copy = deepcopy(live)
+    _, before = live.act(live.initial_state(3), **perceived)
     with torch.no_grad():
         for module in algorithm.modules().values():
             for parameter in module.parameters():
                 parameter.mul_(1.5)
-    _, after = algorithm.act(algorithm.initial_state(3), **perceived)
+    _, after = live.act(live.initial_state(3), **perceived)
     _, copied = copy.act(copy.initial_state(3), **perceived)
     assert torch.equal(copied.deter, before.deter)
     assert not torch.equal(after.deter, before.deter)

@@ -24,6 +24,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mabl.settings import MablSettings
+from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.export.bundles import export_team
 from trainer.training.evaluation import evaluate
@@ -69,7 +70,7 @@ def window_of(*, state: bool = True) -> Window:
         action=torch.randint(4, shape, generator=generator),
         reward=torch.randn(shape, generator=generator),
         terminated=torch.zeros(shape, dtype=torch.bool),
-        state=torch.randn(TIME, BATCH, 7, generator=generator) if state else None,
+        columns={STATE: torch.randn(TIME, BATCH, 7, generator=generator)} if state else {},
     )
 
 
@@ -98,7 +99,7 @@ def test_an_agents_own_latent_knows_its_own_experience_and_the_global_one_everyt
         changed = getattr(window, name).clone()
         changed[2:, :, 1] = other[2:, :, 1]
         assert noticed(algorithm, **{name: changed}) == ([False, True, False], above)
-    assert noticed(algorithm, state=window.state + 1) == ([False] * AGENTS, above)
+    assert noticed(algorithm, columns={STATE: window.columns[STATE] + 1}) == ([False] * AGENTS, above)
 
 
 def test_agents_share_a_global_latent_or_have_one_each() -> None:
@@ -113,7 +114,7 @@ def test_agents_share_a_global_latent_or_have_one_each() -> None:
 def test_without_a_state_of_the_simulator_the_global_level_sees_what_all_agents_do() -> None:
     algorithm = mabl(replace(SPEC, state_size=0))
     window = window_of(state=False)
-    together = replace(window, state=window.observation.flatten(-2))
+    together = replace(window, columns={STATE: window.observation.flatten(-2)})
     assert torch.equal(observed(algorithm, window).probabilities, observed(algorithm, together).probabilities)
 
 
@@ -144,8 +145,8 @@ def test_imagined_latents_are_drawn_from_the_top_down(global_level: str) -> None
 )
 def test_the_critic_reads_the_levels_that_it_should(global_level: str, critic: str, reads: list[bool]) -> None:
     algorithm = mabl(global_level=global_level, critic=critic)
-    dream = algorithm.dream(window_of())
-    ids, deter = dream.ids[0], dream.deter[0]
+    dream = algorithm.imagine_from(window_of())
+    ids, deter = dream.features[0][0], dream.features[1][0]
     for level, read in enumerate(reads):
         other = deter.clone()
         other[..., level * G : (level + 1) * G] += 1
@@ -246,7 +247,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
                 parameter.mul_(factor if parameter.dim() > 1 else 0.0)
     export_team(algorithm, algorithm.spec, tmp_path, run_id="equal", training_step=0)
     central = evaluate(
-        algorithm,
+        algorithm.policy(),
         registry.make(environment, count=16, parameters=parameters, permission=EVERYTHING),
         episodes=24,
         seed=11,

@@ -13,10 +13,12 @@ from mabl_reference import BilevelReference, load_bilevel_reference
 from mamba_reference import RecordedDraws, noise_for, recorded_gradient
 
 from trainer.algorithms.dreamer.execution import SilentStep, initial_state, team_step
+from trainer.experience.columns import STATE
+from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.bilevel_imagination import BilevelImagination
-from trainer.world_model.imagination import Dream, JointStates, imagine
+from trainer.world_model.imagination import JointStates, roll_out
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.posteriors import Posteriors
 from trainer.world_model.settings import LossSettings
@@ -77,7 +79,7 @@ def close_scalar(reference: BilevelReference, ours: torch.Tensor | float, name: 
 def test_both_levels_over_a_window_equal_the_released_code(reference: BilevelReference) -> None:
     model, window, above = reference.model, reference.window(), reference.model.above
     close(reference, model.encoder(window.observation), "wm.obs_embed")
-    close(reference, above.encoder(window.state), "wm.state_embed")
+    close(reference, above.encoder(window.columns[STATE]), "wm.state_embed")
     posteriors = posteriors_of(reference)
     deter = dict(zip(("agent", "global"), posteriors.deter.chunk(2, dim=-1), strict=True))
     for level, values in deter.items():
@@ -145,7 +147,7 @@ def test_one_adam_step_on_the_model_equals_the_released_code() -> None:
     close_scalar(reference, loss_of(reference).total, "wm.loss_after_one_adam_step")
 
 
-def dream_of(reference: BilevelReference) -> Dream:
+def dream_of(reference: BilevelReference) -> ImaginedRollout:
     usable = reference.dims["usable_steps"]
     with torch.no_grad():
         posteriors = posteriors_of(reference).rows(usable)
@@ -157,25 +159,25 @@ def dream_of(reference: BilevelReference) -> Dream:
         available=list(reference.ids("imag.avail") > 0),
     )
     world = BilevelImagination(model=reference.model, actor=reference.actor, settings=PUBLISHED_POLICY, draws=draws)
-    return imagine(world, start, predict=world.predict)
+    return roll_out(world, start, predict=world.predict)
 
 
 def test_imagination_equals_the_released_code(reference: BilevelReference) -> None:
     dream, outputs, tolerance = dream_of(reference), reference.outputs, reference.tolerance
-    agent, above = dream.deter.chunk(2, dim=-1)
+    agent, above = dream.features[1].chunk(2, dim=-1)
     close(reference, agent, "imag.agent_deter")
     close(reference, above, "imag.global_deter")
     for name, ours in (
         ("policy_logits", dream.logits),
-        ("policy_logits_unmasked", reference.actor(dream.ids, dream.deter)[:3]),
-        ("avail_logits", reference.model.available(dream.ids, dream.deter)[:3]),
+        ("policy_logits_unmasked", reference.actor(dream.features[0], dream.features[1])[:3]),
+        ("avail_logits", reference.model.available(dream.features[0], dream.features[1])[:3]),
     ):
         np.testing.assert_allclose(ours.detach().numpy(), outputs[f"imag.{name}"][:3], err_msg=name, **tolerance)
         note(name)
     np.testing.assert_allclose(dream.reward.numpy(), outputs["imag.reward_agent"][:3, ..., 0], **tolerance)
     close(reference, dream.reward.mean(-1), "imag.reward_team")
     close(reference, dream.continuation, "imag.continue_prob")
-    close(reference, reference.critic(dream.ids.flatten(0, 1), dream.deter.flatten(0, 1)), "imag.value")
+    close(reference, reference.critic(dream.features[0].flatten(0, 1), dream.features[1].flatten(0, 1)), "imag.value")
 
 
 def test_returns_and_advantages_equal_the_released_code(reference: BilevelReference) -> None:
@@ -197,7 +199,7 @@ def minibatch_of(reference: BilevelReference) -> PolicyBatch:
 
 def test_ppo_losses_and_gradients_equal_the_released_code(reference: BilevelReference) -> None:
     batch, actor, critic = minibatch_of(reference), reference.actor_perturbed, reference.critic
-    close(reference, reference.actions.masked(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
+    close(reference, reference.actions.masked(actor(*batch.features), batch.available), "ppo.new_logits")
     loss = actor_loss(actor, batch, reference.actions, clip=0.2, entropy_scale=1e-3)
     close_scalar(reference, loss.loss, "ppo.actor_loss")
     close_scalar(reference, loss.entropy, "ppo.entropy_mean")

@@ -59,7 +59,7 @@ def test_the_predictor_learns_what_the_model_gets_wrong(trained: Path) -> None:
     folder = RunFolder.open(trained)
     algorithm, _, _ = restored_algorithm(folder, device=torch.device("cpu"))
     assert isinstance(algorithm, Mag)
-    window = restored_replay(folder, algorithm).sample(np.random.default_rng(0))
+    window = restored_replay(folder, algorithm).sample(np.random.default_rng(0)).window
     losses = []
     for _ in range(150):
         metrics = Means()

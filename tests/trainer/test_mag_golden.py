@@ -66,7 +66,7 @@ def test_the_predictor_its_loss_and_gradients_equal_the_released_code(golden: Go
     golden.close(golden.model.rssm.prior_logits(deter[1]), "pred.prior_logits_step1", wide=True)
     ids = golden.ids("pred.prior_ids")[:-1]
     golden.close(golden.predictor(ids, deter), "pred.error")
-    loss = predictor_loss(golden.predictor, ids, deter, label)
+    loss = predictor_loss(golden.predictor, (ids, deter), label)
     golden.close_scalar(loss, f"pred.loss_{recorded}")
     loss.backward()
     for weight, places in golden.parameters.items():
@@ -80,9 +80,9 @@ def test_one_adam_step_on_the_predictor_equals_the_released_code(golden: Golden)
     ids, deter = golden.ids("pred.prior_ids")[:-1], golden.posteriors("pred").deter[:-1]
     label = golden.label("published")
     optimiser = torch.optim.Adam(golden.predictor.parameters(), lr=5e-4)
-    predictor_loss(golden.predictor, ids, deter, label).backward()
+    predictor_loss(golden.predictor, (ids, deter), label).backward()
     optimiser.step()
-    after = predictor_loss(golden.predictor, ids, deter, label)
+    after = predictor_loss(golden.predictor, (ids, deter), label)
     golden.close_scalar(after, "pred.loss_as_code_after_one_adam_step")
 
 

@@ -20,7 +20,7 @@ from trainer.experience.window import Window
 from trainer.export.bundles import export_bundle
 from trainer.nets.agentwise import Agentwise, own
 from trainer.policy.draws import GreedyDraws
-from trainer.world_model.imagination import Imagination, JointStates, imagine
+from trainer.world_model.imagination import Imagination, JointStates, roll_out
 from trainer.world_model.loss import world_model_loss
 
 DEAF = {"agents": 3, "hears": "range", "range": 0}
@@ -77,7 +77,7 @@ def test_equal_parameters_of_ones_own_compute_what_shared_ones_do(communication:
             hears=None if full else rows.hears[-1],
         )
         world = Imagination(model=each.model, actor=each.actor, settings=each.settings.policy, draws=GreedyDraws())
-        results.append((posteriors, loss, imagine(world, start, predict=world.predict)))
+        results.append((posteriors, loss, roll_out(world, start, predict=world.predict)))
     (posteriors, loss, dream), (other_posteriors, other_loss, other_dream) = results
     torch.testing.assert_close(posteriors.deter, other_posteriors.deter, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(loss.total, other_loss.total, rtol=1e-5, atol=1e-5)
@@ -123,7 +123,7 @@ def test_every_slot_exports_its_own_parameters_and_acts_as_it_does_in_the_team()
                 torch.tensor(False),
                 torch.tensor(True),
                 before.deter[episode, slot],
-                torch.full((algorithm.message_size() + 1,), 0.5),
+                torch.full((algorithm.policy().noise_size,), 0.5),
             )
             assert torch.equal(latent.long(), state.ids[episode, slot])
             assert int(action) == int(state.action[episode, slot])

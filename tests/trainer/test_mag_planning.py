@@ -24,7 +24,7 @@ from trainer.algorithms.mag.mag import Mag
 from trainer.algorithms.mag.settings import MagSettings
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
-from trainer.world_model.imagination import Decision, Imagination, JointRows, JointStates, imagine
+from trainer.world_model.imagination import Decision, Imagination, JointRows, JointStates, roll_out
 from trainer.world_model.planning import Planning
 from trainer.world_model.settings import PlanningSettings
 
@@ -166,9 +166,11 @@ def test_with_one_candidate_a_planned_dream_is_an_ordinary_one() -> None:
     for planned in (False, True):
         torch.manual_seed(2)
         world = world_of(algorithm, RandomDraws())
-        dreams.append(imagine(world, start, predict=algorithm.predict_by(world) if planned else world.predict))
-    for name, values in vars(dreams[0]).items():
-        assert values is None or torch.equal(values, getattr(dreams[1], name)), name
+        dreams.append(roll_out(world, start, predict=algorithm.predict_by(world) if planned else world.predict))
+    for one, other in zip(*(dream.features for dream in dreams), strict=True):
+        assert torch.equal(one, other)
+    for name in ("action", "logits", "reward", "continuation"):
+        assert torch.equal(getattr(dreams[0], name), getattr(dreams[1], name)), name
 
 
 @torch.no_grad()
@@ -179,9 +181,9 @@ def test_planned_dreams_have_less_of_the_predicted_error_and_no_graph() -> None:
         torch.manual_seed(3)
         world = world_of(algorithm, RandomDraws())
         with torch.enable_grad():
-            dream = imagine(world, start, predict=algorithm.predict_by(world) if planned else world.predict)
-        assert not dream.deter.requires_grad
-        means.append(float(algorithm.error_predictor(dream.ids[1:], dream.deter[1:]).mean()))
+            dream = roll_out(world, start, predict=algorithm.predict_by(world) if planned else world.predict)
+        assert not dream.features[1].requires_grad
+        means.append(float(algorithm.error_predictor(dream.features[0][1:], dream.features[1][1:]).mean()))
     assert means[1] < means[0]
 
 
@@ -206,7 +208,7 @@ def test_planning_wraps_the_imagination_of_another_algorithm_just_so() -> None:
     planning = Planning(world=world, error=error, settings=PlanningSettings(candidates=8, horizon=3))
     for predict in (world.predict, planning):
         torch.manual_seed(1)
-        dreams.append(imagine(world, start, predict=predict))
-    plain, planned = (float(dream.deter[1:].mean()) for dream in dreams)
-    assert dreams[0].ids.shape == dreams[1].ids.shape
+        dreams.append(roll_out(world, start, predict=predict))
+    plain, planned = (float(dream.features[1][1:].mean()) for dream in dreams)
+    assert dreams[0].features[0].shape == dreams[1].features[0].shape
     assert planned < plain

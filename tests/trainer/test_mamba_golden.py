@@ -13,9 +13,10 @@ from mamba_reference import RecordedDraws, Reference, load_reference, noise_for,
 
 from trainer.algorithms.dreamer.execution import AgentStep, initial_state, team_step
 from trainer.policy.draws import Draws
+from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
-from trainer.world_model.imagination import Dream, Imagination, JointStates, imagine
+from trainer.world_model.imagination import Imagination, JointStates, roll_out
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
 from trainer.world_model.model import Posteriors
 from trainer.world_model.settings import LossSettings
@@ -131,7 +132,7 @@ def test_one_adam_step_on_the_model_equals_the_released_code() -> None:
     close_scalar(reference, loss_of(reference).total, "wm.loss_after_one_adam_step")
 
 
-def dream_of(reference: Reference) -> Dream:
+def dream_of(reference: Reference) -> ImaginedRollout:
     usable = reference.dims["usable_steps"]
     with torch.no_grad():
         posteriors = posteriors_of(reference)
@@ -141,18 +142,18 @@ def dream_of(reference: Reference) -> Dream:
     world = Imagination(
         model=reference.model, actor=reference.actor, settings=PUBLISHED_POLICY, draws=draws(reference, "imag.")
     )
-    return imagine(world, start, predict=world.predict)
+    return roll_out(world, start, predict=world.predict)
 
 
 def test_imagination_equals_the_released_code(reference: Reference) -> None:
     dream, outputs, tolerance = dream_of(reference), reference.outputs, reference.tolerance
-    close(reference, dream.deter, "imag.deter")
+    close(reference, dream.features[1], "imag.deter")
     for name, ours in (("policy_logits", dream.logits), ("reward_agent", dream.reward.unsqueeze(-1))):
         np.testing.assert_allclose(ours.numpy(), outputs[f"imag.{name}"][:3], err_msg=name, **tolerance)
         note(name)
     close(reference, dream.reward.mean(-1), "imag.reward_team")
     close(reference, dream.continuation, "imag.continue_prob")
-    value = reference.critic(dream.ids.flatten(0, 1), dream.deter.flatten(0, 1))
+    value = reference.critic(dream.features[0].flatten(0, 1), dream.features[1].flatten(0, 1))
     close(reference, value, "imag.value")
 
 
@@ -175,7 +176,7 @@ def batch_of(reference: Reference, *, normalised: bool = True) -> PolicyBatch:
 
 def test_ppo_losses_and_gradients_equal_the_released_code(reference: Reference) -> None:
     batch, actor, critic = batch_of(reference), reference.actor_perturbed, reference.critic
-    close(reference, reference.actions.masked(actor(batch.ids, batch.deter), batch.available), "ppo.new_logits")
+    close(reference, reference.actions.masked(actor(*batch.features), batch.available), "ppo.new_logits")
     loss = actor_loss(actor, batch, reference.actions, clip=0.2, entropy_scale=1e-3)
     close_scalar(reference, loss.loss, "ppo.actor_loss")
     close_scalar(reference, loss.entropy, "ppo.entropy_mean")

@@ -47,13 +47,13 @@ def test_agents_that_see_and_remember_the_same_differ_by_who_they_are_and_hear_n
         "first": torch.zeros(1, dtype=torch.bool),
         "draws": GreedyDraws(),
     }
-    state = algorithm.initial_state(1)
-    alike = algorithm.act(state, observation=observation, **percepts)[1].hidden
+    state = algorithm.network.initial_state(1)
+    alike = algorithm.network.act(state, observation=observation, **percepts)[1].hidden
     assert not torch.equal(alike[0, 0], alike[0, 1])
     observation[:, 1] += 1
-    other = algorithm.act(replace(state, action=torch.tensor([[0, 3, 0]])), observation=observation, **percepts)[
-        1
-    ].hidden
+    other = algorithm.network.act(
+        replace(state, action=torch.tensor([[0, 3, 0]])), observation=observation, **percepts
+    )[1].hidden
     assert (other != alike).any(-1).tolist() == [[False, True, False]]
 
 

@@ -25,6 +25,7 @@ from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import SettingsError
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
+from trainer.algorithms.model_free.carried import packed, unpacked
 from trainer.algorithms.model_free.mappo import Mappo
 from trainer.algorithms.model_free.on_policy import OnPolicy
 from trainer.algorithms.model_free.sequences import acted, returns_of
@@ -32,7 +33,6 @@ from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSe
 from trainer.algorithms.model_free.value_scale import ValueScale
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.experience.collector import Collector
-from trainer.experience.recurrent_columns import packed, unpacked
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 from trainer.experience.window import Window
@@ -59,13 +59,13 @@ def make(name: str, spec: EnvironmentSpec, **ppo: Any) -> OnPolicy:
     if name == "mappo":
         own = {"hidden": 16, "recurrent": 12, "ppo": values}
         algorithm = Mappo(MappoSettings.model_validate(own), spec, device=device)
-        last, cell = algorithm.policy.head[-1], algorithm.policy.cell
+        last, cell = algorithm.network.head[-1], algorithm.network.cell
         last.weight.data.mul_(300.0)
     else:
         sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2, "posterior_scale": 20.0}
         talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
         algorithm = AttentionPpo(talking, spec, device=device)
-        last, cell = algorithm.policy.actor.rest[-1], algorithm.policy.rssm.cell
+        last, cell = algorithm.network.actor.rest[-1], algorithm.network.rssm.cell
         last.weight.data.mul_(3.0)
     for parameter in cell.parameters():
         parameter.data.mul_(3.0)
@@ -86,20 +86,23 @@ class Noted(RandomDraws):
 
 
 class Watched:
-    """An `Actor` that acts as the algorithm does and remembers, by what was carried out of a step, how it was drawn."""
+    """A `Behaviour` that acts as the algorithm and remembers, by what was carried out of a step, how it was drawn."""
 
     def __init__(self, algorithm: OnPolicy) -> None:
-        self.algorithm, self.draws = algorithm, Noted()
+        self.algorithm, self.network, self.draws = algorithm, algorithm.behaviour(), Noted()
         self.seen: dict[bytes, torch.Tensor] = {}
 
     def initial_state(self, copies: int) -> Any:
-        return self.algorithm.initial_state(copies)
+        return self.network.initial_state(copies)
 
     def act(self, state: Any, **percepts: Any) -> tuple[torch.Tensor, Any]:
-        action, after = self.algorithm.act(state, **percepts | {"draws": self.draws})
+        action, after = self.network.act(state, **percepts | {"draws": self.draws})
         for carried, drawn in zip(packed(after), self.draws.log_probability[-1], strict=True):
             self.seen[carried.numpy().tobytes()] = drawn
         return action, after
+
+    def columns(self, state: Any) -> Any:
+        return self.network.columns(state)
 
 
 def collector_for(actor: Watched, world: VectorEnvironment, *, capacity: int = 4000) -> Collector:
@@ -108,8 +111,7 @@ def collector_for(actor: Watched, world: VectorEnvironment, *, capacity: int = 4
         ReplaySettings(capacity=capacity, window=2, minimum=1),
         world.spec,
         copies=world.count,
-        keeps_state=algorithm.reads_state,
-        carried_size=packed(algorithm.initial_state(1)).shape[-1],
+        columns=algorithm.columns(),
     )
     return Collector(world, actor, replay, seed=5, device=torch.device("cpu"))
 
@@ -145,9 +147,9 @@ def test_what_was_drawn_while_acting_is_what_is_learned_from_to_the_row(
             torch.testing.assert_close(now[counts], actor.seen[carried][counts], rtol=0, atol=2e-5)
             drawn.append(now[counts])
         replay.restore(replay.state() | {"read": read})
-        before = torch.cat([parameter.flatten().clone() for parameter in algorithm.policy.parameters()])
+        before = torch.cat([parameter.flatten().clone() for parameter in algorithm.network.parameters()])
         assert algorithm.update(replay, random)
-        after = torch.cat([parameter.flatten() for parameter in algorithm.policy.parameters()])
+        after = torch.cat([parameter.flatten() for parameter in algorithm.network.parameters()])
         assert (after - before).abs().max() > 1e-3
     assert torch.cat(drawn).std() > 0.05
 
@@ -242,15 +244,16 @@ def test_what_is_carried_survives_the_rows_of_replay() -> None:
         spec = registry.make(world, count=1, parameters=parameters, permission=EVERYTHING).spec
         for name in NAMES:
             algorithm = make(name, spec)
-            state = algorithm.act(
-                algorithm.initial_state(3),
+            network = algorithm.behaviour()
+            state = network.act(
+                network.initial_state(3),
                 observation=torch.randn(3, spec.agents, spec.observation_size),
                 action_mask=torch.ones(3, spec.agents, spec.actions, dtype=torch.bool),
                 hears=None,
                 first=torch.zeros(3, dtype=torch.bool),
                 draws=RandomDraws(),
             )[1]
-            again = unpacked(algorithm.initial_state(1), packed(state))
+            again = unpacked(network.initial_state(1), packed(state))
             for field, tensor in vars(state).items():
                 assert torch.equal(getattr(again, field), tensor), field
                 assert getattr(again, field).dtype == tensor.dtype
@@ -284,7 +287,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
 ) -> None:
     algorithm, path = exported
     central = evaluate(
-        algorithm,
+        algorithm.policy(),
         registry.make(algorithm.spec.id, count=8, permission=EVERYTHING),
         episodes=24,
         seed=11,

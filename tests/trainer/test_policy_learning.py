@@ -78,8 +78,7 @@ def batch_with_ratio(ratio: float, advantage: float) -> tuple[torch.nn.Module, P
     action = torch.tensor([[1]])
     present = torch.log_softmax(actor(ids, deter), dim=-1)[..., 1].detach()
     batch = PolicyBatch(
-        ids=ids,
-        deter=deter,
+        features=(ids, deter),
         action=action,
         available=None,
         old_log_probability=present - math.log(ratio),
@@ -118,7 +117,7 @@ def test_the_gradient_inside_the_range_is_that_of_the_policy_gradient() -> None:
     ours = torch.autograd.grad(
         actor_loss(actor, batch, Categorical(3), clip=0.2, entropy_scale=0.0).loss, list(actor.parameters())
     )
-    chosen = distributions.Categorical(logits=actor(batch.ids, batch.deter)).log_prob(batch.action)
+    chosen = distributions.Categorical(logits=actor(*batch.features)).log_prob(batch.action)
     theirs = torch.autograd.grad(-0.7 * chosen.mean(), list(actor.parameters()))
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other)
@@ -128,7 +127,7 @@ def test_entropy_is_over_legal_actions_alone() -> None:
     actor, batch = batch_with_ratio(1.0, 0.0)
     masked = PolicyBatch(**vars(batch) | {"available": torch.tensor([[[True, True, False]]])})
     loss = actor_loss(actor, masked, Categorical(3), clip=0.2, entropy_scale=0.5)
-    logits = actor(batch.ids, batch.deter).detach()
+    logits = actor(*batch.features).detach()
     expected = distributions.Categorical(logits=logits[..., :2]).entropy().mean()
     assert loss.entropy.item() == pytest.approx(expected.item())
     assert loss.loss.item() == pytest.approx(loss.policy.item() - 0.5 * expected.item(), abs=1e-9)

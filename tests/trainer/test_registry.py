@@ -9,9 +9,12 @@ from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
+import torch
 
+from heliograph.environments import registry as registry_of_worlds
 from heliograph.errors import SettingsError
 from trainer.algorithms import registry
+from trainer.algorithms.interfaces import MessagingAlgorithm
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry, known_algorithms
 from trainer.training.preset import load_settings
 from trainer.training.settings import read_settings, resolve_settings, settings_class
@@ -96,6 +99,17 @@ def test_an_unknown_algorithm_is_refused_with_those_that_there_are() -> None:
     assert "attention-ppo" in caught.value.remedy
     with pytest.raises(SettingsError, match="algorithm 3 is no name"):
         load_settings("relay", ["algorithm=3"])
+
+
+def test_whoever_exchanges_messages_says_so_and_nobody_else() -> None:
+    spec, found = registry_of_worlds.make("relay", count=1).spec, {}
+    for name in ALGORITHMS:
+        settings = load_settings("relay", [f"algorithm={name}"])
+        found[name] = algorithm_entry(name).load()(*settings.sections(), spec, device=torch.device("cpu"))
+    talking = {name for name, algorithm in found.items() if isinstance(algorithm, MessagingAlgorithm)}
+    assert talking == {name for name, algorithm in found.items() if algorithm.step_function(0).message is not None}
+    assert talking == {"mamba", "mag", "attention-ppo"}
+    assert all(found[name].message == found[name].step_function(0).message for name in talking)
 
 
 @pytest.mark.usefixtures("foreign")

@@ -7,38 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replay_model import AGENTS, COPIES, EPISODE, Episodes, replay_of, spec
 
-from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
+from trainer.experience.columns import STATE
 from trainer.experience.replay import Replay
-from trainer.experience.rows import Rows, empty_rows
+from trainer.experience.rows import Rows
 from trainer.experience.settings import ReplaySettings
 from trainer.experience.window import Window
-
-COPIES, AGENTS, EPISODE = 3, 2, 5
-"""Rows in the episodes below."""
-
-
-def spec(*, complete: bool = False, observation_size: int = 3) -> EnvironmentSpec:
-    return EnvironmentSpec(
-        id="numbered",
-        agents=AGENTS,
-        observation_size=observation_size,
-        actions=4,
-        episode_limit=EPISODE,
-        complete_graph=complete,
-        outcome="won",
-        state_size=2,
-    )
-
-
-def replay_of(*, complete: bool = False, keeps_state: bool = False, **changes: object) -> Replay:
-    numbers = {"capacity": 36, "window": 4, "batch": 64, "minimum": 8}
-    settings = ReplaySettings.model_validate({**numbers, **changes})
-    return Replay(settings, spec(complete=complete), copies=COPIES, keeps_state=keeps_state)
-
-
-SPEC = spec()
 
 
 class Writer:
@@ -63,8 +39,7 @@ class Writer:
                 action=np.stack([number % 4, (number + 1) % 4], axis=1),
                 reward=per_agent,
                 terminated=np.broadcast_to((number % 7 == 0)[:, None], (len(copies), AGENTS)),
-                state=place[:, : self.replay.state_size],
-                carried=np.zeros((len(copies), AGENTS, 0), np.float32),
+                columns={name: place[:, :2] for name in self.replay.columns},
             ),
         )
         self.written[chosen] += 1
@@ -82,8 +57,8 @@ def check(window: Window, writer: Writer, capacity: int) -> None:
     assert torch.equal(window.present[..., 0], number % 3 > 0)
     assert torch.equal(window.terminated[..., 1], number % 7 == 0)
     assert torch.equal(window.action_mask[..., 0, :], (number.unsqueeze(-1) >> torch.arange(4)) & 1 == 1)
-    if window.state is not None:
-        assert torch.equal(window.state, window.observation[:, :, 0, :2])
+    if STATE in window.columns:
+        assert torch.equal(window.columns[STATE], window.observation[:, :, 0, :2])
     if window.hears is not None:
         assert torch.equal(window.hears[..., 1, 0], number % 2 == 0)
 
@@ -102,7 +77,7 @@ def test_windows_are_consecutive_rows_of_one_copy_however_often_the_ring_went_ar
     for index, copies in enumerate(schedule):
         writer.add(copies)
         if index % 10 == 9 and replay.ready:
-            window = replay.sample(random)
+            window = replay.sample(random).window
             check(window, writer, replay.capacity)
             assert start == "anywhere" or bool(window.first[0].all())
     assert len(replay) == int(np.minimum(writer.written, replay.capacity).sum())
@@ -113,7 +88,7 @@ def test_every_possible_window_is_drawn_and_equally_often() -> None:
     writer = Writer(replay)
     for _ in range(3 * replay.capacity + 5):
         writer.add([0, 1, 2])
-    window = replay.sample(np.random.default_rng(0))
+    window = replay.sample(np.random.default_rng(0)).window
     starts = window.observation[0, :, 0, :2].long()
     drawn, counts = torch.unique(starts, dim=0, return_counts=True)
     oldest, newest = int(writer.written[0]) - replay.capacity, int(writer.written[0]) - 4
@@ -129,7 +104,7 @@ def test_starts_at_first_rows_alone_if_asked() -> None:
     writer = Writer(replay)
     for _ in range(2 * replay.capacity + 3):
         writer.add([0, 1, 2])
-    starts = replay.sample(np.random.default_rng(0)).observation[0, :, 0, 1].long()
+    starts = replay.sample(np.random.default_rng(0)).window.observation[0, :, 0, 1].long()
     oldest, newest = int(writer.written[0]) - replay.capacity, int(writer.written[0]) - 4
     assert set(starts.tolist()) == {number for number in range(oldest, newest + 1) if number % EPISODE == 0}
 
@@ -158,43 +133,10 @@ def test_a_window_has_neighbour_sets_unless_everybody_heard_everybody_in_all_of_
     writer = Writer(replay)
     for number in range(4):
         writer.add([0, 1, 2], hears=nobody if number == (1 if odd else 3) else everyone)
-    window = replay.sample(np.random.default_rng(0))  # of rows 0 and 1
+    window = replay.sample(np.random.default_rng(0)).window  # of rows 0 and 1
     assert (window.hears is None) == (not odd)
     if window.hears is not None:
         assert window.hears.any((1, 2, 3)).tolist() == [True, False]
-
-
-class Episodes:
-    """Writes episodes some of which are lost; keeps a list of what should be left, and a ring of its own."""
-
-    def __init__(self, replay: Replay) -> None:
-        self.replay = replay
-        self.serial = 0
-        self.left: list[list[int]] = [[] for _ in range(COPIES)]
-        self.begun = [0] * COPIES
-        self.slots: list[dict[int, int]] = [{} for _ in range(COPIES)]
-
-    def write(self, copy: int, *, first: bool) -> None:
-        if first:
-            self.begun[copy] = len(self.left[copy])
-        place = np.array([[copy, self.serial, 0]])
-        rows = empty_rows(SPEC, 1, state_size=0)
-        rows.observation[:] = place[:, None]
-        rows.first[:] = first
-        self.replay.add(np.array([copy]), rows)
-        self.slots[copy][len(self.left[copy]) % self.replay.capacity] = self.serial
-        self.left[copy].append(self.serial)
-        self.serial += 1
-
-    def lose(self, copy: int) -> None:
-        self.replay.discard(copy)
-        del self.left[copy][self.begun[copy] :]
-
-    def intact(self, copy: int) -> list[int]:
-        """The newest rows that nothing has overwritten, not even an episode that was lost."""
-        rows = self.left[copy]
-        kept = [self.slots[copy][number % self.replay.capacity] == serial for number, serial in enumerate(rows)]
-        return rows[len(rows) - kept[::-1].index(False) if False in kept else 0 :]
 
 
 @given(
@@ -217,7 +159,7 @@ def test_no_window_holds_rows_of_a_lost_episode_or_crosses_a_gap_that_it_left(
         assert len(replay) == sum(map(len, intact))
         if not replay.ready:
             continue
-        window = replay.sample(np.random.default_rng(0))
+        window = replay.sample(np.random.default_rng(0)).window
         owner, serial = window.observation[0, :, 0, 0].long().tolist(), window.observation[:, :, 0, 1].long()
         for number, copy in enumerate(owner):
             rows = serial[:, number].tolist()
@@ -258,10 +200,11 @@ def test_a_restored_replay_goes_on_as_the_saved_one(rows: int, keeps_state: bool
         for _ in range(9):
             one.add([0, 2])
     assert len(saved) == len(restored)
-    windows = [replay.sample(np.random.default_rng(1)) for replay in (saved, restored)]
-    assert (windows[0].state is not None) == keeps_state
-    for name, value in vars(windows[0]).items():
-        assert value is None or torch.equal(value, getattr(windows[1], name)), name
+    windows = [replay.sample(np.random.default_rng(1)).window for replay in (saved, restored)]
+    one, other = (vars(window) | window.columns for window in windows)
+    assert (STATE in one) == keeps_state
+    for name in one.keys() - {"columns"}:
+        assert one[name] is other[name] is None or torch.equal(one[name], other[name]), name
     check(windows[1], again, restored.capacity)
 
 

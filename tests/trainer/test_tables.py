@@ -23,15 +23,15 @@ STEPS = 20
 
 
 class Listening:
-    """An `Actor`: the team, deciding greedily; keeps every latent."""
+    """A `Behaviour`: the team, deciding greedily; keeps every latent."""
 
     def __init__(self, algorithm: Mamba) -> None:
-        self.algorithm = algorithm
-        self.initial_state = algorithm.initial_state
+        self.team = algorithm.behaviour()
+        self.initial_state, self.columns = self.team.initial_state, self.team.columns
         self.heard: list[np.ndarray] = []
 
     def act(self, state: TeamState, **seen: Any) -> tuple[torch.Tensor, TeamState]:
-        action, state = self.algorithm.act(state, **(seen | {"draws": GreedyDraws()}))
+        action, state = self.team.act(state, **(seen | {"draws": GreedyDraws()}))
         self.heard.append(state.ids.numpy().copy())
         return action, state
 

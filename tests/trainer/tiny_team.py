@@ -19,7 +19,7 @@ from trainer.training.training import Training
 
 torch.set_num_threads(1)  # two threads on a small product cost more than they bring
 
-_SMALL_WORLD = (
+SMALL_WORLD = (
     "threads=1",
     "device=cpu",
     "environment.copies=4",
@@ -45,13 +45,13 @@ _SMALL_LEARNING = (
     "policy.critic_heads=2",
     "policy.warm_up_updates=0",
 )
-SMALL = (*_SMALL_WORLD, *(f"mamba.{each}" for each in _SMALL_LEARNING), "mamba.model.heads=2")
+SMALL = (*SMALL_WORLD, *(f"mamba.{each}" for each in _SMALL_LEARNING), "mamba.model.heads=2")
 """Overrides that shrink any preset of MAMBA to milliseconds per iteration."""
-SMALL_MABL = (*_SMALL_WORLD, *(f"mabl.{each}" for each in _SMALL_LEARNING))
+SMALL_MABL = (*SMALL_WORLD, *(f"mabl.{each}" for each in _SMALL_LEARNING))
 _SMALL_PPO = ("ppo.sequence=4", "ppo.epochs=2", "ppo.minibatches=2")
-SMALL_MAPPO = (*_SMALL_WORLD, *(f"mappo.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
+SMALL_MAPPO = (*SMALL_WORLD, *(f"mappo.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
 SMALL_ATTENTION_PPO = (
-    *_SMALL_WORLD,
+    *SMALL_WORLD,
     *(
         f"attention_ppo.policy.{each}"
         for each in ("hidden=16", "recurrent=12", "categoricals=4", "classes=8", "heads=2")

@@ -1,68 +1,73 @@
-"""The one seam between the training loop and an algorithm.
+"""The seam between the training loop and an algorithm: all that anybody asks of one.
 
-Axis legend: E copies of the environment, N agents, D observation, A entries of an action mask, K categoricals, k
-dimensions of a continuous action; T time, B windows.
+| who | asks for | when |
+|---|---|---|
+| `training.make_algorithm` | the class: `(*sections, spec, device=, [compile_mode=])` | whenever a run is opened |
+| `training.empty_replay` | `columns()` | before anything is collected |
+| `experience.collector` | `behaviour()`: `act`, then `columns` of the state that came with it | at every step that is \
+collected; with overlap from a deep copy, made before the update that runs meanwhile |
+| `training.training` | `update()` | after each iteration's experience, once replay is ready |
+| `training.evaluation` | `policy()`: `act`, `noise_size` | on the way, at the end, and for `heliograph evaluate` |
+| `export.bundles` | `name`, `step_function()` | for every slot, with each export |
+| `export.tables` | `message`, `latents()` of a `MessagingAlgorithm` | before an export |
+| `commands.central_replay` | `step_function()`, `actions` | when recorded decisions are made again |
+| `training.checkpoint`, `.snapshots` | `modules()`, `optimisers()`, `counters()`, `restore_counters()` | when one is \
+written or read |
+
+What must be known before torch is loaded (sections of settings, whether it learns on policy or compiles) is said by
+the algorithm's entry in `registry`.
+
+Axis legend: T time, B windows, N agents, K categoricals.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.step_function import StepFunction
+from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
-from trainer.export.bundles import StepFunction
+from trainer.policy.acting import Behaviour, Policy
+from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import Draws
 
 
-class Actor(Protocol):
-    """What acts for the teams of many environments at once."""
-
-    def initial_state(self, copies: int) -> Any:
-        """What the teams of `copies` environments carry from step to step, as a dataclass of tensors."""
-        ...
-
-    def act(
-        self,
-        state: Any,
-        *,
-        observation: Tensor,
-        action_mask: Tensor,
-        hears: Tensor | None,
-        first: Tensor,
-        draws: Draws,
-    ) -> tuple[Tensor, Any]:
-        """Actions (int64 [E, N], or float [E, N, k]) and the next state, for float [E, N, D], bool [E, N, A], bool
-        [E, N, N] (None: everyone hears everyone) and bool [E].  What is given is overwritten later, so the next state
-        must not refer to it."""
-        ...
-
-
-class Algorithm(Actor, Protocol):
+class Algorithm(Protocol):
     """What learns.  The loop knows nothing else of MAMBA, MABL, MAG, MARIE or MAZero."""
 
-    name: str
-    spec: EnvironmentSpec
-    """Of the environment that it was made for."""
-    reads_state: bool
-    """Its windows hold the simulator's global state, where there is one."""
-    reads_carried: bool
-    """Its windows hold what the team carried from step to step while it acted."""
-
-    def acting_copy(self) -> Actor:
-        """Acts as this does now, whatever is learned later; for collecting in another thread."""
+    @property
+    def name(self) -> str:
+        """Its name in the registry, which bundles carry."""
         ...
 
-    def message_size(self) -> int:
-        """Categoricals of a latent message; 0: none."""
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """Of the environment that it was made for."""
         ...
 
-    def noise_size(self) -> int:
-        """Uniform numbers that an agent takes at each step: for the latent that it samples, then for its action."""
+    @property
+    def actions(self) -> ActionDistribution:
+        """What the outputs of its actors mean."""
+        ...
+
+    def columns(self) -> Mapping[str, Column]:
+        """What rows of replay hold for it beyond what every row has; see `experience.columns`."""
+        ...
+
+    def behaviour(self) -> Behaviour:
+        """Collects with the networks as they are at each step; a deep copy of it stays as it is."""
+        ...
+
+    def policy(self) -> Policy:
+        """Does what the bundles of all agents do, with the networks as they are at each step."""
         ...
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
@@ -73,7 +78,7 @@ class Algorithm(Actor, Protocol):
         ...
 
     def step_function(self, slot: int) -> StepFunction:
-        """What agent `slot` runs on its own."""
+        """What agent `slot` runs on its own; copies, on the CPU."""
         ...
 
     def modules(self) -> dict[str, torch.nn.Module]:
@@ -93,9 +98,15 @@ class Algorithm(Actor, Protocol):
         ...
 
 
-class Speaker(Algorithm, Protocol):
-    """An algorithm whose agents say something."""
+@runtime_checkable
+class MessagingAlgorithm(Algorithm, Protocol):
+    """An algorithm whose agents exchange messages."""
+
+    @property
+    def message(self) -> MessageFormat:
+        """Of the messages that every agent sends."""
+        ...
 
     def latents(self, window: Window, draws: Draws) -> Tensor:
-        """What the agents of a window would say at each of its rows, int64 [T, B, N, K]."""
+        """What the agents of a window would send at each of its rows, int64 [T, B, N, K]."""
         ...

@@ -68,7 +68,7 @@ class CentralEvaluator:
         if self._environment is None:
             self._environment = evaluation_environment(self._settings, self._permission, episodes=episodes)
         return evaluate(
-            self._algorithm,
+            self._algorithm.policy(),
             self._environment,
             episodes=episodes,
             seed=seed,

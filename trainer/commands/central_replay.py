@@ -9,8 +9,10 @@ k dimensions of a continuous action.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,17 +25,17 @@ class RecordedEpisode:
     """What the agents perceived and said."""
 
     episode: int
-    observation: np.ndarray
+    observation: npt.NDArray[Any]
     """float32 [T, N, D]."""
-    action_mask: np.ndarray
+    action_mask: npt.NDArray[Any]
     """bool [T, N, A]."""
-    present: np.ndarray
+    present: npt.NDArray[Any]
     """bool [T, N]."""
-    hears: np.ndarray
+    hears: npt.NDArray[Any]
     """bool [T, N, N]: [t, i, j] says that i read, or at a first step would have read, what j said at t - 1."""
-    latent: np.ndarray | None
+    latent: npt.NDArray[Any] | None
     """int32 [T, N, K]; None without messages."""
-    action: np.ndarray
+    action: npt.NDArray[Any]
     """int64 [T, N], or float32 [T, N, k]."""
 
 
@@ -41,11 +43,11 @@ class RecordedEpisode:
 class Replay:
     """Decisions; zeros where an agent was not present."""
 
-    latent: np.ndarray | None
+    latent: npt.NDArray[Any] | None
     """int32 [T, N, K]."""
-    action: np.ndarray
+    action: npt.NDArray[Any]
     """int64 [T, N], or float32 [T, N, k]."""
-    logits: np.ndarray
+    logits: npt.NDArray[Any]
     """float32 [T, N, P]."""
 
 

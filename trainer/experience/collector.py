@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from heliograph.environments.vector import (
@@ -23,13 +24,13 @@ from heliograph.environments.vector import (
 )
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
-from trainer.algorithms.interfaces import Actor
+from trainer.experience.columns import STATE, zero_columns
 from trainer.experience.readable import hears_tensor
-from trainer.experience.recurrent_columns import packed
 from trainer.experience.replay import Replay
 from trainer.experience.replayed_restore import rewind
 from trainer.experience.rows import Rows, absorbing_rows, empty_rows, random_actions
 from trainer.experience.staging import Harvest
+from trainer.policy.acting import Behaviour
 from trainer.policy.draws import RandomDraws
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Collector:
     """
 
     def __init__(
-        self, environment: VectorEnvironment, actor: Actor, replay: Replay, *, seed: int, device: torch.device
+        self, environment: VectorEnvironment, behaviour: Behaviour, replay: Replay, *, seed: int, device: torch.device
     ) -> None:
         self.environment, self.replay = environment, replay
         self.seed, self.device = seed, device
@@ -78,35 +79,38 @@ class Collector:
         entropy = np.random.SeedSequence([seed, 0xAC]).generate_state(1, np.uint64)
         self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
         self._draws = RandomDraws(self._generator)
-        self._team = actor.initial_state(count)
-        sizes = {"state_size": replay.state_size, "carried_size": replay.carried_size}
-        self._harvest = Harvest(environment.spec, **sizes)
+        self._team = behaviour.initial_state(count)
+        self._harvest = Harvest(environment.spec, columns=replay.columns)
         self._everyone = np.arange(count)
         self._seeds = np.zeros(count, dtype=np.int64)
         self._returns = np.zeros((count, agents))  # of the running episodes
         self._lengths = np.zeros(count, dtype=np.int64)
         self._lost_in_a_row = 0
         self._made = 0  # steps per copy of a collection that was left, and what had ended in it
-        self._ended: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # outcome, return of each agent, length
+        self._ended: list[
+            tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+        ] = []  # outcome, return of each agent, length
         # What the teams perceive now; the tensors share the memory of the arrays.
-        self._now = empty_rows(environment.spec, count, **sizes)
+        self._now = empty_rows(environment.spec, count, columns=replay.columns)
         self._inputs = {
             name: torch.from_numpy(getattr(self._now, name)) for name in ("observation", "action_mask", "first")
         }
         self._begin(self._everyone)
         self.commit()
 
-    def collect(self, steps_per_copy: int, actor: Actor, *, check: Callable[[], None] = lambda: None) -> Collected:
+    def collect(
+        self, steps_per_copy: int, behaviour: Behaviour, *, check: Callable[[], None] = lambda: None
+    ) -> Collected:
         """Step every copy so often.  Raises WorldError if an environment breaks its contract, or dies ever again.
 
         `check` is called before every step and may raise; the next call then makes the steps that are left.
         """
         while self._made < steps_per_copy:
             check()
-            actions = self._act(actor)
+            actions = self._act(behaviour)
             transition = checked_transition(self.environment.step(actions), of=self.environment)
             self.env_steps += self.environment.count
-            self._perceive(transition, actions)
+            self._perceive(transition, actions, behaviour)
             if transition.over.any():
                 self._ended.append(self._end(transition))
                 self._begin(np.flatnonzero(transition.over))
@@ -121,7 +125,7 @@ class Collector:
             lost_episodes=self.lost_episodes,
         )
 
-    def _all_ended(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _all_ended(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Outcome [R], return of each agent [R, N] and length [R] of the episodes that this collection has ended."""
         nothing = np.empty(0), self._returns[:0], self._lengths[:0]
         outcome, returns, length = (np.concatenate(parts) for parts in zip(nothing, *self._ended, strict=True))
@@ -134,8 +138,8 @@ class Collector:
             self.replay.discard(copy)
         self.replay.add(copies, rows)
 
-    def _act(self, actor: Actor) -> np.ndarray:
-        action, self._team = actor.act(
+    def _act(self, behaviour: Behaviour) -> npt.NDArray[Any]:
+        action, self._team = behaviour.act(
             self._team,
             **{name: tensor.to(self.device) for name, tensor in self._inputs.items()},
             hears=hears_tensor(self._now.hears, self.environment.spec, device=self.device),
@@ -143,7 +147,7 @@ class Collector:
         )
         return action.cpu().numpy()
 
-    def _perceive(self, transition: Transition, actions: np.ndarray) -> None:
+    def _perceive(self, transition: Transition, actions: npt.NDArray[Any], behaviour: Behaviour) -> None:
         """Take in what a step of all copies led to."""
         now, percepts = self._now, transition.percepts
         # Whoever had no part in the step before has no message of it.
@@ -155,20 +159,17 @@ class Collector:
         np.copyto(now.terminated, transition.terminated)
         if self.replay.settings.time_limit_is_terminal:
             now.terminated[transition.truncated] = True
-        np.copyto(now.state, self._global_state(lost=transition.lost))
-        if self.replay.carried_size:
-            np.copyto(now.carried, packed(self._team).cpu().numpy())
+        for name, values in behaviour.columns(self._team).items():
+            np.copyto(now.columns[name], values.cpu().numpy())
+        if STATE in now.columns:
+            np.copyto(now.columns[STATE], checked_state(of=self.environment, lost=transition.lost))
         now.action[:] = actions
         now.first[:] = False
         self._harvest.add(self._everyone, now)
         self._returns += transition.reward
         self._lengths += 1
 
-    def _global_state(self, *, lost: np.ndarray | None = None) -> np.ndarray:
-        """float32 [E, S], without entries unless replay keeps it."""
-        return checked_state(of=self.environment, lost=lost) if self.replay.state_size else self._now.state
-
-    def _end(self, transition: Transition) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _end(self, transition: Transition) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Close the episodes that are over: outcome, return of each agent and length of those that count."""
         over = np.flatnonzero(transition.over & ~transition.lost)
         if transition.lost.any():
@@ -181,15 +182,12 @@ class Collector:
             action = random_actions(self.environment.spec, gone.size, self._random)
             times = self.replay.settings.absorbing_rows
             rows = absorbing_rows(
-                self.environment.spec,
-                action=action.repeat(times, axis=0),
-                state_size=self.replay.state_size,
-                carried_size=self.replay.carried_size,
+                self.environment.spec, action=action.repeat(times, axis=0), columns=self.replay.columns
             )
             self._harvest.add(gone.repeat(times), rows)
         return transition.outcome[over], self._returns[over], self._lengths[over]
 
-    def _lose(self, copies: np.ndarray) -> None:
+    def _lose(self, copies: npt.NDArray[Any]) -> None:
         """Forget the running episodes of some copies.  Raises WorldError if nothing but that happens any more."""
         for copy in copies:
             self._harvest.discard(int(copy))
@@ -201,7 +199,7 @@ class Collector:
                 remedy="Its simulator dies again and again; the last checkpoint is whole",
             )
 
-    def _begin(self, copies: np.ndarray) -> None:
+    def _begin(self, copies: npt.NDArray[Any]) -> None:
         """Start new episodes in some copies."""
         numbers = self.episodes_started + np.arange(copies.size)
         self.episodes_started += copies.size
@@ -209,6 +207,9 @@ class Collector:
         percepts = checked_percepts(self.environment.reset(self._seeds[copies], copies), of=self.environment)
         present = percepts.present[copies]
         nothing = np.zeros(present.shape, dtype=bool)
+        columns = zero_columns(self.replay.columns, copies.size)
+        if STATE in columns:
+            columns[STATE] = checked_state(of=self.environment)[copies]
         rows = Rows(
             observation=percepts.observation[copies],
             action_mask=percepts.action_mask[copies],
@@ -219,11 +220,11 @@ class Collector:
             action=np.zeros_like(self._now.action[copies]),
             reward=nothing,
             terminated=nothing,
-            state=self._global_state()[copies],
-            carried=np.zeros_like(self._now.carried[copies]),
+            columns=columns,
         )
-        for name, array in vars(rows).items():
-            getattr(self._now, name)[copies] = array
+        now = self._now.arrays()
+        for name, array in rows.arrays().items():
+            now[name][copies] = array
         self._returns[copies], self._lengths[copies] = 0, 0
         self._harvest.add(copies, rows)
 
@@ -258,7 +259,7 @@ class Collector:
         self.lost_episodes = state["lost_episodes"]
         # Older checkpoints were made between two collections.
         self._made = state.get("made", 0)
-        self._ended = [tuple(arrays[name] for name in _ENDED)] if self._made else []  # type: ignore[list-item]
+        self._ended = [tuple(arrays[name] for name in _ENDED)] if self._made else []
         self._random.bit_generator.state = state["random"]
         self._generator.set_state(torch.from_numpy(arrays["generator"]))
         self._seeds, self._returns, self._lengths = (arrays[name].copy() for name in ("seeds", "returns", "lengths"))
@@ -269,8 +270,9 @@ class Collector:
             }
         )
         self._harvest.take()
-        for name, array in vars(self.replay.newest()).items():
-            np.copyto(getattr(self._now, name), array)
+        now = self._now.arrays()
+        for name, array in self.replay.newest().arrays().items():
+            np.copyto(now[name], array)
         done = [self.replay.running_actions(copy) for copy in self._everyone]
         none = self._now.action[0, None][:0]
         percepts, faithful = rewind(
@@ -284,7 +286,7 @@ class Collector:
             self._begin(lost)
             self.commit()
 
-    def _equals(self, percepts: Percepts) -> np.ndarray:
+    def _equals(self, percepts: Percepts) -> npt.NDArray[Any]:
         """bool [E]: the copies that show what is seen now."""
         equal = np.ones(self.environment.count, dtype=bool)
         for name in ("observation", "action_mask", "present"):

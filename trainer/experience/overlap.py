@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
+from copy import deepcopy
 
 import torch
 
 from heliograph.stopping import StopRequest
-from trainer.algorithms.interfaces import Actor, Algorithm
 from trainer.experience.collector import Collected, Collector
+from trainer.policy.acting import Behaviour
 
 CLOSING_S = 5.0
 """How long the thread that collects may take for the step that it is at, when nobody wants its experience any more."""
@@ -27,7 +28,7 @@ class Feed:
     def __init__(
         self,
         collector: Collector,
-        algorithm: Algorithm,
+        behaviour: Behaviour,
         *,
         steps_per_copy: int,
         until: int,
@@ -39,7 +40,7 @@ class Feed:
         `check` is called before every step and may raise; what is collected ahead is not stopped by it, because the
         networks that acted would be gone for the rest.
         """
-        self._collector, self._algorithm = collector, algorithm
+        self._collector, self._behaviour = collector, behaviour
         self._steps_per_copy, self._until = steps_per_copy, until
         self._overlap, self._check = overlap, check
         self._closing = StopRequest()
@@ -53,7 +54,7 @@ class Feed:
         """Put the experience of the next iteration into replay.  Raises what collecting it has raised."""
         if not self._overlap:
             try:
-                return self._collect(self._algorithm, self._check)
+                return self._collect(self._behaviour, self._check)
             finally:
                 self._collector.commit()
         if self._ahead is None and self._running is None:
@@ -88,20 +89,20 @@ class Feed:
         self._ahead = ahead
 
     def _start(self) -> None:
-        actor = self._algorithm.acting_copy()
+        behaviour = deepcopy(self._behaviour)  # acts as it does now, whatever is learned meanwhile
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self._collector.device))
         running = self._running = Future()
         # A daemon, because an environment that never returns must not keep the process from ending.
-        self._thread = threading.Thread(target=self._ahead_of, args=(actor, running), name="collector", daemon=True)
+        self._thread = threading.Thread(target=self._ahead_of, args=(behaviour, running), name="collector", daemon=True)
         self._thread.start()
 
-    def _ahead_of(self, actor: Actor, running: Future[Collected]) -> None:
+    def _ahead_of(self, behaviour: Behaviour, running: Future[Collected]) -> None:
         try:
-            running.set_result(self._collect(actor, self._closing.check))
+            running.set_result(self._collect(behaviour, self._closing.check))
         except BaseException as error:  # for whoever waits, as an executor would
             running.set_exception(error)
 
-    def _collect(self, actor: Actor, check: Callable[[], None]) -> Collected:
+    def _collect(self, behaviour: Behaviour, check: Callable[[], None]) -> Collected:
         with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
-            return self._collector.collect(self._steps_per_copy, actor, check=check)
+            return self._collector.collect(self._steps_per_copy, behaviour, check=check)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec, Percepts
 
 
-def audible(percepts: Percepts, *, spoke: np.ndarray) -> Percepts:
+def audible(percepts: Percepts, *, spoke: npt.NDArray[Any]) -> Percepts:
     """The percepts with nobody hearing agents outside of `spoke`, bool [E, N]: who took part in the step before.
 
     At a first step that is whoever is present, with the zero vector as message.
@@ -25,18 +27,18 @@ def audible(percepts: Percepts, *, spoke: np.ndarray) -> Percepts:
     return replace(percepts, hears=percepts.hears & spoke[:, None])
 
 
-def hears_tensor(hears: np.ndarray, spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
+def hears_tensor(hears: npt.NDArray[Any], spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
     """`Percepts.hears` for an algorithm: bool [E, N, N], or None where everyone hears everyone."""
     if spec.complete_graph and everyone_heard(hears):
         return None
     return torch.from_numpy(np.ascontiguousarray(hears)).to(device)
 
 
-def everyone_heard(hears: np.ndarray) -> bool:
+def everyone_heard(hears: npt.NDArray[Any]) -> bool:
     """Whether the graphs [..., N, N] are complete."""
     return bool((hears | _oneself(hears.shape[-1])).all())
 
 
 @lru_cache
-def _oneself(agents: int) -> np.ndarray:
+def _oneself(agents: int) -> npt.NDArray[Any]:
     return np.eye(agents, dtype=bool)

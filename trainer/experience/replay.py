@@ -1,20 +1,32 @@
-"""Replay: a ring of rows per environment copy, from which windows of consecutive rows are drawn.
+"""Replay: a ring of rows per environment copy, from which windows of consecutive rows are drawn, and written back to.
 
 Axis legend: T window length, B windows, E copies, R rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
+from trainer.experience.batch import Batch, ByPriority, Index
+from trainer.experience.columns import PRIORITY, Column
 from trainer.experience.readable import everyone_heard
-from trainer.experience.rows import Rows, empty_rows
+from trainer.experience.rows import FIELDS, NO_COLUMNS, Rows, empty_rows
 from trainer.experience.settings import ReplaySettings
+from trainer.experience.starts import Starts
 from trainer.experience.window import Window
+
+_COUNTS = ("written", "oldest", "read")
+"""Per copy, in a checkpoint."""
+_NOT_THERE = -1
+"""Serial of a padded row."""
 
 
 class Replay:
@@ -30,20 +42,20 @@ class Replay:
         spec: EnvironmentSpec,
         *,
         copies: int,
-        keeps_state: bool = False,
-        carried_size: int = 0,
+        columns: Mapping[str, Column] = NO_COLUMNS,
     ) -> None:
-        """What most algorithms never look at: with `keeps_state` the simulator's global state, and `carried_size`
-        numbers that each agent carries from step to step."""
-        self.settings, self.copies = settings, copies
-        self.state_size = spec.state_size if keeps_state else 0
-        self.carried_size = carried_size
+        """`columns` are those that the algorithm adds to every row."""
+        taken = {*FIELDS, *_COUNTS} & columns.keys()
+        assert not taken, f"columns may not be called {taken}"
+        self.settings, self.copies, self.columns = settings, copies, columns
         self.complete_graph = spec.complete_graph
         self.capacity = max(settings.capacity // copies, settings.window + 1)
-        self._rows = empty_rows(spec, copies, self.capacity, state_size=self.state_size, carried_size=carried_size)
+        self._rows = empty_rows(spec, copies, self.capacity, columns=columns)
         self._written = np.zeros(copies, dtype=np.int64)
         self._oldest = np.zeros(copies, dtype=np.int64)
         self._read = np.zeros(copies, dtype=np.int64)
+        self._serial = np.zeros((copies, self.capacity), dtype=np.int64)  # which of all rows lies at a place
+        self._serials = 0
 
     def __len__(self) -> int:
         return int((self._written - self._first_kept()).sum())
@@ -53,9 +65,12 @@ class Replay:
         """Enough rows for an update, and at least one whole window."""
         if len(self) < self.settings.minimum:
             return False
-        return len(self._first_rows()[0]) > 0 if self.settings.start == "first" else bool(self._start_counts().any())
+        starts, length = self._starts(), self.settings.window
+        if self.settings.start == "first":
+            return len(starts.of_episodes(length)[0]) > 0
+        return bool(starts.counts(length).any())
 
-    def add(self, copies: np.ndarray, rows: Rows) -> None:
+    def add(self, copies: npt.NDArray[Any], rows: Rows) -> None:
         """Append rows, each to the copy [R] beside it; those of one copy in the order in which they stand."""
         order = np.argsort(copies, kind="stable")
         counts = np.bincount(copies, minlength=self.copies)
@@ -64,8 +79,13 @@ class Replay:
         order, rank = order[kept], rank[kept]
         copy = copies[order]
         place = copy, (self._written[copy] + rank) % self.capacity
-        for name, ring in vars(self._rows).items():
-            ring[place] = getattr(rows, name)[order]
+        given = rows.arrays()
+        if PRIORITY in self.columns:
+            given[PRIORITY] = np.full(len(copies), self._highest_priority())
+        for name, ring in self._rows.arrays().items():
+            ring[place] = given[name][order]
+        self._serial[place] = self._serials + np.arange(len(order))
+        self._serials += len(order)
         self._written += counts
 
     def discard(self, copy: int) -> None:
@@ -79,26 +99,61 @@ class Replay:
         self._oldest[copy] = oldest
         self._read[copy] = min(self._read[copy], self._written[copy])
 
-    def running_actions(self, copy: int) -> np.ndarray | None:
+    def running_actions(self, copy: int) -> npt.NDArray[Any] | None:
         """Actions [n, N, ...] of the episode that runs in a copy; None if its beginning was overwritten."""
         begin = self._begin(copy)
         if begin is None:
             return None
-        return self._rows.action[copy, np.arange(begin + 1, self._written[copy]) % self.capacity]
+        actions: npt.NDArray[Any] = self._rows.action[copy, np.arange(begin + 1, self._written[copy]) % self.capacity]
+        return actions
 
     def newest(self) -> Rows:
         """The last row of every copy, [E, ...]."""
         return self._rows.pick((np.arange(self.copies), (self._written - 1) % self.capacity))
 
-    def sample(self, random: np.random.Generator) -> Window:
-        """Draw a batch of windows, uniformly over all positions where one can start."""
-        return self._window(*self._starts(random), length=self.settings.window)
+    def sample(
+        self,
+        random: np.random.Generator,
+        *,
+        batch: int | None = None,
+        length: int | None = None,
+        by: Literal["uniform"] | ByPriority = "uniform",
+        pad: bool = False,
+    ) -> Batch:
+        """Draw `batch` windows of `length` rows (as many as the settings say), with replacement.
+
+        They begin where the settings say.  With `pad` they begin at any row that an action followed, and end with its
+        episode: its last row is repeated, without reward, as often as there is nothing more.
+        """
+        count, length = batch or self.settings.batch, length or self.settings.window
+        starts, weight = self._starts(), np.ones(count, np.float32)
+        if by == "uniform" and not pad and self.settings.start == "anywhere":
+            copies, rows = starts.any_of(length, count, random)
+        else:
+            if pad:
+                copies, rows = starts.of_steps(length)
+            else:
+                copies, rows = (starts.of_episodes if self.settings.start == "first" else starts.whole)(length)
+            if by == "uniform":
+                chosen = random.integers(len(copies), size=count)
+            else:
+                priority = self._rows.columns[PRIORITY][copies, rows % self.capacity]
+                chosen, weight = _by_priority(priority, by, count, random)
+            copies, rows = copies[chosen], rows[chosen]
+        inside = starts.inside(copies, rows, length) if pad else np.ones((length, count), bool)
+        return self._batch(copies, rows, inside, weight)
+
+    def update(self, index: Index, column: str, values: npt.NDArray[Any] | Tensor) -> None:
+        """Write values [..., *shape] of a column to the rows of an index [...] that are still there."""
+        given = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        there = self._serial[index.copy, index.place] == index.serial
+        self._rows.columns[column][index.copy[there], index.place[there]] = given[there]
 
     def newest_window(self, rows: int) -> Window | None:
         """The newest rows of all copies, about `rows` together, as one window of as many for each; None if a copy has
         none."""
         length = min(int((self._written - self._first_kept()).min()), -(-rows // self.copies))
-        return self._window(np.arange(self.copies), self._written - length, length=length) if length else None
+        return self._window(np.arange(self.copies), self._newest(length)) if length else None
 
     def unread(self) -> tuple[Window, Tensor]:
         """What has been added since this was called last, and bool [T, E]: the rows that this means.
@@ -108,31 +163,53 @@ class Replay:
         """
         begin = np.maximum(self._read, self._first_kept() + 1)
         length = min(max(int((self._written - begin).max()) + 1, 1), self.capacity)
-        start = self._written - length
         self._read = self._written.copy()
-        new = start + np.arange(length)[:, None] >= begin
-        return self._window(np.arange(self.copies), start, length=length), torch.from_numpy(new)
+        new = self._written - length + np.arange(length)[:, None] >= begin
+        return self._window(np.arange(self.copies), self._newest(length)), torch.from_numpy(new)
 
-    def _window(self, copies: np.ndarray, rows: np.ndarray, *, length: int) -> Window:
-        """`length` rows from these on, of copies and rows [B]."""
-        steps = np.arange(length)[:, None]
-        picked = self._rows.pick((copies[None], (rows[None] + steps) % self.capacity))  # [T, B, ...]
-        tensors = {name: torch.from_numpy(array) for name, array in vars(picked).items()}
+    def _batch(
+        self, copies: npt.NDArray[Any], rows: npt.NDArray[Any], inside: npt.NDArray[Any], weight: npt.NDArray[Any]
+    ) -> Batch:
+        """Windows that begin at copies and rows [B], as far as they are `inside` [T, B] of an episode."""
+        places = (rows + np.minimum(np.arange(len(inside))[:, None], inside.sum(0) - 1)) % self.capacity  # [T, B]
+        window = self._window(copies, places)
+        if not inside.all():
+            beyond = ~torch.from_numpy(inside)
+            window.reward[beyond] = 0.0
+            window.first[beyond] = False
+        copies = np.broadcast_to(copies, places.shape)
+        serial = np.where(inside, self._serial[copies, places], _NOT_THERE)
+        return Batch(
+            window=window,
+            index=Index(copy=copies, place=places, serial=serial),
+            weight=torch.from_numpy(weight),
+            inside=torch.from_numpy(inside),
+        )
+
+    def _window(self, copies: npt.NDArray[Any], places: npt.NDArray[Any]) -> Window:
+        """The rows at places [T, B] of copies [B]."""
+        picked = self._rows.pick((copies[None], places))  # [T, B, ...]
+        tensors: dict[str, Any] = {name: torch.from_numpy(getattr(picked, name)) for name in FIELDS}
         if self.complete_graph and everyone_heard(picked.hears):
             tensors["hears"] = None
-        if not self.state_size:
-            tensors["state"] = None
-        if not self.carried_size:
-            tensors["carried"] = None
         if not tensors["action"].is_floating_point():
             tensors["action"] = tensors["action"].long()
-        return Window(**tensors)
+        return Window(**tensors, columns={name: torch.from_numpy(array) for name, array in picked.columns.items()})
 
-    def _kept(self) -> dict[str, np.ndarray]:
-        """The rings that hold something."""
-        return {name: ring for name, ring in vars(self._rows).items() if ring.size}
+    def _newest(self, length: int) -> npt.NDArray[Any]:
+        """Places [T, E] of the newest rows of every copy."""
+        places: npt.NDArray[Any] = (self._written - length + np.arange(length)[:, None]) % self.capacity
+        return places
 
-    def _first_kept(self) -> np.ndarray:
+    def _highest_priority(self) -> float:
+        """Of the rows that are kept; 1 if there are none."""
+        copies, rows = self._starts().whole(1)
+        return float(self._rows.columns[PRIORITY][copies, rows % self.capacity].max(initial=0.0)) or 1.0
+
+    def _starts(self) -> Starts:
+        return Starts(first=self._rows.first, oldest=self._first_kept(), written=self._written)
+
+    def _first_kept(self) -> npt.NDArray[Any]:
         return np.maximum(self._oldest, self._written - self.capacity)
 
     def _begin(self, copy: int) -> int | None:
@@ -141,43 +218,37 @@ class Replay:
         begins = np.flatnonzero(self._rows.first[copy, rows % self.capacity])
         return int(rows[begins[-1]]) if begins.size else None
 
-    def _start_counts(self) -> np.ndarray:
-        """How many windows begin in each copy, int64 [E]."""
-        return np.maximum(self._written - self._first_kept() - self.settings.window + 1, 0)
-
-    def _starts(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Copies and rows [B] at which windows begin."""
-        if self.settings.start == "first":
-            copies, rows = self._first_rows()
-            chosen = random.integers(len(copies), size=self.settings.batch)
-            return copies[chosen], rows[chosen]
-        counts = self._start_counts()
-        ends = np.cumsum(counts)
-        chosen = random.integers(ends[-1], size=self.settings.batch)
-        copies = np.searchsorted(ends, chosen, side="right")
-        return copies, (self._first_kept() - ends + counts)[copies] + chosen
-
-    def _first_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Copies and rows of all beginnings of episodes that have a whole window after them."""
-        rows = self._first_kept()[:, None] + np.arange(self.capacity)  # [E, capacity]
-        found = np.take_along_axis(self._rows.first, rows % self.capacity, axis=1)
-        copies, ages = np.nonzero(found & (np.arange(self.capacity) < self._start_counts()[:, None]))
-        return copies, rows[copies, ages]
-
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self) -> dict[str, npt.NDArray[Any]]:
         """Everything, as arrays; rows that were never written are left out."""
         used = int(min(self._written.max(initial=0), self.capacity))
-        rows = {name: ring[:, :used] for name, ring in self._kept().items()}
-        counts = {"written": self._written, "oldest": self._oldest}
-        return counts | ({"read": self._read} if self.carried_size else {}) | rows
+        rows = {name: ring[:, :used] for name, ring in self._rows.arrays().items()}
+        return {"written": self._written, "oldest": self._oldest, "read": self._read} | rows
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
+    def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Take over a saved state.  Raises CheckpointError if it is of a replay with other dimensions."""
+        if missing := self.columns.keys() - state.keys():
+            raise CheckpointError(f"replay of the checkpoint has no {' and no '.join(sorted(missing))}")
         self._written, self._oldest = state["written"].copy(), state["oldest"].copy()
-        if self.carried_size:
-            self._read = state["read"].copy()
-        for name, ring in self._kept().items():
+        # Older checkpoints have none where rows are not read once, but drawn.
+        self._read = state["read"].copy() if "read" in state else np.zeros_like(self._written)
+        for name, ring in self._rows.arrays().items():
             saved = state[name]
             if saved.shape[0] != ring.shape[0] or saved.shape[2:] != ring.shape[2:] or saved.shape[1] > self.capacity:
                 raise CheckpointError(f"replay of the checkpoint has {name} of shape {saved.shape}, not {ring.shape}")
             ring[:, : saved.shape[1]] = saved
+        # What an index of before means is not here any more.
+        self._serial = self._serials + np.arange(self._serial.size).reshape(self._serial.shape)
+        self._serials += self._serial.size
+
+
+def _by_priority(
+    priority: npt.NDArray[Any], by: ByPriority, count: int, random: np.random.Generator
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Which of the starts with these priorities [S] are drawn, and their weights; [B] each."""
+    shares = priority.astype(np.float64) ** by.exponent
+    ends = np.cumsum(shares)
+    assert ends[-1] > 0, "no window has a priority"
+    # Rounding can lead to the very end, behind the last of them.
+    chosen = np.minimum(np.searchsorted(ends, random.random(count) * ends[-1], side="right"), len(ends) - 1)
+    weight = (len(shares) * shares[chosen] / ends[-1]) ** -by.correction
+    return chosen, (weight / weight.max()).astype(np.float32)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
 
 
-def rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[np.ndarray]) -> tuple[Percepts, np.ndarray]:
+def rewind(
+    environment: VectorEnvironment, seeds: npt.NDArray[Any], actions: list[npt.NDArray[Any]]
+) -> tuple[Percepts, npt.NDArray[np.bool_]]:
     """Play `actions[copy]` [n, N, ...] of the episode with seed `seeds[copy]` in every copy, each with an n of its own.
 
     Returns the percepts of all copies, and bool [E] which of them could be played to the end: an episode that does not
@@ -41,11 +46,11 @@ def rewind(environment: VectorEnvironment, seeds: np.ndarray, actions: list[np.n
     return percepts, faithful
 
 
-def _some_legal(spec: EnvironmentSpec, mask: np.ndarray) -> np.ndarray:
+def _some_legal(spec: EnvironmentSpec, mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Legal actions [E, N, ...] for masks bool [E, N, A]."""
     return np.zeros(mask.shape, np.float32) if spec.continuous else mask.argmax(-1)
 
 
-def _legal(spec: EnvironmentSpec, wanted: np.ndarray, mask: np.ndarray) -> bool:
+def _legal(spec: EnvironmentSpec, wanted: npt.NDArray[Any], mask: npt.NDArray[Any]) -> bool:
     """Whether a joint action [N, ...] is, by a mask bool [N, A]; vectors are whatever they are."""
     return bool(spec.continuous) or bool(np.take_along_axis(mask, wanted[:, None], axis=1).all())

@@ -1,7 +1,6 @@
 """Rows of experience: what one copy of the environment showed at one step, and the action that led there.
 
-Axis legend: R rows, N agents, D observation, A entries of an action mask, S global state,
-C numbers that an agent carries.
+Axis legend: R rows, N agents, D observation, A entries of an action mask.
 
 An episode of n steps has n + 1 rows: its first observation, then one row per action with what it led to.  Where all
 agents terminate, absorbing rows follow (zero observation, a random action, no reward; MAMBA's released code).
@@ -9,36 +8,55 @@ agents terminate, absorbing rows follow (zero observation, a random action, no r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.environments.vector import EnvironmentSpec
+from trainer.experience.columns import Column, zero_columns
+
+NO_COLUMNS: Mapping[str, Column] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """Some rows (first axis R); what `Window` says of the fields holds here too."""
 
-    observation: np.ndarray
-    action_mask: np.ndarray
-    hears: np.ndarray
-    present: np.ndarray
-    first: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    terminated: np.ndarray
-    state: np.ndarray
-    """float32 [R, S]; S is 0 where no algorithm wants it."""
-    carried: np.ndarray
-    """float32 [R, N, C]; C is 0 where no algorithm wants it."""
+    observation: npt.NDArray[Any]
+    action_mask: npt.NDArray[Any]
+    hears: npt.NDArray[Any]
+    present: npt.NDArray[Any]
+    first: npt.NDArray[Any]
+    action: npt.NDArray[Any]
+    reward: npt.NDArray[Any]
+    terminated: npt.NDArray[Any]
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """[R, ...] by name: what the algorithm that learns from them has declared."""
 
-    def pick(self, chosen: object) -> Rows:
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All fields and columns by name."""
+        return {name: getattr(self, name) for name in FIELDS} | dict(self.columns)
+
+    def pick(self, chosen: Any) -> Rows:
         """Some of the rows, by anything that indexes an array."""
-        return Rows(**{name: array[chosen] for name, array in vars(self).items()})
+        return rows_of({name: array[chosen] for name, array in self.arrays().items()})
 
 
-def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int, carried_size: int = 0) -> Rows:
+FIELDS = tuple(each.name for each in fields(Rows) if each.name != "columns")
+"""What every row has; no column may have such a name."""
+
+
+def rows_of(arrays: Mapping[str, npt.NDArray[Any]]) -> Rows:
+    """Rows from all fields and columns by name."""
+    own = {name: arrays[name] for name in FIELDS}
+    return Rows(**own, columns={name: array for name, array in arrays.items() if name not in FIELDS})
+
+
+def empty_rows(spec: EnvironmentSpec, *leading: int, columns: Mapping[str, Column] = NO_COLUMNS) -> Rows:
     """Rows of zeros, [*leading, ...]."""
     agents, actions = spec.agents, spec.actions
     return Rows(
@@ -50,12 +68,13 @@ def empty_rows(spec: EnvironmentSpec, *leading: int, state_size: int, carried_si
         action=np.zeros((*leading, agents, *spec.action_shape), np.float32 if spec.continuous else np.int16),
         reward=np.zeros((*leading, agents), np.float32),
         terminated=np.zeros((*leading, agents), bool),
-        state=np.zeros((*leading, state_size), np.float32),
-        carried=np.zeros((*leading, agents, carried_size), np.float32),
+        columns=zero_columns(columns, *leading),
     )
 
 
-def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int, carried_size: int = 0) -> Rows:
+def absorbing_rows(
+    spec: EnvironmentSpec, *, action: npt.NDArray[Any], columns: Mapping[str, Column] = NO_COLUMNS
+) -> Rows:
     """One absorbing row for each joint `action` [R, N, ...]."""
     count, agents = action.shape[:2]
     return Rows(
@@ -68,12 +87,11 @@ def absorbing_rows(spec: EnvironmentSpec, *, action: np.ndarray, state_size: int
         action=action,
         reward=np.zeros((count, agents), np.float32),
         terminated=np.ones((count, agents), bool),
-        state=np.zeros((count, state_size), np.float32),
-        carried=np.zeros((count, agents, carried_size), np.float32),
+        columns=zero_columns(columns, count),
     )
 
 
-def random_actions(spec: EnvironmentSpec, count: int, random: np.random.Generator) -> np.ndarray:
+def random_actions(spec: EnvironmentSpec, count: int, random: np.random.Generator) -> npt.NDArray[Any]:
     """`count` joint actions [R, N, ...], uniformly drawn without regard to any mask."""
     if not spec.continuous:
         return random.integers(spec.actions, size=(count, spec.agents))

@@ -1,7 +1,6 @@
 """A batch of replay windows, the training data of a world model.
 
-Axis legend: T time, B windows, N agents, D observation, A entries of an action mask, S global state, C numbers
-that an agent carries.
+Axis legend: T time, B windows, N agents, D observation, A entries of an action mask.
 
 Row t holds the observation of one step and the action that led to it, so the closing observation of an episode
 has a row of its own and every action has its result.
@@ -9,8 +8,10 @@ has a row of its own and every action has its result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 
@@ -32,12 +33,20 @@ class Window:
     """float [T, B, N]: what that action earned."""
     terminated: Tensor
     """bool [T, B, N]: that action ended the agent's future (never set by a time limit)."""
-    state: Tensor | None = None
-    """float [T, B, S]: the simulator's global state, zeros in absorbing rows; None where replay keeps none."""
-    carried: Tensor | None = None
-    """float [T, B, N, C]: what the agents carried into row t (`recurrent_columns`), of no meaning in first and
-    absorbing rows; None where replay keeps none."""
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+    """[T, B, ...] by name: what the algorithm has declared; in first and absorbing rows only the simulator's state
+    means anything, and there it is zeros in absorbing ones."""
 
-    def to(self, device: object) -> Window:
-        moved = {name: None if value is None else value.to(device) for name, value in vars(self).items()}
-        return Window(**moved)
+    def to(self, device: torch.device) -> Window:
+        """The same on a device."""
+        return Window(
+            observation=self.observation.to(device),
+            action_mask=self.action_mask.to(device),
+            hears=None if self.hears is None else self.hears.to(device),
+            present=self.present.to(device),
+            first=self.first.to(device),
+            action=self.action.to(device),
+            reward=self.reward.to(device),
+            terminated=self.terminated.to(device),
+            columns={name: value.to(device) for name, value in self.columns.items()},
+        )

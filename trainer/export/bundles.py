@@ -6,39 +6,20 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from heliograph import __version__
 from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
-from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import Manifest, StateTensor, sha256
-
-if TYPE_CHECKING:
-    from trainer.algorithms.interfaces import Algorithm
+from heliograph.manifest import Manifest, sha256
+from trainer.algorithms.interfaces import Algorithm
+from trainer.algorithms.step_function import StepFunction
 
 OPSET = 18
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepFunction:
-    """What an algorithm hands to export: a module and the names and example values of its tensors, in order.
-
-    `state` names the recurrent tensors among the inputs; the module returns their successors last, in that order.
-    """
-
-    module: nn.Module
-    inputs: dict[str, Tensor]
-    outputs: tuple[str, ...]
-    state: tuple[StateTensor, ...]
-    message: MessageFormat | None
-    noise_size: int
 
 
 def export_bundle(
@@ -125,7 +106,7 @@ def _to_onnx(step: StepFunction) -> bytes:
         program = torch.onnx.export(step.module.eval(), tuple(step.inputs.values()), **arguments)
         assert program is not None
         _forget_sources(program)
-        program.save(buffer)
+        program.save(buffer)  # type: ignore[arg-type]  # a buffer is as good as a path to it
     return buffer.getvalue()
 
 

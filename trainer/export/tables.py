@@ -5,14 +5,12 @@ Axis legend: T time, B windows, N agents, K categoricals, C classes.
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from heliograph.codecs import LatentTables
-from trainer.algorithms.interfaces import Algorithm, Speaker
+from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.policy.draws import GreedyDraws
@@ -26,12 +24,11 @@ def learned_tables(algorithm: Algorithm, replay: Replay) -> LatentTables | None:
 
     All agents of a team count alike.  None for a team without messages, or if nothing was ever observed.
     """
-    message = algorithm.step_function(0).message
     window = replay.newest_window(ROWS)
-    if message is None or window is None:
+    if window is None or not isinstance(algorithm, MessagingAlgorithm):
         return None
-    ids = cast(Speaker, algorithm).latents(window, GreedyDraws()).cpu()[_spoken(window)]  # [messages, K]
-    counts = [torch.bincount(column, minlength=message.classes) for column in ids.unbind(-1)]
+    ids = algorithm.latents(window, GreedyDraws()).cpu()[_spoken(window)]  # [messages, K]
+    counts = [torch.bincount(column, minlength=algorithm.message.classes) for column in ids.unbind(-1)]
     return LatentTables(np.stack([column.numpy() for column in counts]))
 
 

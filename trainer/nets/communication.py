@@ -15,6 +15,7 @@ slot is added.  Three ways to restrict who reads whom:
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -69,10 +70,12 @@ class EncoderLayer(nn.Module):
         hidden = self.norm_attention(queries + self._drop(self.projection_out(mixed)))
         first, activation, second = self.feed_forward
         inner = second(self._drop(activation(first(hidden))))
-        return self.norm_feed_forward(hidden + self._drop(inner))
+        rows: Tensor = self.norm_feed_forward(hidden + self._drop(inner))
+        return rows
 
     def _split(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [M, N, H] -> [M, heads, N, H/heads]
+        parts: Tensor = rows.unflatten(-1, (self.heads, -1))
+        return parts.transpose(1, 2)  # [M, N, H] -> [M, heads, N, H/heads]
 
     def _drop(self, rows: Tensor) -> Tensor:
         return functional.dropout(rows, self.dropout, self.training) if self.dropout else rows
@@ -82,12 +85,27 @@ class CommunicationBlock(nn.Module):
     """Positional code and `layers` encoder layers over the tokens of one team."""
 
     def __init__(
-        self, *, agents: int, width: int, layers: int, heads: int, dropout: float, position_scale: float = 1.0
+        self,
+        *,
+        agents: int,
+        width: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        position_scale: float = 1.0,
+        reach: Literal["ego", "central"] = "ego",
     ) -> None:
         super().__init__()
+        self.reach = reach
         self.layers = nn.ModuleList(EncoderLayer(width=width, heads=heads, dropout=dropout) for _ in range(layers))
         self.register_buffer("positions", position_scale * position_code(agents, width), persistent=False)
         self.positions: Tensor
+
+    def forward(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
+        """Tokens [M, N, H] and neighbour sets bool [M, N, N], None on a complete graph -> rows [M, N, H]."""
+        if hears is None:
+            return self.complete(tokens)
+        return self.central(tokens, hears) if self.reach == "central" else self.ego(tokens, hears)
 
     def complete(self, tokens: Tensor) -> Tensor:
         """Everyone reads everyone: tokens [M, N, H] -> rows [M, N, H]."""
@@ -122,4 +140,5 @@ class CommunicationBlock(nn.Module):
         for layer in self.layers[:-1]:
             rows = layer(rows, allowed)
         index = own.reshape(-1, 1, 1).expand(-1, 1, rows.shape[-1])
-        return self.layers[-1](rows, allowed, own=rows.gather(1, index)).squeeze(1)
+        row: Tensor = self.layers[-1](rows, allowed, own=rows.gather(1, index))
+        return row.squeeze(1)

@@ -73,8 +73,11 @@ class LatentTable(nn.Module):
         else:
             rows = functional.embedding_bag(flat, self.table, mode="sum")
         if probabilities is not None:
-            rows = _StraightThrough.apply(rows, probabilities.reshape(flat.shape[0], -1), self.table.detach())
-        return rows.reshape(*ids.shape[:-1], -1)
+            rows = _StraightThrough.apply(  # type: ignore[no-untyped-call]  # torch gives it no types
+                rows, probabilities.reshape(flat.shape[0], -1), self.table.detach()
+            )
+        gathered: Tensor = rows.reshape(*ids.shape[:-1], -1)
+        return gathered
 
 
 class LatentLinear(LatentTable):
@@ -91,4 +94,5 @@ class LatentLinear(LatentTable):
 
     def forward(self, ids: Tensor, dense: Tensor, probabilities: Tensor | None = None) -> Tensor:
         """ids [..., K], dense [..., D_in] -> [..., D_out]."""
-        return self.gather(ids, probabilities) + self.dense(dense)
+        rows: Tensor = self.dense(dense)
+        return self.gather(ids, probabilities) + rows

@@ -27,6 +27,13 @@ def perceptron(sizes: list[int], activation: Activation) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def linear_layer(network: nn.Sequential, index: int) -> nn.Linear:
+    """The layer at a place of a perceptron, where there is a linear one."""
+    layer = network[index]
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
 class FeatureHead(nn.Module):
     """Perceptron whose input is the feature [latent one-hots, dense]; `layers` counts its hidden layers."""
 
@@ -48,7 +55,8 @@ class FeatureHead(nn.Module):
 
     def forward(self, ids: Tensor, dense: Tensor, probabilities: Tensor | None = None) -> Tensor:
         """ids [..., K], dense [..., D_in] -> [..., out]."""
-        return self.rest(self.activation(self.first(ids, dense, probabilities)))
+        outputs: Tensor = self.rest(self.activation(self.first(ids, dense, probabilities)))
+        return outputs
 
     def orthogonal(self) -> None:
         """Initialise all weights orthogonally with gain 1 (MAMBA's actor)."""

@@ -51,4 +51,5 @@ class AttentionCritic(nn.Module):
     def forward(self, ids: Tensor, deter: Tensor) -> Tensor:
         """ids [M, N, K], deter [M, N, G] -> values [M, N]."""
         rows = torch.relu(self.attention.complete(torch.relu(self.embed(ids, deter))))
-        return self.out(rows).squeeze(-1)
+        values: Tensor = self.out(rows).squeeze(-1)
+        return values

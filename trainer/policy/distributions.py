@@ -27,20 +27,40 @@ SMALLEST_DEVIATION, LARGEST_DEVIATION = 0.1, 1.0
 class ActionDistribution(Protocol):
     """Actions [..., *shape] given outputs [..., P]."""
 
-    mask_size: int
-    """A."""
-    outputs: int
-    """P."""
-    features: int
-    """F."""
-    noise: int
-    """Uniform numbers that one action takes."""
-    shape: tuple[int, ...]
-    """Of one agent's action."""
-    dtype: torch.dtype
-    """Of actions in the trainer."""
-    executed_dtype: torch.dtype
-    """Of actions in an exported graph."""
+    @property
+    def mask_size(self) -> int:
+        """A."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """P."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """F."""
+        ...
+
+    @property
+    def noise(self) -> int:
+        """Uniform numbers that one action takes."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one agent's action."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of actions in the trainer."""
+        ...
+
+    @property
+    def executed_dtype(self) -> torch.dtype:
+        """Of actions in an exported graph."""
+        ...
 
     def masked(self, outputs: Tensor, available: Tensor | None) -> Tensor:
         """Outputs under which nothing happens that `available`, bool [..., A], does not allow."""
@@ -186,7 +206,7 @@ class SquashedGaussian:
         return (2 * cells + (1 - self.levels)) / self.levels
 
 
-def action_distribution(spec: EnvironmentSpec) -> Categorical | SquashedGaussian:
+def action_distribution(spec: EnvironmentSpec) -> ActionDistribution:
     """What actors of an environment put out."""
     if not spec.continuous:
         return Categorical(spec.actions)

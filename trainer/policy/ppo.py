@@ -1,7 +1,7 @@
-"""PPO on imagined trajectories, for actor and attention critic (MAMBA §3.3).
+"""PPO for actor and critic: the losses, on imagined and on real data, and the batch of an imagined rollout.
 
-Axis legend: R joint rows (imagined states times horizon, flattened), N agents, K categoricals, G recurrent size,
-A entries of an action mask, P outputs of an actor.
+Axis legend: R joint rows (imagined states times horizon, flattened), N agents, A entries of an action mask, P outputs
+of an actor.
 """
 
 from __future__ import annotations
@@ -11,23 +11,66 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainer.policy.actor_critic import AttentionCritic
 from trainer.policy.distributions import ActionDistribution
+from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.returns import lambda_returns
 from trainer.policy.settings import PolicySettings
-from trainer.world_model.imagination import Dream
 
 ADVANTAGE_EPSILON = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyBatch:
-    """Imagined joint rows with everything that PPO compares against."""
+class PolicyLoss:
+    """Scalars; `loss` = `policy` - entropy scale * `entropy`."""
 
-    ids: Tensor
-    """int64 [R, N, K]."""
-    deter: Tensor
-    """[R, N, G]."""
+    loss: Tensor
+    policy: Tensor
+    entropy: Tensor
+    clipped: Tensor
+    """Share of decisions whose ratio left the clip range."""
+
+    def metrics(self) -> dict[str, float]:
+        return {
+            "policy/entropy": float(self.entropy.detach()),
+            "policy/surrogate": float(self.policy.detach()),
+            "policy/clipped": float(self.clipped),
+        }
+
+
+def policy_loss(
+    now: Tensor, old: Tensor, *, advantage: Tensor, entropy: Tensor, clip: float, entropy_scale: float
+) -> PolicyLoss:
+    """Clipped surrogate and entropy bonus, averaged over decisions [...].
+
+    `now` and `old` are log-probabilities of what was done, by the policy that learns and the one that acted.
+    """
+    ratio = torch.exp(now - old)
+    policy = -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    mean_entropy = entropy.mean()
+    return PolicyLoss(
+        loss=policy - entropy_scale * mean_entropy,
+        policy=policy,
+        entropy=mean_entropy,
+        clipped=((ratio.detach() - 1).abs() > clip).float().mean(),
+    )
+
+
+def value_loss(value: Tensor, target: Tensor) -> Tensor:
+    """Half the mean squared error; no value clipping, no target network (as the code behaves)."""
+    return 0.5 * (target - value).square().mean()
+
+
+def normalised(advantage: Tensor, *, over: Tensor, epsilon: float) -> Tensor:
+    """Advantages less the mean, in units of the deviation, of `over`."""
+    return (advantage - over.mean()) / (over.std() + epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyBatch:
+    """Imagined joint rows with everything that PPO compares against (MAMBA §3.3)."""
+
+    features: Features
+    """[R, N, ...] each: what actor and critic read."""
     action: Tensor
     """[R, N, ...]."""
     available: Tensor | None
@@ -40,62 +83,59 @@ class PolicyBatch:
     """[R, N], normalised if the settings say so."""
 
     def rows(self, index: Tensor) -> PolicyBatch:
-        return PolicyBatch(**{name: None if value is None else value[index] for name, value in vars(self).items()})
+        """Some of them, int64 [...]."""
+        return PolicyBatch(
+            features=tuple(feature[index] for feature in self.features),
+            action=self.action[index],
+            available=None if self.available is None else self.available[index],
+            old_log_probability=self.old_log_probability[index],
+            returns=self.returns[index],
+            advantage=self.advantage[index],
+        )
 
 
 @torch.no_grad()
 def policy_batch(
-    dream: Dream, critic: AttentionCritic, settings: PolicySettings, actions: ActionDistribution
+    rollout: ImaginedRollout, critic: nn.Module, settings: PolicySettings, actions: ActionDistribution
 ) -> PolicyBatch:
-    """Returns and advantages of a dream, flattened to joint rows."""
-    states, starts = dream.ids.shape[:2]
-    value = critic(dream.ids.flatten(0, 1), dream.deter.flatten(0, 1)).unflatten(0, (states, starts))
-    reward = dream.reward
+    """Returns and advantages of an imagined rollout, flattened to joint rows.
+
+    `critic` gives values [M, N] of features.
+    """
+    states, starts = rollout.features[0].shape[:2]
+    value = critic(*(feature.flatten(0, 1) for feature in rollout.features)).unflatten(0, (states, starts))
+    reward = rollout.reward
     if settings.reward_sharing == "team":
         reward = reward.mean(-1, keepdim=True).expand_as(reward)
-    returns = lambda_returns(reward, dream.continuation, value, discount=settings.discount, trace=settings.trace)
+    returns = lambda_returns(reward, rollout.continuation, value, discount=settings.discount, trace=settings.trace)
     advantage = returns - value[:-1]
     if settings.advantage_normalisation:
-        advantage = (advantage - advantage.mean()) / (advantage.std() + ADVANTAGE_EPSILON)
+        advantage = normalised(advantage, over=advantage, epsilon=ADVANTAGE_EPSILON)
     return PolicyBatch(
-        ids=dream.ids[:-1].flatten(0, 1),
-        deter=dream.deter[:-1].flatten(0, 1),
-        action=dream.action.flatten(0, 1),
-        available=None if dream.available is None else dream.available.flatten(0, 1),
-        old_log_probability=actions.log_probability(dream.logits, dream.action).flatten(0, 1),
+        features=tuple(feature[:-1].flatten(0, 1) for feature in rollout.features),
+        action=rollout.action.flatten(0, 1),
+        available=None if rollout.available is None else rollout.available.flatten(0, 1),
+        old_log_probability=actions.log_probability(rollout.logits, rollout.action).flatten(0, 1),
         returns=returns.flatten(0, 1),
         advantage=advantage.flatten(0, 1),
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ActorLoss:
-    """Scalars; `loss` = `policy` - entropy scale * `entropy`."""
-
-    loss: Tensor
-    policy: Tensor
-    entropy: Tensor
-    clipped: Tensor
-    """Share of rows whose ratio left the clip range."""
-
-
 def actor_loss(
     actor: nn.Module, batch: PolicyBatch, actions: ActionDistribution, *, clip: float, entropy_scale: float
-) -> ActorLoss:
-    """Clipped surrogate and entropy bonus, averaged over rows and agents."""
-    outputs = actions.masked(actor(batch.ids, batch.deter), batch.available)
-    ratio = torch.exp(actions.log_probability(outputs, batch.action) - batch.old_log_probability)
-    surrogate = torch.minimum(ratio * batch.advantage, ratio.clamp(1 - clip, 1 + clip) * batch.advantage)
-    entropy = actions.entropy(outputs).mean()
-    policy = -surrogate.mean()
-    return ActorLoss(
-        loss=policy - entropy_scale * entropy,
-        policy=policy,
-        entropy=entropy,
-        clipped=((ratio - 1).abs() > clip).float().mean(),
+) -> PolicyLoss:
+    """Of an actor that gives outputs [R, N, P] of features."""
+    outputs = actions.masked(actor(*batch.features), batch.available)
+    return policy_loss(
+        actions.log_probability(outputs, batch.action),
+        batch.old_log_probability,
+        advantage=batch.advantage,
+        entropy=actions.entropy(outputs),
+        clip=clip,
+        entropy_scale=entropy_scale,
     )
 
 
-def critic_loss(critic: AttentionCritic, batch: PolicyBatch) -> Tensor:
-    """Half the mean squared error to the returns; no value clipping, no target network (as the code behaves)."""
-    return 0.5 * (batch.returns - critic(batch.ids, batch.deter)).square().mean()
+def critic_loss(critic: nn.Module, batch: PolicyBatch) -> Tensor:
+    """Of the values to the returns."""
+    return value_loss(critic(*batch.features), batch.returns)

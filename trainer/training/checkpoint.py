@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
@@ -42,7 +43,7 @@ class UnreadableCheckpoint(CheckpointError):
 
 
 def save_checkpoint(
-    folder: Path, *, iteration: int, algorithm: Algorithm, arrays: dict[str, np.ndarray], state: dict[str, Any]
+    folder: Path, *, iteration: int, algorithm: Algorithm, arrays: dict[str, npt.NDArray[Any]], state: dict[str, Any]
 ) -> Path:
     """Write `folder/<iteration>` and drop the oldest ones.  Raises CheckpointError if the disk refuses."""
     path = folder / f"{iteration:08d}"
@@ -169,7 +170,7 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     return state
 
 
-def load_experience(path: Path) -> dict[str, np.ndarray]:
+def load_experience(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Restore torch's random state, and return the arrays that were saved.  Raises CheckpointError."""
     try:
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
@@ -194,7 +195,8 @@ def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:
 
 
 def _groups(optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    return optimiser.state_dict()["param_groups"]
+    groups: list[dict[str, Any]] = optimiser.state_dict()["param_groups"]
+    return groups
 
 
 def under(named: Mapping[str, T], prefix: str) -> dict[str, T]:

@@ -9,20 +9,22 @@ Axis legend: E copies, N agents.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
 from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
 from heliograph.noise import uniform
-from trainer.algorithms.interfaces import Algorithm
 from trainer.experience.readable import audible, hears_tensor
+from trainer.policy.acting import Policy
 from trainer.policy.draws import Draws, GreedyDraws, NoiseDraws
 
 
 def evaluate(
-    algorithm: Algorithm,
+    policy: Policy,
     environment: VectorEnvironment,
     *,
     episodes: int,
@@ -38,18 +40,18 @@ def evaluate(
 
     `most_steps`, `progress` and `check` are those of `play_episodes`.  Raises WorldError as it does.
     """
-    networks = _Networks(algorithm, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
+    networks = _Networks(policy, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
     return play_episodes(
         environment, networks, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress, check=check
     )
 
 
 class _Networks(Player):
-    """An algorithm as a player, with the noise of the runtime's agents."""
+    """A policy as a player, with the noise of the runtime's agents."""
 
     def __init__(
         self,
-        algorithm: Algorithm,
+        policy: Policy,
         environment: VectorEnvironment,
         *,
         seed: int,
@@ -57,9 +59,9 @@ class _Networks(Player):
         links_cut: bool,
         device: torch.device,
     ) -> None:
-        self._algorithm, self._environment, self._device = algorithm, environment, device
+        self._policy, self._environment, self._device = policy, environment, device
         self._seed, self._greedy, self._links_cut = seed, greedy, links_cut
-        self._state = algorithm.initial_state(environment.count)
+        self._state = policy.initial_state(environment.count)
         self._number = np.zeros(environment.count, dtype=np.int64)
         self._step = np.zeros(environment.count, dtype=np.int64)
         self._spoke = np.zeros((environment.count, environment.spec.agents), dtype=bool)  # at the step before
@@ -70,7 +72,7 @@ class _Networks(Player):
     def step(self, percepts: Percepts) -> Transition:
         first = self._step == 0
         spoke = np.where(first[:, None], percepts.present, self._spoke)
-        action, self._state = self._algorithm.act(
+        action, self._state = self._policy.act(
             self._state,
             observation=torch.from_numpy(percepts.observation).to(self._device),
             action_mask=torch.from_numpy(np.ascontiguousarray(percepts.action_mask)).to(self._device),
@@ -82,13 +84,13 @@ class _Networks(Player):
         self._step += 1
         return self._environment.step(action.cpu().numpy())
 
-    def _hears(self, percepts: Percepts, *, spoke: np.ndarray) -> torch.Tensor | None:
+    def _hears(self, percepts: Percepts, *, spoke: npt.NDArray[Any]) -> torch.Tensor | None:
         if self._links_cut:
             return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=self._device)
         return hears_tensor(audible(percepts, spoke=spoke).hears, self._environment.spec, device=self._device)
 
     def _noise(self) -> Draws:
-        size = self._algorithm.noise_size()
+        size = self._policy.noise_size
         numbers = [
             [
                 uniform(run_seed=self._seed, slot=slot, episode=int(episode), step=int(at), size=size)

@@ -7,9 +7,9 @@ import torch
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.interfaces import Algorithm
-from trainer.experience.empty_replay import empty_replay
 from trainer.experience.replay import Replay
 from trainer.training.checkpoint import from_newest, load_experience, load_networks, under
+from trainer.training.empty_replay import empty_replay
 from trainer.training.run_folder import RunFolder
 from trainer.training.training import make_algorithm, make_environment
 

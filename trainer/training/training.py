@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,10 +22,9 @@ from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
-from trainer.algorithms.interfaces import Algorithm
+from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
 from trainer.algorithms.registry import algorithm_entry
 from trainer.experience.collector import Collected, Collector
-from trainer.experience.empty_replay import empty_replay
 from trainer.experience.overlap import Feed
 from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
@@ -38,6 +38,7 @@ from trainer.training.checkpoint import (
     under,
 )
 from trainer.training.device import choose_device
+from trainer.training.empty_replay import empty_replay
 from trainer.training.evaluation import evaluate
 from trainer.training.horizon import horizon_of, limited
 from trainer.training.initial_weights import load_initial_weights
@@ -108,13 +109,13 @@ class Training:
         self.algorithm = make_algorithm(settings, self.environment, self.device)
         self.replay = empty_replay(settings, self.algorithm)
         self.collector = Collector(
-            self.environment, self.algorithm, self.replay, seed=settings.seed, device=self.device
+            self.environment, self.algorithm.behaviour(), self.replay, seed=settings.seed, device=self.device
         )
         schedule = settings.schedule
         self.horizon = horizon_of(schedule, folder.status() if resume else None)
         self.feed = Feed(
             self.collector,
-            self.algorithm,
+            self.algorithm.behaviour(),
             steps_per_copy=schedule.steps_per_iteration,
             until=self.horizon.limit_env_steps,
             overlap=settings.overlaps(self.device.type),
@@ -281,7 +282,11 @@ class Training:
     ) -> dict[str, Any]:
         """`collect_s` is how long the loop waited for the experience, which is less if it was collected ahead."""
         record: dict[str, Any] = {"iteration": self._iteration, "env_steps": self.env_steps}
-        ended = {"outcome": experience.outcome, "return": experience.team_return, "length": experience.length}
+        ended: dict[str, Sequence[float]] = {
+            "outcome": experience.outcome,
+            "return": experience.team_return,
+            "length": experience.length,
+        }
         record |= {f"collect/{name}": float(np.mean(values)) for name, values in ended.items() if values}
         if experience.lost_episodes:
             record["collect/lost_episodes"] = experience.lost_episodes
@@ -293,7 +298,7 @@ class Training:
         for name, greedy in (("greedy", True), ("sampled", False)):
             if greedy or settings.sampled:
                 result = evaluate(
-                    self.algorithm,
+                    self.algorithm.policy(),
                     self._evaluation_environment,
                     episodes=settings.episodes,
                     seed=settings.seed,
@@ -326,7 +331,7 @@ class Training:
 
     def _final(self, episodes: int, *, links_cut: bool) -> PlayedEpisodes:
         return evaluate(
-            self.algorithm,
+            self.algorithm.policy(),
             self._evaluation_environment,
             episodes=episodes,
             seed=self.settings.evaluation.seed + 1,  # episodes that no evaluation on the way has seen
@@ -345,7 +350,8 @@ class Training:
         episodes = self.settings.evaluation.final_episodes
         try:
             self.export()
-            cut = self._final(episodes, links_cut=True) if self.algorithm.message_size() else None
+            talks = isinstance(self.algorithm, MessagingAlgorithm)
+            cut = self._final(episodes, links_cut=True) if talks else None
             summary = self._summary(reason, self._final(episodes, links_cut=False), cut)
         except Stopped:
             return self._interrupted()

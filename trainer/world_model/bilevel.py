@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.latent import LatentTable
 from trainer.nets.level import AGENT, Level
-from trainer.nets.perceptron import perceptron
+from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.bilevel_settings import BilevelSettings
 from trainer.world_model.model import Decoder, information_head, prediction_head
-from trainer.world_model.posteriors import DrawIds, Posteriors, unroll
+from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
 
 
@@ -62,18 +63,18 @@ class GlobalLevel(nn.Module):
         self.encoder = perceptron([state_size, hidden, hidden, hidden, hidden], nn.ReLU)
         self.rssm = JointRSSM(settings, agents=agents, actions=actions, embedding=hidden)
         self.downward = LatentTable(categoricals=settings.categoricals, classes=classes, out=hidden)
-        self.downward.reset_with(below.prior_head[0], nn.init.xavier_uniform_)
+        self.downward.reset_with(linear_layer(below.prior_head, 0), nn.init.xavier_uniform_)
         # A latent that all agents share reads those of all of them, in the order of their slots.
         read = agents // self.rows * settings.categoricals
         self.upward = LatentTable(categoricals=read, classes=classes, out=hidden)
-        self.upward.reset_with(self.rssm.posterior_head[0], nn.init.xavier_uniform_)
+        self.upward.reset_with(linear_layer(self.rssm.posterior_head, 0), nn.init.xavier_uniform_)
 
     def observe(
         self, window: Window, agent: Posteriors, draw_ids: DrawIds, *, reset_action_on_first: bool
     ) -> Posteriors:
         """q(z^g_t | s_t, z^a_t, h^g_t) along a window, [T, B, R, ...], after the agents' own posteriors."""
         # Where the simulator has no state of its own, what all agents observe takes its place.
-        state = window.observation.flatten(-2) if window.state is None else window.state
+        state = window.columns.get(STATE, window.observation.flatten(-2))
         ids = agent.ids.unflatten(2, (self.rows, -1)).flatten(3)  # [T, B, N, K] -> [T, B, R, N / R * K]
         probabilities = agent.probabilities.unflatten(2, (self.rows, -1)).flatten(3, 4)
         inputs = self.rssm.posterior_inputs(self.encoder(state)).unsqueeze(2) + self.upward.gather(ids, probabilities)
@@ -96,12 +97,15 @@ class GlobalLevel(nn.Module):
         return torch.stack([action] * self.rows, dim=-1 - len(self.rssm.actions.shape) - 1)
 
 
-class BilevelModel(nn.Module):
+class BilevelModel(LatentModel):
     """One model, whose parameters all agents share; without a global level, a DreamerV2 of each agent's own.
 
     A feature is [z^a, z^g] and [h^a, h^g].  Reward and reconstruction are the agent level's, continuation and available
     actions read both (MABL §3.1.2).
     """
+
+    settings: BilevelSettings
+    rssm: RSSM
 
     def __init__(
         self,
@@ -209,7 +213,7 @@ class BilevelModel(nn.Module):
 
     def agent_prior(self, deter: Tensor, ids: Tensor | None = None, probabilities: Tensor | None = None) -> Tensor:
         """p(z^a | h^a, z^g): probabilities [..., N, K, C] of deter [..., N, G] and global latents [..., R, K]."""
-        inputs = None if self.above is None else self.above.downward.gather(ids, probabilities)
+        inputs = None if self.above is None or ids is None else self.above.downward.gather(ids, probabilities)
         return self.rssm.probabilities(self.rssm.prior_logits(deter, inputs))
 
     def _levels(self, feature: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.policy.draws import Draws
+from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
 
@@ -45,6 +46,11 @@ class JointStates(JointRows):
     hears: Tensor | None
     """bool [M, N, N], held during the whole rollout; None: full attention."""
 
+    @property
+    def features(self) -> Features:
+        """What networks read of them."""
+        return self.ids, self.deter
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -71,26 +77,6 @@ class Outlook(JointRows):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dream:
-    """Imagined trajectories.  State s and action s lead to reward s and state s + 1."""
-
-    ids: Tensor
-    """int64 [S, M, N, K]."""
-    deter: Tensor
-    """[S, M, N, G]."""
-    action: Tensor
-    """[S-1, M, N, ...]."""
-    logits: Tensor
-    """[S-1, M, N, P] of the acting policy, without what is not available."""
-    available: Tensor | None
-    """bool [S-1, M, N, A], None without action masks."""
-    reward: Tensor
-    """[S-1, M, N] per agent."""
-    continuation: Tensor
-    """[S-1, M, N] probability that the agent's future goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Imagination:
     """The world model under the policy, in the parts that planning puts together in its own way."""
 
@@ -103,7 +89,7 @@ class Imagination:
         """Sample an action of every agent."""
         available = self._available(states)
         actions = self.model.actions
-        logits = actions.masked(self.actor(states.ids, states.deter), available)
+        logits = actions.masked(self.actor(*states.features), available)
         return Decision(action=self.draws.action(logits, actions), logits=logits, available=available)
 
     def transition(self, states: JointStates, action: Tensor) -> Outlook:
@@ -122,7 +108,7 @@ class Imagination:
         """Predicted action mask bool [M, N, A]."""
         if self.model.available is None:
             return None
-        probabilities = torch.sigmoid(self.model.available(states.ids, states.deter))
+        probabilities = torch.sigmoid(self.model.available(*states.features))
         sampled = self.settings.available == "sample"
         available = self.draws.available(probabilities) if sampled else probabilities >= 0.5
         if self.settings.force_available:
@@ -136,8 +122,8 @@ Predict = Callable[[Outlook], JointStates]
 
 
 @torch.no_grad()
-def imagine(world: Imagination, start: JointStates, *, predict: Predict) -> Dream:
-    """Roll out `settings.horizon` transitions from every start state; `world.predict` draws the next ones.
+def roll_out(world: Imagination, start: JointStates, *, predict: Predict) -> ImaginedRollout:
+    """`settings.horizon` transitions from every start state; `world.predict` draws the next ones.
 
     The GRU state of the next imagined step is what reward and continuation read ([z_s, h_{s+1}]), so the rollout
     computes every transition once and the heads run over all of them together.
@@ -151,12 +137,12 @@ def imagine(world: Imagination, start: JointStates, *, predict: Predict) -> Drea
     model = world.model
     ids, deter = torch.stack([state.ids for state in states]), torch.stack([state.deter for state in states])
     pair = (ids[:-1], deter[1:])
-    return Dream(
-        ids=ids,
-        deter=deter,
+    available = [decision.available for decision in decisions if decision.available is not None]
+    return ImaginedRollout(
+        features=(ids, deter),
         action=torch.stack([decision.action for decision in decisions]),
         logits=torch.stack([decision.logits for decision in decisions]),
-        available=None if model.available is None else torch.stack([decision.available for decision in decisions]),
+        available=torch.stack(available) if available else None,
         reward=model.reward(*pair).squeeze(-1),
         continuation=torch.sigmoid(model.continuation(*pair).squeeze(-1)),
     )

@@ -130,7 +130,9 @@ class _BalancedDivergence(torch.autograd.Function):
 
 def balanced_kl(posterior: Tensor, prior: Tensor, settings: LossSettings) -> Tensor:
     """Balanced KL [...] of probabilities [..., K, C], reduced over K as the settings say."""
-    divergence = _BalancedDivergence.apply(posterior, prior, settings.kl_posterior)
+    divergence: Tensor = _BalancedDivergence.apply(  # type: ignore[no-untyped-call]  # torch gives it no types
+        posterior, prior, settings.kl_posterior
+    )
     return divergence.mean(-1) if settings.kl_reduce == "mean" else divergence.sum(-1)
 
 

@@ -17,7 +17,7 @@ from trainer.nets.communication import CommunicationBlock
 from trainer.nets.perceptron import FeatureHead, perceptron
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.own_rssms import OwnRSSMs
-from trainer.world_model.posteriors import DrawIds, Posteriors, unroll
+from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
 from trainer.world_model.settings import LatentSettings, WorldModelSettings
 
@@ -36,9 +36,11 @@ class Decoder(nn.Module):
         return self.out(feature), feature
 
 
-class WorldModel(nn.Module):
+class WorldModel(LatentModel):
     """The models of a team: one whose parameters all share, where the slot enters through the positional code alone, or
     one of each agent's own."""
+
+    settings: WorldModelSettings
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class WorldModel(nn.Module):
                     heads=settings.heads,
                     dropout=settings.dropout,
                     position_scale=settings.position_scale,
+                    reach=settings.communication,
                 ),
             )
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from trainer.experience.window import Window
 from trainer.nets.perceptron import FeatureHead
+from trainer.policy.imagined import Features
 from trainer.world_model.loss import loss_rows, term_weights
 from trainer.world_model.posteriors import LatentModel, Posteriors
 from trainer.world_model.settings import ErrorLabel, LatentSettings, LossSettings
@@ -51,6 +52,6 @@ def model_error(
     return error
 
 
-def predictor_loss(predictor: nn.Module, ids: Tensor, deter: Tensor, error: Tensor) -> Tensor:
-    """Smooth-L1 of the prediction for ids [..., N, K] and deter [..., N, G] to the error [..., N]."""
-    return functional.smooth_l1_loss(predictor(ids, deter).squeeze(-1), error)
+def predictor_loss(predictor: nn.Module, features: Features, error: Tensor) -> Tensor:
+    """Smooth-L1 of the prediction for features [..., N, ...] to the error [..., N]."""
+    return functional.smooth_l1_loss(predictor(*features).squeeze(-1), error)

@@ -5,24 +5,21 @@ Axis legend: M joint rows, N agents, K categoricals, C classes, G recurrent size
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from trainer.nets.agentwise import Agentwise, each_its_own
-from trainer.policy.distributions import ActionDistribution
-from trainer.world_model.settings import LatentSettings
+from trainer.world_model.rssm import RSSM, TeamRSSM
 
 
-class OwnRSSMs(Agentwise):
-    """What `RSSM` offers, for a team without shared parameters; every method takes whole teams."""
+class OwnRSSMs(Agentwise[RSSM], TeamRSSM):
+    """For a team without shared parameters; every method takes whole teams."""
 
-    @property
-    def settings(self) -> LatentSettings:
-        return self.members[0].settings
-
-    @property
-    def actions(self) -> ActionDistribution:
-        return self.members[0].actions
+    def __init__(self, make: Callable[[], RSSM], *, agents: int) -> None:
+        super().__init__(make, agents=agents)
+        self.settings, self.actions = self.each[0].settings, self.each[0].actions
 
     def tokens(
         self,
@@ -33,40 +30,51 @@ class OwnRSSMs(Agentwise):
         probabilities: Tensor | None = None,
     ) -> Tensor:
         """As each agent reads them: [M, N, N, H], readers first."""
-        read = [member.tokens(ids, action, keep, keep_action, probabilities) for member in self.members]
+        read = [member.tokens(ids, action, keep, keep_action, probabilities) for member in self.each]
         return torch.stack(read, dim=1)
 
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Rows [M, N, H] that enter the GRUs, from tokens [M, N, N, H] and `hears` [M, N, N]."""
-        rows = [self._row(slot, tokens[:, slot], hears) for slot in range(len(self.members))]
+        rows = [self._row(slot, tokens[:, slot], hears) for slot in range(len(self.each))]
         return torch.stack(rows, dim=1)
 
     def recur(self, rows: Tensor, deter: Tensor) -> Tensor:
         """GRU step: rows [M, N, H], deter [M, N, G] -> [M, N, G]."""
-        return each_its_own([member.recur for member in self.members], rows, deter)
+        following: Tensor = each_its_own([member.recur for member in self.each], rows, deter)
+        return following
 
     def prior_logits(self, deter: Tensor) -> Tensor:
         """[..., N, G] -> [..., N, K, C]."""
-        return each_its_own([member.prior_logits for member in self.members], deter)
+        rows: Tensor = each_its_own([member.prior_logits for member in self.each], deter)
+        return rows
 
     def posterior_inputs(self, embedding: Tensor) -> Tensor:
         """[..., N, E] -> [..., N, H]."""
-        return each_its_own([member.posterior_inputs for member in self.members], embedding)
+        rows: Tensor = each_its_own([member.posterior_inputs for member in self.each], embedding)
+        return rows
 
     def posterior_logits(self, deter: Tensor, posterior_inputs: Tensor) -> Tensor:
         """[..., N, G], [..., N, H] -> [..., N, K, C]."""
-        return each_its_own([member.posterior_logits for member in self.members], deter, posterior_inputs)
+        rows: Tensor = each_its_own([member.posterior_logits for member in self.each], deter, posterior_inputs)
+        return rows
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities [..., K, C]."""
-        return self.members[0].probabilities(logits)
+        return self.each[0].probabilities(logits)
 
     def _row(self, slot: int, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """What agent `slot` makes of tokens [M, N, H]."""
-        member = self.members[slot]
-        if member.communication is None or member.settings.communication == "central":
+        member = self.each[slot]
+        if member.communication is None or member.communication.reach == "central":
             return member.communicate(tokens, hears)[:, slot]
         present = torch.ones_like(tokens[..., 0], dtype=torch.bool) if hears is None else hears[:, slot].clone()
         present[:, slot] = True
         own = torch.full((len(tokens),), slot, device=tokens.device)
         return member.communication.own_row(tokens, present, own)
+
+
+def own_rssm(rssm: TeamRSSM, slot: int) -> RSSM:
+    """The one that agent `slot` runs."""
+    found = rssm.each[slot] if isinstance(rssm, OwnRSSMs) else rssm
+    assert isinstance(found, RSSM)
+    return found

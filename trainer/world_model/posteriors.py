@@ -5,15 +5,17 @@ Axis legend: T time, B windows, N agents, K categoricals, C classes, G recurrent
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from trainer.experience.window import Window
 from trainer.policy.distributions import ActionDistribution
+from trainer.world_model.rssm import TeamRSSM
 from trainer.world_model.settings import LatentSettings
 
 DrawIds = Callable[[Tensor], Tensor]
@@ -38,41 +40,45 @@ class Posteriors:
         return type(self)(**{field.name: getattr(self, field.name)[:count] for field in fields(self)})
 
 
-class LatentModel(Protocol):
+class ActingModel(nn.Module):
+    """What acting takes: an encoder of the own observation, and latents of the agents' own."""
+
+    settings: LatentSettings
+    actions: ActionDistribution
+    encoder: nn.Module
+    rssm: TeamRSSM
+
+
+class LatentModel(ActingModel, ABC):
     """What a world model offers to its loss and to those who learn in its imagination.
 
     Features are ids [..., K], deter [..., G] and, where gradients reach the posterior, probabilities [..., K, C].
     """
 
-    settings: LatentSettings
-    actions: ActionDistribution
-    encoder: nn.Module
-    rssm: nn.Module
-    """Of the agents' own latents, which is all that acting takes."""
     decoder: nn.Module
     reward: nn.Module
     continuation: nn.Module
     available: nn.Module | None
     information: nn.Module
 
+    @abstractmethod
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
         """Run the posterior along a window from zero state; `first` rows start from zero again.
 
         Without `reset_action_on_first` the action before a first row still enters it (as published).
         """
-        ...
 
+    @abstractmethod
     def levels(self, posteriors: Posteriors) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each level of latents the name of its KL, and posterior and prior probabilities [T, B, N, K, C]."""
-        ...
 
+    @abstractmethod
     def held(self, window: Window) -> Tensor | None:
         """Neighbour sets bool [T, B, N, N] that imagination holds; None: full attention, or none at all."""
-        ...
 
 
 def unroll(
-    rssm: nn.Module,
+    rssm: TeamRSSM,
     inputs: Tensor,
     action: Tensor,
     first: Tensor,

@@ -5,18 +5,66 @@ Axis legend: M joint rows, N agents, K categoricals, C classes, G recurrent size
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
-from trainer.nets.perceptron import perceptron
+from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.settings import LatentSettings
 
 
-class RSSM(nn.Module):
+class TeamRSSM(nn.Module, ABC):
+    """What a world model asks of the transitions of a team, whether agents share parameters or not."""
+
+    settings: LatentSettings
+    actions: ActionDistribution
+
+    @abstractmethod
+    def tokens(
+        self,
+        ids: Tensor,
+        action: Tensor,
+        keep: Tensor,
+        keep_action: Tensor | None = None,
+        probabilities: Tensor | None = None,
+    ) -> Tensor:
+        """Message tokens of ids [..., N, K] and actions, to be read by `communicate`.
+
+        `keep` [..., N, 1] is 0 where the message counts as the zero vector (first step) and 1 elsewhere;
+        `keep_action` is the same for the action alone, if it differs.
+        """
+
+    @abstractmethod
+    def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
+        """Rows [M, N, H] that enter the GRUs; `hears` bool [M, N, N], None on a complete graph."""
+
+    @abstractmethod
+    def recur(self, rows: Tensor, deter: Tensor) -> Tensor:
+        """GRU step: rows [M, N, H], deter [M, N, G] -> [M, N, G]."""
+
+    @abstractmethod
+    def prior_logits(self, deter: Tensor) -> Tensor:
+        """[..., N, G] -> [..., N, K, C]."""
+
+    @abstractmethod
+    def posterior_inputs(self, embedding: Tensor) -> Tensor:
+        """The embedding's share of the posterior's first layer: [..., N, E] -> [..., N, H]."""
+
+    @abstractmethod
+    def posterior_logits(self, deter: Tensor, posterior_inputs: Tensor) -> Tensor:
+        """[..., N, G], [..., N, H] -> [..., N, K, C]."""
+
+    @abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Class probabilities [..., K, C]."""
+
+
+class RSSM(TeamRSSM):
     """Transition h_t = GRU(comm(z_{t-1}, a_{t-1}), h_{t-1}), prior p(z_t | h_t) and posterior q(z_t | h_t, o_t).
 
     Without a communication block every agent's token goes straight into its own GRU.
@@ -44,7 +92,7 @@ class RSSM(nn.Module):
         self.prior_head = perceptron([recurrent, hidden, width], nn.ReLU)
         self.posterior_head = perceptron([recurrent + embedding, hidden, width], nn.ReLU)
         with torch.no_grad():
-            self.posterior_head[-1].weight.mul_(settings.posterior_scale)
+            linear_layer(self.posterior_head, -1).weight.mul_(settings.posterior_scale)
 
     def tokens(
         self,
@@ -66,15 +114,13 @@ class RSSM(nn.Module):
         """Rows [M, N, H] that enter the GRUs; `hears` [M, N, N], None on a complete graph."""
         if self.communication is None:
             return tokens
-        if hears is None:
-            return self.communication.complete(tokens)
-        if self.settings.communication == "central":
-            return self.communication.central(tokens, hears)
-        return self.communication.ego(tokens, hears)
+        rows: Tensor = self.communication(tokens, hears)
+        return rows
 
     def recur(self, rows: Tensor, deter: Tensor) -> Tensor:
         """GRU step: rows [M, N, H], deter [M, N, G] -> [M, N, G]."""
-        return self.cell(rows.flatten(0, -2), deter.flatten(0, -2)).unflatten(0, deter.shape[:-1])
+        following: Tensor = self.cell(rows.flatten(0, -2), deter.flatten(0, -2)).unflatten(0, deter.shape[:-1])
+        return following
 
     def prior_logits(self, deter: Tensor, inputs: Tensor | None = None) -> Tensor:
         """[..., G] -> [..., K, C]; `inputs` [..., H] is the share of something else in the first layer."""
@@ -84,12 +130,12 @@ class RSSM(nn.Module):
 
     def posterior_inputs(self, embedding: Tensor) -> Tensor:
         """The embedding's share of the posterior's first layer [..., H]; all steps of a window in one product."""
-        first = self.posterior_head[0]
+        first = linear_layer(self.posterior_head, 0)
         return functional.linear(embedding, first.weight[:, self.settings.recurrent :], first.bias)
 
     def posterior_logits(self, deter: Tensor, posterior_inputs: Tensor) -> Tensor:
         """[..., G], [..., H] -> [..., K, C]."""
-        first, activation, second = self.posterior_head
+        first, (_, activation, second) = linear_layer(self.posterior_head, 0), self.posterior_head
         hidden = functional.linear(deter, first.weight[:, : self.settings.recurrent]) + posterior_inputs
         return self._grouped(second(activation(hidden)))
 
@@ -108,4 +154,5 @@ class RSSM(nn.Module):
         return self.actions.features
 
     def _grouped(self, logits: Tensor) -> Tensor:
-        return logits.unflatten(-1, (self.settings.categoricals, self.settings.classes))
+        grouped: Tensor = logits.unflatten(-1, (self.settings.categoricals, self.settings.classes))
+        return grouped

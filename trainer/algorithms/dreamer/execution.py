@@ -9,15 +9,22 @@ input, then the own observation gives the posterior latent, then the actor decid
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from heliograph.codecs.message_format import MessageFormat
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.manifest import StateTensor
+from trainer.algorithms.step_function import StepFunction, talking_step
 from trainer.nets.agentwise import own
 from trainer.nets.latent import sample_ids
 from trainer.policy.draws import Draws
-from trainer.world_model.posteriors import LatentModel
+from trainer.world_model.own_rssms import own_rssm
+from trainer.world_model.posteriors import ActingModel
+from trainer.world_model.rssm import RSSM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +51,7 @@ class TeamDecision:
         return self.state.action
 
 
-def initial_state(model: LatentModel, *, copies: int, agents: int) -> TeamState:
+def initial_state(model: ActingModel, *, copies: int, agents: int) -> TeamState:
     """The state before a first step; its content does not matter, `first` makes it count as zero."""
     settings, actions, like = model.settings, model.actions, next(model.parameters())
     return TeamState(
@@ -54,9 +61,14 @@ def initial_state(model: LatentModel, *, copies: int, agents: int) -> TeamState:
     )
 
 
+def noise_size(model: ActingModel) -> int:
+    """Uniform numbers that an agent takes at each step."""
+    return model.settings.categoricals + model.actions.noise
+
+
 @torch.no_grad()
 def team_step(
-    model: LatentModel,
+    model: ActingModel,
     actor: nn.Module,
     state: TeamState,
     *,
@@ -81,11 +93,18 @@ def team_step(
 
 @dataclass(frozen=True, kw_only=True)
 class Team:
-    """An `Actor`: the two networks that acting takes."""
+    """A `Policy`, and a `Behaviour` that adds nothing to it: the two networks that acting takes."""
 
-    model: LatentModel
+    model: ActingModel
     actor: nn.Module
     agents: int
+
+    @property
+    def noise_size(self) -> int:
+        return noise_size(self.model)
+
+    def columns(self, _state: TeamState) -> dict[str, Tensor]:
+        return {}
 
     def initial_state(self, copies: int) -> TeamState:
         return initial_state(self.model, copies=copies, agents=self.agents)
@@ -116,10 +135,10 @@ class Team:
 class AgentStep(nn.Module):
     """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
 
-    def __init__(self, model: LatentModel, actor: nn.Module, *, slot: int) -> None:
+    def __init__(self, model: ActingModel, actor: nn.Module, *, slot: int) -> None:
         super().__init__()
         self.slot = slot
-        self.encoder, self.rssm, self.actor = (own(network, slot) for network in (model.encoder, model.rssm, actor))
+        self.encoder, self.rssm, self.actor = own(model.encoder, slot), own_rssm(model.rssm, slot), own(actor, slot)
 
     def forward(
         self,
@@ -140,12 +159,31 @@ class AgentStep(nn.Module):
             inbox_latent.long(), inbox_action.to(actions.dtype), keep.expand(inbox_action.shape[0], 1)
         )  # [N, H]
         own = torch.tensor([self.slot])
+        assert rssm.communication is not None
         row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
         deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
         ids, action, logits = _decide(
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
         )
         return ids.int(), action.to(actions.executed_dtype), logits, deter.squeeze(0)
+
+
+def messages(model: ActingModel) -> MessageFormat:
+    """Its latents, as they are sent."""
+    return MessageFormat(categoricals=model.settings.categoricals, classes=model.settings.classes)
+
+
+def agent_step(model: ActingModel, actor: nn.Module, spec: EnvironmentSpec, *, slot: int) -> StepFunction:
+    """What agent `slot` runs on its own."""
+    return talking_step(
+        # Copies on the CPU, where nodes run; training may go on elsewhere with the originals.
+        AgentStep(deepcopy(model).cpu(), deepcopy(actor).cpu(), slot=slot),
+        spec,
+        model.actions,
+        message=messages(model),
+        state=(StateTensor(name="deter", shape=(model.settings.recurrent,)),),
+        noise_size=noise_size(model),
+    )
 
 
 class SilentStep(nn.Module):
@@ -155,8 +193,9 @@ class SilentStep(nn.Module):
     step to come, which no message can change.
     """
 
-    def __init__(self, model: LatentModel, actor: nn.Module) -> None:
+    def __init__(self, model: ActingModel, actor: nn.Module) -> None:
         super().__init__()
+        assert isinstance(model.rssm, RSSM)
         self.encoder, self.rssm, self.actor = model.encoder, model.rssm, actor
         sizes, like = model.settings, model.rssm.token.table
         nothing = torch.zeros(1, sizes.categoricals, dtype=torch.int64, device=like.device)

@@ -16,8 +16,9 @@ from heliograph.manifest import StateTensor
 from trainer.algorithms.dreamer.dreamer import Dreamer
 from trainer.algorithms.dreamer.execution import SilentStep, Team
 from trainer.algorithms.mabl.settings import MablSettings
-from trainer.export.bundles import StepFunction
-from trainer.nets.level import GLOBAL
+from trainer.algorithms.step_function import StepFunction, silent_step
+from trainer.experience.columns import Column, state_column
+from trainer.nets.level import GLOBAL, Level
 from trainer.policy.actor_critic import AttentionCritic
 from trainer.policy.distributions import action_distribution
 from trainer.world_model.bilevel import BilevelModel
@@ -29,8 +30,8 @@ class Mabl(Dreamer):
     """An `Algorithm`."""
 
     name = "mabl"
-    reads_state = True
     model: BilevelModel
+    actor: Level
 
     def __init__(
         self, settings: MablSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
@@ -57,29 +58,18 @@ class Mabl(Dreamer):
             compile_mode=compile_mode,
         )
 
-    def message_size(self) -> int:
-        return 0
+    def columns(self) -> dict[str, Column]:
+        return state_column(self.spec)
 
     def imagination(self) -> BilevelImagination:
         return BilevelImagination(model=self.model, actor=self.actor, settings=self.settings.policy, draws=self.draws)
 
     def step_function(self, slot: int) -> StepFunction:
-        sizes, spec = self.settings.model, self.spec
-        inputs = {
-            "observation": torch.zeros(spec.observation_size),
-            "action_mask": torch.ones(spec.actions, dtype=torch.bool),
-            "first": torch.tensor(True),
-            "greedy": torch.tensor(False),
-            "state.deter": torch.zeros(sizes.recurrent),
-            "noise": torch.full((self.noise_size(),), 0.5),
-        }
-        return StepFunction(
-            module=SilentStep(deepcopy(self.model).cpu(), deepcopy(self.actor.network).cpu()),
-            inputs=inputs,
-            outputs=("action", "logits", "state.deter.next"),
-            state=(StateTensor(name="deter", shape=(sizes.recurrent,)),),
-            message=None,
-            noise_size=self.noise_size(),
+        return silent_step(
+            SilentStep(deepcopy(self.model).cpu(), deepcopy(self.actor.network).cpu()),
+            self.spec,
+            state=(StateTensor(name="deter", shape=(self.settings.model.recurrent,)),),
+            noise_size=self.policy().noise_size,
         )
 
 

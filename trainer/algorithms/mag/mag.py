@@ -18,7 +18,6 @@ from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
-from trainer.nets.gradient_steps import adam
 from trainer.nets.means import Means
 from trainer.world_model.imagination import Imagination, JointStates, Predict
 from trainer.world_model.model_error import make_error_predictor, model_error, predictor_loss
@@ -44,14 +43,13 @@ class Mag(Mamba):
         self.error_predictor = per_agent(
             lambda: make_error_predictor(settings.model), agents=spec.agents, shared=settings.model.shared
         ).to(device)
-        self._networks["error_predictor"] = self.error_predictor
-        self._optimisers["error_predictor"] = adam(self.error_predictor, planning.predictor_learning_rate)
+        self.learns("error_predictor", self.error_predictor, rate=planning.predictor_learning_rate)
 
-    def learn_world(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
+    def learn_model(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
         """World-model updates, then `predictor_updates` updates of the error predictor."""
-        super().learn_world(replay, random, metrics)
+        super().learn_model(replay, random, metrics)
         for _ in range(self.planning.predictor_updates):
-            self.update_predictor(replay.sample(random).to(self.device), metrics)
+            self.update_predictor(replay.sample(random).window.to(self.device), metrics)
 
     def update_predictor(self, window: Window, metrics: Means) -> None:
         """One gradient step on the error predictor.
@@ -65,8 +63,8 @@ class Mag(Mamba):
             error = model_error(self.model, window, posteriors, loss, label=self.planning.label)
             deter, rssm = posteriors.deter[:-1], self.model.rssm
             ids = draws.latent(rssm.probabilities(rssm.prior_logits(deter)))
-        value = predictor_loss(self.error_predictor, ids, deter, error)
-        norm = self._step("error_predictor", self.error_predictor, value, clip=float("inf"))  # as published
+        value = predictor_loss(self.error_predictor, (ids, deter), error)
+        norm = self.step("error_predictor", value, clip=float("inf"))  # as published
         metrics.add(
             {
                 "mag/model_error": float(error.mean()),
@@ -80,4 +78,5 @@ class Mag(Mamba):
 
     def predicted_error(self, states: JointStates) -> Tensor:
         """Mean over the agents [M]."""
-        return self.error_predictor(states.ids, states.deter).mean((-1, -2))
+        predicted: Tensor = self.error_predictor(*states.features).mean((-1, -2))
+        return predicted

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.dreamer.dreamer import Dreamer
-from trainer.algorithms.dreamer.execution import Team
+from trainer.algorithms.dreamer.execution import Team, agent_step, messages
 from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.algorithms.step_function import StepFunction
 from trainer.experience.window import Window
-from trainer.export.bundles import StepFunction
-from trainer.export.step_functions import talking_step
 from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.distributions import action_distribution
@@ -55,8 +55,9 @@ class Mamba(Dreamer):
             compile_mode=compile_mode,
         )
 
-    def message_size(self) -> int:
-        return self.settings.model.categoricals
+    @property
+    def message(self) -> MessageFormat:
+        return messages(self.model)
 
     @torch.no_grad()
     def latents(self, window: Window, draws: Draws) -> Tensor:
@@ -64,4 +65,4 @@ class Mamba(Dreamer):
         return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).ids
 
     def step_function(self, slot: int) -> StepFunction:
-        return talking_step(self.model, self.actor, self.spec, slot=slot)
+        return agent_step(self.model, self.actor, self.spec, slot=slot)

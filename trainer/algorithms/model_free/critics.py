@@ -30,7 +30,8 @@ class CentralCritic(nn.Module):
         central = observation.flatten(-2) if state is None else state
         shared = central.unsqueeze(-2).expand(*observation.shape[:-1], -1)
         identity = self.identity.expand(*observation.shape[:-2], agents, agents)
-        return self.out(torch.cat([shared, observation, identity], dim=-1)).squeeze(-1)
+        values: Tensor = self.out(torch.cat([shared, observation, identity], dim=-1)).squeeze(-1)
+        return values
 
 
 class ObservationAttentionCritic(nn.Module):
@@ -48,4 +49,5 @@ class ObservationAttentionCritic(nn.Module):
         """observation [..., N, D] -> values [..., N]."""
         tokens = torch.relu(self.embed(observation.flatten(0, -3)))
         rows = torch.relu(self.attention.complete(tokens))
-        return self.out(rows).squeeze(-1).unflatten(0, observation.shape[:-2])
+        values: Tensor = self.out(rows).squeeze(-1).unflatten(0, observation.shape[:-2])
+        return values

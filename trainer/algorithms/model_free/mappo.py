@@ -15,48 +15,35 @@ from trainer.algorithms.model_free.critics import CentralCritic
 from trainer.algorithms.model_free.on_policy import OnPolicy
 from trainer.algorithms.model_free.recurrent_policy import RecurrentPolicy, RecurrentStep
 from trainer.algorithms.model_free.settings import MappoSettings
-from trainer.export.bundles import StepFunction
+from trainer.algorithms.step_function import StepFunction, silent_step
+from trainer.experience.columns import Column, state_column
 
 
 class Mappo(OnPolicy):
     """An `Algorithm`."""
 
     name = "mappo"
-    reads_state = True
+    network: RecurrentPolicy
 
     def __init__(self, settings: MappoSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
         self.settings = settings
         super().__init__(
             settings.ppo,
             spec,
-            policy=RecurrentPolicy(settings, spec),
+            network=RecurrentPolicy(settings, spec),
             critic=CentralCritic(spec, hidden=settings.hidden),
             device=device,
         )
 
-    def message_size(self) -> int:
-        return 0
-
-    def noise_size(self) -> int:
-        return self.actions.noise
+    def columns(self) -> dict[str, Column]:
+        return super().columns() | state_column(self.spec)
 
     def step_function(self, slot: int) -> StepFunction:
-        spec, recurrent, read = self.spec, self.settings.recurrent, self.actions.features
-        inputs = {
-            "observation": torch.zeros(spec.observation_size),
-            "action_mask": torch.ones(spec.actions, dtype=torch.bool),
-            "first": torch.tensor(True),
-            "greedy": torch.tensor(False),
-            "state.hidden": torch.zeros(recurrent),
-            "state.action": torch.zeros(read),
-            "noise": torch.full((self.noise_size(),), 0.5),
-        }
-        return StepFunction(
+        recurrent, read = self.settings.recurrent, self.actions.features
+        return silent_step(
             # A copy on the CPU, where nodes run; training may go on elsewhere with the original.
-            module=RecurrentStep(deepcopy(self.policy).cpu(), slot=slot),
-            inputs=inputs,
-            outputs=("action", "logits", "state.hidden.next", "state.action.next"),
+            RecurrentStep(deepcopy(self.network).cpu(), slot=slot),
+            self.spec,
             state=(StateTensor(name="hidden", shape=(recurrent,)), StateTensor(name="action", shape=(read,))),
-            message=None,
-            noise_size=self.noise_size(),
+            noise_size=self.actions.noise,
         )

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.model_free.agent_network import AgentNetwork
+from trainer.algorithms.model_free.carried import CARRIED, packed, unpacked
 from trainer.algorithms.model_free.sequences import Sequences
 from trainer.algorithms.model_free.settings import MappoSettings
-from trainer.experience.recurrent_columns import unpacked
-from trainer.nets.perceptron import perceptron
+from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws
 
@@ -33,8 +34,8 @@ class RecurrentState:
     """[E, N, ...]: what it did last."""
 
 
-class RecurrentPolicy(nn.Module):
-    """A `Policy`: h_t = GRU(o_t, a_{t-1}, h_{t-1}), and an action from h_t."""
+class RecurrentPolicy(AgentNetwork):
+    """h_t = GRU(o_t, a_{t-1}, h_{t-1}), and an action from h_t."""
 
     def __init__(self, settings: MappoSettings, spec: EnvironmentSpec) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class RecurrentPolicy(nn.Module):
         self.cell = nn.GRUCell(hidden + self.actions.features, recurrent)
         self.head = perceptron([recurrent, hidden, self.actions.outputs], nn.ReLU)
         with torch.no_grad():
-            self.head[-1].weight.mul_(FIRST_OUTPUT_SCALE)
+            linear_layer(self.head, -1).weight.mul_(FIRST_OUTPUT_SCALE)
         self.register_buffer("identity", torch.eye(spec.agents), persistent=False)
         self.identity: Tensor
 
@@ -72,8 +73,15 @@ class RecurrentPolicy(nn.Module):
         action = draws.action(self.actions.masked(self.head(hidden), action_mask), self.actions)
         return action, RecurrentState(hidden=hidden, action=action)
 
+    def columns(self, state: RecurrentState) -> dict[str, Tensor]:
+        return {CARRIED: packed(state)}
+
+    @property
+    def noise_size(self) -> int:
+        return self.actions.noise
+
     def outputs(self, sequences: Sequences) -> Tensor:
-        """See Policy."""
+        """See AgentNetwork."""
         seen = self.seen(sequences.observation)
         carried = unpacked(self.initial_state(1), sequences.carried_in)
         hidden, rows = carried.hidden[0], []
@@ -93,7 +101,9 @@ class RecurrentPolicy(nn.Module):
         """The next recurrent state [E, N, G]; at a `first` step, bool [E], what was carried counts as zero."""
         keep = (~first).to(seen.dtype).reshape(-1, 1, 1)
         inputs = torch.cat([seen, self.actions.read(state.action).to(seen.dtype) * keep], dim=-1)
-        return self.cell(inputs.flatten(0, 1), (state.hidden * keep).flatten(0, 1)).unflatten(0, seen.shape[:2])
+        hidden: Tensor = self.cell(inputs.flatten(0, 1), (state.hidden * keep).flatten(0, 1))
+        following: Tensor = hidden.unflatten(0, seen.shape[:2])
+        return following
 
 
 class RecurrentStep(nn.Module):

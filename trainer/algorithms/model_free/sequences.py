@@ -15,9 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.algorithms.model_free.carried import CARRIED
 from trainer.algorithms.model_free.settings import PpoSettings
+from trainer.experience.columns import STATE
 from trainer.experience.window import Window
+from trainer.policy.ppo import normalised
 from trainer.policy.returns import lambda_returns
+
+ADVANTAGE_EPSILON = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +54,20 @@ class Sequences:
 
     def pick(self, index: Tensor) -> Sequences:
         """Some of the sequences."""
+        state, hears = self.state, self.hears
         return Sequences(
-            **{name: None if value is None else value[:, index] for name, value in vars(self).items()}  # [L, Q, ...]
+            observation=self.observation[:, index],
+            action_mask=self.action_mask[:, index],
+            hears=None if hears is None else hears[:, index],
+            first=self.first[:, index],
+            state=None if state is None else state[:, index],
+            carried_in=self.carried_in[:, index],
+            carried_out=self.carried_out[:, index],
+            begins=self.begins[:, index],
+            action=self.action[:, index],
+            counts=self.counts[:, index],
+            returns=self.returns[:, index],
+            advantage=self.advantage[:, index],
         )
 
 
@@ -59,13 +76,12 @@ def sequences_of(window: Window, new: Tensor, values: Tensor, settings: PpoSetti
 
     `values` [T, E, N] are the critic's.  The new rows of a copy were collected with the networks as they are now.
     """
-    assert window.carried is not None
+    state, carried = window.columns.get(STATE), window.columns[CARRIED]
     counts = acted(window) & new[1:].unsqueeze(-1)  # [T - 1, E, N]
     returns = returns_of(window, values, settings)
     advantage = returns - values[:-1]
     if settings.advantage_normalisation:
-        these = advantage[counts]
-        advantage = (advantage - these.mean()) / (these.std() + 1e-8)
+        advantage = normalised(advantage, over=advantage[counts], epsilon=ADVANTAGE_EPSILON)
 
     def cut(rows: Tensor) -> Tensor:
         return _cut(rows, settings.sequence)
@@ -77,9 +93,9 @@ def sequences_of(window: Window, new: Tensor, values: Tensor, settings: PpoSetti
         action_mask=cut(window.action_mask[:-1]),
         hears=None if window.hears is None else cut(window.hears[:-1]),
         first=cut(window.first[:-1]),
-        state=None if window.state is None else cut(window.state[:-1]),
-        carried_in=cut(window.carried[:-1]),
-        carried_out=cut(window.carried[1:]),
+        state=None if state is None else cut(state[:-1]),
+        carried_in=cut(carried[:-1]),
+        carried_out=cut(carried[1:]),
         begins=begins,
         action=cut(window.action[1:]),
         counts=cut(counts),
@@ -120,4 +136,5 @@ def _cut(rows: Tensor, length: int) -> Tensor:
     """[T, E, ...] -> [L, Q, ...], the last ones padded with zeros."""
     missing = -rows.shape[0] % length
     padded = functional.pad(rows, (0, 0) * (rows.dim() - 1) + (0, missing)) if missing else rows
-    return padded.unflatten(0, (-1, length)).transpose(0, 1).flatten(1, 2)
+    cut: Tensor = padded.unflatten(0, (-1, length)).transpose(0, 1).flatten(1, 2)
+    return cut

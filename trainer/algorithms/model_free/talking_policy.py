@@ -10,22 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.algorithms.dreamer.execution import TeamState, initial_state, team_step
+from trainer.algorithms.dreamer.execution import TeamState, initial_state, noise_size, team_step
+from trainer.algorithms.model_free.agent_network import AgentNetwork
+from trainer.algorithms.model_free.carried import CARRIED, packed, unpacked
 from trainer.algorithms.model_free.sequences import Sequences
 from trainer.algorithms.model_free.settings import TalkingSettings
-from trainer.experience.recurrent_columns import unpacked
 from trainer.experience.window import Window
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.perceptron import perceptron
 from trainer.policy.actor_critic import make_actor
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws
-from trainer.world_model.posteriors import unroll
+from trainer.world_model.posteriors import ActingModel, unroll
 from trainer.world_model.rssm import RSSM
 
 
-class TalkingPolicy(nn.Module):
-    """A `Policy`: h_t from the messages (z_{t-1}, a_{t-1}) that are heard, z_t from h_t and o_t, an action from both.
+class TalkingPolicy(ActingModel, AgentNetwork):
+    """h_t from the messages (z_{t-1}, a_{t-1}) heard, z_t from h_t and o_t, an action from both.
 
     What an agent says is learned from what the others then do: the gradient of everyone's surrogate goes back along a
     sequence, through the messages that were received, into the latents that were sent.  Those are the latents that
@@ -50,6 +51,7 @@ class TalkingPolicy(nn.Module):
                 heads=settings.heads,
                 dropout=0.0,
                 position_scale=settings.position_scale,
+                reach=settings.communication,
             ),
         )
         del self.rssm.prior_head  # nothing is imagined
@@ -80,8 +82,15 @@ class TalkingPolicy(nn.Module):
         )
         return decision.action, decision.state
 
+    def columns(self, state: TeamState) -> dict[str, Tensor]:
+        return {CARRIED: packed(state)}
+
+    @property
+    def noise_size(self) -> int:
+        return noise_size(self)
+
     def outputs(self, sequences: Sequences) -> Tensor:
-        """See Policy."""
+        """See AgentNetwork."""
         rssm = self.rssm
         like = self.initial_state(1)
         heard, said = unpacked(like, sequences.carried_in), unpacked(like, sequences.carried_out).ids

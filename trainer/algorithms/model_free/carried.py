@@ -1,4 +1,4 @@
-"""What a team carries from step to step, as one vector per agent: how rows of replay keep it.
+"""What a team carries from step to step, as one vector per agent: the column that PPO begins its sequences from.
 
 Axis legend: N agents, C numbers that one agent carries.
 """
@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+CARRIED = "carried"
+"""The column's name."""
 StateT = TypeVar("StateT")
 
 

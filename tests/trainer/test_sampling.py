@@ -1,0 +1,185 @@
+"""Drawing by priority, writing back to what was drawn, and windows that end with their episode."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replay_model import COPIES, Episodes, replay_of
+
+from trainer.experience.batch import Batch, ByPriority, Index
+from trainer.experience.columns import PRIORITY, Column, priority_column
+from trainer.experience.replay import Replay
+
+COLUMNS = {**priority_column(), "target": Column(shape=(2,))}
+LENGTH = 4
+
+
+def serials(batch: Batch) -> np.ndarray:
+    """Of the rows of windows, [T, B]."""
+    return batch.window.observation[:, :, 0, 1].long().numpy()
+
+
+class Written(Episodes):
+    """Knows what every row's priority and target should be, by serial."""
+
+    def __init__(self, replay: Replay) -> None:
+        super().__init__(replay)
+        self.priority: dict[int, float] = {}
+        self.target: dict[int, float] = {}
+
+    def write(self, copy: int, *, first: bool) -> None:
+        there = [self.priority[serial] for each in range(COPIES) for serial in self.intact(each)]
+        self.priority[self.serial], self.target[self.serial] = max(there, default=1.0) or 1.0, 0.0
+        super().write(copy, first=first)
+
+    def update(self, index: Index, of: np.ndarray, inside: np.ndarray, values: np.ndarray) -> None:
+        """Write targets to all rows [T, B] of a batch, and priorities to the first ones."""
+        intact = {serial for copy in range(COPIES) for serial in self.intact(copy)}
+        self.replay.update(index, "target", torch.from_numpy(np.stack([values, -values], -1)))
+        self.replay.update(index.at(0), PRIORITY, values[0])
+        for serial, there, value in zip(of.flat, inside.flat, values.flat, strict=True):
+            if there and serial in intact:
+                self.target[int(serial)] = float(value)
+        for serial, value in zip(of[0], values[0], strict=True):
+            if serial in intact:
+                self.priority[int(serial)] = float(value)
+
+    def check(self) -> None:
+        """Every row that is there has what was last written to it."""
+        replay = self.replay
+        state = replay.state()
+        for copy in range(COPIES):
+            written, intact = int(state["written"][copy]), self.intact(copy)
+            places = np.arange(written - len(intact), written) % replay.capacity
+            assert state["observation"][copy, places, 0, 1].tolist() == intact
+            assert state[PRIORITY][copy, places].tolist() == [np.float32(self.priority[serial]) for serial in intact]
+            expected = [[np.float32(self.target[serial]), -np.float32(self.target[serial])] for serial in intact]
+            assert state["target"][copy, places].tolist() == expected
+
+    def saved_and_restored(self) -> None:
+        """Go on with another replay."""
+        state = {name: array.copy() for name, array in self.replay.state().items()}
+        self.replay = replay_of(columns=COLUMNS, window=LENGTH)
+        self.replay.restore(state)
+
+
+EPISODES = st.tuples(st.integers(0, COPIES - 1), st.integers(0, 9), st.sampled_from(["kept", "lost", "saved"]))
+
+
+@given(st.lists(EPISODES, min_size=6, max_size=14), st.integers(0, 2**16))
+@settings(max_examples=30, deadline=None)
+def test_what_is_written_back_stays_with_its_row_through_overwriting_losses_and_checkpoints(
+    schedule: list[tuple[int, int, str]], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    rows = Written(replay_of(columns=COLUMNS, window=LENGTH, minimum=1))
+    before: tuple[Index, np.ndarray, np.ndarray] | None = None
+    for copy, steps, fate in schedule:
+        for step in range(steps + 1):
+            rows.write(copy, first=step == 0)
+        if before is not None:  # of an older batch, some of whose rows are gone
+            rows.update(*before, random.uniform(0.5, 9.0, before[1].shape).astype(np.float32))
+        before = None
+        if fate == "lost":
+            rows.lose(copy)
+        elif fate == "saved":
+            rows.saved_and_restored()
+        rows.check()
+        if rows.replay.ready:
+            pad = bool(steps % 2) and rows.replay._starts().of_steps(LENGTH)[0].size > 0
+            batch = rows.replay.sample(random, batch=5, by=ByPriority(exponent=0.6, correction=0.4), pad=pad)
+            of, inside = serials(batch), batch.inside.numpy()
+            rows.update(batch.index, of, inside, random.uniform(0.5, 9.0, of.shape).astype(np.float32))
+            rows.check()
+            before = batch.index, of, inside
+
+
+@given(st.lists(st.tuples(st.integers(0, COPIES - 1), st.integers(0, 9)), min_size=6, max_size=30), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_a_padded_window_repeats_the_last_row_of_its_episode_and_only_of_one_that_is_over(
+    schedule: list[tuple[int, int]], seed: int
+) -> None:
+    replay = replay_of(minimum=1, window=2)
+    rows, episode_of = Episodes(replay), {}
+    for number, (copy, steps) in enumerate(schedule):
+        for step in range(steps + 1):
+            episode_of[rows.serial] = number
+            rows.write(copy, first=step == 0)
+    if not replay.ready:
+        return
+    intact = [rows.intact(copy) for copy in range(COPIES)]
+    running = {episode_of[each[-1]] for each in intact if each}
+    possible = set()
+    for each in intact:
+        for place, serial in enumerate(each[:-1]):
+            rest = [one for one in each[place:] if episode_of[one] == episode_of[serial]]
+            if len(rest) > 1 and (episode_of[serial] not in running or len(rest) >= LENGTH):
+                possible.add(serial)
+    if not possible:
+        return
+    batch = replay.sample(np.random.default_rng(seed), batch=400, length=LENGTH, pad=True)
+    found, inside = serials(batch), batch.inside.numpy()
+    assert set(found[0]) <= possible
+    assert len(set(found[0])) >= 0.7 * len(possible)
+    for window, real in zip(found.T, inside.T, strict=True):
+        count = int(real.sum())
+        assert real.tolist() == [True] * count + [False] * (LENGTH - count)
+        assert window[:count].tolist() == list(range(window[0], window[0] + count)) or len(set(schedule)) > 1
+        assert len({episode_of[int(serial)] for serial in window}) == 1
+        assert (window[count:] == window[count - 1]).all()
+        if count < LENGTH:
+            assert episode_of[int(window[0])] not in running
+    assert (batch.index.serial >= 0).tolist() == inside.tolist()
+
+
+def test_padding_earns_nothing_and_begins_no_episode() -> None:
+    replay = replay_of(window=2, minimum=1)
+    rows = Episodes(replay)
+    for episode in range(3):
+        for step in range(3):
+            rows.write(0, first=step == 0)
+            replay._rows.reward[0, 3 * episode + step] = 1 + step
+    batch = replay.sample(np.random.default_rng(0), batch=64, length=6, pad=True)
+    reward, first = batch.window.reward[..., 0], batch.window.first
+    assert set(batch.inside.sum(0).tolist()) == {2, 3}
+    assert not reward[~batch.inside].any()
+    assert not first[1:].any()
+    assert (reward[0][batch.inside.sum(0) == 3] == 1).all()
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+def test_a_window_is_drawn_in_proportion_to_its_priority_and_weighs_the_less(exponent: float) -> None:
+    replay = replay_of(columns=COLUMNS, window=2, minimum=1)
+    rows = Episodes(replay)
+    for step in range(12):
+        rows.write(0, first=step == 0)
+    everything = replay.sample(np.random.default_rng(0), batch=200).index.at(0)
+    replay.update(everything, PRIORITY, (1.0 + everything.place % 4).astype(np.float32))
+    count = 20_000
+    by = ByPriority(exponent=exponent, correction=1.0)
+    batch = replay.sample(np.random.default_rng(1), batch=count, by=by)
+    place = batch.index.at(0).place
+    shares = (1.0 + np.arange(11) % 4) ** exponent
+    shares /= shares.sum()
+    drawn = np.bincount(place, minlength=11) / count
+    np.testing.assert_allclose(drawn, shares, atol=5 * float(np.sqrt(shares.max() / count)))
+    weight = batch.weight.numpy().astype(np.float64)
+    np.testing.assert_allclose(weight, shares.min() / shares[place], rtol=1e-5)
+    plain = replay.sample(np.random.default_rng(1), batch=50, by=ByPriority(exponent=exponent))
+    assert plain.weight.tolist() == [1.0] * 50
+
+
+def test_what_has_no_priority_is_never_drawn() -> None:
+    replay = replay_of(columns=COLUMNS, window=2, minimum=1)
+    rows = Episodes(replay)
+    for step in range(9):
+        rows.write(0, first=step == 0)
+    everything = replay.sample(np.random.default_rng(0), batch=200).index.at(0)
+    replay.update(everything, PRIORITY, (everything.place == 3).astype(np.float32))
+    assert set(replay.sample(np.random.default_rng(2), batch=99, by=ByPriority()).index.at(0).place) == {3}
+    replay.update(everything, PRIORITY, np.zeros(everything.place.shape, np.float32))
+    with pytest.raises(AssertionError, match="no window has a priority"):
+        replay.sample(np.random.default_rng(2), by=ByPriority())
