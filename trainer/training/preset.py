@@ -128,7 +128,7 @@ def _in_common(values: Mapping[str, Any], theirs: type[BaseModel], ours: type[Ba
         if our is None and their is not None:
             continue
         if isinstance(value, Mapping) and their is not None and our is not None:
-            value = _in_common(value, their.annotation, our.annotation)  # type: ignore[arg-type]
+            value = _in_common(value, their.annotation, our.annotation)  # type: ignore[arg-type]  # a section is a model
         taken[name] = value
     return taken
 

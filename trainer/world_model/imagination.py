@@ -31,7 +31,7 @@ class JointRows:
         return self._each(lambda tensor: tensor.expand(count, *tensor.shape).flatten(0, 1))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # a dataclass, which no bound can say
         return type(self)(**{name: None if value is None else change(value) for name, value in values.items()})
 
 

@@ -27,7 +27,7 @@ def packed(state: Any) -> Tensor:
 
 def unpacked(like: StateT, carried: Tensor) -> StateT:
     """Acting states [..., N, ...] from [..., N, C]; of fields as those of `like` are."""
-    tensors = {field.name: getattr(like, field.name) for field in fields(like)}  # type: ignore[arg-type]
+    tensors = {field.name: getattr(like, field.name) for field in fields(like)}  # type: ignore[arg-type]  # a dataclass, which no bound can say
     parts = carried.split([tensor[0, 0].numel() for tensor in tensors.values()], dim=-1)
     return type(like)(
         **{
