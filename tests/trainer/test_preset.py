@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from preset_digests import FILE, digest
 
 from heliograph.environments.catalogue import CATALOGUE
 from heliograph.errors import SettingsError
 from trainer.training.preset import load_settings, preset_names
+
+GOLDEN = json.loads(FILE.read_text())
+
+
+def test_presets_have_the_names_and_settings_that_they_had() -> None:
+    found = {name: digest(load_settings(name, []), GOLDEN["settings"]) for name in preset_names()}
+    assert found == GOLDEN["presets"], "compare `heliograph train --preset NAME --dry-run` with the commit before"
 
 
 @pytest.mark.parametrize("name", preset_names())
