@@ -77,7 +77,7 @@ $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
 
 # The documentation site, into site/; a warning is an error, and nothing is fetched.  The reference is made from the code.
 docs: $(VENV)/.installed
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # Made with the oldest grpcio-tools that the package supports, so that every supported runtime can load them.
 stubs:

@@ -21,9 +21,9 @@ still read; a file of any other version, or with a field too few or too many, is
 
 Letters are sizes: N agents, D numbers in an observation, A actions, or dimensions of a continuous one, K categoricals
 of C classes in a message, S numbers in the simulator's global state.  i and j are slots of agents.  Numbers that were
-float32 read back exactly.  Whom a message was sent to is not written, because it follows from who can hear whom: it
-goes at once to whoever can hear its sender at its step, and at the next step, if its sender still takes part, to
-whoever can hear it then and has not got it.
+float32 read back exactly.  Whom a message was sent to is not written, because it follows from who receives from
+whom: it goes at once to whoever has its sender as a neighbour at its step, and at the next step, if its sender still
+takes part, to whoever has it as a neighbour then and has not got it.
 """
 
 
@@ -45,7 +45,8 @@ def _section(line: type[Line]) -> str:
     for name, field in line.model_fields.items():
         later = "" if since(field) == OLDER else f" Since version {since(field)}."
         meaning = f"{' '.join((field.description or '').split())}{later}"
-        rows.append(f"| `{field.alias or name}` | {_in_powers(phrase(field))} | {meaning} |")
+        value = _in_powers(phrase(field)).replace("[", r"\[")  # which Markdown would take for a link
+        rows.append(f"| `{field.alias or name}` | {value} | {meaning} |")
     return "\n".join([*rows, ""])
 
 

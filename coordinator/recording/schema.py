@@ -154,7 +154,7 @@ class StepLine(Line):
     kind: Literal["step"] = "step"
     """Of the line."""
     pass_name: str = Field(alias="pass")
-    """"open", or "cut" where nobody could hear anybody."""
+    """"open", or "cut" where no message reached anybody."""
     episode: Count
     """Numbered through the whole run."""
     step: Count
@@ -166,7 +166,7 @@ class StepLine(Line):
     action_mask: Annotated[npt.NDArray[np.bool_], Array("bool", "N", "A", digits=True)]
     """Which actions were legal; all where not present."""
     hears: Annotated[npt.NDArray[np.bool_], Pairs()]
-    """Whom each agent could hear: whose messages of the step before it may read."""
+    """The neighbours of each agent: whose messages of the step before it may read."""
     masked: Annotated[npt.NDArray[np.bool_], Pairs()]
     """Of those, whose messages were not there in time, for whatever reason."""
     lost: Annotated[npt.NDArray[np.bool_], Pairs()]
@@ -180,7 +180,7 @@ class StepLine(Line):
     reward: Annotated[npt.NDArray[np.float32], Array("float32", "N")]
     """What each agent earned by it."""
     latent: Annotated[npt.NDArray[np.int32] | None, Latents()]
-    """What each agent sent to whoever could hear it; -1 all along where that was not reported."""
+    """What each agent sent to its receivers; -1 all along where that was not reported."""
     state: Annotated[npt.NDArray[np.float32] | None, Array("float32", "S")]
     """The simulator's global state before the actions; null where it has none.  No agent is ever told of it."""
 
@@ -189,7 +189,7 @@ class StepLine(Line):
     def _was_hearable(cls, masked: npt.NDArray[np.bool_], info: ValidationInfo) -> npt.NDArray[np.bool_]:
         hears = info.data.get("hears")
         if hears is not None and (masked & ~hears).any():
-            raise unexpected(Pairs().write(masked), "some of those that were hearable")
+            raise unexpected(Pairs().write(masked), "some of the neighbours")
         return masked
 
 
@@ -222,7 +222,7 @@ class EndLine(Line):
     steps: Count
     """How many there are."""
     sent: Annotated[npt.NDArray[np.int64], Array("int64", "N", "N")]
-    """Messages that i sent to j, which follows from who could hear whom."""
+    """Messages that i sent to j, which follows from who was whose neighbour."""
     heard: Annotated[npt.NDArray[np.int64], Array("int64", "N", "N")]
     """Messages of j that i read."""
 
