@@ -1,6 +1,6 @@
 """A recording read back as arrays: the wire trace that everything offline works on, without the environment.
 
-`docs/recording.md` describes the file.  Axis legend: T steps of an episode, N agents, D observation size, A
+`schema.py` describes the file.  Axis legend: T steps of an episode, N agents, D observation size, A
 actions, or dimensions of a continuous one, K categoricals, C classes, S state size.
 """
 

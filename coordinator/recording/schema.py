@@ -1,4 +1,4 @@
-"""The lines of a recording: what a file holds, for its writer, its reader and `docs/recording.md`.
+"""The lines of a recording: what a file holds, for its writer, its reader and the documentation.
 
 Axis legend: N agents, D observation size, A actions, or dimensions of a continuous one, K categoricals, C classes,
 S state size.

@@ -2,13 +2,12 @@
 
 import json
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
 from relay_team import relay_plan
 
-from coordinator.recording import reference, schema
+from coordinator.recording import schema
 from coordinator.recording.reader import TraceEpisode, read_trace
 from coordinator.running.in_process import LocalTeam
 from coordinator.running.local import evaluate
@@ -69,11 +68,6 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot record to"):
         evaluate(relay_plan(2, episodes=1, record=tmp_path / "file" / "episodes.jsonl"))
-
-
-def test_the_documentation_is_that_of_the_schema():
-    """Write it again with `python -m coordinator.recording.reference > docs/recording.md`."""
-    assert (Path(__file__).parents[2] / "docs" / "recording.md").read_text() == reference.reference()
 
 
 def test_every_field_of_the_format_is_described():

@@ -84,6 +84,18 @@ def test_every_setting_is_told(site: Path) -> None:
 
 
 @pytest.mark.slow
+def test_every_field_of_a_recording_is_told(site: Path) -> None:
+    from coordinator.recording.schema import LINES, VERSION
+
+    page = text_of(site / "reference" / "recording.html")
+    assert f"This is version {VERSION} of the format" in page
+    for line in LINES:
+        for name, field in line.model_fields.items():
+            assert (field.alias or name) in page
+            assert " ".join((field.description or "").replace("`", "").split()) in page
+
+
+@pytest.mark.slow
 def test_every_public_name_is_told(site: Path) -> None:
     import heliograph
 
