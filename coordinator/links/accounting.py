@@ -12,7 +12,7 @@ import numpy as np
 from coordinator.links.ledger import EpisodeLinks, Ledger
 from coordinator.links.links import Link, Links
 from coordinator.links.reconciliation import Recorded, reconcile
-from coordinator.links.traffic import COMPUTED, MEASURED, FrameCount, Passed, Provenance, total
+from coordinator.links.traffic import COMPUTED, MEASURED, FrameCount, LinkTraffic, Provenance, total
 from coordinator.links.wire_report import LinkRow, WireReport
 from coordinator.serving.conservation import LinkBalance, Reading
 from coordinator.world.trajectory import EpisodeResult, StepRecord
@@ -33,7 +33,7 @@ class Account:
     def __init__(self, links: Links, *, codec: Codec, manifest: Manifest) -> None:
         self._links = links
         self._ledger = Ledger(team_size=links.team_size, manifest=manifest, codec=codec, http2_bytes=links.http2_bytes)
-        self._connecting: dict[Link, Passed] = {}
+        self._connecting: dict[Link, LinkTraffic] = {}
 
     def begin(self) -> None:
         """Links are connected; what passes from now on is the play."""
@@ -85,7 +85,7 @@ def _recorded(episodes: Sequence[EpisodeLinks], links: Links) -> dict[Link, Reco
     }
 
 
-def _row(balance: LinkBalance, recorded: Mapping[Link, Recorded], passed: Mapping[Link, Passed]) -> LinkRow:
+def _row(balance: LinkBalance, recorded: Mapping[Link, Recorded], passed: Mapping[Link, LinkTraffic]) -> LinkRow:
     link = balance.sender, balance.receiver
     return LinkRow(
         sender=balance.sender,
@@ -101,7 +101,7 @@ def _row(balance: LinkBalance, recorded: Mapping[Link, Recorded], passed: Mappin
     )
 
 
-def _serving(passed: Mapping[Link, Passed], link: Link) -> int | None:
+def _serving(passed: Mapping[Link, LinkTraffic], link: Link) -> int | None:
     """HTTP/2 bytes that serve a link's messages: a window update is caused by what came the other way."""
     mine, other = passed[link], passed[link[1], link[0]]
     if mine.http2_bytes is None or mine.frames is None or other.frames is None:
@@ -109,5 +109,5 @@ def _serving(passed: Mapping[Link, Passed], link: Link) -> int | None:
     return mine.http2_bytes - mine.frames["WINDOW_UPDATE"].bytes + other.frames["WINDOW_UPDATE"].bytes
 
 
-def _occurring(passed: Passed) -> dict[str, FrameCount] | None:
+def _occurring(passed: LinkTraffic) -> dict[str, FrameCount] | None:
     return None if passed.frames is None else {kind: count for kind, count in passed.frames.items() if count.bytes}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from coordinator.links.traffic import NOT_MEASURED, Passed, Provenance
+from coordinator.links.traffic import NOT_MEASURED, LinkTraffic, Provenance
 from coordinator.serving.roster import Member
 from coordinator.serving.supervisor import node_command
 
@@ -45,9 +45,9 @@ class Links:
         """Where the node of a slot is told to dial a member."""
         return member.peer_address
 
-    def passed(self) -> dict[Link, Passed]:
+    def passed(self) -> dict[Link, LinkTraffic]:
         """Everything that travelled so far, by directed link."""
-        return {link: Passed() for link in self.directed}
+        return {link: LinkTraffic() for link in self.directed}
 
     def http2_bytes(self) -> list[int] | None:
         """Of `directed`, as of now, cheap enough to ask for at every step; None where that cannot be."""

@@ -20,7 +20,7 @@ from typing import Self
 from coordinator.links import tcp_info
 from coordinator.links.link_plan import NAMESPACES, LinkPlan
 from coordinator.links.links import Link, Links
-from coordinator.links.traffic import MEASURED, Passed, Provenance, total
+from coordinator.links.traffic import MEASURED, LinkTraffic, Provenance, total
 from coordinator.serving.roster import Member
 from coordinator.serving.supervisor import node_command
 from heliograph.errors import SettingsError
@@ -105,7 +105,7 @@ class NamespacedLinks(Links):
     def remarks(self) -> tuple[str, ...]:
         return tuple(self._remarks)
 
-    def passed(self) -> dict[Link, Passed]:
+    def passed(self) -> dict[Link, LinkTraffic]:
         found = {}
         for slot, node in enumerate(self.namespaces):
             devices, sockets = node.inside(lambda: (transmitted(), tcp_info.connections()))
@@ -116,13 +116,15 @@ class NamespacedLinks(Links):
                     found[slot, peer] = self._passed((slot, peer), mine, ip_bytes=size - ETHERNET_BYTES * packets)
         return {link: found[link] for link in self.directed}
 
-    def _passed(self, link: Link, sockets: list[tcp_info.Connection], *, ip_bytes: int) -> Passed:
+    def _passed(self, link: Link, sockets: list[tcp_info.Connection], *, ip_bytes: int) -> LinkTraffic:
         self._sockets[link] |= {(socket.local, socket.remote) for socket in sockets}
         connections = len(self._sockets[link])
         # What the kernel counted of a connection went with it.
         sent = [socket.info.bytes_sent for socket in sockets] if len(sockets) == connections else [None]
         segments = [socket.info.segments_out for socket in sockets] if len(sockets) == connections else [None]
-        return Passed(connections=connections, http2_bytes=total(sent), tcp_segments=total(segments), ip_bytes=ip_bytes)
+        return LinkTraffic(
+            connections=connections, http2_bytes=total(sent), tcp_segments=total(segments), ip_bytes=ip_bytes
+        )
 
     def _namespace(self, stack: ExitStack) -> Namespace:
         namespace = Namespace()

@@ -10,7 +10,7 @@ from typing import Self
 from coordinator.links.link_plan import LOOPBACK
 from coordinator.links.links import Link, Links
 from coordinator.links.proxy import PairProxy
-from coordinator.links.traffic import COMPUTED, MEASURED, NOT_MEASURED, Passed, Provenance
+from coordinator.links.traffic import COMPUTED, MEASURED, NOT_MEASURED, LinkTraffic, Provenance
 from coordinator.serving.roster import Member
 
 
@@ -51,7 +51,7 @@ class ProxiedLinks(Links):
         proxy.target = member.peer_address
         return proxy.address
 
-    def passed(self) -> dict[Link, Passed]:
+    def passed(self) -> dict[Link, LinkTraffic]:
         return {(i, j): self._proxies[min(i, j), max(i, j)].passed(from_dialler=i < j) for i, j in self.directed}
 
     def http2_bytes(self) -> list[int]:

@@ -13,7 +13,7 @@ from typing import cast
 from coordinator.links import tcp_info
 from coordinator.links.http2 import KINDS, FrameReader
 from coordinator.links.tcp_info import TcpInfo
-from coordinator.links.traffic import FrameCount, Passed
+from coordinator.links.traffic import FrameCount, LinkTraffic
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +60,14 @@ class PairProxy:
         """All bytes that came from one side so far."""
         return sum(reader.total_bytes for reader in self._readers[from_dialler])
 
-    def passed(self, *, from_dialler: bool) -> Passed:
+    def passed(self, *, from_dialler: bool) -> LinkTraffic:
         """All that came from one side so far; its segments are those of the newest connection."""
         readers = self._readers[from_dialler]
         info = self._tcp_info(from_dialler=from_dialler)
         segments = None if info is None else info.segments_in
         payload = None if info is None else info.bytes_received
         per_segment = IP_AND_TCP_BYTES + TIMESTAMPS_BYTES * (info is not None and info.timestamps)
-        return Passed(
+        return LinkTraffic(
             connections=self.connections,
             http2_bytes=sum(reader.total_bytes for reader in readers),
             frames={

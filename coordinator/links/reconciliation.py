@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from coordinator.links.http2 import HEADER_BYTES
 from coordinator.links.ledger import GRPC_PREFIX_BYTES
 from coordinator.links.links import Link
-from coordinator.links.traffic import Passed
+from coordinator.links.traffic import LinkTraffic
 from coordinator.serving.conservation import LinkBalance
 from heliograph.errors import MessageError
 
@@ -30,7 +30,7 @@ def reconcile(
     balances: Sequence[LinkBalance],
     *,
     recorded: Mapping[Link, Recorded],
-    passed: Mapping[Link, Passed],
+    passed: Mapping[Link, LinkTraffic],
     doubts: Mapping[int, str],
 ) -> tuple[str, ...]:
     """Compare all directed links and tell what agreed.  `doubts` say, by sender, why its records may be incomplete.
@@ -65,7 +65,7 @@ def _doubt(balance: LinkBalance) -> str | None:
     return None
 
 
-def _frames_agree(balance: LinkBalance, passed: Passed) -> bool:
+def _frames_agree(balance: LinkBalance, passed: LinkTraffic) -> bool:
     """False where frames cannot be compared: none were told apart, or a connection broke with what was in it."""
     if passed.frames is None or passed.frames["UNPARSED"].bytes or passed.connections or balance.missing != 0:
         return False

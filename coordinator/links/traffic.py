@@ -27,7 +27,7 @@ class FrameCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Passed:
+class LinkTraffic:
     """What the sender of a directed link had sent to its receiver at some moment.  None: not measured."""
 
     connections: int = 0
@@ -39,7 +39,7 @@ class Passed:
     """With payload or without, the first time or again."""
     ip_bytes: int | None = None
 
-    def since(self, before: Passed) -> Passed:
+    def since(self, before: LinkTraffic) -> LinkTraffic:
         """What came after `before`; the kernel's counts of a connection end with it, so a new one leaves none."""
         kept = self.connections == before.connections
         frames = None
@@ -48,7 +48,7 @@ class Passed:
                 kind: FrameCount(frames=now.frames - then.frames, bytes=now.bytes - then.bytes)
                 for (kind, now), then in zip(self.frames.items(), before.frames.values(), strict=True)
             }
-        return Passed(
+        return LinkTraffic(
             connections=self.connections - before.connections,
             http2_bytes=_less(self.http2_bytes, before.http2_bytes) if kept or frames is not None else None,
             frames=frames,

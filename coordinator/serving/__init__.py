@@ -1,1 +1,1 @@
-"""The coordinator as a server of nodes: seats, sessions, hand-out of bundles, node processes, the books of links."""
+"""The coordinator as a server of nodes: seats, sessions, the bundle store, node processes, conservation of messages."""

@@ -19,7 +19,7 @@ class Chunk:
     digest: str
 
 
-class Handout:
+class BundleStore:
     """The bundles of a team, by slot: the current ones and, while nodes prepare for them, those that come next."""
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:

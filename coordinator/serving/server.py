@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 
 from coordinator.serving import wire
-from coordinator.serving.bundle_store import Handout
+from coordinator.serving.bundle_store import BundleStore
 from coordinator.serving.callers import Callers
 from coordinator.serving.roster import Roster
 from coordinator.serving.service import CoordinationService
@@ -48,19 +48,19 @@ class CoordinationServer:
         *,
         reached: ListenSettings = THIS_MACHINE,
     ) -> None:
-        handout = Handout(bundles)
+        store = BundleStore(bundles)
         message, actions = bundles[0].manifest.message, bundles[0].manifest.actions
         self._codec = settings.codec
         self.run_id = uuid.uuid4().hex
         self.refusals = Refusals()
         self.team = Team(
-            Roster(handout.digests),
+            Roster(store.digests),
             actions=actions,
             codec=None if message is None else message.codec,
             address_of=reached.address_of,
             rejoin_s=settings.rejoin_s,
         )
-        self._handout = handout
+        self._bundle_store = store
         self._welcome = partial(wire.welcome, settings, run_id=self.run_id, team_size=len(bundles))
         self._coding = self._coding_of(bundles[0])
         self._reached = reached
@@ -73,7 +73,7 @@ class CoordinationServer:
         service = CoordinationService(
             team=self.team,
             run_id=self.run_id,
-            handout=self._handout,
+            bundles=self._bundle_store,
             greeting=lambda: self._welcome(coding=self._coding),
             callers=Callers(
                 self.refusals,
@@ -118,11 +118,11 @@ class CoordinationServer:
         """
         coding = self._coding_of(bundles[0])
         digests = [bundle.digest for bundle in bundles]
-        with self._handout.offering(bundles):
+        with self._bundle_store.offering(bundles):
             unable = await self.team.prepare(digests, timeout_s=timeout_s)
             if not unable:
                 # Nothing is awaited from here on, so nobody joins between those who have prepared and the switch.
-                self._handout.switch()
+                self._bundle_store.switch()
                 self._coding = coding
                 self.team.switch(digests, coding=coding)
         return unable

@@ -1,4 +1,4 @@
-"""The coordination service: one long-lived session per node, and the hand-out of bundles."""
+"""The coordination service: one long-lived session per node, and the bundles that they fetch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import grpc
 import grpc.aio
 
 from coordinator.serving import wire
-from coordinator.serving.bundle_store import Handout
+from coordinator.serving.bundle_store import BundleStore
 from coordinator.serving.callers import Callers, Context
 from coordinator.serving.roster import Member
 from coordinator.serving.session import Outbox, Session
-from coordinator.serving.slot_reservations import Vacancies
+from coordinator.serving.slot_reservations import SlotReservations
 from coordinator.serving.team import Team
 from heliograph.errors import BundleMismatch, HeliographError, MessageError, SlotTaken
 from heliograph.pb import coordination_pb2 as pb
@@ -31,7 +31,7 @@ WRITE_DEADLINE_S = 1.0
 
 
 class CoordinationService:
-    """Serves `handout` to `callers` and turns their calls into sessions of `team`; `greeting()` is what a node is
+    """Serves `bundles` to `callers` and turns their calls into sessions of `team`; `greeting()` is what a node is
     welcomed with."""
 
     def __init__(
@@ -39,15 +39,15 @@ class CoordinationService:
         *,
         team: Team,
         run_id: str,
-        handout: Handout,
+        bundles: BundleStore,
         greeting: Callable[[], pb.CoordinatorMessage],
         callers: Callers,
     ) -> None:
         self._team, self._run_id = team, run_id
-        self._handout = handout
+        self._bundles = bundles
         self._greeting = greeting
         self._callers = callers
-        self._vacancies = Vacancies(team)
+        self._reservations = SlotReservations(team)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve; call before the server starts.
@@ -70,10 +70,10 @@ class CoordinationService:
         slot = await self._promised_slot(context) if request.any_slot else request.slot
         await self._require_slot(slot, context)
         try:
-            bundle = self._handout.bundle(slot, request.digest)
+            bundle = self._bundles.bundle(slot, request.digest)
         except BundleMismatch as error:
             await self._callers.refuse(context, error.grpc_status, str(error))
-        for chunk in self._handout.chunks(bundle):
+        for chunk in self._bundles.chunks(bundle):
             yield pb.BundleChunk(data=chunk.data, digest=chunk.digest)
 
     async def _participate(self, _requests: AsyncIterator[bytes], context: Context) -> None:
@@ -108,7 +108,7 @@ class CoordinationService:
             greeting=self._greeting(),
             resumes=bool(join.resumes),
         )
-        self._vacancies.taken(session.slot)
+        self._reservations.taken(session.slot)
         outbox = session.outbox
         # One writer per call: gRPC allows a single write at a time.
         writer = asyncio.create_task(_write_all(session.slot, outbox, context), name=f"write to slot {session.slot}")
@@ -151,13 +151,13 @@ class CoordinationService:
         if self._callers.certified:
             return await self._callers.certified_slot(context)
         try:
-            return self._vacancies.promise()
+            return self._reservations.promise()
         except SlotTaken as error:
             await self._callers.refuse(context, error.grpc_status, str(error))
 
     async def _require_slot(self, slot: int, context: Context) -> None:
         await self._callers.require_certificate(slot, context)
-        if not self._handout.has(slot):
+        if not self._bundles.has(slot):
             sentence = f"there is no slot {slot}; this team has slots 0..{self._team.size - 1}"
             await self._callers.refuse(context, "NOT_FOUND", sentence)
 

@@ -11,7 +11,7 @@ PROMISE_S = 5.0
 """How long a slot is kept for the node that fetched its bundle; it joins as soon as it has loaded that."""
 
 
-class Vacancies:
+class SlotReservations:
     """The slots of `team` that nobody holds and nobody was promised."""
 
     def __init__(self, team: Team) -> None:
@@ -19,7 +19,7 @@ class Vacancies:
         self._promised_until: dict[int, float] = {}
 
     def promise(self) -> int:
-        """The lowest vacant slot; nobody else is promised it for a while.  Raises SlotTaken if there is none.
+        """The lowest free slot; nobody else is promised it for a while.  Raises SlotTaken if there is none.
 
         One whose node is cut off comes last: who is started now may be there in that one's place.
         """
@@ -32,5 +32,5 @@ class Vacancies:
         raise SlotTaken(f"all {self._team.size} slots are held by live nodes, or promised to some that are joining")
 
     def taken(self, slot: int) -> None:
-        """A node has joined as `slot`: when it leaves, the slot is vacant at once."""
+        """A node has joined as `slot`: when it leaves, the slot is free at once."""
         self._promised_until.pop(slot, None)

@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.links.http2 import HEADER_BYTES, KINDS
 from coordinator.links.reconciliation import Recorded, reconcile
-from coordinator.links.traffic import FrameCount, Passed
+from coordinator.links.traffic import FrameCount, LinkTraffic
 from coordinator.serving.conservation import NodeReport, balance
 from heliograph.errors import MessageError
 from heliograph.link_counters import LinkCounters
@@ -37,12 +37,12 @@ def recorded():
     }
 
 
-def framed(*, connections: int = 0, more: int = 0) -> dict[tuple[int, int], Passed]:
+def framed(*, connections: int = 0, more: int = 0) -> dict[tuple[int, int], LinkTraffic]:
     passed = {}
     for link, (sent, size) in SENT.items():
         frames = dict.fromkeys(KINDS, FrameCount())
         frames["DATA"] = FrameCount(frames=2, bytes=size + 5 * sent + 2 * HEADER_BYTES + more)
-        passed[link] = Passed(connections=connections, frames=frames)
+        passed[link] = LinkTraffic(connections=connections, frames=frames)
     return passed
 
 

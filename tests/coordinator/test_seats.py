@@ -12,7 +12,7 @@ from relay_team import relay_bundles
 
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
-from coordinator.serving.slot_reservations import Vacancies
+from coordinator.serving.slot_reservations import SlotReservations
 from coordinator.world.world import View, World
 from heliograph.environments import registry
 from heliograph.errors import SettingsError
@@ -110,11 +110,11 @@ def test_a_seat_is_kept_for_the_grace_and_not_for_one_that_broke_the_protocol() 
 
 def test_whoever_is_started_anew_gets_a_free_slot_first_and_one_that_is_cut_off_last() -> None:
     async def check(server: CoordinationServer) -> None:
-        vacancies = Vacancies(server.team)
+        reservations = SlotReservations(server.team)
         async with PlainNode(server.address, BUNDLES[0]) as node:
             await node.read("welcome")
         await until(server, lambda: server.team.cut_off == (0,))
-        assert [vacancies.promise(), vacancies.promise()] == [1, 0]
+        assert [reservations.promise(), reservations.promise()] == [1, 0]
         async with PlainNode(server.address, BUNDLES[0]) as successor:
             await successor.read("welcome")
             assert server.team.live == (0,)

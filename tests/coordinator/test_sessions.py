@@ -1,4 +1,4 @@
-"""The coordination protocol over real gRPC streams: joining, refusals, hand-out, shutdown."""
+"""The coordination protocol over real gRPC streams: joining, refusals, bundles, shutdown."""
 
 import asyncio
 
@@ -113,7 +113,7 @@ def test_a_bundle_is_handed_out_whole():
         async with rpc.channel(server.address, max_message_bytes=rpc.MAX_CONTROL_BYTES) as channel:
             call = pb_grpc.CoordinationStub(channel).FetchBundle(pb.FetchBundleRequest(slot=1))
             chunks = [chunk async for chunk in call]
-            fetched = bundle_files.from_tar(b"".join(chunk.data for chunk in chunks), origin="hand-out")
+            fetched = bundle_files.from_tar(b"".join(chunk.data for chunk in chunks), origin="the coordinator")
             assert fetched.digest == BUNDLES[1].digest == chunks[-1].digest
             assert fetched.graph == BUNDLES[1].graph
             missing = pb_grpc.CoordinationStub(channel).FetchBundle(pb.FetchBundleRequest(slot=7))

@@ -26,7 +26,7 @@ from coordinator.running.hot_swap import Versions
 from coordinator.running.in_process import LocalTeam
 from coordinator.running.newer_bundles import Following
 from coordinator.running.report import Version
-from coordinator.serving.bundle_store import Handout
+from coordinator.serving.bundle_store import BundleStore
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
@@ -192,7 +192,7 @@ def test_a_node_whose_bundle_is_replaced_before_it_has_joined_fetches_the_new_on
 ) -> None:
     handed_out: list[int] = []
 
-    def bundle(_handout: Handout, slot: int, digest: str = "") -> Bundle:
+    def bundle(_bundles: BundleStore, slot: int, digest: str = "") -> Bundle:
         """The old one, if it is asked for just before the switch."""
         handed_out.append(slot)
         return (OLD if len(handed_out) == 1 else NEW)[slot]
@@ -205,7 +205,7 @@ def test_a_node_whose_bundle_is_replaced_before_it_has_joined_fetches_the_new_on
                 nodes.start(1)
                 assert await server.team.wait_until(lambda: server.team.live == (1,), timeout_s=30)
 
-    monkeypatch.setattr(Handout, "bundle", bundle)
+    monkeypatch.setattr(BundleStore, "bundle", bundle)
     asyncio.run(check())
     assert handed_out == [1, 1]
     assert "fetching the bundle again cause=" in (tmp_path / "agent-1.log").read_text()

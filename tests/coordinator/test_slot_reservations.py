@@ -54,7 +54,7 @@ def test_nodes_that_ask_at_once_get_slots_of_their_own_and_the_next_one_is_refus
     serve(check)
 
 
-def test_a_live_nodes_slot_is_nobody_elses_and_vacant_at_once_when_it_leaves() -> None:
+def test_a_live_nodes_slot_is_nobody_elses_and_free_at_once_when_it_leaves() -> None:
     async def check(server: CoordinationServer, fetch: Fetch) -> None:
         assert await fetch() == 0
         async with PlainNode(server.address, BUNDLES[0]) as node:
