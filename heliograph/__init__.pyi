@@ -9,7 +9,7 @@ from coordinator.api import evaluate as evaluate
 from coordinator.api import run as run
 from heliograph import errors as errors
 from heliograph.api import load_team as load_team
-from heliograph.api import make_environment as make_environment
+from heliograph.environments.api import make_environment as make_environment
 from trainer.api import train as train
 
 __version__: str

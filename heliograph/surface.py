@@ -5,7 +5,6 @@ For `heliograph/__init__.py` alone.
 
 from __future__ import annotations
 
-from importlib import import_module
 from pkgutil import resolve_name
 
 from heliograph.errors import MissingExtra
@@ -16,8 +15,11 @@ GROUP = "heliograph.api"
 OWN = {
     "errors": "heliograph.errors",
     "load_team": "heliograph.api:load_team",
-    "make_environment": "heliograph.api:make_environment",
+    "make_environment": "heliograph.environments.api:make_environment",
 }
+
+PACKAGES = ("heliograph", "agent_node", "coordinator", "analysis", "trainer")
+"""Of this project; an image leaves out those, and parts of them, that its role does not need."""
 
 
 def resolve(name: str) -> object:
@@ -25,8 +27,17 @@ def resolve(name: str) -> object:
 
     Raises MissingExtra if no installed package offers it, or the one that does lacks a package that it needs.
     """
-    if name in OWN:
-        return resolve_name(OWN[name])
+    try:
+        return resolve_name(OWN[name]) if name in OWN else _brought(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in PACKAGES:
+            raise
+        raise MissingExtra(
+            f"heliograph.{name} needs {error.name}, which this installation has not", remedy="pip install heliograph"
+        ) from None
+
+
+def _brought(name: str) -> object:
     # Here and not above: it costs a process 5 MB, and own names do without.
     from importlib.metadata import entry_points
 
@@ -35,14 +46,4 @@ def resolve(name: str) -> object:
         raise MissingExtra(
             f"no installed package offers heliograph.{name}", remedy="pip install --force-reinstall heliograph"
         )
-    package = found.module.partition(".")[0]
-    try:
-        import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise MissingExtra(
-            f"heliograph.{name} is of the package {package}, which this installation has not",
-            remedy="pip install heliograph",
-        ) from None
     return found.load()
