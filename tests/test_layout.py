@@ -41,6 +41,7 @@ FORBIDDEN = {
     "comparison-reads-files": ("analysis/comparison/results.py", "coordinator.recording.reader"),
     "within-the-coordinator": ("coordinator/channel/models.py", "coordinator.world.world"),
     "within-analysis": ("analysis/audit/files.py", "analysis.bandwidth.page"),
+    "within-the-trainer": ("trainer/policy/returns.py", "trainer.world_model.loss"),
     "no-circles": ("heliograph/codecs/bit_packed.py", "heliograph.manifest"),
 }
 MAX_LINES = 400

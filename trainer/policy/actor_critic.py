@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import FeatureHead, perceptron
-from trainer.world_model.settings import LatentSettings
+from trainer.nets.settings import LatentSettings
 
 
 def make_actor(settings: LatentSettings, *, outputs: int) -> FeatureHead:

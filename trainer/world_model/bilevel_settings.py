@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trainer.world_model.settings import LatentSettings
+from trainer.nets.settings import LatentSettings
 
 
 class BilevelSettings(LatentSettings):

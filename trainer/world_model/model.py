@@ -15,11 +15,12 @@ from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.perceptron import FeatureHead, perceptron
+from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
-from trainer.world_model.settings import LatentSettings, WorldModelSettings
+from trainer.world_model.settings import WorldModelSettings
 
 
 class Decoder(nn.Module):

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from trainer.experience.window import Window
 from trainer.nets.perceptron import FeatureHead
+from trainer.nets.settings import LatentSettings
 from trainer.policy.imagined import Features
 from trainer.world_model.loss import loss_rows, term_weights
 from trainer.world_model.posteriors import LatentModel, Posteriors
-from trainer.world_model.settings import ErrorLabel, LatentSettings, LossSettings
+from trainer.world_model.settings import ErrorLabel, LossSettings
 
 
 def make_error_predictor(settings: LatentSettings) -> FeatureHead:

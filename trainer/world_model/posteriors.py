@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.experience.window import Window
+from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.rssm import TeamRSSM
-from trainer.world_model.settings import LatentSettings
 
 DrawIds = Callable[[Tensor], Tensor]
 """Draws class ids [...] from probabilities [..., C]."""

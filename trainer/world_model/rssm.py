@@ -14,8 +14,8 @@ from torch.nn import functional
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import linear_layer, perceptron
+from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
-from trainer.world_model.settings import LatentSettings
 
 
 class TeamRSSM(nn.Module, ABC):

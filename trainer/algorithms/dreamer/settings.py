@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from heliograph.settings import Settings
+from trainer.nets.settings import LatentSettings
 from trainer.policy.settings import PolicySettings
-from trainer.world_model.settings import LatentSettings, LossSettings, ModelOptimiserSettings
+from trainer.world_model.settings import LossSettings, ModelOptimiserSettings
 
 
 class DreamerSettings(Settings):

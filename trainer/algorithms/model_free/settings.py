@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
+from trainer.nets.settings import LatentSettings
 from trainer.policy.settings import Share
-from trainer.world_model.settings import LatentSettings
 
 
 class PpoSettings(Settings):
