@@ -68,7 +68,8 @@ def changed(window: Window, name: str, row: int) -> Window:
 
 
 def from_boundary(window: Window) -> Window:
-    return Window(**{name: None if value is None else value[BOUNDARY:] for name, value in vars(window).items()})
+    tensors = {name: value for name, value in vars(window).items() if isinstance(value, torch.Tensor)}
+    return replace(window, **{name: value[BOUNDARY:] for name, value in tensors.items()})
 
 
 @pytest.mark.parametrize("hears", [True, False], ids=["graph", "complete"])
