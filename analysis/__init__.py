@@ -1,4 +1,4 @@
-"""Reads what runs and teams leave behind, and plays teams to find out more: bandwidth, audit, comparison.
+"""Reads what runs and teams leave behind, and runs teams to find out more: bandwidth, audit, comparison.
 
 It stands above the coordinator, which never imports it.  No torch, no trainer.
 """

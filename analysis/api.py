@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.audit.audit import audit as audit_plan
+from analysis.audit.budget import AuditBudget
 from analysis.audit.finding import Findings
-from analysis.audit.request import Request
 from analysis.bandwidth.cell import CellResult
 from analysis.bandwidth.curves import sweep_document
 from analysis.bandwidth.grid import make_grid
 from analysis.bandwidth.measurement import TRACE, measure, report_of
 from analysis.bandwidth.report.document import BandwidthReport, Curve
 from analysis.bandwidth.report.folder import write_report
-from analysis.bandwidth.runs import Casting, load_runs
+from analysis.bandwidth.runs import PlanFactory, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
 from coordinator.api import overrides_of, plan_of, trust_of
 from coordinator.channel import Channel
@@ -101,7 +101,7 @@ def bandwidth(
         KeyboardInterrupt: After Ctrl-C; finished cells stay in the folder, for `resume`.
     """
     place = Path(folder)
-    casting = Casting(
+    plans = PlanFactory(
         runs=load_runs([Path(path) for path in paths], trust_of(allow_environment, allow_parameters, trusted_keys)),
         settings=RunSettings(
             episodes=episodes,
@@ -113,8 +113,8 @@ def bandwidth(
         ),
         overrides=tuple(overrides_of(parameters or {})),
     )
-    first = casting.runs[0]
-    plan = casting.plan(first, seed=seeds[0])
+    first = plans.runs[0]
+    plan = plans.plan(first, seed=seeds[0])
     work = None
     if sweep is not None:
         grid = make_grid(
@@ -124,9 +124,7 @@ def bandwidth(
             spec=world_spec(plan),
             channel=plan.channel,
         )
-        work = Sweep(
-            folder=place, grid=grid, casting=casting, seeds=tuple(seeds), local=local or local_cells, jobs=jobs
-        )
+        work = Sweep(folder=place, grid=grid, plans=plans, seeds=tuple(seeds), local=local or local_cells, jobs=jobs)
         check_folder(work, resume=resume)
     links = None if local else LinkPlan(kind=LOOPBACK)
 
@@ -190,7 +188,7 @@ def audit(
     return beside_a_running_loop(
         lambda: audit_plan(
             plan,
-            Request(scripts=episodes, steps=steps, limit=limit),
+            AuditBudget(scripts=episodes, steps=steps, limit=limit),
             networks=Path(path) if networks else None,
             permission=trust.user,
             log_folder=None if log_folder is None else Path(log_folder),

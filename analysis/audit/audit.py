@@ -1,4 +1,4 @@
-"""The audit of a team: records, plays every condition on one team of processes, judges, and sums up.
+"""The audit of a team: records, plays every condition on one team of processes, assesses, and sums up.
 
 Greedy answers are a pure function of percepts and messages, so episodes of one team of processes can be compared with
 one another.  Under the sampled policy they also depend on the episode's number, under which the noise is drawn and
@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.audit.assessment import assess
+from analysis.audit.budget import AuditBudget
 from analysis.audit.condition import ISOLATION, WORLD, Condition, conditions, start_of
 from analysis.audit.evidence import NOT_CHECKED, Check
 from analysis.audit.finding import Findings
-from analysis.audit.inquiry import judge
 from analysis.audit.networks import NAME, check_networks
 from analysis.audit.one_process import OneProcess
 from analysis.audit.play import Played
 from analysis.audit.processes import Inspector
-from analysis.audit.request import Request
 from analysis.audit.script import Recorded, Script, perturbed, record
 from analysis.audit.stage import NodeCommand, Stage, standard_node
 from coordinator.observers.progress import Progress
@@ -37,7 +37,7 @@ LENDING_EPISODES = 6
 
 def audit(
     plan: Plan,
-    request: Request,
+    request: AuditBudget,
     *,
     node_command: NodeCommand = standard_node,
     networks: Path | None = None,
@@ -83,7 +83,7 @@ class _Audit:
     def __init__(
         self,
         plan: Plan,
-        request: Request,
+        request: AuditBudget,
         findings: Findings,
         *,
         random: np.random.Generator,
@@ -122,7 +122,7 @@ class _Audit:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(stage)
             stack.callback(lambda: findings.others.extend([one_process.check(), *inspector.checks()]))
-            bar = stack.enter_context(Progress("playing", total=len(asked)))
+            bar = stack.enter_context(Progress("running", total=len(asked)))
             await inspector.look()
             for condition, number in asked:
                 await self._ask(condition, number, stage, one_process)
@@ -153,7 +153,7 @@ class _Audit:
             self._samples.append((changed, alone))
         if plain is None:
             plain = one_process.play(script, episode=played.episode)
-        judge(self._findings, condition, script=number, start=start, plain=plain, changed=played)
+        assess(self._findings, condition, script=number, start=start, plain=plain, changed=played)
 
     async def _plain_play(
         self, condition: Condition, number: int, script: Script, stage: Stage, one_process: OneProcess
@@ -169,7 +169,7 @@ class _Audit:
 
     def compare_networks(self) -> None:
         if self._networks is None:
-            check = Check(name=NAME, verdict=NOT_CHECKED, said="not asked for; --central does, with a run folder")
+            check = Check(name=NAME, verdict=NOT_CHECKED, said="not requested: needs --central and a run folder")
         else:
             check = check_networks(self._networks, self._plan, self._samples, self._permission)
         self._findings.others.insert(1, check)

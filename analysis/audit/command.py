@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.audit.request import Request
+from analysis.audit.budget import AuditBudget
 from coordinator.commands import arguments
 from coordinator.plan.options import add_options, read_options
 from coordinator.plan.settings import RunSettings
@@ -29,12 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         RunSettings,
         only=("run_seed", "greedy"),
         help={
-            "run_seed": "seed of the recorded episodes, and of what is drawn by lot",
+            "run_seed": "seed of the recorded episodes and of everything drawn at random",
             "greedy": "audit the greedy policy (the default)",
         },
     )
-    add_options(parser, Request)
-    parser.add_argument("--central", action="store_true", help="compare the run folder's networks, too")
+    add_options(parser, AuditBudget)
+    parser.add_argument("--central", action="store_true", help="also compare the run folder's centralised networks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE; - for stdout")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.json and audit.png here")
     parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
@@ -60,7 +60,7 @@ def run(namespace: argparse.Namespace) -> int:
     )
     findings = audit(
         plan,
-        read_options(namespace, Request),
+        read_options(namespace, AuditBudget),
         networks=namespace.bundles if namespace.central else None,
         permission=trust.user,
         log_folder=namespace.log_folder,

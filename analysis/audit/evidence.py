@@ -32,7 +32,7 @@ class Leak:
             "of nothing" if self.perturbed is None else f"of agent {self.perturbed}'s observations from {self.start}"
         )
         return (
-            f"agent {self.observed} answers otherwise at step {self.step} of script {self.script} ({self.what}), "
+            f"agent {self.observed} answers differently at step {self.step} of script {self.script} ({self.what}), "
             f"after a change {cause}; {excuse}"
         )
 

@@ -33,7 +33,7 @@ class Findings:
     isolated: set[int] = field(default_factory=set)
     """Agents that were perturbed while nobody could hear them."""
     untested: list[str] = field(default_factory=list)
-    stirred: set[int] = field(default_factory=set)
+    responsive: set[int] = field(default_factory=set)
     """Agents that answered otherwise when they themselves saw something else."""
     others: list[Check] = field(default_factory=list)
     """Verdicts on equality and on the processes."""
@@ -118,7 +118,7 @@ class Findings:
         return Check(name=name, verdict=HOLDS, said=f"{_SENTENCES[name]} ({self._how_many(name)})")
 
     def _how_many(self, name: str) -> str:
-        parts = [f"{self.played[name]} plays"]
+        parts = [f"{self.played[name]} script runs"]
         tried = [found.delay for (check, _), found in self.influences.items() if check == name]
         arrived = len(tried) - tried.count(None)
         if name == ISOLATION:
@@ -133,17 +133,17 @@ class Findings:
         if self.interrupted:
             return "interrupted before"
         if name == REPEAT:
-            return "two plays of the sampled policy differ by their noise"
+            return "two runs of the sampled policy differ by their noise"
         if not self.conditions.all_pairs:
             return "these bundles send no messages, so nobody can influence anybody"
         if name == TWO_HOPS and self.agents < 3:
             return "it takes three agents"
-        return "no script had room for it"
+        return "no script was long enough"
 
 
 _SENTENCES = {
-    REPEAT: "the same percepts give the same answers",
-    ISOLATION: "unheard, nobody's observations change another's answers",
+    REPEAT: "the same observations give the same answers",
+    ISOLATION: "while its messages are masked, no agent's observations change another's answers",
     LINK: "over one open link changes arrive with the messages, and nowhere else",
     TWO_HOPS: "over two hops changes arrive a step later, and nowhere else",
     WORLD: "in the world's own graph changes travel along its links, one a step",

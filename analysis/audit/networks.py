@@ -88,8 +88,8 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
         for step, slot in np.argwhere(same & (otherwise.any(axis=2) if otherwise.ndim == 3 else otherwise)):
             if not tied(plan, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
                 return _refuted(
-                    f"agent {slot} takes action {played.action[step, slot]} at step {step} of play {played.episode}, "
-                    f"the networks {found.action[step, slot]}"
+                    f"agent {slot} takes action {played.action[step, slot]} at step {step} "
+                    f"of script run {played.episode}, the networks {found.action[step, slot]}"
                 )
     said = f"{decisions} decisions, logits at most {largest:.1e} apart, {ties} of {categoricals} categoricals differ"
     if largest > LOGIT_TOLERANCE or math.isnan(largest) or ties > TIES * categoricals:

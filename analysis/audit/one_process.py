@@ -49,7 +49,9 @@ class OneProcess:
             first = found.first()
             slot = int(first.argmin())
             assert first[slot] < NEVER
-            self._first = f"agent {slot} answers otherwise as a process at step {first[slot]} of play {alone.episode}"
+            self._first = (
+                f"agent {slot} answers differently as a process at step {first[slot]} of script run {alone.episode}"
+            )
         return alone
 
     def check(self) -> Check:
@@ -59,5 +61,5 @@ class OneProcess:
             return Check(name=name, verdict=REFUTED, said=self._first)
         if not self._plays:
             return Check(name=name, verdict=NOT_CHECKED, said="interrupted before")
-        said = f"{self._decisions} decisions in {self._plays} plays of the processes are equal bit for bit"
+        said = f"{self._decisions} decisions in {self._plays} script runs of the processes are equal bit for bit"
         return Check(name=name, verdict=HOLDS, said=said)

@@ -55,7 +55,7 @@ class Inspector:
         without = {
             IMPORTS: ""
             if modules and not unread
-            else f"no node told what it imports: {unread or 'none was looked at'}",
+            else f"no node reported what it imports: {unread or 'none was looked at'}",
             SOCKETS: self._refused
             or ("" if find_spec("psutil") else "it takes psutil: pip install 'heliograph[bandwidth]'"),
             FILES: "" if files.can_be_read(os.getpid()) else "it takes the /proc of Linux",

@@ -14,7 +14,7 @@ from coordinator.running.report import output_console
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MATRICES = {LINK: "one link alone, forced open", WORLD: "the world's own hearing graph"}
+MATRICES = {LINK: "one link at a time, forced open", WORLD: "the world's own neighbour graph"}
 
 DRAWN_STEPS = 8
 """Later than so many steps all cells look alike; their numbers tell them apart."""
@@ -70,7 +70,7 @@ def remarks(findings: Findings) -> list[str]:
     """What a reader of the tables must know besides."""
     lines = []
     if findings.interrupted:
-        lines.append("Interrupted; what is shown is what was found until then.")
+        lines.append("Interrupted: results cover completed script runs only.")
     sizes = findings.conditions
     if sizes.pairs < sizes.all_pairs or sizes.triples < sizes.all_triples:
         lines.append(
@@ -82,10 +82,10 @@ def remarks(findings: Findings) -> list[str]:
     unheard = _unheard(findings)
     if unheard:
         lines.append(f"Links that the world never opened in the scripts: {_some(unheard)}")
-    mute = sorted(set(range(findings.agents)) - findings.stirred)
+    mute = sorted(set(range(findings.agents)) - findings.responsive)
     if mute and findings.played and not findings.interrupted:
         lines.append(
-            f"Agents that answered the same whatever they saw, so that nothing could be learned of them: {mute}"
+            f"Agents that answered the same whatever they observed, so that the audit says nothing about them: {mute}"
         )
     if findings.untested:
         lines.append(f"Not tried: {_some(findings.untested, limit=SHOWN_UNTESTED)}")

@@ -43,7 +43,9 @@ def alternatives(trace: Trace) -> list[Alternative]:
     """
     episodes = [episode for episode in trace.episodes if episode.pass_name == "open"]
     if trace.header.message is None or not episodes:
-        raise SettingsError("a trace without messages does not say whom other designs would have told something")
+        raise SettingsError(
+            "a recording without messages does not show who would have received the messages of other designs"
+        )
     agent_steps = sum(episode.steps for episode in episodes) * trace.header.agents
     messages = sum(int(episode.sent().sum()) for episode in episodes)
     present = sum(int(episode.present.sum()) for episode in episodes)

@@ -112,7 +112,9 @@ def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
         return CellResult(cell=cell, found=failure)
     (summary,) = report.summaries
     if unsure := doubts(summary):
-        failure = Failure(reason=f"its messages are not known: {'; '.join(unsure)}", exit_code=NodeFailed.exit_code)
+        failure = Failure(
+            reason=f"its message counts are not exact: {'; '.join(unsure)}", exit_code=NodeFailed.exit_code
+        )
         return CellResult(cell=cell, found=failure)
     return CellResult(cell=cell, found=_played(report))
 
@@ -163,7 +165,7 @@ def read_result(folder: Path, cell: Cell) -> CellResult | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"cannot read the cell {path}: {error}", remedy="Remove it, and --resume plays it again"
+            f"cannot read the cell {path}: {error}", remedy="Remove it, and --resume runs it again"
         ) from None
     return CellResult(cell=cell, found=found)
 

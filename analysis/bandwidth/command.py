@@ -102,7 +102,7 @@ def configure_language(parser: argparse.ArgumentParser) -> None:
         "--bundles",
         type=Path,
         metavar="DIR",
-        help="bundles that the trace was recorded with: also tells which categoricals change actions",
+        help="bundles that made the recording; adds which categoricals change actions",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write language.json, .csv and .png there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE; - for stdout")
@@ -127,7 +127,7 @@ def run_language(namespace: argparse.Namespace) -> int:
 
 
 COMMAND = with_subcommands(
-    "what a team's messages cost on the wire, what they are worth and what they say",
+    "cost, value and content of a team's messages",
     {
         "measure": Command(
             summary="run a team, count its messages at every layer, and write a report; optionally a sweep over faults "
@@ -141,7 +141,7 @@ COMMAND = with_subcommands(
             run=run_recost,
         ),
         "language": Command(
-            summary="analyse what the messages of a recording tell", configure=configure_language, run=run_language
+            summary="analyse the content of the messages of a recording", configure=configure_language, run=run_language
         ),
     },
     default="measure",

@@ -51,7 +51,7 @@ def level(found: Sequence[Curve], axis: str) -> CurvePoint | None:
 def _point(sweep: Sweep, point: Point, played: dict[Cell, Played]) -> CurvePoint | None:
     cells = [
         [played.get(Cell(run=run.name, seed=seed, setting=point.setting)) for seed in sweep.seeds]
-        for run in sweep.casting.runs
+        for run in sweep.plans.runs
     ]
     if any(cell is None for row in cells for cell in row):
         return None
@@ -82,13 +82,13 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
     """The report's part about the sweep: every curve and every cell, and how to read them."""
     found = curves(sweep, results)
     played = [(result.cell, result.played) for result in results if result.played is not None]
-    several, seeds = len(sweep.casting.runs), len(sweep.seeds)
+    several, seeds = len(sweep.plans.runs), len(sweep.seeds)
     runs = f"{several} run folders" if several > 1 else f"{seeds} seeds"
     single = several == seeds == 1
     clear, blind = level(found, CLEAR), level(found, BLIND)
     return SweepDocument(
         measure=played[0][1].measure if played else None,
-        episodes=sweep.casting.settings.episodes,
+        episodes=sweep.plans.settings.episodes,
         over="of one run" if single else f"as the interquartile mean of {runs}",
         statistic="one run" if single else f"IQM of {runs}",
         bands=f"95 % intervals over {'its episodes' if single else runs}",

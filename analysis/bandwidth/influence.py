@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from analysis.audit.audit import audit
+from analysis.audit.budget import AuditBudget
 from analysis.audit.document import AuditDocument
 from analysis.audit.finding import FORMAT, VERSION
-from analysis.audit.request import Request
 from coordinator.plan.plan import Plan
 from heliograph.errors import SettingsError
 from heliograph.reading import check_format, read_json
@@ -17,7 +17,7 @@ from heliograph.reading import check_format, read_json
 
 def make_audit(plan: Plan) -> AuditDocument:
     """Audit the plan's team.  Raises KeyboardInterrupt after Ctrl-C."""
-    findings = audit(plan, Request())
+    findings = audit(plan, AuditBudget())
     if findings.interrupted:
         raise KeyboardInterrupt
     return findings.document()

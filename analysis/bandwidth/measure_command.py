@@ -28,7 +28,7 @@ from analysis.bandwidth.report.folder import (
     write_report,
 )
 from analysis.bandwidth.report.terminal import print_report
-from analysis.bandwidth.runs import Casting, load_runs
+from analysis.bandwidth.runs import PlanFactory, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
 from coordinator.commands import arguments
 from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
@@ -81,7 +81,7 @@ def run(namespace: argparse.Namespace) -> int:
     if failure is not None:
         raise failure
     if interrupted:
-        print(f"interrupted; --resume goes on after {len(results)} finished cells", file=sys.stderr)
+        print(f"interrupted; --resume continues after {len(results)} finished cells", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
     if missing is not None:
         raise missing
@@ -97,15 +97,15 @@ def _work(namespace: argparse.Namespace) -> Work:
         )
     if namespace.sweep is None and (namespace.resume or namespace.jobs or namespace.local_cells):
         raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
-    casting = Casting(
+    plans = PlanFactory(
         runs=load_runs(namespace.bundles, arguments.trust(namespace)),
         settings=read_options(
             namespace, RunSettings, codec=(namespace.codec or ["bit-packed"])[0], record=folder / TRACE
         ),
         overrides=tuple(namespace.overrides),
     )
-    first, seeds = casting.runs[0], _seeds(namespace.seeds)
-    plan = casting.plan(first, seed=seeds[0])
+    first, seeds = plans.runs[0], _seeds(namespace.seeds)
+    plan = plans.plan(first, seed=seeds[0])
     sweep = None
     if namespace.sweep is not None:
         grid = make_grid(
@@ -118,7 +118,7 @@ def _work(namespace: argparse.Namespace) -> Work:
         sweep = Sweep(
             folder=folder,
             grid=grid,
-            casting=casting,
+            plans=plans,
             seeds=seeds,
             local=namespace.local or namespace.local_cells,
             jobs=namespace.jobs or 1,
@@ -140,8 +140,8 @@ def _measured(work: Work, *, resume: bool) -> BandwidthReport:
     if measured.report.wire is not None:
         write_messages(work.folder / MESSAGES, measured.report.wire)
     if report.information is not None:
-        print("reading what the agents tell each other", file=sys.stderr, flush=True)
-        with optional("what the agents tell each other is not read"):
+        print("analysing the messages", file=sys.stderr, flush=True)
+        with optional("no language analysis"):
             language = read_language(measured.trace, work.plan.bundles)
             report = replace(report, language=language.document())
             write_document(report, work.folder)

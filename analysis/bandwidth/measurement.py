@@ -123,13 +123,13 @@ def _layers(measured: Measured, said: Information | None) -> Iterator[Layer]:
         return Layer(name=name, how=how, bytes_per_message=size, bytes_per_agent_step=per_step, note=note)
 
     if said is not None:
-        note = f"{said.message_bits:.1f} of {said.ceiling_bits} bits: empirical entropy of what was said, see below"
+        note = f"{said.message_bits:.1f} of {said.ceiling_bits} bits: empirical entropy of the messages, see below"
         yield row("information", COMPUTED, said.message_bits / 8, note)
     if wire is None:
         (found,) = recost(measured.trace, [measured.plan.codec])
         for layer in WIRE_LAYERS:
             bits = found.bits_per_message(layer)
-            note = "from the recorded messages; in one process nothing travels"
+            note = "from the recorded messages; in one process nothing is sent over a network"
             yield row(LAYER_NAMES[layer], COMPUTED, None if bits is None else bits / 8, note)
         return
     for layer in WIRE_LAYERS:
@@ -203,9 +203,9 @@ def _remarks(report: Report) -> Iterator[str]:
     if report.cuts:
         yield in_words(report.cuts)
     if report.lost_episodes:
-        yield f"{report.lost_episodes} episodes were lost with their simulator and count nowhere."
+        yield f"{report.lost_episodes} episodes discarded after simulator crashes."
     if report.stale_acts:
-        yield f"{report.stale_acts} actions came after their step; the world did without them."
+        yield f"{report.stale_acts} missed action deadlines."
 
 
 def settings_of(plan: Plan, links: LinkPlan | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Casting:
+class PlanFactory:
     """Who plays how: the plan of every cell, but for what the cell itself says."""
 
     runs: tuple[Run, ...]

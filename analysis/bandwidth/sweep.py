@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.bandwidth.cell import Cell, CellResult, play_cell, read_result, write_result, write_whole
-from analysis.bandwidth.crew import play_side_by_side
 from analysis.bandwidth.grid import Grid
-from analysis.bandwidth.runs import Casting
+from analysis.bandwidth.runs import PlanFactory
+from analysis.bandwidth.workers import run_in_workers
 from coordinator.observers.progress import Progress, counted_by
 from heliograph.errors import SettingsError
 from heliograph.reading import read_json
@@ -34,7 +34,7 @@ class Sweep:
 
     folder: Path
     grid: Grid
-    casting: Casting
+    plans: PlanFactory
     seeds: tuple[int, ...] = (0,)
     local: bool = False
     """In one process per cell, instead of one per agent."""
@@ -46,8 +46,8 @@ class Sweep:
             raise SettingsError(f"seeds are at least one, each once, not {list(self.seeds)}")
         if self.jobs < 1 or (self.jobs > 1 and not self.local):
             raise SettingsError(
-                f"{self.jobs} cells cannot be played side by side",
-                remedy="Teams of processes are played one after another, for they share this machine's clocks; "
+                f"{self.jobs} cells cannot run in parallel",
+                remedy="Teams of processes run one after another, because their deadlines are in real time; "
                 "add --local-cells",
             )
 
@@ -57,22 +57,22 @@ class Sweep:
         return tuple(
             Cell(run=run.name, seed=seed, setting=setting)
             for setting in self.grid.settings
-            for run in self.casting.runs
+            for run in self.plans.runs
             for seed in self.seeds
         )
 
     def as_dict(self) -> dict[str, Any]:
         """What decides about the results: a folder whose sweep differs in it is another sweep."""
-        casting = self.casting
+        plans = self.plans
         return {
             "format": FORMAT,
             "version": VERSION,
-            "runs": {run.name: [bundle.digest for bundle in run.bundles] for run in casting.runs},
+            "runs": {run.name: [bundle.digest for bundle in run.bundles] for run in plans.runs},
             "seeds": list(self.seeds),
-            "episodes": casting.settings.episodes,
-            "greedy": casting.settings.greedy,
-            "overrides": list(casting.overrides),
-            "pace": dataclasses.asdict(casting.settings.pace),
+            "episodes": plans.settings.episodes,
+            "greedy": plans.settings.greedy,
+            "overrides": list(plans.overrides),
+            "pace": dataclasses.asdict(plans.settings.pace),
             "as": "one process" if self.local else "processes",
             "settings": [str(setting) for setting in self.grid.settings],
         }
@@ -93,8 +93,8 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
     left = [cell for cell in sweep.cells if cell not in done]
     if not left:
         return
-    sweep.casting(left[0])  # a world that cannot be made is told before anything starts
-    episodes = sweep.casting.settings.episodes
+    sweep.plans(left[0])  # a world that cannot be made is told before anything starts
+    episodes = sweep.plans.settings.episodes
     finished: Counter[Cell] = Counter()
     with Progress(f"{len(left)} cells, episodes", total=len(left) * episodes) as bar:
 
@@ -112,11 +112,11 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
 
 def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -> Generator[CellResult, None, None]:
     if sweep.jobs > 1:
-        yield from play_side_by_side(cells, sweep.casting, jobs=sweep.jobs, advance=advance)
+        yield from run_in_workers(cells, sweep.plans, jobs=sweep.jobs, advance=advance)
         return
     for cell in cells:
         with counted_by(partial(advance, cell)):
-            result = play_cell(cell, sweep.casting, local=sweep.local)
+            result = play_cell(cell, sweep.plans, local=sweep.local)
         yield result
 
 
@@ -131,13 +131,13 @@ def check_folder(sweep: Sweep, *, resume: bool) -> None:
         raise SettingsError(f"cannot read the sweep {path}: {error}", remedy="Name another folder: --out") from None
     if not resume:
         raise SettingsError(
-            f"{sweep.folder} holds a sweep already", remedy="Go on with it: --resume; or name another folder: --out"
+            f"{sweep.folder} holds a sweep already", remedy="Continue it with --resume, or name another folder: --out"
         )
     different = differences(theirs, ours)
     if different:
         raise SettingsError(
             f"{sweep.folder} holds another sweep: {'; '.join(different)}",
-            remedy="Give the same arguments to go on with it, or name another folder: --out",
+            remedy="Give the same arguments to continue it, or name another folder: --out",
         )
 
 

@@ -53,7 +53,7 @@ def run_language(namespace: argparse.Namespace) -> int:
     if namespace.json != Path("-"):
         print_language(document)
         if bundles is None:
-            print_line("- Which categoricals change actions was not asked: that needs --bundles.")
+            print_line("- Which categoricals change actions was not measured: that needs --bundles.")
     write_json(written, namespace.json)
     if namespace.out is not None:
         write_json(written, namespace.out / "language.json")

@@ -19,8 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="run folder, folder of run folders, or marl-eval JSON file; runs with one label are seeds of one thing",
     )
     parser.add_argument("--by", metavar="SETTING", help="label runs by a setting, such as mamba.model.communication")
-    parser.add_argument("--metric", choices=METRICS, default="outcome", help="what is compared")
-    parser.add_argument("--policy", choices=POLICIES, default="greedy", help="whose evaluations are compared")
+    parser.add_argument("--metric", choices=METRICS, default="outcome", help="metric to compare")
+    parser.add_argument("--policy", choices=POLICIES, default="greedy", help="policy whose evaluations are compared")
     parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="for plots and CSV")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE as well")
 

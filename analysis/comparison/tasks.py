@@ -131,7 +131,7 @@ def _remarks(runs: Mapping[str, Sequence[History]]) -> list[str]:
     few = [label for label, members in runs.items() if 1 < len(members) < FEW_RUNS]
     alone = [label for label, members in runs.items() if len(members) == 1]
     if alone:
-        found.append(f"One run alone gives no interval: {', '.join(alone)}.")
+        found.append(f"A single run gives no interval: {', '.join(alone)}.")
     if few:
         found.append(f"Intervals from fewer than {FEW_RUNS} runs are rough and rather too short: {', '.join(few)}.")
     for label, members in runs.items():

@@ -170,7 +170,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
     from coordinator.commands.exit_status import deliver
     from coordinator.scoring.score_table import print_scores
     from coordinator.scoring.scores import as_dict, evaluated_runs, groups
-    from coordinator.scoring.suite import Request, survey
+    from coordinator.scoring.suite import EvaluationRequest, evaluate_suite
     from heliograph import marl_eval
     from heliograph.errors import INTERRUPTED_EXIT_CODE
 
@@ -185,8 +185,8 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
     scores: list[Score] = []
     interrupted = False
     try:
-        survey(
-            Request(
+        evaluate_suite(
+            EvaluationRequest(
                 paths=tuple(namespace.paths),
                 references=tuple(namespace.reference),
                 agents=namespace.agents,

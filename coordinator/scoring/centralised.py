@@ -98,11 +98,13 @@ def central_team(path: Path, permission: Permission = CATALOGUE_ONLY) -> Central
     """
     found = list(entry_points(group=EVALUATOR_GROUP, name=CENTRAL))
     if not found:
-        raise MissingExtra("no central evaluator is installed", remedy="pip install 'heliograph[trainer]'")
+        raise MissingExtra(
+            "no evaluator of centralised networks is installed", remedy="pip install 'heliograph[trainer]'"
+        )
     try:
         factory: Callable[[Path, Permission], CentralTeam] = found[0].load()
     except ImportError as error:
         raise MissingExtra(
-            f"the central evaluator needs {error.name}", remedy="pip install 'heliograph[trainer]'"
+            f"the evaluator of centralised networks needs {error.name}", remedy="pip install 'heliograph[trainer]'"
         ) from None
     return factory(path, permission)

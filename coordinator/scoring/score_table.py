@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from coordinator.running.report import output_console
-from coordinator.scoring.scores import REFERENCE, Group, Score
+from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Group, Score
 from heliograph.aggregates import Aggregate
 from heliograph.estimates import Estimate
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 Column = Callable[[Score], str]
 
+TEAMS = {ALONE: "bundles", TOGETHER: "centralised networks", REFERENCE: "baseline"}
+"""Who acts, for people."""
+
 NAMED: Mapping[str, Column] = {
     "environment": lambda score: score.task,
     "env steps": lambda score: _steps(score),
-    "team": lambda score: score.team,
+    "team": lambda score: TEAMS[score.team],
     "policy": lambda score: score.policy,
     "links": lambda score: score.links,
 }
@@ -61,9 +64,7 @@ def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: i
     if found:
         console.print(_group_table(found, shown))
     if cut := sum(score.cut_episodes for score in scores):
-        console.print(
-            f"{cut} of all episodes were cut, which their environment had not ended; they count for what they were then"
-        )
+        console.print(f"{cut} episodes were cut at the most steps; they count with their outcome at that point")
 
 
 def _group_table(found: Sequence[Group], shown: Mapping[str, Column]) -> Table:

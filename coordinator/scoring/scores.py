@@ -18,7 +18,7 @@ from heliograph.marl_eval import EvaluatedRun, EvaluatedStep, Metrics
 FORMAT, VERSION = "heliograph-scores", 1
 
 ALONE, TOGETHER, REFERENCE = "each alone", "all at once", "reference"
-"""Who plays: bundles, each agent by itself; the trainer's networks in one batch; a scripted team."""
+"""Who acts, as files name it: bundles, each agent by itself; the trainer's networks in one batch; a scripted team."""
 
 
 @dataclass(frozen=True, kw_only=True)

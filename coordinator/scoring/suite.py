@@ -31,7 +31,7 @@ ABSOLUTE_FACTOR = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class EvaluationRequest:
     """What to evaluate."""
 
     paths: tuple[Path, ...]
@@ -56,7 +56,7 @@ class Request:
     is played again, on more and fresh episodes."""
 
 
-def survey(request: Request, scores: list[Score]) -> None:
+def evaluate_suite(request: EvaluationRequest, scores: list[Score]) -> None:
     """Play what was asked for and append its scores, so that Ctrl-C leaves those that were finished.
 
     Raises SettingsError, BundleError, CheckpointError or WorldError, before anything is played where that is possible.
@@ -109,7 +109,7 @@ def bundle_folder(path: Path) -> Path:
     return path / BUNDLES if (path / BUNDLES).is_dir() else path
 
 
-def _plans(path: Path, request: Request) -> list[Plan]:
+def _plans(path: Path, request: EvaluationRequest) -> list[Plan]:
     """One per policy."""
     bundles, permission = request.trust.team(bundle_folder(path))
     return [
@@ -126,7 +126,7 @@ def _plans(path: Path, request: Request) -> list[Plan]:
     ]
 
 
-def _check_central(path: Path, team: CentralTeam, request: Request) -> None:
+def _check_central(path: Path, team: CentralTeam, request: EvaluationRequest) -> None:
     if request.environment is not None and request.environment != team.spec.id:
         raise SettingsError(f"{path} was trained in {team.spec.id!r}, not in {request.environment!r}")
     if request.agents is not None and request.agents != team.spec.agents:
@@ -154,7 +154,7 @@ _World = tuple[EnvironmentSpec, Permission]
 """A world, and the permission to make it once more."""
 
 
-def _reference_worlds(request: Request, worlds: list[_World]) -> list[_World]:
+def _reference_worlds(request: EvaluationRequest, worlds: list[_World]) -> list[_World]:
     """The different worlds of the runs, or the one that was named; checked for the references' sake."""
     if request.references and request.environment is not None and not request.paths:
         parameters, permission = merge({}, request.overrides), request.trust.user.also([], request.overrides)
@@ -173,7 +173,7 @@ def _reference_worlds(request: Request, worlds: list[_World]) -> list[_World]:
     return list(different.values())
 
 
-def _central_scores(path: Path, team: CentralTeam, request: Request) -> Iterator[Score]:
+def _central_scores(path: Path, team: CentralTeam, request: EvaluationRequest) -> Iterator[Score]:
     """Of every policy, pass and checkpoint that was asked for, in this order."""
     asked = request.settings
     steps = sorted({*team.snapshots, team.newest}) if request.every_checkpoint else [team.newest]

@@ -258,7 +258,7 @@ def test_texts_are_escaped(folder):
         (["--local-cells"], "are for sweeps"),
         (["--sweep", "erasure=2"], "erasure must be a probability"),
         (["--sweep", "codec=repeats", "--sweep", "erasure=0.5"], "needs a reliable link"),
-        (["--sweep", "--jobs", "2"], "side by side"),
+        (["--sweep", "--jobs", "2"], "in parallel"),
         (["--sweep", "--local", "--seeds", "1,1"], "each once"),
         (["--seeds", "one"], "not whole numbers"),
         (["--local", "--namespaces"], "has no links"),

@@ -10,8 +10,8 @@ from made_trace import made_trace
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.features import features, from_the_sender
 from analysis.bandwidth.language.meaning import meaning
+from analysis.bandwidth.language.sent_messages import SentMessages
 from analysis.bandwidth.language.topography import spearman
-from analysis.bandwidth.language.utterances import Utterances
 from heliograph.errors import SettingsError
 
 NAMES = ("goal x", "speed", "kind = red", "kind = green", "kind = blue", "always")
@@ -58,7 +58,7 @@ def test_the_categorical_that_tells_the_goal_is_found(language):
     assert found.feature_bits[goal] == pytest.approx(3.0, abs=0.1)
     assert found.top(5, 3)[0] == kind
     assert set(zip(*np.nonzero(found.significant), strict=True)) == {(3, goal), (5, kind)}
-    assert language.headline() == "The agents tell each other their goal x"
+    assert language.headline() == "The messages carry the sender's goal x"
     rows = {row.categorical: row for row in language.document().categoricals}
     assert rows[3].feature_1 == "goal x"
     assert rows[0].bits == 0
@@ -72,7 +72,7 @@ def test_noise_that_holds_for_some_steps_seldom_means_anything():
     meant = []
     for seed in range(12):
         trace = planted(seed, reveal=False)
-        said = Utterances.of(trace)
+        said = SentMessages.of(trace)
         known = features(said, observation_names=NAMES, state_names=trace.header.state_names)
         found = meaning(said, known, seed=seed)
         meant.append(found.significant.any())
@@ -85,7 +85,7 @@ def test_noise_that_holds_for_some_steps_seldom_means_anything():
 
 def test_constant_messages_say_nothing():
     found = read_language(made_trace(np.full((30, 4, 2, 4), 3), classes=8))
-    assert "nothing: every message is the same" in found.headline()
+    assert "nothing: all are the same" in found.headline()
     assert found.information.message_bits == 0
     assert not found.meaning.bits.any()
     assert np.isnan(found.redundancy).all()
@@ -148,7 +148,7 @@ def test_entries_of_the_state_are_named_after_their_place_beside_the_sender(agen
 
 def test_state_is_read_from_the_senders_point_of_view():
     trace = planted()
-    said = Utterances.of(trace)
+    said = SentMessages.of(trace)
     names = trace.header.state_names
     known = {each.name: each for each in features(said, observation_names=NAMES, state_names=names)}
     assert known.keys() == {"goal x", "speed", "kind", "other agent's x", "weather"}, "own x is the goal x it sees"

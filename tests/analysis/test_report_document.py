@@ -1,7 +1,7 @@
 """report.json holds what it always held, key for key and number for number, and can be read back.
 
-The golden file was made, before the report had types, of the same team and by the command in `ARGUMENTS`.  What
-tells of the machine or of the libraries is left out: seconds, versions and the digests of bundles.
+The golden file was made, before the report had types, of the same team and by the command in `ARGUMENTS`; its sentences
+are newer.  What depends on the machine or on libraries is left out: seconds, versions and the digests of bundles.
 """
 
 import json

@@ -12,7 +12,7 @@ from analysis.bandwidth import sweep as sweep_module
 from analysis.bandwidth.cell import Cell, Failure, play_cell, read_result
 from analysis.bandwidth.curves import curves, level
 from analysis.bandwidth.grid import BLIND, CLEAR, Setting, make_grid
-from analysis.bandwidth.runs import Casting, Run, load_runs
+from analysis.bandwidth.runs import PlanFactory, Run, load_runs
 from analysis.bandwidth.sweep import Sweep, play_sweep
 from coordinator.plan.settings import RunSettings
 from coordinator.running import node_team
@@ -25,12 +25,12 @@ SPEC = relay_plan(2, length=6).world("open").spec
 RUNS = tuple(Run(name=name, folder=None, bundles=BUNDLES) for name in ("one", "two"))
 
 
-def sweep(folder, *axes, runs=1, episodes=3, casting=Casting, **arguments):
+def sweep(folder, *axes, runs=1, episodes=3, plans=PlanFactory, **arguments):
     grid = make_grid(axes or ["erasure=0.5,1"], manifest=BUNDLES[0].manifest, tables=None, spec=SPEC)
     return Sweep(
         folder=folder,
         grid=grid,
-        casting=casting(runs=RUNS[:runs], settings=RunSettings(episodes=episodes)),
+        plans=plans(runs=RUNS[:runs], settings=RunSettings(episodes=episodes)),
         **{"local": True, "seeds": (3, 4), **arguments},
     )
 
@@ -113,7 +113,7 @@ def test_a_cell_that_cannot_be_read_back_is_named(tmp_path, text):
         played(found, resume=True)
 
 
-class Deadly(Casting):
+class Deadly(PlanFactory):
     """Kills the process that plays a certain cell."""
 
     def __call__(self, cell):
@@ -124,10 +124,10 @@ class Deadly(Casting):
 
 def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_costs_its_cell_alone(tmp_path):
     one = played(sweep(tmp_path / "one", "erasure=1"))
-    several = played(sweep(tmp_path, "erasure=1", casting=Deadly, jobs=2))
+    several = played(sweep(tmp_path, "erasure=1", plans=Deadly, jobs=2))
     (failed,) = (result for result in several if result.failure)
     assert (failed.cell.seed, failed.cell.setting.channel) == (4, "erasure=1")
-    assert failed.failure.reason == "the process that played it was ended by signal 9"
+    assert failed.failure.reason == "its worker process was ended by signal 9"
     again = played(sweep(tmp_path, "erasure=1"), resume=True)
     assert not any(result.failure for result in again), "a failed cell is played again"
     expected = {without_time(result) for result in one}
@@ -136,9 +136,9 @@ def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_cos
 
 
 def test_a_cell_of_processes_is_that_of_one_process():
-    casting = Casting(runs=RUNS[:1], settings=RunSettings(episodes=3))
+    plans = PlanFactory(runs=RUNS[:1], settings=RunSettings(episodes=3))
     cell = Cell(run="one", seed=3, setting=Setting(channel="erasure=0.5", late="hold"))
-    over_grpc, local = (play_cell(cell, casting, local=local) for local in (False, True))
+    over_grpc, local = (play_cell(cell, plans, local=local) for local in (False, True))
     assert without_time(over_grpc) == without_time(local)
     assert 0 < local.found.read_bits < local.found.sent_bits
 
@@ -211,7 +211,7 @@ def test_names_of_cells_tell_them_apart(tmp_path):
 
 
 def test_side_by_side_is_for_one_process_each(tmp_path):
-    with pytest.raises(SettingsError, match="side by side"):
+    with pytest.raises(SettingsError, match="in parallel"):
         sweep(tmp_path, local=False, jobs=2)
 
 

@@ -17,7 +17,7 @@ from analysis.audit.play import difference
 from analysis.audit.script import perturbed, record
 from analysis.bandwidth.alternatives import alternatives
 from analysis.bandwidth.language import read_language
-from analysis.bandwidth.language.rehearsal import Rehearsal
+from analysis.bandwidth.language.counterfactual import CounterfactualReplay
 from analysis.bandwidth.recost import recost
 from coordinator.plan.plan import make_plan
 from coordinator.recording.reader import read_trace
@@ -83,9 +83,9 @@ def test_a_recording_reads_back_and_can_be_rehearsed(played):
     )
     assert trace.episodes[2].action.dtype == np.float32
     assert trace.episodes[2].action.tobytes() == np.array([step.action for step in steps]).tobytes()
-    rehearsal = Rehearsal(plan.bundles, trace.header)
-    list(rehearsal.situations(trace.episodes))
-    assert (rehearsal.decisions, rehearsal.differing) == (4 * 5 * 2, 0)
+    replay = CounterfactualReplay(plan.bundles, trace.header)
+    list(replay.situations(trace.episodes))
+    assert (replay.decisions, replay.differing) == (4 * 5 * 2, 0)
 
 
 def test_bits_and_bytes_of_actions_are_counted(played):

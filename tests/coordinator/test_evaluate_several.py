@@ -48,7 +48,7 @@ def test_every_run_and_policy_has_a_row_and_equals_its_own_evaluation(runs, tmp_
     document = tmp_path / "scores.json"
     assert evaluate(*runs, *common, "--policy", "both", "--json", document) == 0
     shown = capsys.readouterr().out
-    assert "6 episodes, seed 5, relay, after 0 env steps, each alone, open" in shown
+    assert "6 episodes, seed 5, relay, after 0 env steps, bundles, open" in shown
     assert "over runs, each with its mean" in shown
     scores = json.loads(document.read_text())
     rows = [(score["run"], score["policy"]) for score in scores["scores"]]

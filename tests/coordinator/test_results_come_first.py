@@ -50,7 +50,7 @@ def test_a_bandwidth_report_is_there_without_its_plots_its_page_and_what_was_rea
     assert document["language"] is None
     assert (out / "layers.csv").is_file()
     cause = "RuntimeError: built for numpy 1"
-    told = ("what the agents tell each other is not read", "no plots", "no report.html")
+    told = ("no language analysis", "no plots", "no report.html")
     assert warnings(caplog) == [f"{each}: {cause}" for each in told]
 
 

@@ -54,7 +54,7 @@ def test_an_evaluation_of_bundles_is_cut_and_says_so(tmp_path: Path, capsys: pyt
     rows = [*given, "--policy", "both", "--json", str(report)]
     assert main(rows) == 0
     assert [score["cut_episodes"] for score in json.loads(report.read_text())["scores"]] == [2, 2]
-    assert "4 of all episodes were cut" in capsys.readouterr().out
+    assert "4 episodes were cut" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seed", ["99999999999999999999", "-1", "1.5"])

@@ -13,22 +13,22 @@ import pytest
 from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team
 
+from analysis.audit import assessment, processes
 from analysis.audit import audit as audit_module
-from analysis.audit import inquiry, processes
 from analysis.audit.audit import audit
+from analysis.audit.budget import AuditBudget
 from analysis.audit.command import REFUTED_EXIT_CODE
 from analysis.audit.condition import LINK, WORLD
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.finding import Findings
 from analysis.audit.report import draw, remarks
-from analysis.audit.request import Request
 from analysis.audit.stage import NodeCommand, standard_node
 from heliograph.cli import main
 from heliograph.errors import NodeFailed, SettingsError
 
 CHEATING_NODE = Path(__file__).parents[1] / "cheating_node.py"
 
-SMALL = Request(scripts=1, steps=6)
+SMALL = AuditBudget(scripts=1, steps=6)
 
 NOISY = {"observation_noise": 0.5, "length": 6}
 """The scripted bundles answer to sums of observations, which noise alone changes in the relay."""
@@ -54,7 +54,7 @@ def said(findings: Findings, name: str) -> str:
 
 def test_an_honest_team_on_a_ring_passes_and_its_influence_goes_round_the_ring(tmp_path):
     plan = relay_plan(3, greedy=True, hears="ring", observation_noise=0.5, length=8)
-    findings = audit(plan, Request(scripts=2, steps=8))
+    findings = audit(plan, AuditBudget(scripts=2, steps=8))
     assert not findings.refuted
     assert not findings.leaks
     assert verdicts(findings) == {
@@ -106,7 +106,7 @@ def test_a_node_that_peeks_at_another_agents_observation_is_caught_with_the_righ
     assert first.step == first.start, "it did not even wait for a message"
     assert verdicts(findings)["one process"] == REFUTED
     assert said(findings, "isolation").startswith("2 -> 1")
-    assert any(line.startswith("LEAK (isolation): agent 1 answers otherwise") for line in remarks(findings))
+    assert any(line.startswith("LEAK (isolation): agent 1 answers differently") for line in remarks(findings))
     document = json.loads(json.dumps(findings.as_dict(), allow_nan=False))
     assert document["refuted"]
     assert document["leaks"][0]["observed"] == 1
@@ -141,15 +141,15 @@ def test_a_team_without_messages_passes_with_an_empty_matrix(monkeypatch):
 
 
 def test_ctrl_c_keeps_what_was_found(monkeypatch):
-    judged = []
+    assessed = []
 
-    def judge(*arguments, **keywords):
-        inquiry.judge(*arguments, **keywords)
-        judged.append(arguments)
-        if len(judged) == 3:
+    def assess(*arguments, **keywords):
+        assessment.assess(*arguments, **keywords)
+        assessed.append(arguments)
+        if len(assessed) == 3:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(audit_module, "judge", judge)
+    monkeypatch.setattr(audit_module, "assess", assess)
     findings = audit(relay_plan(2, greedy=True, **NOISY), SMALL)
     assert findings.interrupted
     assert not findings.refuted

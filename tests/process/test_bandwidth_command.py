@@ -62,7 +62,7 @@ def test_ctrl_c_keeps_finished_cells_and_resume_goes_on(bundles, tmp_path):
     command = [sys.executable, "-c", WITH_CTRL_C, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
     assert ended.returncode == 130, ended.stderr
-    assert "--resume goes on" in ended.stderr
+    assert "--resume continues" in ended.stderr
     cells = tmp_path / "cells"
     kept = {path: path.read_bytes() for path in cells.glob("*.json")}
     assert len(kept) == 2

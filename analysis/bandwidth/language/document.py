@@ -79,5 +79,5 @@ class LanguageDocument:
     features: tuple[ToldFeature, ...]
     influence: ActionInfluence | None
     redundancy: tuple[tuple[float | None, ...], ...]
-    """[i][j]: share of what two senders say at the same step that both say; None where nothing can be said."""
+    """[i][j]: share of what two senders say at the same step that both say; None where nothing can be sent."""
     topographic_similarity: Similarity

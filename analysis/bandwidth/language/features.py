@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.bandwidth.language.utterances import Utterances
+from analysis.bandwidth.language.sent_messages import SentMessages
 
 BINS = 8
 """Values that a feature is cut into if it has more."""
@@ -35,13 +35,13 @@ class Feature:
     values: int
 
 
-def features(said: Utterances, *, observation_names: Sequence[str], state_names: Sequence[str]) -> list[Feature]:
+def features(sent: SentMessages, *, observation_names: Sequence[str], state_names: Sequence[str]) -> list[Feature]:
     """All that take more than one value, without those that are another's double; observations first."""
-    names = observation_names or [f"observation entry {place}" for place in range(said.observation.shape[1])]
-    candidates = [("observation", name, codes) for name, codes in _grouped(said.observation, names)]
-    if said.state is not None:
-        names = state_names or [f"state entry {place}" for place in range(said.state.shape[1])]
-        seen_by_sender, names = from_the_sender(said.state, said.sender, said.agents, names)
+    names = observation_names or [f"observation entry {place}" for place in range(sent.observation.shape[1])]
+    candidates = [("observation", name, codes) for name, codes in _grouped(sent.observation, names)]
+    if sent.state is not None:
+        names = state_names or [f"state entry {place}" for place in range(sent.state.shape[1])]
+        seen_by_sender, names = from_the_sender(sent.state, sent.sender, sent.agents, names)
         candidates += [("state", name, codes) for name, codes in _grouped(seen_by_sender, names)]
     found: dict[bytes, Feature] = {}
     for source, name, values in candidates:

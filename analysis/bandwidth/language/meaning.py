@@ -1,6 +1,6 @@
 """What each categorical tells about each feature: mutual information, corrected for its bias, and tested.
 
-The test exchanges whole runs (what one agent said during one episode) between what was perceived in others, a number
+The test exchanges whole runs (what one agent sent during one episode) between what was perceived in others, a number
 of times with a fixed seed: what is left then is what chance, habit and the passing of time explain.  Its mean is taken
 off, since Miller and Madow's correction takes the steps of a run for independent, which they are not.  A pair is
 significant if it stands out, in standard deviations of its own chance level, further than the furthest of all pairs
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from analysis.bandwidth.estimators import joint_counts, miller_madow, mutual_information
 from analysis.bandwidth.information import categorical_bits
 from analysis.bandwidth.language.features import Feature
-from analysis.bandwidth.language.utterances import Utterances
+from analysis.bandwidth.language.sent_messages import SentMessages
 
 EXCHANGES = 100
 LEVEL = 0.05
@@ -28,7 +28,7 @@ ALIKE = 0.5
 """Features that share this much of the entropy of the poorer one are about the same, and the better told stands for
 both in a list."""
 ABOUT_EQUAL = 0.05
-"""Bits, or shares, by which a feature must be told better than another to come before it."""
+"""Bits, or shares, by which a feature must be carried better than another to come before it."""
 FEWEST_RUNS = 20
 """Fewer runs have too few ways to be exchanged for a test at LEVEL."""
 
@@ -40,7 +40,7 @@ class Meaning:
     features: tuple[Feature, ...]
     """[F]."""
     feature_bits: npt.NDArray[np.float64]
-    """float64 [F]: entropy of each feature, all that can be told about it."""
+    """float64 [F]: entropy of each feature, all that a message can carry of it."""
     categorical_bits: npt.NDArray[np.float64]
     """float64 [K]: entropy of each categorical, all that it can tell."""
     bits: npt.NDArray[np.float64]
@@ -88,26 +88,26 @@ class Meaning:
         return bool(shared >= ALIKE * min(self.feature_bits[one], self.feature_bits[other]))
 
 
-def meaning(said: Utterances, known: Sequence[Feature], *, seed: int) -> Meaning:
-    """Relate every categorical to every feature; `known` are features of the messages `said`."""
-    categoricals, classes = said.format.categoricals, said.format.classes
+def meaning(sent: SentMessages, known: Sequence[Feature], *, seed: int) -> Meaning:
+    """Relate every categorical to every feature; `known` are features of the messages `sent`."""
+    categoricals, classes = sent.format.categoricals, sent.format.classes
     bits = np.zeros((categoricals, len(known)))
     p_value = np.ones((categoricals, len(known)))
-    entropies = categorical_bits(said.latent, classes=classes)
+    entropies = categorical_bits(sent.latent, classes=classes)
     speaking = np.flatnonzero(entropies > 0)
     if speaking.size and known:
-        related = _Related(said.latent[:, speaking], known, classes=classes)
-        bits[speaking] = related.bits(np.arange(len(said.run)))
-        if said.runs >= FEWEST_RUNS:
-            bits[speaking], p_value[speaking] = _beyond_chance(related, bits[speaking], said, seed)
+        related = _Related(sent.latent[:, speaking], known, classes=classes)
+        bits[speaking] = related.bits(np.arange(len(sent.run)))
+        if sent.runs >= FEWEST_RUNS:
+            bits[speaking], p_value[speaking] = _beyond_chance(related, bits[speaking], sent, seed)
     return Meaning(
         features=tuple(known),
         feature_bits=np.array([miller_madow(np.bincount(feature.codes)) for feature in known]),
         categorical_bits=entropies,
         bits=bits,
         p_value=p_value,
-        messages=len(said.run),
-        runs=said.runs,
+        messages=len(sent.run),
+        runs=sent.runs,
     )
 
 
@@ -130,11 +130,11 @@ class _Related:
 
 
 def _beyond_chance(
-    related: _Related, bits: npt.NDArray[np.float64], said: Utterances, seed: int
+    related: _Related, bits: npt.NDArray[np.float64], sent: SentMessages, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Bits [K, F] less those of exchanged runs, and the p-values of the rest."""
     random = np.random.default_rng(seed)
-    chance = np.stack([related.bits(exchanged(said.run, random)) for _ in range(EXCHANGES)])  # [P, K, F]
+    chance = np.stack([related.bits(exchanged(sent.run, random)) for _ in range(EXCHANGES)])  # [P, K, F]
     # What was found is one of the exchanges itself, the one that changes nothing: only so is the test exact.
     every = np.concatenate([bits[None], chance])
     # A floor, so that a pair that never varies by chance does not stand out by a rounding error.

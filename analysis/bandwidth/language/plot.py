@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 SHOWN_FEATURES = 10
 HARDLY = 0.05
-"""Of all steps, another message may change the action at so many before receivers are said to act on messages."""
+"""Of all steps, another message may change the action at so many before receivers are sent to act on messages."""
 DOTS_PER_INCH = 130
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
 def draw_language(language: Language, path: Path) -> None:
     """Write the page as a PNG.  Raises MissingExtra without matplotlib, SettingsError if it cannot be written."""
-    with bandwidth_extra("drawing what agents tell each other"):
+    with bandwidth_extra("drawing the language analysis"):
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     headline = textwrap.wrap(language.headline(), 76, max_lines=2, placeholder=" …")
@@ -54,11 +54,11 @@ def draw_language(language: Language, path: Path) -> None:
 
 
 def _subtitle(language: Language) -> str:
-    said = language.information
-    whole = f", as a whole {said.joint_bits:.1f}" if said.joint_is_reliable else ""
+    sent = language.information
+    whole = f", as a whole {sent.joint_bits:.1f}" if sent.joint_is_reliable else ""
     return (
-        f"{language.environment}, {language.agents} agents. {said.messages:,} messages, each of at most "
-        f"{said.message_bits:.1f} bits{whole}; bit-packed they take {said.ceiling_bits}. "
+        f"{language.environment}, {language.agents} agents. {sent.messages:,} messages, each of at most "
+        f"{sent.message_bits:.1f} bits{whole}; bit-packed they take {sent.ceiling_bits}. "
         f"{language.speaking.size} of {language.message.categoricals} categoricals ever change."
     )
 
@@ -82,19 +82,19 @@ def _meaning(axes: Axes, language: Language) -> None:
     labels = [f"{textwrap.shorten(found.features[i].name, 36)}{of_state[found.features[i].source]}" for i in shown]
     axes.set_yticks(range(len(shown)), labels)
     axes.set_xlabel("categorical of the message")
-    axes.figure.colorbar(image, ax=axes, label="share told", pad=0.01, format=lambda share, _: f"{share:.0%}")
+    axes.figure.colorbar(image, ax=axes, label="share carried", pad=0.01, format=lambda share, _: f"{share:.0%}")
     _head(
         axes,
         "What each part of a message is about",
-        "How much of a feature's entropy one categorical tells, in %; blank where it could be chance (p ≥ 0.05). "
-        "Features that are alike are shown once.",
+        "Share of a feature's entropy that one categorical carries, in %; blank where it could be chance (p ≥ 0.05). "
+        "Similar features are shown once.",
     )
 
 
 def _influence(axes: Axes, language: Language) -> None:
     asked = language.influence
     if asked is None:
-        _say(axes, "What receivers act on", "Nobody was asked: give the bundles that made the trace.")
+        _say(axes, "What receivers act on", "Not measured: needs the bundles that made the recording.")
         return
     shares = np.array([estimate.mean for estimate in asked.categorical])
     low, high = (np.array([getattr(each, end) for each in asked.categorical]) for end in ("low", "high"))
@@ -106,7 +106,7 @@ def _influence(axes: Axes, language: Language) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     most = int(shares.argmax())
     title = (
-        "Receivers hardly act on what they hear"
+        "Receivers hardly act on the messages"
         if asked.message.mean < HARDLY
         else f"Receivers act on categorical {most} more than on any other"
         if low[most] > np.delete(high, most).max(initial=0.0)
@@ -169,7 +169,7 @@ def _redundancy(axes: Axes, language: Language) -> None:
     shared = language.redundancy
     known = shared[np.isfinite(shared)]
     if not known.size:
-        _say(axes, "What agents say twice", "No two agents ever said different things together.")
+        _say(axes, "Redundancy between agents", "No two agents ever sent different messages at the same step.")
         return
     axes.imshow(shared, cmap="Greens", vmin=0.0, vmax=1.0)
     if language.agents <= 10:
@@ -184,9 +184,9 @@ def _redundancy(axes: Axes, language: Language) -> None:
 
 def _topography(axes: Axes, found: Topography) -> None:
     if not math.isfinite(found.similarity):
-        _say(axes, "Similar situations, similar words?", "All messages, or all observations, are the same.")
+        _say(axes, "Topographic similarity", "All messages, or all observations, are the same.")
         return
-    distance = found.situation_distance
+    distance = found.observation_distance
     edges = np.unique(np.quantile(distance, np.linspace(0, 1, 11)))
     place = np.clip(np.searchsorted(edges, distance, side="right") - 1, 0, max(0, edges.size - 2))
     for bin_place in np.unique(place):
@@ -198,7 +198,10 @@ def _topography(axes: Axes, found: Topography) -> None:
     axes.set(xlabel="distance of two observations", ylabel="categoricals that differ")
     axes.set_ylim(bottom=-0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    _head(axes, "Similar sights, similar words" if found.similarity > 0.2 else "Words hardly follow what is seen")
+    _head(
+        axes,
+        "Similar observations, similar messages" if found.similarity > 0.2 else "Messages hardly follow observations",
+    )
     axes.text(
         0.98,
         0.05,

@@ -25,8 +25,8 @@ from analysis.bandwidth.language.features import features, from_the_sender
 from analysis.bandwidth.language.influence import Influence, influence
 from analysis.bandwidth.language.meaning import Meaning, meaning
 from analysis.bandwidth.language.redundancy import redundancy
+from analysis.bandwidth.language.sent_messages import SentMessages
 from analysis.bandwidth.language.topography import Topography, topography
-from analysis.bandwidth.language.utterances import Utterances
 from coordinator.recording.reader import Trace
 from heliograph.bundle import Bundle
 from heliograph.codecs.message_format import MessageFormat
@@ -36,7 +36,7 @@ READ_AT_LEAST = 2000
 TOP = 3
 """Features that are listed per categorical, as `Categorical` has places for them, and in the headline."""
 WELL_TOLD = 0.25
-"""Share of a feature that a single categorical tells from which on agents are said to tell each other about it."""
+"""Share of a feature that a single categorical tells from which on agents are sent to tell each other about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ class Language:
     information: Information
     meaning: Meaning
     influence: Influence | None
-    """None without bundles to ask, or if nobody heard anything."""
+    """None without bundles to ask, or if nobody received anything."""
     redundancy: npt.NDArray[np.float64]
-    """float64 [N, N], NaN where nothing can be said."""
+    """float64 [N, N], NaN where nothing can be sent."""
     observations: Topography
     """Messages against what their senders saw."""
     states: Topography | None
@@ -65,45 +65,47 @@ class Language:
     def headline(self) -> str:
         """The finding in a sentence."""
         if not self.speaking.size:
-            return "The agents tell each other nothing: every message is the same"
+            return "The messages carry nothing: all are the same"
         best = self.meaning.best_told(TOP)
         if not best:
-            return "What the agents tell each other has no name here: no categorical goes with any named feature"
+            return "The messages carry no named feature: no categorical depends on one"
         share = self.meaning.told[:, best].max(0)
         if share.max() < WELL_TOLD:
             hint = self.meaning.features[best[0]].name
-            return f"The agents hint at their {hint}, but tell little of it ({share.max():.0%})"
+            return f"The messages carry little of the sender's {hint} ({share.max():.0%})"
         listed = [
             self.meaning.features[place].name for place, part in zip(best, share, strict=True) if part >= WELL_TOLD
         ]
-        return f"The agents tell each other their {_and(listed)}"
+        return f"The messages carry the sender's {_and(listed)}"
 
     def sentences(self) -> list[str]:
         """The findings, one after the other."""
-        said, speaking = self.information, self.speaking.size
+        sent, speaking = self.information, self.speaking.size
         found = [
             self.headline() + ".",
-            f"{speaking} of {self.message.categoricals} categoricals ever change. A message says at most "
-            f"{said.message_bits:.1f} bits, of the {said.ceiling_bits} that it takes bit-packed"
-            + (f"; as a whole it says {said.joint_bits:.1f}." if said.joint_is_reliable else "."),
+            f"{speaking} of {self.message.categoricals} categoricals vary. The entropy of a message is at most "
+            f"{sent.message_bits:.1f} bits, of the {sent.ceiling_bits} that it takes bit-packed"
+            + (f"; estimated jointly it is {sent.joint_bits:.1f}." if sent.joint_is_reliable else "."),
         ]
         best = self.meaning.best_told(1)
         if best:
             place = best[0]
             teller = int(self.meaning.told[:, place].argmax())
             found.append(
-                f"Categorical {teller} alone tells {self.meaning.bits[teller, place]:.2f} of the "
+                f"Categorical {teller} alone carries {self.meaning.bits[teller, place]:.2f} of the "
                 f"{self.meaning.feature_bits[place]:.2f} bits of the sender's {self.meaning.features[place].name}; "
-                f"{int((self.meaning.told[:, place] >= WELL_TOLD).sum())} categoricals tell a quarter of it or more."
+                f"{int((self.meaning.told[:, place] >= WELL_TOLD).sum())} categoricals carry a quarter of it or more."
             )
         if self.influence is not None:
             found += self._influence_sentences(self.influence)
         shared = self.redundancy[np.isfinite(self.redundancy)]
         if shared.size:
-            found.append(f"Of what two agents say at the same step, they share {shared.mean():.0%} on average.")
+            found.append(
+                f"Messages of two agents at the same step share {shared.mean():.0%} of their entropy on average."
+            )
         if math.isfinite(self.observations.similarity):
             found.append(
-                f"Similar observations are spoken of in {_similar(self.observations.similarity)} "
+                f"Topographic similarity is {_similar(self.observations.similarity)} "
                 f"(Spearman {self.observations.similarity:.2f})."
             )
         return found
@@ -111,7 +113,7 @@ class Language:
     def _influence_sentences(self, asked: Influence) -> list[str]:
         shares = np.array([estimate.mean for estimate in asked.categorical])
         found = [
-            f"Another message in place of each one that was heard changes the action in {asked.message.mean:.0%} of "
+            f"Replacing every received message by another one changes the action in {asked.message.mean:.0%} of "
             f"{asked.asked} steps."
         ]
         if shares.max() > 0:
@@ -122,8 +124,8 @@ class Language:
             )
         if asked.differing:
             found.append(
-                f"{asked.differing} of {asked.decisions} decisions on the way were not those of the trace, so these "
-                "shares are of a team that did something else."
+                f"{asked.differing} of {asked.decisions} replayed decisions differ from the recording, so these "
+                "shares are of a team that acted differently."
             )
         return found
 
@@ -175,10 +177,10 @@ class Language:
 def read_language(trace: Trace, bundles: Sequence[Bundle] | None = None, *, seed: int = 0) -> Language:
     """Read what the messages of a trace say; `bundles`, the ones that made it, are asked what they act on.
 
-    Raises SettingsError if nobody said anything, BundleMismatch for other bundles.
+    Raises SettingsError if nobody sent anything, BundleMismatch for other bundles.
     """
-    said = Utterances.of(trace)
-    part = said.some_runs(at_least=READ_AT_LEAST, random=np.random.default_rng(seed))
+    sent = SentMessages.of(trace)
+    part = sent.some_runs(at_least=READ_AT_LEAST, random=np.random.default_rng(seed))
     header = trace.header
     known = features(part, observation_names=header.observation_names, state_names=header.state_names)
     states = None
@@ -188,13 +190,13 @@ def read_language(trace: Trace, bundles: Sequence[Bundle] | None = None, *, seed
     told = information(trace)
     assert told is not None
     return Language(
-        message=said.format,
+        message=sent.format,
         environment=header.environment,
         agents=header.agents,
         information=told,
         meaning=meaning(part, known, seed=seed),
-        influence=None if bundles is None else influence(trace, bundles, said, seed=seed),
-        redundancy=redundancy(said, seed=seed),
+        influence=None if bundles is None else influence(trace, bundles, sent, seed=seed),
+        redundancy=redundancy(sent, seed=seed),
         observations=topography(part, part.observation, seed=seed),
         states=states,
     )
@@ -217,8 +219,8 @@ def _and(names: Sequence[str]) -> str:
 
 def _similar(similarity: float) -> str:
     if similarity > 0.5:
-        return "similar words"
-    return "somewhat similar words" if similarity > 0.2 else "words that are hardly similar"
+        return "high"
+    return "moderate" if similarity > 0.2 else "low"
 
 
 def _finite(value: float) -> float | None:

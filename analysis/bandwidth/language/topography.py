@@ -1,4 +1,4 @@
-"""Topographic similarity: are similar situations spoken of in similar words?  (Brighton and Kirby 2006)
+"""Topographic similarity: do similar observations come with similar messages?  (Brighton and Kirby 2006)
 
 Spearman's correlation between the distances of pairs of messages (Hamming: categoricals that differ) and the distances
 of what their senders perceived (Euclidean, entries in units of their standard deviation).  Axis legend: M messages.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.bandwidth.language.utterances import Utterances
+from analysis.bandwidth.language.sent_messages import SentMessages
 
 SAMPLE = 300
 """Messages whose pairs are compared, at most."""
@@ -26,17 +26,17 @@ class Topography:
     """In -1..1; NaN where all distances of one kind are equal."""
     message_distance: npt.NDArray[np.float64]
     """float64 [pairs]: categoricals that differ."""
-    situation_distance: npt.NDArray[np.float64]
+    observation_distance: npt.NDArray[np.float64]
     """float64 [pairs]."""
 
 
-def topography(said: Utterances, situations: npt.NDArray[np.float32], *, seed: int) -> Topography:
-    """`situations` float [M, entries], one for each message of `said`."""
+def topography(sent: SentMessages, observations: npt.NDArray[np.float32], *, seed: int) -> Topography:
+    """`observations` float [M, entries], one for each message of `sent`."""
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(len(said.run))[:SAMPLE])
-    latent, situation = said.latent[chosen], situations[chosen].astype(np.float64)
-    spread = situation.std(0)
-    scaled = situation[:, spread > 0] / spread[spread > 0]
+    chosen = np.sort(random.permutation(len(sent.run))[:SAMPLE])
+    latent, observation = sent.latent[chosen], observations[chosen].astype(np.float64)
+    spread = observation.std(0)
+    scaled = observation[:, spread > 0] / spread[spread > 0]
     first, second = np.triu_indices(len(chosen), k=1)
     hamming = (latent[first] != latent[second]).sum(1).astype(np.float64)
     squares = (scaled**2).sum(1)
@@ -45,7 +45,7 @@ def topography(said: Utterances, situations: npt.NDArray[np.float32], *, seed: i
         messages=len(chosen),
         similarity=spearman(hamming, np.round(euclidean, 9)),
         message_distance=hamming,
-        situation_distance=euclidean,
+        observation_distance=euclidean,
     )
 
 

@@ -34,7 +34,7 @@ def tiles(report: BandwidthReport) -> list[Tile]:
             (score(found.blind_bound), "no-communication bound: the most that any team without messages can reach")
         )
     made.append(
-        (number(found.bits_per_agent_step), "bits that an agent sends per step, actions included, once per listener")
+        (number(found.bits_per_agent_step), "bits that an agent sends per step, actions included, once per receiver")
     )
     if wire is not None:
         made.append((number(wire.bytes_per_message), f"bytes per message at {wire.name}, {wire.how}"))

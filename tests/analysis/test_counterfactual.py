@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from relay_team import relay_plan
 
-from analysis.bandwidth.language.rehearsal import Rehearsal
+from analysis.bandwidth.language.counterfactual import CounterfactualReplay
 from coordinator.channel import Channel
 from coordinator.recording.reader import read_trace
 from coordinator.running.local import evaluate
@@ -15,7 +15,7 @@ from heliograph.errors import BundleMismatch
 
 @pytest.fixture(scope="module", params=[True, False], ids=["greedy", "sampled"])
 def played(tmp_path_factory, request):
-    record = tmp_path_factory.mktemp("rehearsal") / "trace.jsonl"
+    record = tmp_path_factory.mktemp("replay") / "trace.jsonl"
     plan = relay_plan(
         3, episodes=2, greedy=request.param, record=record, passes=("open", "cut"), hears="range", size=3, length=8
     )
@@ -25,46 +25,46 @@ def played(tmp_path_factory, request):
 
 def test_every_decision_is_that_of_the_trace(played):
     plan, trace = played
-    rehearsal = Rehearsal(plan.bundles, trace.header)
+    replay = CounterfactualReplay(plan.bundles, trace.header)
     heard = 0
-    for situation in rehearsal.situations(trace.episodes):
-        step, episode = situation.percept.step, trace.episodes[situation.percept.episode]
-        assert sorted(situation.messages) == np.flatnonzero(episode.heard[step, situation.slot]).tolist()
-        before = situation.consider({})
-        assert before.action == episode.action[step, situation.slot]
-        heard += len(situation.messages)
+    for asked in replay.steps(trace.episodes):
+        step, episode = asked.percept.step, trace.episodes[asked.percept.episode]
+        assert sorted(asked.messages) == np.flatnonzero(episode.heard[step, asked.slot]).tolist()
+        before = asked.consider({})
+        assert before.action == episode.action[step, asked.slot]
+        heard += len(asked.messages)
     assert heard > 20
-    assert (rehearsal.decisions, rehearsal.differing) == (4 * 8 * 3, 0)
+    assert (replay.decisions, replay.differing) == (4 * 8 * 3, 0)
 
 
 def test_questions_change_answers_and_nothing_else(played):
     """By the scripted graph's formula: one more of id k of slot j adds (j + 1)(k + 1) to the score."""
     plan, trace = played
-    rehearsal = Rehearsal(plan.bundles, trace.header)
+    replay = CounterfactualReplay(plan.bundles, trace.header)
     asked = 0
-    for situation in rehearsal.situations(trace.episodes):
-        for peer, message in situation.messages.items():
+    for step in replay.steps(trace.episodes):
+        for peer, message in step.messages.items():
             latent = message.latent.copy()
             latent[1] = (latent[1] + 1) % 8
-            score, other = (situation.consider(said).action for said in ({}, {peer: latent}))
+            score, other = (step.consider(said).action for said in ({}, {peer: latent}))
             moved = (peer + 1) * 2 * (int(latent[1]) - int(message.latent[1]))
-            if situation.percept.action_mask.all():
+            if step.percept.action_mask.all():
                 assert (score + moved) % 5 == other
                 asked += 1
     assert asked > 0
-    assert rehearsal.differing == 0
+    assert replay.differing == 0
 
 
 def test_what_was_withheld_stays_withheld(played):
     plan, trace = played
     whole = trace.episodes[0]
     absent = replace(whole, masked=whole.hears)
-    rehearsal = Rehearsal(plan.bundles, trace.header)
-    assert not any(situation.messages for situation in rehearsal.situations([absent]))
-    assert rehearsal.differing > 0, "it was played with messages"
-    held = Rehearsal(plan.bundles, replace(trace.header, late_policy="hold"))
+    replay = CounterfactualReplay(plan.bundles, trace.header)
+    assert not any(step.messages for step in replay.steps([absent]))
+    assert replay.differing > 0, "it was played with messages"
+    held = CounterfactualReplay(plan.bundles, replace(trace.header, late_policy="hold"))
     late = replace(whole, delay=np.where(whole.hears, 1, 0))
-    stale = {(each.slot, each.percept.step): set(each.messages) for each in held.situations([late]) if each.messages}
+    stale = {(each.slot, each.percept.step): set(each.messages) for each in held.steps([late]) if each.messages}
     assert stale, "what was late before stands in"
     assert all(step >= 2 for _, step in stale)
 
@@ -84,13 +84,13 @@ def test_a_faulty_channel_is_rehearsed_as_it_was(tmp_path, late_policy, codec):
     assert (Channel.parse(trace.header.channel), trace.header.codec) == (channel, codec)
     assert all(sum(getattr(e, name).sum() for e in trace.episodes) > 20 for name in ("lost", "late", "heard"))
     assert max(episode.delay.max() for episode in trace.episodes) > 1
-    rehearsal = Rehearsal(plan.bundles, trace.header)
-    list(rehearsal.situations(trace.episodes))
-    assert rehearsal.decisions == 4 * 20 * 3
-    assert rehearsal.differing == 0
+    replay = CounterfactualReplay(plan.bundles, trace.header)
+    list(replay.steps(trace.episodes))
+    assert replay.decisions == 4 * 20 * 3
+    assert replay.differing == 0
 
 
 def test_other_bundles_are_refused(played):
     plan, trace = played
     with pytest.raises(BundleMismatch, match="other bundles"):
-        Rehearsal(plan.bundles[::-1], trace.header)
+        CounterfactualReplay(plan.bundles[::-1], trace.header)

@@ -8,16 +8,16 @@ from coordinator.plan.options import check, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class AuditBudget:
     """How much to try."""
 
     scripts: int = option(
         2, "episodes that are recorded and run again under every condition", name="episodes", at_least=1
     )
-    steps: int = option(40, "steps of such an episode at most", at_least=2)
+    steps: int = option(40, "largest number of steps of a recorded episode", at_least=2)
     limit: int = option(
         60,
-        "ordered pairs, and as many ordered triples, that are tried at most; the seed draws them from a larger team's",
+        "largest number of ordered pairs, and of ordered triples, that are tested; the seed draws them",
         at_least=1,
     )
 

@@ -11,7 +11,9 @@ from analysis.audit.finding import Findings, step_or_none
 from analysis.audit.play import NEVER, Difference, Played, difference
 
 
-def judge(findings: Findings, condition: Condition, *, script: int, start: int, plain: Played, changed: Played) -> None:
+def assess(
+    findings: Findings, condition: Condition, *, script: int, start: int, plain: Played, changed: Played
+) -> None:
     """Compare the plays of a script without and with the perturbation from `start` on."""
     found = difference(plain, changed)
     findings.played[condition.check] = findings.played.get(condition.check, 0) + 1
@@ -32,7 +34,7 @@ def judge(findings: Findings, condition: Condition, *, script: int, start: int, 
     if condition.perturbed is None:
         return
     if first[condition.perturbed] < NEVER:
-        findings.stirred.add(condition.perturbed)
+        findings.responsive.add(condition.perturbed)
     if condition.check == ISOLATION:
         findings.isolated.add(condition.perturbed)
     for path in _paths(condition, findings.agents):

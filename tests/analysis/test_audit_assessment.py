@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from relay_team import relay_plan
 
 from analysis.audit import networks
+from analysis.audit.assessment import assess
 from analysis.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, Condition, conditions, start_of
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.finding import Findings
 from analysis.audit.imports import forbidden_among, forbidden_packages
-from analysis.audit.inquiry import judge
 from analysis.audit.networks import LOGIT_TOLERANCE, check_networks
 from analysis.audit.one_process import OneProcess
 from analysis.audit.play import NEVER, Played, difference
@@ -122,7 +122,7 @@ def test_only_what_a_message_explains_is_no_leak(changes, links, leaks):
     path = (0, 1, 2) if (1, 2) in links else (0, 1)
     check = TWO_HOPS if len(path) == 3 else LINK
     condition = Condition(check=check, perturbed=0, path=path)
-    judge(findings, condition, script=0, start=2, plain=plain, changed=changed)
+    assess(findings, condition, script=0, start=2, plain=plain, changed=changed)
     assert [(leak.observed, leak.step, leak.allowed) for leak in findings.leaks] == leaks
     found = findings.influences[check, path]
     last = [step for (step, agent) in changes if agent == path[-1]]
@@ -133,7 +133,7 @@ def test_only_what_a_message_explains_is_no_leak(changes, links, leaks):
 def test_a_repeat_that_differs_is_a_leak_of_nothing_known():
     plain, changed = two_plays({(4, 1): 3}, {(0, 1)})
     findings = empty_findings()
-    judge(findings, Condition(check=REPEAT, perturbed=None), script=0, start=0, plain=plain, changed=changed)
+    assess(findings, Condition(check=REPEAT, perturbed=None), script=0, start=0, plain=plain, changed=changed)
     assert [check.verdict for check in findings.checks if check.name == REPEAT] == [REFUTED]
     assert "2 categoricals of its latent" in str(findings.leaks[0])
 
@@ -142,11 +142,11 @@ def test_the_shortest_delay_over_scripts_counts_and_a_link_that_changed_nothing_
     findings = empty_findings()
     for step in (5, 3):
         plain, changed = two_plays({(2, 0): 1, (step, 1): 1}, {(0, 1)})
-        judge(
+        assess(
             findings, Condition(check=LINK, perturbed=0, path=(0, 1)), script=0, start=2, plain=plain, changed=changed
         )
     plain, changed = two_plays({(2, 2): 1}, {(2, 1)})
-    judge(findings, Condition(check=LINK, perturbed=2, path=(2, 1)), script=0, start=2, plain=plain, changed=changed)
+    assess(findings, Condition(check=LINK, perturbed=2, path=(2, 1)), script=0, start=2, plain=plain, changed=changed)
     assert findings.matrix(LINK) == [[None, 1, None], [None, None, None], [None, None, None]]
     assert findings.unused == [(2, 1)]
     assert findings.influences[LINK, (0, 1)].scripts == 2

@@ -1,6 +1,6 @@
-"""Processes of this machine that play cells side by side, each a team in one process.
+"""A worker pool: processes of this machine that run cells in parallel, each a team in one process.
 
-A process that dies costs the cell that it played, and another takes its place.
+A process that dies costs the cell that it ran, and another takes its place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EPISODE = None
 """What a process sends for each finished episode; it sends a CellResult when the cell is done."""
 
 
-def play_side_by_side(
+def run_in_workers(
     cells: Sequence[Cell], plan_of: PlanOf, *, jobs: int, advance: Callable[[Cell], None]
 ) -> Iterator[CellResult]:
     """Play cells in up to `jobs` processes and yield each as it is finished; `advance` is told of every episode.
@@ -33,7 +33,7 @@ def play_side_by_side(
     waiting = deque(cells)
     busy: dict[Connection, tuple[BaseProcess, Cell]] = {}
 
-    def hire() -> None:
+    def spawn() -> None:
         here, there = context.Pipe()
         process = context.Process(target=_work, args=(there, plan_of), daemon=True)
         with away_from_the_current_folder():
@@ -49,7 +49,7 @@ def play_side_by_side(
     try:
         while waiting or busy:
             while waiting and len(busy) < jobs:
-                hire()
+                spawn()
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
                 process, cell = busy[connection]
@@ -58,7 +58,7 @@ def play_side_by_side(
                 except (EOFError, ConnectionError):
                     del busy[connection]
                     process.join()
-                    yield CellResult(cell=cell, found=_died(process))
+                    yield CellResult(cell=cell, found=_failure(process))
                     continue
                 if message is EPISODE:
                     advance(cell)
@@ -77,15 +77,15 @@ def play_side_by_side(
             process.join()
 
 
-def _died(process: BaseProcess) -> Failure:
+def _failure(process: BaseProcess) -> Failure:
     code = process.exitcode or 0
     cause = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-    return Failure(reason=f"the process that played it {cause}", exit_code=WorldError.exit_code)
+    return Failure(reason=f"its worker process {cause}", exit_code=WorldError.exit_code)
 
 
 def _work(connection: Connection, plan_of: PlanOf) -> None:
     begin()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its crew
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     with counted_by(lambda: connection.send(EPISODE)):
         while True:
             try:

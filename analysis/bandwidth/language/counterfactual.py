@@ -1,5 +1,6 @@
-"""The decisions of a recorded run made again, each agent alone with what it observed and read: what would it have done
-had a message said something else?
+"""Counterfactual replay: the decisions of a recorded run made again, each agent alone with what it observed and read.
+
+What would it have done had a message held something else?
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from heliograph.errors import BundleMismatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
-    """One agent at one recorded step, about to decide; of use until the next one is asked for."""
+class ReplayedStep:
+    """One agent at one recorded step, about to decide; valid until the next one is asked for."""
 
     slot: int
     percept: Percept
@@ -33,13 +34,13 @@ class Situation:
     _agent: Agent
 
     def consider(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> Decision:
-        """What it would decide if these senders, of those that it heard, had said that: int32 [K] each."""
-        said = {peer: replace(self.messages[peer], latent=latent) for peer, latent in latents.items()}
-        return self._agent.consider(self.percept, {**self.messages, **said})
+        """What it would decide if these senders of what it received had sent other latents, int32 [K] each."""
+        sent = {peer: replace(self.messages[peer], latent=latent) for peer, latent in latents.items()}
+        return self._agent.consider(self.percept, {**self.messages, **sent})
 
 
-class Rehearsal:
-    """Leads the agents of a trace through its steps again, each alone with what it perceived and heard.
+class CounterfactualReplay:
+    """Leads the agents of a trace through its steps again, each alone with what it observed and received.
 
     Raises BundleMismatch for other bundles than those of the trace, SettingsError if its codec cannot be had.
     """
@@ -53,13 +54,13 @@ class Rehearsal:
         self.decisions = self.differing = 0
         """How many were made, and how many were not those of the trace."""
 
-    def situations(self, episodes: Iterable[TraceEpisode]) -> Iterator[Situation]:
+    def steps(self, episodes: Iterable[TraceEpisode]) -> Iterator[ReplayedStep]:
         """Every decision of every agent, agent by agent, in order."""
         for episode in episodes:
             for agent in self._agents:
                 yield from self._of_one(agent, episode)
 
-    def _of_one(self, agent: Agent, episode: TraceEpisode) -> Iterator[Situation]:
+    def _of_one(self, agent: Agent, episode: TraceEpisode) -> Iterator[ReplayedStep]:
         slot, inbox = agent.slot, Inbox(late_policy=self._late_policy, ledger=Ledger())
         for step in np.flatnonzero(episode.present[:, slot] & episode.acted[:, slot]).tolist():
             percept = _recorded_percept(episode, slot, step)
@@ -67,7 +68,7 @@ class Rehearsal:
                 inbox.receive(peer, self._as_read(episode, peer, step - 1))
             inbox.begin(episode.episode, step, lost=percept.lost, late=percept.late)
             messages = inbox.close(agent.reads(percept), awaited=()).messages
-            yield Situation(slot=slot, percept=percept, messages=messages, _agent=agent)
+            yield ReplayedStep(slot=slot, percept=percept, messages=messages, _agent=agent)
             decision = agent.step(percept, messages)
             same = np.array_equal(decision.action, episode.action[step, slot])
             if decision.message is not None and episode.latent is not None:

@@ -19,7 +19,7 @@ Values = TypeVar("Values", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterances:
+class SentMessages:
     """Messages that were sent to anybody, each once, ordered by run and step."""
 
     format: MessageFormat
@@ -41,8 +41,8 @@ class Utterances:
     """float32 [M, S], the world's at that step; None where the trace has none."""
 
     @classmethod
-    def of(cls, trace: Trace) -> Utterances:
-        """Raises SettingsError if nobody said anything."""
+    def of(cls, trace: Trace) -> SentMessages:
+        """Raises SettingsError if nobody sent anything."""
         message = trace.header.message
         places = [
             (place, slot, step)
@@ -75,10 +75,10 @@ class Utterances:
     def runs(self) -> int:
         return int(self.run.max()) + 1
 
-    def at(self, chosen: npt.NDArray[np.int64]) -> Utterances:
+    def at(self, chosen: npt.NDArray[np.int64]) -> SentMessages:
         """Those at indices int [M'], ascending; runs are counted anew."""
         _, run = np.unique(self.run[chosen], return_inverse=True)
-        return Utterances(
+        return SentMessages(
             format=self.format,
             agents=self.agents,
             run=run.reshape(-1),
@@ -90,7 +90,7 @@ class Utterances:
             state=None if self.state is None else self.state[chosen],
         )
 
-    def some_runs(self, *, at_least: int, random: np.random.Generator) -> Utterances:
+    def some_runs(self, *, at_least: int, random: np.random.Generator) -> SentMessages:
         """Whole runs, chosen at random until they hold so many messages; all if there are not more."""
         lengths = np.bincount(self.run)
         order = random.permutation(self.runs)
