@@ -61,8 +61,8 @@ def test_what_was_withheld_stays_withheld(played):
     absent = replace(whole, masked=whole.hears)
     replay = CounterfactualReplay(plan.bundles, trace.header)
     assert not any(step.messages for step in replay.steps([absent]))
-    assert replay.differing > 0, "it was played with messages"
-    held = CounterfactualReplay(plan.bundles, replace(trace.header, late_policy="hold"))
+    assert replay.differing > 0, "it was recorded with messages"
+    held = CounterfactualReplay(plan.bundles, trace.header.model_copy(update={"late_policy": "hold"}))
     late = replace(whole, delay=np.where(whole.hears, 1, 0))
     stale = {(each.slot, each.percept.step): set(each.messages) for each in held.steps([late]) if each.messages}
     assert stale, "what was late before stands in"
@@ -71,7 +71,7 @@ def test_what_was_withheld_stays_withheld(played):
 
 @pytest.mark.parametrize("late_policy", ["mask", "hold"])
 @pytest.mark.parametrize("codec", ["bit-packed", "repeats"])
-def test_a_faulty_channel_is_rehearsed_as_it_was(tmp_path, late_policy, codec):
+def test_a_faulty_channel_is_replayed_as_it_was(tmp_path, late_policy, codec):
     channel = Channel.parse("erasure=0.2,delay-ms=120,jitter-ms=110")
     plan = replace(
         relay_plan(3, episodes=4, hears="range", size=3, length=20, late_policy=late_policy),
