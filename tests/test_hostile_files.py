@@ -44,7 +44,7 @@ BY_OTHER_MEANS = {
     "heliograph/doctor/trial.py": "what a process says that it has started",
     "heliograph/network/devices.py": "of the kernel",
     "heliograph/network/namespace.py": "of the kernel",
-    "trainer/training/preset_families.py": "presets, which are installed",
+    "trainer/training/preset_axes.py": "presets, which are installed",
 }
 """Who reads otherwise than by `heliograph.reading`, and what."""
 Reader = Callable[[Path], Any]

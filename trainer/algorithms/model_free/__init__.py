@@ -18,6 +18,7 @@ ATTENTION_PPO = AlgorithmEntry(
     summary="PPO with MAMBA's messages, learned from the policy's gradient alone",
     algorithm="trainer.algorithms.model_free.attention_ppo:AttentionPpo",
     sections={"attention_ppo": "trainer.algorithms.model_free.settings:AttentionPpoSettings"},
+    inherits={"mappo": "attention_ppo"},
     on_policy=True,
     curves=_CURVES,
 )
