@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rendered_commands
+import rendered_presets
 import rendered_recording
 import rendered_settings
 import repository_links
@@ -22,6 +23,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": rendered_commands.render,
     "environments": rendered_settings.render_environments,
     "launch": rendered_settings.render_launch,
+    "presets": rendered_presets.render,
     "recording": rendered_recording.render,
     "run": rendered_settings.render_run,
     "training": rendered_settings.render_training,

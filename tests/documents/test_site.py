@@ -75,6 +75,8 @@ def test_every_setting_is_told(site: Path) -> None:
     for algorithm in known_algorithms():
         for section in algorithm_entry(algorithm).sections:
             assert f"{section}." in page
+    presets = text_of(site / "reference" / "presets.html")
+    assert "mamba-smax-MAP[-paper|-code|-cpu]" in presets
     run = text_of(site / "reference" / "run.html")
     assert "--period-s" in run
     assert "--restarts" in run
