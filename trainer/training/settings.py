@@ -178,6 +178,10 @@ def read_settings(path: Path) -> TrainSettings:
         document = read_json(path, limit=SMALL)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", remedy="Name another run folder") from None
+    if not isinstance(document, dict):
+        raise SettingsError(
+            f"{path} holds a {type(document).__name__} and no settings", remedy="Name another run folder"
+        )
     return resolve_settings(document, source=str(path.parent))
 
 
