@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
+import toy_algorithm
 from equal_runs import assert_equal_runs
 from tiny_team import SMALL_WORLD, resume, small_settings, start
 
@@ -75,6 +77,23 @@ def test_a_resumed_run_of_it_equals_the_uninterrupted_one(tmp_path: Path, overla
     resume(tmp_path / "parts", stop_after=9).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
     assert any("regression/loss" in record for record in RunFolder.open(tmp_path / "parts").history())
+
+
+@pytest.mark.usefixtures("brought")
+def test_one_that_knows_no_continuous_actions_is_refused_a_world_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = small_settings(
+        "relay",
+        "algorithm=regression",
+        "environment.id=steering_team:make",
+        "environment.parameters={}",
+        small=SMALL_WORLD,
+    )
+    start(tmp_path / "able", chosen, stop_after=1).close()
+    monkeypatch.setattr(toy_algorithm, "ENTRY", replace(toy_algorithm.ENTRY, continuous=False))
+    with pytest.raises(SettingsError, match="regression knows discrete actions alone"):
+        start(tmp_path / "unable", chosen)
 
 
 @pytest.mark.slow

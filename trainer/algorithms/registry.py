@@ -46,6 +46,8 @@ class AlgorithmEntry:
     """It learns from nothing but what the networks did as they are now."""
     compiles: bool = False
     """It has something to compile."""
+    continuous: bool = True
+    """It can act in worlds with continuous actions, too."""
     curves: Curves
 
     def settings_of(self, section: str) -> type[Settings]:

@@ -19,7 +19,7 @@ from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
-from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotReached
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsError, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
@@ -60,9 +60,17 @@ class Progress(Protocol):
 
 
 def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
-    """The networks of a run, freshly initialised from its seed."""
+    """The networks of a run, freshly initialised from its seed.
+
+    Raises SettingsError if the algorithm cannot act in this world.
+    """
     torch.manual_seed(settings.seed)
     entry = algorithm_entry(settings.algorithm)
+    if environment.spec.continuous and not entry.continuous:
+        raise SettingsError(
+            f"{settings.algorithm} knows discrete actions alone, and those of {environment.spec.id} are continuous",
+            remedy="Train another algorithm there",
+        )
     compiled = {"compile_mode": settings.compile} if entry.compiles else {}
     made: Algorithm = entry.load()(*settings.sections(), environment.spec, device=device, **compiled)
     return made
