@@ -66,15 +66,9 @@ DOCUMENTS = [
     *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")),
 ]
 NOT_YET = {
-    "help of bandwidth": {"hear", "hears"},
-    "help of coordinator": {"hear", "hears"},
-    "help of evaluate": {"all at once", "hear", "hears", "play"},
-    "help of run": {"hear", "hears"},
     "errors of heliograph": {"hears"},
     "errors of agent_node": {"percept", "percepts"},
-    "errors of coordinator": {"all at once", "hears", "play", "plays", "speaks"},
     "errors of analysis": {"played", "plays"},
-    "reports of coordinator": {"blind bound", "played"},
     "reports of analysis": {"hearing", "percepts", "plays", "unheard"},
     "reports of trainer": {"hear"},
     "docs/results/mutation.md": {"dreams", "dreamt", "hears", "speaks"},

@@ -9,7 +9,7 @@ KEYS = {
     "jitter-ms": "jitter-ms=J: give or take up to so much",
     "deadline-ms": "deadline-ms=T: how long a step waits for them (100)",
     "rate-bits": "rate-bits=R: what a link carries per step; messages beyond are lost",
-    "nearest": "nearest=K: agents hear only the K nearest of those that they could",
-    "silent": "silent=I,J: nobody hears these agents",
+    "nearest": "nearest=K: only the K nearest neighbours' messages reach an agent",
+    "silent": "silent=I,J: messages of these agents reach nobody",
 }
 """What each key means, for help texts."""

@@ -63,7 +63,7 @@ class Channel:
         if self.rate_bits is not None and not (math.isfinite(self.rate_bits) and self.rate_bits >= 0):
             raise SettingsError(f"channel: rate-bits must be 0 or more, not {self.rate_bits:g}")
         if self.nearest is not None and self.nearest < 0:
-            raise SettingsError(f"channel: nobody hears the {self.nearest} nearest", remedy="Give 0 or more")
+            raise SettingsError(f"channel: nearest must be 0 or more, not {self.nearest}", remedy="Give 0 or more")
         if len(set(self.silent)) != len(self.silent) or min(self.silent, default=0) < 0:
             raise SettingsError(f"channel: silent names {list(self.silent)}", remedy="Name each slot once, from 0 on")
 

@@ -171,7 +171,7 @@ def print_result(report: Report, seconds: dict[str, float]) -> None:
     for label, cell in (
         ("success with messages", _share(heard)),
         ("success with every message masked", _share(masked)),
-        ("blind bound", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
+        ("bound without communication", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
         ("bits per agent-step", written(heard, "bits_per_agent_step", "{:.1f}".format)),
         ("step latency p50", _milliseconds(heard.latency_p50_s)),
         ("step latency p99", _milliseconds(heard.latency_p99_s)),

@@ -40,18 +40,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--checkpoints",
         choices=("last", "all"),
         default="last",
-        help="the bundles; or the run's snapshots and newest networks, all agents at once",
+        help="the bundles; or the run's snapshots and newest centralised networks",
     )
-    parser.add_argument("--central", action="store_true", help="also evaluate the run folder's networks, all at once")
+    parser.add_argument("--central", action="store_true", help="also evaluate the run folder's centralised networks")
     parser.add_argument(
         "--reference",
         action="append",
         default=[],
         metavar="NAME",
-        help="also play a reference policy, such as random, in the runs' worlds or --environment; repeatable",
+        help="also run a reference policy, such as random, in the runs' worlds or --environment; repeatable",
     )
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes that play bundles' episodes side by side"
+        "--jobs", type=int, default=1, metavar="N", help="processes that run bundles' episodes in parallel"
     )
     add_options(parser, Shows, only=("watch",))
     add_trusted_key_argument(parser)
@@ -67,10 +67,10 @@ def run(namespace: argparse.Namespace) -> int:
         raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
     for option, given in (("--channel", namespace.channel), ("--codec", namespace.codec != "bit-packed")):
         if given and (namespace.central or namespace.checkpoints == "all"):
-            raise SettingsError(f"the trainer's networks act all at once, with no messages that {option} could change")
+            raise SettingsError(f"the trainer's networks are centralised, with no messages that {option} could change")
     if namespace.jobs < 1 or (namespace.jobs > 1 and (namespace.frames or namespace.watch)):
         raise SettingsError(
-            f"--jobs {namespace.jobs}: at least one process plays, and with --frames or --watch just one"
+            f"--jobs {namespace.jobs}: at least one process is needed, and with --frames or --watch just one"
         )
     single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
     if single and not namespace.reference and namespace.marl_eval is None:
@@ -132,7 +132,7 @@ def _evaluate_centrally(team: CentralTeam, plan: Plan, name: str) -> dict[str, A
     from coordinator.plan.plan import LABELS
     from heliograph.estimates import estimate
 
-    with Progress(f"{LABELS[name]}, all at once", total=plan.episodes) as bar:
+    with Progress(f"{LABELS[name]}, centralised networks", total=plan.episodes) as bar:
         found = team.play(
             team.newest,
             episodes=plan.episodes,
@@ -150,8 +150,8 @@ def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
     from coordinator.running.report import output_console
 
     console = output_console()
-    table = Table(title="bundles, each alone, and the trainer's networks, all at once", title_justify="left")
-    for heading in ("", "each alone", "all at once", "intervals"):
+    table = Table(title="bundles, and the trainer's centralised networks", title_justify="left")
+    for heading in ("", "bundles", "centralised networks", "intervals"):
         table.add_column(heading, justify="left" if not heading else "right")
     for summary, other in zip(report.summaries, central, strict=True):
         alone, together = summary.outcome, other["outcome"]
@@ -215,7 +215,7 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
         marl_eval.write(file, marl_eval.merge(earlier, evaluated_runs(scores, evaluation_seed=namespace.seed)))
         print(f"written to {file}", file=sys.stderr)
     if interrupted:
-        print("interrupted; what is shown are the episodes that were finished", file=sys.stderr)
+        print("interrupted: results cover completed episodes only", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
     return _minimum_exit_code(scores, namespace.minimum_outcome)
 

@@ -137,7 +137,7 @@ def rows(report: Report) -> list[Row]:
     name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
     table: list[Row] = [(f"{name} (95 % interval)", [_estimate(s.outcome) for s in summaries])]
     if report.blind_bound is not None:
-        table.append(("blind bound", [f"{report.blind_bound:.3g}"] * len(summaries)))
+        table.append(("bound without communication", [f"{report.blind_bound:.3g}"] * len(summaries)))
     if measure != "return":
         table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
     table += [
@@ -154,7 +154,7 @@ def rows(report: Report) -> list[Row]:
         ("late messages", [written(s, "late") for s in summaries]),
         ("lost in the channel", [written(s, "lost") if report.channel else "" for s in summaries]),
         ("lost messages", [written(s, "missing") for s in summaries]),
-        ("actions not in time", [str(s.idle) for s in summaries]),
+        ("missed action deadlines", [str(s.idle) for s in summaries]),
     ]
     if any(s.illegal for s in summaries):
         table.append(("illegal actions", [str(s.illegal) for s in summaries]))
@@ -192,13 +192,15 @@ def remarks(report: Report) -> list[str]:
     if report.channel:
         lines.append(f"Simulated channel: {report.channel}")
     if report.interrupted:
-        lines.append("Interrupted; what is shown are the episodes that were finished.")
+        lines.append("Interrupted: results cover completed episodes only.")
         if any(s.counted_steps > s.steps for s in report.summaries):
-            lines.append("Messages and bits are also of the episode that was not: of all steps until the stop.")
+            lines.append(
+                "Messages and bits are also of the episode that was not completed: of all steps until the stop."
+            )
     if report.earlier_episodes:
         lines.append(
-            f"{report.earlier_episodes} of the episodes were played by an earlier coordinator; bits and bytes per "
-            "agent-step and steps per second are of those that this one played."
+            f"{report.earlier_episodes} of the episodes were run by an earlier coordinator; bits and bytes per "
+            "agent-step and steps per second are of those that this one ran."
         )
     for summary in report.summaries:
         lines += [f"{summary.label}: not everything was counted, because {why}." for why in doubts(summary)]
@@ -224,17 +226,19 @@ def remarks(report: Report) -> list[str]:
                 f"environment had not ended after {report.most_steps} steps; they count for what they were then."
             )
     if report.lost_episodes:
-        lines.append(f"Episodes lost with their simulator, which count nowhere: {report.lost_episodes}")
+        lines.append(f"{report.lost_episodes} episodes discarded after simulator crashes; they count nowhere.")
     if report.cuts:
         lines.append(in_words(report.cuts))
     if report.stale_acts:
-        lines.append(f"Actions that came after their step: {report.stale_acts}")
+        lines.append(f"Actions received after their step: {report.stale_acts}")
     if report.departures:
         left = [f"{slot} ({count} x)" for slot, count in report.departures.items()]
         lines.append(f"Nodes that left during the run, and were masked until they were back: {_some(left)}")
     lines += [str(ending) for ending in report.endings]
     if report.output_failure is not None:
-        lines.append(f"Ended by a file; what is shown are the episodes that were finished: {report.output_failure}")
+        lines.append(
+            f"Stopped, as a file could not be written; results cover completed episodes only: {report.output_failure}"
+        )
     return lines
 
 

@@ -70,7 +70,7 @@ class _Stage:
                 logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
         raise WorldError(
             f"episode {episode} was lost {1 + LOST_EPISODE_REPEATS} times with the simulator of {self.world.spec.id!r}",
-            remedy="An episode that its simulator cannot play is no fault of the team's; report it with its seed",
+            remedy="An episode that its simulator cannot finish is no fault of the team's; report it with its seed",
         )
 
 

@@ -53,7 +53,7 @@ class Roster:
         """Raises BundleMismatch if the node of a slot that exists speaks another protocol or holds another bundle."""
         if protocol_version != PROTOCOL_VERSION:
             raise BundleMismatch(
-                f"node of slot {member.slot} speaks protocol version {protocol_version}, this run {PROTOCOL_VERSION}",
+                f"node of slot {member.slot} has protocol version {protocol_version}, this run {PROTOCOL_VERSION}",
                 remedy="Install the same version of heliograph on both",
             )
         expected = self._digests[member.slot]

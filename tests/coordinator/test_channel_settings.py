@@ -87,7 +87,7 @@ def test_pairs_may_come_in_one_text_or_several():
         ("deadline-ms=0", "deadline-ms must be positive"),
         ("rate-bits=-3", "rate-bits must be 0 or more"),
         ("nearest=1.5", "nearest=1.5 cannot be read"),
-        ("nearest=-1", "nobody hears the -1 nearest"),
+        ("nearest=-1", "nearest must be 0 or more, not -1"),
         ("silent=1,1", "silent names"),
     ],
 )

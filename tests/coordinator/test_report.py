@@ -91,7 +91,7 @@ def test_what_an_earlier_coordinator_counted_alone_is_unknown_and_not_zero():
     assert table["environment steps"][1].startswith("12 (")
     assert found.as_dict()["summaries"][0]["messages"] is None
     told = remarks(found)
-    assert "2 of the episodes were played by an earlier coordinator" in told[0]
+    assert "2 of the episodes were run by an earlier coordinator" in told[0]
     assert "an earlier coordinator counted 2 of 2 episodes" in told[1]
 
 
@@ -120,7 +120,7 @@ def test_remarks_tell_losses_deaths_and_interruptions():
         "Interrupted",
         "Losses unknown on 1 of 2",
         "1->0: 2",
-        "after their step: 4",
+        "received after their step: 4",
         "killed by SIGKILL",
         "bye",
     ):

@@ -68,7 +68,13 @@ def read_until(stream, say: str) -> str:
 def test_run_plays_prints_and_writes_what_evaluate_finds_too(team, tmp_path):
     run = finish("run", "--bundles", team, "--episodes", 4, "--links", "both", "--json", tmp_path / "run.json")
     assert run.returncode == 0, run.stderr
-    for words in ("with messages", "every message masked", "blind bound", "bits per agent-step", "0 of 40"):
+    for words in (
+        "with messages",
+        "every message masked",
+        "bound without communication",
+        "bits per agent-step",
+        "0 of 40",
+    ):
         assert words in run.stdout
     assert "All 2 links conserve" in run.stdout
 

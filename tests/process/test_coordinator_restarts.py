@@ -81,7 +81,7 @@ def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(te
         assert nodes.wait(timeout_s=15) == {0: 0, 1: 0}, "the same processes, to the end of the run"
         logs = [nodes.log_tail(slot) for slot in range(2)]
     assert all("looking for a coordinator again" in log for log in logs)
-    assert f"{finished} of the episodes were played by an earlier coordinator" in shown
+    assert f"{finished} of the episodes were run by an earlier coordinator" in shown
 
     alone = subprocess.run(
         heliograph("evaluate", team, *play[2:], "--json", tmp_path / "whole.json"),
@@ -101,7 +101,7 @@ def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(te
     # Nothing is left to play, so nobody is waited for.
     third = subprocess.run(heliograph(*command), capture_output=True, text=True, timeout=DEADLINE_S)
     assert third.returncode == 0, third.stderr
-    assert f"{2 * EPISODES} of the episodes were played by an earlier" in third.stdout
+    assert f"{2 * EPISODES} of the episodes were run by an earlier" in third.stdout
     assert "nodes at" not in third.stderr
     other = subprocess.run(heliograph(*command, "--seed", 9), capture_output=True, text=True, timeout=DEADLINE_S)
     assert other.returncode == 2

@@ -49,7 +49,7 @@ def test_the_demo_ends_with_its_table(demo):
     for row in (
         "success with messages",
         "success with every message masked",
-        "blind bound",
+        "bound without communication",
         "bits per agent-step",
         "step latency p50",
         "step latency p99",
@@ -94,7 +94,7 @@ def test_a_run_folder_is_evaluated_beside_its_networks(demo):
         (40, "with messages"),
         (40, "every message masked"),
     ]
-    assert "all at once" in shown.stdout
+    assert "centralised networks" in shown.stdout
     # The first pass plays the same episodes with the same noise on both sides; the second continues the numbering here.
     assert told["summaries"][0]["outcome"] == told["central"][0]["outcome"]
 
