@@ -16,6 +16,7 @@ from analysis.bandwidth.recost import recost
 from analysis.bandwidth.report.document import BandwidthReport, CodecCost, Design, Layer, LinkCosts, RunSummary
 from analysis.bandwidth.report.formatting import COMPUTED, MEASURED
 from coordinator.links.link_plan import LinkPlan
+from coordinator.plan.options import identity
 from coordinator.plan.plan import Plan
 from coordinator.recording.reader import Trace, read_trace
 from coordinator.running.distributed import run_processes
@@ -224,4 +225,5 @@ def settings_of(plan: Plan, links: LinkPlan | None) -> dict[str, Any]:
         "late messages": plan.late_policy,
         "pace": asdict(plan.pace),
         "bundles": [bundle.digest[:12] for bundle in plan.bundles],
+        **identity(plan, without=("episodes", "seed", "greedy", "passes", "codec", "channel", "late")),
     }

@@ -21,6 +21,7 @@ from analysis.bandwidth.grid import Grid
 from analysis.bandwidth.runs import PlanFactory
 from analysis.bandwidth.workers import run_in_workers
 from coordinator.observers.progress import Progress, counted_by
+from coordinator.plan.options import identity
 from heliograph.errors import SettingsError
 from heliograph.reading import read_json
 
@@ -75,6 +76,7 @@ class Sweep:
             "pace": dataclasses.asdict(plans.settings.pace),
             "as": "one process" if self.local else "processes",
             "settings": [str(setting) for setting in self.grid.settings],
+            **identity(plans.settings, without=("episodes", "seed", "greedy", "passes", "codec", "channel", "late")),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coordinator.commands import arguments
 from coordinator.observers.settings import Shows
@@ -17,10 +17,9 @@ from heliograph.cli import Command
 from heliograph.errors import SettingsError
 
 if TYPE_CHECKING:
-    from coordinator.plan.plan import Plan
     from coordinator.running.report import Report
-    from coordinator.scoring.centralised import CentralTeam
     from coordinator.scoring.scores import Score
+    from coordinator.scoring.suite import EvaluationRequest
 
 POLICIES = {"greedy": (True,), "sampled": (False,), "both": (True, False)}
 
@@ -72,47 +71,56 @@ def run(namespace: argparse.Namespace) -> int:
         raise SettingsError(
             f"--jobs {namespace.jobs}: at least one process is needed, and with --frames or --watch just one"
         )
+    request = _request(namespace)
     single = len(namespace.paths) == 1 and namespace.checkpoints == "last" and namespace.policy != "both"
     if single and not namespace.reference and namespace.marl_eval is None:
-        return _evaluate_one(namespace, namespace.paths[0])
-    return _evaluate_several(namespace)
+        return _evaluate_one(namespace, request)
+    return _evaluate_several(namespace, request)
 
 
-def _greedy(namespace: argparse.Namespace) -> tuple[bool, ...]:
-    return (namespace.greedy,) if namespace.policy is None else POLICIES[namespace.policy]
+def _request(namespace: argparse.Namespace) -> EvaluationRequest:
+    """What the arguments ask for, be it one team or many."""
+    from coordinator.scoring.suite import EvaluationRequest
+
+    greedy = (namespace.greedy,) if namespace.policy is None else POLICIES[namespace.policy]
+    return EvaluationRequest(
+        paths=tuple(namespace.paths),
+        references=tuple(namespace.reference),
+        agents=namespace.agents,
+        environment=namespace.environment,
+        trust=arguments.trust(namespace),
+        overrides=tuple(namespace.overrides),
+        settings=read_options(namespace, RunSettings, greedy=greedy[0]),
+        greedy=greedy,
+        every_checkpoint=namespace.checkpoints == "all",
+        jobs=namespace.jobs,
+        central=namespace.central,
+        marl_eval=namespace.marl_eval is not None,
+    )
 
 
-def _settings(namespace: argparse.Namespace) -> RunSettings:
-    return read_options(namespace, RunSettings, greedy=_greedy(namespace)[0])
-
-
-def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
-    """One team, with everything that is known of its episodes."""
-    from coordinator.commands.exit_status import deliver, minimum_exit_code
-    from coordinator.plan.plan import make_plan
+def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> int:
+    """A suite of one team, with everything that is known of its episodes."""
+    from coordinator.commands.exit_status import deliver, exit_code
+    from coordinator.plan.plan import LABELS
     from coordinator.running.local import evaluate
     from coordinator.running.report import print_report
     from coordinator.scoring.centralised import central_team
-    from coordinator.scoring.suite import bundle_folder
-    from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed
+    from coordinator.scoring.scored_run import score_central_team
+    from coordinator.scoring.suite import plans_of
 
-    trust = arguments.trust(namespace)
-    team = central_team(path, trust.user) if namespace.central else None
-    bundles, permission = trust.team(bundle_folder(path))
-    plan = make_plan(
-        bundles,
-        _settings(namespace),
-        permission=permission,
-        agents=namespace.agents,
-        environment=namespace.environment,
-        overrides=namespace.overrides,
-    )
-    report = evaluate(plan, jobs=namespace.jobs, shows=Shows(watch=namespace.watch))
-    central = []
+    (path,) = request.paths
+    team = central_team(path, request.trust.user) if request.central else None
+    (plan,) = plans_of(path, request)
+    report = evaluate(plan, jobs=request.jobs, shows=Shows(watch=namespace.watch))
+    central: list[Score] = []
     if team is not None and not report.interrupted and report.output_failure is None:
-        central = [_evaluate_centrally(team, plan, name) for name in plan.passes]
+        central = [score_central_team(path, team, team.newest, plan, name) for name in plan.passes]
         team.close()
-    document = report.as_dict() | ({"central": central} if namespace.central else {})
+    told = [
+        {"label": LABELS[score.links], "episodes": plan.episodes, "outcome": vars(score.estimate)} for score in central
+    ]
+    document = report.as_dict() | ({"central": told} if request.central else {})
 
     def show() -> None:
         print_report(report)
@@ -120,31 +128,10 @@ def _evaluate_one(namespace: argparse.Namespace, path: Path) -> int:
             _print_comparison(report, central)
 
     deliver(document, namespace.json, show=show)
-    if report.output_failure is not None:
-        return OutputFailed.exit_code
-    if report.interrupted:
-        return INTERRUPTED_EXIT_CODE
-    return minimum_exit_code(report, namespace.minimum_outcome)
+    return exit_code(report, namespace.minimum_outcome)
 
 
-def _evaluate_centrally(team: CentralTeam, plan: Plan, name: str) -> dict[str, Any]:
-    from coordinator.observers.progress import Progress
-    from coordinator.plan.plan import LABELS
-    from heliograph.estimates import estimate
-
-    with Progress(f"{LABELS[name]}, centralised networks", total=plan.episodes) as bar:
-        found = team.play(
-            team.newest,
-            episodes=plan.episodes,
-            seed=plan.run_seed,
-            greedy=plan.greedy,
-            links_cut=name == "cut",
-            progress=bar.reach,
-        )
-    return {"label": LABELS[name], "episodes": plan.episodes, "outcome": vars(estimate(found.outcome.tolist()))}
-
-
-def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
+def _print_comparison(report: Report, central: list[Score]) -> None:
     from rich.table import Table
 
     from coordinator.running.report import output_console
@@ -154,23 +141,23 @@ def _print_comparison(report: Report, central: list[dict[str, Any]]) -> None:
     for heading in ("", "bundles", "centralised networks", "intervals"):
         table.add_column(heading, justify="left" if not heading else "right")
     for summary, other in zip(report.summaries, central, strict=True):
-        alone, together = summary.outcome, other["outcome"]
-        overlap = alone.low <= together["high"] and together["low"] <= alone.high
+        alone, together = summary.outcome, other.estimate
+        overlap = alone.low <= together.high and together.low <= alone.high
         table.add_row(
             f"outcome {summary.label}",
             f"{alone.mean:.3f} [{alone.low:.3f}, {alone.high:.3f}]",
-            f"{together['mean']:.3f} [{together['low']:.3f}, {together['high']:.3f}]",
+            f"{together.mean:.3f} [{together.low:.3f}, {together.high:.3f}]",
             "overlap" if overlap else "apart",
         )
     console.print(table)
 
 
-def _evaluate_several(namespace: argparse.Namespace) -> int:
+def _evaluate_several(namespace: argparse.Namespace, request: EvaluationRequest) -> int:
     """Many teams, checkpoints or policies, with a row for each."""
     from coordinator.commands.exit_status import deliver
     from coordinator.scoring.score_table import print_scores
     from coordinator.scoring.scores import as_dict, evaluated_runs, groups
-    from coordinator.scoring.suite import EvaluationRequest, evaluate_suite
+    from coordinator.scoring.suite import evaluate_suite
     from heliograph import marl_eval
     from heliograph.errors import INTERRUPTED_EXIT_CODE
 
@@ -179,29 +166,13 @@ def _evaluate_several(namespace: argparse.Namespace) -> int:
             raise SettingsError(
                 f"--{name} shows one evaluation", remedy="Name one run, its last checkpoint, one policy"
             )
-    every = namespace.checkpoints == "all"
+    every = request.every_checkpoint
     file = namespace.marl_eval
     earlier = marl_eval.read(file) if file is not None and file.exists() else []
     scores: list[Score] = []
     interrupted = False
     try:
-        evaluate_suite(
-            EvaluationRequest(
-                paths=tuple(namespace.paths),
-                references=tuple(namespace.reference),
-                agents=namespace.agents,
-                environment=namespace.environment,
-                trust=arguments.trust(namespace),
-                overrides=tuple(namespace.overrides),
-                settings=_settings(namespace),
-                greedy=_greedy(namespace),
-                every_checkpoint=every,
-                jobs=namespace.jobs,
-                central=namespace.central,
-                marl_eval=file is not None,
-            ),
-            scores,
-        )
+        evaluate_suite(request, scores)
     except KeyboardInterrupt:
         interrupted = True
     found = groups(scores, every_checkpoint=every)

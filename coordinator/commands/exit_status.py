@@ -18,6 +18,11 @@ BELOW_MINIMUM_EXIT_CODE = 1
 def conclude(report: Report, namespace: argparse.Namespace, *, restarts: int = 0) -> int:
     """Show the report as the arguments ask; return the exit code of the command."""
     deliver(report.as_dict(), namespace.json, show=lambda: print_report(report))
+    return exit_code(report, namespace.minimum_outcome, restarts=restarts)
+
+
+def exit_code(report: Report, minimum: float | None, *, restarts: int = 0) -> int:
+    """That of a command whose team must reach the minimum, and whose nodes may each die `restarts` times."""
     if report.output_failure is not None:
         return OutputFailed.exit_code
     if report.interrupted:
@@ -25,7 +30,7 @@ def conclude(report: Report, namespace: argparse.Namespace, *, restarts: int = 0
     lost = [end for end in report.endings if sum(other.slot == end.slot for other in report.endings) > restarts]
     if lost:
         return NodeFailed.exit_code
-    return minimum_exit_code(report, namespace.minimum_outcome)
+    return minimum_exit_code(report, minimum)
 
 
 def minimum_exit_code(report: Report, minimum: float | None) -> int:

@@ -186,13 +186,18 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value)
 
 
-def identity(settings: Any, *, always: Collection[str] = ()) -> dict[str, Any]:
-    """Of `as_json`, what identifies the run: the names in `always`, and whatever else has not its default."""
+def identity(settings: Any, *, always: Collection[str] = (), without: Collection[str] = ()) -> dict[str, Any]:
+    """Of `as_json`, what identifies the run: the names in `always`, and others that differ from their defaults.
+
+    Those in `without` are left out.
+    """
     values, options = as_json(settings), {each.name: each for each in declared_in(type(settings))}
     return {
         name: value
         for name, value in values.items()
-        if options[name].option.identifies and (name in always or value != _plain(options[name].default))
+        if options[name].option.identifies
+        and name not in without
+        and (name in always or value != _plain(options[name].default))
     }
 
 

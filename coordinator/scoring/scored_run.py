@@ -8,13 +8,14 @@ from typing import Any
 
 from coordinator.observers.progress import Progress
 from coordinator.plan.plan import LABELS, Plan
+from coordinator.plan.settings import RunSettings
 from coordinator.running.local import PlayedPass, play
 from coordinator.scoring.centralised import CentralTeam
 from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Score
 from heliograph.environments.defaults import changed_parameters
 from heliograph.environments.permission import Permission
 from heliograph.environments.reference import play_reference
-from heliograph.environments.vector import MOST_STEPS, EnvironmentSpec
+from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import environment_and_task
 from heliograph.reading import SMALL, read_json
@@ -69,18 +70,17 @@ def score_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Sc
                 )
 
 
-def score_central_team(
-    path: Path, team: CentralTeam, checkpoint: int, *, episodes: int, seed: int, greedy: bool, name: str
-) -> Score:
-    """Play the trainer's networks of a checkpoint, with the links of the pass `name`."""
+def score_central_team(path: Path, team: CentralTeam, checkpoint: int, settings: RunSettings, name: str) -> Score:
+    """Run the trainer's networks of a checkpoint under the condition `name`; of the settings they heed the episodes,
+    their seed, and whether they are greedy."""
     started = time.perf_counter()
-    title = f"{path} at {checkpoint:,} steps, {POLICIES[greedy]}, {LABELS[name]}"
-    with Progress(title, total=episodes) as bar:
+    title = f"{path} at {checkpoint:,} steps, {POLICIES[settings.greedy]}, {LABELS[name]}"
+    with Progress(title, total=settings.episodes) as bar:
         found = team.play(
             checkpoint,
-            episodes=episodes,
-            seed=seed,
-            greedy=greedy,
+            episodes=settings.episodes,
+            seed=settings.run_seed,
+            greedy=settings.greedy,
             links_cut=name == "cut",
             progress=bar.reach,
         )
@@ -93,7 +93,7 @@ def score_central_team(
         seed=training_seed(path),
         env_steps=checkpoint,
         team=TOGETHER,
-        policy=POLICIES[greedy],
+        policy=POLICIES[settings.greedy],
         links=name,
         measure=team.spec.outcome,
         **_results(found),
@@ -101,25 +101,17 @@ def score_central_team(
     )
 
 
-def score_reference(
-    name: str,
-    world: EnvironmentSpec,
-    *,
-    permission: Permission,
-    episodes: int,
-    seed: int,
-    most_steps: int = MOST_STEPS,
-) -> Score:
-    """Play a reference policy on the episodes that teams play with the same seed; `permission` is to make the world."""
+def score_reference(name: str, world: EnvironmentSpec, settings: RunSettings, *, permission: Permission) -> Score:
+    """Run a reference policy on the episodes that teams run with the same seed; `permission` is to make the world."""
     started = time.perf_counter()
-    with Progress(f"{name} in {world.id}", total=episodes) as bar:
+    with Progress(f"{name} in {world.id}", total=settings.episodes) as bar:
         found = play_reference(
             world.id,
             name,
             parameters=world.parameters,
-            episodes=episodes,
-            seed=seed,
-            most_steps=most_steps,
+            episodes=settings.episodes,
+            seed=settings.run_seed,
+            most_steps=settings.most_steps,
             progress=bar.reach,
             permission=permission,
         )

@@ -61,7 +61,7 @@ def evaluate_suite(request: EvaluationRequest, scores: list[Score]) -> None:
 
     Raises SettingsError, BundleError, CheckpointError or WorldError, before anything is played where that is possible.
     """
-    plans = {} if request.every_checkpoint else {path: _plans(path, request) for path in request.paths}
+    plans = {} if request.every_checkpoint else {path: plans_of(path, request) for path in request.paths}
     networks = request.every_checkpoint or request.central
     teams = {path: central_team(path, request.trust.user) for path in request.paths if networks}
     for path, team in teams.items():
@@ -83,16 +83,7 @@ def evaluate_suite(request: EvaluationRequest, scores: list[Score]) -> None:
                     scores.append(score)
     for name in request.references:
         for world, permission in worlds:
-            scores.append(
-                score_reference(
-                    name,
-                    world,
-                    permission=permission,
-                    episodes=request.settings.episodes,
-                    seed=request.settings.run_seed,
-                    most_steps=request.settings.most_steps,
-                )
-            )
+            scores.append(score_reference(name, world, request.settings, permission=permission))
 
 
 def bundle_folder(path: Path) -> Path:
@@ -109,8 +100,8 @@ def bundle_folder(path: Path) -> Path:
     return path / BUNDLES if (path / BUNDLES).is_dir() else path
 
 
-def _plans(path: Path, request: EvaluationRequest) -> list[Plan]:
-    """One per policy."""
+def plans_of(path: Path, request: EvaluationRequest) -> list[Plan]:
+    """One per policy, for the bundles in a folder or run folder.  Raises BundleError, SettingsError where none are."""
     bundles, permission = request.trust.team(bundle_folder(path))
     return [
         make_plan(
@@ -181,29 +172,13 @@ def _central_scores(path: Path, team: CentralTeam, request: EvaluationRequest) -
         for name in asked.passes:
             found = []
             for checkpoint in steps:
-                found.append(
-                    score_central_team(
-                        path,
-                        team,
-                        checkpoint,
-                        episodes=asked.episodes,
-                        seed=asked.run_seed,
-                        greedy=greedy,
-                        name=name,
-                    )
-                )
+                found.append(score_central_team(path, team, checkpoint, replace(asked, greedy=greedy), name))
                 yield found[-1]
             if request.marl_eval and request.every_checkpoint:
                 best = max(found, key=lambda score: (score.estimate.mean, score.env_steps))
                 assert best.env_steps is not None
-                more = ABSOLUTE_FACTOR * asked.episodes
-                again = score_central_team(
-                    path,
-                    team,
-                    best.env_steps,
-                    episodes=more,
-                    seed=asked.run_seed + 1,
-                    greedy=greedy,
-                    name=name,
+                more = replace(
+                    asked, episodes=ABSOLUTE_FACTOR * asked.episodes, run_seed=asked.run_seed + 1, greedy=greedy
                 )
+                again = score_central_team(path, team, best.env_steps, more, name)
                 yield replace(again, chosen=True)
