@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.audit.condition import LINK, WORLD
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.finding import Findings
-from coordinator.running.report import output_console
+from heliograph import display
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ def print_findings(findings: Findings) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = output_console()
+    console = display.console()
     table = Table(title=f"audit: {findings.title}", title_justify="left")
     for heading in ("check", "verdict", "evidence"):
         table.add_column(heading)

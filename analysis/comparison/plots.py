@@ -1,4 +1,4 @@
-"""The plots of a comparison, as PNG.  Colours are Okabe and Ito's, which colour-blind people tell apart."""
+"""The plots of a comparison, as PNG."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.comparison.results import SHARES, Curves, Section
 from heliograph.aggregates import Aggregate
+from heliograph.display import BLUE, PALETTE, colour
 from heliograph.errors import SettingsError
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", ":", "-.")
 """After the last colour they begin again with the next kind of line."""
 PANEL_INCHES = (4.6, 3.2)
@@ -45,7 +45,7 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
     """
     labels = list(dict.fromkeys(label for section in found for label in section.labels))
     styles = {
-        label: Style(colour=COLOURS[index % len(COLOURS)], line=LINES[index // len(COLOURS) % len(LINES)])
+        label: Style(colour=colour(index), line=LINES[index // len(PALETTE) % len(LINES)])
         for index, label in enumerate(labels)
     }
     figures = {
@@ -137,13 +137,13 @@ def _curve(axes: Any, curve: Curves, styles: Mapping[str, Style]) -> None:
 def _scores(axes: Any, section: Section, styles: Mapping[str, Style]) -> None:
     """Interquartile mean with its interval as a bar, the mean as a hollow mark, single runs as dots below."""
     for row, (label, result) in enumerate(section.labels.items()):
-        colour = styles[label].colour
+        drawn = styles[label].colour
         if result.iqm.low is not None and result.iqm.high is not None:
-            axes.barh(row, result.iqm.high - result.iqm.low, left=result.iqm.low, height=0.44, color=colour, alpha=0.35)
-        axes.plot([result.iqm.value] * 2, [row - 0.22, row + 0.22], color=colour, linewidth=2.5, solid_capstyle="butt")
-        axes.plot(result.mean.value, row, marker="D", markersize=5, markerfacecolor="white", color=colour)
+            axes.barh(row, result.iqm.high - result.iqm.low, left=result.iqm.low, height=0.44, color=drawn, alpha=0.35)
+        axes.plot([result.iqm.value] * 2, [row - 0.22, row + 0.22], color=drawn, linewidth=2.5, solid_capstyle="butt")
+        axes.plot(result.mean.value, row, marker="D", markersize=5, markerfacecolor="white", color=drawn)
         runs = np.concatenate(result.scores)
-        axes.plot(runs, np.full(len(runs), row + 0.34), ".", color=colour, markersize=5, alpha=0.7)
+        axes.plot(runs, np.full(len(runs), row + 0.34), ".", color=drawn, markersize=5, alpha=0.7)
     axes.set_yticks(range(len(section.labels)), [_named(label, r.runs) for label, r in section.labels.items()])
     axes.set_ylim(len(section.labels) - 0.4, -0.6)
     axes.set(title=_fitting(section.name), xlabel=section.measure)
@@ -185,10 +185,9 @@ def _improvement(axes: Any, section: Section) -> None:
 
 
 def _interval_bar(axes: Any, row: int, value: Aggregate) -> None:
-    colour = COLOURS[0]
     if value.low is not None and value.high is not None:
-        axes.barh(row, value.high - value.low, left=value.low, height=0.44, color=colour, alpha=0.35)
-    axes.plot([value.value] * 2, [row - 0.22, row + 0.22], color=colour, linewidth=2.5, solid_capstyle="butt")
+        axes.barh(row, value.high - value.low, left=value.low, height=0.44, color=BLUE, alpha=0.35)
+    axes.plot([value.value] * 2, [row - 0.22, row + 0.22], color=BLUE, linewidth=2.5, solid_capstyle="butt")
 
 
 def _named(label: str, runs: int) -> str:

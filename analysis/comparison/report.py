@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from analysis.comparison import tables
 from analysis.comparison.results import Curves, Section
 from analysis.tables.terminal import terminal_table
+from heliograph import display
 
 PLAIN_WIDTH = 160
-"""Where no terminal sets a width, so that logs are not folded."""
+"""Columns of text that goes into a file or a pipe, so that wide tables are not folded."""
 
 
 def print_report(found: Sequence[Section], curves: Sequence[Curves]) -> None:
     """Tables to stdout: scores, improvement and profile of each section, curves of each task."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console()
-    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    console = display.console(width=PLAIN_WIDTH)
     for section in found:
         console.rule(Text(section.name, style="bold"), align="left")
         console.print(f"{section.measure}: {section.scored}", highlight=False, markup=False)

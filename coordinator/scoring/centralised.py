@@ -65,6 +65,7 @@ class CentralTeam(Protocol):
         """Play with the networks of one of these checkpoints; `progress` is told how many episodes are finished."""
         ...
 
+    # As many parameters as a recorded episode has arrays: who implements it may not import a class of this package.
     def replay(
         self,
         *,
@@ -78,7 +79,7 @@ class CentralTeam(Protocol):
         latent: npt.NDArray[np.int32] | None,
         action: npt.NDArray[np.int64 | np.float32],
     ) -> CentralReplay:
-        """What the newest networks decide, as float32 on the CPU, on percepts and messages that were recorded.
+        """What the newest networks decide, as float32 on the CPU, on observations and messages that were recorded.
 
         Observation float32 [T, N, D], action_mask bool [T, N, A], present bool [T, N], hears bool [T, N, N]; the
         messages are latent int32 [T, N, K] and action, int64 [T, N] or float32 [T, N, k], so a decision that differs

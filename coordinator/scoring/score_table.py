@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from coordinator.running.report import output_console
 from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Group, Score
 from heliograph.aggregates import Aggregate
+from heliograph.display import console, interval
 from heliograph.estimates import Estimate
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: i
 
     if not scores:
         return
-    console = output_console()
+    output = console()
     kinds = {name: sorted({cell(score) for score in scores} - {""}) for name, cell in NAMED.items()}
     shown = {name: cell for name, cell in NAMED.items() if len(kinds[name]) > 1}
     said = [
@@ -60,11 +60,11 @@ def print_scores(scores: Sequence[Score], found: Sequence[Group], *, episodes: i
         table.add_column(Text(name), justify="left" if left else "right", no_wrap=bool(name), overflow="fold")
     for score in scores:
         table.add_row(*(Text(cell(score)) for cell in columns.values()))
-    console.print(table)
+    output.print(table)
     if found:
-        console.print(_group_table(found, shown))
+        output.print(_group_table(found, shown))
     if cut := sum(score.cut_episodes for score in scores):
-        console.print(f"{cut} episodes were cut at the most steps; they count with their outcome at that point")
+        output.print(f"{cut} episodes were cut at the most steps; they count with their outcome at that point")
 
 
 def _group_table(found: Sequence[Group], shown: Mapping[str, Column]) -> Table:
@@ -96,10 +96,8 @@ def _common(cells: Sequence[str]) -> str:
 
 
 def _estimate(value: Estimate) -> str:
-    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return interval(value.mean, value.low, value.high)
 
 
 def _aggregate(value: Aggregate) -> str:
-    assert value.low is not None
-    assert value.high is not None
-    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return interval(value.value, value.low, value.high)

@@ -13,6 +13,7 @@ from analysis.bandwidth.extra import bandwidth_extra
 from analysis.bandwidth.language.influence import Influence
 from analysis.bandwidth.language.reading import Language
 from analysis.bandwidth.language.topography import Topography
+from heliograph.display import BLUE, VERMILION
 from heliograph.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ SHOWN_FEATURES = 10
 HARDLY = 0.05
 """Of all steps, another message may change the action at so many before receivers are sent to act on messages."""
 DOTS_PER_INCH = 130
-_BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
 def draw_language(language: Language, path: Path) -> None:
@@ -98,7 +98,7 @@ def _influence(axes: Axes, language: Language) -> None:
         return
     shares = np.array([estimate.mean for estimate in asked.categorical])
     low, high = (np.array([getattr(each, end) for each in asked.categorical]) for end in ("low", "high"))
-    axes.bar(range(len(shares)), shares, color=_ORANGE, width=0.7)
+    axes.bar(range(len(shares)), shares, color=VERMILION, width=0.7)
     axes.vlines(range(len(shares)), low, high, color="0.45", linewidth=1)
     axes.set_ylim(0, min(1.0, max(0.05, 1.15 * float(high.max()))))
     axes.set(xlabel="categorical of the message", ylabel="changed actions")
@@ -132,11 +132,11 @@ def _together(axes: Axes, asked: Influence | None) -> None:
         numbers,
         [each.low for _, each in asked.together],
         [each.high for _, each in asked.together],
-        color=_ORANGE,
+        color=VERMILION,
         alpha=0.2,
         linewidth=0,
     )
-    axes.plot(numbers, shares, color=_ORANGE, marker="o")
+    axes.plot(numbers, shares, color=VERMILION, marker="o")
     axes.axhline(asked.message.mean, color="0.4", linestyle="--", linewidth=1)
     axes.annotate(
         "another message instead",
@@ -193,8 +193,8 @@ def _topography(axes: Axes, found: Topography) -> None:
         chosen = place == bin_place
         low, middle, high = np.percentile(found.message_distance[chosen], (10, 50, 90))
         x = distance[chosen].mean()
-        axes.vlines(x, low, high, color=_BLUE, linewidth=4, alpha=0.35)
-        axes.plot(x, middle, "o", color=_BLUE)
+        axes.vlines(x, low, high, color=BLUE, linewidth=4, alpha=0.35)
+        axes.plot(x, middle, "o", color=BLUE)
     axes.set(xlabel="distance of two observations", ylabel="categoricals that differ")
     axes.set_ylim(bottom=-0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from heliograph import display
+
 MEASURED, COMPUTED, NOT_MEASURED = "measured", "computed", "not measured"
 HOW = {MEASURED: "measured", COMPUTED: "computed", NOT_MEASURED: "not"}
 """How a number was found, and the style of its mark on the page."""
@@ -56,7 +58,7 @@ def count(value: int | None) -> str:
 
 def interval(mean: float, low: float | None, high: float | None) -> str:
     """A mean and, where there is one, its interval."""
-    return score(mean) if low is None or high is None else f"{score(mean)} [{score(low)}, {score(high)}]"
+    return display.interval(mean, low, high, score)
 
 
 def score(value: float | None) -> str:

@@ -1,7 +1,4 @@
-"""The report's plots, from its document alone.  Needs matplotlib; only `drawing` beside it imports it.
-
-Colours are Okabe and Ito's, which colour-blind people tell apart.
-"""
+"""The report's plots, from its document alone.  Needs matplotlib; only `drawing` beside it imports it."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ from analysis.bandwidth.grid import BLIND, CLEAR
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.report.document import BandwidthReport, Curve, CurvePoint, SweepDocument
 from analysis.bandwidth.report.formatting import AXES, SCORES, SHARES
+from heliograph.display import BLUE, PALETTE, VERMILION, colour
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
 LINK_SIZES = {"http2_bytes": "bytes of HTTP/2 frames", "sent_bytes": "bytes of protobuf", "sent": "messages"}
@@ -33,8 +30,8 @@ def layers(report: BandwidthReport) -> Figure:
     left = 0.0
     for place, (name, size) in enumerate(known):
         added = size - left
-        axes.barh(0, max(added, 0.0), left=left, height=0.55, color=COLOURS[place], edgecolor="white", linewidth=1.5)
-        axes.plot([], [], "s", markersize=9, color=COLOURS[place], label=f"{name}: {added:+.1f} bytes")
+        axes.barh(0, max(added, 0.0), left=left, height=0.55, color=colour(place), edgecolor="white", linewidth=1.5)
+        axes.plot([], [], "s", markersize=9, color=colour(place), label=f"{name}: {added:+.1f} bytes")
         left = max(left, size)
         axes.text(left, 0.33, f"{left:.1f}", ha="center", va="bottom", fontsize=9)
     axes.set(yticks=[], ylim=(-0.4, 0.62), xlabel="bytes per message", xlim=(0, left * 1.04 or 1))
@@ -60,10 +57,10 @@ def entropy(found: EntropyDocument) -> Figure:
     """Entropy of each categorical in bits, of those that it could hold."""
     bits = found.categorical_bits
     figure, (axes,) = _figure(9.2, 2.9)
-    axes.bar(range(len(bits)), bits, color=COLOURS[0], label="entropy")
+    axes.bar(range(len(bits)), bits, color=BLUE, label="entropy")
     given = found.categorical_bits_given_previous
     if given is not None:
-        axes.bar(range(len(bits)), given, width=0.4, color=COLOURS[1], label="given the sender's previous message")
+        axes.bar(range(len(bits)), given, width=0.4, color=VERMILION, label="given the sender's previous message")
     ceiling = found.categorical_ceiling_bits
     axes.axhline(ceiling, color="0.4", linestyle="--", linewidth=1, label=f"maximum: {ceiling:g} bits")
     axes.set(xlabel="categorical", ylabel="bits", ylim=(0, ceiling * 1.05), xlim=(-0.7, len(bits) - 0.3))
@@ -129,19 +126,19 @@ def score_against_faults(sweep: SweepDocument) -> Figure | None:
 
 
 def _curve(axes: Any, x: Sequence[float], points: Sequence[CurvePoint], place: int, *, label: str) -> None:
-    colour = COLOURS[place % len(COLOURS)]
-    style = {"marker": MARKERS[place % len(MARKERS)], "linestyle": LINES[place // len(COLOURS) % len(LINES)]}
+    drawn = colour(place)
+    style = {"marker": MARKERS[place % len(MARKERS)], "linestyle": LINES[place // len(PALETTE) % len(LINES)]}
     # Ever thinner, because the curves of lossless codecs lie upon one another.
     size = {"linewidth": max(1.4, 3.0 - 0.8 * place), "markersize": max(4.5, 8 - 2 * place)}
-    axes.plot(x, [point.score for point in points], color=colour, label=label, **style, **size)
+    axes.plot(x, [point.score for point in points], color=drawn, label=label, **style, **size)
     bounds = [(point.low, point.high) for point in points if point.low is not None and point.high is not None]
     if len(bounds) < len(points):
         return
     low, high = zip(*bounds, strict=True)
     if list(x) in (sorted(x), sorted(x, reverse=True)):
-        axes.fill_between(x, low, high, color=colour, **BAND)
+        axes.fill_between(x, low, high, color=drawn, **BAND)
     else:  # a band that turns back upon itself cannot be read
-        axes.vlines(x, low, high, color=colour, alpha=0.35)
+        axes.vlines(x, low, high, color=drawn, alpha=0.35)
 
 
 def _levels(axes: Any, sweep: SweepDocument) -> None:

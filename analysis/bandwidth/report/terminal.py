@@ -11,7 +11,7 @@ from analysis.bandwidth.report.document import BandwidthReport, SweepDocument
 from analysis.bandwidth.report.formatting import SCORES, interval, number
 from analysis.tables.columns import Column, Table
 from analysis.tables.terminal import terminal_table
-from coordinator.running.report import output_console
+from heliograph.display import console
 
 
 def print_report(report: BandwidthReport) -> None:
@@ -57,11 +57,11 @@ def print_sweep(sweep: SweepDocument) -> None:
 
 def print_table(table: Table[Any]) -> None:
     """A table to stdout."""
-    output_console().print(terminal_table(table))
+    console().print(terminal_table(table))
 
 
 def print_line(text: str) -> None:
-    output_console().print(text, highlight=False, markup=False)
+    console().print(text, highlight=False, markup=False)
 
 
 def _entropy(found: EntropyDocument) -> Table[tuple[str, float | None]]:
