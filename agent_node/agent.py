@@ -61,8 +61,8 @@ class Agent:
         for slot in (*percept.hears, *percept.heard_by, *percept.lost, *percept.late):
             if not 0 <= slot < self.manifest.team_size or slot == self.slot:
                 raise WorldError(
-                    f"percept of slot {self.slot} at episode {percept.episode} step {percept.step} names slot {slot} "
-                    f"as a neighbour in a team of {self.manifest.team_size}"
+                    f"observation of slot {self.slot} at episode {percept.episode} step {percept.step} names "
+                    f"slot {slot} as a neighbour in a team of {self.manifest.team_size}"
                 )
 
     def step(self, percept: Percept, inbox: Mapping[int, Message]) -> Decision:

@@ -54,7 +54,7 @@ class InProcessTeam:
         Raises what `Agent.step` raises.
         """
         if len(percepts) != len(self._members):
-            raise SettingsError(f"{len(percepts)} percepts for a team of {len(self._members)}")
+            raise SettingsError(f"{len(percepts)} observations for a team of {len(self._members)}")
         present = [
             (member, percept) for member, percept in zip(self._members, percepts, strict=True) if percept is not None
         ]

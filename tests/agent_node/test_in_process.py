@@ -127,7 +127,7 @@ def test_teams_and_percepts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(SettingsError, match="are not one team"):
         InProcessTeam(agents[:1])
     team = InProcessTeam(agents)
-    with pytest.raises(SettingsError, match="3 percepts for a team of 2"):
+    with pytest.raises(SettingsError, match="3 observations for a team of 2"):
         team.step([None, None, None])
     with pytest.raises(WorldError, match="names slot 2 as a neighbour"):
         team.step([percept(0, (2,)), percept(0, (0,))])

@@ -104,7 +104,7 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
     if summary.lost_episodes:
         lines.append(f"  episodes lost with their simulator, which count nowhere: {summary.lost_episodes}")
     if summary.blind_bound is not None:
-        lines.append(f"  bound of a team that cannot hear: {summary.blind_bound:.4g}")
+        lines.append(f"  bound without communication: {summary.blind_bound:.4g}")
     lines.append(f"  run folder: {folder.path}")
     if summary.reason == "interrupted":
         lines.append(f"  go on with: heliograph train --resume {folder.path}{folder.flags}")
