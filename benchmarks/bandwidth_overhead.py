@@ -36,7 +36,7 @@ from coordinator.links.proxied_links import ProxiedLinks
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.supervisor import Supervisor
@@ -91,7 +91,7 @@ class Crew:
 
     async def step(self, episode: int) -> Times:
         """Seconds and CPU seconds per step of one episode."""
-        playing = play(
+        playing = run_episode(
             self._server.team,
             self._world,
             episode=episode,
@@ -99,7 +99,6 @@ class Crew:
             pace=Pace(),
             clock=Clock(None),
             observe=(lambda record: self._account.step("open", record)) if self._counts else None,
-            report_latents=self._counts,
         )
         times, _ = await timed(playing, nodes=self._supervisor, size=len(self._plan.bundles))
         return times

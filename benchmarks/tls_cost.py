@@ -29,7 +29,7 @@ from untrained_team import exported
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import ListenSettings, TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
@@ -71,7 +71,9 @@ class Crew:
 
     async def step(self, episode: int) -> Times:
         """Seconds and CPU seconds per step of one episode."""
-        playing = play(self._server.team, self._world, episode=episode, seed=episode, pace=Pace(), clock=Clock(None))
+        playing = run_episode(
+            self._server.team, self._world, episode=episode, seed=episode, pace=Pace(), clock=Clock(None)
+        )
         times, _ = await timed(playing, nodes=self._supervisor, size=self._server.team.size)
         return times
 

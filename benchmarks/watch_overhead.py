@@ -41,7 +41,7 @@ from coordinator.observers.observation import ShownTeam, showing
 from coordinator.observers.settings import Shows
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import Supervisor, node_command
@@ -115,7 +115,7 @@ class Crew:
             for witness in witnesses:
                 witness.step("open", record)
 
-        playing = play(
+        playing = run_episode(
             self._server.team,
             self._world,
             episode=episode,
@@ -123,7 +123,6 @@ class Crew:
             pace=Pace(),
             clock=self._shown.clock(None),
             observe=observe if witnesses else None,
-            report_latents=bool(witnesses),
         )
         times, result = await timed(playing, nodes=self._supervisor, size=len(self._plan.bundles))
         for witness in witnesses:

@@ -13,7 +13,7 @@ from tcp_detour import TcpDetour
 
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.running.node_team import NodeTeam
 from coordinator.serving.roster import Member
 from coordinator.serving.server import CoordinationServer
@@ -152,7 +152,7 @@ class Stage:
         given = manifest.environment_parameters | (parameters or {})
         environment = registry.make(manifest.environment, count=1, parameters=given, permission=EVERYTHING)
         records: list[StepRecord] = []
-        result = await play(
+        result = await run_episode(
             self.team,
             World(environment, **world),
             episode=episode,
@@ -160,7 +160,6 @@ class Stage:
             pace=pace,
             clock=_ScriptedClock(script),
             observe=records.append,
-            report_latents=True,
         )
         return result, records
 

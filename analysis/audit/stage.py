@@ -17,7 +17,7 @@ from analysis.audit.script import Script, ScriptedEnvironment
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.running.node_team import NodeTeam
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
@@ -95,7 +95,7 @@ class Stage:
             records: list[StepRecord] = []
             episode, self._episode = self._episode, self._episode + 1
             result = await self._nodes.during(
-                play(
+                run_episode(
                     self.server.team,
                     World(ScriptedEnvironment(script, self._spec)),
                     episode=episode,
@@ -103,7 +103,6 @@ class Stage:
                     pace=PACE,
                     clock=Clock(None),
                     observe=records.append,
-                    report_latents=True,
                 )
             )
             if not result.masked and not result.idle:

@@ -1,4 +1,4 @@
-"""The world loop: percepts out, acts in, at a pace that no node can stop."""
+"""The loop of an episode: observations out, actions in, at a pace that no node can stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from coordinator.world.world import World
 from heliograph import log
 
 
-async def play(
+# Seven parameters: what an episode is of, each of which a run, an audit and a test choose by itself.
+async def run_episode(
     team: Team,
     world: World,
     *,
@@ -21,14 +22,15 @@ async def play(
     pace: Pace,
     clock: Clock,
     observe: Observer | None = None,
-    report_latents: bool = False,
 ) -> EpisodeResult:
-    """Play one episode.  A node that does not answer gets the idle action and is not waited for again until it does;
-    while one is cut off, the world is paused.
+    """Run one episode; `observe` is told of every step, with the messages that nodes report.
+
+    A node that does not answer gets the idle action and is not waited for again until it does; while one is cut off,
+    the world is paused.
 
     Raises NodeFailed if every node is gone and none comes back within the team's grace.
     """
-    categoricals = team.codec.categoricals if report_latents and team.codec is not None else None
+    categoricals = team.codec.categoricals if observe is not None and team.codec is not None else None
     tally = Tally(episode=episode, seed=seed, world=world, observe=observe, categoricals=categoricals)
     place = log.here()
     views = world.reset(seed)

@@ -64,6 +64,7 @@ class Summary:
     inexact: Mapping[str, Inexact] = field(default_factory=dict)
 
 
+# Eight parameters: a summary is of all of these, and nothing but a summary is.
 def summarise(
     results: Sequence[EpisodeResult],
     *,

@@ -18,7 +18,7 @@ from coordinator.plan.plan import LABELS, Plan
 from coordinator.recording.journal import Logbook
 from coordinator.recording.writer import Recorder
 from coordinator.running.ending import to_its_end
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.running.hot_swap import Versions
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.node_team import NodeTeam
@@ -203,7 +203,7 @@ class Run:
                 observer.step(name, record)
 
         try:
-            return await play(
+            return await run_episode(
                 self._team,
                 self._worlds[name],
                 episode=episode,
@@ -211,7 +211,6 @@ class Run:
                 pace=self._plan.pace,
                 clock=clock,
                 observe=observe if self._observers else None,
-                report_latents=bool(self._observers),
             )
         except KeyboardInterrupt:
             # The world did not return and held up the loop, which can now tell this task to end.

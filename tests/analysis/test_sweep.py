@@ -151,16 +151,16 @@ def test_a_node_that_dies_marks_its_cell_and_the_rest_is_played(tmp_path, monkey
             supervisors.append(self)
             return super().__enter__()
 
-    play = run_module.play
+    run_episode = run_module.run_episode
 
     async def disturbed(team, world, *, episode, **arguments):
         if len(supervisors) == 1 and episode == 1:
             supervisors[0].process(1).kill()
             assert await team.wait_until(lambda: team.live == (0,), timeout_s=20)
-        return await play(team, world, episode=episode, **arguments)
+        return await run_episode(team, world, episode=episode, **arguments)
 
     monkeypatch.setattr(node_team, "Supervisor", Watched)
-    monkeypatch.setattr(run_module, "play", disturbed)
+    monkeypatch.setattr(run_module, "run_episode", disturbed)
     found = sweep(tmp_path, "codec=bit-packed", seeds=(3,), local=False)
     first, other = played(found)
     assert isinstance(first.found, Failure)

@@ -12,7 +12,7 @@ from relay_team import relay_bundles
 from coordinator.plan import clock as clock_module
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
-from coordinator.running.episode import play
+from coordinator.running.episode import run_episode
 from coordinator.serving import team as team_module
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
@@ -42,7 +42,9 @@ def stage(script, **arguments):
             deadline = HandSetDeadline(server.team, timeout_s=PACE.action_deadline_s)
             world = World(registry.make("relay", count=1, parameters={"length": LENGTH}))
             episode = asyncio.create_task(
-                play(server.team, world, episode=4, seed=11, pace=PACE, clock=Clock(None), observe=records.append)
+                run_episode(
+                    server.team, world, episode=4, seed=11, pace=PACE, clock=Clock(None), observe=records.append
+                )
             )
             await script(server, nodes, deadline)
             return await episode, records, server.team.stale_acts
