@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.bandwidth.exact import exact
 from analysis.bandwidth.grid import Setting
@@ -16,12 +16,14 @@ from coordinator.running.distributed import run_processes
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from coordinator.running.report import Report
+from heliograph.documents import DocumentFormat
 from heliograph.errors import HeliographError, NodeFailed, SettingsError
 from heliograph.figures import doubts
-from heliograph.reading import check_format, read_json
 from heliograph.writing import replace_text
 
-FORMAT, VERSION = "heliograph-bandwidth-cell", 1
+CELL = DocumentFormat(
+    name="heliograph-bandwidth-cell", version=1, what="the cell", remedy="Remove it, and --resume runs it again"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,32 +144,24 @@ def _played(report: Report) -> Played:
 
 def write_result(folder: Path, result: CellResult) -> None:
     """Write the cell's file whole or not at all.  Raises SettingsError if the folder cannot be written."""
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
+    fields = {
         "cell": dataclasses.asdict(result.cell),
         "played": None if result.played is None else dataclasses.asdict(result.played),
         "failure": None if result.failure is None else dataclasses.asdict(result.failure),
     }
-    write_whole(folder / f"{result.cell.name}.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    CELL.write(folder / f"{result.cell.name}.json", fields)
 
 
 def read_result(folder: Path, cell: Cell) -> CellResult | None:
     """The result of a cell that was played before; None if it was not.  Raises SettingsError for a foreign file."""
-    path = folder / f"{cell.name}.json"
-    try:
-        document = read_json(path)
-        check_format(document, format=FORMAT, version=VERSION)
-        if document["cell"] != dataclasses.asdict(cell):
+
+    def parse(fields: dict[str, Any]) -> CellResult:
+        if fields["cell"] != dataclasses.asdict(cell):
             raise ValueError("it is of another cell")
-        found = Failure(**document["failure"]) if document["played"] is None else Played(**document["played"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
-            f"cannot read the cell {path}: {error}", remedy="Remove it, and --resume runs it again"
-        ) from None
-    return CellResult(cell=cell, found=found)
+        found = Failure(**fields["failure"]) if fields["played"] is None else Played(**fields["played"])
+        return CellResult(cell=cell, found=found)
+
+    return CELL.find(folder / f"{cell.name}.json", parse)
 
 
 def write_whole(path: Path, text: str) -> None:

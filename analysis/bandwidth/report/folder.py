@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -13,11 +12,13 @@ from analysis.bandwidth.report.drawing import draw
 from analysis.bandwidth.report.page import page
 from analysis.bandwidth.report.tables import files
 from analysis.tables.csv_files import write_tables
-from heliograph.errors import MissingExtra, SettingsError
+from heliograph.documents import DocumentFormat
+from heliograph.errors import MissingExtra
 from heliograph.optional import optional
-from heliograph.reading import check_format, read_json
 
-FORMAT, VERSION = "heliograph-bandwidth-report", 1
+REPORT = DocumentFormat(
+    name="heliograph-bandwidth-report", version=1, what="the report", remedy="Name another folder: --out"
+)
 DOCUMENT, PAGE, LANGUAGE_PICTURE = "report.json", "report.html", "language.png"
 
 
@@ -48,18 +49,9 @@ def write_report(report: BandwidthReport, folder: Path) -> MissingExtra | None:
 
 def write_document(report: BandwidthReport, folder: Path) -> None:
     """Write report.json alone.  Raises SettingsError if the folder cannot be written."""
-    whole = {"format": FORMAT, "version": VERSION, **report.as_dict()}
-    write_whole(folder / DOCUMENT, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+    REPORT.write(folder / DOCUMENT, report.as_dict())
 
 
 def read_document(folder: Path) -> BandwidthReport | None:
     """That of a report that was written before; None if there is none.  Raises SettingsError for a foreign one."""
-    path = folder / DOCUMENT
-    try:
-        document = read_json(path)
-        check_format(document, format=FORMAT, version=VERSION)
-        return TypeAdapter(BandwidthReport).validate_python(document)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read the report {path}: {error}", remedy="Name another folder: --out") from None
+    return REPORT.find(folder / DOCUMENT, TypeAdapter(BandwidthReport).validate_python)
