@@ -15,7 +15,7 @@ LONGEST_REJOIN_S = 1e6
 
 
 def add_rejoin_argument(parser: argparse.ArgumentParser, *, help: str) -> None:
-    parser.add_argument("--rejoin-s", type=float, default=REJOIN_S, metavar="S", help=f"{help} (default: {REJOIN_S:g})")
+    parser.add_argument("--rejoin-s", type=float, default=REJOIN_S, metavar="S", help=f"{help} (default: %(default)g)")
 
 
 def check_rejoin(seconds: float) -> float:

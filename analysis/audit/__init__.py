@@ -1,4 +1,4 @@
-"""The audit: proves or refutes, on real processes, that an agent's actions depend on its own observations and on
+"""The audit: tries to refute, on real processes, that an agent's actions depend on its own observations and on
 delivered messages alone.
 
 Recorded observations are replayed open-loop, so nothing travels through the simulator; only chosen things are changed,

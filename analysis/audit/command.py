@@ -79,7 +79,7 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    summary="prove or refute that each agent depends on its own observations and its messages alone",
+    summary="try to refute that each agent depends on its own observations and its messages alone",
     configure=configure,
     run=run,
 )
