@@ -113,7 +113,8 @@ class ImaginationLearner(ABC):
         return gradient_step(name, self._networks[name], self._optimisers[name], loss, clip=clip)
 
     def modules(self) -> dict[str, nn.Module]:
-        return dict(self._networks)
+        """The model's first, so that what does not fit is told of it and not of the actor that reads it."""
+        return dict(sorted(self._networks.items(), key=lambda named: named[0] in ("actor", "critic")))
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return dict(self._optimisers)
