@@ -17,7 +17,7 @@ from heliograph import bundle
 from heliograph.certificates.signing_keys import make_signing_key, require_trusted
 from heliograph.cli import main
 from heliograph.environments import registry
-from heliograph.errors import BundleUntrusted
+from heliograph.errors import BundleUntrusted, MissingExtra
 from trainer.algorithms.registry import algorithm_entry
 from trainer.training.preset import load_settings, preset_names
 from trainer.training.preset_families import families
@@ -156,6 +156,20 @@ def test_a_folder_that_holds_a_run_or_cannot_be_made_is_refused(
     assert (path / "settings.json").read_bytes() == before
     assert main(arguments("relay", path / "settings.json" / "run")) == 2
     assert "cannot make run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wandb", [(), ("--wandb", "test")])
+def test_a_world_that_cannot_be_made_leaves_no_folder(
+    wandb: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    if wandb:
+        pytest.importorskip("wandb")
+    path = tmp_path / "run"
+    more = ["--environment", "nosuch.thing", "--allow-environment", "nosuch.thing", *wandb]
+    assert main(arguments("relay-signal", path, *more)) == MissingExtra.exit_code
+    assert "nosuch" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def test_a_loss_that_overflows_ends_the_command_with_exit_code_8(

@@ -35,10 +35,6 @@ class TrainingConsole:
         self._outcome = ""
 
     def __enter__(self) -> TrainingConsole:
-        with optional("no log for TensorBoard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(log_dir=str(self._folder.path))
         if sys.stderr.isatty():
             from rich import progress
             from rich.console import Console
@@ -57,7 +53,14 @@ class TrainingConsole:
         return self
 
     def begin(self, horizon: Horizon, *, measure: str) -> None:
-        """Say where the run ends; `measure` is what the outcome of its world is, as won or return."""
+        """Say where the run ends, and open its logs; `measure` is what the outcome of its world is, as won or return."""
+        # Not before: a run whose world cannot be made leaves no file.
+        with optional("no log for TensorBoard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(log_dir=str(self._folder.path))
+        if self._experiment is not None:
+            self._experiment.begin()
         self._horizon, self._measure = horizon, measure
         schedule = self._folder.settings().schedule
         ends = [] if schedule.stop_at_outcome is None else [f"until {measure} is {schedule.stop_at_outcome:g}"]

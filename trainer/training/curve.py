@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.algorithms.registry import algorithm_entry
 from trainer.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
@@ -43,7 +46,7 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
         steps, values = _points([record for record in records if record.get(metric, 0) > 0], metric)
         if steps:
             below.plot(steps, values, color=colour, linewidth=1, label=metric.rpartition("/")[2].replace("_", " "))
-    below.set_yscale("log")
+    scale_logarithmically(below)
     below.set_ylabel(curves.label)
     below.set_xlabel("environment steps")
     for axes in (above, below):
@@ -52,6 +55,19 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
         axes.legend(**BESIDE)
     figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}")
     figure.savefig(folder.curve, dpi=110)
+
+
+def scale_logarithmically(axes: Axes) -> None:
+    """Give what is drawn a logarithmic y axis; within a decade, where powers of ten tell nothing, with plain numbers."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        from matplotlib.ticker import ScalarFormatter
+
+        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            plain = ScalarFormatter(useOffset=False)
+            plain.set_scientific(False)
+            set_formatter(plain)
 
 
 def _points(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:

@@ -25,10 +25,15 @@ class Experiment:
                 "--wandb needs the package of Weights & Biases, which is not installed",
                 remedy="pip install 'heliograph[wandb]'",
             ) from None
+        self._wandb, self._folder, self._project = wandb, folder, project
         self._run: Any = None
+
+    def begin(self) -> None:
+        """Open the log, whose files are in the run folder."""
+        folder, wandb = self._folder, self._wandb
         with optional("no log for Weights & Biases"):
             self._run = wandb.init(
-                project=project,
+                project=self._project,
                 id=folder.run_id,
                 name=folder.path.name,
                 dir=str(folder.path),
