@@ -63,7 +63,16 @@ def check_manifest(block: Block, place: Workplace) -> None:
     assert {name: type(value) for name, value in example.items()} == {name: type(exported[name]) for name in example}
 
 
-CHECKS = {"a tree of files": check_tree, "a manifest": check_manifest}
+def check_preset(block: Block, place: Workplace) -> None:
+    """A preset of a user's own resolves."""
+    from trainer.training.preset import load_settings
+
+    file = place.folder / "own.toml"
+    file.write_text(block.text, encoding="utf-8")
+    load_settings(str(file), [])
+
+
+CHECKS = {"a tree of files": check_tree, "a manifest": check_manifest, "a preset": check_preset}
 
 
 @pytest.mark.slow
