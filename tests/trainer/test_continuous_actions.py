@@ -47,7 +47,7 @@ def test_it_learns(finished: tuple[RunFolder, Replay]) -> None:
 
 
 def test_a_dimension_that_an_agent_has_not_is_never_used(finished: tuple[RunFolder, Replay]) -> None:
-    window = finished[1].sample(np.random.default_rng(0))
+    window = finished[1].sample(np.random.default_rng(0)).window
     there = window.action_mask.any(0).any(0)  # [N, k]
     assert there.tolist() == [[True, True], [True, False]]
     assert (window.action.flatten(0, 1).std(0)[there] > 0).all()
