@@ -1,5 +1,6 @@
 """An environment of one's own: a lookout sees which door is open, and a runner who does not must take it.
 
+It needs gymnasium and pettingzoo: pip install '.[trainer,mpe]' in the checkout.
 In this folder: heliograph train --environment own_environment:make --set schedule.minutes=2
 Then: heliograph run --bundles RUN/bundles --allow-environment own_environment:make
 """

@@ -48,12 +48,15 @@ class RunSettings:
         argument={"metavar": "N"},
     )
     greedy: bool = option(
-        True, "most likely latents and actions (the default)", off_flag="--sampled", off="sampled latents and actions instead"
+        True,
+        "most likely latents and actions (the default)",
+        off_flag="--sampled",
+        off="sampled latents and actions instead",
     )
     passes: tuple[str, ...] = option(
         ("open",),
-        "conditions to run: messages as the environment allows them (open), no messages (cut), or both in turn.  Episodes "
-        "are numbered through, so the two conditions of both have different ones, and cut alone has those of open",
+        "conditions to run: messages as the environment allows them (open), no messages (cut), or both in turn.  "
+        "Episodes are numbered through, so the two conditions of both have different ones, and cut alone those of open",
         flag="--links",
         read=LINKS.__getitem__,
         argument={"choices": tuple(LINKS), "default": "open"},
