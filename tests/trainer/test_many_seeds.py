@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ from tiny_team import SMALL
 
 from heliograph.cli import main
 from heliograph.errors import SettingsError
-from trainer.commands.many_seeds import parse_seeds
+from trainer.commands import many_seeds
+from trainer.commands.many_seeds import SeedRun, parse_seeds
 
 pytestmark = pytest.mark.slow
 OVERRIDES = [word for text in SMALL for word in ("--set", text)]
@@ -76,11 +79,35 @@ def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(tmp_path: Path) -> 
             process.send_signal(signal.SIGINT)  # it takes its runs along
             process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert "the same command goes on" in err
-    states = [json.loads((tmp_path / f"seed-{seed}" / "status.json").read_text())["state"] for seed in (0, 1)]
-    assert states == ["interrupted", "interrupted"]
+    found = [json.loads((tmp_path / f"seed-{seed}" / "status.json").read_text()) for seed in (0, 1)]
+    assert [each["state"] for each in found] == ["interrupted", "interrupted"]
+    for seed, each in enumerate(found):
+        assert re.search(rf"│\s+{seed} │ interrupted\s+│\s+{each['env_steps']} │\s+\d+\.\d │", out), out
     assert "not begun" in out
     assert all(list((tmp_path / f"seed-{seed}" / "checkpoints").iterdir()) for seed in (0, 1))
+
+
+def test_an_interrupted_command_tells_one_that_goes_on_in_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[Sequence[str]] = []
+
+    async def stopped(side: many_seeds._Side, runs: Sequence[SeedRun]) -> tuple[list[SeedRun], bool]:
+        given.append(side._arguments)
+        return list(runs), True
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(many_seeds._Side, "by_side", stopped)
+    begun = ["train", "--preset", "relay-signal", "--set", "environment.parameters={agents=3}", "--seeds", "0-1"]
+    assert main([*begun, "--jobs", "2"]) == 130
+    told = capsys.readouterr().err
+    folder = re.search("the runs are in (.+)", told)[1]
+    program, *again = shlex.split(re.search("go on with: (.+)", told)[1])
+    assert program == "heliograph"
+    assert main(again) == 130
+    assert f"the runs are in {folder}\n" in capsys.readouterr().err
+    assert given[0] == given[1]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [Path(folder).name]
 
 
 def wait_for(condition, process: subprocess.Popen[str]) -> None:

@@ -75,6 +75,11 @@ def test_without_a_target_that_must_be_reached_a_run_is_finished_and_then_left_a
     capsys.readouterr()
     assert train(path) == 0
     assert capsys.readouterr().out == f"bundles are in {path} already\n"
+    for unchanged in ([], ["--set", "schedule.env_steps=24"]):
+        assert main(["train", "--resume", str(path), *unchanged]) == 0
+        told = capsys.readouterr()
+        assert told.out.startswith(f"{path} is finished already")
+        assert "training until" not in told.err
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 

@@ -18,6 +18,7 @@ from heliograph.certificates.signing_keys import make_signing_key, require_trust
 from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.errors import BundleUntrusted, MissingExtra
+from heliograph.run_status import RunState, RunStatus
 from trainer.algorithms.registry import algorithm_entry
 from trainer.training.preset import load_settings, preset_names
 from trainer.training.preset_families import families
@@ -232,3 +233,18 @@ def test_a_run_without_a_checkpoint_cannot_be_exported(tmp_path: Path, capsys: p
     RunFolder.create(tmp_path / "run", load_settings("relay-signal", []))
     assert main(["export", str(tmp_path / "run")]) == 9
     assert "holds no checkpoint" in capsys.readouterr().err
+
+
+def test_of_a_run_that_is_still_training_it_is_said_that_it_has_no_checkpoint_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    folder = RunFolder.create(path, load_settings("relay-signal", []))
+    evaluation = ["evaluate", str(path), "--central", "--episodes", "2"]
+    assert main(evaluation) == 9
+    told = capsys.readouterr().err
+    assert f"{path} is still training, and holds no checkpoint yet" in told
+    assert "Train it first" not in told
+    folder.tell(RunStatus(state=RunState.INTERRUPTED, env_steps=0))
+    assert main(evaluation) == 9
+    assert "Train it first" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """One run per seed, side by side as processes, and one table of what they came to: `train --seeds 0-9 --jobs 2`.
 
 Imports no torch.  Each run has a folder `seed-N` of its own and a log beside it; the same command again goes on with
-those that are not finished, and leaves the others alone.
+those that are not finished, and leaves the others alone, if it names the folder.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import Any
 
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
 from heliograph.estimates import bootstrap
-from heliograph.reading import SMALL, read_json
+from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, RunState, read_status
 
 MAX_SEEDS = 1000
@@ -29,6 +30,9 @@ LOOK_S = 0.5
 
 TOLD_S = 15.0
 """How often it is told how far they are."""
+
+METRICS = "metrics.jsonl"
+"""As `trainer.training.run_folder` names it, which imports torch."""
 
 COLUMNS = ("seed", "state", "steps", "minutes", "final score", "every message masked")
 
@@ -65,7 +69,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str], jobs: int) -> int:
     """Train with the `arguments` of `heliograph train` for each seed, `jobs` at a time; print the table.
 
-    Returns 0 if all have finished, 130 after Ctrl-C or SIGTERM (the runs save, and the same command goes on), and
+    Returns 0 if all have finished, 130 after Ctrl-C or SIGTERM (the runs save, and what goes on is told), and
     otherwise the code of the first that did not.  Raises SettingsError if the folder cannot be made.
     """
     if jobs < 1:
@@ -84,7 +88,10 @@ def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str],
         if run.exit_code not in (0, None, INTERRUPTED_EXIT_CODE):
             print(f"seed {run.seed} ended with code {run.exit_code}: {_last_line(run.log)}", file=sys.stderr)
     if interrupted:
-        print("interrupted; the same command goes on", file=sys.stderr)
+        # With the folder, whose name the one that was typed may have left to the clock.
+        again = ["--seeds", ",".join(map(str, seeds)), "--jobs", str(jobs), "--folder", str(folder)]
+        words = shlex.join(["heliograph", "train", *arguments, *again])
+        print(f"interrupted; go on with: {words}", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
     return next((run.exit_code for run in ended if run.exit_code), 0)
 
@@ -168,7 +175,7 @@ def print_table(runs: Sequence[SeedRun]) -> None:
         table.add_column(column, justify="left" if column == "state" else "right")
     for run in runs:
         found = summaries[run.seed]
-        table.add_row(str(run.seed), _state(run), *_cells(found))
+        table.add_row(str(run.seed), _state(run), *(_reached(run) if found is None else _cells(found)))
     for label, key in (("final score", "greedy"), ("every message masked", "links_cut")):
         scores = [found[key]["outcome"]["mean"] for found in summaries.values() if found and found.get(key)]
         if len(scores) > 1:
@@ -180,9 +187,19 @@ def print_table(runs: Sequence[SeedRun]) -> None:
     (console if console.is_terminal else Console(width=120)).print(table)
 
 
-def _cells(found: dict[str, Any] | None) -> list[str]:
-    if found is None:
-        return [""] * (len(COLUMNS) - 2)
+def _reached(run: SeedRun) -> list[str]:
+    """The cells of a run that has not ended: how far it is, as it has written down itself."""
+    steps = minutes = ""
+    with suppress(SettingsError, OSError, ValueError, KeyError):  # the column of its state says so
+        if (env_steps := read_status(run.folder).env_steps) is not None:
+            steps = str(env_steps)
+        if history := read_json_lines(run.folder / METRICS):
+            minutes = f"{history[-1]['seconds'] / 60:.1f}"
+    return [steps, minutes, "", ""]
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    """The cells of a run that has ended."""
     scores = [f"{part['outcome']['mean']:.3f}" if (part := found.get(key)) else "" for key in ("greedy", "links_cut")]
     return [str(found["env_steps"]), f"{found['seconds'] / 60:.1f}", *scores]
 

@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         metavar="SEEDS",
         help="train one run per seed (0-9, or 0,3,7) in --folder, side by side, and show one table; the same command "
-        "again goes on with those that are not finished",
+        "again, with that folder, goes on with those that are not finished",
     )
     parser.add_argument("--jobs", type=int, default=1, help="with --seeds: how many runs at a time")
     parser.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases as well")
@@ -106,6 +106,8 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.resume_or_start and (namespace.folder is None or namespace.resume is not None):
         raise SettingsError("--resume-or-start looks into a run folder", remedy="Name it with --folder")
     if namespace.resume is not None:
+        if not namespace.set and _finished_already(namespace.resume):
+            return 0
         with trainer_extra("training"):
             return _train(namespace.resume, settings=None, permission=permission_of(namespace), namespace=namespace)
     overrides = list(namespace.set)
@@ -133,6 +135,15 @@ def run(namespace: argparse.Namespace) -> int:
                 return _train(namespace.folder, settings=None, permission=permission, namespace=namespace)
     with trainer_extra("training"):
         return _train(namespace.folder, settings=settings, permission=permission, namespace=namespace)
+
+
+def _finished_already(path: Path) -> bool:
+    """Whether a run that is asked to go on has nothing left to do; says so."""
+    from trainer.training.carrying_on import is_done
+
+    if done := is_done(path):
+        print(f"{path} is finished already; to train it further change its schedule with --set", flush=True)
+    return done
 
 
 def _extend(path: Path, overrides: list[str]) -> None:
@@ -183,6 +194,8 @@ def _train(
         permission = consented(folder.path, world.id, world.parameters, permission.of(folder.source))
         if namespace.resume is not None and namespace.set:
             _extend(folder.path, namespace.set)
+            if _finished_already(folder.path):
+                return 0  # those were its settings before
     else:
         folder = RunFolder.create(path, settings, init_from=namespace.init_from)
     begun = False

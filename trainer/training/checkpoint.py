@@ -27,6 +27,7 @@ from safetensors.torch import save_file as save_tensors
 
 from heliograph.errors import CheckpointError
 from heliograph.reading import check_plain, read_json
+from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
 
 FORMAT_VERSION = 2
@@ -100,7 +101,7 @@ def from_newest(folder: Path, read: Callable[[Path], T]) -> T:
     """
     saved = saved_checkpoints(folder)
     if not saved:
-        raise CheckpointError(f"{folder.parent} holds no checkpoint", remedy="Train it first")
+        raise _no_checkpoint(folder.parent)
     for path in reversed(saved):
         try:
             return read(path)
@@ -109,6 +110,16 @@ def from_newest(folder: Path, read: Callable[[Path], T]) -> T:
                 raise
             logger.warning("%s; taking the checkpoint before it", error)
     raise AssertionError("unreachable: the oldest was read, or its error raised")
+
+
+def _no_checkpoint(run: Path) -> CheckpointError:
+    # One that was killed says that it is running, too.
+    if read_status(run).state is RunState.RUNNING:
+        return CheckpointError(
+            f"{run} is still training, and holds no checkpoint yet",
+            remedy=f"Wait for its first, or if nothing trains it any more: heliograph train --resume {run}",
+        )
+    return CheckpointError(f"{run} holds no checkpoint", remedy="Train it first")
 
 
 def set_aside_after(path: Path) -> None:

@@ -53,7 +53,7 @@ class TrainingConsole:
         return self
 
     def begin(self, horizon: Horizon, *, measure: str) -> None:
-        """Say where the run ends, and open its logs; `measure` is what the outcome of its world is, as won or return."""
+        """Say where the run ends, and open its logs; `measure` is what its world's outcome is, as won or return."""
         # Not before: a run whose world cannot be made leaves no file.
         with optional("no log for TensorBoard"):
             from torch.utils.tensorboard import SummaryWriter

@@ -58,7 +58,7 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
 
 
 def scale_logarithmically(axes: Axes) -> None:
-    """Give what is drawn a logarithmic y axis; within a decade, where powers of ten tell nothing, with plain numbers."""
+    """Give what is drawn a logarithmic y axis; with plain numbers where all is within a decade."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high < 10 * low:
