@@ -49,6 +49,7 @@ class Bandwidth:
 # The parameters of the functions below are many because each is one option of the command of the same name.
 
 
+# As many parameters as the command has options that matter from Python: names and defaults are those of RunSettings.
 def bandwidth(
     *paths: str | Path,
     folder: str | Path = "bandwidth",
@@ -142,6 +143,7 @@ def bandwidth(
     return beside_a_running_loop(measured)
 
 
+# As many parameters as the command has options that matter from Python.
 def audit(
     path: str | Path,
     *,

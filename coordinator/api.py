@@ -33,6 +33,7 @@ PASSES = {"messages": "open", "no-messages": "cut"}
 # The parameters of the functions below are many because each is one option of the command of the same name.
 
 
+# As many parameters as the command has options that matter from Python: names and defaults are those of RunSettings.
 def evaluate(
     path: str | Path,
     *,
@@ -105,6 +106,7 @@ def evaluate(
     return evaluate_plan(plan, jobs=jobs)
 
 
+# As many parameters as the command has options that matter from Python: names and defaults are those of RunSettings.
 def run(
     path: str | Path,
     *,

@@ -64,6 +64,7 @@ class Spans:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("heliograph")
 
+    # Eight parameters: all that a span says, each a word of its own where it is written.
     def write(
         self,
         name: str,

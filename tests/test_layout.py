@@ -45,6 +45,7 @@ FORBIDDEN = {
     "no-circles": ("heliograph/codecs/bit_packed.py", "heliograph.manifest"),
 }
 MAX_LINES = 400
+MAX_PARAMETERS = 6
 MAX_HELP_CPU_S = 0.5
 HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
 COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
@@ -112,6 +113,21 @@ def test_no_file_is_two_ideas_long() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in sources(*HOUSES, "tests", "benchmarks", "examples")}
     too_long = {str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > MAX_LINES}
     assert not too_long
+
+
+def test_a_function_with_many_parameters_says_why() -> None:
+    silent = []
+    for path in sources(*HOUSES):
+        text = path.read_text()
+        lines = text.splitlines()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                count = sum(argument.arg not in ("self", "cls") for argument in given)
+                above = lines[min(node.lineno, *(one.lineno for one in node.decorator_list), node.lineno) - 2]
+                if count > MAX_PARAMETERS and "parameters" not in above:
+                    silent.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {count}")
+    assert not silent
 
 
 def test_every_module_says_what_it_holds() -> None:

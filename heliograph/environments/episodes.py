@@ -58,6 +58,7 @@ class Player(ABC):
         """Act on the newest percepts and step the environment."""
 
 
+# Seven parameters: who plays what and how much of it; three have a default that only long evaluations change.
 def play_episodes(
     environment: VectorEnvironment,
     player: Player,

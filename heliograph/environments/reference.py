@@ -65,6 +65,7 @@ def reference_names(environment_id: str) -> tuple[str, ...]:
     return (RANDOM, *(entry.references if entry is not None else ()))
 
 
+# Eight parameters: the world, the policy, and how an evaluation is asked for; the last three have a default.
 def play_reference(
     environment_id: str,
     policy: str,

@@ -22,6 +22,7 @@ from trainer.algorithms.step_function import StepFunction
 OPSET = 18
 
 
+# Seven parameters: each is a line of the manifest, or the function itself.
 def export_bundle(
     step: StepFunction,
     *,
@@ -54,6 +55,7 @@ def export_bundle(
     return make(manifest, graph, tables)
 
 
+# Nine parameters: what is exported, what its manifests say, and how it is written; five have a default.
 def export_team(
     algorithm: Algorithm,
     spec: EnvironmentSpec,

@@ -84,6 +84,7 @@ class EncoderLayer(nn.Module):
 class CommunicationBlock(nn.Module):
     """Positional code and `layers` encoder layers over the tokens of one team."""
 
+    # Seven parameters: the sizes of a network, each by its name.
     def __init__(
         self,
         *,

@@ -37,6 +37,7 @@ def linear_layer(network: nn.Sequential, index: int) -> nn.Linear:
 class FeatureHead(nn.Module):
     """Perceptron whose input is the feature [latent one-hots, dense]; `layers` counts its hidden layers."""
 
+    # Seven parameters: the sizes of a network, each by its name.
     def __init__(
         self,
         *,

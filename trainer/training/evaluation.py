@@ -23,6 +23,7 @@ from trainer.policy.acting import Policy
 from trainer.policy.draws import Draws, GreedyDraws, NoiseDraws
 
 
+# Ten parameters: what is played, how much, how, and what may cut it short; four have a default.
 def evaluate(
     policy: Policy,
     environment: VectorEnvironment,

@@ -77,6 +77,7 @@ class LatentModel(ActingModel, ABC):
         """Neighbour sets bool [T, B, N, N] that imagination holds; None: full attention, or none at all."""
 
 
+# Seven parameters: a window's tensors and the two ways in which the published models differ.
 def unroll(
     rssm: TeamRSSM,
     inputs: Tensor,

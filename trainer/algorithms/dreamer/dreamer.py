@@ -28,6 +28,7 @@ from trainer.world_model.posteriors import LatentModel
 class Dreamer(ImaginationLearner):
     """Most of an `Algorithm`; what an agent says and how it acts alone is left to each."""
 
+    # Eight parameters: the parts that make one algorithm of three, handed in by each.
     def __init__(
         self,
         settings: DreamerSettings,

@@ -66,6 +66,7 @@ def noise_size(model: ActingModel) -> int:
     return model.settings.categoricals + model.actions.noise
 
 
+# Eight parameters: a step of a team takes the networks, the state, and what every agent observes.
 @torch.no_grad()
 def team_step(
     model: ActingModel,
@@ -140,6 +141,7 @@ class AgentStep(nn.Module):
         self.slot = slot
         self.encoder, self.rssm, self.actor = own(model.encoder, slot), own_rssm(model.rssm, slot), own(actor, slot)
 
+    # Nine parameters: the inputs of a bundle's graph, in their order (docs/bundle.md).
     def forward(
         self,
         observation: Tensor,

@@ -115,6 +115,7 @@ class RecurrentStep(nn.Module):
         self.register_buffer("identity", policy.identity[slot].clone())
         self.identity: Tensor
 
+    # Seven parameters: the inputs of a bundle's graph, in their order (docs/bundle.md).
     def forward(
         self,
         observation: Tensor,
