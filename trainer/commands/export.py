@@ -17,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshot",
         metavar="STEPS",
-        help="networks as they were at an evaluation on the way: after so many steps, or 'best' for the one that "
-        "scored highest; default: the newest",
+        help="networks as they were at an evaluation on the way: after so many steps, or 'best' for those that "
+        "scored highest, the newest ones among them; default: the newest",
     )
     parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="private key to sign with, of `heliograph certificates signing-key`"
@@ -45,18 +45,26 @@ def _export(namespace: argparse.Namespace) -> int:
     from trainer.export.bundles import export_team
     from trainer.export.tables import learned_tables
     from trainer.training.restored import restored_algorithm, restored_replay
-    from trainer.training.snapshots import chosen_snapshot, load_snapshot
+    from trainer.training.snapshots import ChosenNetworks, chosen_networks, load_snapshot
+    from trainer.training.summary import greedy_score
 
     algorithm, spec, env_steps = restored_algorithm(
         folder, device=torch.device("cpu"), permission=permission_of(namespace)
     )
     if namespace.snapshot is not None:
-        policy = "sampled" if folder.settings().evaluation.sampled else "greedy"
-        snapshot = chosen_snapshot(
-            folder.snapshots, namespace.snapshot, history=folder.history(), measure=f"evaluate/{policy}_outcome"
+        settings = folder.settings().evaluation
+        # Where the end was no evaluation of its own, the final one tells how good it is; that is greedy.
+        score = None if settings.sampled else greedy_score(folder, env_steps=env_steps)
+        chosen = chosen_networks(
+            folder.snapshots,
+            namespace.snapshot,
+            history=folder.history(),
+            measure=settings.judged_by,
+            final=ChosenNetworks(path=None, env_steps=env_steps, score=score),
         )
-        env_steps = load_snapshot(snapshot, algorithm)
-        print(f"networks after {env_steps} steps", file=sys.stderr)
+        if chosen.path is not None:
+            env_steps = load_snapshot(chosen.path, algorithm)
+        print(chosen.in_words(), file=sys.stderr)
     target = namespace.to or folder.bundles
     paths = export_team(
         algorithm,

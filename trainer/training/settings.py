@@ -82,7 +82,13 @@ class EvaluationSettings(Settings):
     """Write the bundles at every evaluation, too, and not only at the end: for `heliograph coordinator --follow`, which
     hands them to a team that runs meanwhile.  Takes seconds per agent."""
     snapshots: NonNegativeInt = 10
-    """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none."""
+    """How many evaluations' networks are kept at most, for `heliograph evaluate --checkpoints all`; 0: none.  Those
+    that scored highest are kept beside them."""
+
+    @property
+    def judged_by(self) -> str:
+        """The measure in the run's records by which one evaluation is better than another."""
+        return f"evaluate/{'sampled' if self.sampled else 'greedy'}_outcome"
 
 
 CHANGEABLE = (

@@ -2,14 +2,17 @@
 
 A snapshot is a folder named by its environment steps with `tensors.safetensors` and `snapshot.json`; like a checkpoint
 it appears only when it is whole.  At most so many are kept, spread evenly over the run: when there would be more, every
-other one goes, and from then on every other evaluation leaves one.
+other one goes, and from then on every other evaluation leaves one.  The one that scored highest so far is kept beside
+them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +28,48 @@ from trainer.training.checkpoint import put_weights, under, whole_folder
 FORMAT_VERSION = 1
 
 
-def save_snapshot(folder: Path, *, env_steps: int, evaluation: int, algorithm: Algorithm, limit: int) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ChosenNetworks:
+    """Networks of a run, out of all that were kept of it."""
+
+    path: Path | None
+    """The snapshot; None: the newest checkpoint has them."""
+    env_steps: int
+    score: float | None
+    """Of their evaluation; None if there was none."""
+
+    def in_words(self) -> str:
+        """As a person is told which they are."""
+        scored = "" if self.score is None else f", which scored {self.score:.3f}"
+        return f"networks after {self.env_steps} steps{scored}"
+
+
+def save_snapshot(
+    folder: Path, *, env_steps: int, evaluation: int, score: float, algorithm: Algorithm, limit: int
+) -> None:
     """Write `folder/<env_steps>` at the `evaluation`-th evaluation (from 1), or not, so that at most `limit` stay.
 
-    Which are kept follows from the number alone, so a resumed run keeps those of the uninterrupted one.  Raises
-    CheckpointError if the disk refuses.
+    The best by `score` stays beside them, of equals the newest.  Which are kept follows from numbers and scores alone,
+    so a resumed run keeps those of the uninterrupted one.  Raises CheckpointError if the disk refuses.
     """
     if not limit:
         return
     stride = _stride(evaluation, limit)
-    for path in saved_snapshots(folder):
-        if _document(path)["evaluation"] % stride:
+    own = folder / f"{env_steps:09d}"
+    # An evaluation that a signal broke off after its snapshot is done again.
+    documents = {path: _document(path) for path in saved_snapshots(folder) if path != own}
+    scored = [(document["score"], path) for path, document in documents.items() if "score" in document]
+    highest, champion = max(scored, default=(-math.inf, None))
+    best = math.isfinite(score) and score >= highest
+    if best or evaluation % stride == 0:
+        document: dict[str, Any] = {"format_version": FORMAT_VERSION, "env_steps": env_steps, "evaluation": evaluation}
+        if math.isfinite(score):
+            document["score"] = score
+        _write(own, document, algorithm)
+    # Last, so that a disk that refuses takes no better one along.
+    for path, before in documents.items():
+        if before["evaluation"] % stride and (best or path != champion):
             shutil.rmtree(path, ignore_errors=True)
-    if evaluation % stride:
-        return
-    tensors = {
-        f"{name}.{key}": value.detach().cpu().contiguous()
-        for name, module in algorithm.modules().items()
-        for key, value in module.state_dict().items()
-    }
-    document = {"format_version": FORMAT_VERSION, "env_steps": env_steps, "evaluation": evaluation}
-    with whole_folder(folder / f"{env_steps:09d}") as partial:
-        save_tensors(tensors, str(partial / "tensors.safetensors"))
-        (partial / "snapshot.json").write_text(json.dumps(document))
 
 
 def saved_snapshots(folder: Path) -> list[Path]:
@@ -69,22 +91,35 @@ def load_snapshot(path: Path, algorithm: Algorithm) -> int:
     return int(document["env_steps"])
 
 
-def chosen_snapshot(folder: Path, choice: str, *, history: Iterable[Mapping[str, Any]], measure: str) -> Path:
-    """The snapshot at `choice` environment steps, or for "best" the one whose evaluation was highest in `measure`.
+def chosen_networks(
+    folder: Path,
+    choice: str,
+    *,
+    history: Iterable[Mapping[str, Any]],
+    measure: str,
+    final: ChosenNetworks | None = None,
+) -> ChosenNetworks:
+    """The snapshot at `choice` environment steps, or for "best" the networks that scored highest in `measure`.
 
-    `history` are the run's records; of equals the newest wins.  Raises SettingsError if there is none.
+    `history` are the run's records; `final` are the networks of its end, which "best" looks at, too, with the score of
+    their record if they have one there.  Of equals the newest wins.  Raises SettingsError if there is none.
     """
     saved = {int(path.name): path for path in saved_snapshots(folder)}
     known = f"Snapshots were kept after {', '.join(map(str, saved))} steps" if saved else "The run kept no snapshots"
+    scores = {record["env_steps"]: record[measure] for record in history if measure in record}
     if choice != "best":
         if not choice.isdigit() or int(choice) not in saved:
             raise SettingsError(f"{folder.parent} has no snapshot {choice!r}", remedy=known)
-        return saved[int(choice)]
-    scores = {record["env_steps"]: record[measure] for record in history if measure in record}
-    judged = [(scores[steps], steps) for steps in saved if steps in scores]
+        return ChosenNetworks(path=saved[int(choice)], env_steps=int(choice), score=scores.get(int(choice)))
+    judged: list[tuple[float, int, Path | None]] = [
+        (scores[steps], steps, saved[steps]) for steps in saved if steps in scores
+    ]
+    if final is not None and (score := scores.get(final.env_steps, final.score)) is not None:
+        judged.append((score, final.env_steps, None))
     if not judged:
         raise SettingsError(f"{folder.parent} has no snapshot with an evaluation", remedy=known)
-    return saved[max(judged)[1]]
+    score, steps, path = max(judged, key=lambda found: found[:2])
+    return ChosenNetworks(path=path, env_steps=steps, score=score)
 
 
 def forget_snapshots_after(folder: Path, env_steps: int) -> None:
@@ -92,6 +127,17 @@ def forget_snapshots_after(folder: Path, env_steps: int) -> None:
     for path in saved_snapshots(folder):
         if int(path.name) > env_steps:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(path: Path, document: Mapping[str, Any], algorithm: Algorithm) -> None:
+    tensors = {
+        f"{name}.{key}": value.detach().cpu().contiguous()
+        for name, module in algorithm.modules().items()
+        for key, value in module.state_dict().items()
+    }
+    with whole_folder(path) as partial:
+        save_tensors(tensors, str(partial / "tensors.safetensors"))
+        (partial / "snapshot.json").write_text(json.dumps(document))
 
 
 def _stride(evaluation: int, limit: int) -> int:
@@ -102,7 +148,7 @@ def _stride(evaluation: int, limit: int) -> int:
     return stride
 
 
-def _document(path: Path) -> dict[str, int]:
+def _document(path: Path) -> dict[str, Any]:
     try:
         document = read_json(path / "snapshot.json", limit=SMALL)
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.errors import CheckpointError, TargetNotReached
 from heliograph.estimates import Estimate, estimate
+from heliograph.reading import SMALL, read_json
 from heliograph.writing import replace_text
 from trainer.training.run_folder import RunFolder
 
@@ -86,6 +87,15 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
         raise CheckpointError(
             f"cannot write {folder.summary}: {error}", remedy="The last checkpoint is whole; free space and resume"
         ) from error
+
+
+def greedy_score(folder: RunFolder, *, env_steps: int) -> float | None:
+    """The outcome of the final evaluation, if `summary.json` has one of the networks after so many steps."""
+    try:
+        document = read_json(folder.summary, limit=SMALL)
+        return float(document["greedy"]["outcome"]["mean"]) if document["env_steps"] == env_steps else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def in_words(folder: RunFolder, summary: Summary) -> str:

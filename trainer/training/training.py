@@ -203,7 +203,7 @@ class Training:
         if not self.replay.ready or self._iteration % settings.every:
             return {}
         record = self._evaluate()
-        self._snapshot()
+        self._snapshot(record[settings.judged_by])
         self._tell(RunState.RUNNING)
         if settings.export:
             self.feed.settle()  # what traces a network should not run beside another that is used
@@ -327,12 +327,13 @@ class Training:
         if outcome is not None:
             self._reached = self._reached + 1 if target is not None and outcome >= target else 0
 
-    def _snapshot(self) -> None:
+    def _snapshot(self, score: float) -> None:
         settings = self.settings.evaluation
         save_snapshot(
             self.folder.snapshots,
             env_steps=self.env_steps,
             evaluation=self._iteration // settings.every,
+            score=score,
             algorithm=self.algorithm,
             limit=settings.snapshots,
         )
