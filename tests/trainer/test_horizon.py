@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from heliograph.cli import main
 from heliograph.errors import SettingsError
 from heliograph.run_status import RunState, RunStatus
 from trainer.training.horizon import Horizon, Pace, horizon_of, in_words, limited
@@ -71,3 +74,28 @@ def test_the_demo_trains_to_its_target_by_no_clock() -> None:
     assert schedule.minutes == 0
     assert schedule.usual_env_steps is not None
     assert schedule.env_steps >= 3 * schedule.usual_env_steps
+
+
+@pytest.mark.parametrize(
+    ("preset", "usual"),
+    [
+        ("relay", 10_000),
+        ("relay-sighted", 6_000),
+        ("mag-relay", 10_000),
+        ("relay-signal", None),
+        ("mappo-relay", None),
+        ("attention-ppo-relay", None),
+        ("mabl-relay", None),
+        ("independent-relay", None),
+    ],
+)
+def test_where_a_run_is_usually_done_is_told_of_those_that_reach_their_target(preset: str, usual: int | None) -> None:
+    assert horizon_of(load_settings(preset, []).schedule, None).usual_env_steps == usual
+
+
+def test_where_a_run_is_usually_done_is_not_told_beyond_its_limit_or_of_another_world(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert horizon_of(load_settings("relay", ["schedule.env_steps=8000"]).schedule, None).usual_env_steps is None
+    assert main(["train", "--preset", "relay", "--environment", "relay-signal", "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["schedule"]["usual_env_steps"] is None

@@ -117,6 +117,10 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.seed is not None:
         overrides.append(f"seed={namespace.seed}")
     settings = load_settings(namespace.preset, overrides)
+    if namespace.environment is not None and not any("usual_env_steps" in text for text in namespace.set):
+        # How long it usually takes was measured in the preset's own world.
+        schedule = settings.schedule.model_copy(update={"usual_env_steps": None})
+        settings = settings.model_copy(update={"schedule": schedule})
     permission = permission_of(namespace).also_in_settings(overrides).of(f"preset {namespace.preset}")
     registry.check(settings.environment.id, settings.environment.parameters, permission)
     if namespace.dry_run:

@@ -54,10 +54,12 @@ def horizon_of(schedule: ScheduleSettings, status: RunStatus | None) -> Horizon:
         if status.state is RunState.UNREACHED:
             limit_steps = max(limit_steps, (status.env_steps or 0) + schedule.env_steps)
             minutes += schedule.minutes
+    usual = schedule.usual_env_steps
     return Horizon(
         limit_env_steps=limit_steps,
         limit_seconds=60 * minutes if minutes else None,
-        usual_env_steps=schedule.usual_env_steps,
+        # At the limit or beyond it tells nothing that the limit does not.
+        usual_env_steps=usual if usual is not None and usual < limit_steps else None,
     )
 
 
