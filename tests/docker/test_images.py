@@ -16,7 +16,7 @@ BASE = os.environ.get("PYTHON_IMAGE", "python:3.12-slim")
 MAX_NODE_BYTES = 250_000_000
 PACKAGES = {
     "node": {"heliograph", "agent_node"},
-    "coordinator": {"heliograph", "agent_node", "coordinator"},
+    "coordinator": {"heliograph", "agent_node", "coordinator", "analysis"},
     "trainer": {"heliograph", "trainer", "analysis"},
 }
 SIMULATORS = {"flatland", "jax", "jaxmarl", "pettingzoo", "gymnasium", "mujoco", "pysc2", "mpe2"}
@@ -61,7 +61,7 @@ def test_the_others_have_their_commands() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_an_image_holds_its_houses_and_no_test_code(role: str) -> None:
     found = installed(role)
-    assert {"heliograph", "agent_node", "coordinator", "trainer"} & set(found["modules"]) == PACKAGES[role]
+    assert {"heliograph", "agent_node", "coordinator", "analysis", "trainer"} & set(found["modules"]) == PACKAGES[role]
     assert not found["tests"]
     assert {"pytest", "hypothesis", *SIMULATORS}.isdisjoint(found["modules"])
     assert ("torch" in found["modules"]) == (role == "trainer")
