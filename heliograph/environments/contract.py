@@ -10,6 +10,7 @@ which asks all of them.  Imports neither PettingZoo nor gymnasium.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -322,8 +323,13 @@ def _signature(what: str, error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # without the call here
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    # Some packages put a function of their own in the place of sys.exit; what exits is who called that.
+    substitute = getattr(sys.exit, "__code__", None)
+    frames = [walked for walked in traceback.walk_tb(error.__traceback__) if walked[0].f_code is not substitute]
+    if len(frames) < 2:  # the first is the call here
+        return ""
+    frame, line = frames[-1]
+    return f" ({Path(frame.f_code.co_filename).name}, line {line})"
 
 
 def _is_turn_based(environment: Any) -> bool:

@@ -84,7 +84,7 @@ def test_a_recording_reads_back_and_can_be_rehearsed(played):
     assert trace.episodes[2].action.dtype == np.float32
     assert trace.episodes[2].action.tobytes() == np.array([step.action for step in steps]).tobytes()
     replay = CounterfactualReplay(plan.bundles, trace.header)
-    list(replay.situations(trace.episodes))
+    list(replay.steps(trace.episodes))
     assert (replay.decisions, replay.differing) == (4 * 5 * 2, 0)
 
 

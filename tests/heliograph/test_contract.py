@@ -133,6 +133,18 @@ def test_a_step_that_breaks_the_contract(change: Change, complaint: str) -> None
         played(after_step=change)
 
 
+def test_an_exit_is_told_where_it_stands_though_a_package_has_replaced_what_exits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(code: object) -> None:
+        raise SystemExit(code)  # as the exit hooks of experiment trackers do
+
+    monkeypatch.setattr(sys, "exit", told)
+    line = leave.__code__.co_firstlineno + 1
+    with pytest.raises(WorldError, match=rf"called sys.exit\(0\) \(test_contract.py, line {line}\)"):
+        played(after_step=leave)
+
+
 @pytest.mark.parametrize(
     ("space", "given", "complaint"),
     [

@@ -43,7 +43,7 @@ def with_session(script: Script, coordinator: LoneCoordinator, *arguments: objec
             command = node_command(coordinator.address, "--slot", 0, *arguments)
             node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             try:
-                session = await coordinator.serving.session()
+                session = await coordinator.session()
                 await script(node, session)
                 _, said = await asyncio.to_thread(node.communicate, timeout=DEADLINE_S)
                 return node.returncode, said
