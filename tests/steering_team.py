@@ -33,7 +33,7 @@ class SteeringTeam(ParallelEnv):
         if fault == "integers":
             self._acting["oar"] = spaces.Box(0, 3, (1,), np.int8)
         if fault == "many":
-            self._acting["oar"] = spaces.MultiDiscrete([2, 2])
+            self._acting["oar"] = spaces.MultiBinary(2)
         self._observed = {"mast": spaces.Box(-99, 99, (3,)), "oar": spaces.Box(-99, 99, (3,))}
 
     def observation_space(self, agent: str) -> spaces.Space:

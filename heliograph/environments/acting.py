@@ -6,9 +6,8 @@ For `heliograph.environments.spaces`; imports gymnasium.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from gymnasium import spaces
 
 from heliograph.actions import ContinuousActions
 from heliograph.environments.contract import ask
+from heliograph.environments.factors import MOST_JOINT_ACTIONS, Factors
 from heliograph.errors import WorldError
 
 
@@ -28,6 +28,8 @@ class TeamActions(ABC):
     """Entries of a mask that are the agent's own, before padding."""
     continuous: tuple[ContinuousActions, ...] = ()
     """See EnvironmentSpec."""
+    factors: Mapping[Any, Factors] = {}
+    """Of the agents whose action is made of several choices."""
 
     @abstractmethod
     def native(self, name: Any, action: npt.NDArray[Any]) -> Any:
@@ -35,15 +37,20 @@ class TeamActions(ABC):
 
 
 class DiscreteTeam(TeamActions):
-    """Numbered actions; the environment may count from another number than 0."""
+    """Numbered actions, or combinations of them; the environment may count from another number than 0."""
 
-    def __init__(self, acting: Mapping[Any, spaces.Discrete[Any]]) -> None:
-        self.sizes = {name: int(space.n) for name, space in acting.items()}
-        self._start = {name: int(space.start) for name, space in acting.items()}
+    def __init__(self, acting: Mapping[Any, spaces.Space[Any]]) -> None:
+        self._acting = acting
+        sizes = {name: _factor_sizes(space) for name, space in acting.items()}
+        self.factors = {name: Factors(sizes=sizes[name]) for name in acting if not _is_discrete(acting[name])}
+        self.sizes = {name: Factors(sizes=each).count for name, each in sizes.items()}
 
-    def native(self, name: Any, action: npt.NDArray[Any]) -> int:
-        """See TeamActions."""
-        return self._start[name] + int(action)
+    def native(self, name: Any, action: npt.NDArray[Any]) -> Any:
+        """See TeamActions.  An int for Discrete; for MultiDiscrete and Tuple what the space itself would draw."""
+        space = self._acting[name]
+        if isinstance(space, spaces.Discrete):
+            return int(space.start) + int(action)
+        return _native(space, iter(self.factors[name].choices(int(action))))
 
 
 class ContinuousTeam(TeamActions):
@@ -74,15 +81,14 @@ def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int)
     """
     acting = {name: ask(adapter, f"action_space({name!r})", partial(environment.action_space, name)) for name in names}
     for name, space in acting.items():
-        if not isinstance(space, spaces.Discrete | spaces.Box):
-            raise WorldError(
-                f"{adapter}: action space {space!r} of agent {name!r} is neither Discrete nor a Box",
-                remedy=_other_form(space),
-            )
         if isinstance(space, spaces.Box):
             _check_box(name, space, adapter=adapter)
+        else:
+            _check_discrete(name, space, adapter=adapter)
     if len({isinstance(space, spaces.Box) for space in acting.values()}) > 1:
-        first, other = (next(name for name in names if isinstance(acting[name], kind)) for kind in _KINDS)
+        first, other = (
+            next(name for name in names if isinstance(acting[name], spaces.Box) == box) for box in (False, True)
+        )
         raise WorldError(
             f"{adapter}: actions of agent {first!r} are discrete, those of agent {other!r} are not",
             remedy="Give all agents of a team the same kind: wrap the Box of some in numbered levels, Discrete(n)",
@@ -90,23 +96,68 @@ def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int)
     return ContinuousTeam(acting, bits=bits) if isinstance(acting[names[0]], spaces.Box) else DiscreteTeam(acting)
 
 
-_KINDS = (spaces.Discrete, spaces.Box)
-_MOST_COMBINATIONS = 10_000
+def _is_discrete(space: Any) -> bool:
+    return isinstance(space, spaces.Discrete)
 
 
-def _other_form(space: Any) -> str:
+def _factor_sizes(space: Any) -> tuple[int, ...]:
+    """Choices of each factor, in the order in which a flat sample has them."""
+    if isinstance(space, spaces.Discrete):
+        return (int(space.n),)
+    if isinstance(space, spaces.MultiDiscrete):
+        return tuple(np.reshape(space.nvec, -1).tolist())
+    return tuple(size for part in space.spaces for size in _factor_sizes(part))
+
+
+def _native(space: Any, choices: Iterator[int]) -> Any:
+    """A sample of a space, of the space's own type, from as many choices, counted from 0, as it has factors."""
+    if isinstance(space, spaces.Discrete):
+        return np.asarray(space.start + next(choices), dtype=space.dtype)[()]
+    if isinstance(space, spaces.MultiDiscrete):
+        own = np.array([next(choices) for _ in range(space.nvec.size)], dtype=np.int64).reshape(space.nvec.shape)
+        return (own + space.start).astype(space.dtype)
+    return tuple(_native(part, choices) for part in space.spaces)
+
+
+def _check_discrete(name: Any, space: Any, *, adapter: str) -> None:
+    """Raises WorldError unless it is Discrete, or MultiDiscrete or a Tuple of such with few enough combinations."""
+    strange = _stranger(space)
+    if strange is not None:
+        inside = "" if strange is space else f" holds {strange!r}, which"
+        raise WorldError(
+            f"{adapter}: action space {space!r} of agent {name!r}{inside} is neither Discrete, MultiDiscrete, nor "
+            f"{'a Tuple of them' if inside else 'a Tuple of them, nor a Box'}",
+            remedy=_other_form(strange, inside=bool(inside)),
+        )
+    sizes = _factor_sizes(space)
+    if not sizes:
+        raise WorldError(
+            f"{adapter}: action space {space!r} of agent {name!r} is empty: there is nothing to choose",
+            remedy="Give an agent that only sends messages Discrete(1)",
+        )
+    if len(sizes) > 1 and (factors := Factors(sizes=sizes)).count > MOST_JOINT_ACTIONS:
+        raise WorldError(
+            f"{adapter}: action space of agent {name!r} has {factors.words}, more than the {MOST_JOINT_ACTIONS} that "
+            "are numbered",
+            remedy="Give coarser factors, act on one of them at a time, or give a Box of real numbers",
+        )
+
+
+def _stranger(space: Any) -> Any:
+    """The first space in a space of numbered actions that is none; None if there is none."""
+    if isinstance(space, spaces.Tuple):
+        return next((found for part in space.spaces if (found := _stranger(part)) is not None), None)
+    return None if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else space
+
+
+def _other_form(space: Any, *, inside: bool) -> str:
     """How an environment can say the same with a space that a team can have."""
-    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        sizes = tuple(np.reshape(space.nvec, -1).tolist() if isinstance(space, spaces.MultiDiscrete) else [2] * space.n)
-        count = math.prod(sizes)
-        if count <= _MOST_COMBINATIONS:
-            return (
-                f"Number the combinations: a wrapper with Discrete({count}) that steps with "
-                f"np.unravel_index(action, {sizes})"
-            )
-        return f"Its {count} combinations are too many to number; act on one of them at a time, or give a Box"
-    if isinstance(space, spaces.Tuple | spaces.Dict):
-        return "Join its parts in a wrapper: one Box where all are real numbers, or one Discrete of all combinations"
+    if isinstance(space, spaces.MultiBinary):
+        return f"Give MultiDiscrete, of {int(np.prod(space.shape))} factors of 2, whose combinations are numbered"
+    if isinstance(space, spaces.Dict):
+        return "Give a Tuple of its parts where all are numbered, or one Box where all are real numbers"
+    if inside:
+        return "Give numbered levels in its place, Discrete(n), or one Box of real numbers for the whole action"
     return "Return a gymnasium Discrete, or a Box of real numbers with finite bounds, the same one every time"
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from heliograph.environments.conformance import BROKEN, AgentShown, Conformance, examine
+from heliograph.environments.factors import Factors
 from heliograph.errors import SettingsError, WorldError
 from heliograph.settings import merge
 
@@ -77,9 +78,7 @@ def _print(found: Conformance) -> None:
         for heading in ("agent", "observation", "actions", "legal", "hears"):
             table.add_column(heading, overflow="fold")
         for agent in found.agents:
-            table.add_row(
-                *map(Text, (agent.agent, _observation(agent), str(agent.actions), _legal(agent), _hears(agent)))
-            )
+            table.add_row(*map(Text, (agent.agent, _observation(agent), _actions(agent), _legal(agent), _hears(agent))))
         console.print(table)
     for number, episode in enumerate(found.episodes):
         console.print(
@@ -106,6 +105,10 @@ def _print(found: Conformance) -> None:
 def _observation(agent: AgentShown) -> str:
     seen = f", {agent.lowest:.3g} to {agent.highest:.3g}" if agent.lowest <= agent.highest else ""
     return f"{agent.observation_size} numbers{seen}"
+
+
+def _actions(agent: AgentShown) -> str:
+    return Factors(sizes=agent.factors).words if agent.factors else str(agent.actions)
 
 
 def _legal(agent: AgentShown) -> str:

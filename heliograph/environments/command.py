@@ -123,10 +123,21 @@ def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
 
 def _actions(spec: EnvironmentSpec) -> str:
     if not spec.continuous:
-        return f"{spec.actions}, {'some illegal at times' if spec.has_action_mask else 'all legal always'}"
+        legal = "some illegal at times" if spec.has_action_mask else "all legal always"
+        return f"{_joint(spec) or spec.actions}, {legal}"
     fewer = ", some agents have fewer" if spec.has_action_mask else ""
     lowest, highest = (min(min(space.low) for space in spec.continuous), max(max(s.high) for s in spec.continuous))
     return f"{spec.actions} numbers in {lowest:g} .. {highest:g}{fewer}, {spec.continuous[0].bits} bits each"
+
+
+def _joint(spec: EnvironmentSpec) -> str:
+    """What joint actions are made of, once if it is the same for all agents; nothing if there are none."""
+    from heliograph.environments.factors import Factors
+
+    words = [Factors(sizes=sizes).words for sizes in spec.factors]
+    if len(set(words)) < 2:
+        return "".join(words[:1])
+    return "; ".join(f"agent {slot}: {each}" for slot, each in enumerate(words))
 
 
 def _print_pairs(pairs: list[tuple[str, str]], *, hanging: int | None = None) -> None:

@@ -34,7 +34,7 @@ Found = TypeVar("Found")
 
 RULES = {
     "factory": "the factory makes a PettingZoo parallel environment of named agents",
-    "spaces": "observations of every agent make one vector, actions are discrete or within finite bounds",
+    "spaces": "observations of every agent make one vector, actions are numbered or within finite bounds",
     "limit": "a number of steps is found after which every episode is over",
     "reset": "reset(seed=...) returns observations and infos",
     "step": "step(actions) returns observations, rewards, terminations, truncations and infos",
@@ -82,6 +82,8 @@ class AgentShown:
     highest: float = float("-inf")
     """Of all that it observed."""
     actions: int
+    factors: tuple[int, ...] = ()
+    """Choices of each factor, where actions are combinations of several."""
     legal: list[int] | None = None
     """After the first reset; None where no mask is told, so that all are."""
     hears: list[str] | None = None
@@ -275,6 +277,15 @@ class _Examination:
                     actions=int(self._spaces.any_action(name).sum()),
                 )
             )
+            factors = self._spaces.factors.get(name)
+            if factors is None:
+                continue
+            self._shown.agents[-1].factors = factors.sizes
+            if factors.ambiguous and self._spaces.tells_mask(name, observations.get(name), infos.get(name, {})):
+                self._shown.notes.append(
+                    f"an action mask of {name} in one row counts for its {factors.words}; for one mask per factor "
+                    "return a tuple of them"
+                )
 
     def _perceive(
         self, seeing: set[Any], observations: Mapping[Any, Any], infos: Mapping[Any, Any], *, last: bool

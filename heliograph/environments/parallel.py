@@ -55,13 +55,15 @@ def as_parallel(environment: VectorEnvironment) -> ParallelView:
 
 
 class ParallelVector(VectorEnvironment):
-    """`count` copies of any PettingZoo parallel environment whose agents all have discrete actions, or all vectors.
+    """`count` copies of any PettingZoo parallel environment whose agents all have numbered actions, or all vectors.
 
     Sizes are found by asking the first copy.  Where agents differ in size, observations are padded with zeros to the
     longest and followed by the agent's one-hot identity [N], and surplus actions, or dimensions of one, are illegal.
+    Combinations of MultiDiscrete and Tuple actions are numbered, see `factors`; the environment gets its own form back.
     What the environment returns is held against `contract.ParallelContract` and its own spaces at every step.
     Read from `infos` where the first reset offers them, which every later reset and step must do then:
-    - infos[agent]["action_mask"] (or in a Dict observation beside "observation"): the legal actions;
+    - infos[agent]["action_mask"] (or in a Dict observation beside "observation"): the legal actions, of
+      several factors jointly or one mask for each;
     - infos[agent]["hears"]: agents, by name or slot, whom it can hear; without it everyone hears everyone;
     - infos[agent]["won"] or ["is_success"]: outcome "won", 1 if true for all at the end; without it the outcome is
       "return", the mean over agents of the summed reward.
@@ -109,6 +111,7 @@ class ParallelVector(VectorEnvironment):
             observation_size=self._spaces.observation_size,
             actions=self._spaces.actions,
             continuous=self._spaces.continuous,
+            factors=self._spaces.factor_sizes,
             episode_limit=self._ask("its attributes", lambda: found_limit(first, step_limit, adapter=self._name)),
             complete_graph=not self._offers_hears,
             outcome="return" if self._won_name is None else "won",

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from heliograph.actions import ActionSpace, DiscreteActions
+from heliograph.environments.factors import Factors
 from heliograph.environments.vector import Percepts, VectorEnvironment
 from heliograph.errors import WorldError
 
@@ -23,12 +24,15 @@ class ParallelView(ParallelEnv):
     Observations are float32 [D], or {"observation", "action_mask"} where some actions are illegal at times, as
     PettingZoo's samplers expect.  infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
     the environment's outcome.  Continuous actions are between their real bounds, as many numbers as the agent has, and
-    have no mask.
+    have no mask.  Actions of several factors keep their joint numbers; `metadata["joint_actions"]` says what of.
     """
 
     def __init__(self, environment: VectorEnvironment) -> None:
         spec = environment.spec
-        self.metadata = {"name": spec.id, "render_modes": ["rgb_array"]}
+        self.metadata: dict[str, Any] = {"name": spec.id, "render_modes": ["rgb_array"]}
+        if spec.factors:
+            words = [Factors(sizes=sizes).words for sizes in spec.factors]
+            self.metadata["joint_actions"] = {f"agent_{slot}": each for slot, each in enumerate(words)}
         self.render_mode = "rgb_array"
         self.max_cycles = spec.episode_limit
         self.possible_agents = [f"agent_{slot}" for slot in range(spec.agents)]

@@ -48,6 +48,7 @@ class AgentSpaces:
         self._boxes = {id(leaf) for leaf in leaves if isinstance(leaf, spaces.Box)}
         self._bounds = {id(leaf): _bounds(leaf) for leaf in leaves}
         self._acting = team_actions(environment, names, adapter=adapter, bits=action_bits)
+        self.factors = self._acting.factors
         self._check_promised_masks(promised)
         self._promising = set(promised)
         self._sizes = {name: int(spaces.flatdim(space)) for name, space in self._observed.items()}
@@ -141,12 +142,29 @@ class AgentSpaces:
         return mask
 
     def _read_mask(self, name: Any, offered: Any) -> npt.NDArray[np.bool_]:
-        size = self._acting.sizes[name]
+        """bool, of the agent's own actions; of a mask per factor, their product."""
+        factors = self.factors.get(name)
+        if factors is None:
+            return self._mask_of(name, offered, self._acting.sizes[name])
+        parts = factors.mask_parts(offered)
+        if parts is None:
+            return self._mask_of(
+                name, offered, factors.count, has=factors.words, or_else=", or a tuple of one mask per factor"
+            )
+        read = (
+            self._mask_of(name, part, size, has=f"{size} in factor {place}")
+            for place, (part, size) in enumerate(zip(parts, factors.sizes, strict=True))
+        )
+        return factors.joint_mask(list(read))
+
+    def _mask_of(
+        self, name: Any, offered: Any, size: int, *, has: str = "", or_else: str = ""
+    ) -> npt.NDArray[np.bool_]:
         remedy = "Return 1 for legal, 0 for illegal"
         values, problem = array_of(offered)
         if problem or values.shape != (size,):
-            problem = problem or f"has shape {values.shape}, its action space has {size}"
-            raise self._bad("action_mask", name, problem, f"{remedy}, {size} in all")
+            problem = problem or f"has shape {values.shape}, its action space has {has or size}"
+            raise self._bad("action_mask", name, problem, f"{remedy}, {size} in all{or_else}")
         if values.dtype.kind not in "biuf":
             raise self._bad("action_mask", name, f"is of {values.dtype}", remedy)
         strange = values[(values != 0) & (values != 1)]
@@ -157,17 +175,30 @@ class AgentSpaces:
     def _check_promised_masks(self, promised: Mapping[Any, Space[Any]]) -> None:
         """Raises WorldError for a mask's space that no mask of the agent's actions could be in."""
         for name, space in promised.items():
-            size = self._acting.sizes[name]
-            if space.shape != (size,):
+            size, factors = self._acting.sizes[name], self.factors.get(name)
+            has, parts = (size, "") if factors is None else (factors.words, ", or a Tuple of one per factor")
+            promised_sizes = [part.shape for part in _spaces_in(space)]
+            possible = [[(size,)]]
+            if factors is not None:
+                possible += [[(sum(factors.sizes),)], [(each,) for each in factors.sizes]]
+            if promised_sizes not in possible:
                 raise WorldError(
                     f"{self._adapter}: observation space of agent {name!r} promises the 'action_mask' {space}, "
-                    f"its action space has {size}",
-                    remedy=f"Let it promise MultiBinary({size})",
+                    f"its action space has {has}",
+                    remedy=f"Let it promise MultiBinary({size}){parts}",
                 )
 
     def tells_mask(self, name: Any, observation: Any, info: Mapping[str, Any]) -> bool:
         """Whether there is a mask to look at, now or after the first reset."""
         return name in self._telling or bool(_told_masks(observation, info))
+
+    @property
+    def factor_sizes(self) -> tuple[tuple[int, ...], ...]:
+        """See EnvironmentSpec.factors."""
+        if not self.factors:
+            return ()
+        sizes = self._acting.sizes.items()
+        return tuple(self.factors[name].sizes if name in self.factors else (size,) for name, size in sizes)
 
     def own_size(self, name: Any) -> int:
         """Numbers of an agent's own observation, which stand before all padding."""

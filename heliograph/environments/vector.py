@@ -33,6 +33,9 @@ class EnvironmentSpec:
     """A, entries of an action mask: the number of actions, or of a continuous action's dimensions."""
     continuous: tuple[ContinuousActions, ...] = ()
     """What each agent's action is, all of A dimensions and with as many bits; empty where actions are discrete."""
+    factors: tuple[tuple[int, ...], ...] = ()
+    """For each agent the choices of each factor of its action, whose combinations the actions number, row-major; empty
+    where no agent's action has factors."""
     episode_limit: int
     """Steps after which an episode is truncated at the latest."""
     complete_graph: bool

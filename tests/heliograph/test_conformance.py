@@ -40,7 +40,7 @@ class Growing(ForeignTeam):
 
 BREACHES = {
     "factory": lambda: None,
-    "spaces": lambda: Bent(acts=spaces.MultiDiscrete([2, 2])),
+    "spaces": lambda: Bent(acts=spaces.MultiBinary(2)),
     "limit": lambda: ForeignTeam(max_cycles=None, scout_leaves=3, carrier_ends=3),
     "reset": lambda: Bent(after_reset=lambda answer: answer[0]),
     "step": lambda: Bent(after_step=lambda answer: answer[:4]),

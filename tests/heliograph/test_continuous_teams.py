@@ -65,7 +65,7 @@ def test_what_is_no_action_is_refused(actions: np.ndarray, complaint: str) -> No
     [
         ("unbounded", "of agent 'mast' has no bounds"),
         ("integers", "of agent 'oar' is not of real numbers"),
-        ("many", "of agent 'oar' is neither Discrete nor a Box"),
+        ("many", "of agent 'oar' is neither Discrete, MultiDiscrete, nor a Tuple of them, nor a Box"),
     ],
 )
 def test_actions_that_cannot_be_learned_are_refused_at_once(fault: str, complaint: str) -> None:
