@@ -109,6 +109,7 @@ class ParallelVector(VectorEnvironment):
             parameters=dict(parameters or {}),
             agents=agents,
             observation_size=self._spaces.observation_size,
+            image=self._spaces.image,
             actions=self._spaces.actions,
             continuous=self._spaces.continuous,
             factors=self._spaces.factor_sizes,

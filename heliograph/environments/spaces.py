@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.environments.contract import array_of, ask
+from heliograph.environments.images import image_space, is_picture, team_images
 from heliograph.errors import WorldError
 
 if TYPE_CHECKING:
     from gymnasium import Space
 
-_PICTURE_SIDE = 32
-"""A box with two sides of so many numbers or more is a picture."""
 _ROUNDING = 1e-4
 """By what share of a bound, or of 1, an observation may be past it: simulators compute in other precisions."""
 _PROMISED = "Return what observation_space promises, or let it promise this"
@@ -44,6 +43,8 @@ class AgentSpaces:
                     promised[name] = space["action_mask"]
                 space = space["observation"]
             self._observed[name] = self._vector_space(name, space)
+        self._images = team_images(self._observed, adapter=adapter)
+        self.image = next((image.shape for image in self._images.values()), None)
         leaves = [leaf for space in self._observed.values() for leaf in _spaces_in(space)]
         self._boxes = {id(leaf) for leaf in leaves if isinstance(leaf, spaces.Box)}
         self._bounds = {id(leaf): _bounds(leaf) for leaf in leaves}
@@ -101,6 +102,8 @@ class AgentSpaces:
 
     def _flat(self, name: Any, space: Space[Any], given: Any) -> Any:
         """Its numbers in one row.  Raises WorldError for what cannot be laid out so."""
+        if name in self._images:
+            return self._images[name].numbers(given)
         if id(space) in self._boxes:
             return np.asarray(given).reshape(-1)
         from gymnasium import spaces
@@ -226,11 +229,12 @@ class AgentSpaces:
                 remedy="Give a Box, or a Dict or Tuple of spaces with a fixed size",
             )
         for leaf in _spaces_in(space):
-            if isinstance(leaf, spaces.Box) and _is_picture(leaf):
+            if isinstance(leaf, spaces.Box) and is_picture(leaf) and image_space(space) is None:
                 raise WorldError(
-                    f"{self._adapter}: observation space of agent {name!r} is a picture of {leaf.shape} numbers, for "
-                    "which there is no encoder",
-                    remedy="Return features as a vector, such as positions, or a smaller picture scaled to 0..1",
+                    f"{self._adapter}: observation space of agent {name!r} holds a picture of {leaf.shape} numbers, "
+                    "for which there is no encoder",
+                    remedy="Let the agent observe the picture alone, as a Box of three dimensions (height, width, "
+                    "channels) with finite bounds, or return features as a vector",
                 )
         return space
 
@@ -312,10 +316,3 @@ def _bounds(space: Any) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.f
         return None
     below, above = (_ROUNDING * np.maximum(1.0, np.abs(bound)) for bound in (low, high))
     return low - below, high + above
-
-
-def _is_picture(space: Any) -> bool:
-    sides = sorted(space.shape)
-    wide = len(sides) > 1 and sides[-2] >= _PICTURE_SIDE
-    coloured = len(sides) == 3 and space.dtype == np.uint8 and bool((space.high == 255).all())
-    return wide or coloured

@@ -8,6 +8,7 @@ PettingZoo parallel environment and back.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ class EnvironmentSpec:
     """All parameters, defaults included; with `id` they make the same environment again."""
     agents: int
     observation_size: int
+    image: tuple[int, int, int] | None = None
+    """Height, width and channels of the image that an observation begins with, row by row, channels last, scaled to
+    0..1; None where it is a vector.  The trainer builds its networks by it; whoever runs a team sees D numbers."""
     actions: int
     """A, entries of an action mask: the number of actions, or of a continuous action's dimensions."""
     continuous: tuple[ContinuousActions, ...] = ()
@@ -68,6 +72,8 @@ class EnvironmentSpec:
             names = getattr(self, name)
             if names and len(names) != size:
                 raise ValueError(f"{name} are {len(names)}, but there are {size} entries")
+        if self.image is not None and math.prod(self.image) > self.observation_size:
+            raise ValueError(f"an image of {self.image} has more numbers than the {self.observation_size} observed")
         if self.continuous and {(space.size, space.bits) for space in self.continuous} != {
             (self.actions, self.continuous[0].bits)
         }:

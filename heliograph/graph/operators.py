@@ -4,7 +4,7 @@ Every size must follow from the file alone: where an operator is told a shape, a
 must be told by a constant of the file.  Besides what today's algorithms export, it knows plain tensor operators that
 transformers and vector quantisation need.  Not here, and why: `Loop`, `If`, `Scan` and functions may run without end;
 `NonZero`, `Compress` and their like have sizes that follow from data; random operators would make noise of their own,
-which has to come from outside; recurrent and convolution operators are nothing that is exported yet.
+which has to come from outside; recurrent and transposed convolution operators are nothing that is exported yet.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from heliograph.graph.call import Call, broadcast, places, size_of
+from heliograph.graph.convolution import convolved
 from heliograph.graph.reading import DTYPES, Constant, Refused, Shape
 
 Rule = Callable[[Call], list[Shape]]
@@ -290,6 +291,7 @@ _OWN_RULES: dict[str, Rule] = {
     "Concat": _concatenated,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
+    "Conv": convolved,
     "Einsum": _einsum,
     "Expand": _expand,
     "Flatten": _flatten,
@@ -316,7 +318,9 @@ OPERATORS: dict[str, Rule] = _OWN_RULES | {name: rule for rule, names in _RULES.
 
 
 def multiplications(call: Call, output: Shape) -> int:
-    """How many a matrix product takes; 0 for other operators."""
+    """How many a matrix product or a convolution takes; 0 for other operators."""
+    if call.node.operator == "Conv":
+        return size_of(output) * size_of(call.shape(1)[1:])
     if call.node.operator == "MatMul":
         return size_of(output) * call.shape(0)[-1]
     if call.node.operator == "Gemm":

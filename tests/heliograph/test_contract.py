@@ -183,7 +183,10 @@ def promising(size: int) -> spaces.Dict:
     ("options", "complaint"),
     [
         ({"observes": spaces.Box(0, 1, (0,))}, "no agent observes anything.*Give at least one agent a number"),
-        ({"observes": spaces.Box(0, 255, (84, 84, 3), np.uint8)}, "a picture of .*no encoder. Return features"),
+        (
+            {"observes": spaces.Box(0, 255, (84, 84, 3), np.uint8)},
+            "an image of 84 x 84 x 3.*at most 16384 numbers. Make it smaller",
+        ),
         ({"observes": spaces.Sequence(spaces.Discrete(2))}, "cannot be made one vector. Give a Box"),
         ({"observes": "Box"}, r"observation_space\('scout'\) returned 'Box'. Return a gymnasium space"),
         ({"acts": spaces.MultiBinary(40)}, "nor a Tuple of them, nor a Box. Give MultiDiscrete, of 40 factors of 2"),

@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_graph import TYPES, model, node
 
 from heliograph.graph import operators
 from heliograph.graph.judgement import shapes_of
-from heliograph.graph.reading import read_graph
+from heliograph.graph.reading import Refused, read_graph
 
 Example = tuple[onnx.NodeProto, dict[str, tuple[int, ...]], dict[str, Any], str]
 
@@ -66,6 +66,9 @@ EXAMPLES = [
     example(node("Gemm", "x", "y", transA=1, transB=1), x=(3, 2), y=(4, 3)),
     example(node("Einsum", "x", "y", equation="bij, bkj -> bik"), x=(5, 2, 3), y=(5, 4, 3)),
     example(node("Einsum", "x", equation="ij->j"), x=(2, 3)),
+    example(node("Conv", "x", "w", "b"), x=(1, 3, 8, 9), w=(5, 3, 3, 3), b=(5,)),
+    example(node("Conv", "x", "w", strides=[2, 3], pads=[1, 0, 2, 1]), x=(2, 3, 8, 9), w=(5, 3, 3, 2)),
+    example(node("Conv", "x", "w", dilations=[3], group=2, kernel_shape=[2]), x=(1, 4, 7), w=(6, 2, 2)),
     example(node("Transpose", "x"), x=(2, 3, 4)),
     example(node("Transpose", "x", perm=[1, 2, 0]), x=(2, 3, 4)),
     example(node("Reshape", "x", "to"), x=(2, 3, 4), to=ints(0, -1)),
@@ -139,3 +142,43 @@ def test_a_cut_leaves_what_is_said_of_it(size: int, start: int, end: int, step: 
 def test_counting_makes_what_is_said_of_it(start: int, end: int, step: int) -> None:
     constants = {"a": np.array(start), "b": np.array(end), "c": np.array(step)}
     assert_as_the_runtime(node("Range", "a", "b", "c"), {}, constants, "f")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(0, 3))
+def test_a_convolution_makes_what_is_said_of_it(
+    side: int, kernel: int, stride: int, apart: int, before: int, after: int
+) -> None:
+    reach = apart * (kernel - 1) + 1
+    assume(max(before, after) < reach <= side + before + after)
+    made = node("Conv", "x", "w", strides=[stride], dilations=[apart], pads=[before, after])
+    assert_as_the_runtime(made, {"x": (1, 2, side), "w": (3, 2, kernel)}, {}, "f")
+
+
+@pytest.mark.parametrize(
+    ("weights", "attributes", "complaint"),
+    [
+        ((5, 2, 3, 3), {}, "3 channels in 1 groups do not fit"),
+        ((5, 3, 3), {}, "do not fit"),
+        ((5, 3, 9, 9), {}, "a kernel that reaches over 9 does not fit 8"),
+        ((5, 3, 3, 3), {"pads": [3, 0, 0, 0]}, "padded by 3 and 0"),
+        ((5, 3, 3, 3), {"pads": [1]}, "not those of 2 sides"),
+        ((5, 3, 3, 3), {"strides": [0, 1]}, "it moves by 0"),
+        ((5, 3, 3, 3), {"auto_pad": "SAME_UPPER"}, "its padding"),
+        ((5, 3, 3, 3), {"kernel_shape": [2, 2]}, "the shape of its kernel"),
+    ],
+)
+def test_a_convolution_that_does_not_fit_is_refused(weights: tuple, attributes: dict, complaint: str) -> None:
+    made = model([node("Conv", "x", "w", **attributes)], inputs={"x": (1, 3, 8, 8), "w": weights})
+    with pytest.raises(Refused, match=complaint):
+        shapes_of(read_graph(made.SerializeToString()))
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "complaint"), [(300, 16, "it looks through windows of"), (72, 2048, "multiplications")]
+)
+def test_a_convolution_counts_for_its_windows_and_its_work(side: int, channels: int, complaint: str) -> None:
+    inputs = {"x": (1, 8, side, side), "w": (channels, 8, 9, 9)}
+    made = model([node("Conv", "x", "w")], inputs=inputs)
+    with pytest.raises(Refused, match=complaint):
+        shapes_of(read_graph(made.SerializeToString()))

@@ -24,3 +24,5 @@ class LatentSettings(Settings):
     """Initial scale of the posterior's last layer.  Above 1, latents start as informative codes, not as noise."""
     uniform_mix: NonNegativeFloat = 0.0
     """Share of a uniform distribution mixed into prior and posterior; published: 0."""
+    image_channels: PositiveInt = 16
+    """Channels of the first convolution over an observed image; the next layers have two and four times as many."""

@@ -5,11 +5,12 @@ observations and actions.  Downwards, the agent's prior reads the global latent;
 agent's latent.
 
 Axis legend: T time, B windows, M joint rows, N agents, R rows of the global level (N, or 1 if all agents share it),
-D observation, S global state, F numbers read of an action, K categoricals, C classes, G recurrent size, H width.
+D observation, F numbers read of an action, K categoricals, C classes, G recurrent size, H width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.latent import LatentTable
 from trainer.nets.level import AGENT, Level
+from trainer.nets.observations import Image, observation_encoder, team_encoder
 from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.bilevel_settings import BilevelSettings
@@ -55,12 +57,19 @@ class GlobalLevel(nn.Module):
     """The upper level (MABL §3.1.1): what it is, and the two ways in which the levels read one another."""
 
     def __init__(
-        self, settings: BilevelSettings, *, agents: int, state_size: int, actions: ActionDistribution, below: RSSM
+        self,
+        settings: BilevelSettings,
+        *,
+        agents: int,
+        encoder: Callable[[], nn.Module],
+        actions: ActionDistribution,
+        below: RSSM,
     ) -> None:
+        """`encoder` makes the network that reads the global state."""
         super().__init__()
         hidden, classes = settings.hidden, settings.classes
         self.rows = 1 if settings.global_level == "shared" else agents
-        self.encoder = perceptron([state_size, hidden, hidden, hidden, hidden], nn.ReLU)
+        self.encoder = encoder()
         self.rssm = JointRSSM(settings, agents=agents, actions=actions, embedding=hidden)
         self.downward = LatentTable(categoricals=settings.categoricals, classes=classes, out=hidden)
         self.downward.reset_with(linear_layer(below.prior_head, 0), nn.init.xavier_uniform_)
@@ -107,6 +116,7 @@ class BilevelModel(LatentModel):
     settings: BilevelSettings
     rssm: RSSM
 
+    # Seven parameters: what of an environment decides about the networks.
     def __init__(
         self,
         settings: BilevelSettings,
@@ -116,23 +126,31 @@ class BilevelModel(LatentModel):
         state_size: int,
         actions: ActionDistribution,
         action_masks: bool,
+        image: Image | None = None,
     ) -> None:
-        """`state_size` is that of the simulator's global state, 0 where it has none."""
+        """`state_size` is that of the simulator's global state, 0 where it has none; `image` is what the observations
+        begin with, see `EnvironmentSpec.image`."""
         super().__init__()
         self.settings, self.actions, self.agents = settings, actions, agents
-        hidden = settings.hidden
-        self.encoder = perceptron([observation_size, hidden, hidden, hidden, hidden], nn.ReLU)
-        self.rssm = RSSM(settings, actions=actions, embedding=hidden, communication=None)
+        widths, channels = [settings.hidden] * 4, settings.image_channels
+
+        def reads_state() -> nn.Module:
+            if state_size:
+                return perceptron([state_size, *widths], nn.ReLU)
+            return team_encoder(observation_size, widths, agents=agents, image=image, channels=channels)
+
+        self.encoder = observation_encoder(observation_size, widths, image=image, channels=channels)
+        self.rssm = RSSM(settings, actions=actions, embedding=settings.hidden, communication=None)
         self.above: GlobalLevel | None = None
         if settings.global_level != "none":
             self.above = GlobalLevel(
                 settings,
                 agents=agents,
-                state_size=state_size or agents * observation_size,
+                encoder=reads_state,
                 actions=actions,
                 below=self.rssm,
             )
-        self.decoder = self.of_level(Decoder(settings, observation_size=observation_size))
+        self.decoder = self.of_level(Decoder(settings, observation_size=observation_size, image=image))
         self.reward = self.of_level(prediction_head(settings, out=1, activation=nn.ELU))
         self.continuation = prediction_head(settings.feature, out=1, activation=nn.ELU)
         self.available = (

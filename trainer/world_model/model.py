@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
+from trainer.nets.observations import Image, observation_decoder, observation_encoder
 from trainer.nets.perceptron import FeatureHead, perceptron
 from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
@@ -26,10 +27,10 @@ from trainer.world_model.settings import WorldModelSettings
 class Decoder(nn.Module):
     """Observation decoder; its last hidden layer is also the input of the information head."""
 
-    def __init__(self, settings: LatentSettings, *, observation_size: int) -> None:
+    def __init__(self, settings: LatentSettings, *, observation_size: int, image: Image | None = None) -> None:
         super().__init__()
         self.hidden = prediction_head(settings, out=settings.hidden, activation=nn.ReLU)
-        self.out = perceptron([settings.hidden, observation_size], nn.ReLU)
+        self.out = observation_decoder(settings.hidden, observation_size, image=image, channels=settings.image_channels)
 
     def forward(self, ids: Tensor, deter: Tensor, probabilities: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Reconstruction [..., D] and decoder feature [..., H]."""
@@ -51,7 +52,9 @@ class WorldModel(LatentModel):
         observation_size: int,
         actions: ActionDistribution,
         action_masks: bool,
+        image: Image | None = None,
     ) -> None:
+        """`image` is what the observations begin with, see `EnvironmentSpec.image`."""
         super().__init__()
         self.settings, self.actions = settings, actions
         hidden = settings.hidden
@@ -78,9 +81,11 @@ class WorldModel(LatentModel):
                 ),
             )
 
-        self.encoder = each(lambda: perceptron([observation_size, hidden, hidden, hidden, hidden], nn.ReLU))
+        self.encoder = each(
+            lambda: observation_encoder(observation_size, [hidden] * 4, image=image, channels=settings.image_channels)
+        )
         self.rssm = rssm() if settings.shared else OwnRSSMs(rssm, agents=agents)
-        self.decoder = each(lambda: Decoder(settings, observation_size=observation_size))
+        self.decoder = each(lambda: Decoder(settings, observation_size=observation_size, image=image))
         self.reward = head(1)
         self.continuation = head(1)
         self.available = head(actions.mask_size) if action_masks else None

@@ -44,6 +44,7 @@ class Mabl(Dreamer):
             state_size=spec.state_size,
             actions=actions,
             action_masks=spec.has_action_mask,
+            image=spec.image,
         )
         # Initialised like every other head, where MAMBA's actor is orthogonal.
         actor = model.of_level(prediction_head(settings.model, out=actions.outputs, activation=nn.ReLU))

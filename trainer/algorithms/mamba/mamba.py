@@ -38,6 +38,7 @@ class Mamba(Dreamer):
             observation_size=spec.observation_size,
             actions=actions,
             action_masks=spec.has_action_mask,
+            image=spec.image,
         )
         actor = per_agent(
             lambda: make_actor(settings.model, outputs=actions.outputs),

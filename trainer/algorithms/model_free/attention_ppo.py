@@ -34,7 +34,11 @@ class AttentionPpo(OnPolicy):
             spec,
             network=TalkingPolicy(sizes, spec),
             critic=ObservationAttentionCritic(
-                spec, hidden=sizes.hidden, heads=sizes.heads, position_scale=sizes.position_scale
+                spec,
+                hidden=sizes.hidden,
+                heads=sizes.heads,
+                position_scale=sizes.position_scale,
+                image_channels=sizes.image_channels,
             ),
             device=device,
         )

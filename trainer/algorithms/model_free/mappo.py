@@ -31,7 +31,7 @@ class Mappo(OnPolicy):
             settings.ppo,
             spec,
             network=RecurrentPolicy(settings, spec),
-            critic=CentralCritic(spec, hidden=settings.hidden),
+            critic=CentralCritic(spec, hidden=settings.hidden, image_channels=settings.image_channels),
             device=device,
         )
 

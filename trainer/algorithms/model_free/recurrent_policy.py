@@ -16,6 +16,7 @@ from trainer.algorithms.model_free.agent_network import AgentNetwork
 from trainer.algorithms.model_free.carried import CARRIED, packed, unpacked
 from trainer.algorithms.model_free.sequences import Sequences
 from trainer.algorithms.model_free.settings import MappoSettings
+from trainer.nets.observations import observation_encoder
 from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws
@@ -42,7 +43,13 @@ class RecurrentPolicy(AgentNetwork):
         self.settings, self.agents = settings, spec.agents
         self.actions = action_distribution(spec)
         hidden, recurrent = settings.hidden, settings.recurrent
-        self.encoder = perceptron([spec.observation_size + spec.agents, hidden, hidden], nn.ReLU)
+        self.encoder = observation_encoder(
+            spec.observation_size,
+            [hidden, hidden],
+            image=spec.image,
+            channels=settings.image_channels,
+            extra=spec.agents,
+        )
         self.cell = nn.GRUCell(hidden + self.actions.features, recurrent)
         self.head = perceptron([recurrent, hidden, self.actions.outputs], nn.ReLU)
         with torch.no_grad():

@@ -40,6 +40,8 @@ class MappoSettings(Settings):
     """Width of every hidden layer, of the critic, too."""
     recurrent: PositiveInt = 64
     """GRU size."""
+    image_channels: PositiveInt = 16
+    """Channels of the first convolution over an observed image; the next layers have two and four times as many."""
     ppo: PpoSettings = PpoSettings()
 
 

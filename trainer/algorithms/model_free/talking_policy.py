@@ -7,7 +7,7 @@ sequence, Q sequences; T time, B windows.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.dreamer.execution import TeamState, initial_state, noise_size, team_step
@@ -17,7 +17,7 @@ from trainer.algorithms.model_free.sequences import Sequences
 from trainer.algorithms.model_free.settings import TalkingSettings
 from trainer.experience.window import Window
 from trainer.nets.communication import CommunicationBlock
-from trainer.nets.perceptron import perceptron
+from trainer.nets.observations import observation_encoder
 from trainer.policy.actor_critic import make_actor
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws
@@ -39,7 +39,9 @@ class TalkingPolicy(ActingModel, AgentNetwork):
         self.settings, self.agents = settings, spec.agents
         self.actions = action_distribution(spec)
         hidden = settings.hidden
-        self.encoder = perceptron([spec.observation_size, hidden, hidden, hidden, hidden], nn.ReLU)
+        self.encoder = observation_encoder(
+            spec.observation_size, [hidden] * 4, image=spec.image, channels=settings.image_channels
+        )
         self.rssm = RSSM(
             settings,
             actions=self.actions,
