@@ -49,6 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.fixture(autouse=True)
+def _paths_of_imports() -> Iterator[None]:
+    """A command adds the folder in which a user's environment is; the next test does not look there."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _state_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What commands remember for a user, they remember for the tests alone."""

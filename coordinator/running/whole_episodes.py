@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +28,9 @@ from heliograph.errors import WorldError
 from heliograph.spawning import away_from_the_current_folder, begin
 
 logger = logging.getLogger(__name__)
+
+CANCELLED_WITHIN_S = 2.0
+"""How long the pool may take to cancel what has not begun; it does nothing else then."""
 
 WholeEpisode = tuple[LocalEpisode, list[StepRecord]]
 """What came of it, and its steps, if the plan records them."""
@@ -103,13 +107,23 @@ def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHO
         pool = ProcessPoolExecutor(
             min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
         )
-        episodes = pool.map(_play, numbers)
+        episodes = deque(pool.submit(_play, number) for number in numbers)
     try:
-        yield episodes
+        yield _in_order(episodes)
     finally:
+        # What waits is taken back before the processes die: a pool that breaks tells every future that it still holds,
+        # and fails at one that is cancelled already.  The last one is cancelled when all are.
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait([episode for episode in episodes if not episode.running()][-1:], timeout=CANCELLED_WITHIN_S)
         lifeline.close()  # which ends them even amid an episode
         theirs.close()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True)
+
+
+def _in_order(episodes: deque[Future[WholeEpisode]]) -> Iterator[WholeEpisode]:
+    """Their results, each let go of once it is told."""
+    while episodes:
+        yield episodes.popleft().result()
 
 
 _plan_and_pass: tuple[Plan, str] | None = None

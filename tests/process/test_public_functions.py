@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,8 @@ def test_bundles_run_no_code_unless_they_are_allowed_to(
 def test_what_is_allowed_by_name_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = make_hostile_files(tmp_path, MODULE)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "canary_module", None)  # so that it is forgotten afterwards
+    monkeypatch.delitem(sys.modules, "canary_module")
     report = heliograph.evaluate(tmp_path / "bundles", episodes=1, allow_environment=MODULE)
     assert report.environment == MODULE
     assert files.canary.exists()
