@@ -41,7 +41,9 @@ def assert_same(made, golden, place="report"):
         for index, pair in enumerate(zip(made, golden, strict=True)):
             assert_same(*pair, f"{place}[{index}]")
     elif isinstance(made, float):
-        assert np.isclose(made, golden, rtol=1e-9, atol=1e-12), place
+        # Distances that tie in one version of numpy differ in their last bit in another, and so in their ranks.
+        apart = 1e-3 if ".topographic_similarity." in place else 1e-12
+        assert np.isclose(made, golden, rtol=1e-9, atol=apart), place
     else:
         assert made == golden, place
 
