@@ -46,9 +46,6 @@ class Bandwidth:
         return () if self.report.sweep is None else self.report.sweep.curves
 
 
-# The parameters of the functions below are many because each is one option of the command of the same name.
-
-
 # As many parameters as the command has options that matter from Python: names and defaults are those of RunSettings.
 def bandwidth(
     *paths: str | Path,

@@ -13,12 +13,13 @@ import argparse
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGES = ("heliograph", "agent_node", "coordinator", "analysis", "trainer")
 GENERATED = ("heliograph/pb",)
 LONGEST = 6
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,31 +79,22 @@ def floors(drawn: set[tuple[str, str]]) -> int | None:
     below: dict[str, set[str]] = {}
     for start, end in drawn:
         below.setdefault(start, set()).add(end)
-    under_way: set[str] = set()
-
-    @cache
-    def floor(unit: str) -> int:
-        if unit in under_way:
-            raise RecursionError
-        under_way.add(unit)
-        height = 1 + max((floor(one) for one in below.get(unit, ())), default=0)
-        under_way.discard(unit)
-        return height
-
+    height: dict[str, int] = {}
     try:
-        return max((floor(unit) for unit in below), default=1)
-    except RecursionError:
+        for unit in TopologicalSorter(below).static_order():
+            height[unit] = 1 + max((height[one] for one in below.get(unit, ())), default=0)
+    except CycleError:
         return None
+    return max(height.values(), default=1)
 
 
-def signatures(found: list[Source]) -> Iterator[tuple[int, str]]:
-    """Parameters of every function, `self` and `cls` aside, and where it is."""
+def signatures(found: list[Source]) -> Iterator[tuple[int, Source, Function]]:
+    """Parameters of every function, `self` and `cls` aside, its file, and itself."""
     for source in found:
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, Function):
                 given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                count = sum(argument.arg not in ("self", "cls") for argument in given)
-                yield count, f"{source.path}:{node.lineno} {node.name}"
+                yield sum(argument.arg not in ("self", "cls") for argument in given), source, node
 
 
 def main() -> None:
@@ -127,7 +119,14 @@ def main() -> None:
         if (other := name.partition(".")[0]) != package
     }
     print(f"\nbetween packages: {', '.join(f'{start} → {end}' for start, end in sorted(across))}")
-    longest = sorted((one for found in packages.values() for one in signatures(found)), reverse=True)
+    longest = sorted(
+        (
+            (count, f"{source.path}:{node.lineno} {node.name}")
+            for found in packages.values()
+            for count, source, node in signatures(found)
+        ),
+        reverse=True,
+    )
     print(f"functions with more than {LONGEST} parameters: {sum(count > LONGEST for count, _ in longest)}; most:")
     for count, place in longest[:5]:
         print(f"  {count}  {place}")

@@ -30,8 +30,6 @@ from heliograph.event_loops import beside_a_running_loop
 PASSES = {"messages": "open", "no-messages": "cut"}
 """The conditions under which episodes are run, and what a plan calls them."""
 
-# The parameters of the functions below are many because each is one option of the command of the same name.
-
 
 # As many parameters as the command has options that matter from Python: names and defaults are those of RunSettings.
 def evaluate(

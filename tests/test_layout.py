@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import structure
 from google.protobuf import descriptor_pb2
 
 from heliograph.settings import read_toml
@@ -117,16 +118,13 @@ def test_no_file_is_two_ideas_long() -> None:
 
 def test_a_function_with_many_parameters_says_why() -> None:
     silent = []
-    for path in sources(*HOUSES):
-        text = path.read_text()
-        lines = text.splitlines()
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                count = sum(argument.arg not in ("self", "cls") for argument in given)
-                above = lines[min(node.lineno, *(one.lineno for one in node.decorator_list), node.lineno) - 2]
-                if count > MAX_PARAMETERS and "parameters" not in above:
-                    silent.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {count}")
+    for house in HOUSES:
+        for count, source, node in structure.signatures(structure.sources(ROOT, house)):
+            if count > MAX_PARAMETERS:
+                lines = (ROOT / source.path).read_text().splitlines()
+                above = lines[min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 2]
+                if "parameters" not in above:
+                    silent.append(f"{source.path}:{node.lineno} {node.name}: {count}")
     assert not silent
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from coordinator.running.outcome import Summary
 from coordinator.serving.conservation import LinkBalance
 from coordinator.serving.cuts import Cut, in_words
 from coordinator.serving.supervisor import NodeExit
+from heliograph.documents import finite
 from heliograph.environments.vector import MOST_STEPS
 from heliograph.estimates import Estimate
 from heliograph.figures import doubts, written
@@ -124,7 +124,7 @@ class Report:
         fields["endings"] = [
             {"slot": end.slot, "exit_code": end.exit_code, "log": str(end.log_path)} for end in self.endings
         ]
-        return {"format": FORMAT, "version": VERSION, **_finite(fields)}
+        return {"format": FORMAT, "version": VERSION, **finite(fields)}
 
 
 Row = tuple[str, list[str]]
@@ -266,14 +266,3 @@ def _number(value: float) -> str:
 
 def _some(names: Sequence[str], *, limit: int = 8) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
