@@ -11,14 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Workers and the processes of their tests share the cores; more threads in each only wait for one another.  It also
 # makes sums of floats the same wherever a test runs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A loaded machine is no fault of the code.
-settings.register_profile("heliograph", deadline=None)
+settings.register_profile("heliograph", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heliograph")
 
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that; a test that
