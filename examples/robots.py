@@ -174,7 +174,7 @@ def main(folder: Path, steps: int = 40) -> int:
     ]
     for process in robots:
         process.start()
-    if all(_is_up(event, process) for event, process in zip(ready, robots, strict=True)):
+    if _all_up(ready, robots):
         start.origin_unix_s.value = time.time() + PERIOD_S
         start.agreed.set()
     else:
@@ -185,12 +185,14 @@ def main(folder: Path, steps: int = 40) -> int:
     return max(1 if process.exitcode is None else abs(process.exitcode) for process in robots)
 
 
-def _is_up(ready: Event, process: BaseProcess) -> bool:
-    """Whether the robot has said so; one that ends before it does is not waited for."""
+def _all_up(ready: Sequence[Event], robots: Sequence[BaseProcess]) -> bool:
+    """Whether all robots have said so; if one of them ends before it does, none is waited for."""
     until = time.monotonic() + START_DEADLINE_S
-    while not ready.wait(LOOK_S):
-        if not process.is_alive() or time.monotonic() > until:
-            return False
+    for event in ready:
+        while not event.wait(LOOK_S):
+            ended = any(not process.is_alive() and not its.is_set() for its, process in zip(ready, robots, strict=True))
+            if ended or time.monotonic() > until:
+                return False
     return True
 
 
