@@ -1,0 +1,136 @@
+"""Sampled tree search over many roots at once, with one call of the model per simulation (MAZero §4.2).
+
+Axis legend: R roots, M nodes, K samples, N agents, A actions of one agent, L levels of a path (0 root).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.search.backup import back_up, returns_along
+from trainer.search.checks import check_finite, check_root
+from trainer.search.children import Children, merged
+from trainer.search.draws import SearchDraws
+from trainer.search.model import Expansion, Model, Root
+from trainer.search.paths import Paths
+from trainer.search.root_policy import root_children, root_policy, within
+from trainer.search.selection import choices, leaf
+from trainer.search.settings import SearchSettings
+from trainer.search.tree import empty_tree
+from trainer.search.values import make_values
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """What a search found at its roots.  Children are in the order of their first visits; 0 where there is none."""
+
+    actions: Tensor  # int64 [R, K, N]
+    valid: Tensor  # bool [R, K]
+    visits: Tensor  # int64 [R, K]; they sum to the number of simulations
+    q: Tensor  # [R, K], reward + discount * value of the child; 0 while unvisited, as released
+    value: Tensor  # [R], of the root
+    prediction: Tensor  # [R], the model's value of the root
+    reward: Tensor  # [R, K], of the step to a visited child
+    child_value: Tensor  # [R, K], of a visited child
+    child_prediction: Tensor  # [R, K], the model's value of a visited child
+    policy: Tensor  # [R, K], probability of the joint action under the model's masked policy
+    beta: Tensor  # [R, K], under the distribution that it was drawn from
+    share: Tensor  # [R, K], beta-hat
+    prior: Tensor  # [R, K]
+    ratio: Tensor  # [R, K], beta-hat / beta * policy
+
+
+def search(
+    root: Root, model: Model, settings: SearchSettings, draws: SearchDraws, *, noise: bool = True
+) -> SearchResult:
+    """Plan from every root; `noise` mixes Dirichlet noise into what the roots' joint actions are drawn from.
+
+    With fewer distinct joint actions than samples there are fewer children, and with fewer simulations than children
+    some have no visits.  Raises TrainingError, with the root named, where a root has no legal action or the model
+    gives a number that is not finite.
+    """
+    run = Search(root, model, settings, draws, noise=noise)
+    for _ in range(settings.simulations):
+        run.simulate()
+    return run.result()
+
+
+class Search:
+    """A search that can be followed simulation by simulation; `search` runs all of them."""
+
+    @torch.no_grad()
+    def __init__(
+        self, root: Root, model: Model, settings: SearchSettings, draws: SearchDraws, *, noise: bool = True
+    ) -> None:
+        check_root(root)
+        self._root, self._model, self.settings, self._draws = root, model, settings, draws
+        nodes, (roots, agents, _) = settings.simulations + 1, root.logits.shape
+        paths = Paths(roots, nodes, root.value.device)
+        values = make_values(settings, paths, root.value)
+        self.tree = empty_tree(root.hidden, settings.samples, agents, paths, values, root.value)
+        self.policy = root_policy(root, settings, draws, noise=noise)
+        self.children = root_children(self.policy, self._children(self.policy.sampling))
+        node = self.tree.add(root.hidden, root.value, self.children.children)
+        self.tree.prior[:, node] = self.children.prior
+        self.path = torch.zeros(roots, 1, dtype=torch.int64, device=root.value.device)
+        """Of the newest node, int64 [R, L], `paths.beyond` after its end."""
+        self.returns = root.value[:, None]
+        """Along it, [R, L]; meaningless after its end."""
+        back_up(self.tree, node, self.path, self.returns, self.settings.discount)
+        self._failed = torch.zeros(roots, dtype=torch.int64, device=root.value.device)
+
+    @torch.no_grad()
+    def simulate(self) -> Expansion:
+        """Select a leaf in each tree, let the model evaluate them all at once, back up."""
+        tree, settings = self.tree, self.settings
+        parent, slot = leaf(tree, choices(tree, settings, self._draws))
+        each = torch.arange(len(parent), device=parent.device)
+        found = self._model.step(tree.hidden[parent, each], tree.actions[each, parent, slot])
+        broken = ~(found.reward.isfinite() & found.value.isfinite() & found.logits.isfinite().flatten(1).all(1))
+        self._failed = torch.where((self._failed == 0) & broken, tree.size, self._failed)
+        policy = found.logits.softmax(-1)
+        if settings.masks == "whole-tree":
+            policy = within(policy, self._root.legal, settings.legal_floor)
+        node = tree.add(found.hidden, found.value, self._children(policy))
+        tree.reward[:, node] = found.reward
+        tree.child[each, parent, slot] = node
+        tree.slot[:, node] = slot
+        self.path = tree.paths.extend(parent, node)
+        self.returns = returns_along(tree, node, self.path, settings.discount)
+        back_up(tree, node, self.path, self.returns, settings.discount)
+        return found
+
+    def result(self) -> SearchResult:
+        """Of the simulations so far."""
+        check_finite(self._failed)
+        tree, children = self.tree, self.children
+        visited = tree.child[:, 0] >= 0
+        node = tree.child[:, 0].clamp(min=0)
+
+        def of_child(table: Tensor) -> Tensor:
+            return table.gather(1, node).masked_fill(~visited, 0)
+
+        reward, value = of_child(tree.reward), of_child(tree.value)
+        return SearchResult(
+            actions=tree.actions[:, 0],
+            valid=tree.valid[:, 0],
+            visits=tree.child_visits[:, 0].long(),
+            q=reward + self.settings.discount * value,
+            value=tree.value[:, 0],
+            prediction=tree.prediction[:, 0],
+            reward=reward,
+            child_value=value,
+            child_prediction=of_child(tree.prediction),
+            policy=children.policy,
+            beta=children.beta,
+            share=children.children.share,
+            prior=children.prior,
+            ratio=children.ratio,
+        )
+
+    def _children(self, policy: Tensor) -> Children:
+        drawn = self._draws.actions(policy, self.settings.samples)
+        return merged(drawn, policy.shape[-1], order=self.settings.child_order, dtype=policy.dtype)
