@@ -1,0 +1,115 @@
+"""Our tokenizer and value codes equal MARIE's released code on recorded weights and data: three updates, and codes.
+
+float64: 1e-9; float32: 1e-5.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from golden_comparisons import counted
+from marie_reference import Recorded, load_recorded
+from torch import nn
+
+from trainer.algorithms.marie.codebook import Codebook
+from trainer.algorithms.marie.tokenizer import Tokenizer
+from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
+from trainer.nets.value_codes import GaussianBins, TwoHot, symexp, symlog
+
+comparisons_are_counted = counted(
+    {
+        "test_codes_and_reconstructions_equal_the_released_code": 6,
+        "test_three_updates_equal_the_released_code": 68,
+        "test_smoothed_bins_equal_the_released_code": 6,
+        "test_two_hot_codes_equal_the_released_code": 2,
+    }
+)
+
+
+@pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])
+def recorded(request: pytest.FixtureRequest) -> Recorded:
+    return load_recorded(request.param)
+
+
+@torch.no_grad()
+def test_codes_and_reconstructions_equal_the_released_code(recorded: Recorded) -> None:
+    tokenizer, observation = recorded.tokenizer(), recorded.tensor("rows.observation")
+    ids = tokenizer.encode(observation)
+    recorded.equal(ids, "tok.eval.indices")
+    recorded.close(tokenizer.encoder(observation), "tok.eval.encoder")
+    recorded.close(tokenizer.discretiser.codes[ids], "tok.eval.quantised")
+    recorded.close(tokenizer.decode(ids), "tok.eval.reconstruction")
+    recorded.close_scalar(len(ids.unique()), "tok.eval.codes_used")
+    outside = (tokenizer.decode(ids) != tokenizer.decode(ids, imagined=True)).double().mean()
+    recorded.close_scalar(outside, "tok.eval.share_outside_unit_interval")
+
+
+def test_three_updates_equal_the_released_code(recorded: Recorded) -> None:
+    tokenizer = recorded.tokenizer()
+    learner, codebook = TokenizerLearner(tokenizer), tokenizer.discretiser
+    assert isinstance(codebook, Codebook)
+    for update in range(3):
+        name, observation = f"tok.update{update}", recorded.tensor(f"tok.batch{update}")
+        with torch.no_grad():
+            ids = tokenizer.encode(observation)
+            recorded.equal(ids, f"{name}.indices")
+            recorded.close(tokenizer.encoder(observation), f"{name}.encoder")
+            recorded.close(codebook.codes[ids], f"{name}.quantised")
+            recorded.close(tokenizer.decode(ids), f"{name}.reconstruction")
+        total = tokenizer.loss(observation).total
+        metrics = learner.update(observation)
+        recorded.close_scalar(metrics["tokenizer/reconstruction"], f"{name}.loss.reconstruction")
+        recorded.close_scalar(metrics["tokenizer/commitment"], f"{name}.loss.commitment")
+        recorded.close_scalar(total, f"{name}.loss.total")
+        recorded.close_scalar(metrics["tokenizer/gradient_norm"], f"{name}.grad_norm")
+        recorded.close_scalar(100 * metrics["tokenizer/codes_in_use"] / codebook.classes, f"{name}.active_percent")
+        for buffer, ours in (
+            ("codebook", codebook.codes),
+            ("code_sum", codebook.sums),
+            ("code_count", codebook.counts),
+        ):
+            recorded.close(ours, f"{name}.{buffer}")
+        parameters = named_as_recorded(tokenizer)
+        for weight, parameter in parameters.items():
+            if f"{name}.after.{weight}" in recorded.exact:
+                recorded.close(parameter, f"{name}.after.{weight}")
+            if f"tok.grad.{weight}" in recorded.exact and update == 0:
+                assert parameter.grad is not None
+                recorded.close(parameter.grad, f"tok.grad.{weight}")
+            norm = recorded.gradient_norms.get(f"{name}.grad", {}).get(weight)
+            if norm is not None:
+                assert parameter.grad is not None
+                recorded.close_number(parameter.grad.norm(), norm, f"{name}.grad_norm.{weight}")
+
+
+def named_as_recorded(tokenizer: Tokenizer) -> dict[str, nn.Parameter]:
+    """Weights and biases of the linear layers, as the recorded set calls them."""
+    named = {}
+    for place, network in (("enc", tokenizer.encoder), ("dec", tokenizer.decoder)):
+        linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        for index, layer in enumerate(linear):
+            named[f"tok.{place}.{index}.weight"] = layer.weight
+            named[f"tok.{place}.{index}.bias"] = layer.bias
+    return named
+
+
+def test_smoothed_bins_equal_the_released_code(recorded: Recorded) -> None:
+    values = recorded.tensor("code.grid", recorded.exact)
+    recorded.close(symlog(values), "code.symlog")
+    recorded.close(symexp(symlog(values)), "code.symexp_of_symlog")
+    bins = GaussianBins(bins=recorded.dims["bins"], lowest=-3.0, highest=3.0)
+    probabilities = bins.encode(values)
+    recorded.close(probabilities, "code.bin_probs")
+    recorded.close(bins.decode(probabilities), "code.decoded")
+    official = GaussianBins(bins=128, lowest=-3.0, highest=3.0)
+    recorded.close(official.decode(official.encode(values)), "code128.decoded")
+    recorded.close(official.encode(values[2]), "code128.bin_probs_of_third_value")
+
+
+def test_two_hot_codes_equal_the_released_code() -> None:
+    recorded = load_recorded(torch.float32)
+    values = recorded.tensor("code.grid", recorded.outputs)
+    code = TwoHot(points=recorded.dims["bins"] + 1, lowest=-3.0, highest=3.0)
+    probabilities = code.encode(values)
+    recorded.close(probabilities, "code.two_hot_probs")
+    recorded.close(code.decode(probabilities), "code.two_hot_decoded")

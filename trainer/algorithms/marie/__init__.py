@@ -1,0 +1,1 @@
+"""MARIE (Zhang et al. 2024)."""

@@ -1,0 +1,99 @@
+"""How a tokenizer learns: one update of codebook and weights at a time (MARIE A.1; AdamW as in the released code).
+
+Axis legend: D observation; [...] any leading axes.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from heliograph.errors import SettingsError
+from trainer.algorithms.marie.codebook import Codebook
+from trainer.algorithms.marie.tokenizer import Tokenizer, TokenizerLoss
+from trainer.nets.gradient_steps import gradient_step
+
+logger = logging.getLogger(__name__)
+
+COLLAPSED = 2.0
+"""A codebook whose perplexity is below says no more than one bit a token."""
+
+
+class TokenizerLearner:
+    """Owns the optimiser, which checkpoints keep by the name `tokenizer`; there is none where nothing is learned."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """`tokenizer` is on the device that it stays on."""
+        self.tokenizer = tokenizer
+        settings = tokenizer.settings
+        self._optimiser = (
+            torch.optim.AdamW(
+                tokenizer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            )
+            if tokenizer.learns
+            else None
+        )
+        self._told = False
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """By name, for checkpoints."""
+        return {} if self._optimiser is None else {"tokenizer": self._optimiser}
+
+    def update(self, observation: Tensor) -> dict[str, float]:
+        """Learn from observations [..., D]; what is worth plotting.
+
+        Raises SettingsError if bins do not reach as far as an observation, NonFiniteLoss before a broken gradient does
+        harm.
+        """
+        tokenizer, settings, discretiser = self.tokenizer, self.tokenizer.settings, self.tokenizer.discretiser
+        _check_range(tokenizer, observation)
+        if isinstance(discretiser, Codebook) and not discretiser.begun:
+            with torch.no_grad():
+                discretiser.begin(tokenizer.vectors(observation).flatten(0, -2))
+        loss = tokenizer.loss(observation)
+        metrics = _metrics(loss)
+        if isinstance(discretiser, Codebook):
+            # Before the step, as published: codes follow what the encoder made of this batch.
+            metrics["tokenizer/codes_revived"] = float(discretiser.follow(loss.vectors, loss.ids))
+            self._tell_of_collapse(loss)
+        if self._optimiser is not None:
+            metrics["tokenizer/gradient_norm"] = gradient_step(
+                "tokenizer", tokenizer, self._optimiser, loss.total, clip=settings.gradient_clip
+            )
+        return metrics
+
+    def _tell_of_collapse(self, loss: TokenizerLoss) -> None:
+        collapsed = float(loss.perplexity) < COLLAPSED
+        if collapsed and not self._told:
+            logger.warning(
+                "the tokenizer's codebook has collapsed: %d of %d codes in use, perplexity %.2f",
+                int(loss.codes_in_use),
+                self.tokenizer.vocabulary,
+                float(loss.perplexity),
+            )
+        self._told = collapsed
+
+
+def _metrics(loss: TokenizerLoss) -> dict[str, float]:
+    return {
+        "tokenizer/reconstruction": float(loss.reconstruction.detach()),
+        "tokenizer/commitment": float(loss.commitment.detach()),
+        "tokenizer/codes_in_use": float(loss.codes_in_use),
+        "tokenizer/perplexity": float(loss.perplexity),
+    }
+
+
+def _check_range(tokenizer: Tokenizer, observation: Tensor) -> None:
+    """That bins reach as far as what is observed."""
+    bins = tokenizer.settings.bins
+    if tokenizer.settings.discretisation != "bins":
+        return
+    smallest, largest = float(observation.min()), float(observation.max())
+    if smallest < bins.lowest or largest > bins.highest:
+        raise SettingsError(
+            f"an observation holds {smallest if smallest < bins.lowest else largest:g}, which is outside the bins'"
+            f" range [{bins.lowest:g}, {bins.highest:g}]",
+            remedy="Widen tokenizer.bins.lowest and tokenizer.bins.highest, or choose tokenizer.discretisation = vq",
+        )
