@@ -18,7 +18,7 @@ from trainer.algorithms.marie.codebook import Codebook
 from trainer.algorithms.marie.discretiser import Discretiser
 from trainer.algorithms.marie.fixed_codes import Bins, ScalarLevels
 from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
-from trainer.nets.observations import Image, ImageDecoder, ImageEncoder
+from trainer.nets.observations import Image, ImageEncoder
 from trainer.nets.perceptron import perceptron
 
 LARGEST = 1.0
@@ -61,17 +61,13 @@ class Tokenizer(nn.Module):
             return
         self.tokens = settings.tokens
         hidden, bottleneck = settings.hidden, settings.tokens * self.discretiser.width
+        # A decoder runs in bundles, too, whose graphs know no transposed convolutions; so it never has any.
+        self.decoder = perceptron([bottleneck, hidden, hidden, observation_size], nn.GELU)
         if image is None:
             self.encoder = perceptron([observation_size, hidden, hidden, bottleneck], nn.GELU)
-            self.decoder = perceptron([bottleneck, hidden, hidden, observation_size], nn.GELU)
         else:
-            channels, rest = settings.image_channels, observation_size - math.prod(image)
-            self.encoder = ImageEncoder(image, rest=rest, channels=channels, out=bottleneck)
-            self.decoder = nn.Sequential(
-                perceptron([bottleneck, hidden], nn.GELU),
-                nn.GELU(),
-                ImageDecoder(image, hidden=hidden, rest=rest, channels=channels),
-            )
+            rest = observation_size - math.prod(image)
+            self.encoder = ImageEncoder(image, rest=rest, channels=settings.image_channels, out=bottleneck)
 
     @property
     def vocabulary(self) -> int:
