@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from golden_comparisons import Comparisons
 from torch import Tensor
 
 from trainer.search.model import Expansion, Root
@@ -20,7 +18,6 @@ FOLDER = Path(__file__).parents[1] / "golden" / "mazero"
 META: dict[str, Any] = json.loads((FOLDER / "dev_meta.json").read_text())
 CASES: dict[str, dict[str, Any]] = META["searches"] | META["graph"]["cases"]
 OUTPUTS, SAMPLES, DATA = (dict(np.load(FOLDER / f"dev_{name}.npz")) for name in ("out64", "samples", "data"))
-comparisons = Comparisons(OUTPUTS, META["scalars_float64"])
 
 
 def recorded_settings(case: str) -> SearchSettings:
@@ -31,44 +28,41 @@ def recorded_settings(case: str) -> SearchSettings:
     )
 
 
-@dataclass
 class RecordedDraws:
-    """Noise, joint actions and the children on the recorded paths, which must be among the tied ones."""
+    """Noise, joint actions, and the children on the recorded paths, each of which must be as good as its best."""
 
-    case: str
-    simulation: int = 0
-    compared: int = 0
-    nodes: list[list[list[int]]] = field(init=False)
-    """Node numbers on the path of every simulation, from the root to the leaf's parent."""
-
-    def __post_init__(self) -> None:
-        self.nodes = []
-        for parents in self.sample("leaf_parent").tolist():
-            paths: list[list[int]] = []
-            for parent in parents:
-                paths.append([*(paths[parent - 1] if parent else []), parent])
-            self.nodes.append(paths)
-
-    def sample(self, name: str) -> np.ndarray:
-        return SAMPLES[f"{self.case}.{name}"]
+    def __init__(self, case: str) -> None:
+        self.case, self.node, self.compared = case, 0, 0
+        self.paths = recorded_paths(case)
 
     def noise(self, like: Tensor, concentration: float) -> Tensor:
-        return torch.from_numpy(self.sample("noise")).to(like.dtype)
+        return torch.from_numpy(SAMPLES[f"{self.case}.noise"]).to(like.dtype)
 
     def actions(self, probabilities: Tensor, samples: int) -> Tensor:
-        return torch.from_numpy(self.sample("sampled")[:, self.simulation].astype(np.int64))
+        self.node += 1
+        return torch.from_numpy(SAMPLES[f"{self.case}.sampled"][:, self.node - 1].astype(np.int64))
 
     def child(self, tied: Tensor) -> Tensor:
-        chosen = tied.int().argmax(-1)
-        children, ties = (self.sample(name)[:, self.simulation].tolist() for name in ("path_child", "ties"))
-        for root, paths in enumerate(self.nodes):
-            for level, node in enumerate(paths[self.simulation]):
+        chosen, simulation = tied.argmax(-1), tied.shape[1] - 1
+        children, ties = (SAMPLES[f"{self.case}.{name}"][:, simulation].tolist() for name in ("path_child", "ties"))
+        for root, of_root in enumerate(self.paths):
+            for level, node in enumerate(of_root[simulation]):
                 chosen[root, node] = children[root][level]
-                if ties[root][level]:
-                    assert tied[root, node, children[root][level]], f"simulation {self.simulation}, root {root}"
+                if ties[root][level]:  # a root's first visits are in order, and nothing is compared
+                    assert tied[root, node, children[root][level]], f"simulation {simulation}, root {root}"
                     self.compared += 1
-        self.simulation += 1
         return chosen
+
+
+def recorded_paths(case: str) -> list[list[list[int]]]:
+    """By root and simulation, the nodes from the root to the leaf's parent."""
+    paths: list[list[list[int]]] = []
+    for parents in SAMPLES[f"{case}.leaf_parent"].tolist():
+        of_root: list[list[int]] = []
+        for parent in parents:
+            of_root.append([*(of_root[parent - 1] if parent else []), parent])
+        paths.append(of_root)
+    return paths
 
 
 class Graph:

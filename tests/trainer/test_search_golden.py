@@ -13,7 +13,6 @@ from trainer.search.children import merged
 from trainer.search.draws import actions_at
 from trainer.search.kept import kept_counts
 from trainer.search.search import Search
-from trainer.search.selection import scores
 from trainer.search.values import OptimisticReturns
 
 comparisons_are_counted = counted(
@@ -76,13 +75,16 @@ def test_every_number_of_a_search_equals_the_released_tree(case: str, dtype: tor
     for name, expected in recorded.items():
         compare(ours[name], expected, dtype, name)
         note(name)
-    np.testing.assert_array_equal(run.tree.paths.depth[:, 1:], SAMPLES[f"{case}.path_len"])
+    depth, ancestors = run.tree.paths.depth, run.tree.paths.ancestors
+    np.testing.assert_array_equal(depth[:, 1:], SAMPLES[f"{case}.path_len"])
+    parents = ancestors[:, 1:].gather(2, depth[:, 1:, None] - 1)[..., 0]
+    np.testing.assert_array_equal(parents, SAMPLES[f"{case}.leaf_parent"])
     np.testing.assert_array_equal(result.valid.sum(-1), OUTPUTS[f"{case}.root_children"])
 
 
 def followed(run: Search, levels: int) -> dict[str, Tensor]:
     """One simulation: the scores at the time of its choices [R, L, K], and what its path [R, L] holds after it."""
-    tree, score = run.tree, scores(run.tree, run.settings)
+    tree, score = run.tree, run.selection.scores(run.tree).permute(1, 2, 0)
     found = run.simulate()
     assert run.path.shape[1] == levels + 1, "the path is as long as the recorded one"
     every = torch.arange(len(run.path))[:, None]
@@ -122,8 +124,8 @@ def test_the_returns_of_a_root_and_those_kept_of_them_equal_the_released_sets(ca
     assert isinstance(values, OptimisticReturns)
     for root, distance in np.ndindex(*OUTPUTS[f"{case}.root_set_kept"].shape[:2]):
         members = depth[root] == distance
-        returns, rank = values.returns[root, members, 0], values.rank[root, members, 0]
-        kept = rank < values.kept[len(rank)]
+        returns, rank = values.returns[root, 0, members], values.rank[root, 0, members]
+        kept = rank < values.kept_of[len(rank)]
         for name, ours in {"kept": returns[kept], "dropped": returns[~kept]}.items():
             recorded = OUTPUTS[f"{case}.root_set_{name}"][root, distance]
             compare(ours.sort().values, recorded[~np.isnan(recorded)], dtype, f"root_set_{name}")

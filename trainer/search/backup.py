@@ -1,6 +1,6 @@
 """What a leaf's evaluation changes along its path: visits, values, advantages.
 
-Axis legend: R roots, L levels of a path (0 root).
+Axis legend: R roots, M nodes, K samples, L levels of a path (0 root).
 """
 
 from __future__ import annotations
@@ -11,28 +11,40 @@ from torch import Tensor
 from trainer.search.tree import Tree
 
 
-def returns_along(tree: Tree, node: int, path: Tensor, discount: float) -> Tensor:
+class Discounts:
+    """Powers of a discount for paths of a search."""
+
+    def __init__(self, discount: float, nodes: int, like: Tensor) -> None:
+        level = torch.arange(nodes, dtype=torch.float64, device=like.device)
+        steps = level[:, None] - level
+        self.one = discount
+        self.of = discount**level
+        """[L], by number of steps."""
+        self.between = discount ** (steps - 1).clamp(min=0) * (steps > 0)
+        """[L, L]: of the reward at the first level, in the return of the second, above it."""
+
+
+def returns_along(tree: Tree, node: int, path: Tensor, discounts: Discounts) -> Tensor:
     """Returns [R, L] of leaf `node` to the nodes of its path [R, L]; meaningless after its end.
 
     At level l the sum of discount^(j - l - 1) * reward_j over the levels j > l, and discount^(depth - l) * value.
     """
-    level = torch.arange(path.shape[1], device=path.device)
-    steps = level[:, None] - level  # [from level j, to level l]
-    weight = discount ** (steps - 1).clamp(min=0).to(tree.value.dtype) * (steps > 0)
-    rewards = (tree.reward.gather(1, path)[..., None] * weight).sum(1)
-    left = (tree.paths.depth[:, node, None] - level).clamp(min=0)
-    return rewards + discount ** left.to(rewards.dtype) * tree.prediction[:, node, None]
+    levels = path.shape[1]
+    # In double precision, where no accelerator multiplies with fewer bits.
+    rewards = tree.reward.gather(1, path).double() @ discounts.between[:levels, :levels]
+    left = (tree.paths.depth[:, node, None] - tree.paths.level[:levels]).clamp_(min=0)
+    return (rewards + discounts.of[left] * tree.prediction[:, node, None]).to(tree.value.dtype)
 
 
-def back_up(tree: Tree, node: int, path: Tensor, returns: Tensor, discount: float) -> None:
+def back_up(tree: Tree, node: int, path: Tensor, returns: Tensor, discounts: Discounts) -> None:
     """File the returns [R, L] of leaf `node`, and bring up to date whatever hangs on the nodes of its path [R, L]."""
-    value = tree.values.file(node, path, returns)
-    tree.value.scatter_(1, path, value)
-    tree.visits.scatter_add_(1, path, torch.ones_like(value))
-    below = path[:, 1:]
-    parent = path[:, :-1].masked_fill(below == tree.paths.beyond, tree.paths.beyond)
-    advantage = tree.reward.gather(1, below) + discount * value[:, 1:] - tree.prediction.gather(1, parent)
-    tree.advantage.scatter_(1, below, advantage)
-    place = parent * tree.child_visits.shape[2] + tree.slot.gather(1, below)
-    tree.child_advantage.flatten(1).scatter_(1, place, advantage)
-    tree.child_visits.flatten(1).scatter_add_(1, place, torch.ones_like(advantage))
+    steps = tree.paths.steps(path)
+    value = tree.values.file(node, steps, returns.flatten()[steps.at])
+    tree.value.view(-1).index_copy_(0, steps.row, value)
+    tree.visits.view(-1).index_add_(0, steps.row, torch.ones_like(steps.row))
+    reward, prediction = tree.reward.view(-1)[steps.row], tree.prediction.view(-1)[steps.above]
+    advantage = reward + discounts.one * value - prediction
+    tree.advantage.view(-1).index_copy_(0, steps.row, advantage)
+    place = tree.slot.view(-1)[steps.row] * tree.slot.numel() + steps.above  # in tables [K, R, M + 1]
+    tree.child_advantage.view(-1).index_copy_(0, place, advantage)
+    tree.child_visits.view(-1).index_add_(0, place, torch.ones_like(advantage))

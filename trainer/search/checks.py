@@ -25,11 +25,12 @@ def check_root(root: Root) -> None:
         )
 
 
-def check_finite(failed: Tensor) -> None:
-    """Raise TrainingError if a model has failed at a root: int64 [R], the first such simulation of each, or 0."""
-    if failed.any():
-        number = int(failed.nonzero()[0])
+def check_finite(sums: Tensor) -> None:
+    """Raise TrainingError if a model has failed at a root: sums [R, M] of what it gave for each node, not finite."""
+    broken = ~sums.isfinite()
+    if broken.any():
+        number, simulation = broken.nonzero()[0].tolist()
         raise TrainingError(
-            f"the model gave a number that is not finite in simulation {int(failed[number])} of root {number}",
+            f"the model gave a number that is not finite in simulation {simulation} of root {number}",
             remedy="Look for the update in which the loss left its range, or lower the learning rate",
         )

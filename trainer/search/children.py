@@ -28,23 +28,26 @@ class Children:
 def merged(drawn: Tensor, actions: int, *, order: Literal["lexicographic", "wrapped"], dtype: torch.dtype) -> Children:
     """The children of joint actions int64 [R, K, N], each of 0..A-1, drawn with replacement; shares are of `dtype`."""
     keys = lexicographic_keys(drawn, actions) if order == "lexicographic" else wrapped_keys(drawn)
-    samples = drawn.shape[1]
-    before = torch.zeros(*drawn.shape[:2], samples, dtype=torch.bool, device=drawn.device)  # [R, K, K]
-    same = torch.ones_like(before)
-    for word in reversed(keys.unbind(-1)):
-        equal = word[:, :, None] == word[:, None]
-        before = (word[:, None] < word[:, :, None]) | (equal & before)  # [r, i, j]: draw j's key is the smaller
-        same &= equal
-    number = torch.arange(samples, device=drawn.device)
-    repeated = (same & (number < number[:, None])).any(-1)  # [R, K]: an earlier draw is the same
-    place = (before & ~repeated[:, None]).sum(-1)
-    place = torch.where(repeated, samples, place)  # what repeats an earlier draw goes to a last row, which is dropped
-    share = drawn.new_zeros(drawn.shape[0], samples + 1, dtype=dtype)
-    share.scatter_(1, place, same.sum(-1, dtype=dtype) / samples)
-    ordered = torch.zeros_like(drawn[:, :1]).repeat(1, samples + 1, 1)
-    ordered.scatter_(1, place[..., None].expand_as(drawn), drawn)
-    share = share[:, :samples]
-    return Children(actions=ordered[:, :samples], valid=share > 0, share=share)
+    sorting, differs = sorted_keys(keys)
+    drawn = drawn.gather(1, sorting[..., None].expand_as(drawn))
+    place = torch.zeros_like(sorting)
+    torch.cumsum(differs, 1, out=place[:, 1:])
+    share = drawn.new_zeros(place.shape, dtype=dtype)
+    share.scatter_add_(1, place, share.new_full((1, 1), 1 / drawn.shape[1]).expand_as(share))
+    distinct = torch.zeros_like(drawn).scatter_(1, place[..., None].expand_as(drawn), drawn)
+    return Children(actions=distinct, valid=share > 0, share=share)
+
+
+def sorted_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """The order int64 [R, K] of keys [R, K, W], and where in it a key differs from the one before, [R, K - 1]."""
+    last, sorting = keys[..., -1].sort(dim=1, stable=True)
+    differs = last[:, 1:] != last[:, :-1]
+    for word in reversed(keys[..., :-1].unbind(-1)):
+        sorting = sorting.gather(1, word.gather(1, sorting).argsort(stable=True, dim=1))
+    if keys.shape[-1] > 1:
+        ordered = keys.gather(1, sorting[..., None].expand_as(keys))
+        differs = (ordered[:, 1:] != ordered[:, :-1]).any(-1)
+    return sorting, differs
 
 
 def lexicographic_keys(drawn: Tensor, actions: int) -> Tensor:
@@ -59,8 +62,8 @@ def wrapped_keys(drawn: Tensor) -> Tensor:
 
 
 def _number(digits: Tensor, base: int) -> Tensor:
-    key = torch.zeros_like(digits[..., 0])
-    for digit in digits.unbind(-1):
+    key = digits[..., 0]
+    for digit in digits.unbind(-1)[1:]:
         key = key * base + digit
     return key
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class SearchDraws(Protocol):
-    """The three draws of a search, in the order in which they are asked for: noise once, then per node the others."""
+    """The three draws of a search: noise once, then for every node its joint actions, and children among equals."""
 
     def noise(self, like: Tensor, concentration: float) -> Tensor:
         """Dirichlet noise [R, N, A] over the last axis, in the type and on the device of `like` [R, N, A]."""
@@ -23,15 +23,22 @@ class SearchDraws(Protocol):
         ...
 
     def child(self, tied: Tensor) -> Tensor:
-        """One of the tied children of every node, int64 [R, M] from bool [R, M, K]; all are equally likely."""
+        """A child of every node so far, int64 [R, M], of those that are as good as its best: 1 in [R, M, K], else 0.
+
+        In memory K comes first.  A search that begins asks for one node.
+        """
         ...
 
 
 class RandomDraws:
-    """Draws from a generator of the tensors' device; None: torch's global one."""
+    """Draws from a generator of the tensors' device; None: torch's global one.
+
+    Every node gets a random order of its children, and of equally good ones takes the first in it.
+    """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
         self._generator = generator
+        self._order: Tensor | None = None
 
     def noise(self, like: Tensor, concentration: float) -> Tensor:
         drawn: Tensor = torch._sample_dirichlet(torch.full_like(like, concentration), generator=self._generator)
@@ -42,8 +49,22 @@ class RandomDraws:
         return actions_at(probabilities, self._uniform((roots, samples, agents), probabilities))
 
     def child(self, tied: Tensor) -> Tensor:
-        keys = torch.rand(tied.shape, device=tied.device, generator=self._generator)
-        return keys.masked_fill_(~tied, -1.0).argmax(-1)
+        roots, nodes, samples = tied.shape
+        order = self._order
+        if order is None or nodes == 1:
+            order = self._orders(roots, 16, tied, samples)
+        if order.shape[-1] < nodes:
+            order = torch.cat([order, self._orders(roots, order.shape[-1], tied, samples)], dim=-1)
+        self._order = order
+        # The largest code says which child it is, without a second look at all of them.
+        code = (tied.permute(2, 0, 1) * order[..., :nodes]).amax(0).long()
+        return (code & (_stride(samples) - 1)).sub_(1).clamp_(min=0)
+
+    def _orders(self, roots: int, nodes: int, like: Tensor, samples: int) -> Tensor:
+        """Codes [K, R, M]: a random number, and in the last bits 1..K, within what single precision holds exactly."""
+        drawn = self._uniform((samples, roots, nodes), like)
+        number = torch.arange(1, samples + 1, device=like.device)[:, None, None]
+        return drawn.mul_(2**24 // _stride(samples)).floor_().mul_(_stride(samples)).add_(number)
 
     def _uniform(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         return torch.rand(shape, dtype=like.dtype, device=like.device, generator=self._generator)
@@ -56,4 +77,9 @@ def actions_at(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """
     cumulative = probabilities.cumsum(-1)
     cumulative = cumulative / cumulative[..., -1:]
-    return (cumulative[:, None] <= uniform[..., None]).sum(-1).clamp_(max=probabilities.shape[-1] - 1)
+    return torch.searchsorted(cumulative, uniform.transpose(1, 2).contiguous(), right=True).transpose(1, 2)
+
+
+def _stride(samples: int) -> int:
+    """Room for 1..K in the last bits of a code."""
+    return 1 << samples.bit_length()

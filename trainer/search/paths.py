@@ -5,8 +5,24 @@ Axis legend: R roots, M nodes, L levels (0 root).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The paths of all roots to one node as a single axis P.  On a CPU nothing on it is beyond the end of a path.
+
+    Rows say where a node's number stands in a table [R, M + 1], flat.
+    """
+
+    at: Tensor  # int64 [P], in the paths [R, L], flat
+    root: Tensor  # int64 [P]
+    level: Tensor  # int64 [P]
+    row: Tensor  # int64 [P], of the node
+    above: Tensor  # int64 [P], row of its parent; of a root, the end's
 
 
 class Paths:
@@ -16,12 +32,14 @@ class Paths:
     """
 
     def __init__(self, roots: int, nodes: int, device: torch.device) -> None:
-        # Where a look at the depths costs a synchronisation, there is room for the deepest tree that can be.
-        self._looks = device.type == "cpu"
-        levels = min(nodes, 8) if self._looks else nodes
+        self.looks = device.type == "cpu"
+        """Whether sizes may depend on numbers; where a look costs a synchronisation, there is room for the worst."""
+        levels = min(nodes, 8) if self.looks else nodes
         self.ancestors = torch.full((roots, nodes, levels), -1, dtype=torch.int32, device=device)  # [R, M, L]
         self.ancestors[:, 0, 0] = 0
         self.depth = torch.zeros(roots, nodes, dtype=torch.int64, device=device)  # [R, M]
+        self.root = torch.arange(roots, device=device)
+        self.level = torch.arange(nodes, device=device)
         self.deepest = 0
         """No node so far is deeper; on an accelerator, none can be."""
 
@@ -36,23 +54,37 @@ class Paths:
         L is the longest path of this node over all roots, or more.
         """
         depth = self.depth.gather(1, parent[:, None]) + 1
-        longest = int(depth.max()) if self._looks else node
+        longest = int(depth.max()) if self.looks else node
         self.deepest = max(self.deepest, longest)
         self.ancestors = with_levels(self.ancestors, longest + 1, -1)
-        roots, nodes, levels = self.ancestors.shape
-        first = torch.arange(0, roots * nodes, nodes, device=parent.device)
-        path = self.ancestors.view(-1, levels).index_select(0, first + parent)
+        _, nodes, levels = self.ancestors.shape
+        path = self.ancestors.view(-1, levels).index_select(0, self.root * nodes + parent)
         path.scatter_(1, depth, node)
         self.ancestors[:, node] = path
         self.depth[:, node] = depth[:, 0]
         path = path[:, : longest + 1].long()
         return path.masked_fill_(path < 0, self.beyond)
 
+    def steps(self, path: Tensor) -> Steps:
+        """Of the paths [R, L] to a node."""
+        levels, rows = path.shape[1], self.beyond + 1
+        if self.looks:
+            at = (path < self.beyond).flatten().nonzero()[:, 0]
+        else:
+            at = torch.arange(path.numel(), device=path.device)
+        row = path + self.root[:, None] * rows
+        above = torch.cat([self.root[:, None] * rows + self.beyond, row[:, :-1]], dim=1)
+        above = torch.where(path < self.beyond, above, row)
+        root = at // levels
+        return Steps(at=at, root=root, level=at - root * levels, row=row.view(-1)[at], above=above.view(-1)[at])
 
-def with_levels(table: Tensor, levels: int, fill: float) -> Tensor:
-    """A table [..., L] with room for so many levels: itself, or one twice as wide, filled up."""
-    if table.shape[-1] >= levels:
+
+def with_levels(table: Tensor, levels: int, fill: float, *, dim: int = -1) -> Tensor:
+    """A table with room for so many levels along `dim`: itself, or one twice as wide, filled up."""
+    if table.shape[dim] >= levels:
         return table
-    wider = table.new_full((*table.shape[:-1], max(levels, 2 * table.shape[-1])), fill)
-    wider[..., : table.shape[-1]] = table
+    shape = list(table.shape)
+    shape[dim] = max(levels, 2 * shape[dim])
+    wider = table.new_full(shape, fill)
+    wider.narrow(dim, 0, table.shape[dim]).copy_(table)
     return wider

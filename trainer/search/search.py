@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainer.search.backup import back_up, returns_along
+from trainer.search.backup import Discounts, back_up, returns_along
 from trainer.search.checks import check_finite, check_root
 from trainer.search.children import Children, merged
 from trainer.search.draws import SearchDraws
 from trainer.search.model import Expansion, Model, Root
 from trainer.search.paths import Paths
 from trainer.search.root_policy import root_children, root_policy, within
-from trainer.search.selection import choices, leaf
+from trainer.search.selection import Selection, leaf
 from trainer.search.settings import SearchSettings
 from trainer.search.tree import empty_tree
 from trainer.search.values import make_values
@@ -71,44 +71,51 @@ class Search:
         paths = Paths(roots, nodes, root.value.device)
         values = make_values(settings, paths, root.value)
         self.tree = empty_tree(root.hidden, settings.samples, agents, paths, values, root.value)
+        self.selection = Selection(settings, root.value)
         self.policy = root_policy(root, settings, draws, noise=noise)
         self.children = root_children(self.policy, self._children(self.policy.sampling))
         node = self.tree.add(root.hidden, root.value, self.children.children)
-        self.tree.prior[:, node] = self.children.prior
+        self.tree.prior[..., node] = self.children.prior.masked_fill(~self.children.children.valid, -torch.inf).T
+        self.tree.width = self.children.children.valid.sum(1)
         self.path = torch.zeros(roots, 1, dtype=torch.int64, device=root.value.device)
         """Of the newest node, int64 [R, L], `paths.beyond` after its end."""
         self.returns = root.value[:, None]
         """Along it, [R, L]; meaningless after its end."""
-        back_up(self.tree, node, self.path, self.returns, self.settings.discount)
-        self._failed = torch.zeros(roots, dtype=torch.int64, device=root.value.device)
+        self._discounts = Discounts(settings.discount, nodes, root.value)
+        back_up(self.tree, node, self.path, self.returns, self._discounts)
+        self._sums = torch.zeros_like(self.tree.prediction)
+        """Of all logits of a node, [R, M + 1]; not finite where one of them is not."""
 
     @torch.no_grad()
     def simulate(self) -> Expansion:
         """Select a leaf in each tree, let the model evaluate them all at once, back up."""
         tree, settings = self.tree, self.settings
-        parent, slot = leaf(tree, choices(tree, settings, self._draws))
-        each = torch.arange(len(parent), device=parent.device)
-        found = self._model.step(tree.hidden[parent, each], tree.actions[each, parent, slot])
-        broken = ~(found.reward.isfinite() & found.value.isfinite() & found.logits.isfinite().flatten(1).all(1))
-        self._failed = torch.where((self._failed == 0) & broken, tree.size, self._failed)
+        parent, slot = leaf(tree, self.selection.choices(tree, self._draws))
+        roots = tree.paths.root
+        hidden = tree.hidden.flatten(0, 1).index_select(0, parent * len(roots) + roots)
+        action = tree.actions.flatten(0, 2).index_select(
+            0, (roots * tree.actions.shape[1] + parent) * settings.samples + slot
+        )
+        found = self._model.step(hidden, action)
+        self._sums[:, tree.size] = found.logits.sum((1, 2))
         policy = found.logits.softmax(-1)
         if settings.masks == "whole-tree":
             policy = within(policy, self._root.legal, settings.legal_floor)
         node = tree.add(found.hidden, found.value, self._children(policy))
         tree.reward[:, node] = found.reward
-        tree.child[each, parent, slot] = node
+        tree.child[slot, roots, parent] = node
         tree.slot[:, node] = slot
         self.path = tree.paths.extend(parent, node)
-        self.returns = returns_along(tree, node, self.path, settings.discount)
-        back_up(tree, node, self.path, self.returns, settings.discount)
+        self.returns = returns_along(tree, node, self.path, self._discounts)
+        back_up(tree, node, self.path, self.returns, self._discounts)
         return found
 
     def result(self) -> SearchResult:
         """Of the simulations so far."""
-        check_finite(self._failed)
+        check_finite(self.tree.reward + self.tree.prediction + self._sums)
         tree, children = self.tree, self.children
-        visited = tree.child[:, 0] >= 0
-        node = tree.child[:, 0].clamp(min=0)
+        node = tree.child[..., 0].T
+        visited = node > 0
 
         def of_child(table: Tensor) -> Tensor:
             return table.gather(1, node).masked_fill(~visited, 0)
@@ -116,8 +123,8 @@ class Search:
         reward, value = of_child(tree.reward), of_child(tree.value)
         return SearchResult(
             actions=tree.actions[:, 0],
-            valid=tree.valid[:, 0],
-            visits=tree.child_visits[:, 0].long(),
+            valid=children.children.valid,
+            visits=tree.child_visits[..., 0].T.long(),
             q=reward + self.settings.discount * value,
             value=tree.value[:, 0],
             prediction=tree.prediction[:, 0],

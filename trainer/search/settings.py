@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from heliograph.settings import Settings
 
@@ -15,9 +15,9 @@ Discount = Annotated[float, Field(gt=0.0, le=1.0)]
 class SearchSettings(Settings):
     """How many joint actions are tried, how a node's value is made of its returns, how a child is chosen."""
 
-    simulations: PositiveInt = 100
+    simulations: Annotated[int, Field(gt=0, lt=2**15)] = 100
     """N: nodes that a search adds to its tree, one evaluation of the model for each."""
-    samples: PositiveInt = 10
+    samples: Annotated[int, Field(gt=0, le=2**11)] = 10
     """K: joint actions drawn at a node; equal ones are merged, so there may be fewer children, and never more than \
 there are joint actions."""
     quantile: Share = 0.75

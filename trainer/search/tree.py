@@ -14,27 +14,25 @@ from trainer.search.children import Children
 from trainer.search.paths import Paths
 from trainer.search.values import Values
 
-UNVISITED = -1
-
 
 @dataclass(kw_only=True)
 class Tree:
     """Nodes are numbered as they are made: 0 the root, k the leaf of simulation k, in all trees alike.
 
-    So a slice up to a number is all that there is so far.  Arrays that are written along paths have one row more than
-    there are nodes, where writes beyond the end of a path go.
+    So a slice up to a number is all that there is so far.  Arrays that are written along paths have one node more than
+    there are, where writes beyond the end of a path go.  Those of children begin with their axis K: reductions over a
+    short last axis are an order slower.
     Invariants: a node's visits are 1 + those of its children; `value` is what `values` makes of the node's returns;
     the advantage is reward + discount * value - its parent's prediction.
     """
 
     hidden: Tensor  # [M, R, ...], by node first, so that a new node is one block
     actions: Tensor  # int64 [R, M, K, N], of the children
-    prior: Tensor  # [R, M, K], beta-hat; 0 where there is no child
-    valid: Tensor  # bool [R, M, K]
-    child: Tensor  # int64 [R, M, K], node number, or UNVISITED
-    child_visits: Tensor  # [R, M + 1, K]
-    child_advantage: Tensor  # [R, M + 1, K], 0 while unvisited
-    visits: Tensor  # [R, M + 1]
+    prior: Tensor  # [K, R, M], beta-hat; -infinity where there is no child
+    child: Tensor  # int64 [K, R, M], node number; while unvisited that of the parent, which so leads to itself
+    child_visits: Tensor  # [K, R, M + 1]
+    child_advantage: Tensor  # [K, R, M + 1], 0 while unvisited
+    visits: Tensor  # int64 [R, M + 1]
     reward: Tensor  # [R, M + 1], of the step to the node
     prediction: Tensor  # [R, M + 1], the model's value
     value: Tensor  # [R, M + 1]
@@ -42,6 +40,7 @@ class Tree:
     slot: Tensor  # int64 [R, M + 1], which child of its parent the node is
     paths: Paths
     values: Values
+    width: Tensor  # int64 [R], children of the root
     size: int = 0
     """Nodes so far."""
 
@@ -51,8 +50,7 @@ class Tree:
         self.hidden[node] = hidden
         self.prediction[:, node] = prediction
         self.actions[:, node] = children.actions
-        self.prior[:, node] = children.share
-        self.valid[:, node] = children.valid
+        self.prior[..., node] = children.share.masked_fill(~children.valid, -torch.inf).T
         self.size += 1
         return node
 
@@ -61,23 +59,23 @@ def empty_tree(hidden: Tensor, samples: int, agents: int, paths: Paths, values: 
     """Room for the nodes of `paths`; hidden states as `hidden` [R, ...], numbers as `like`."""
     (roots, nodes), device = paths.depth.shape, like.device
 
-    def integers(*shape: int, fill: int = 0) -> Tensor:
-        return torch.full((roots, *shape), fill, dtype=torch.int64, device=device)
+    def integers(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.int64, device=device)
 
     return Tree(
         hidden=hidden.new_empty(nodes, *hidden.shape),
-        actions=integers(nodes, samples, agents),
-        prior=like.new_zeros(roots, nodes, samples),
-        valid=torch.zeros(roots, nodes, samples, dtype=torch.bool, device=device),
-        child=integers(nodes, samples, fill=UNVISITED),
-        child_visits=like.new_zeros(roots, nodes + 1, samples),
-        child_advantage=like.new_zeros(roots, nodes + 1, samples),
-        visits=like.new_zeros(roots, nodes + 1),
+        actions=integers(roots, nodes, samples, agents),
+        prior=like.new_zeros(samples, roots, nodes),
+        child=torch.arange(nodes, device=device).repeat(samples, roots, 1),
+        child_visits=like.new_zeros(samples, roots, nodes + 1),
+        child_advantage=like.new_zeros(samples, roots, nodes + 1),
+        visits=integers(roots, nodes + 1),
         reward=like.new_zeros(roots, nodes + 1),
         prediction=like.new_zeros(roots, nodes + 1),
         value=like.new_zeros(roots, nodes + 1),
         advantage=like.new_zeros(roots, nodes + 1),
-        slot=integers(nodes + 1),
+        slot=integers(roots, nodes + 1),
+        width=integers(roots),
         paths=paths,
         values=values,
     )

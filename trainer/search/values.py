@@ -4,7 +4,7 @@ A simulation gives every node of its path one return: the discounted rewards fro
 predicted value at the end.  Its distance is the number of steps between.  A node's own prediction is its return at
 distance 0.
 
-Axis legend: R roots, M nodes, L levels of a path (0 root), D distances.
+Axis legend: R roots, M nodes, P steps of all paths (`paths.Steps`), L levels of a path (0 root), D distances.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from trainer.search.kept import kept_counts
-from trainer.search.paths import Paths, with_levels
+from trainer.search.paths import Paths, Steps, with_levels
 from trainer.search.settings import SearchSettings
 
 
 class Values(Protocol):
     """Keeps the returns of all nodes of a search."""
 
-    def file(self, node: int, path: Tensor, returns: Tensor) -> Tensor:
-        """Add the returns [R, L] along the path [R, L] of leaf `node`; the values [R, L] of its nodes, after that.
+    def file(self, node: int, steps: Steps, returns: Tensor) -> Tensor:
+        """Add the returns [P] along the paths to leaf `node`; the values [P] of the nodes on them, after that.
 
         Beyond the end of a path both are meaningless.
         """
@@ -44,68 +44,80 @@ class AveragedReturns:
         self.total = like.new_zeros(len(paths.depth), paths.beyond + 1)  # [R, M + 1]
         self.count = torch.zeros_like(self.total)
 
-    def file(self, node: int, path: Tensor, returns: Tensor) -> Tensor:
-        self.total.scatter_add_(1, path, returns)
-        self.count.scatter_add_(1, path, torch.ones_like(returns))
-        return self.total.gather(1, path) / self.count.gather(1, path)
+    def file(self, node: int, steps: Steps, returns: Tensor) -> Tensor:
+        total, count = self.total.view(-1), self.count.view(-1)
+        total.index_add_(0, steps.row, returns)
+        count.index_add_(0, steps.row, torch.ones_like(returns))
+        return total[steps.row] / count[steps.row]
 
 
 class OptimisticReturns:
     """OS(lambda).  Of a node's returns at one distance, the largest are averaged, weighted by decay^distance.
 
-    The return of leaf m to its ancestor at level l is `returns[r, m, l]`.  Beside it lies its rank: how many returns
+    The return of leaf m to its ancestor at level l is `returns[r, l, m]`.  Beside it lies its rank: how many returns
     to the same ancestor, over the same distance, are larger.  Invariant: the ranks of such a set are 0, 1, 2, ...
     without gaps; equal returns are ranked in the order of their arrival.
 
-    A new leaf touches one set for each level of its path, that of its own distance, whose members are the leaves of
+    A new leaf touches one set for each step of its path, that of its own distance, whose members are the leaves of
     its own depth below the same ancestor.  Their ranks change by a comparison with the new return alone: nothing is
     ever sorted.
     """
 
     def __init__(self, settings: SearchSettings, paths: Paths, like: Tensor) -> None:
         roots, nodes, levels = paths.ancestors.shape
-        self.returns = like.new_zeros(roots, nodes, levels)  # [R, M, L]
-        self.rank = torch.zeros(roots, nodes, levels, dtype=torch.int32, device=like.device)  # [R, M, L]
-        self.total = like.new_zeros(roots, nodes + 1, levels)  # [R, M + 1, D], of the returns that are kept
-        self.count = torch.zeros(roots, nodes + 1, levels, dtype=torch.int64, device=like.device)  # of all, likewise
-        self.kept = kept_counts(nodes, settings.quantile, settings.kept).to(like.device)
-        self.kept[0] = 0
-        self._paths, self._decay = paths, settings.decay
+        self.below = torch.zeros(roots, nodes + 1, nodes, dtype=torch.bool, device=like.device)
+        """bool [R, M + 1, M]: the second node is the first or lies below it."""
+        self.returns = like.new_zeros(roots, levels, nodes)  # [R, L, M]
+        self.rank = torch.zeros(roots, levels, nodes, dtype=torch.int16, device=like.device)  # [R, L, M]
+        self.count = torch.zeros(roots, nodes + 1, levels, dtype=torch.int64, device=like.device)  # [R, M + 1, D]
+        self.kept = like.new_zeros(roots, nodes + 1, levels)  # how many of them count, [R, M + 1, D]
+        self.total = like.new_zeros(roots, nodes + 1, levels)  # and what these sum to, [R, M + 1, D]
+        self.kept_of = kept_counts(nodes, settings.quantile, settings.kept).to(like.device)
+        self.weight = settings.decay ** torch.arange(nodes, dtype=like.dtype, device=like.device)  # [D]
+        self._paths = paths
 
-    def file(self, node: int, path: Tensor, returns: Tensor) -> Tensor:
-        levels = path.shape[1]
-        self._make_room(levels)
-        depth = self._paths.depth[:, : node + 1]
-        distance = (depth[:, node, None] - torch.arange(levels, device=path.device)).clamp_(min=0)  # [R, L]
-        place = path * self.count.shape[-1] + distance  # in the tables by node and distance
+    def file(self, node: int, steps: Steps, returns: Tensor) -> Tensor:
+        self._make_room(self._paths.deepest + 1)
+        distance = (self._paths.depth[:, node][steps.root] - steps.level).clamp_(min=0)
+        place = steps.row * self.count.shape[2] + distance
+        count = self.count.view(-1)[place] + 1
+        kept = self.kept_of[count]
+        total = self._rank(node, steps, returns, kept)
+        self.count.view(-1).index_copy_(0, place, count)
+        self.kept.view(-1).index_copy_(0, place, kept.to(returns.dtype))
+        self.total.view(-1).index_copy_(0, place, total)
+        return self._weighted(steps.row)
 
-        counts, totals = self.count.flatten(1), self.total.flatten(1)
-        count = counts.gather(1, place) + 1
-        counts.scatter_(1, place, count)
+    def _rank(self, node: int, steps: Steps, new: Tensor, kept: Tensor) -> Tensor:
+        """Put the returns [P] of leaf `node` among those of their sets; the sum of the `kept` [P] largest of each."""
+        depth, nodes = self._paths.depth, self.below.shape[2]
+        line = steps.root * self.returns.shape[1] + steps.level  # in tables [R, L, M]
+        same_depth = (depth[:, :node] == depth[:, node, None]).index_select(0, steps.root)  # [P, M]
+        members = same_depth.logical_and_(self.below.view(-1, nodes).index_select(0, steps.row)[:, :node])
+        earlier = self.returns.view(-1, nodes).index_select(0, line)[:, :node]
+        larger = members & (earlier >= new[:, None])
+        ranks = self.rank.view(-1, nodes).index_select(0, line)
+        ranks[:, :node] += members ^ larger
+        own = larger.sum(1)
+        ranks[:, node] = own
+        self.rank.view(-1, nodes).index_copy_(0, line, ranks)
+        self.returns.view(-1).index_copy_(0, line * nodes + node, new)
+        self.below.view(-1).index_fill_(0, steps.row * nodes + node, True)
+        counted = members & (ranks[:, :node] < kept[:, None])
+        return (earlier * counted).sum(1) + new * (own < kept)
 
-        below = self._paths.ancestors[:, :node, :levels] == path.to(torch.int32)[:, None]  # [R, M, L]
-        members = below & (depth[:, :node] == depth[:, node, None])[..., None]
-        earlier, rank = self.returns[:, :node, :levels], self.rank[:, :node, :levels]
-        larger = members & (earlier >= returns[:, None])
-        rank += members ^ larger
-        own_rank = larger.sum(1)
-        self.returns[:, node, :levels] = returns
-        self.rank[:, node, :levels] = own_rank
-
-        kept = self.kept[count]
-        total = (earlier * (members & (rank < kept[:, None]))).sum(1) + returns * (own_rank < kept)
-        totals.scatter_(1, place, total)
-        return self._weighted(path)
-
-    def _weighted(self, path: Tensor) -> Tensor:
-        """sum_d decay^d * total_d / sum_d decay^d * kept_d of the nodes of a path, [R, L]."""
-        levels = self._paths.deepest + 1  # a path's nodes may have had longer ones
-        weights = self._decay ** torch.arange(levels, dtype=self.total.dtype, device=path.device)
-        at = (path + torch.arange(len(path), device=path.device)[:, None] * self.total.shape[1]).flatten()
-        totals = (self.total.flatten(0, 1)[:, :levels].index_select(0, at) * weights).sum(1)
-        counts = (self.kept[self.count.flatten(0, 1)[:, :levels].index_select(0, at)] * weights).sum(1)
-        return (totals / counts).view(path.shape)
+    def _weighted(self, row: Tensor) -> Tensor:
+        """sum_d decay^d * total_d / sum_d decay^d * kept_d of nodes, [P]."""
+        levels = self._paths.deepest + 1  # a node of the path may have had longer ones
+        weights = self.weight[:levels]
+        total, kept = (
+            (table.flatten(0, 1).index_select(0, row)[:, :levels] * weights).sum(1) for table in (self.total, self.kept)
+        )
+        return total / kept
 
     def _make_room(self, levels: int) -> None:
-        self.returns, self.rank = with_levels(self.returns, levels, 0), with_levels(self.rank, levels, 0)
-        self.total, self.count = with_levels(self.total, levels, 0), with_levels(self.count, levels, 0)
+        self.returns = with_levels(self.returns, levels, 0, dim=1)
+        self.rank = with_levels(self.rank, levels, 0, dim=1)
+        self.count, self.kept, self.total = (
+            with_levels(table, levels, 0) for table in (self.count, self.kept, self.total)
+        )
