@@ -31,6 +31,8 @@ class MazeroReference:
     model: MazeroModel
     delayed: MazeroModel
 
+    folder = FOLDER
+
     @property
     def scalars(self) -> dict[str, Any]:
         return self.meta["scalars_float64"]
@@ -152,8 +154,36 @@ def recorded_places(model: MazeroModel) -> dict[str, nn.Parameter]:
             elif isinstance(layer, nn.LayerNorm):
                 modules[f"{name}.final_norm" if place % 3 == 0 else f"{name}.norm{norms}"] = layer
                 norms += 1
-    return {
-        f"{name}.{kind}": getattr(module, kind)
-        for name, module in modules.items()
-        for kind in ("weight", "bias")
-    }
+    return {f"{name}.{kind}": getattr(module, kind) for name, module in modules.items() for kind in ("weight", "bias")}
+
+
+class RecordedSearch:
+    """Replays the recorded draws of a search; at a choice along the recorded path, the recorded child."""
+
+    def __init__(self, noise: np.ndarray | None, sampled: np.ndarray, path_child: np.ndarray) -> None:
+        """Noise [R, N, A] (None: it does not matter), joint actions [R, S + 1, K, N], children [R, S, L]."""
+        self._noise, self._sampled, self._path = noise, sampled.astype(np.int64), path_child
+        self._nodes = 0
+        roots, nodes, samples, _ = sampled.shape
+        self._child = np.full((roots, nodes, samples), -1)
+
+    def noise(self, like: Tensor, concentration: float) -> Tensor:
+        return torch.ones_like(like) if self._noise is None else torch.from_numpy(self._noise).to(like.dtype)
+
+    def actions(self, probabilities: Tensor, samples: int) -> Tensor:
+        self._nodes += 1
+        drawn = torch.from_numpy(self._sampled[:, self._nodes - 1])
+        assert bool((probabilities.gather(-1, drawn.transpose(1, 2)) > 0).all())
+        return drawn
+
+    def child(self, tied: Tensor) -> Tensor:
+        chosen, simulation = tied.float().argmax(-1), tied.shape[1] - 1
+        for root, path in enumerate(self._path[:, simulation]):
+            node = 0
+            for slot in path[path >= 0].tolist():
+                # A root's first visits are in order and nobody is asked.
+                assert node == 0 or tied[root, node, slot]
+                chosen[root, node] = slot
+                before, node = node, self._child[root, node, slot]
+                self._child[root, before, slot] = node if node >= 0 else simulation + 1
+        return chosen

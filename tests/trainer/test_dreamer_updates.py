@@ -116,6 +116,7 @@ class OneBatch:
             index=Index(copy=rows, place=rows, serial=rows),
             weight=torch.ones(self.window.first.shape[1]),
             inside=torch.ones_like(self.window.first),
+            age=torch.ones(self.window.first.shape[1], dtype=torch.int64),
         )
 
 

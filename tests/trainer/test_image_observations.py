@@ -25,6 +25,7 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.mazero.mazero import Mazero
 from trainer.export.bundles import export_team
 from trainer.nets.observations import ImageDecoder, ImageEncoder, observation_decoder, observation_encoder
 from trainer.training import evaluation
@@ -54,8 +55,9 @@ def trained(folder: Path, algorithm: str, *, parameters: str = "{}", more: tuple
 
 def parameters_of(algorithm: Any) -> list[torch.Tensor]:
     """Of the convolutions that observations are read with."""
-    network = algorithm.model if isinstance(algorithm, Mamba | Mabl) else algorithm.network
-    encoders = [module for module in network.encoder.modules() if isinstance(module, ImageEncoder)]
+    network = algorithm.model if isinstance(algorithm, Mamba | Mabl | Mazero) else algorithm.network
+    reading = network.representation if isinstance(algorithm, Mazero) else network.encoder
+    encoders = [module for module in reading.modules() if isinstance(module, ImageEncoder)]
     return [values.detach() for encoder in encoders for values in encoder.convolutions.parameters()]
 
 
@@ -69,8 +71,9 @@ def parameters_of(algorithm: Any) -> list[torch.Tensor]:
         ("mabl", "{unequal=true}", ()),
         ("mappo", "{sides=[9, 6], unequal=true}", ()),
         ("attention-ppo", '{kind="float32"}', ()),
+        ("mazero", "{sides=[5, 7], unequal=true}", ("mazero.model.frames=2", "mazero.model.agent_identity=true")),
     ],
-    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "attention-ppo"],
+    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "attention-ppo", "mazero"],
 )
 def test_what_is_trained_plays_like_its_bundles(
     tmp_path: Path, algorithm: str, parameters: str, more: tuple[str, ...]

@@ -135,6 +135,39 @@ def test_a_padded_window_repeats_the_last_row_of_its_episode_and_only_of_one_tha
     assert (batch.index.serial >= 0).tolist() == inside.tolist()
 
 
+@pytest.mark.parametrize("pad", [True, False], ids=["padded", "whole"])
+def test_rows_before_a_window_are_those_of_its_episode_and_its_first_one_again_where_there_are_no_more(
+    pad: bool,
+) -> None:
+    replay = replay_of(window=2, minimum=1, capacity=3 * 12)
+    rows = Episodes(replay)
+    place_of: dict[int, tuple[int, int, int]] = {}  # copy, place in it, and where its episode began
+    for copy, steps in ((0, 2), (1, 7), (0, 3), (1, 5), (0, replay.capacity)):  # the last overwrites its beginning
+        begin = len(rows.left[copy])
+        for step in range(steps + 1):
+            place_of[rows.serial] = copy, len(rows.left[copy]), begin
+            rows.write(copy, first=step == 0)
+    kept = {serial for copy in range(COPIES) for serial in rows.intact(copy)}
+    batch = replay.sample(np.random.default_rng(2), batch=200, length=2, pad=pad, before=3)
+    for window, inside in zip(serials(batch).T, batch.inside.numpy().T, strict=True):
+        copy, place, begin = place_of[int(window[3])]
+        for back in (1, 2, 3):
+            before = rows.left[copy][max(place - back, begin)]
+            assert inside[3 - back] == (place - back >= begin and before in kept)
+            assert window[3 - back] == (before if inside[3 - back] else window[4 - back])
+    assert not pad or (batch.index.serial >= 0).tolist() == batch.inside.tolist()
+
+
+def test_the_age_of_a_window_counts_the_rows_that_came_after_its_first() -> None:
+    replay = replay_of(window=2, minimum=1)
+    rows = Episodes(replay)
+    for step in range(8):
+        for copy in range(COPIES):
+            rows.write(copy, first=step == 0)
+    batch = replay.sample(np.random.default_rng(0), batch=50, length=2)
+    assert batch.age.tolist() == (COPIES * (8 - batch.index.place[0])).tolist()
+
+
 def test_padding_earns_nothing_and_begins_no_episode() -> None:
     replay = replay_of(window=2, minimum=1)
     rows = Episodes(replay)

@@ -58,7 +58,33 @@ SMALL_ATTENTION_PPO = (
     ),
     *(f"attention_ppo.{each}" for each in _SMALL_PPO),
 )
+SMALL_MAZERO = (
+    *SMALL_WORLD,
+    *(
+        f"mazero.{each}"
+        for each in (
+            "updates=1",
+            "unroll=2",
+            "target_every=4",
+            "model.hidden=16",
+            "model.heads=2",
+            "model.communication_layers=1",
+            "model.representation_layers=[12]",
+            "model.dynamics_layers=[12]",
+            "model.reward_layers=[8]",
+            "model.value_layers=[8]",
+            "model.policy_layers=[8]",
+            "model.projection_hidden=8",
+            "model.projection=8",
+            "model.predictor_hidden=4",
+            "search.simulations=4",
+            "search.samples=3",
+            "targets.steps=2",
+        )
+    ),
+)
 SMALL_OF = {
+    "mazero": SMALL_MAZERO,
     "mamba": SMALL,
     "mag": SMALL,
     "mabl": SMALL_MABL,

@@ -50,7 +50,9 @@ class Batch:
     weight: Tensor
     """float [B], at most 1: what a window's loss counts for, so that what is drawn more often counts no more."""
     inside: Tensor
-    """bool [T, B]: false where a row stands for what lies beyond the end of an episode."""
+    """bool [T, B]: false where a row stands for what lies beyond the end of an episode, or before its beginning."""
+    age: Tensor
+    """int64 [B]: about how many rows have come since a window's first one; 1 for the newest of a single copy."""
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; the index stays where replay is."""
@@ -59,4 +61,5 @@ class Batch:
             index=self.index,
             weight=self.weight.to(device),
             inside=self.inside.to(device),
+            age=self.age.to(device),
         )

@@ -119,11 +119,13 @@ class Replay:
         length: int | None = None,
         by: Literal["uniform"] | ByPriority = "uniform",
         pad: bool = False,
+        before: int = 0,
     ) -> Batch:
         """Draw `batch` windows of `length` rows (as many as the settings say), with replacement.
 
         They begin where the settings say.  With `pad` they begin at any row that an action followed, and end with its
-        episode: its last row is repeated, without reward, as often as there is nothing more.
+        episode: its last row is repeated, without reward, as often as there is nothing more.  `before` more rows lead
+        up to each; where an episode has not so many, its first one (or the first that is kept) is repeated.
         """
         count, length = batch or self.settings.batch, length or self.settings.window
         starts, weight = self._starts(), np.ones(count, np.float32)
@@ -141,7 +143,12 @@ class Replay:
                 chosen, weight = _by_priority(priority, by, count, random)
             copies, rows = copies[chosen], rows[chosen]
         inside = starts.inside(copies, rows, length) if pad else np.ones((length, count), bool)
-        return self._batch(copies, rows, inside, weight)
+        led = starts.leading(copies, rows, before) if before else np.ones((0, count), bool)
+        return self._batch(copies, rows, np.concatenate([led, inside]), weight, before=before)
+
+    def has_steps(self, length: int) -> bool:
+        """Whether padded windows of so many rows can be drawn."""
+        return self._starts().of_steps(length)[0].size > 0
 
     def update(self, index: Index, column: str, values: npt.NDArray[Any] | Tensor) -> None:
         """Write values [..., *shape] of a column to the rows of an index [...] that are still there."""
@@ -168,15 +175,26 @@ class Replay:
         return self._window(np.arange(self.copies), self._newest(length)), torch.from_numpy(new)
 
     def _batch(
-        self, copies: npt.NDArray[Any], rows: npt.NDArray[Any], inside: npt.NDArray[Any], weight: npt.NDArray[Any]
+        self,
+        copies: npt.NDArray[Any],
+        rows: npt.NDArray[Any],
+        inside: npt.NDArray[Any],
+        weight: npt.NDArray[Any],
+        *,
+        before: int,
     ) -> Batch:
-        """Windows that begin at copies and rows [B], as far as they are `inside` [T, B] of an episode."""
-        places = (rows + np.minimum(np.arange(len(inside))[:, None], inside.sum(0) - 1)) % self.capacity  # [T, B]
+        """Windows that begin at copies and rows [B], as far as they are `inside` [T, B] of an episode; the first
+        `before` of their rows lead up to them."""
+        offsets = np.arange(len(inside))[:, None] - before
+        offsets = np.clip(offsets, -inside[:before].sum(0), inside[before:].sum(0) - 1)
+        places = (rows + offsets) % self.capacity  # [T, B]
         window = self._window(copies, places)
-        if not inside.all():
+        if not inside[before:].all():
             beyond = ~torch.from_numpy(inside)
+            beyond[:before] = False
             window.reward[beyond] = 0.0
             window.first[beyond] = False
+        age = (self._written[copies] - rows) * self.copies
         copies = np.broadcast_to(copies, places.shape)
         serial = np.where(inside, self._serial[copies, places], _NOT_THERE)
         return Batch(
@@ -184,6 +202,7 @@ class Replay:
             index=Index(copy=copies, place=places, serial=serial),
             weight=torch.from_numpy(weight),
             inside=torch.from_numpy(inside),
+            age=torch.from_numpy(age),
         )
 
     def _window(self, copies: npt.NDArray[Any], places: npt.NDArray[Any]) -> Window:

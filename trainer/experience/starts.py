@@ -64,6 +64,13 @@ class Starts:
         inside: npt.NDArray[np.bool_] = (np.cumsum(begins, 0) == 0) & (wanted < self.written[copies])
         return inside
 
+    def leading(self, copies: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.bool_]:
+        """bool [count, B]: which of the rows before these, the nearest last, are kept and of the same episode."""
+        wanted = rows[None] - np.arange(count + 1)[:, None]  # nearest first, from the rows themselves on
+        begins = self.first[copies[None], wanted % self.first.shape[1]]
+        there: npt.NDArray[np.bool_] = (np.cumsum(begins[:-1], 0) == 0) & (wanted[1:] >= self.oldest[copies])
+        return there[::-1]
+
     def _ages(self) -> npt.NDArray[np.int64]:
         return np.arange(self.first.shape[1])
 

@@ -34,7 +34,7 @@ class RandomDraws:
     """Samples from a generator of the networks' device; None: torch's global one, whose state a checkpoint keeps."""
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
-        self._generator = generator
+        self.generator = generator
 
     def latent(self, probabilities: Tensor) -> Tensor:
         return sample_ids(probabilities, self._uniform(probabilities[..., 0]))
@@ -46,9 +46,9 @@ class RandomDraws:
         return self._uniform(probabilities) < probabilities
 
     def _uniform(self, like: Tensor) -> Tensor:
-        if self._generator is None:
+        if self.generator is None:
             return torch.rand_like(like)
-        return torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=self._generator)
+        return torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=self.generator)
 
 
 class GreedyDraws:

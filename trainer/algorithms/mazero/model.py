@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from heliograph.environments.vector import EnvironmentSpec
-from trainer.algorithms.mazero.networks import DYNAMICS, Consistency, Representation, head
-from trainer.algorithms.mazero.seeing import seen_size
+from trainer.algorithms.mazero.networks import DYNAMICS, Consistency, ImageRepresentation, Representation, head
+from trainer.algorithms.mazero.seeing import frame_size, seen_size
 from trainer.algorithms.mazero.settings import MazeroModelSettings, SupportSettings
 from trainer.algorithms.mazero.supports import Support
 from trainer.nets.agentwise import per_agent
@@ -38,14 +38,10 @@ class MazeroModel(nn.Module):
         agents, actions, width, zero = spec.agents, spec.actions, settings.hidden, settings.zero_heads
         self.settings, self.agents, self.actions = settings, agents, actions
         self.value_support, self.reward_support = support(settings.value_support), support(settings.reward_support)
-        self.representation = per_agent(
-            lambda: Representation(settings, seen=seen_size(settings, spec)), agents=agents, shared=settings.shared
-        )
+        self.representation = per_agent(lambda: _representation(settings, spec), agents=agents, shared=settings.shared)
         self.dynamics = DYNAMICS[settings.structure](settings, agents=agents, actions=actions)
         # Of the next states, where the paper says of those before, as its released code does it.
-        self.reward = head(
-            [agents * (width + actions), *settings.reward_layers, self.reward_support.bins], zero=zero
-        )
+        self.reward = head([agents * (width + actions), *settings.reward_layers, self.reward_support.bins], zero=zero)
         self.value = head([agents * width, *settings.value_layers, self.value_support.bins], zero=zero)
         self.policy = per_agent(
             lambda: head([width, *settings.policy_layers, actions], zero=zero), agents=agents, shared=settings.shared
@@ -76,6 +72,13 @@ class MazeroModel(nn.Module):
     def values(self, hidden: Tensor) -> Tensor:
         """Scalars [R] of hidden states [R, N, H]."""
         return self.value_support.decode(self.value_logits(hidden))
+
+
+def _representation(settings: MazeroModelSettings, spec: EnvironmentSpec) -> nn.Module:
+    seen = seen_size(settings, spec)
+    if spec.image is None:
+        return Representation(settings, seen=seen)
+    return ImageRepresentation(settings, spec.image, frame=frame_size(settings, spec), seen=seen)
 
 
 def support(settings: SupportSettings) -> Support:

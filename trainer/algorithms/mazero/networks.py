@@ -17,6 +17,7 @@ from torch.nn import functional
 from trainer.algorithms.mazero.settings import MazeroModelSettings
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
+from trainer.nets.observations import Image, ImageEncoder
 
 
 def normed_layers(sizes: Sequence[int]) -> nn.Sequential:
@@ -46,6 +47,25 @@ class Representation(nn.Module):
     def forward(self, seen: Tensor) -> Tensor:
         """[..., X] -> [..., H]."""
         hidden: Tensor = self.layers(self.norm(seen))
+        return hidden
+
+
+class ImageRepresentation(nn.Module):
+    """The same where an observation begins with an image: convolutions over each frame, layers over all of them."""
+
+    def __init__(self, settings: MazeroModelSettings, image: Image, *, frame: int, seen: int) -> None:
+        super().__init__()
+        self.frames, self.frame = settings.frames, frame
+        widths = [*settings.representation_layers, settings.hidden]
+        rest = frame - math.prod(image)
+        self.encoder = ImageEncoder(image, rest=rest, channels=settings.image_channels, out=widths[0])
+        self.layers = normed_layers([settings.frames * widths[0] + seen - settings.frames * frame, *widths])
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """[..., X] -> [..., H]."""
+        pixels = seen[..., : self.frames * self.frame].unflatten(-1, (self.frames, self.frame))
+        rows = torch.relu(self.encoder(pixels)).flatten(-2)
+        hidden: Tensor = self.layers(torch.cat([rows, seen[..., self.frames * self.frame :]], dim=-1))
         return hidden
 
 
@@ -116,7 +136,7 @@ class FlatDynamics(nn.Module):
     def forward(self, hidden: Tensor, action: Tensor) -> Tensor:
         """As CommunicatingDynamics."""
         change: Tensor = self.layers(torch.cat([hidden.flatten(-2), action.flatten(-2)], dim=-1))
-        return hidden + change.unflatten(-1, hidden.shape[-2:])
+        return hidden + change.reshape(hidden.shape)
 
 
 DYNAMICS = {"communicating": CommunicatingDynamics, "separate": SeparateDynamics, "flat": FlatDynamics}

@@ -1,4 +1,4 @@
-"""Settings of MAZero (Liu et al. 2024).  Where its paper, its released script and the sound choice differ, all are here.
+"""Settings of MAZero (Liu et al. 2024).  Where its paper, its script and the sound choice differ, all are here.
 
 Published values are those of the paper's Table 4 or of the released script for SMAC; `docs/reference/presets.md` has
 which preset takes which.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from heliograph.settings import Settings
 from trainer.policy.settings import Share
+from trainer.search.settings import SearchSettings
 
 Widths = tuple[PositiveInt, ...]
 """Of hidden layers."""
@@ -47,7 +48,9 @@ class MazeroModelSettings(Settings):
     last_action: bool = False
     """Agents also read what they did before each of the frames."""
     input_norm: bool = True
-    """Layer norm over what an agent sees."""
+    """Layer norm over what an agent sees, where that is no image."""
+    image_channels: PositiveInt = 16
+    """Channels of the first convolution over an observed image; the next layers have two and four times as many."""
     hidden: PositiveInt = 128
     """Width of an agent's hidden state."""
     representation_layers: Widths = (128, 128)
@@ -80,9 +83,8 @@ class MazeroModelSettings(Settings):
 class TargetSettings(Settings):
     """What the model is taught (MAZero, section 4.2 and appendix A)."""
 
-    discount: Share = 0.99
     steps: PositiveInt = 5
-    """Rewards that a value target adds up before it takes the delayed network's value."""
+    """Rewards that a value target adds up before it takes the delayed network's value; discounted as in the search."""
     stale_after: PositiveFloat = 30_000.0
     """Steps of age after each of which a window's targets add up one reward fewer; released: 0.3 of all updates."""
     reanalyse: Share = 1.0
@@ -93,7 +95,7 @@ class TargetSettings(Settings):
     reward_scale: PositiveFloat = 1.0
     """Rewards are multiplied by it before anything is learned of them; the supports must hold what comes of it."""
     team_reward: Literal["mean", "sum"] = "mean"
-    """The team's reward from those of its agents."""
+    """The team's reward from those of its agents; the mean is over those that took part in the step."""
 
 
 class MazeroLossSettings(Settings):
@@ -142,7 +144,7 @@ class PrioritySettings(Settings):
 class PlaySettings(Settings):
     """How experience is collected: by search, with noise."""
 
-    temperatures: tuple[PositiveFloat, ...] = (1.0,)
+    temperatures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
     """Actions are drawn from visit counts to the power 1 / temperature; the phases share `temperature_updates` evenly,
     and the last one stays."""
     temperature_updates: PositiveInt = 100_000
@@ -160,6 +162,8 @@ class MazeroSettings(Settings):
     target_waits: bool = False
     """It takes the weights of one renewal earlier, as the script does on a GPU."""
     model: MazeroModelSettings = MazeroModelSettings()
+    search: SearchSettings = SearchSettings()
+    """Of searches while collecting, where policies are searched anew, and in evaluations with search."""
     targets: TargetSettings = TargetSettings()
     loss: MazeroLossSettings = MazeroLossSettings()
     optimiser: MazeroOptimiserSettings = MazeroOptimiserSettings()

@@ -1,0 +1,184 @@
+"""MAZero: planning with a learned model of the team (Liu et al. 2024, "Efficient multi-agent reinforcement learning by
+planning").
+
+Experience is collected by a sampled tree search in the model (`trainer.search`); the model learns rewards, values and,
+by advantage-weighted policy optimisation, what searches find.  At execution an agent takes its own policy head on its
+own hidden state: no search, no message.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.mazero.clipping import Clipping
+from trainer.algorithms.mazero.execution import Team, agent_step
+from trainer.algorithms.mazero.found import entropy_bits, found_columns
+from trainer.algorithms.mazero.loss import MazeroLoss, Unrolled, mazero_loss, unroll
+from trainer.algorithms.mazero.model import MazeroModel
+from trainer.algorithms.mazero.self_play import Learned, SearchingTeam, SelfPlay
+from trainer.algorithms.mazero.settings import MazeroSettings
+from trainer.algorithms.mazero.targets import Targets, targets_of
+from trainer.algorithms.mazero.windows import Steps, steps_of
+from trainer.algorithms.step_function import StepFunction
+from trainer.experience.batch import Batch, ByPriority
+from trainer.experience.columns import PRIORITY, Column, priority_column
+from trainer.experience.replay import Replay
+from trainer.nets.gradient_steps import gradient_step
+from trainer.nets.means import Means
+from trainer.policy.distributions import Categorical
+from trainer.search.draws import RandomDraws, SearchDraws
+
+LEAST_PRIORITY = 1e-6
+"""Added to every priority, so that none is zero."""
+
+
+class Mazero:
+    """An `Algorithm`."""
+
+    name = "mazero"
+
+    def __init__(self, settings: MazeroSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
+        self.settings, self.spec, self.device = settings, spec, device
+        self.model = MazeroModel(settings.model, spec).to(device).eval()
+        self.delayed = deepcopy(self.model).requires_grad_(False)
+        """Gives value targets and reanalyses."""
+        self.waiting = deepcopy(self.delayed) if settings.target_waits else None
+        """Weights that the delayed network takes at the next renewal."""
+        self.actions = Categorical(spec.actions)
+        self.draws: SearchDraws = RandomDraws()
+        """Of searches in updates."""
+        chosen = settings.optimiser
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=chosen.learning_rate, eps=chosen.epsilon, fused=True
+        )
+        self.learned = Learned()
+        self._clipping = Clipping()
+
+    def columns(self) -> dict[str, Column]:
+        return {**priority_column(), **found_columns(self.spec, self.settings.search.samples)}
+
+    def behaviour(self) -> SelfPlay:
+        return SelfPlay(model=self.model, settings=self.settings, spec=self.spec, learned=self.learned)
+
+    def policy(self) -> Team:
+        return Team(model=self.model, spec=self.spec)
+
+    def searching_policy(self, generator: torch.Generator) -> SearchingTeam:
+        """Acts by search, which takes the whole team's observations; for evaluations beside those of the bundles."""
+        return SearchingTeam(model=self.model, settings=self.settings, spec=self.spec, generator=generator)
+
+    def step_function(self, slot: int) -> StepFunction:
+        return agent_step(self.model, self.spec, slot=slot)
+
+    def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
+        """`updates` of the model, each on fresh windows; none while there is no window."""
+        metrics = Means()
+        if replay.has_steps(self._rows):
+            for _ in range(self.settings.updates):
+                self.learn(self.sample(replay, random), replay, metrics)
+        return metrics.result()
+
+    def sample(self, replay: Replay, random: np.random.Generator) -> Batch:
+        """Windows by priority, led up to by what agents see at their first rows."""
+        priority, share = self.settings.priority, self.learned.updates / self.settings.priority.correction_updates
+        correction = priority.correction + (1 - priority.correction) * min(share, 1.0)
+        return replay.sample(
+            random,
+            length=self._rows,
+            by=ByPriority(exponent=priority.exponent, correction=correction),
+            pad=True,
+            before=self.settings.model.frames - 1,
+        )
+
+    def learn(self, batch: Batch, replay: Replay, metrics: Means) -> None:
+        """One update; writes the new priorities back."""
+        steps = steps_of(batch.to(self.device), self.settings, self.spec.actions)
+        targets = self.targets(steps)
+        self.model.train()  # dropout is on inside updates only
+        unrolled, loss = self.loss(steps, targets)
+        self.model.eval()
+        norm = self.step(loss)
+        replay.update(batch.index.at(self.settings.model.frames - 1), PRIORITY, self.priorities(unrolled, targets))
+        self._renew()
+        metrics.add(
+            {
+                **_metrics(loss, unrolled, targets),
+                "model/gradient_norm": norm,
+                "model/clipped_targets": self._clipping.see(self.model, value=targets.value, reward=targets.reward),
+            }
+        )
+
+    def targets(self, steps: Steps) -> Targets:
+        """What a batch teaches."""
+        return targets_of(steps, self.delayed, self.settings, self.draws)
+
+    def loss(self, steps: Steps, targets: Targets) -> tuple[Unrolled, MazeroLoss]:
+        """The model unrolled over a batch, and how far it is from the targets."""
+        unrolled = unroll(self.model, steps, self.settings.unroll)
+        return unrolled, mazero_loss(self.model, steps, unrolled, targets, self.settings.loss)
+
+    def step(self, loss: MazeroLoss) -> float:
+        """One gradient step; the norm of the gradient, of which unrolling further makes no more."""
+        chosen, done = self.settings.optimiser, self.learned.updates
+        for group in self.optimiser.param_groups:
+            group["lr"] = chosen.learning_rate * chosen.decay ** (done / chosen.decay_updates)
+        norm = gradient_step(
+            "model", self.model, self.optimiser, loss.total / self.settings.unroll, clip=chosen.gradient_clip
+        )
+        self.learned.updates += 1
+        return norm
+
+    def priorities(self, unrolled: Unrolled, targets: Targets) -> Tensor:
+        """[B]: how wrong the value of a window's first row was."""
+        value = self.model.value_support.decode(unrolled.value[0].detach())
+        return (value - targets.value[0]).abs() + LEAST_PRIORITY
+
+    def modules(self) -> dict[str, nn.Module]:
+        modules: dict[str, nn.Module] = {"model": self.model, "delayed": self.delayed}
+        return modules if self.waiting is None else {**modules, "waiting": self.waiting}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"model": self.optimiser}
+
+    def counters(self) -> dict[str, float]:
+        return {"updates": self.learned.updates}
+
+    def restore_counters(self, counters: dict[str, float]) -> None:
+        self.learned.updates = int(counters["updates"])
+
+    @property
+    def _rows(self) -> int:
+        """Of a window, from its first step on."""
+        return self.settings.unroll + self.settings.targets.steps + 1
+
+    def _renew(self) -> None:
+        if self.learned.updates % self.settings.target_every:
+            return
+        newest = self.model.state_dict()
+        if self.waiting is not None:
+            self.delayed.load_state_dict(self.waiting.state_dict())
+            self.waiting.load_state_dict(newest)
+        else:
+            self.delayed.load_state_dict(newest)
+
+
+def _metrics(loss: MazeroLoss, unrolled: Unrolled, targets: Targets) -> dict[str, float]:
+    """Terms per window, and how certain the agents and the searches are."""
+    taken = targets.policy.valid.any(-1)
+    log_policy = torch.log_softmax(unrolled.policy.detach()[taken], dim=-1)
+    values = {
+        "model/loss": loss.total,
+        "model/value_loss": loss.value.sum(0).mean(),
+        "model/reward_loss": loss.reward.sum(0).mean(),
+        "model/consistency_loss": loss.consistency.sum(0).mean(),
+        "policy/loss": loss.policy.sum(0).mean(),
+        "policy/entropy": -(log_policy.exp() * log_policy).sum(-1).mean(),
+        "policy/search_entropy_bits": entropy_bits(targets.policy.policy[taken]).mean(),
+        "policy/return": targets.value.mean(),
+    }
+    return {name: float(value.detach()) for name, value in values.items()}

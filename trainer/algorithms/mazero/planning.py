@@ -1,0 +1,49 @@
+"""The model as a search asks for it, and searches with it.
+
+Axis legend: R roots, N agents, X what an agent sees, H width of a hidden state, A actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.algorithms.mazero.model import MazeroModel
+from trainer.search.draws import SearchDraws
+from trainer.search.model import Expansion, Root
+from trainer.search.search import SearchResult, search
+from trainer.search.settings import SearchSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanningModel:
+    """A `trainer.search.model.Model`: hidden states are those of whole teams, [R, N, H]."""
+
+    model: MazeroModel
+
+    def root(self, seen: Tensor, legal: Tensor) -> Root:
+        """Where plans begin, for what agents see [R, N, X] and may do, bool [R, N, A]."""
+        model, hidden = self.model, self.model.represent(seen)
+        return Root(hidden=hidden, value=model.values(hidden), logits=model.policy_logits(hidden), legal=legal)
+
+    def step(self, hidden: Tensor, action: Tensor) -> Expansion:
+        """See `Model`."""
+        model, step = self.model, self.model.advance(hidden, action)
+        return Expansion(
+            hidden=step.hidden,
+            reward=model.reward_support.decode(step.reward),
+            value=model.values(step.hidden),
+            logits=model.policy_logits(step.hidden),
+        )
+
+
+# Six parameters, and each is another's: the networks, where to begin, how, and by which numbers.
+@torch.no_grad()
+def plan(
+    model: MazeroModel, seen: Tensor, legal: Tensor, settings: SearchSettings, draws: SearchDraws, *, noise: bool
+) -> SearchResult:
+    """A search from what agents see [R, N, X] and may do, bool [R, N, A]."""
+    planning = PlanningModel(model=model)
+    return search(planning.root(seen, legal), planning, settings, draws, noise=noise)

@@ -1,0 +1,151 @@
+"""Acting by search: while experience is collected, with noise, and in evaluations with search, without.
+
+Axis legend: E copies of the environment, N agents, F frames, O numbers of a frame, K sampled joint actions, A actions.
+
+A search looks at the whole team, so nothing of this is what the agents' bundles do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.mazero.found import Found, found_by, tempered
+from trainer.algorithms.mazero.model import MazeroModel
+from trainer.algorithms.mazero.planning import plan
+from trainer.algorithms.mazero.seeing import frame_size, remembered, seen
+from trainer.algorithms.mazero.settings import MazeroSettings, PlaySettings
+from trainer.policy.draws import Draws, GreedyDraws, RandomDraws
+from trainer.search import draws as search_draws
+
+
+@dataclass(kw_only=True)
+class Learned:
+    """How far training is; a behaviour and the algorithm look at the same one."""
+
+    updates: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayState(Found):
+    """What a team carries from step to step, and what the search found that chose its last action, [E, ...]."""
+
+    frames: Tensor
+    """[E, N, F, O], oldest first."""
+    done: Tensor
+    """int64 [E, N]: the last actions."""
+
+    def columns(self) -> dict[str, Tensor]:
+        return _found(self).columns()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchingTeam:
+    """A `Policy` that searches before every action, and takes the joint action that was visited most; a sampled one by
+    its visits.  The searches' own draws come from `generator`."""
+
+    model: MazeroModel
+    settings: MazeroSettings
+    spec: EnvironmentSpec
+    generator: torch.Generator | None = None
+    noise_size = 1
+
+    def initial_state(self, copies: int) -> PlayState:
+        """Its content does not matter."""
+        settings, like = self.settings.model, next(self.model.parameters())
+        agents, samples = self.spec.agents, self.settings.search.samples
+        shares = like.new_zeros(copies, samples)
+        return PlayState(
+            frames=like.new_zeros(copies, agents, settings.frames, frame_size(settings, self.spec)),
+            done=torch.zeros(copies, agents, dtype=torch.int64, device=like.device),
+            actions=torch.zeros(copies, samples, agents, dtype=torch.int64, device=like.device),
+            valid=torch.zeros(copies, samples, dtype=torch.bool, device=like.device),
+            policy=shares,
+            q=shares,
+            ratio=shares,
+            prediction=shares[:, 0],
+            value=shares[:, 0],
+        )
+
+    def act(
+        self,
+        state: PlayState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, PlayState]:
+        frames = self.see(state, observation, first)
+        found = self.find(frames, action_mask, search_draws.RandomDraws(self.generator), noise=False)
+        chosen = found.policy.argmax(-1) if isinstance(draws, GreedyDraws) else self.shared_choice(found, draws)
+        return _done(found, frames, chosen)
+
+    def shared_choice(self, found: Found, draws: Draws) -> Tensor:
+        """One joint action per copy, int64 [E], by its visits, from the first agent's noise."""
+        agents = self.spec.agents
+        return draws.latent(found.policy.unsqueeze(1).expand(-1, agents, -1).unsqueeze(2))[:, 0, 0]
+
+    def see(self, state: PlayState, observation: Tensor, first: Tensor) -> Tensor:
+        """The frames [E, N, F, O] that the agents see now."""
+        settings = self.model.settings
+        return remembered(settings, state.frames, state.done, observation, first, self.spec.actions)
+
+    def find(self, frames: Tensor, action_mask: Tensor, draws: search_draws.SearchDraws, *, noise: bool) -> Found:
+        """What searches find from there, [E, ...]."""
+        rows = seen(self.model.settings, frames)
+        return found_by(plan(self.model, rows, action_mask, self.settings.search, draws, noise=noise))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfPlay(SearchingTeam):
+    """A `Behaviour`: searches with noise, and draws from the visits at a temperature."""
+
+    learned: Learned
+
+    def columns(self, state: PlayState) -> dict[str, Tensor]:
+        return state.columns()
+
+    def act(
+        self,
+        state: PlayState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+    ) -> tuple[Tensor, PlayState]:
+        generator = draws.generator if isinstance(draws, RandomDraws) else None
+        return self.play(self.see(state, observation, first), action_mask, search_draws.RandomDraws(generator), draws)
+
+    def play(
+        self, frames: Tensor, action_mask: Tensor, searching: search_draws.SearchDraws, draws: Draws
+    ) -> tuple[Tensor, PlayState]:
+        """What is done in view of frames [E, N, F, O]; before anything has been learned all sampled joint actions are
+        alike, and are kept as such."""
+        found, play = self.find(frames, action_mask, searching, noise=True), self.settings.play
+        if play.random_until_trained and not self.learned.updates:
+            alike = found.valid.to(found.policy.dtype)
+            found = replace(found, policy=alike / alike.sum(-1, keepdim=True))
+        return _done(found, frames, draws.latent(tempered(found.policy, temperature(play, self.learned.updates))))
+
+
+def temperature(settings: PlaySettings, updates: int) -> float:
+    """After so many updates."""
+    phases = settings.temperatures
+    return phases[min(len(phases) * updates // settings.temperature_updates, len(phases) - 1)]
+
+
+def _done(found: Found, frames: Tensor, chosen: Tensor) -> tuple[Tensor, PlayState]:
+    """The joint actions [E, N] at `chosen` places [E], and the state after them."""
+    action = found.actions[torch.arange(len(chosen), device=chosen.device), chosen]
+    return action, PlayState(**vars(found), frames=frames, done=action)
+
+
+def _found(state: PlayState) -> Found:
+    return Found(**{field.name: getattr(state, field.name) for field in fields(Found)})
