@@ -35,7 +35,7 @@ class TokenizerLearner:
             if tokenizer.learns
             else None
         )
-        self._told = False
+        self._begun = self._told = False
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """By name, for checkpoints."""
@@ -49,40 +49,49 @@ class TokenizerLearner:
         """
         tokenizer, settings, discretiser = self.tokenizer, self.tokenizer.settings, self.tokenizer.discretiser
         _check_range(tokenizer, observation)
-        if isinstance(discretiser, Codebook) and not discretiser.begun:
-            with torch.no_grad():
-                discretiser.begin(tokenizer.vectors(observation).flatten(0, -2))
+        self._begin(observation)
         loss = tokenizer.loss(observation)
         metrics = _metrics(loss)
         if isinstance(discretiser, Codebook):
             # Before the step, as published: codes follow what the encoder made of this batch.
             metrics["tokenizer/codes_revived"] = float(discretiser.follow(loss.vectors, loss.ids))
-            self._tell_of_collapse(loss)
+            self._tell_of_collapse(metrics)
         if self._optimiser is not None:
             metrics["tokenizer/gradient_norm"] = gradient_step(
                 "tokenizer", tokenizer, self._optimiser, loss.total, clip=settings.gradient_clip
             )
         return metrics
 
-    def _tell_of_collapse(self, loss: TokenizerLoss) -> None:
-        collapsed = float(loss.perplexity) < COLLAPSED
+    @torch.no_grad()
+    def _begin(self, observation: Tensor) -> None:
+        """Place the codes of a codebook that has never been placed; whether it has is asked of a device but once."""
+        tokenizer, discretiser = self.tokenizer, self.tokenizer.discretiser
+        if not self._begun and isinstance(discretiser, Codebook) and not discretiser.begun:
+            discretiser.begin(tokenizer.vectors(observation).flatten(0, -2))
+        self._begun = True
+
+    def _tell_of_collapse(self, metrics: dict[str, float]) -> None:
+        collapsed = metrics["tokenizer/perplexity"] < COLLAPSED
         if collapsed and not self._told:
             logger.warning(
                 "the tokenizer's codebook has collapsed: %d of %d codes in use, perplexity %.2f",
-                int(loss.codes_in_use),
+                metrics["tokenizer/codes_in_use"],
                 self.tokenizer.vocabulary,
-                float(loss.perplexity),
+                metrics["tokenizer/perplexity"],
             )
         self._told = collapsed
 
 
 def _metrics(loss: TokenizerLoss) -> dict[str, float]:
-    return {
-        "tokenizer/reconstruction": float(loss.reconstruction.detach()),
-        "tokenizer/commitment": float(loss.commitment.detach()),
-        "tokenizer/codes_in_use": float(loss.codes_in_use),
-        "tokenizer/perplexity": float(loss.perplexity),
+    """All at once, since a device is waited for each time that it is asked."""
+    figures = {
+        "tokenizer/reconstruction": loss.reconstruction,
+        "tokenizer/commitment": loss.commitment,
+        "tokenizer/codes_in_use": loss.codes_in_use,
+        "tokenizer/perplexity": loss.perplexity,
     }
+    told = torch.stack([figure.detach().double() for figure in figures.values()]).tolist()
+    return dict(zip(figures, told, strict=True))
 
 
 def _check_range(tokenizer: Tokenizer, observation: Tensor) -> None:

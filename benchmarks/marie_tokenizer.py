@@ -1,0 +1,137 @@
+"""How MARIE's tokenizers keep their codes and what they lose of an observation, on SMAX under a random policy.
+
+    python benchmarks/marie_tokenizer.py [--scenario 3m] [--size cpu] [--rows 20000] [--updates 5000] [--batch 256]
+        [--variants ours code data fsq bins] [--seeds 0] [--json FILE]
+
+Each variant learns from the same rows; what is told is of as many rows of other episodes: the mean error per
+dimension, absolute and squared, how many codes it chose there and the perplexity of that choice.  `code` is the
+codebook as released: random weights, counts of zero, no revival; `data` is ours begun at vectors of the first batch and
+not at means of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph.environments import registry
+from trainer.algorithms.marie.tokenizer import Tokenizer
+from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
+from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "code": {"codebook": {"initialisation": "weights", "revival": "none"}},
+    "data": {"codebook": {"initialisation": "data"}},
+    "fsq": {"discretisation": "fsq"},
+    "bins": {"discretisation": "bins"},
+}
+SIZES: dict[str, dict[str, Any]] = {
+    "published": {},
+    "cpu": {
+        "tokens": 8,
+        "hidden": 96,
+        "codebook": {"size": 64, "width": 16},
+        "levels": (4, 4, 4),
+        "bins": {"count": 64},
+        "learning_rate": 1e-3,
+    },
+}
+"""The defaults, and those of presets that end in -cpu."""
+COPIES = 32
+HELD_OUT_SEED = 10_000_000
+
+
+def collect(scenario: str, rows: int, *, first_seed: int) -> Tensor:
+    """Observations [rows, N, D] of whole episodes, one after another, under random legal actions."""
+    environment = registry.make(f"smax-{scenario}", count=COPIES)
+    random = np.random.default_rng(first_seed)
+    percepts, next_seed = environment.reset(np.arange(first_seed, first_seed + COPIES)), first_seed + COPIES
+    seen: list[np.ndarray] = []
+    while len(seen) * COPIES < rows:
+        seen.append(percepts.observation.copy())
+        mask = percepts.action_mask
+        transition = environment.step((random.random(mask.shape, dtype=np.float32) * mask).argmax(-1).astype(np.int32))
+        percepts = transition.percepts
+        over = np.flatnonzero(transition.over)
+        if over.size:
+            percepts = environment.reset(np.arange(next_seed, next_seed + over.size), over)
+            next_seed += over.size
+    environment.close()
+    return torch.from_numpy(np.concatenate(seen)[:rows])
+
+
+@torch.no_grad()
+def held_out(tokenizer: Tokenizer, rows: Tensor) -> dict[str, float]:
+    """What a tokenizer makes of rows that it has not seen."""
+    ids = torch.cat([tokenizer.encode(part) for part in rows.split(512)])
+    error = tokenizer.decode(ids) - rows
+    share = torch.bincount(ids.flatten(), minlength=tokenizer.vocabulary) / ids.numel()
+    return {
+        "absolute": float(error.abs().mean()),
+        "squared": float(error.square().mean()),
+        "codes": int((share > 0).sum()),
+        "of": tokenizer.vocabulary,
+        "perplexity": float(torch.exp(-torch.xlogy(share, share).sum())),
+    }
+
+
+def learn(variant: str, seed: int, rows: Tensor, others: Tensor, options: argparse.Namespace) -> dict[str, Any]:
+    torch.manual_seed(seed)
+    size, changes = SIZES[options.size], VARIANTS[variant]
+    codebook = size.get("codebook", {}) | changes.get("codebook", {})
+    settings = TokenizerSettings.model_validate(size | changes | {"codebook": codebook})
+    tokenizer = Tokenizer(settings, rows.shape[-1])
+    learner, revived = TokenizerLearner(tokenizer), 0.0
+    began = time.process_time()
+    for update in range(options.updates if tokenizer.learns else 1):
+        metrics = learner.update(rows[torch.randint(len(rows), (options.batch,))])
+        revived += metrics.get("tokenizer/codes_revived", 0.0)
+        if (update + 1) % 500 == 0:
+            print(f"{variant} {seed}: {update + 1} updates {held_out(tokenizer, others)}", file=sys.stderr)
+    seconds = time.process_time() - began
+    return {"variant": variant, "seed": seed, **held_out(tokenizer, others), "revived": revived, "cpu_s": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default="3m")
+    parser.add_argument("--size", choices=SIZES, default="published")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--updates", type=int, default=5_000)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = collect(options.scenario, options.rows, first_seed=0)
+    others = collect(options.scenario, options.rows, first_seed=HELD_OUT_SEED)
+    print(f"{options.scenario}: {len(rows)} rows of {rows.shape[1]} agents, {rows.shape[2]} numbers each", flush=True)
+    header = f"{'variant':<8} {'seed':>4} {'|o - o`|':>9} {'squared':>9} {'codes':>9} {'perplexity':>10} {'revived':>8}"
+    print(f"{header} {'CPU s':>8}")
+    results = []
+    for variant in options.variants:
+        for seed in options.seeds:
+            found = learn(variant, seed, rows, others, options)
+            results.append(found)
+            print(
+                f"{variant:<8} {seed:>4} {found['absolute']:>9.5f} {found['squared']:>9.5f} "
+                f"{found['codes']:>4}/{found['of']:<4} {found['perplexity']:>10.1f} {found['revived']:>8.0f} "
+                f"{found['cpu_s']:>8.0f}",
+                flush=True,
+            )
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
