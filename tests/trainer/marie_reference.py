@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class Recorded:
     """One golden set, in one of the two precisions in which the code was run."""
 
     dtype: torch.dtype
-    dims: dict[str, int]
+    dims: dict[str, Any]
     data: dict[str, np.ndarray]
     samples: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]

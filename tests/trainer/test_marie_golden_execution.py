@@ -33,13 +33,13 @@ class Controller:
 
     name: str
     actor: str
-    stack: int
+    stacks: bool
     temperature: float
 
 
 CONTROLLERS = [
-    Controller(name="exec", actor="actor", stack=5, temperature=1.0),
-    Controller(name="exec_nostack", actor="actor_nostack", stack=1, temperature=2.0),
+    Controller(name="exec", actor="actor", stacks=True, temperature=1.0),
+    Controller(name="exec_nostack", actor="actor_nostack", stacks=False, temperature=2.0),
 ]
 
 
@@ -51,7 +51,7 @@ def recorded(request: pytest.FixtureRequest) -> Recorded:
 def team_of(recorded: Recorded, controller: Controller) -> Team:
     dims = recorded.dims
     reads = PolicyReads(
-        stack=controller.stack,
+        stack=dims["stack"] if controller.stacks else 1,
         observation_size=dims["obs"],
         agents=dims["agents"],
         actions=Categorical(dims["actions"]),

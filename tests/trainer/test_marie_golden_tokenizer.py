@@ -94,10 +94,10 @@ def named_as_recorded(tokenizer: Tokenizer) -> dict[str, nn.Parameter]:
 
 
 def test_smoothed_bins_equal_the_released_code(recorded: Recorded) -> None:
-    values = recorded.tensor("code.grid", recorded.exact)
+    values, dims = recorded.tensor("code.grid", recorded.exact), recorded.dims
     recorded.close(symlog(values), "code.symlog")
     recorded.close(symexp(symlog(values)), "code.symexp_of_symlog")
-    bins = GaussianBins(bins=recorded.dims["bins"], lowest=-3.0, highest=3.0)
+    bins = GaussianBins(bins=dims["bins"], lowest=dims["bin_min"], highest=dims["bin_max"])
     probabilities = bins.encode(values)
     recorded.close(probabilities, "code.bin_probs")
     recorded.close(bins.decode(probabilities), "code.decoded")
@@ -108,8 +108,8 @@ def test_smoothed_bins_equal_the_released_code(recorded: Recorded) -> None:
 
 def test_two_hot_codes_equal_the_released_code() -> None:
     recorded = load_recorded(torch.float32)
-    values = recorded.tensor("code.grid", recorded.outputs)
-    code = TwoHot(points=recorded.dims["bins"] + 1, lowest=-3.0, highest=3.0)
+    values, dims = recorded.tensor("code.grid", recorded.outputs), recorded.dims
+    code = TwoHot(points=dims["bins"] + 1, lowest=dims["bin_min"], highest=dims["bin_max"])
     probabilities = code.encode(values)
     recorded.close(probabilities, "code.two_hot_probs")
     recorded.close(code.decode(probabilities), "code.two_hot_decoded")

@@ -165,21 +165,31 @@ def test_a_codebook_goes_on_from_a_checkpoint_as_if_there_had_been_none() -> Non
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("one", "other", "told"),
     [
-        ({}, {"codebook": {"size": 25}}),
-        ({"discretisation": "fsq", "levels": (4, 3)}, {"discretisation": "fsq", "levels": (3, 4)}),
+        (
+            {},
+            {"codebook": {"size": 25, "width": 7}},
+            "it has a tokenizer of 24 codes of 6 numbers, where the settings say 25 codes of 7 numbers",
+        ),
+        (
+            {"discretisation": "fsq", "levels": (4, 3)},
+            {"discretisation": "fsq", "levels": (3, 4)},
+            "its tokenizer has other levels, or bins of another range, than the settings say",
+        ),
         (
             {"discretisation": "bins", "bins": {"count": 8}},
             {"discretisation": "bins", "bins": {"count": 8, "highest": 2.0}},
+            "its tokenizer has other levels, or bins of another range, than the settings say",
         ),
     ],
     ids=["another size", "other levels, as many codes", "another range, as many bins"],
 )
-def test_weights_made_for_other_codes_are_refused(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_weights_made_for_other_codes_are_refused(one: dict[str, Any], other: dict[str, Any], told: str) -> None:
     weights = small_tokenizer(**one).state_dict()
-    with pytest.raises(RuntimeError, match="codes"):
+    with pytest.raises(RuntimeError) as error:
         small_tokenizer(**other).load_state_dict(weights)
+    assert str(error.value).splitlines()[-1].strip() == told  # what a checkpoint's error quotes
     small_tokenizer(seed=3, **one).load_state_dict(weights)
 
 

@@ -149,12 +149,16 @@ def put_weights(weights: Mapping[str, dict[str, torch.Tensor]], algorithm: Algor
         try:
             module.load_state_dict(weights[name])
         except RuntimeError as error:
-            # torch lists every tensor, on a line each, after one that names the class.
-            found = " ".join(str(error).splitlines()[-1].split())
             raise CheckpointError(
-                f"the networks of {origin} do not fit this run's {name}: {found}",
+                f"the networks of {origin} do not fit this run's {name}: {_last_line(error)}",
                 remedy="Weights can be taken from a run of the same algorithm, network sizes and kind of world",
             ) from error
+
+
+def _last_line(error: Exception) -> str:
+    """torch lists every tensor, on a line each, after one that names the class."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return " ".join(lines[-1].split())
 
 
 def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
@@ -176,7 +180,7 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
                 {"state": _optimiser_state(tensors, f"optimiser.{name}."), "param_groups": state["param_groups"][name]}
             )
     except (RuntimeError, KeyError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path} does not fit the run's settings: {error}") from error
+        raise CheckpointError(f"checkpoint {path} does not fit the run's settings: {_last_line(error)}") from error
     algorithm.restore_counters(state["counters"])
     return state
 

@@ -40,10 +40,6 @@ class Discretiser(nn.Module, ABC):
     def nearest(self, vectors: Tensor) -> Tensor:
         """The ids, int64 [...], of the codes nearest to bounded vectors [..., d]."""
 
-
-class FixedCodes(Discretiser):
-    """Codes that nobody learns: weights learned with others of as many are refused, too."""
-
     # Seven parameters: torch's own, in its order.
     def _load_from_state_dict(
         self,
@@ -55,12 +51,29 @@ class FixedCodes(Discretiser):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
+        """One sentence in place of a line for each tensor that does not fit."""
         others = state_dict.get(f"{prefix}codes")
-        if isinstance(others, Tensor) and others.shape == self.codes.shape:
-            ours = self.codes.to(others)
-            if not torch.allclose(ours, others):
-                error_msgs.append(f"{prefix}codes are of other levels or of another range than the settings say")
-                return
+        problem = None if others is None else self._unlike(others)
+        if problem is not None:
+            error_msgs.append(problem)
+            return
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+
+    def _unlike(self, others: Tensor) -> str | None:
+        """Why codes of a checkpoint cannot be taken over; None if they can."""
+        if others.shape == self.codes.shape:
+            return None
+        shapes = [f"{' codes of '.join(map(str, codes.shape))} numbers" for codes in (others, self.codes)]
+        return f"it has a tokenizer of {shapes[0]}, where the settings say {shapes[1]}"
+
+
+class FixedCodes(Discretiser):
+    """Codes that nobody learns: weights learned with others of as many are refused, too."""
+
+    def _unlike(self, others: Tensor) -> str | None:
+        problem = super()._unlike(others)
+        if problem is None and not torch.allclose(self.codes.to(others), others):
+            return "its tokenizer has other levels, or bins of another range, than the settings say"
+        return problem

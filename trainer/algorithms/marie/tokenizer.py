@@ -52,22 +52,18 @@ class Tokenizer(nn.Module):
         """`image`: of an observation that begins with one, as in `EnvironmentSpec.image`."""
         super().__init__()
         self.settings = settings
-        self.discretiser = _discretiser(settings)
+        discretiser = _discretiser(settings)
         self.encoder: nn.Module
         self.decoder: nn.Module
         if settings.discretisation == "bins":
             self.tokens = observation_size
             self.encoder, self.decoder = nn.Identity(), nn.Identity()
-            return
-        self.tokens = settings.tokens
-        hidden, bottleneck = settings.hidden, settings.tokens * self.discretiser.width
-        # A decoder runs in bundles, too, whose graphs know no transposed convolutions; so it never has any.
-        self.decoder = perceptron([bottleneck, hidden, hidden, observation_size], nn.GELU)
-        if image is None:
-            self.encoder = perceptron([observation_size, hidden, hidden, bottleneck], nn.GELU)
         else:
-            rest = observation_size - math.prod(image)
-            self.encoder = ImageEncoder(image, rest=rest, channels=settings.image_channels, out=bottleneck)
+            self.tokens = settings.tokens
+            self.encoder, self.decoder = _autoencoder(
+                settings, observation_size, bottleneck=settings.tokens * discretiser.width, image=image
+            )
+        self.discretiser = discretiser  # last, so that codes that do not fit are told rather than their consequences
 
     @property
     def vocabulary(self) -> int:
@@ -129,6 +125,19 @@ def make_tokenizer(settings: TokenizerSettings, spec: EnvironmentSpec) -> Tokeni
             remedy="Choose vq or fsq",
         )
     return Tokenizer(settings, spec.observation_size, image=spec.image)
+
+
+def _autoencoder(
+    settings: TokenizerSettings, observation_size: int, *, bottleneck: int, image: Image | None
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder."""
+    hidden = settings.hidden
+    # The decoder runs in bundles, too, whose graphs know no transposed convolutions; so it never has any.
+    decoder = perceptron([bottleneck, hidden, hidden, observation_size], nn.GELU)
+    if image is None:
+        return perceptron([observation_size, hidden, hidden, bottleneck], nn.GELU), decoder
+    rest = observation_size - math.prod(image)
+    return ImageEncoder(image, rest=rest, channels=settings.image_channels, out=bottleneck), decoder
 
 
 def _discretiser(settings: TokenizerSettings) -> Discretiser:
