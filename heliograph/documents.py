@@ -8,14 +8,16 @@ A format is declared once, beside the code that knows its fields, and both reads
     CELL.write(path, {"cell": …})
     result = CELL.find(path, parse)  # None where there is no file
 
-Files with an object per line say the same in their first line, which `document` makes and `check` reads.  Any package
-may import this.
+Files with an object per line say the same in their first line, which `document` makes and `check` reads.  A document
+whose place says what it is, as in the folder of a checkpoint, has no name and says `{"format_version": 2, …}`.  Any
+package may import this.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Any, TypeVar
 
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import DOCUMENT, read_json
-from heliograph.writing import replace_text
+from heliograph.writing import write_text
 
 ParsedT = TypeVar("ParsedT")
 
@@ -43,8 +45,8 @@ class WrongDocument(ValueError):
 class DocumentFormat:
     """A kind of document, of the version that this program writes and reads."""
 
-    name: str
-    """As the document says it, such as "heliograph-sweep"."""
+    name: str | None
+    """As the document says it, such as "heliograph-sweep"; None: its place says it."""
     version: int
     what: str
     """How a sentence calls such a file, such as "the cell"."""
@@ -55,29 +57,35 @@ class DocumentFormat:
 
     def document(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The whole object."""
-        return {"format": self.name, "version": self.version, **fields}
+        return {**self._stamp, **fields}
+
+    def text(self, fields: Mapping[str, Any]) -> str:
+        """The whole file."""
+        return text_of(self.document(fields))
 
     def check(self, document: Any) -> dict[str, Any]:
-        """The fields of a document.  Raises WrongDocument unless it says that it is of this format and version."""
+        """The fields of a document.
+
+        Raises WrongDocument unless it says that it is of this format and version, ValueError if it is no object.
+        """
         if not isinstance(document, dict):
-            raise WrongDocument(f"it is no object, and what is read here is {self._said}", remedy=self.remedy)
-        name, version = document.get("format"), document.get("version")
-        if (name, version) != (self.name, self.version) or type(version) is not int:
-            found = f"it is {name!r} of version {version!r}, and what is read here is {self._said}"
-            raise WrongDocument(found, remedy=self._remedy_for(name, version))
-        return {key: value for key, value in document.items() if key not in ("format", "version")}
+            raise ValueError(f"it is no object, and what is read here is {self._said(self.name, self.version)}")
+        found = {key: document.get(key) for key in self._stamp}
+        name, version = found.get("format"), next(reversed(found.values()))
+        if found != self._stamp or type(version) is not int:
+            read_here = self._said(self.name, self.version)
+            raise WrongDocument(
+                f"it is {self._said(name, version)}, and what is read here is {read_here}",
+                remedy=self._remedy_for(name, version),
+            )
+        return {key: value for key, value in document.items() if key not in found}
 
     def write(self, path: Path, fields: Mapping[str, Any]) -> None:
         """Replace the file in one go, and make its folder: whoever reads it finds the old document or the new.
 
         Raises OutputFailed.
         """
-        text = json.dumps(self.document(fields), indent=2, allow_nan=False) + "\n"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_text(path, text)
-        except OSError as error:
-            raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy="Name another place") from error
+        write_json(self.document(fields), path)
 
     def read(self, path: Path, parse: Callable[[dict[str, Any]], ParsedT], *, limit: int = DOCUMENT) -> ParsedT:
         """What `parse` makes of the fields of a file of at most `limit` bytes.
@@ -107,8 +115,14 @@ class DocumentFormat:
         raise SettingsError(f"cannot read {self.what} {path}: {cause}", remedy=remedy)
 
     @property
-    def _said(self) -> str:
-        return f"{self.name!r} of version {self.version}"
+    def _stamp(self) -> dict[str, Any]:
+        """What a document begins with: its version comes last."""
+        if self.name is None:
+            return {"format_version": self.version}
+        return {"format": self.name, "version": self.version}
+
+    def _said(self, name: Any, version: Any) -> str:
+        return f"of version {version!r}" if self.name is None else f"{name!r} of version {version!r}"
 
     def _remedy_for(self, name: Any, version: Any) -> str:
         if name != self.name or type(version) is not int:
@@ -116,6 +130,25 @@ class DocumentFormat:
         if version > self.version:
             return "Use the version of heliograph that wrote it, or a newer one"
         return self.older.get(version, self.remedy)
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """A document as a file holds it."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def write_json(document: Mapping[str, Any], path: Path | None) -> None:
+    """Write a whole document to a file, or to stdout for `-`; nowhere for None.  Raises OutputFailed."""
+    if path is None:
+        return
+    text = text_of(document)
+    if path == Path("-"):
+        sys.stdout.write(text)
+        return
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy="Name another place") from error
 
 
 def finite(value: Any) -> Any:

@@ -80,14 +80,6 @@ def parse_json(data: bytes, *, finite: bool = False) -> Any:
         raise Unreadable(f"is not JSON: {error}") from None
 
 
-def check_format(document: Any, *, format: str, version: int) -> None:
-    """Raises ValueError, with what it is instead, unless the document says that it is of that format and version."""
-    found = document if isinstance(document, dict) else {}
-    if (found.get("format"), found.get("version")) != (format, version):
-        said = f"{found.get('format')!r} of version {found.get('version')!r}"
-        raise ValueError(f"it is {said}, and what is read here is {format!r} of version {version}")
-
-
 def read_lines(path: Path, *, limit: int, line_limit: int = DOCUMENT) -> Iterator[bytes]:
     """Lines of a plain file, unzipped if it is gzipped, with their ends; the last one may have none.
 

@@ -10,20 +10,25 @@ Folders of versions before this file are understood by their `summary.json`.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from heliograph.documents import DocumentFormat
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError, TargetNotReached
 from heliograph.reading import SMALL, read_json
 from heliograph.writing import replace_text
 
 logger = logging.getLogger(__name__)
 
-FORMAT, VERSION = "heliograph-run-status", 1
+RUN_STATUS = DocumentFormat(
+    name="heliograph-run-status",
+    version=1,
+    what="the run's status",
+    remedy="Use the version that wrote it, or remove the file: `--resume` then goes on with the newest checkpoint",
+)
 STATUS, SUMMARY, SETTINGS, BUNDLES = "status.json", "summary.json", "settings.json", "bundles"
 
 
@@ -76,28 +81,13 @@ class RunStatus:
 
 def read_status(folder: Path) -> RunStatus:
     """The status of the run in a folder.  Raises SettingsError if it cannot be read, or is of a later version."""
-    path = folder / STATUS
-    try:
-        document = read_json(path, limit=SMALL)
-        if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
-            raise ValueError(f"it is no {FORMAT}")
-        if (version := document.pop("version", None)) != VERSION:
-            raise ValueError(f"it has version {version!r}, and this is written by version {VERSION}")
-        return _parsed(document)
-    except FileNotFoundError:
-        return _of_an_earlier_version(folder)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise SettingsError(
-            f"cannot read the status of a run, {path}: {error}",
-            remedy="Use the version that wrote it, or remove the file: `--resume` then goes on with the newest "
-            "checkpoint",
-        ) from None
+    status = RUN_STATUS.find(folder / STATUS, _parsed, limit=SMALL)
+    return _of_an_earlier_version(folder) if status is None else status
 
 
 def write_status(folder: Path, status: RunStatus) -> None:
     """Replace `status.json` in one go.  Raises OSError."""
-    document = {"format": FORMAT, "version": VERSION, **asdict(status)}
-    replace_text(folder / STATUS, json.dumps(document, indent=2) + "\n")
+    replace_text(folder / STATUS, RUN_STATUS.text(asdict(status)))
 
 
 def warn_unless_finished(folder: Path) -> None:

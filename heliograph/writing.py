@@ -1,12 +1,24 @@
 """Files that are replaced whole: whoever reads one finds the old text or the new, also after a crash.
 
-For every role.
+Any package may import this.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file, and make its folder; into what is no plain file, such as a pipe, the text is written.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text, encoding="utf-8")
+    else:
+        replace_text(path, text)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -43,9 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     from analysis.audit.audit import audit
     from analysis.audit.report import draw, print_findings
-    from coordinator.commands.exit_status import deliver, write_json
+    from coordinator.commands.exit_status import deliver
     from coordinator.plan.plan import make_plan
     from coordinator.scoring.suite import bundle_folder
+    from heliograph.documents import write_json
     from heliograph.errors import INTERRUPTED_EXIT_CODE
     from heliograph.optional import optional
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.audit.evidence import Check, Influence, Leak
+from heliograph.documents import DocumentFormat
+
+AUDIT = DocumentFormat(
+    name="heliograph-audit", version=1, what="the audit", remedy="Make it with `heliograph audit --out FOLDER`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +26,8 @@ class Matrices:
 class AuditDocument:
     """The whole file."""
 
-    format: str
-    version: int
+    format: str | None = AUDIT.name
+    version: int = AUDIT.version
     title: str
     environment: str
     agents: int

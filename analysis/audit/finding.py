@@ -10,8 +10,6 @@ from analysis.audit.document import AuditDocument, Matrices
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check, Influence, Leak
 from analysis.audit.play import NEVER
 
-FORMAT, VERSION = "heliograph-audit", 1
-
 
 @dataclass(kw_only=True)
 class Findings:
@@ -80,8 +78,6 @@ class Findings:
     def document(self) -> AuditDocument:
         """What audit.json holds."""
         return AuditDocument(
-            format=FORMAT,
-            version=VERSION,
             title=self.title,
             environment=self.environment,
             agents=self.agents,

@@ -17,9 +17,8 @@ from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 from coordinator.running.report import Report
 from heliograph.documents import DocumentFormat
-from heliograph.errors import HeliographError, NodeFailed, SettingsError
+from heliograph.errors import HeliographError, NodeFailed
 from heliograph.figures import doubts
-from heliograph.writing import replace_text
 
 CELL = DocumentFormat(
     name="heliograph-bandwidth-cell", version=1, what="the cell", remedy="Remove it, and --resume runs it again"
@@ -162,12 +161,3 @@ def read_result(folder: Path, cell: Cell) -> CellResult | None:
         return CellResult(cell=cell, found=found)
 
     return CELL.find(folder / f"{cell.name}.json", parse)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one go, so that whoever reads it finds the old text or the new.  Raises SettingsError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(path, text)
-    except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from analysis.audit.audit import audit
 from analysis.audit.budget import AuditBudget
-from analysis.audit.document import AuditDocument
-from analysis.audit.finding import FORMAT, VERSION
+from analysis.audit.document import AUDIT, AuditDocument
 from coordinator.plan.plan import Plan
-from heliograph.errors import SettingsError
-from heliograph.reading import check_format, read_json
 
 
 def make_audit(plan: Plan) -> AuditDocument:
@@ -28,14 +26,11 @@ def read_audit(path: Path, plan: Plan) -> AuditDocument:
 
     Raises SettingsError if the file is none of this version or about other bundles.
     """
-    try:
-        read = read_json(path)
-        check_format(read, format=FORMAT, version=VERSION)
-        document = TypeAdapter(AuditDocument).validate_python(read)
+
+    def parse(fields: dict[str, Any]) -> AuditDocument:
+        document = TypeAdapter(AuditDocument).validate_python(fields)
         if document.bundles != tuple(bundle.digest for bundle in plan.bundles):
             raise ValueError("it is about other bundles")
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"cannot take the audit {path}: {error}", remedy="Make it with `heliograph audit`"
-        ) from None
-    return document
+        return document
+
+    return AUDIT.read(path, parse)

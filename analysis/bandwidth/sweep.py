@@ -7,7 +7,6 @@ FOLDER/cells/*.json   a finished or failed cell each
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -16,16 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.bandwidth.cell import Cell, CellResult, play_cell, read_result, write_result, write_whole
+from analysis.bandwidth.cell import Cell, CellResult, play_cell, read_result, write_result
 from analysis.bandwidth.grid import Grid
 from analysis.bandwidth.runs import PlanFactory
 from analysis.bandwidth.workers import run_in_workers
 from coordinator.observers.progress import Progress, counted_by
 from coordinator.plan.options import identity
+from heliograph.documents import DocumentFormat
 from heliograph.errors import SettingsError
-from heliograph.reading import read_json
 
-FORMAT, VERSION = "heliograph-sweep", 1
+SWEEP = DocumentFormat(name="heliograph-sweep", version=1, what="the sweep", remedy="Name another folder: --out")
 SETTINGS = "sweep.json"
 
 
@@ -66,8 +65,6 @@ class Sweep:
         """What decides about the results: a folder whose sweep differs in it is another sweep."""
         plans = self.plans
         return {
-            "format": FORMAT,
-            "version": VERSION,
             "runs": {run.name: [bundle.digest for bundle in run.bundles] for run in plans.runs},
             "seeds": list(self.seeds),
             "episodes": plans.settings.episodes,
@@ -87,7 +84,7 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
     SettingsError if the folder holds a sweep and `resume` is not asked for, or holds another sweep.
     """
     check_folder(sweep, resume=resume)
-    write_whole(sweep.folder / SETTINGS, json.dumps(sweep.as_dict(), indent=2) + "\n")
+    SWEEP.write(sweep.folder / SETTINGS, sweep.as_dict())
     folder = sweep.folder / "cells"
     earlier = {cell: read_result(folder, cell) for cell in sweep.cells} if resume else {}
     results += [result for result in earlier.values() if result is not None and result.played is not None]
@@ -124,18 +121,14 @@ def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) ->
 
 def check_folder(sweep: Sweep, *, resume: bool) -> None:
     """Raise SettingsError if the folder holds another sweep, or this one and `resume` is not asked for."""
-    path, ours = sweep.folder / SETTINGS, sweep.as_dict()
-    try:
-        theirs = read_json(path)
-    except FileNotFoundError:
+    theirs = SWEEP.find(sweep.folder / SETTINGS, dict)
+    if theirs is None:
         return
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read the sweep {path}: {error}", remedy="Name another folder: --out") from None
     if not resume:
         raise SettingsError(
             f"{sweep.folder} holds a sweep already", remedy="Continue it with --resume, or name another folder: --out"
         )
-    different = differences(theirs, ours)
+    different = differences(theirs, sweep.as_dict())
     if different:
         raise SettingsError(
             f"{sweep.folder} holds another sweep: {'; '.join(different)}",
@@ -143,10 +136,8 @@ def check_folder(sweep: Sweep, *, resume: bool) -> None:
         )
 
 
-def differences(there: Any, here: Any) -> list[str]:
+def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """What differs between two sweeps' settings, in words."""
-    if not isinstance(there, dict):
-        return [f"its settings are {there!r}"]
     return [_difference(key, there.get(key), here.get(key)) for key in here | there if there.get(key) != here.get(key)]
 
 

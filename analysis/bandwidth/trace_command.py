@@ -15,23 +15,19 @@ from analysis.bandwidth.report.tables import categoricals
 from analysis.bandwidth.report.terminal import print_language, print_line, print_table
 from analysis.tables.columns import Column, Table
 from analysis.tables.csv_files import write_csv, write_tables
-from coordinator.commands.exit_status import write_json
 from coordinator.recording.reader import read_trace
 from coordinator.scoring.suite import bundle_folder
 from heliograph.bundle import load_team
+from heliograph.documents import DocumentFormat, write_json
 
-VERSION = 1
+RECOST = DocumentFormat(name="heliograph-recost", version=1, what="the costs")
+LANGUAGE = DocumentFormat(name="heliograph-language", version=1, what="the language analysis")
 
 
 def run_recost(namespace: argparse.Namespace) -> int:
     """Print what each codec costs at each layer; `--json` and `--out` for all of it, message by message."""
     found = recost(read_trace(namespace.trace), namespace.codec)
-    document = {
-        "format": "heliograph-recost",
-        "version": VERSION,
-        "trace": str(namespace.trace),
-        "codecs": [each.as_dict() for each in found],
-    }
+    document = RECOST.document({"trace": str(namespace.trace), "codecs": [each.as_dict() for each in found]})
     # What is shown is not lost if a file cannot be written.
     if namespace.json != Path("-"):
         _print(found)
@@ -49,7 +45,7 @@ def run_language(namespace: argparse.Namespace) -> int:
     bundles = None if namespace.bundles is None else load_team(bundle_folder(namespace.bundles))
     found = read_language(trace, bundles)
     document = found.document()
-    written = {"format": "heliograph-language", "version": VERSION, "trace": str(namespace.trace), **asdict(document)}
+    written = LANGUAGE.document({"trace": str(namespace.trace), **asdict(document)})
     if namespace.json != Path("-"):
         print_language(document)
         if bundles is None:

@@ -26,7 +26,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    import json
     from dataclasses import asdict
 
     from analysis.comparison.document import document_of
@@ -36,7 +35,8 @@ def run(namespace: argparse.Namespace) -> int:
     from analysis.comparison.tables import files
     from analysis.comparison.tasks import make_tasks
     from analysis.tables.csv_files import write_tables
-    from heliograph.errors import MissingExtra, SettingsError
+    from heliograph.documents import write_json
+    from heliograph.errors import MissingExtra
     from heliograph.extras import extra
     from heliograph.optional import optional
 
@@ -46,11 +46,7 @@ def run(namespace: argparse.Namespace) -> int:
     print_report(found, curves)
     if namespace.json is not None:
         document = document_of(found, curves, metric=namespace.metric, policy=namespace.policy)
-        try:
-            namespace.json.parent.mkdir(parents=True, exist_ok=True)
-            namespace.json.write_text(json.dumps(asdict(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"cannot write {namespace.json}: {error.strerror}") from error
+        write_json(asdict(document), namespace.json)
     written = write_tables(files(tasks, found, curves), namespace.output, option="--output")
     missing = None
     with optional("no plots"):

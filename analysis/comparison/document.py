@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from analysis.comparison.results import Curves, LabelResult, Section
 from heliograph.aggregates import Aggregate, Band
+from heliograph.documents import DocumentFormat
 
-FORMAT, VERSION = "heliograph-comparison", 1
+COMPARISON = DocumentFormat(name="heliograph-comparison", version=1, what="the comparison")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +81,8 @@ class CurveDocument:
 class ComparisonDocument:
     """The whole file."""
 
-    format: str
-    version: int
+    format: str | None = COMPARISON.name
+    version: int = COMPARISON.version
     metric: str
     policy: str
     sections: tuple[SectionDocument, ...]
@@ -91,8 +92,6 @@ class ComparisonDocument:
 def document_of(found: Sequence[Section], curves: Sequence[Curves], *, metric: str, policy: str) -> ComparisonDocument:
     """What a comparison by `metric` of the evaluations of `policy` found."""
     return ComparisonDocument(
-        format=FORMAT,
-        version=VERSION,
         metric=metric,
         policy=policy,
         sections=tuple(map(_section, found)),

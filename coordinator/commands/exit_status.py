@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from coordinator.running.report import Report, print_report
-from heliograph.errors import INTERRUPTED_EXIT_CODE, NodeFailed, OutputFailed, SettingsError
+from heliograph.documents import write_json
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NodeFailed, OutputFailed
 
 BELOW_MINIMUM_EXIT_CODE = 1
 
@@ -45,25 +45,10 @@ def minimum_exit_code(report: Report, minimum: float | None) -> int:
 def deliver(document: dict[str, Any], path: Path | None, *, show: Callable[[], None]) -> None:
     """Write the JSON, and show the table unless that is what stdout is for: neither costs the other.
 
-    Raises SettingsError, after all that could be told, if the file cannot be written.
+    Raises OutputFailed, after all that could be told, if the file cannot be written.
     """
     try:
         write_json(document, path)
     finally:
         if path != Path("-"):
             show()
-
-
-def write_json(report: dict[str, Any], path: Path | None) -> None:
-    """Write to a file, or to stdout for `-`.  Raises SettingsError if the file cannot be written."""
-    if path is None:
-        return
-    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    if path == Path("-"):
-        sys.stdout.write(text)
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"cannot write the report to {path}: {error.strerror}") from error

@@ -12,7 +12,7 @@ from coordinator.running.outcome import Summary
 from coordinator.serving.conservation import LinkBalance
 from coordinator.serving.cuts import Cut, in_words
 from coordinator.serving.supervisor import NodeExit
-from heliograph.documents import finite
+from heliograph.documents import DocumentFormat, finite
 from heliograph.environments.vector import MOST_STEPS
 from heliograph.estimates import Estimate
 from heliograph.figures import doubts, written
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heliograph.bundle import Bundle
     from heliograph.environments.vector import EnvironmentSpec
 
-FORMAT, VERSION = "heliograph-report", 1
+REPORT = DocumentFormat(name="heliograph-report", version=1, what="the report")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class Report:
         fields["endings"] = [
             {"slot": end.slot, "exit_code": end.exit_code, "log": str(end.log_path)} for end in self.endings
         ]
-        return {"format": FORMAT, "version": VERSION, **finite(fields)}
+        return REPORT.document(finite(fields))
 
 
 Row = tuple[str, list[str]]

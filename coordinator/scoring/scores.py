@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean, mean
+from heliograph.documents import DocumentFormat
 from heliograph.estimates import Estimate, bootstrap, wilson
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep, Metrics
 
-FORMAT, VERSION = "heliograph-scores", 1
+SCORES = DocumentFormat(name="heliograph-scores", version=1, what="the scores")
 
 ALONE, TOGETHER, REFERENCE = "each alone", "all at once", "reference"
 """Who acts, as files name it: bundles, each agent by itself; the trainer's networks in one batch; a scripted team."""
@@ -101,9 +102,7 @@ def as_dict(
     scores: Sequence[Score], found: Sequence[Group], *, episodes: int, seed: int, interrupted: bool
 ) -> dict[str, Any]:
     """For JSON; documented in the fields of `Score` and `Group`."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
+    fields = {
         "episodes": episodes,
         "seed": seed,
         "interrupted": interrupted,
@@ -132,6 +131,7 @@ def as_dict(
             for group in found
         ],
     }
+    return SCORES.document(fields)
 
 
 def evaluated_runs(scores: Sequence[Score], *, evaluation_seed: int) -> list[EvaluatedRun]:

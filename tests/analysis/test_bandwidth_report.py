@@ -265,7 +265,10 @@ def test_texts_are_escaped(folder):
         (["--link-loss", "0.5"], "on the loopback"),
         (["--channel", "erasure=2"], "erasure must be a probability"),
         (["--bundles", "x"], "unrecognized arguments: --bundles"),
-        (["--audit", "nowhere.json", "--local", "--episodes", "1"], "cannot take the audit nowhere.json"),
+        (
+            ["--audit", "nowhere.json", "--local", "--episodes", "1"],
+            "cannot read the audit nowhere.json: there is no such file",
+        ),
     ],
 )
 def test_what_cannot_be_played_is_told_before_anything_starts(bundles, tmp_path, capsys, arguments, said):

@@ -64,9 +64,9 @@ WHOLE = {"format": "heliograph-run-status", "version": 1, "state": "finished", "
     [
         ("", r"status\.json"),
         ("[" * 100_000, "nested too deeply"),
-        ("[]", "it is no heliograph-run-status"),
-        (json.dumps(WHOLE | {"format": "another"}), "it is no heliograph-run-status"),
-        (json.dumps(WHOLE | {"version": 2}), "it has version 2, and this is written by version 1"),
+        ("[]", "it is no object, and what is read here is 'heliograph-run-status' of version 1"),
+        (json.dumps(WHOLE | {"format": "another"}), "it is 'another' of version 1, and what is read here is"),
+        (json.dumps(WHOLE | {"version": 2}), "it is 'heliograph-run-status' of version 2, and what is read"),
         (json.dumps(WHOLE | {"state": "tired"}), "'tired' is not a valid RunState"),
         (json.dumps(WHOLE | {"state": "absent"}), "is not written"),
         (json.dumps(WHOLE | {"env_steps": "60"}), "env_steps is '60'"),
@@ -78,7 +78,7 @@ def test_a_status_that_is_none_is_refused_in_one_sentence(content: str, told: st
     with pytest.raises(SettingsError, match=told) as caught:
         read_status(tmp_path)
     assert "\n" not in str(caught.value)
-    assert "remove the file" in caught.value.remedy
+    assert caught.value.remedy.startswith("Use the version")
 
 
 def test_a_summary_that_is_none_is_refused_in_one_sentence(tmp_path: Path) -> None:

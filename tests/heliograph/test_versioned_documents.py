@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from heliograph.documents import DocumentFormat, WrongDocument, finite
+from heliograph.documents import DocumentFormat, WrongDocument, finite, write_json
 from heliograph.errors import OutputFailed, SettingsError
 
 NOTES = DocumentFormat(
@@ -92,3 +93,33 @@ def test_the_first_line_of_a_file_of_lines_says_the_same() -> None:
     with pytest.raises(WrongDocument, match="of version 2") as refused:
         NOTES.check(header | {"version": 2})
     assert refused.value.remedy == "Make them again with `heliograph notes`"
+
+
+PLACED = DocumentFormat(name=None, version=2, what="the notes", remedy="Remove them")
+
+
+def test_a_document_whose_place_says_what_it_is_says_its_version_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.json"
+    PLACED.write(path, {"words": ["a"]})
+    assert json.loads(path.read_text()) == {"format_version": 2, "words": ["a"]}
+    assert PLACED.read(path, words) == ["a"]
+    path.write_text('{"format_version": 1, "words": []}')
+    with pytest.raises(SettingsError, match="it is of version 1, and what is read here is of version 2. Remove them"):
+        PLACED.read(path, words)
+
+
+def test_a_file_that_is_asked_for_is_replaced_whole_and_what_is_no_plain_file_is_written_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, link = tmp_path / "new" / "kept.json", tmp_path / "link.json"
+    write_json({"a": 1}, kept)
+    link.symlink_to(kept)
+    write_json({"a": 2}, link)
+    assert link.is_symlink()
+    assert json.loads(kept.read_text()) == {"a": 2}
+    os.link(kept, tmp_path / "old.json")
+    write_json({"a": 3}, kept)
+    assert json.loads((tmp_path / "old.json").read_text()) == {"a": 2}, "another file took its place"
+    write_json({"a": 4}, Path("-"))
+    write_json({"a": 5}, None)
+    assert json.loads(capsys.readouterr().out) == {"a": 4}

@@ -17,7 +17,7 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team, scripted_bundle
 
-from coordinator.running.report import FORMAT, VERSION
+from coordinator.running.report import REPORT
 from coordinator.serving.supervisor import Supervisor, node_command
 from heliograph import bundle as bundle_files
 
@@ -81,7 +81,7 @@ def test_run_plays_prints_and_writes_what_evaluate_finds_too(team, tmp_path):
     alone = finish("evaluate", team, "--episodes", 4, "--links", "both", "--json", tmp_path / "alone.json")
     assert alone.returncode == 0, alone.stderr
     over_grpc, in_process = (json.loads((tmp_path / name).read_text()) for name in ("run.json", "alone.json"))
-    assert (over_grpc["format"], over_grpc["version"]) == (FORMAT, VERSION)
+    assert REPORT.check(over_grpc)
     for remote, local in zip(over_grpc["summaries"], in_process["summaries"], strict=True):
         for key in ("episodes", "outcome", "team_return", "steps", "messages", "bits_per_agent_step", "masked"):
             assert remote[key] == local[key], key

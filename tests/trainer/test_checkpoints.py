@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_format_or_other_networks_is_refused(checkpoint_
     document = saved_checkpoints(path / "checkpoints")[-1] / "state.json"
     before = document.read_text()
     document.write_text(json.dumps(json.loads(before) | {"format_version": 99}))
-    with pytest.raises(CheckpointError, match="format 99"):
+    with pytest.raises(CheckpointError, match="it is of version 99, and what is read here is of version 2"):
         resume(path)
     document.write_text(before)
     settings = json.loads((path / "settings.json").read_text())

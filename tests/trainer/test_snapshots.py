@@ -115,7 +115,7 @@ def test_a_broken_snapshot_or_one_of_another_team_is_told(tmp_path: Path):
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_snapshot(path, algorithm)
     (path / "snapshot.json").write_text('{"format_version": 9}')
-    with pytest.raises(CheckpointError, match="has format 9"):
+    with pytest.raises(CheckpointError, match="it is of version 9, and what is read here is of version 1"):
         load_snapshot(path, algorithm)
 
 

@@ -25,12 +25,15 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
+from heliograph.documents import DocumentFormat, WrongDocument
 from heliograph.errors import CheckpointError
 from heliograph.reading import check_plain, read_json
 from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
 
-FORMAT_VERSION = 2
+CHECKPOINT = DocumentFormat(
+    name=None, version=2, what="the checkpoint", remedy="Use the version of heliograph that wrote it"
+)
 KEPT = 2
 """Checkpoints of a run that are kept: the newest, and one to fall back to."""
 UNREADABLE_SUFFIX = ".unreadable"
@@ -48,8 +51,7 @@ def save_checkpoint(
 ) -> Path:
     """Write `folder/<iteration>` and drop the oldest ones.  Raises CheckpointError if the disk refuses."""
     path = folder / f"{iteration:08d}"
-    document = state | {
-        "format_version": FORMAT_VERSION,
+    fields = state | {
         "iteration": iteration,
         "counters": algorithm.counters(),
         "param_groups": {name: _groups(optimiser) for name, optimiser in algorithm.optimisers().items()},
@@ -58,7 +60,7 @@ def save_checkpoint(
         save_tensors(_tensors(algorithm), str(partial / "tensors.safetensors"))
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_arrays(whole, partial / "replay.safetensors")
-        (partial / "state.json").write_text(json.dumps(document))
+        (partial / "state.json").write_text(json.dumps(CHECKPOINT.document(fields)))
     for old in saved_checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return path
@@ -164,14 +166,12 @@ def _last_line(error: Exception) -> str:
 def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     """Restore networks, optimisers and counters, and return `state.json`.  Raises CheckpointError."""
     try:
-        state = read_json(path / "state.json")
+        state = CHECKPOINT.check(read_json(path / "state.json"))
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
+    except WrongDocument as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
-    if not isinstance(state, dict):
-        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: state.json holds no object")
-    if state.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(f"checkpoint {path} has format {state.get('format_version')!r}, not {FORMAT_VERSION}")
     try:
         for name, module in algorithm.modules().items():
             module.load_state_dict(under(tensors, f"module.{name}."))

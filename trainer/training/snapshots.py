@@ -20,12 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
+from heliograph.documents import DocumentFormat, WrongDocument
 from heliograph.errors import CheckpointError, SettingsError
 from heliograph.reading import SMALL, Unreadable, check_plain, read_json
 from trainer.algorithms.interfaces import Algorithm
 from trainer.training.checkpoint import put_weights, under, whole_folder
 
-FORMAT_VERSION = 1
+SNAPSHOT = DocumentFormat(name=None, version=1, what="the snapshot", remedy="Delete that folder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +63,10 @@ def save_snapshot(
     highest, champion = max(scored, default=(-math.inf, None))
     best = math.isfinite(score) and score >= highest
     if best or evaluation % stride == 0:
-        document: dict[str, Any] = {"format_version": FORMAT_VERSION, "env_steps": env_steps, "evaluation": evaluation}
+        fields: dict[str, Any] = {"env_steps": env_steps, "evaluation": evaluation}
         if math.isfinite(score):
-            document["score"] = score
-        _write(own, document, algorithm)
+            fields["score"] = score
+        _write(own, fields, algorithm)
     # Last, so that a disk that refuses takes no better one along.
     for path, before in documents.items():
         if before["evaluation"] % stride and (best or path != champion):
@@ -129,7 +130,7 @@ def forget_snapshots_after(folder: Path, env_steps: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _write(path: Path, document: Mapping[str, Any], algorithm: Algorithm) -> None:
+def _write(path: Path, fields: Mapping[str, Any], algorithm: Algorithm) -> None:
     tensors = {
         f"{name}.{key}": value.detach().cpu().contiguous()
         for name, module in algorithm.modules().items()
@@ -137,7 +138,7 @@ def _write(path: Path, document: Mapping[str, Any], algorithm: Algorithm) -> Non
     }
     with whole_folder(path) as partial:
         save_tensors(tensors, str(partial / "tensors.safetensors"))
-        (partial / "snapshot.json").write_text(json.dumps(document))
+        (partial / "snapshot.json").write_text(json.dumps(SNAPSHOT.document(fields)))
 
 
 def _stride(evaluation: int, limit: int) -> int:
@@ -150,11 +151,7 @@ def _stride(evaluation: int, limit: int) -> int:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = read_json(path / "snapshot.json", limit=SMALL)
+        return SNAPSHOT.check(read_json(path / "snapshot.json", limit=SMALL))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"snapshot {path} cannot be read: {error}", remedy="Delete that folder") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"snapshot {path} cannot be read: no object in it", remedy="Delete that folder")
-    if document.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(f"snapshot {path} has format {document.get('format_version')!r}, not {FORMAT_VERSION}")
-    return document
+        remedy = error.remedy if isinstance(error, WrongDocument) else SNAPSHOT.remedy
+        raise CheckpointError(f"snapshot {path} cannot be read: {error}", remedy=remedy) from error

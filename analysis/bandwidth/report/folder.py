@@ -6,15 +6,15 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from analysis.bandwidth.cell import write_whole
 from analysis.bandwidth.report.document import BandwidthReport
 from analysis.bandwidth.report.drawing import draw
 from analysis.bandwidth.report.page import page
 from analysis.bandwidth.report.tables import files
 from analysis.tables.csv_files import write_tables
 from heliograph.documents import DocumentFormat
-from heliograph.errors import MissingExtra
+from heliograph.errors import MissingExtra, OutputFailed
 from heliograph.optional import optional
+from heliograph.writing import write_text
 
 REPORT = DocumentFormat(
     name="heliograph-bandwidth-report", version=1, what="the report", remedy="Name another folder: --out"
@@ -41,9 +41,13 @@ def write_report(report: BandwidthReport, folder: Path) -> MissingExtra | None:
         pictures["language"] = folder / LANGUAGE_PICTURE  # drawn from the trace when it was read
     with optional(f"no {PAGE}"):
         try:
-            write_whole(folder / PAGE, page(report, pictures))
+            write_text(folder / PAGE, page(report, pictures))
         except MissingExtra as error:
             missing = error
+        except OSError as error:
+            raise OutputFailed(
+                f"cannot write {folder / PAGE}: {error.strerror}", remedy="Name another folder: --out"
+            ) from error
     return missing
 
 
