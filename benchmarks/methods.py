@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from coordinator.running.report import output_console
+from heliograph.display import console
 from heliograph.run_status import RunState, read_status
 
 METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")
@@ -161,14 +161,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     namespace = parser.parse_args()
-    console = output_console()
+    output = console()
     wanted = [
         (world, method, seed) for world in namespace.worlds for seed in namespace.seeds for method in namespace.methods
     ]
 
     def one(case: tuple[str, str, int]) -> Row:
         row = measure(*case, out=namespace.out, episodes=namespace.episodes or WORLDS[case[0]].episodes)
-        console.print(f"{row.world} {row.method} seed {row.seed}: {row.outcome:.3f} [{row.low:.3f}, {row.high:.3f}]")
+        output.print(f"{row.world} {row.method} seed {row.seed}: {row.outcome:.3f} [{row.low:.3f}, {row.high:.3f}]")
         return row
 
     with ThreadPoolExecutor(namespace.jobs) as pool:
@@ -184,11 +184,11 @@ def main() -> int:
         ]
         episodes = namespace.episodes or chosen.episodes
         by_chance = chance(world, out=namespace.out, run=folders[0][1], episodes=episodes)
-        console.print(table(world, [row for row in rows if row.world == world], by_chance=by_chance))
+        output.print(table(world, [row for row in rows if row.world == world], by_chance=by_chance))
         runs = [f"{method}={path}" for method, path in folders]
         policy = "sampled" if chosen.sampled else "greedy"
         heliograph("compare", *runs, "--metric", chosen.metric, "--policy", policy, "--output", folder / "comparison")
-        console.print(f"curves with bands: {folder / 'comparison'}")
+        output.print(f"curves with bands: {folder / 'comparison'}")
     return 0
 
 

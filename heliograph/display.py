@@ -1,15 +1,16 @@
-"""How results are shown to people: on a terminal or in a file of text, as numbers with intervals, in colours.
+"""How results are shown to people: on a terminal or in a file of text, as tables, as numbers with intervals, in colours.
 
 Any package may import this; rich is loaded where it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 PLAIN_WIDTH = 120
 """Columns of text that goes into a file or a pipe."""
@@ -31,6 +32,20 @@ def console(*, stderr: bool = False, width: int = PLAIN_WIDTH) -> Console:
 
     found = Console(stderr=stderr)
     return found if found.is_terminal else Console(stderr=stderr, width=width)
+
+
+def table(title: str, *columns: str, left: Container[str] = ()) -> Table:
+    """An empty table: its first column and those of `left` flush left, the others, of numbers, flush right.
+
+    Title and headings are taken as they are written, for brackets would be markup.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=Text(title) if title else None, title_justify="left")
+    for place, heading in enumerate(columns):
+        made.add_column(Text(heading), justify="left" if place == 0 or heading in left else "right", overflow="fold")
+    return made
 
 
 def score(value: float) -> str:

@@ -27,12 +27,10 @@ _COLOURS = {HOLDS: "green", REFUTED: "red"}
 def print_findings(findings: Findings) -> None:
     """Print verdicts, the influence matrices and what a reader must know besides to stdout."""
     from rich.markup import escape
-    from rich.table import Table
 
     console = display.console()
-    table = Table(title=f"audit: {findings.title}", title_justify="left")
-    for heading in ("check", "verdict", "evidence"):
-        table.add_column(heading)
+    headings = ("check", "verdict", "evidence")
+    table = display.table(f"audit: {findings.title}", *headings, left=headings)
     for check in findings.checks:
         colour = _COLOURS.get(check.verdict, "yellow")
         table.add_row(check.name, f"[{colour}]{check.verdict}[/]", escape(check.said))
@@ -40,10 +38,7 @@ def print_findings(findings: Findings) -> None:
     if findings.conditions.all_pairs and findings.influences:
         for name, title in MATRICES.items():
             console.print(f"\nSteps until the row's observations reach the column's answers, {title}:")
-            matrix = Table()
-            matrix.add_column("")
-            for agent in range(findings.agents):
-                matrix.add_column(str(agent), justify="right")
+            matrix = display.table("", "", *map(str, range(findings.agents)))
             for sender, row in enumerate(cells(findings, name)):
                 matrix.add_row(str(sender), *row)
             console.print(matrix)

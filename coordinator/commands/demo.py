@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from coordinator.plan.options import add_options, read_options
 from coordinator.plan.settings import RunSettings
 from heliograph.cli import Command
+from heliograph.display import interval
 from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.errors import NodeFailed, SettingsError
 
@@ -155,19 +156,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def print_result(report: Report, seconds: dict[str, float]) -> None:
     """The demo's table; of a run that was stopped before both passes had something, the table of any run."""
-    from rich.table import Table
-
-    from coordinator.running.report import output_console, print_report, remarks
+    from coordinator.running.report import print_report, remarks
+    from heliograph import display
     from heliograph.figures import written
 
     if len(report.summaries) != 2:
         print_report(report)
         return
-    console = output_console()
+    console = display.console()
     heard, masked = report.summaries
-    table = Table(title=f"{report.agents} agents as processes, {report.environment}", title_justify="left")
-    table.add_column("")
-    table.add_column("result", justify="right")
+    table = display.table(f"{report.agents} agents as processes, {report.environment}", "", "result")
     for label, cell in (
         ("success with messages", _share(heard)),
         ("success with every message masked", _share(masked)),
@@ -189,8 +187,7 @@ def print_result(report: Report, seconds: dict[str, float]) -> None:
 
 
 def _share(summary: Summary) -> str:
-    value = summary.outcome
-    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return interval(summary.outcome.mean, summary.outcome.low, summary.outcome.high)
 
 
 def _milliseconds(seconds: float | None) -> str:

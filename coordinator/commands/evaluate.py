@@ -132,24 +132,20 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
 
 
 def _print_comparison(report: Report, central: list[Score]) -> None:
-    from rich.table import Table
+    from heliograph import display
 
-    from coordinator.running.report import output_console
-
-    console = output_console()
-    table = Table(title="bundles, and the trainer's centralised networks", title_justify="left")
-    for heading in ("", "bundles", "centralised networks", "intervals"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    title = "bundles, and the trainer's centralised networks"
+    table = display.table(title, "", "bundles", "centralised networks", "intervals")
     for summary, other in zip(report.summaries, central, strict=True):
         alone, together = summary.outcome, other.estimate
         overlap = alone.low <= together.high and together.low <= alone.high
         table.add_row(
             f"outcome {summary.label}",
-            f"{alone.mean:.3f} [{alone.low:.3f}, {alone.high:.3f}]",
-            f"{together.mean:.3f} [{together.low:.3f}, {together.high:.3f}]",
+            display.interval(alone.mean, alone.low, alone.high),
+            display.interval(together.mean, together.low, together.high),
             "overlap" if overlap else "apart",
         )
-    console.print(table)
+    display.console().print(table)
 
 
 def _evaluate_several(namespace: argparse.Namespace, request: EvaluationRequest) -> int:

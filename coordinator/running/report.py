@@ -12,14 +12,13 @@ from coordinator.running.outcome import Summary
 from coordinator.serving.conservation import LinkBalance
 from coordinator.serving.cuts import Cut, in_words
 from coordinator.serving.supervisor import NodeExit
+from heliograph import display
 from heliograph.documents import DocumentFormat, finite
 from heliograph.environments.vector import MOST_STEPS
 from heliograph.estimates import Estimate
 from heliograph.figures import doubts, written
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from coordinator.links.wire_report import WireReport
     from coordinator.plan.plan import Plan
     from coordinator.running.launch_settings import LaunchSettings
@@ -163,27 +162,14 @@ def rows(report: Report) -> list[Row]:
 
 def print_report(report: Report) -> None:
     """Print the table, and what went wrong, to stdout."""
-    from rich.table import Table
-
-    console = output_console()
+    console = display.console()
     if report.summaries:
-        table = Table(title=report.title, title_justify="left")
-        table.add_column("")
-        for summary in report.summaries:
-            table.add_column(summary.label, justify="right")
+        table = display.table(report.title, "", *(summary.label for summary in report.summaries))
         for label, cells in rows(report):
             table.add_row(label, *cells)
         console.print(table)
     for line in remarks(report):
         console.print(line, highlight=False, markup=False)
-
-
-def output_console() -> Console:
-    """Stdout, wide enough for a table where no terminal sets a width, so that logs are not folded."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
 
 
 def remarks(report: Report) -> list[str]:
@@ -248,7 +234,7 @@ def _pace(summary: Summary) -> str:
 
 
 def _estimate(value: Estimate) -> str:
-    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return display.interval(value.mean, value.low, value.high)
 
 
 def _in_words(version: Version) -> str:

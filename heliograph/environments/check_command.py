@@ -16,6 +16,7 @@ from heliograph.errors import SettingsError, WorldError
 from heliograph.settings import merge
 
 _MARKS = {"kept": "kept", "broken": "BROKEN", "not offered": "not offered", "not reached": "not reached"}
+_COLUMNS = ("agent", "observation", "actions", "legal", "receives from")
 _FEW = 12
 """Legal actions that are named one by one."""
 
@@ -66,17 +67,13 @@ def _factory(name: str, parameters: Mapping[str, Any]) -> Callable[[], Any]:
 
 
 def _print(found: Conformance) -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    from heliograph import display
+
+    console = display.console()
     if found.agents:
-        table = Table(title=Text(f"{found.environment}, after its first reset"), title_justify="left")
-        for heading in ("agent", "observation", "actions", "legal", "hears"):
-            table.add_column(heading, overflow="fold")
+        table = display.table(f"{found.environment}, after its first reset", *_COLUMNS, left=_COLUMNS)
         for agent in found.agents:
             table.add_row(*map(Text, (agent.agent, _observation(agent), _actions(agent), _legal(agent), _hears(agent))))
         console.print(table)

@@ -30,6 +30,16 @@ def test_a_console_without_a_terminal_is_plain_and_of_a_fixed_width(capsys: pyte
     assert "\x1b" not in out + err
 
 
+def test_a_table_takes_its_words_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    table = display.table("team [a]", "", "return [95 %]", "state", left=("state",))
+    table.add_row("first", "1", "x")
+    assert [column.justify for column in table.columns] == ["left", "right", "left"]
+    display.console().print(table)
+    out = capsys.readouterr().out
+    assert out.startswith("team [a]")
+    assert "return [95 %]" in out
+
+
 def test_nothing_of_rich_is_loaded_before_it_is_asked_for() -> None:
     program = "import sys, heliograph.display; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

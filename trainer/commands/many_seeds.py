@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heliograph.display import console, interval, score, table
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
 from heliograph.estimates import bootstrap
 from heliograph.reading import SMALL, read_json, read_json_lines
@@ -165,26 +166,21 @@ class _Side:
 
 def print_table(runs: Sequence[SeedRun]) -> None:
     """Print a row for each run, and what they come to together."""
-    from rich.console import Console
-    from rich.table import Table
-
     summaries = {run.seed: _summary(run) for run in runs}
     name = next((found["outcome_name"] for found in summaries.values() if found), "score")
-    table = Table(title=f"{len(runs)} seeds, {name}", title_justify="left")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "state" else "right")
+    shown = table(f"{len(runs)} seeds, {name}", *COLUMNS, left=("state",))
     for run in runs:
         found = summaries[run.seed]
-        table.add_row(str(run.seed), _state(run), *(_reached(run) if found is None else _cells(found)))
+        shown.add_row(str(run.seed), _state(run), *(_reached(run) if found is None else _cells(found)))
+    remarks = []
     for label, key in (("final score", "greedy"), ("every message masked", "links_cut")):
         scores = [found[key]["outcome"]["mean"] for found in summaries.values() if found and found.get(key)]
         if len(scores) > 1:
             together = bootstrap(scores)
-            table.caption = f"{table.caption or ''}{label}: mean of {len(scores)} {together.mean:.3f} " + (
-                f"[{together.low:.3f}, {together.high:.3f}], from {min(scores):.3f} to {max(scores):.3f}\n"
-            )
-    console = Console()
-    (console if console.is_terminal else Console(width=120)).print(table)
+            mean = interval(together.mean, together.low, together.high)
+            remarks.append(f"{label}: mean of {len(scores)} {mean}, from {score(min(scores))} to {score(max(scores))}")
+    shown.caption = "\n".join(remarks) or None
+    console().print(shown)
 
 
 def _reached(run: SeedRun) -> list[str]:
@@ -200,7 +196,7 @@ def _reached(run: SeedRun) -> list[str]:
 
 def _cells(found: dict[str, Any]) -> list[str]:
     """The cells of a run that has ended."""
-    scores = [f"{part['outcome']['mean']:.3f}" if (part := found.get(key)) else "" for key in ("greedy", "links_cut")]
+    scores = [score(part["outcome"]["mean"]) if (part := found.get(key)) else "" for key in ("greedy", "links_cut")]
     return [str(found["env_steps"]), f"{found['seconds'] / 60:.1f}", *scores]
 
 

@@ -10,6 +10,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from heliograph.display import console, score
 from heliograph.optional import optional
 from trainer.training.experiment import Experiment
 from trainer.training.horizon import Horizon, Pace, in_words
@@ -37,7 +38,6 @@ class TrainingConsole:
     def __enter__(self) -> TrainingConsole:
         if sys.stderr.isatty():
             from rich import progress
-            from rich.console import Console
 
             self._bar = progress.Progress(
                 progress.TextColumn("{task.description}"),
@@ -45,7 +45,7 @@ class TrainingConsole:
                 progress.TaskProgressColumn(),
                 progress.TimeElapsedColumn(),
                 progress.TextColumn("{task.fields[left]}"),
-                console=Console(stderr=True),
+                console=console(stderr=True),
                 transient=True,
             )
             self._task = self._bar.add_task("training", total=1.0, left="")
@@ -93,7 +93,7 @@ class TrainingConsole:
         if any(name.startswith(("model/", "policy/")) for name in record):
             self._pace.note(now, record["env_steps"])
         if "evaluate/greedy_outcome" in record:
-            self._outcome = f"  outcome {record['evaluate/greedy_outcome']:.3f}"
+            self._outcome = f"  outcome {score(record['evaluate/greedy_outcome'])}"
         line = f"step {record['env_steps']:>7}{self._outcome}"
         if "model/reconstruction" in record:
             line += f"  reconstruction {record['model/reconstruction']:.3f}  reward {record['model/reward']:.4f}"

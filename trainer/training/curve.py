@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from heliograph.display import PALETTE
 from trainer.algorithms.registry import algorithm_entry
 from trainer.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which colour-blind people tell apart."""
 SHARES = ("won", "arrived")
 BESIDE = {"bbox_to_anchor": (1.01, 1.0), "loc": "upper left", "frameon": False}
 """Where a legend hides no curve."""
@@ -35,14 +34,14 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
     above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
-    for kind, colour in zip(("greedy", "sampled"), COLOURS, strict=False):
+    for kind, colour in zip(("greedy", "sampled"), PALETTE, strict=False):
         steps, values = _points(records, f"evaluate/{kind}_outcome")
         if steps:
             above.plot(steps, values, color=colour, marker="o", markersize=3, label=f"evaluation,\n{kind}")
     above.set_ylabel(measure)
     if measure in SHARES:
         above.set_ylim(-0.02, 1.02)
-    for metric, colour in zip(curves.metrics, COLOURS, strict=False):
+    for metric, colour in zip(curves.metrics, PALETTE, strict=False):
         steps, values = _points([record for record in records if record.get(metric, 0) > 0], metric)
         if steps:
             below.plot(steps, values, color=colour, linewidth=1, label=metric.rpartition("/")[2].replace("_", " "))

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from heliograph.display import interval
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.errors import CheckpointError, TargetNotReached
-from heliograph.estimates import Estimate, estimate
+from heliograph.estimates import estimate
 from heliograph.reading import SMALL, read_json
 from heliograph.writing import replace_text
 from trainer.training.run_folder import RunFolder
@@ -109,7 +110,8 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
         (f"{summary.outcome_name}, every message masked", summary.links_cut),
     ):
         if evaluation is not None:
-            found = _words(estimate(evaluation.outcome.tolist()))
+            outcome = estimate(evaluation.outcome.tolist())
+            found = interval(outcome.mean, outcome.low, outcome.high)
             lines.append(f"  {label}: {found}, {len(evaluation.outcome)} episodes{_cut(evaluation)}")
     if summary.lost_episodes:
         lines.append(f"  episodes lost with their simulator, which count nowhere: {summary.lost_episodes}")
@@ -133,10 +135,6 @@ def _document(evaluation: PlayedEpisodes | None) -> dict[str, Any] | None:
         "episodes": len(evaluation.outcome),
         "cut_episodes": int(evaluation.cut.sum()),
     }
-
-
-def _words(found: Estimate) -> str:
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def _cut(evaluation: PlayedEpisodes) -> str:
