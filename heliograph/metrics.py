@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from heliograph import bounded_http
-from heliograph.errors import MissingExtra
+from heliograph.extras import extra
 from heliograph.listening import bind
 
 if TYPE_CHECKING:
@@ -38,12 +38,8 @@ def serving_metrics(listen: str) -> Iterator[tuple[CollectorRegistry, str]]:
 
     Raises MissingExtra, SettingsError if `listen` is not host:port, or PortTaken.
     """
-    try:
+    with extra("observe", packages={"prometheus_client"}, purpose="serving metrics"):
         from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"metrics need {error.name}, which is not installed", remedy="pip install 'heliograph[observe]'"
-        ) from None
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     listener, address = bind(listen)

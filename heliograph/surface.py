@@ -8,6 +8,7 @@ from __future__ import annotations
 from pkgutil import resolve_name
 
 from heliograph.errors import MissingExtra
+from heliograph.extras import install
 
 GROUP = "heliograph.api"
 """Entry points of the roles' public names."""
@@ -33,7 +34,7 @@ def resolve(name: str) -> object:
         if (error.name or "").partition(".")[0] not in PACKAGES:
             raise
         raise MissingExtra(
-            f"heliograph.{name} needs {error.name}, which this installation has not", remedy="pip install heliograph"
+            f"heliograph.{name} needs {error.name}, which this installation has not", remedy=install()
         ) from None
 
 
@@ -44,6 +45,6 @@ def _brought(name: str) -> object:
     found = next(iter(entry_points(group=GROUP, name=name)), None)
     if found is None:
         raise MissingExtra(
-            f"no installed package offers heliograph.{name}", remedy="pip install --force-reinstall heliograph"
+            f"no installed package offers heliograph.{name}", remedy=f"{install()}, with --force-reinstall"
         )
     return found.load()

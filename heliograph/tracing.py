@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from heliograph.errors import MissingExtra
+from heliograph.extras import extra
 from heliograph.optional import optional
 
 SEND_TIMEOUT_S = 2
@@ -99,12 +99,8 @@ class Spans:
 @contextmanager
 def sending_spans(url: str, *, service: str) -> Iterator[Spans]:
     """Inside, spans are sent.  Raises MissingExtra."""
-    try:
+    with extra("trace", packages={"opentelemetry"}, purpose="sending traces"):
         spans = Spans(url, service=service)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"traces need {error.name}, which is not installed", remedy="pip install 'heliograph[trace]'"
-        ) from None
     try:
         yield spans
     finally:

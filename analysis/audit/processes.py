@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from analysis.audit import files, imports, sockets
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
 from analysis.audit.stage import Stage
+from heliograph.extras import install
 
 LOOK_INTERVAL_S = 1.0
 """A look costs a few milliseconds a process; between plays nothing changes, unless a node does it on purpose."""
@@ -56,8 +57,7 @@ class Inspector:
             IMPORTS: ""
             if modules and not unread
             else f"no node reported what it imports: {unread or 'none was looked at'}",
-            SOCKETS: self._refused
-            or ("" if find_spec("psutil") else "it takes psutil: pip install 'heliograph[bandwidth]'"),
+            SOCKETS: self._refused or ("" if find_spec("psutil") else f"it takes psutil. {install('bandwidth')}"),
             FILES: "" if files.can_be_read(os.getpid()) else "it takes the /proc of Linux",
         }
         held = {

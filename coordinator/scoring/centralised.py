@@ -13,6 +13,7 @@ import numpy.typing as npt
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import MissingExtra
+from heliograph.extras import install
 
 EVALUATOR_GROUP, CENTRAL = "heliograph.evaluators", "central"
 """Entry point of a callable `(path: Path, permission: Permission) -> CentralTeam` for a run folder."""
@@ -99,13 +100,11 @@ def central_team(path: Path, permission: Permission = CATALOGUE_ONLY) -> Central
     """
     found = list(entry_points(group=EVALUATOR_GROUP, name=CENTRAL))
     if not found:
-        raise MissingExtra(
-            "no evaluator of centralised networks is installed", remedy="pip install 'heliograph[trainer]'"
-        )
+        raise MissingExtra("no evaluator of centralised networks is installed", remedy=install("trainer"))
     try:
         factory: Callable[[Path, Permission], CentralTeam] = found[0].load()
     except ImportError as error:
         raise MissingExtra(
-            f"the evaluator of centralised networks needs {error.name}", remedy="pip install 'heliograph[trainer]'"
+            f"the evaluator of centralised networks needs {error.name}", remedy=install("trainer")
         ) from None
     return factory(path, permission)

@@ -11,7 +11,7 @@ from coordinator.watch.events import Script
 from coordinator.watch.gate import Gate
 from coordinator.watch.pages import Pages
 from coordinator.watch.watcher import Watcher
-from heliograph.errors import MissingExtra
+from heliograph.extras import extra
 from heliograph.listening import LOOPBACK_HOSTS, bind, parse_address
 from heliograph.optional import optional
 
@@ -34,14 +34,10 @@ class WatchServer:
         self.address = ""
 
     def __enter__(self) -> WatchServer:
-        try:
+        with extra("observe", packages={"starlette", "uvicorn"}, purpose="a page to watch"):
             import uvicorn
 
             from coordinator.watch.application import application
-        except ModuleNotFoundError as error:
-            raise MissingExtra(
-                f"watching needs {error.name}, which is not installed", remedy="pip install 'heliograph[observe]'"
-            ) from None
         host, _ = parse_address(self._listen)
         if host not in LOOPBACK_HOSTS:
             logger.warning("anybody who reaches the page can pause the run address=%s", self._listen)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from coordinator.world.world import NOT_TOLD, Advance, View, World
 from heliograph.actions import Action
 from heliograph.environments.png import write_png
-from heliograph.errors import MissingExtra, OutputFailed, SettingsError
+from heliograph.errors import OutputFailed, SettingsError
+from heliograph.extras import extra
 
 LEAST_PIXELS = 480
 """Pictures whose longer side is shorter than this are enlarged by a whole number, so that they can be looked at."""
@@ -96,13 +97,10 @@ def enlarged(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def require_animation() -> None:
     """Raises MissingExtra unless GIFs can be written here."""
-    try:
+    with extra(
+        "bandwidth", packages={"PIL"}, purpose="an animated GIF", otherwise="; a folder of PNG files does without"
+    ):
         import PIL  # noqa: F401 (whether it is there)
-    except ModuleNotFoundError:
-        raise MissingExtra(
-            "an animated GIF needs Pillow, which is not installed",
-            remedy="pip install 'heliograph[bandwidth]', or name a folder for PNG files",
-        ) from None
 
 
 def write_gif(frames: Sequence[npt.NDArray[np.uint8]], path: Path) -> None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from heliograph.doctor.finding import Finding
 
 BASE = "base"
-PARTS = (BASE, "trainer", "mpe", "flatland", "smax", "mujoco", "smac", "docker", "network")
+EXTRAS = ("trainer", "bandwidth", "observe", "trace", "wandb", "mpe", "flatland", "smax", "mujoco", "smac")
+PARTS = (BASE, *EXTRAS, "docker", "network")
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.doctor.finding import Finding
 from heliograph.doctor.trial import try_imports
+from heliograph.extras import install
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -27,7 +28,7 @@ _MODULES = {
         "constriction",
     ),
     "trainer": ("torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"),
-    "bandwidth": ("matplotlib", "PIL", "psutil"),
+    "bandwidth": ("jinja2", "matplotlib", "PIL", "psutil"),
     "observe": ("prometheus_client", "starlette", "uvicorn"),
     "trace": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "wandb": ("wandb",),
@@ -47,7 +48,7 @@ def examine_python() -> list[Finding]:
     try:
         needed = metadata.metadata("heliograph")["Requires-Python"]
     except metadata.PackageNotFoundError:
-        return [Finding(name="heliograph", state="missing", remedy="Install it: pip install heliograph")]
+        return [Finding(name="heliograph", state="missing", remedy=install())]
     from packaging.specifiers import SpecifierSet
 
     if version not in SpecifierSet(needed):
@@ -77,7 +78,7 @@ def examine_versions(extra: str) -> list[Finding]:
 
         declared = [Requirement(text) for text in metadata.requires("heliograph") or ()]
     except (ImportError, metadata.PackageNotFoundError) as error:
-        return [Finding(name="heliograph", state="missing", detail=str(error), remedy=f"Install it: {_install(extra)}")]
+        return [Finding(name="heliograph", state="missing", detail=str(error), remedy=install(extra))]
     findings = []
     for requirement in declared:
         marker = requirement.marker
@@ -88,7 +89,7 @@ def examine_versions(extra: str) -> list[Finding]:
 
 
 def _version(name: str, specifier: SpecifierSet, *, extra: str) -> Finding:
-    remedy = f"Install it: {_install(extra)}"
+    remedy = install(extra)
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -96,7 +97,3 @@ def _version(name: str, specifier: SpecifierSet, *, extra: str) -> Finding:
     if version not in specifier:
         return Finding(name=name, state="wrong", detail=f"{version}, needs {specifier}", remedy=remedy)
     return Finding(name=name, state="ok", detail=version)
-
-
-def _install(extra: str) -> str:
-    return f"pip install 'heliograph[{extra}]'" if extra else "pip install heliograph"

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
+from heliograph.extras import IN_A_CHECKOUT
 
 if TYPE_CHECKING:
     from heliograph.environments.listing import DescribedEnvironment
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from heliograph.environments.vector import EnvironmentSpec
 
 _MOST_COLUMNS = 100
+_NOT_INSTALLED = "not installed; install with"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +72,7 @@ def _print_json(shown: list[KnownEnvironment] | DescribedEnvironment) -> None:
 def _print_list(rows: list[KnownEnvironment]) -> None:
     for family, members in groupby(rows, key=lambda row: row.family):
         group = list(members)
-        state = "installed" if group[0].installed else "not installed; install with"
+        state = "installed" if group[0].installed else _NOT_INSTALLED
         print(f"{family}: {state if group[0].package else 'built in'}")
         if not group[0].installed:
             _print_install(group[0])
@@ -83,6 +85,7 @@ def _print_list(rows: list[KnownEnvironment]) -> None:
 def _print_install(row: KnownEnvironment) -> None:
     for command in row.install.split(" && "):
         print(f"    {command}")  # never wrapped, so that it can be copied
+    print(f"    ({IN_A_CHECKOUT})")
 
 
 def _print_one(described: DescribedEnvironment) -> None:
@@ -91,7 +94,7 @@ def _print_one(described: DescribedEnvironment) -> None:
     row = described.known
     print(f"{row.id}: {row.summary}\n")
     if described.spec is None:
-        print("not installed; install with")
+        print(_NOT_INSTALLED)
         _print_install(row)
     else:
         _print_pairs([*_facts(described.spec), ("reference policies", ", ".join(described.references))])

@@ -18,6 +18,7 @@ from heliograph.actions import DEFAULT_BITS
 from heliograph.environments.contract import ask
 from heliograph.environments.parallel import ParallelVector
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
+from heliograph.extras import install
 
 _DEFAULT_FACTORY = "parallel_env"
 """What PettingZoo calls the factory of a parallel environment in each of its modules."""
@@ -109,7 +110,7 @@ def _module(path: str, *, extras: Mapping[str, str], search_here: bool) -> Any:
         if find_spec(package) is not None and f"{path}.".startswith(f"{name}."):
             raise UnknownEnvironment(f"package {package!r} has no module {path!r}") from None
         if package in extras:
-            remedy = f"Install it with: pip install 'heliograph[{extras[package]}]'"
+            remedy = install(extras[package])
         else:
             remedy = f"Install the package that provides {missing!r}, or see `heliograph environments`"
         raise MissingExtra(f"environment {path!r} needs {missing!r}, which is not installed", remedy=remedy) from None

@@ -33,7 +33,8 @@ from heliograph.environments.vector import (
     checked_actions,
     checked_seeds,
 )
-from heliograph.errors import MissingExtra, WorldError
+from heliograph.errors import WorldError
+from heliograph.extras import extra
 from heliograph.seeds import short_seed
 
 if TYPE_CHECKING:
@@ -44,13 +45,8 @@ logger = logging.getLogger(__name__)
 
 def as_parallel(environment: VectorEnvironment) -> ParallelView:
     """Show copy 0 of an environment as a PettingZoo ParallelEnv; see ParallelView.  Raises MissingExtra."""
-    try:
+    with extra("mpe", packages={"gymnasium", "pettingzoo"}, purpose="a PettingZoo view"):
         from heliograph.environments.parallel_view import ParallelView
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"a PettingZoo view needs {error.name!r}, which is not installed",
-            remedy="Install it with: pip install 'heliograph[mpe]'",
-        ) from None
     return ParallelView(environment)
 
 

@@ -18,6 +18,7 @@ from heliograph.environments.catalogue import CATALOGUE, Entry
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
+from heliograph.extras import IN_A_CHECKOUT, install
 from heliograph.settings import Settings, did_you_mean, resolve
 
 _FEW = 5
@@ -141,7 +142,7 @@ def _require(environment: str, entry: Entry) -> None:
     if not _importable(entry.package):
         raise MissingExtra(
             f"environment {environment!r} needs {entry.package!r}, which is not installed",
-            remedy=f"Install it with: {_install_command(entry)}",
+            remedy=f"Install it with: {entry.install}; {IN_A_CHECKOUT}" if entry.install else install(entry.extra),
         )
 
 

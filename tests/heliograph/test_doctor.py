@@ -130,7 +130,7 @@ def test_each_extra_asks_for_its_own_packages_alone() -> None:
     declared = {
         extra for extra in metadata.metadata("heliograph").get_all("Provides-Extra") or [] if extra not in DEVELOPERS
     }
-    assert declared == {*packages.EXTRAS, "smac"}
+    assert declared == {*packages.EXTRAS, "smac"} == {*command.EXTRAS}
     names = [finding.name for finding in packages.examine_versions("flatland")]
     assert "flatland-rl" in names
     assert not {"numpy", "torch", "jaxmarl"} & set(names)

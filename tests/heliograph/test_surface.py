@@ -14,6 +14,7 @@ import pytest
 import heliograph
 from heliograph import surface
 from heliograph.errors import MissingExtra
+from heliograph.extras import install
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -100,7 +101,7 @@ def test_what_is_not_installed_is_a_sentence(name: str, absent: str) -> None:
         "except heliograph.errors.MissingExtra as error:\n"
         "    print(json.dumps(str(error)))"
     )
-    assert told == f"heliograph.{name} needs {absent}, which this installation has not. pip install heliograph"
+    assert told == f"heliograph.{name} needs {absent}, which this installation has not. {install()}"
 
 
 def test_a_name_that_no_installed_package_declares_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

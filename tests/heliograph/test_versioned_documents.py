@@ -104,7 +104,7 @@ def test_a_document_whose_place_says_what_it_is_says_its_version_alone(tmp_path:
     assert json.loads(path.read_text()) == {"format_version": 2, "words": ["a"]}
     assert PLACED.read(path, words) == ["a"]
     path.write_text('{"format_version": 1, "words": []}')
-    with pytest.raises(SettingsError, match="it is of version 1, and what is read here is of version 2. Remove them"):
+    with pytest.raises(SettingsError, match=r"it is of version 1, and what is read here is of version 2\. Remove them"):
         PLACED.read(path, words)
 
 

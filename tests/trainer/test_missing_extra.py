@@ -33,7 +33,10 @@ def test_a_command_that_needs_torch_says_how_to_get_it(command: str, tmp_path: P
     arguments = ["--preset", "relay", "--folder", str(tmp_path / "new")] if command == "train" else [str(run)]
     done = heliograph(command, *arguments)
     assert done.returncode == 5
-    assert "needs torch, which is not installed. pip install 'heliograph[trainer]'" in done.stderr
+    assert (
+        "needs torch, which is not installed. Install the extra trainer: pip install 'heliograph[trainer]'"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 

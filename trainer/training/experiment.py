@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from heliograph.errors import MissingExtra
+from heliograph.extras import extra
 from heliograph.optional import optional
 from trainer.training.run_folder import RunFolder
 
@@ -18,13 +18,8 @@ class Experiment:
 
     def __init__(self, folder: RunFolder, *, project: str) -> None:
         """Raises MissingExtra if the package is not installed."""
-        try:
+        with extra("wandb", packages={"wandb"}, purpose="--wandb"):
             import wandb
-        except ModuleNotFoundError:
-            raise MissingExtra(
-                "--wandb needs the package of Weights & Biases, which is not installed",
-                remedy="pip install 'heliograph[wandb]'",
-            ) from None
         self._wandb, self._folder, self._project = wandb, folder, project
         self._run: Any = None
 

@@ -15,7 +15,7 @@ from heliograph.environments.episodes import Player
 from heliograph.environments.flatland.environment import FlatlandEnvironment
 from heliograph.environments.flatland.team import NOTHING
 from heliograph.environments.vector import Percepts, Transition
-from heliograph.errors import MissingExtra
+from heliograph.extras import extra
 
 
 class ShortestPath(Player):
@@ -47,13 +47,8 @@ class DeadlockAvoidance(Player):
 
     def __init__(self, environment: FlatlandEnvironment, *, seed: int) -> None:
         """Raises MissingExtra without flatland-baselines.  `seed` has no effect: nothing here is random."""
-        try:
+        with extra("flatland", packages={"flatland_baselines"}, purpose="deadlock avoidance"):
             from flatland_baselines.deadlock_avoidance_heuristic.policy import deadlock_avoidance_policy
-        except ModuleNotFoundError as error:
-            raise MissingExtra(
-                f"deadlock avoidance needs {error.name!r}, which is not installed",
-                remedy="Install it with: pip install 'heliograph[flatland]'",
-            ) from None
         self._make = deadlock_avoidance_policy.DeadLockAvoidancePolicy
         self._environment = environment
         self._policies = [self._make() for _ in range(environment.count)]

@@ -21,6 +21,7 @@ from heliograph.environments.mujoco.robots import PARTITIONS
 from heliograph.environments.mujoco.simulator import loaded
 from heliograph.environments.parallel import ParallelVector
 from heliograph.errors import MissingExtra, WorldError
+from heliograph.extras import install
 from heliograph.settings import Settings, Text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class MujocoEnvironment(ParallelVector):
         except ImportError as error:
             raise MissingExtra(
                 f"environment {id!r} cannot load MuJoCo: {error}",
-                remedy="Install it with: pip install 'heliograph[mujoco]'",
+                remedy=install("mujoco"),
             ) from error
         super().__init__(
             lambda: robots.make(

@@ -27,6 +27,7 @@ from heliograph.environments.vector import (
     checked_seeds,
 )
 from heliograph.errors import MissingExtra, WorldError
+from heliograph.extras import install
 from heliograph.settings import Settings
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class SmaxEnvironment(VectorEnvironment):
             except ImportError as error:
                 raise MissingExtra(
                     f"environment {self.spec.id!r} cannot load jaxmarl: {error}",
-                    remedy="Install it with: pip install 'heliograph[smax]'",
+                    remedy=install("smax"),
                 ) from error
             self._units = self._battle.nothing(self.count)
         return self._battle
