@@ -21,7 +21,6 @@ from coordinator.running.distributed import run_processes
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate as evaluate_plan
 from coordinator.running.report import Report
-from coordinator.scoring.suite import bundle_folder
 from coordinator.serving.team_certificates import temporary
 from heliograph.environments.permission import Permission
 from heliograph.errors import SettingsError
@@ -204,7 +203,7 @@ def trust_of(environment: str | None, parameters: Mapping[str, Any] | None, keys
 
 def plan_of(path: str | Path, *, trust: Trust, parameters: Mapping[str, Any] | None, **fields: Any) -> Plan:
     """The checked plan for the bundles in a folder, or in a run folder; `fields` are those of Plan."""
-    bundles, permission = trust.team(bundle_folder(Path(path)))
+    bundles, permission = trust.team(Path(path))
     return make_plan(bundles, permission=permission, overrides=list(overrides_of(parameters or {})), **fields)
 
 

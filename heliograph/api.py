@@ -8,7 +8,7 @@ from pathlib import Path
 from heliograph.bundle import Bundle
 from heliograph.bundle import load_team as _load_team
 from heliograph.certificates.signing_keys import require_trusted
-from heliograph.run_status import BUNDLES
+from heliograph.run_status import bundle_folder
 
 
 def load_team(path: str | Path, *, trusted_keys: Sequence[str | Path] = ()) -> list[Bundle]:
@@ -23,8 +23,8 @@ def load_team(path: str | Path, *, trusted_keys: Sequence[str | Path] = ()) -> l
         BundleCorrupt: A bundle is missing, altered, or none.
         BundleMismatch: They are not one team, or of another format version.
         BundleUntrusted: One is not signed by a trusted key.
+        SettingsError: A run folder has no bundles yet.
     """
-    folder = Path(path)
-    team = _load_team(folder / BUNDLES if (folder / BUNDLES).is_dir() else folder)
+    team = _load_team(bundle_folder(Path(path)))
     require_trusted(team, [Path(key) for key in trusted_keys])
     return team

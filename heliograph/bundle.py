@@ -177,6 +177,9 @@ def load_team(folder: Path) -> list[Bundle]:
 
     Raises BundleCorrupt if none or one is missing, BundleMismatch if they do not belong together.
     """
+    if not folder.is_dir():
+        found = "is no folder" if os.path.lexists(folder) else "does not exist"
+        raise BundleCorrupt(f"{folder} {found}", remedy="Name a run folder, or a folder of bundles")
     first = load(_slot_path(folder, 0))
     bundles = [first, *(load(_slot_path(folder, slot)) for slot in range(1, first.manifest.team_size))]
     for slot, bundle in enumerate(bundles):

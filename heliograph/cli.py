@@ -154,10 +154,23 @@ def add_command(subparsers: Subparsers, name: str, command: Command, *, log_defa
         description=command.summary,
         formatter_class=_HelpFormatter,
     )
-    level, form = ("warning", "text") if log_defaults else (argparse.SUPPRESS, argparse.SUPPRESS)
-    parser.add_argument("--log-level", choices=LOG_LEVELS, default=level, help="verbosity on stderr")
-    parser.add_argument("--log-format", choices=LOG_FORMATS, default=form, help="json: one object per line")
+    for flag, choices, default, text in (
+        ("--log-level", LOG_LEVELS, "warning", "verbosity on stderr"),
+        ("--log-format", LOG_FORMATS, "text", "json: one object per line"),
+    ):
+        if log_defaults:
+            parser.add_argument(flag, choices=choices, default=default, help=text)
+        else:  # or what was given before the subcommand would be overwritten
+            told = f"{text} (default: {default})"
+            parser.add_argument(flag, choices=choices, default=argparse.SUPPRESS, help=told)
     command.configure(parser)
+
+
+def keep_old_name(parser: argparse.ArgumentParser, old: str, option: argparse.Action) -> None:
+    """Take an option by the name that it had before as well, which no help shows."""
+    parser.add_argument(
+        old, dest=option.dest, type=option.type or str, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

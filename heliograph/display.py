@@ -1,4 +1,4 @@
-"""How results are shown to people: on a terminal or in a file of text, as tables, as numbers with intervals, in colours.
+"""How results are shown to people: tables, numbers with intervals and colours, on a terminal or in a file of text.
 
 Any package may import this; rich is loaded where it is asked for.
 """

@@ -98,6 +98,20 @@ def warn_unless_finished(folder: Path) -> None:
             logger.warning("of a training that is not finished: %s", status.in_words(folder))
 
 
+def bundle_folder(path: Path) -> Path:
+    """Where the bundles are: in the folder itself, or in a run folder's `bundles`; warns if it is not finished.
+
+    Raises SettingsError for a run folder that has none yet.
+    """
+    if (path / SETTINGS).is_file() and not (path / BUNDLES).is_dir():
+        raise SettingsError(
+            f"{path} has no bundles: its training has not ended ({read_status(path).in_words(path)})",
+            remedy=f"Make them with `heliograph export {path}`, or evaluate its networks with --checkpoints all",
+        )
+    warn_unless_finished(path)
+    return path / BUNDLES if (path / BUNDLES).is_dir() else path
+
+
 def _parsed(document: dict[str, Any]) -> RunStatus:
     """Raises ValueError or TypeError for what `write_status` does not write."""
     kinds: dict[str, tuple[type, ...]] = {

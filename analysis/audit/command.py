@@ -17,9 +17,7 @@ REFUTED_EXIT_CODE = 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "bundles", type=Path, metavar="BUNDLES", help="folder of bundles, or a run folder that has them in bundles/"
-    )
+    parser.add_argument("bundles", type=Path, metavar="BUNDLES", help=arguments.BUNDLES_HELP)
     parser.add_argument("--environment", metavar="ID", help="refused unless the bundles were trained in it")
     add_permission_arguments(parser)
     add_trusted_key_argument(parser)
@@ -45,13 +43,12 @@ def run(namespace: argparse.Namespace) -> int:
     from analysis.audit.report import draw, print_findings
     from coordinator.commands.exit_status import deliver
     from coordinator.plan.plan import make_plan
-    from coordinator.scoring.suite import bundle_folder
     from heliograph.documents import write_json
     from heliograph.errors import INTERRUPTED_EXIT_CODE
     from heliograph.optional import optional
 
     trust = arguments.trust(namespace)
-    bundles, permission = trust.team(bundle_folder(namespace.bundles))
+    bundles, permission = trust.team(namespace.bundles)
     plan = make_plan(
         bundles,
         read_options(namespace, RunSettings, episodes=1),

@@ -103,7 +103,13 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
             if result.failure is not None
         ),
         played=tuple(
-            FinishedCell(run=cell.run, seed=cell.seed, **{**vars(cell.setting), **vars(result)})
+            FinishedCell(
+                run=cell.run,
+                seed=cell.seed,
+                late_policy=cell.setting.late,
+                late_messages=result.late,
+                **{**vars(cell.setting), **vars(result)},
+            )
             for cell, result in played
         ),
     )

@@ -12,7 +12,6 @@ from coordinator.channel import Channel
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.plan.settings import DEFAULTS, RunSettings
 from coordinator.plan.trust import NOBODY, Trust
-from coordinator.scoring.suite import bundle_folder
 from heliograph.bundle import Bundle
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.errors import BundleMismatch
@@ -76,11 +75,10 @@ class PlanFactory:
 
 def load_runs(paths: Sequence[Path], trust: Trust = NOBODY) -> tuple[Run, ...]:
     """Load the teams.  Raises BundleError, also if they are not for the same world, team and messages."""
-    folders = [bundle_folder(path) for path in paths]
-    teams = [trust.team(folder) for folder in folders]
+    teams = [trust.team(path) for path in paths]
     runs = tuple(
-        Run(name=name, folder=folder, bundles=tuple(bundles), permission=permission)
-        for name, folder, (bundles, permission) in zip(_names(paths), folders, teams, strict=True)
+        Run(name=name, folder=path, bundles=tuple(bundles), permission=permission)
+        for name, path, (bundles, permission) in zip(_names(paths), paths, teams, strict=True)
     )
     for run in runs[1:]:
         for what, ours in runs[0].common.items():

@@ -16,9 +16,9 @@ from analysis.bandwidth.report.terminal import print_language, print_line, print
 from analysis.tables.columns import Column, Table
 from analysis.tables.csv_files import write_csv, write_tables
 from coordinator.recording.reader import read_trace
-from coordinator.scoring.suite import bundle_folder
 from heliograph.bundle import load_team
 from heliograph.documents import DocumentFormat, write_json
+from heliograph.run_status import bundle_folder
 
 RECOST = DocumentFormat(name="heliograph-recost", version=1, what="the costs")
 LANGUAGE = DocumentFormat(name="heliograph-language", version=1, what="the language analysis")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from heliograph.cli import Command
+from heliograph.cli import Command, keep_old_name
 
 METRICS = ("outcome", "return")
 POLICIES = ("greedy", "sampled")
@@ -21,7 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="SETTING", help="label runs by a setting, such as mamba.model.communication")
     parser.add_argument("--metric", choices=METRICS, default="outcome", help="metric to compare")
     parser.add_argument("--policy", choices=POLICIES, default="greedy", help="policy whose evaluations are compared")
-    parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="for plots and CSV")
+    out = parser.add_argument(
+        "--out", type=Path, default=Path("comparison"), metavar="FOLDER", help="for plots and CSV"
+    )
+    keep_old_name(parser, "--output", out)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE as well")
 
 
@@ -47,17 +50,17 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.json is not None:
         document = document_of(found, curves, metric=namespace.metric, policy=namespace.policy)
         write_json(asdict(document), namespace.json)
-    written = write_tables(files(tasks, found, curves), namespace.output, option="--output")
+    written = write_tables(files(tasks, found, curves), namespace.out)
     missing = None
     with optional("no plots"):
         try:
             with extra("bandwidth", packages={"matplotlib"}, purpose="drawing plots"):
                 from analysis.comparison.plots import draw_plots
 
-                written += draw_plots(namespace.output, found, curves)
+                written += draw_plots(namespace.out, found, curves)
         except MissingExtra as error:
             missing = error
-    print(f"written to {namespace.output}: {', '.join(path.name for path in written)}")
+    print(f"written to {namespace.out}: {', '.join(path.name for path in written)}")
     if missing is not None:
         raise missing
     return 0

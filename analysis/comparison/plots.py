@@ -73,7 +73,7 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
         for name, figure in figures.items():
             figure.savefig(folder / name, dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise SettingsError(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --output") from error
+        raise SettingsError(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --out") from error
     return [folder / name for name in figures]
 
 

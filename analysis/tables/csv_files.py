@@ -11,25 +11,23 @@ from analysis.tables.columns import Table
 from heliograph.errors import SettingsError
 
 
-def write_tables(tables: Iterable[tuple[str, Table[Any]]], folder: Path, *, option: str = "--out") -> list[Path]:
+def write_tables(tables: Iterable[tuple[str, Table[Any]]], folder: Path) -> list[Path]:
     """Write tables, each to a file of its name; their paths.
 
-    Raises SettingsError if the folder, which `option` names, cannot be written.
+    Raises SettingsError if the folder, which every command calls `--out`, cannot be written.
     """
     written = []
     for name, table in tables:
         written.append(folder / name)
-        write_csv(written[-1], table.csv_rows(), option=option)
+        write_csv(written[-1], table.csv_rows())
     return written
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[Any]], *, option: str = "--out") -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Write rows, of which the first holds the headings.  Raises SettingsError if the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
     except OSError as error:
-        raise SettingsError(
-            f"cannot write {path}: {error.strerror}", remedy=f"Name another folder: {option}"
-        ) from error
+        raise SettingsError(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error

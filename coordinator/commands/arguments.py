@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from coordinator.plan.trust import Trust
 
 
+BUNDLES_HELP = "folder of bundles, or a run folder that has them in bundles/"
+
+
 def add_episode_arguments(
     parser: argparse.ArgumentParser, *, without: Collection[str] = ()
 ) -> argparse._ActionsContainer:

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="PATH",
-        help="folder of bundles, or a run folder that has them in bundles/",
+        help=arguments.BUNDLES_HELP,
     )
     # One process has no clock, and waits for nobody.
     choice = arguments.add_episode_arguments(parser, without=[each.field for each in declared_in(Pace)])

@@ -23,7 +23,7 @@ MADE_FOR_THE_RUN = Path()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundles", type=Path, required=True, metavar="DIR", help="folder with agent-0, agent-1, …")
+    parser.add_argument("--bundles", type=Path, required=True, metavar="BUNDLES", help=arguments.BUNDLES_HELP)
     arguments.add_episode_arguments(parser, without=("frames",))
     add_options(parser, LaunchSettings)
     parser.add_argument(

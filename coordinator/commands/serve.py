@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundles", type=Path, metavar="DIR", help="folder with agent-0, agent-1, …")
+    parser.add_argument("--bundles", type=Path, metavar="BUNDLES", help=arguments.BUNDLES_HELP)
     parser.add_argument(
         "--follow",
         type=Path,

@@ -13,6 +13,7 @@ from pathlib import Path
 from heliograph.bundle import Bundle, load_team
 from heliograph.certificates.signing_keys import require_trusted
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
+from heliograph.run_status import bundle_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +28,12 @@ class Trust:
     """Bundles are taken although no key has signed them, and vouched for by nobody."""
 
     def team(self, folder: Path) -> tuple[list[Bundle], Permission]:
-        """The bundles in a folder, and the permission to make their world.
+        """The bundles in a folder or a run folder, and the permission to make their world.
 
-        Raises what `load_team` raises, and BundleUntrusted for bundles that are not signed as they must be.
+        Raises what `bundle_folder` and `load_team` raise, and BundleUntrusted for bundles that are not signed as they
+        must be.
         """
+        folder = bundle_folder(folder)
         bundles = load_team(folder)
         return bundles, self._permission(bundles, source=f"the manifest in {folder}")
 

@@ -23,7 +23,6 @@ from heliograph.environments.permission import Permission
 from heliograph.environments.reference import reference_names
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
-from heliograph.run_status import BUNDLES, SETTINGS, read_status, warn_unless_finished
 from heliograph.settings import merge
 
 ABSOLUTE_FACTOR = 10
@@ -86,23 +85,9 @@ def evaluate_suite(request: EvaluationRequest, scores: list[Score]) -> None:
             scores.append(score_reference(name, world, request.settings, permission=permission))
 
 
-def bundle_folder(path: Path) -> Path:
-    """Where the bundles are: in the folder itself, or in a run folder's `bundles`; warns if it is not finished.
-
-    Raises SettingsError for a run folder that has none yet.
-    """
-    if (path / SETTINGS).is_file() and not (path / BUNDLES).is_dir():
-        raise SettingsError(
-            f"{path} has no bundles: its training has not ended ({read_status(path).in_words(path)})",
-            remedy=f"Make them with `heliograph export {path}`, or evaluate its networks with --checkpoints all",
-        )
-    warn_unless_finished(path)
-    return path / BUNDLES if (path / BUNDLES).is_dir() else path
-
-
 def plans_of(path: Path, request: EvaluationRequest) -> list[Plan]:
     """One per policy, for the bundles in a folder or run folder.  Raises BundleError, SettingsError where none are."""
-    bundles, permission = request.trust.team(bundle_folder(path))
+    bundles, permission = request.trust.team(path)
     return [
         make_plan(
             bundles,

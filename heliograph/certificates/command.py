@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from heliograph.certificates.folder import AUTHORITY_DAYS, CERTIFICATE_DAYS
-from heliograph.cli import Command
+from heliograph.cli import Command, keep_old_name
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     issue.add_argument("--team", type=int, metavar="N", help="the coordinator and slots 0..N-1")
     issue.add_argument("--slot", type=int, action="append", default=[], help="one slot; may be given several times")
     issue.add_argument("--coordinator", action="store_true", help="the coordinator")
-    issue.add_argument("--to", type=Path, metavar="DIR", help="where the folders are made (default: the authority's)")
+    out = issue.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where the folders are made (default: the authority's)"
+    )
+    keep_old_name(issue, "--to", out)
     issue.add_argument("--days", type=float, default=CERTIFICATE_DAYS, help=f"validity (default: {CERTIFICATE_DAYS})")
     issue.add_argument("--dns", action="append", default=[], metavar="NAME", help="a further name, for other programs")
     issue.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="a further address, likewise")
@@ -62,7 +65,7 @@ def _issue(arguments: argparse.Namespace) -> int:
         identity: authority.issue(identity, days=arguments.days, dns=arguments.dns, addresses=arguments.ip)
         for identity in wanted
     }
-    target = arguments.to or arguments.folder
+    target = arguments.out or arguments.folder
     for path in write_certificates(
         credentials, target, authority=arguments.folder, renew=arguments.renew, alone=arguments.forget_others
     ):

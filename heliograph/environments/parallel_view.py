@@ -5,6 +5,7 @@ Imports PettingZoo and gymnasium; reach it through `heliograph.environments.para
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from heliograph.errors import WorldError
 class ParallelView(ParallelEnv):
     """Copy 0 of `environment`; agents are named agent_0 … agent_(N-1) by slot.
 
-    Observations are float32 [D], or {"observation", "action_mask"} where some actions are illegal at times, as
-    PettingZoo's samplers expect.  infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
+    Observations are float32 [D], or [height, width, channels] in 0..1 where they are an image and nothing else;
+    {"observation", "action_mask"} where some actions are illegal at times, as PettingZoo's samplers expect.
+    infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
     the environment's outcome.  Continuous actions are between their real bounds, as many numbers as the agent has, and
     have no mask.  Actions of several factors keep their joint numbers; `metadata["joint_actions"]` says what of.
     """
@@ -41,10 +43,14 @@ class ParallelView(ParallelEnv):
         self._slots = {name: slot for slot, name in enumerate(self.possible_agents)}
         self._seeds = np.random.default_rng()
         self._mask = np.ones((spec.agents, spec.actions), dtype=np.int8)
-        vector = spaces.Box(-np.inf, np.inf, (spec.observation_size,), np.float32)
+        self._image = spec.image if spec.image and math.prod(spec.image) == spec.observation_size else None
+        if self._image is None:
+            seen = spaces.Box(-np.inf, np.inf, (spec.observation_size,), np.float32)
+        else:
+            seen = spaces.Box(0, 1, self._image, np.float32)
         mask = spaces.Box(0, 1, (spec.actions,), np.int8)
         self._shows_mask = spec.has_action_mask and not spec.continuous
-        observed = spaces.Dict({"observation": vector, "action_mask": mask}) if self._shows_mask else vector
+        observed = spaces.Dict({"observation": seen, "action_mask": mask}) if self._shows_mask else seen
         # PettingZoo wants a space object per agent, the same one at every call.
         self._observed = {name: _copied(observed) for name in self.possible_agents}
         self._acting = {name: _acting(spec.action_space(slot)) for name, slot in self._slots.items()}
@@ -125,8 +131,10 @@ class ParallelView(ParallelEnv):
         infos: dict[str, dict[str, Any]] = {}
         for name in names:
             slot = self._slots[name]
-            vector, mask = percepts.observation[0, slot], self._mask[slot]
-            observations[name] = {"observation": vector, "action_mask": mask} if self._shows_mask else vector
+            seen, mask = percepts.observation[0, slot], self._mask[slot]
+            if self._image is not None:
+                seen = seen.reshape(self._image)
+            observations[name] = {"observation": seen, "action_mask": mask} if self._shows_mask else seen
             hears = tuple(self.possible_agents[other] for other in np.flatnonzero(percepts.hears[0, slot]))
             infos[name] = {"hears": hears} if spec.continuous else {"action_mask": mask, "hears": hears}
             if spec.outcome == "won":

@@ -60,12 +60,12 @@ def _distances(position: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def cell_names(what: str, size: int) -> list[str]:
-    """A name for each entry of a one-hot place: "at = (0, 1)" for row 0, column 1."""
+    """A name for each entry of a one-hot place: "own cell = (0, 1)" for row 0, column 1."""
     return [f"{what} = ({row}, {column})" for row in range(size) for column in range(size)]
 
 
 def _shown_target(settings: RelaySettings) -> str:
-    return {"next": "target of the next", "own": "own target", "none": "nothing"}[settings.cue]
+    return {"next": "next agent's target", "own": "own target", "none": "nothing"}[settings.cue]
 
 
 class RelayEnvironment(CueTask):
@@ -90,10 +90,12 @@ class RelayEnvironment(CueTask):
             state_size=2 * agents * cells,
             renders=True,
             has_distances=True,
-            observation_names=(*cell_names("at", settings.size), *cell_names(_shown_target(settings), settings.size)),
+            observation_names=tuple(
+                name for what in ("own cell", _shown_target(settings)) for name in cell_names(what, settings.size)
+            ),
             state_names=tuple(
                 name
-                for what in ("at", "target")
+                for what in ("cell", "target")
                 for slot in range(agents)
                 for name in cell_names(f"agent {slot} {what}", settings.size)
             ),

@@ -159,7 +159,7 @@ def test_mistakes_end_in_a_sentence(runs: Path, tmp_path: Path, capsys):
     assert "does not exist" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main(["compare", str(runs), "--output", str(tmp_path / "file" / "out")]) == 2
-    assert "Name another folder: --output" in capsys.readouterr().err
+    assert "Name another folder: --out" in capsys.readouterr().err
 
 
 def test_comparing_loads_no_torch(runs: Path, tmp_path: Path):

@@ -9,11 +9,14 @@ import pytest
 from scripted_bundle import scripted_team
 
 from analysis.bandwidth.language import read_language
+from analysis.bandwidth.language.influence import Influence
+from analysis.bandwidth.language.plot import wrong_parts
 from coordinator.plan.plan import make_plan
 from coordinator.recording.reader import read_trace
 from coordinator.running.local import evaluate
 from heliograph.environments import registry
 from heliograph.errors import BundleMismatch
+from heliograph.estimates import Estimate
 
 IGNORED = 4
 
@@ -54,3 +57,26 @@ def test_other_bundles_are_not_asked(tmp_path):
     bundles, trace = recorded(tmp_path / "trace.jsonl")
     with pytest.raises(BundleMismatch, match="other bundles"):
         read_language(trace, bundles[::-1])
+
+
+@pytest.mark.parametrize(
+    ("together", "message", "title"),
+    [
+        ({1: 0.02, 2: 0.09, 4: 0.21, 8: 0.4}, 0.44, "4 of 8 wrong parts change 21%"),
+        ({1: 0.3, 2: 0.4}, 0.41, "1 of 2 wrong parts changes 30%"),
+        ({1: 0.001, 2: 0.002}, 0.004, "1 of 2 wrong parts changes 0%"),
+    ],
+)
+def test_the_title_of_wrong_parts_says_the_share_that_is_drawn(together, message, title):
+    def share(mean):
+        return Estimate(mean=mean, low=0.0, high=1.0)
+
+    asked = Influence(
+        asked=400,
+        categorical=(share(0.0),),
+        together=tuple((number, share(mean)) for number, mean in together.items()),
+        message=share(message),
+        decisions=400,
+        differing=0,
+    )
+    assert wrong_parts(asked) == (title, f"of the actions; another message instead changes {message:.0%}")

@@ -5,6 +5,7 @@ are newer.  What depends on the machine or on libraries is left out: seconds, ve
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,33 @@ def test_a_report_that_is_read_back_is_the_same(folder, tmp_path):
     assert {path.name for path in tables} == {path.name for path in folder.glob("*.csv")}
     for path in tables:
         assert path.read_bytes() == (folder / path.name).read_bytes()
+
+
+def test_a_cell_says_its_late_policy_and_its_late_messages_apart(folder):
+    played = json.loads((folder / "report.json").read_text())["sweep"]["played"]
+    assert {cell["late_policy"] for cell in played} == {"mask", "hold"}
+    assert all(cell["late_messages"] == cell["late"] == 0 for cell in played), "whoever reads `late` reads on"
+    header = (folder / "cells.csv").read_text().splitlines()[0].split(",")
+    assert header.count("late_policy") == header.count("late_messages") == 1
+
+
+def test_a_report_of_before_that_is_still_read(folder, tmp_path):
+    document = json.loads((folder / "report.json").read_text())
+    for cell in document["sweep"]["played"]:
+        del cell["late_policy"], cell["late_messages"]
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    report = read_document(tmp_path)
+    assert {(cell.late_policy, cell.late_messages) for cell in report.sweep.played} == {("", None)}
+
+
+def test_a_sweep_of_a_single_value_is_drawn_with_its_interval_and_its_legend_below(folder):
+    from analysis.bandwidth.report import plots
+
+    sweep = read_document(folder).sweep
+    one = [replace(curve, points=curve.points[:1]) for curve in sweep.curves if curve.axis == "erasure"]
+    figure = plots.score_against_faults(replace(sweep, curves=tuple(one)))
+    (axes,) = figure.axes
+    assert axes.get_xticks().tolist() == [0.0]
+    assert len(axes.collections) == len(one), "a line for each interval, where a band of one point would be nothing"
+    assert axes.get_legend() is None
+    assert len(figure.legends) == 1

@@ -130,7 +130,7 @@ def test_runs_in_different_worlds_say_so(runs, tmp_path: Path, capsys, monkeypat
         (["RUN", "RUN2", "--codec", "most-informative:9"], 2, "with M from 1 to 4"),
         (["RUN", "TWIN", "--marl-eval", "x.json"], 2, "have the same task and seed"),
         (["RUN", "STOPPED"], 2, "its training has not ended"),
-        (["RUN", "NOWHERE"], 3, "there is no bundle at"),
+        (["RUN", "NOWHERE"], 3, "nowhere does not exist. Name a run folder, or a folder of bundles"),
         (["RUN", "--policy", "both", "--episodes", 0], 2, "episodes must be at least 1"),
     ],
 )

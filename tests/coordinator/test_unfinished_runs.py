@@ -35,13 +35,15 @@ def test_an_evaluation_says_of_which_state_it_is(run: Path, more: list[str], cap
     assert warnings(caplog) == []
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["evaluate", "--policy", "both"], ["audit"], ["bandwidth"]])
+@pytest.mark.parametrize(
+    "command", [["evaluate"], ["evaluate", "--policy", "both"], ["audit"], ["bandwidth"], ["run", "--bundles"]]
+)
 def test_what_needs_bundles_that_are_not_there_yet_is_told_why(
     tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "settings.json").write_text("{}")
     write_status(tmp_path, RunStatus(state=RunState.RUNNING, env_steps=96))
-    assert main([command[0], str(tmp_path), *command[1:]]) == 2
+    assert main([*command, str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert f"{tmp_path} has no bundles: its training has not ended ({tmp_path}: running at step 96)" in told
     assert f"heliograph export {tmp_path}" in told

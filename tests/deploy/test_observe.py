@@ -38,6 +38,11 @@ def test_panels_do_not_overlap_and_ask_something() -> None:
     assert all(target["expr"] for panel in PANELS for target in panel["targets"])
 
 
+def test_a_certificate_s_last_days_are_shown() -> None:
+    asked = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    assert any("heliograph_certificate_days_to_expiry" in expression for expression in asked)
+
+
 def test_what_is_mounted_is_there_and_found_where_it_is_looked_for() -> None:
     mounts = [volume.split(":") for name in ("prometheus", "grafana") for volume in SERVICES[name]["volumes"]]
     files = {target: ROOT / source for source, target, *_ in mounts if source.startswith("./")}

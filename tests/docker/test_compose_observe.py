@@ -24,6 +24,7 @@ EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in pan
 NAME = re.compile(r"\b(?:heliograph|process)_\w+")
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 OF_TRAINING = "heliograph_training_"
+OF_CERTIFICATES = "heliograph_certificate_"
 REFUSED = ("heliograph_run_refused_total", "heliograph_node_refused_total")
 PROGRAM = shutil.which("prometheus")
 ANSWER_DEADLINE_S, PAUSE_S = 40.0, 0.5
@@ -79,8 +80,8 @@ def test_every_name_of_the_dashboard_is_exposed(observed: Project) -> None:
         name for role in ("coordinator", "node") for name in exposed(page(observed, f"http://{role}:9100/metrics"))
     }
     asked = {name for expression in EXPRESSIONS for name in NAME.findall(expression)}
-    # The trainer has nothing left to do here; what it exposes is tested where it is.
-    assert {name for name in asked - found if not name.startswith(OF_TRAINING)} == set()
+    # The trainer has nothing left to do here, and nobody a certificate; what they expose is tested where it is.
+    assert {name for name in asked - found if not name.startswith((OF_TRAINING, OF_CERTIFICATES))} == set()
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="what Prometheus scrapes is NOT tested: install it (Debian: prometheus)")
@@ -90,7 +91,9 @@ def test_prometheus_finds_every_process_and_answers_what_the_dashboard_asks(obse
         return json.loads(page(observed, f"http://prometheus:9090/api/v1/query?query={query}"))["data"]["result"]
 
     open_questions = [
-        expression for expression in EXPRESSIONS if not any(name in expression for name in (OF_TRAINING, *REFUSED))
+        expression
+        for expression in EXPRESSIONS
+        if not any(name in expression for name in (OF_TRAINING, OF_CERTIFICATES, *REFUSED))
     ]
     deadline = time.monotonic() + ANSWER_DEADLINE_S
     while open_questions := [one for one in open_questions if not answers(one)]:

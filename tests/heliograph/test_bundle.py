@@ -241,6 +241,16 @@ def test_a_team_is_loaded_in_slot_order(tmp_path: Path) -> None:
     assert bundles.load_team(tmp_path) == team
 
 
+def test_a_folder_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(BundleCorrupt, match=r"nowhere does not exist\. Name a run folder, or a folder of bundles"):
+        bundles.load_team(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleCorrupt, match="file is no folder"):
+        bundles.load_team(tmp_path / "file")
+    with pytest.raises(BundleCorrupt, match=r"there is no bundle at .*agent-0"):
+        bundles.load_team(tmp_path)
+
+
 def test_a_team_is_written_whole_in_place_of_another(tmp_path: Path) -> None:
     old, new = (scripted_team(team_size=2, training_step=step) for step in (1, 2))
     (tmp_path / "notes.txt").write_text("of somebody else")

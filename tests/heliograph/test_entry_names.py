@@ -23,8 +23,8 @@ def test_a_cue_is_named_as_what_the_next_agent_must_do(environment, parameters):
     state = {n for n, v in zip(made.spec.state_names, made.state()[0], strict=True) if v}
     for slot in range(3):
         if environment == "relay":
-            at, cue = (next(name for name in seen[slot] if name.startswith(start)) for start in ("at", "target"))
-            assert f"agent {slot} {at}" in state
+            cell, cue = (next(name for name in seen[slot] if name.startswith(start)) for start in ("own ", "next "))
+            assert f"agent {slot} {cell.removeprefix('own ')}" in state
             assert f"agent {(slot + 1) % 3} target = {cue.partition(' = ')[2]}" in state
         else:
             (cue,) = seen[slot]

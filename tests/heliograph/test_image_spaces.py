@@ -10,7 +10,7 @@ from camera_team import make
 from gymnasium import spaces
 
 from heliograph.environments.images import LARGEST_IMAGE, image_space
-from heliograph.environments.parallel import ParallelVector
+from heliograph.environments.parallel import ParallelVector, as_parallel
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import WorldError
 
@@ -94,3 +94,14 @@ def test_a_spec_with_an_image_larger_than_its_observations_is_no_spec() -> None:
             complete_graph=True,
             outcome="return",
         )
+
+
+def test_a_view_shows_an_image_that_is_all_as_one_and_others_as_vectors() -> None:
+    view = as_parallel(world(sides=(6, 9)))
+    seen, _ = view.reset(seed=3)
+    assert view.observation_space("agent_0") == spaces.Box(0, 1, (6, 9, 3), np.float32)
+    assert view.observation_space("agent_0").contains(seen["agent_0"])
+    np.testing.assert_array_equal(seen["agent_0"].ravel(), first(sides=(6, 9))[0])
+    other = as_parallel(world(unequal=True))
+    assert other.observation_space("agent_0")["observation"].shape == (8 * 8 * 3 + 2,)
+    assert other.reset(seed=3)[0]["agent_0"]["observation"].shape == (8 * 8 * 3 + 2,)

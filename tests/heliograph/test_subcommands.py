@@ -71,3 +71,19 @@ def test_every_subcommand_has_help_of_its_own(tool, capsys):
             cli.run(tool, ["letters", *words, "--help"])
         assert stop.value.code == 0
         assert shown in capsys.readouterr().out
+
+
+def test_a_subcommand_s_help_says_the_log_options_defaults(tool, capsys):
+    with pytest.raises(SystemExit):
+        cli.run(tool, ["letters", "weigh", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "verbosity on stderr (default: warning)" in shown
+    assert "json: one object per line (default: text)" in shown
+
+
+def test_an_option_is_taken_by_its_old_name_which_no_help_shows(capsys):
+    parser = argparse.ArgumentParser()
+    cli.keep_old_name(parser, "--to", parser.add_argument("--out", type=int, default=1))
+    assert [parser.parse_args(words).out for words in ([], ["--out", "2"], ["--to", "3"])] == [1, 2, 3]
+    parser.print_help()
+    assert "--to" not in capsys.readouterr().out

@@ -6,14 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from heliograph.cli import Command
+from heliograph.cli import Command, keep_old_name
 from heliograph.environments.arguments import add_permission_arguments, permission_of
 from trainer.commands.extra import trainer_extra
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--to", type=Path, help="folder for agent-0 ... agent-(N-1); default: RUN/bundles")
+    out = parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="for agent-0 ... agent-(N-1); default: RUN/bundles"
+    )
+    keep_old_name(parser, "--to", out)
     parser.add_argument(
         "--snapshot",
         metavar="STEPS",
@@ -65,7 +68,7 @@ def _export(namespace: argparse.Namespace) -> int:
         if chosen.path is not None:
             env_steps = load_snapshot(chosen.path, algorithm)
         print(chosen.in_words(), file=sys.stderr)
-    target = namespace.to or folder.bundles
+    target = namespace.out or folder.bundles
     paths = export_team(
         algorithm,
         spec,

@@ -154,15 +154,17 @@ def _together(axes: Axes, asked: Influence | None) -> None:
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set(xlabel="categoricals drawn anew at once", ylabel="changed actions")
     axes.spines[["top", "right"]].set_visible(False)
-    harmless = [number for number, share in zip(numbers, shares, strict=True) if share < asked.message.mean / 2]
-    title = (
-        "Even another message matters little"
-        if asked.message.mean < HARDLY
-        else f"Up to {harmless[-1]} of {numbers[-1]} wrong parts matter little"
-        if harmless
-        else "One wrong part matters"
-    )
-    _head(axes, title)
+    _head(axes, *wrong_parts(asked))
+
+
+def wrong_parts(asked: Influence) -> tuple[str, str]:
+    """Title and line below: the most wrong parts that change less than half of what another message changes, or one
+    if there are none, with both shares."""
+    shares = [(number, estimate.mean) for number, estimate in asked.together]
+    harmless = [pair for pair in shares if pair[1] < asked.message.mean / 2]
+    number, share = harmless[-1] if harmless else shares[0]
+    title = f"{number} of {shares[-1][0]} wrong parts {'changes' if number == 1 else 'change'} {share:.0%}"
+    return title, f"of the actions; another message instead changes {asked.message.mean:.0%}"
 
 
 def _redundancy(axes: Axes, language: Language) -> None:

@@ -135,13 +135,18 @@ class _CellSetting:
     channel: str
     codec: str
     late: int
-    """Of the result: its count stands where the policy of that name would."""
+    """As `late_messages`, under the name of the versions that had no other."""
     links: str
+    late_policy: str = ""
+    """mask or hold; empty in the reports of those versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedCell(Played, _CellSetting):
     """A cell and its result.  The columns of cells.csv are its fields: name and setting, then the result."""
+
+    late_messages: int | None = None
+    """Delayed in the simulated channel beyond their step; None in the reports of versions that called it `late`."""
 
 
 @dataclass(frozen=True, kw_only=True)

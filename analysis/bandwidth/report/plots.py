@@ -120,8 +120,10 @@ def score_against_faults(sweep: SweepDocument) -> Figure | None:
             )
         _levels(axes, sweep)
         axes.set(xlabel=AXES.get(axis, axis), ylabel=_score_label(sweep))
+        if len({point.value for curve in curves for point in curve.points}) == 1:
+            axes.set_xticks([float(curves[0].points[0].value)])  # a scale around it would say nothing
         _share(axes, sweep.measure)
-        axes.legend(frameon=False, fontsize=8.5)
+    _legend(figure, *panels)
     return figure
 
 
@@ -135,9 +137,9 @@ def _curve(axes: Any, x: Sequence[float], points: Sequence[CurvePoint], place: i
     if len(bounds) < len(points):
         return
     low, high = zip(*bounds, strict=True)
-    if list(x) in (sorted(x), sorted(x, reverse=True)):
+    if len(set(x)) > 1 and list(x) in (sorted(x), sorted(x, reverse=True)):
         axes.fill_between(x, low, high, color=drawn, **BAND)
-    else:  # a band that turns back upon itself cannot be read
+    else:  # a band of one point cannot be seen, and one that turns back upon itself not be read
         axes.vlines(x, low, high, color=drawn, alpha=0.35)
 
 
@@ -161,9 +163,12 @@ def _share(axes: Any, measure: str | None) -> None:
         axes.set_ylim(-0.02, 1.02)
 
 
-def _legend(figure: Figure, axes: Any) -> None:
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=9)
+def _legend(figure: Figure, *panels: Any) -> None:
+    """One for all panels, below them, where it hides no curve."""
+    named = {name: handle for axes in panels for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        named.values(), named, loc="outside lower center", ncols=min(3, len(named)), frameon=False, fontsize=9
+    )
 
 
 def _heat(figure: Figure, axes: Any, values: npt.NDArray[np.float64], *, label: str, text: Any) -> None:
