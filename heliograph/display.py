@@ -35,7 +35,7 @@ def console(*, stderr: bool = False, width: int = PLAIN_WIDTH) -> Console:
 
 
 def table(title: str, *columns: str, left: Container[str] = ()) -> Table:
-    """An empty table: its first column and those of `left` flush left, the others, of numbers, flush right.
+    """An empty table: columns without a heading and those of `left` flush left, the others, of numbers, flush right.
 
     Title and headings are taken as they are written, for brackets would be markup.
     """
@@ -43,8 +43,8 @@ def table(title: str, *columns: str, left: Container[str] = ()) -> Table:
     from rich.text import Text
 
     made = Table(title=Text(title) if title else None, title_justify="left")
-    for place, heading in enumerate(columns):
-        made.add_column(Text(heading), justify="left" if place == 0 or heading in left else "right", overflow="fold")
+    for heading in columns:
+        made.add_column(Text(heading), justify="left" if not heading or heading in left else "right", overflow="fold")
     return made
 
 
