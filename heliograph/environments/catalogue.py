@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.environments.matrix.games import GAMES
 from heliograph.environments.mujoco.robots import NAMED_ROBOTS
+from heliograph.environments.single.tasks import NAMED_TASKS, TASKS
 from heliograph.environments.smac.maps import RACES, SMAC_MAPS, SMACV2_SIZES
 from heliograph.environments.smax.scenarios import SCENARIOS
 
@@ -86,6 +88,28 @@ def _mujoco(summary: str, **defaults: Any) -> Entry:
     )
 
 
+def _single(summary: str, *, package: str, extra: str, **defaults: Any) -> Entry:
+    return Entry(
+        summary=summary,
+        family="gymnasium",
+        adapter=f"{_HERE}.single.environment:SingleEnvironment",
+        settings=f"{_HERE}.single.settings:SingleSettings",
+        defaults=defaults,
+        package=package,
+        extra=extra,
+    )
+
+
+def _matrix(summary: str, **defaults: Any) -> Entry:
+    return Entry(
+        summary=summary,
+        adapter=f"{_HERE}.matrix.environment:MatrixEnvironment",
+        settings=f"{_HERE}.matrix.environment:MatrixSettings",
+        defaults=defaults,
+        references={"optimum": f"{_HERE}.matrix.optimum:Optimum"},
+    )
+
+
 CATALOGUE: dict[str, Entry] = {
     "relay": Entry(
         summary="walk to a target that only a teammate can see",
@@ -97,6 +121,8 @@ CATALOGUE: dict[str, Entry] = {
         adapter=f"{_HERE}.relay_signal:RelaySignalEnvironment",
         settings=f"{_HERE}.relay_signal:RelaySignalSettings",
     ),
+    "matrix": _matrix("two agents choose at once, and both get what a table says: any of these games"),
+    **{f"matrix-{name}": _matrix(game.summary, game=name) for name, game in GAMES.items()},
     "flatland": _flatland("trains that must not block one another, on maps of any size"),
     "flatland-5": _flatland("5 trains, 35 x 35 cells, 3 cities"),
     "flatland-10": _flatland("10 trains, 35 x 35 cells, 4 cities", agents=10, cities=4, malfunction_interval=150.0),
@@ -133,6 +159,20 @@ CATALOGUE: dict[str, Entry] = {
     **{
         name: _mujoco(robot.summary, scenario=robot.scenario, agent_conf=robot.agent_conf)
         for name, robot in NAMED_ROBOTS.items()
+    },
+    "gymnasium": _single(
+        "worlds of one agent: any of these, their actions as they are or in levels",
+        package="gymnasium",
+        extra="gymnasium",
+    ),
+    **{
+        name: _single(
+            named.summary,
+            package=TASKS[named.task].package or "gymnasium",
+            extra=TASKS[named.task].extra,
+            **named.parameters,
+        )
+        for name, named in NAMED_TASKS.items()
     },
     **{
         f"smac-{name}": _smac("SmacSettings", f"battle, {battle.allies} units against {battle.enemies}", map=name)

@@ -1,6 +1,5 @@
-"""Loads MuJoCo and gymnasium-robotics, makes their environments quiet, and makes one.
+"""Loads gymnasium-robotics, and makes its environments.
 
-MuJoCo writes its warnings to the terminal and to a file MUJOCO_LOG.TXT in the current folder; here they are logged.
 For `heliograph.environments.mujoco`.
 """
 
@@ -8,19 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
-import os
-import sys
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+from heliograph.environments.mujoco.quiet import quiet
 from heliograph.environments.mujoco.robots import OWN_PARTITIONS
-
-_logger = logging.getLogger(__name__)
-
-_OF_NO_CONCERN = "is deprecated and will be removed in a future release"
-"""Said of the package's own models whenever one is compiled; nothing here can change them."""
 
 
 class Robots:
@@ -49,18 +41,8 @@ class Robots:
 @cache
 def loaded() -> Robots:
     """Load the packages.  Raises ImportError where they are broken."""
-    # Without a screen MuJoCo would look for one all the same, unless it is told before it is first imported.
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
-    import mujoco
-
-    mujoco.set_mju_user_warning(_log_warning)
+    quiet()
     with contextlib.redirect_stderr(io.StringIO()):  # news about other environments of the package
         from gymnasium_robotics import mamujoco_v1
 
     return Robots(mamujoco_v1)
-
-
-def _log_warning(text: str) -> None:
-    level = logging.DEBUG if _OF_NO_CONCERN in text else logging.WARNING
-    _logger.log(level, "mujoco warns text=%r", text)

@@ -1,0 +1,1 @@
+"""Matrix games: two agents choose at once, and both get what a table says."""
