@@ -37,8 +37,8 @@ from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times,
 from untrained_team import exported
 
 from coordinator.commands.arguments import node_metrics
-from coordinator.observers.observation import ShownTeam, showing
-from coordinator.observers.settings import Shows
+from coordinator.observers.observers import ObservedTeam, observing
+from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
 from coordinator.running.episode import run_episode
@@ -56,7 +56,7 @@ READER = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.arg
 
 
 class Crew:
-    """A team of processes that is shown as one of KINDS; an async context manager."""
+    """A team of processes that is observed as one of KINDS; an async context manager."""
 
     def __init__(self, plan: Plan, kind: str, folder: Path) -> None:
         self._plan, self._kind, self._folder = plan, kind, folder / kind
@@ -65,23 +65,23 @@ class Crew:
     async def __aenter__(self) -> Crew:
         plan, kind = self._plan, self._kind
         page = free_address()
-        shows = Shows(
+        settings = ObserverSettings(
             watch=page if kind in ("closed", "open") else None,
             metrics="127.0.0.1:0" if kind == "metrics" else None,
         )
         async with AsyncExitStack() as stack:
             self._server = CoordinationServer(
-                plan.bundles, TeamSettings(run_seed=0, greedy=True, report_latents=shows.wants_latents)
+                plan.bundles, TeamSettings(run_seed=0, greedy=True, report_latents=settings.wants_latents)
             )
             team = self._server.team
-            self._shown = stack.enter_context(
-                showing(shows, plan, self._world.spec, ShownTeam(name=kind, live=lambda: len(team.live)))
+            self._observers = stack.enter_context(
+                observing(settings, plan, self._world.spec, ObservedTeam(name=kind, live=lambda: len(team.live)))
             )
-            self._shown.begin("open", self._world)
+            self._observers.begin("open", self._world)
             self._supervisor = Supervisor(
                 lambda slot: [
                     *node_command(self._server.address, slot, join_timeout_s=START_TIMEOUT_S),
-                    *node_metrics(shows.metrics, slot),
+                    *node_metrics(settings.metrics, slot),
                 ],
                 log_folder=self._folder,
             )
@@ -95,8 +95,8 @@ class Crew:
                 reader = subprocess.Popen([sys.executable, "-c", READER, f"http://{page}/events"])
                 stack.callback(reader.wait, END_TIMEOUT_S)
                 stack.callback(reader.kill)
-                assert self._shown.watcher is not None
-                while not self._shown.watcher.pages:
+                assert self._observers.watcher is not None
+                while not self._observers.watcher.pages:
                     await asyncio.sleep(0.01)
             self._stack = stack.pop_all()
         return self
@@ -109,11 +109,11 @@ class Crew:
 
     async def step(self, episode: int) -> Times:
         """Seconds and CPU seconds per step of one episode."""
-        witnesses = self._shown.witnesses
+        observers = self._observers.each
 
         def observe(record: StepRecord) -> None:
-            for witness in witnesses:
-                witness.step("open", record)
+            for observer in observers:
+                observer.step("open", record)
 
         playing = run_episode(
             self._server.team,
@@ -121,12 +121,12 @@ class Crew:
             episode=episode,
             seed=episode,
             pace=Pace(),
-            clock=self._shown.clock(None),
-            observe=observe if witnesses else None,
+            clock=self._observers.clock(None),
+            observe=observe if observers else None,
         )
         times, result = await timed(playing, nodes=self._supervisor, size=len(self._plan.bundles))
-        for witness in witnesses:
-            witness.episode("open", result)
+        for observer in observers:
+            observer.episode("open", result)
         return times
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.commands import arguments
-from coordinator.observers.settings import Shows
+from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.options import add_options, declared_in, read_options
 from coordinator.plan.pace import Pace
 from coordinator.plan.settings import RunSettings
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes that run bundles' episodes in parallel"
     )
-    add_options(parser, Shows, only=("watch",))
+    add_options(parser, ObserverSettings, only=("watch",))
     add_trusted_key_argument(parser)
     parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
 
@@ -112,7 +112,7 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
     (path,) = request.paths
     team = central_team(path, request.trust.user) if request.central else None
     (plan,) = plans_of(path, request)
-    report = evaluate(plan, jobs=request.jobs, shows=Shows(watch=namespace.watch))
+    report = evaluate(plan, jobs=request.jobs, observers=ObserverSettings(watch=namespace.watch))
     central: list[Score] = []
     if team is not None and not report.interrupted and report.output_failure is None:
         central = [score_central_team(path, team, team.newest, plan, name) for name in plan.passes]

@@ -1,1 +1,1 @@
-"""What a run shows of itself while it goes on: progress, metrics, traces, the watched page."""
+"""Who observes a run while it goes on: progress, metrics, traces, the watched page."""

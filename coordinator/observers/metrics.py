@@ -27,7 +27,7 @@ LINK_COUNTS = {
 
 
 class RunMetrics:
-    """A witness of a run.  `live` says how many nodes take part right now, `refusals` what its server has refused,
+    """An observer of a run.  `live` says how many nodes take part right now, `refusals` what its server has refused,
     `tls` how long its certificate is good for."""
 
     def __init__(

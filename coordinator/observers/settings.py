@@ -1,4 +1,4 @@
-"""What a run shows of itself while it goes on, as it is asked for.  Imports nothing heavy."""
+"""Who observes a run while it goes on, as it is asked for.  Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from coordinator.watch.command import DEFAULT_ADDRESS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shows:
-    """What is to be shown."""
+class ObserverSettings:
+    """Who is to observe a run."""
 
     watch: str | None = option(
         None,
@@ -32,4 +32,4 @@ class Shows:
         return self.watch is not None
 
 
-NO_SHOWS: Shows = Shows()
+UNOBSERVED: ObserverSettings = ObserverSettings()

@@ -10,7 +10,7 @@ from heliograph.tracing import Spans
 
 
 class RunTraces:
-    """A witness of a run.  A step lasts from the end of the one before it until the world has moved."""
+    """An observer of a run.  A step lasts from the end of the one before it until the world has moved."""
 
     def __init__(self, spans: Spans) -> None:
         self._spans = spans

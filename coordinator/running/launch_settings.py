@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.links.link_plan import LinkPlan
-from coordinator.observers.settings import Shows
+from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.options import check, option, section
 from heliograph.errors import SettingsError
 from heliograph.grace import REJOIN_S, check_rejoin
@@ -31,7 +31,7 @@ class LaunchSettings:
         at_least=0,
         unit="s",
     )
-    shows: Shows = section(Shows)
+    observers: ObserverSettings = section(ObserverSettings)
     rejoin_s: float = option(
         REJOIN_S,
         "seconds that coordinator and nodes look for one another after a cut, with the world paused; nodes are told",

@@ -6,9 +6,9 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 
-from coordinator.observers.observation import NOT_SHOWN, Showing, ShownTeam, showing
+from coordinator.observers.observers import NO_OBSERVERS, ObservedTeam, Observers, observing
 from coordinator.observers.progress import Progress
-from coordinator.observers.settings import NO_SHOWS, Shows
+from coordinator.observers.settings import UNOBSERVED, ObserverSettings
 from coordinator.plan.plan import LABELS, Plan
 from coordinator.recording.writer import Recorder
 from coordinator.running.outcome import summarise
@@ -31,15 +31,17 @@ class PlayedPass:
     seconds: float = 0.0
 
 
-def evaluate(plan: Plan, *, jobs: int = 1, shows: Shows = NO_SHOWS) -> Report:
+def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSERVED) -> Report:
     """Play the plan's passes; after Ctrl-C the report holds what was finished and says so."""
     played: list[PlayedPass] = []
     spec = world_spec(plan)
     interrupted, output_failure = False, None
     team_name = f"{len(plan.bundles)} agents in one process"
     try:
-        with showing(shows, plan, spec, ShownTeam(name=team_name, live=lambda: len(plan.bundles))) as shown:
-            play(plan, spec, played, jobs=jobs, shown=shown)
+        with observing(
+            observers, plan, spec, ObservedTeam(name=team_name, live=lambda: len(plan.bundles))
+        ) as all_observers:
+            play(plan, spec, played, jobs=jobs, observers=all_observers)
     except KeyboardInterrupt:
         interrupted = True
     except OutputFailed as error:
@@ -81,27 +83,27 @@ def play(
     *,
     jobs: int,
     title: str = "",
-    shown: Showing = NOT_SHOWN,
+    observers: Observers = NO_OBSERVERS,
 ) -> None:
     """Play the plan's passes and add each to `played` as it begins, so that Ctrl-C leaves what was finished.
 
     `spec` is that of the plan's world, `jobs` how many processes play side by side, each with a team of its own;
-    `title` goes before the name of a pass on its progress bar; `shown` is who else is told.  Raises WorldError or
+    `title` goes before the name of a pass on its progress bar; `observers` are told, too.  Raises WorldError or
     BundleError as the team does.
     """
     recording = nullcontext() if plan.record is None else Recorder(plan.record, plan=plan, spec=spec)
     with recording as recorder:
         for name in plan.passes:
             played.append(PlayedPass(name=name, spec=spec))
-            _play_pass(plan, recorder, played[-1], jobs=jobs, title=title, shown=shown)
+            _play_pass(plan, recorder, played[-1], jobs=jobs, title=title, observers=observers)
         if recorder is not None:
             recorder.finish()
 
 
 def _play_pass(
-    plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs: int, title: str, shown: Showing
+    plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs: int, title: str, observers: Observers
 ) -> None:
-    with whole_episodes(plan, part.name, jobs=jobs, shown=shown) as episodes:
+    with whole_episodes(plan, part.name, jobs=jobs, observers=observers) as episodes:
         started = time.perf_counter()
         try:
             with Progress(title + LABELS[part.name], total=plan.episodes) as bar:
@@ -109,8 +111,8 @@ def _play_pass(
                     part.results.append(found.result)
                     part.links = added((part.links, found.links))
                     bar.advance()
-                    for witness in shown.witnesses:
-                        witness.episode(part.name, found.result)
+                    for observer in observers.each:
+                        observer.episode(part.name, found.result)
                     if recorder is not None:
                         for record in steps:
                             recorder.step(part.name, record)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from coordinator.links.accounting import Account
 from coordinator.links.links import Links
 from coordinator.links.wire_report import WireReport
-from coordinator.observers.observation import ShownTeam, Witness, showing
+from coordinator.observers.observers import ObservedTeam, RunObserver, observing
 from coordinator.observers.progress import Progress
 from coordinator.plan.clock import Clock
 from coordinator.plan.plan import LABELS, Plan
@@ -72,7 +72,7 @@ class Run:
                     greedy=plan.greedy,
                     late_policy=plan.late_policy,
                     codec=plan.codec,
-                    report_latents=plan.reports_latents or self._account is not None or launch.shows.wants_latents,
+                    report_latents=plan.reports_latents or self._account is not None or launch.observers.wants_latents,
                     rejoin_s=launch.rejoin_s,
                 ),
                 reached=ListenSettings(
@@ -116,12 +116,12 @@ class Run:
         self._recorder = None
         if plan.record is not None:
             self._recorder = stack.enter_context(Recorder(plan.record, plan=plan, spec=self._spec))
-        self._shown = stack.enter_context(
-            showing(
-                self._launch.shows,
+        self._beside = stack.enter_context(
+            observing(
+                self._launch.observers,
                 plan,
                 self._spec,
-                ShownTeam(
+                ObservedTeam(
                     name=self._title,
                     live=lambda: len(self._team.live),
                     refusals=self._nodes.server.refusals.counts,
@@ -134,9 +134,9 @@ class Run:
             plan,
             self._worlds.values(),
             connect_timeout_s=self._launch.connect_timeout_s,
-            told=self._shown.switched,
+            told=self._beside.switched,
         )
-        observers: tuple[Witness | None, ...] = (self._recorder, self._account, *self._shown.witnesses)
+        observers: tuple[RunObserver | None, ...] = (self._recorder, self._account, *self._beside.each)
         self._observers = [observer for observer in observers if observer is not None]
 
     async def _conditions(self) -> None:
@@ -145,7 +145,7 @@ class Run:
         if self._account is not None:
             self._account.begin()
         logger.info("running address=%s conditions=%s", self._nodes.server.address, self._plan.passes)
-        clock = self._shown.clock(self._plan.pace.period_s)
+        clock = self._beside.clock(self._plan.pace.period_s)
         for name in self._plan.passes:
             await self._condition(name, clock)
         if self._recorder is not None:
@@ -161,7 +161,7 @@ class Run:
             logger.warning("starting without streams between pairs=%s", missing)
 
     async def _condition(self, name: str, clock: Clock) -> None:
-        self._shown.begin(name, self._worlds[name])
+        self._beside.begin(name, self._worlds[name])
         results, team = self._journal.earlier(name), self._team
         condition = _Condition(
             name=name,

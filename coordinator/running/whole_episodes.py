@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from coordinator.observers.observation import NOT_SHOWN, Showing
+from coordinator.observers.observers import NO_OBSERVERS, Observers
 from coordinator.plan.plan import Plan
 from coordinator.running.in_process import LocalEpisode, LocalTeam
 from coordinator.world.frames import FilmedWorld
@@ -46,7 +46,7 @@ class _Stage:
     show: Observer | None
 
     @classmethod
-    def build(cls, plan: Plan, name: str, shown: Showing = NOT_SHOWN) -> _Stage:
+    def build(cls, plan: Plan, name: str, observers: Observers = NO_OBSERVERS) -> _Stage:
         team = LocalTeam(
             plan.bundles,
             run_seed=plan.run_seed,
@@ -57,8 +57,8 @@ class _Stage:
         world = plan.world(name)
         if plan.frames is not None:
             world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.passes) > 1)
-        shown.begin(name, world)
-        return cls(plan=plan, team=team, world=world, show=shown.observer(name))
+        observers.begin(name, world)
+        return cls(plan=plan, team=team, world=world, show=observers.observer(name))
 
     def play(self, episode: int) -> WholeEpisode:
         """Play an episode, again from its start if it is lost with its simulator."""
@@ -90,14 +90,16 @@ def _all_of(told: Sequence[Observer]) -> Observer | None:
 
 
 @contextmanager
-def whole_episodes(plan: Plan, name: str, *, jobs: int, shown: Showing = NOT_SHOWN) -> Iterator[Iterator[WholeEpisode]]:
-    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time, or one if they are `shown`.
+def whole_episodes(
+    plan: Plan, name: str, *, jobs: int, observers: Observers = NO_OBSERVERS
+) -> Iterator[Iterator[WholeEpisode]]:
+    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time, or one if they are observed.
 
     Raises BundleError or WorldError as a team and its world do.
     """
     numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
     if jobs == 1:
-        stage = _Stage.build(plan, name, shown)
+        stage = _Stage.build(plan, name, observers)
         with closing(stage.world.environment):
             yield map(stage.play, numbers)
         return

@@ -41,7 +41,8 @@ class Outcome:
 
 
 class Watcher:
-    """A witness of a run.  `pages` is how many pages are open, set by the server's side, which also empties the queues.
+    """An observer of a run.  `pages` is how many pages are open, set by the server's side, which also empties the
+    queues.
 
     Appending to and popping from a deque are safe between threads.
     """

@@ -12,8 +12,8 @@ import pytest
 from relay_team import relay_plan
 
 from coordinator.channel import Channel
-from coordinator.observers.observation import ShownTeam, showing
-from coordinator.observers.settings import Shows
+from coordinator.observers.observers import ObservedTeam, observing
+from coordinator.observers.settings import ObserverSettings
 from coordinator.running.in_process import LocalTeam
 from coordinator.watch import gate as gate_module
 from coordinator.watch import pages as pages_module
@@ -170,18 +170,18 @@ def test_records_say_how_long_things_took() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shows", "package", "extra"),
+    ("settings", "package", "extra"),
     [
-        (Shows(watch="127.0.0.1:0"), "uvicorn", "observe"),
-        (Shows(metrics="127.0.0.1:0"), "prometheus_client", "observe"),
-        (Shows(trace="http://127.0.0.1:9"), "opentelemetry.sdk.trace", "trace"),
+        (ObserverSettings(watch="127.0.0.1:0"), "uvicorn", "observe"),
+        (ObserverSettings(metrics="127.0.0.1:0"), "prometheus_client", "observe"),
+        (ObserverSettings(trace="http://127.0.0.1:9"), "opentelemetry.sdk.trace", "trace"),
     ],
 )
 def test_who_lacks_what_is_asked_for_is_told_what_to_install(
-    shows: Shows, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+    settings: ObserverSettings, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     plan = relay_plan(2)
     expected = pytest.raises(MissingExtra, match=rf"pip install 'heliograph\[{extra}\]'")
-    with expected, showing(shows, plan, plan.world("open").spec, ShownTeam(name="", live=lambda: 0)):
+    with expected, observing(settings, plan, plan.world("open").spec, ObservedTeam(name="", live=lambda: 0)):
         pass

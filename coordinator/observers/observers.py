@@ -1,7 +1,7 @@
-"""What a run shows of itself while it goes on, beside its report.  Imported by what plays a plan.
+"""Who observes a run while it goes on, beside its report.  Imported by what runs a plan.
 
-Whoever watches is a witness, told of every step and episode by the run's own thread; what they need is imported here
-when it is asked for.
+Observers are told of every step and episode by the run's own thread; what they need is imported here when it is asked
+for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from coordinator.observers.settings import Shows
+from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.clock import Clock
 from coordinator.plan.plan import Plan
 from coordinator.world.trajectory import EpisodeResult, Observer, StepRecord
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from heliograph.tls import Tls
 
 
-class Witness(Protocol):
-    """Told of what is played."""
+class RunObserver(Protocol):
+    """Told of what is run."""
 
     def step(self, name: str, record: StepRecord) -> None:
-        """After every step of the pass of that name."""
+        """After every step under the condition of that name."""
         ...
 
     def episode(self, name: str, result: EpisodeResult) -> None:
@@ -42,8 +42,8 @@ class Witness(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownTeam:
-    """Who is shown."""
+class ObservedTeam:
+    """Who is observed."""
 
     name: str
     """Such as "2 processes"."""
@@ -56,10 +56,10 @@ class ShownTeam:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Showing:
-    """What is being shown; of an empty one nobody is told."""
+class Observers:
+    """All observers of a run; of an empty one nobody is told."""
 
-    witnesses: tuple[Witness, ...] = ()
+    each: tuple[RunObserver, ...] = ()
     gate: Gate | None = None
     """Where the run waits while somebody looks at it."""
     watcher: Watcher | None = None
@@ -72,7 +72,7 @@ class Showing:
             tell(bundles)
 
     def begin(self, name: str, world: World) -> None:
-        """A pass begins in that world."""
+        """A condition begins in that world."""
         if self.watcher is not None:
             self.watcher.begin(name, world)
 
@@ -85,54 +85,54 @@ class Showing:
         return GatedClock(period_s, self.gate)
 
     def observer(self, name: str) -> Observer | None:
-        """For a run that has no clock: tells the witnesses of a pass, and waits while it is held."""
-        if not self.witnesses:
+        """For a run that has no clock: tells the observers of a condition, and waits while it is held."""
+        if not self.each:
             return None
 
         def observe(record: StepRecord) -> None:
-            for witness in self.witnesses:
-                witness.step(name, record)
+            for observer in self.each:
+                observer.step(name, record)
             if self.gate is not None:
                 self.gate.wait()
 
         return observe
 
 
-NOT_SHOWN: Showing = Showing()
+NO_OBSERVERS: Observers = Observers()
 
 
 @contextmanager
-def showing(
-    shows: Shows,
+def observing(
+    settings: ObserverSettings,
     plan: Plan,
     spec: EnvironmentSpec,
-    team: ShownTeam,
-) -> Iterator[Showing]:
-    """Inside, the plan, played by the team, is shown as asked for.
+    team: ObservedTeam,
+) -> Iterator[Observers]:
+    """Inside, the plan, run by the team, is observed as asked for.
 
     Raises MissingExtra, SettingsError for an address that is none, or PortTaken.
     """
     with ExitStack() as stack:
-        witnesses: list[Witness] = []
+        observers: list[RunObserver] = []
         tell_of_bundles: list[Callable[[Sequence[Bundle]], None]] = []
-        if shows.metrics is not None:
+        if settings.metrics is not None:
             from coordinator.observers.metrics import RunMetrics
 
-            registry, address = stack.enter_context(serving_metrics(shows.metrics))
+            registry, address = stack.enter_context(serving_metrics(settings.metrics))
             metrics = RunMetrics(registry, plan, live=team.live, refusals=team.refusals, tls=team.tls)
-            witnesses.append(metrics)
+            observers.append(metrics)
             tell_of_bundles.append(metrics.switched)
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
-        if shows.trace is not None:
+        if settings.trace is not None:
             from coordinator.observers.tracing import RunTraces
 
-            witnesses.append(RunTraces(stack.enter_context(sending_spans(shows.trace, service="heliograph-run"))))
-        if shows.watch is None:
-            yield Showing(witnesses=tuple(witnesses), tell_of_bundles=tuple(tell_of_bundles))
+            observers.append(RunTraces(stack.enter_context(sending_spans(settings.trace, service="heliograph-run"))))
+        if settings.watch is None:
+            yield Observers(each=tuple(observers), tell_of_bundles=tuple(tell_of_bundles))
             return
-        gate, watcher, script = stack.enter_context(_page(shows.watch, plan, spec, team=team.name))
-        yield Showing(
-            witnesses=(*witnesses, watcher),
+        gate, watcher, script = stack.enter_context(_page(settings.watch, plan, spec, team=team.name))
+        yield Observers(
+            each=(*observers, watcher),
             gate=gate,
             watcher=watcher,
             tell_of_bundles=(*tell_of_bundles, script.switched),
