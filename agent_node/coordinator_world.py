@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from agent_node.answers import Answers
+from agent_node.call_status import AnotherRun, ending, gone, refusal
 from agent_node.coordination_wire import (
     Switch,
     act_of,
@@ -28,7 +29,6 @@ from agent_node.coordination_wire import (
     team_of,
 )
 from agent_node.coordinator_channel import CoordinatorChannel, Session
-from agent_node.endings import AnotherRun, ending, gone, refusal
 from agent_node.percept import Percept
 from agent_node.stream_writer import StreamWriter
 from agent_node.world import NodeHandle, StepReport, Team

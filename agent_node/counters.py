@@ -7,7 +7,7 @@ from collections import defaultdict
 from heliograph.link_counters import LinkCounters
 
 
-class Ledger(defaultdict[int, LinkCounters]):
+class CounterTable(defaultdict[int, LinkCounters]):
     """Counters by peer slot; an entry appears with its first event."""
 
     def __init__(self) -> None:

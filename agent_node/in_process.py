@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from agent_node.agent import Agent
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Label, Message
 from agent_node.outbox import Outbox
@@ -93,11 +93,11 @@ class _Member:
         wire: MessageWire | None,
         deliver_to: Callable[[int, int, Message, Written], None],
     ) -> None:
-        ledger = Ledger()
+        counts = CounterTable()
         self.agent = agent
-        self.inbox = Inbox(late_policy=late_policy, ledger=ledger)
+        self.inbox = Inbox(late_policy=late_policy, counts=counts)
         self._deliver_to = deliver_to
-        self.outbox = Outbox(wire=wire, send=self._send, is_silent=lambda peer: False, ledger=ledger)
+        self.outbox = Outbox(wire=wire, send=self._send, is_silent=lambda peer: False, counts=counts)
         self._sent: dict[int, Label] = {}
 
     def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:

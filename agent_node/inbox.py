@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.message import Label, Message
 from heliograph.link_counters import LinkCounters
 
@@ -60,11 +60,11 @@ _Arrival = tuple[Message, int, int]
 
 
 class Inbox:
-    """The messages of one node's peers.  `ledger` receives the counts; unknown peers are the caller's to refuse."""
+    """The messages of one node's peers.  They are counted in `counts`; unknown peers are the caller's to refuse."""
 
-    def __init__(self, *, late_policy: LatePolicy, ledger: Ledger) -> None:
+    def __init__(self, *, late_policy: LatePolicy, counts: CounterTable) -> None:
         self._policy = late_policy
-        self._ledger = ledger
+        self._counts = counts
         self._kept: dict[int, dict[Label, _Arrival]] = defaultdict(dict)
         self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold` alone
         self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
@@ -85,7 +85,7 @@ class Inbox:
         """
         self._silent_steps[peer] = 0
         label, kept = message.label, self._kept[peer]
-        counters = self._ledger[peer]
+        counters = self._counts[peer]
         if label in kept or label == self._taken.get(peer) or self._is_impossible(label):
             counters.rejected += 1
         elif label == self._unread:
@@ -104,7 +104,7 @@ class Inbox:
 
     def reject(self, peer: int) -> None:
         """Count bytes of a peer that are not a message."""
-        self._ledger[peer].rejected += 1
+        self._counts[peer].rejected += 1
 
     def begin(
         self, episode: int, step: int, *, lost: Iterable[int] = (), late: Mapping[int, int] = _NOTHING_LATE
@@ -129,7 +129,7 @@ class Inbox:
                     self._drop(peer, label)
                 elif self._is_impossible(label):
                     del kept[label]
-                    self._ledger[peer].rejected += 1
+                    self._counts[peer].rejected += 1
         self._closed = (reads[0], reads[1] - 1)
         if self._withheld or self._delayed:
             self._deliver_delayed(episode, step)
@@ -193,14 +193,14 @@ class Inbox:
         for peer in sorted(hears):
             if (arrival := arrived.get(peer)) is not None:
                 messages[peer], _, latent_bits = arrival
-                counters = self._ledger[peer]
+                counters = self._counts[peer]
                 counters.read += 1
                 counters.read_bits += latent_bits
             elif (stand_in := self._stand_in(peer, reads)) is not None:
                 messages[peer] = stand_in
             else:
                 masked.append(peer)
-                self._ledger[peer].masked += 1
+                self._counts[peer].masked += 1
         for peer in awaited:
             if peer not in here:
                 self._silent_steps[peer] += 1
@@ -208,7 +208,7 @@ class Inbox:
 
     def totals(self) -> dict[int, LinkCounters]:
         """Counters by peer as of now; what is kept for a step to come, in time so far, counts as delivered."""
-        totals = {peer: replace(counters) for peer, counters in self._ledger.items()}
+        totals = {peer: replace(counters) for peer, counters in self._counts.items()}
         for peer, kept in self._kept.items():
             for _, size_bytes, _ in kept.values():
                 totals[peer].delivered += 1
@@ -224,7 +224,7 @@ class Inbox:
 
     def _deliver(self, peer: int, label: Label) -> _Arrival:
         arrival = self._kept[peer].pop(label)
-        counters = self._ledger[peer]
+        counters = self._counts[peer]
         counters.delivered += 1
         counters.delivered_bytes += arrival[1]
         self._taken[peer] = label
@@ -238,9 +238,9 @@ class Inbox:
         """Count a message that its step does not read as lost or late; a late one may stand in later."""
         delivered_at = self._withheld.pop((peer, message.label), None)
         if delivered_at == _NEVER:
-            self._ledger[peer].lost += 1
+            self._counts[peer].lost += 1
             return
-        self._ledger[peer].late += 1
+        self._counts[peer].late += 1
         if delivered_at is not None and self._clock is not None and self._clock < (message.episode, delivered_at):
             self._delayed.append((delivered_at, peer, message))
         else:

@@ -1,6 +1,6 @@
 """What a node tells Prometheus: how long its steps take, and what it counts of its links.  Imported by `process.py`.
 
-The ledger belongs to the node's thread; it is copied in one go, and a number that has just grown may be missed by one.
+The counts belong to the node's thread; they are copied in one go, and a number that has just grown may be one behind.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ class _Steps:
 def _links(node: Node) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily
 
-    ledger = dict(node.ledger)
+    counts = dict(node.counts)
     for name, text in LINK_COUNTERS.items():
         family = CounterMetricFamily(f"heliograph_link_{name}", text, labels=("slot", "peer"))
-        for peer, counters in sorted(ledger.items()):
+        for peer, counters in sorted(counts.items()):
             family.add_metric((str(node.slot), str(peer)), getattr(counters, name))
         yield family
 

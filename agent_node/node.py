@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from agent_node.agent import Agent
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.hello import Hello, Member
 from agent_node.inbox import Inbox
 from agent_node.peers import Peers
@@ -81,7 +81,7 @@ class Node:
         self._inbox: Inbox | None = None
         self._team: Team | None = None
         self._stepper: Stepper | None = None
-        self.ledger = Ledger()
+        self.counts = CounterTable()
         self.refusals = Refusals()
         """What it counts of its links; `totals` adds what is still kept for a step to come."""
         self.observers: list[Callable[[StepReport], None]] = []
@@ -185,7 +185,7 @@ class Node:
         assert self._peers is not None
         self._team = team
         wire = self._message_wire(team.coding)
-        self._inbox = Inbox(late_policy=team.late_policy, ledger=self.ledger)
+        self._inbox = Inbox(late_policy=team.late_policy, counts=self.counts)
         self._peers.introduce(self._hello(), inbox=self._inbox, wire=wire)
         self._act_by(wire)
 
@@ -205,7 +205,7 @@ class Node:
         assert self._inbox is not None
         assert self._peers is not None
         agent = Agent(loaded.bundle, run_seed=team.run_seed, greedy=team.greedy, step_function=loaded.function)
-        self._stepper = Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, ledger=self.ledger)
+        self._stepper = Stepper(agent, wire=wire, inbox=self._inbox, peers=self._peers, counts=self.counts)
 
     def _message_wire(self, coding: Coding) -> MessageWire | None:
         if self.manifest.message is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.message import Message
 from agent_node.wire import MessageWire, Outgoing, Written
 
@@ -23,12 +23,12 @@ class Outbox:
         wire: MessageWire | None,
         send: Callable[[int, Outgoing], Written | None],
         is_silent: Callable[[int], bool],
-        ledger: Ledger,
+        counts: CounterTable,
     ) -> None:
         self._wire = wire
         self._send = send
         self._is_silent = is_silent
-        self._ledger = ledger
+        self._counts = counts
         self._newest: Outgoing | None = None
         self._meant_for: set[int] = set()
         self._sent_to: set[int] = set()
@@ -36,7 +36,7 @@ class Outbox:
     def push(self, message: Message, *, heard_by: Iterable[int]) -> None:
         """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
         for peer in self._meant_for - self._sent_to:
-            self._ledger[peer].send_skipped += 1
+            self._counts[peer].send_skipped += 1
         assert self._wire is not None, "a bundle without messages says nothing"
         before = None if self._newest is None else self._newest.message
         self._newest = Outgoing(message, before=before, wire=self._wire)
@@ -59,7 +59,7 @@ class Outbox:
             written = self._send(peer, self._newest)
             if written is not None:
                 self._sent_to.add(peer)
-                counters = self._ledger[peer]
+                counters = self._counts[peer]
                 counters.sent += 1
                 counters.sent_bytes += len(written.data)
                 counters.sent_bits += written.latent_bits

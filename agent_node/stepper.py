@@ -11,7 +11,7 @@ import asyncio
 import time
 
 from agent_node.agent import Agent
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.inbox import Inbox
 from agent_node.outbox import Outbox
 from agent_node.peers import Peers
@@ -23,12 +23,14 @@ from agent_node.world import StepReport
 class Stepper:
     """Runs an agent's steps with the messages that its peers really got through in time."""
 
-    def __init__(self, agent: Agent, *, wire: MessageWire | None, inbox: Inbox, peers: Peers, ledger: Ledger) -> None:
+    def __init__(
+        self, agent: Agent, *, wire: MessageWire | None, inbox: Inbox, peers: Peers, counts: CounterTable
+    ) -> None:
         self._agent = agent
         self._inbox = inbox
         self._peers = peers
         self._hears: tuple[int, ...] = ()
-        self._outbox = Outbox(wire=wire, send=peers.send, is_silent=self._is_silent, ledger=ledger)
+        self._outbox = Outbox(wire=wire, send=peers.send, is_silent=self._is_silent, counts=counts)
 
     async def step(self, percept: Percept) -> StepReport:
         """Decide one step, at most `message_deadline_s` plus the time of the step function after this call.

@@ -4,7 +4,7 @@
 
 Three teams of node processes, of an untrained model of the paper's size (see untrained_team.py), take turns episode by
 episode, so that whatever else the machine does meets all of them: `plain` reports no latents and keeps no records;
-`counted` reports every latent and keeps the ledger of who was sent what; `proxied` does so over the counting proxy,
+`counted` reports every latent and keeps who was sent what; `proxied` does so over the counting proxy,
 which is a detour of its own.  A step's time is that of its episode over its steps; its CPU time is that of coordinator
 and nodes together, which other work on the machine disturbs less.  Ratios are medians over the rounds of the ratio to
 `plain` in the same round, with the quartiles.  Linux, for the CPU time.
@@ -29,7 +29,7 @@ import uvloop
 from paired_teams import END_TIMEOUT_S, MEASURES, PLAIN, START_TIMEOUT_S, Times, all_connected, cell, in_turns, timed
 from untrained_team import exported
 
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from coordinator.links.accounting import Account
 from coordinator.links.links import Links
 from coordinator.links.proxied_links import ProxiedLinks
@@ -110,15 +110,15 @@ class Crew:
 
 def counters_s(peers: int) -> float:
     """Seconds of one node's additions of one step: a message to and one from each peer."""
-    ledger = Ledger()
+    counts = CounterTable()
 
     def step() -> None:
         for peer in range(peers):
-            counters = ledger[peer]
+            counters = counts[peer]
             counters.sent += 1
             counters.sent_bytes += 30
             counters.sent_bits += 160
-            counters = ledger[peer]
+            counters = counts[peer]
             counters.delivered += 1
             counters.delivered_bytes += 30
             counters.read += 1

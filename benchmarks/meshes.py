@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.hello import Hello, Member
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
@@ -88,16 +88,16 @@ class HeliographMesh(Mesh):
 
     def __init__(self, slot: int, size: int) -> None:
         super().__init__(slot, size)
-        self._wire, ledger = MessageWire(FORMAT, actions=DiscreteActions(count=ACTIONS)), Ledger()
+        self._wire, counts = MessageWire(FORMAT, actions=DiscreteActions(count=ACTIONS)), CounterTable()
         self._connected = asyncio.Event()
         self._peers = Peers(slot=slot, team_size=size, on_change=self._on_change)
-        self._inbox = Inbox(late_policy=LatePolicy.MASK, ledger=ledger)
+        self._inbox = Inbox(late_policy=LatePolicy.MASK, counts=counts)
         self._stepper = Stepper(
             Speaker(self.latent),
             wire=self._wire,
             inbox=self._inbox,
             peers=self._peers,
-            ledger=ledger,  # type: ignore[arg-type]
+            counts=counts,  # type: ignore[arg-type]
         )
         self._view = {
             "observation": np.zeros(4, dtype=np.float32),

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coordinator.links.ledger import EpisodeLinks, Ledger
 from coordinator.links.links import Link, Links
+from coordinator.links.message_table import EpisodeLinks, MessageTable
 from coordinator.links.reconciliation import Recorded, reconcile
 from coordinator.links.traffic import COMPUTED, MEASURED, FrameCount, LinkTraffic, Provenance, total
 from coordinator.links.wire_report import LinkRow, WireReport
@@ -32,19 +32,21 @@ class Account:
 
     def __init__(self, links: Links, *, codec: Codec, manifest: Manifest) -> None:
         self._links = links
-        self._ledger = Ledger(team_size=links.team_size, manifest=manifest, codec=codec, http2_bytes=links.http2_bytes)
+        self._messages = MessageTable(
+            team_size=links.team_size, manifest=manifest, codec=codec, http2_bytes=links.http2_bytes
+        )
         self._connecting: dict[Link, LinkTraffic] = {}
 
     def begin(self) -> None:
         """Links are connected; what passes from now on is the play."""
         self._connecting = self._links.passed()
-        self._ledger.begin()
+        self._messages.begin()
 
     def step(self, pass_name: str, record: StepRecord) -> None:
-        self._ledger.step(pass_name, record)
+        self._messages.step(pass_name, record)
 
     def episode(self, pass_name: str, result: EpisodeResult) -> None:
-        self._ledger.episode(result)
+        self._messages.episode(result)
 
     def report(self, reading: Reading, *, doubt: str | None) -> WireReport:
         """Everything since `begin`.  `doubt` is why not every message may have been recorded.
@@ -53,9 +55,9 @@ class Account:
         """
         so_far = self._links.passed()
         passed = {link: so_far[link].since(self._connecting[link]) for link in so_far}
-        episodes = self._ledger.episodes()
+        episodes = self._messages.episodes()
         recorded = _recorded(episodes, self._links)
-        doubts = self._ledger.doubts if doubt is None else dict.fromkeys(range(self._links.team_size), doubt)
+        doubts = self._messages.doubts if doubt is None else dict.fromkeys(range(self._links.team_size), doubt)
         conservation = reconcile(reading.links, recorded=recorded, passed=passed, doubts=doubts)
         return WireReport(
             kind=self._links.kind,

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coordinator.links.http2 import HEADER_BYTES
-from coordinator.links.ledger import GRPC_PREFIX_BYTES
 from coordinator.links.links import Link
+from coordinator.links.message_table import GRPC_PREFIX_BYTES
 from coordinator.links.traffic import LinkTraffic
 from coordinator.serving.conservation import LinkBalance
 from heliograph.errors import MessageError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from coordinator.links.ledger import EpisodeLinks
+from coordinator.links.message_table import EpisodeLinks
 from coordinator.links.traffic import FrameCount, Provenance, total
 
 LAYERS = ("latent", "codec", "protobuf", "http2", "ip")

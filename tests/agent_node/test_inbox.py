@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.inbox import EARLY_KEPT, MAX_AHEAD, SILENT_STEPS, Inbox, LatePolicy
 from agent_node.message import Message
 from heliograph.link_counters import LinkCounters
@@ -21,9 +21,9 @@ def text(step: int, *, episode: int = 0, value: int = 0) -> Message:
     return Message(episode=episode, step=step, latent=np.array([value], dtype=np.int32), action=value)
 
 
-def new_inbox(policy: LatePolicy = LatePolicy.MASK) -> tuple[Inbox, Ledger]:
-    ledger = Ledger()
-    return Inbox(late_policy=policy, ledger=ledger), ledger
+def new_inbox(policy: LatePolicy = LatePolicy.MASK) -> tuple[Inbox, CounterTable]:
+    counts = CounterTable()
+    return Inbox(late_policy=policy, counts=counts), counts
 
 
 def read(inbox: Inbox, step: int, hears: tuple[int, ...], *, episode: int = 0) -> dict[int, tuple[int, int]]:
@@ -41,7 +41,7 @@ def test_order_duplicates_and_early_arrival_change_nothing(data: st.DataObject) 
     arrivals = data.draw(st.permutations(sent + twice))
     # Arrivals that come before the step that reads them is closed: any split that is never late.
     due = [data.draw(st.integers(0, message.step + 1)) for _, message in arrivals]
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     for step in range(5):
         inbox.begin(0, step)
         for (peer, message), when in zip(arrivals, due, strict=True):
@@ -53,50 +53,50 @@ def test_order_duplicates_and_early_arrival_change_nothing(data: st.DataObject) 
         assert closed.masked == ()
     for peer in (1, 2, 4):
         copies = sum(1 for other, _ in twice if other == peer)
-        assert ledger[peer].delivered == 4, "also of slot 4, which was not in hearing"
-        assert ledger[peer].delivered_bytes == 12
-        assert ledger[peer].rejected + ledger[peer].late == copies
+        assert counts[peer].delivered == 4, "also of slot 4, which was not in hearing"
+        assert counts[peer].delivered_bytes == 12
+        assert counts[peer].rejected + counts[peer].late == copies
 
 
 def test_what_comes_after_its_step_was_closed_is_late_and_its_sender_was_masked() -> None:
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     assert read(inbox, 1, (1, 2)) == {}
     inbox.receive(1, text(0))
     assert read(inbox, 2, (1, 2)) == {}
-    assert ledger[1] == LinkCounters(late=1, masked=2)
-    assert ledger[2] == LinkCounters(masked=2)
+    assert counts[1] == LinkCounters(late=1, masked=2)
+    assert counts[2] == LinkCounters(masked=2)
 
 
 def test_messages_of_an_episodes_last_step_are_no_losses_whenever_they_come() -> None:
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     read(inbox, 0, ())
     read(inbox, 1, ())
     inbox.receive(1, text(1))
     assert read(inbox, 0, (), episode=1) == {}
     inbox.receive(2, text(1))
-    assert ledger[1] == LinkCounters(delivered=1)
-    assert ledger[2] == LinkCounters(delivered=1)
+    assert counts[1] == LinkCounters(delivered=1)
+    assert counts[2] == LinkCounters(delivered=1)
     inbox.receive(2, text(1))
-    assert ledger[2].rejected == 1, "a duplicate still is one"
+    assert counts[2].rejected == 1, "a duplicate still is one"
 
 
 def test_a_resumed_node_counts_the_backlog_as_late_and_reads_the_newest_step() -> None:
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     read(inbox, 3, ())
     for step in range(3, 10):
         inbox.receive(1, text(step, value=step))
     assert read(inbox, 10, (1,)) == {1: (9, 9)}
-    assert ledger[1] == LinkCounters(delivered=1, read=1, late=6)
+    assert counts[1] == LinkCounters(delivered=1, read=1, late=6)
 
 
 def test_a_long_backlog_is_bounded_and_keeps_the_newest() -> None:
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     read(inbox, 0, ())
     for step in range(1000):
         inbox.receive(1, text(step, value=step))
-    assert ledger[1].late == 1000 - EARLY_KEPT
+    assert counts[1].late == 1000 - EARLY_KEPT
     assert read(inbox, 1000, (1,)) == {1: (999, 999)}
-    assert ledger[1].late == 999
+    assert counts[1].late == 999
 
 
 @pytest.mark.parametrize(
@@ -118,35 +118,35 @@ def test_a_long_backlog_is_bounded_and_keeps_the_newest() -> None:
     ],
 )
 def test_labels_are_judged_by_our_own_clock(message: Message, verdict: str) -> None:
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     inbox.begin(2, 7)
     inbox.receive(1, Message(episode=message.episode or 2, step=message.step, latent=message.latent, action=0))
-    counted = {name: getattr(ledger[1], name) for name in ("late", "rejected")}
+    counted = {name: getattr(counts[1], name) for name in ("late", "rejected")}
     assert counted == {name: int(name == verdict) for name in counted}
     assert inbox.totals()[1].delivered == int(verdict == "kept")
 
 
 def test_nonsense_from_before_the_first_step_is_rejected_by_it() -> None:
-    inbox, ledger = new_inbox()
+    inbox, counts = new_inbox()
     inbox.receive(1, text(2**32 - 1, episode=2**32 - 1))
     inbox.receive(1, text(4, value=7))
     assert read(inbox, 5, (1,)) == {1: (4, 7)}
-    assert ledger[1] == LinkCounters(delivered=1, read=1, rejected=1)
+    assert counts[1] == LinkCounters(delivered=1, read=1, rejected=1)
 
 
 def test_hold_lets_the_last_known_message_of_the_episode_stand_in() -> None:
-    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    inbox, counts = new_inbox(LatePolicy.HOLD)
     read(inbox, 0, ())
     inbox.receive(1, text(0, value=7))
     assert read(inbox, 1, (1, 2)) == {1: (0, 7)}
     assert read(inbox, 2, (1, 2)) == {1: (1, 7)}, "relabelled as if it were the missing one"
     inbox.receive(1, text(1, value=8))
-    assert ledger[1].late == 1
+    assert counts[1].late == 1
     assert read(inbox, 3, (1,)) == {1: (2, 8)}, "a late one is newer knowledge"
     inbox.receive(1, text(9, value=9))
     assert read(inbox, 4, (1,)) == {1: (3, 8)}, "an early one is not, its step is still to come"
-    assert ledger[1].masked == 0
-    assert ledger[2].masked == 2
+    assert counts[1].masked == 0
+    assert counts[2].masked == 2
     read(inbox, 0, (), episode=1)
     assert read(inbox, 1, (1,), episode=1) == {}, "nothing is held over from another episode"
 
@@ -209,7 +209,7 @@ def test_a_peer_is_silent_after_some_steps_in_a_row_and_speaks_again() -> None:
 
 
 def test_what_the_channel_lost_is_counted_once_whenever_it_comes_and_never_stands_in() -> None:
-    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    inbox, counts = new_inbox(LatePolicy.HOLD)
     read(inbox, 0, ())
     inbox.receive(1, text(0, value=7))
     inbox.begin(0, 1, lost=(1, 2))
@@ -218,8 +218,8 @@ def test_what_the_channel_lost_is_counted_once_whenever_it_comes_and_never_stand
     inbox.receive(2, text(0, value=8))
     inbox.receive(1, text(0, value=7))
     assert read(inbox, 2, (1, 2)) == {}
-    assert ledger[1] == LinkCounters(lost=1, rejected=1, masked=2), "the second copy is a duplicate"
-    assert ledger[2] == LinkCounters(lost=1, masked=2)
+    assert counts[1] == LinkCounters(lost=1, rejected=1, masked=2), "the second copy is a duplicate"
+    assert counts[2] == LinkCounters(lost=1, masked=2)
 
 
 @pytest.mark.parametrize("before_its_step_closes", [True, False])
@@ -227,7 +227,7 @@ def test_what_the_channel_lost_is_counted_once_whenever_it_comes_and_never_stand
 def test_what_the_channel_delays_is_late_and_stands_in_from_the_step_that_delivers_it(
     before_its_step_closes: bool, steps: int
 ) -> None:
-    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    inbox, counts = new_inbox(LatePolicy.HOLD)
     read(inbox, 0, ())
     inbox.receive(1, text(0, value=7))
     assert read(inbox, 1, (1,)) == {1: (0, 7)}
@@ -242,7 +242,7 @@ def test_what_the_channel_delays_is_late_and_stands_in_from_the_step_that_delive
         inbox.begin(0, step, lost=(1,))
         closed = inbox.close((1,), awaited=())
         assert closed.messages[1].action == (8 if step >= 2 + steps else 7), step
-    assert ledger[1] == LinkCounters(delivered=1, read=1, late=1)
+    assert counts[1] == LinkCounters(delivered=1, read=1, late=1)
 
 
 def test_messages_that_overtake_one_another_leave_the_newest_to_stand_in() -> None:
@@ -260,14 +260,14 @@ def test_messages_that_overtake_one_another_leave_the_newest_to_stand_in() -> No
 
 
 def test_nothing_delayed_stands_in_for_a_message_of_another_episode() -> None:
-    inbox, ledger = new_inbox(LatePolicy.HOLD)
+    inbox, counts = new_inbox(LatePolicy.HOLD)
     read(inbox, 0, ())
     inbox.receive(1, text(0, value=7))
     inbox.begin(0, 1, late={1: 1})
     inbox.close((1,), awaited=())
     read(inbox, 0, (), episode=1)
     assert read(inbox, 1, (1,), episode=1) == {}
-    assert ledger[1] == LinkCounters(late=1, masked=2)
+    assert counts[1] == LinkCounters(late=1, masked=2)
 
 
 @pytest.mark.parametrize("policy", list(LatePolicy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.message import Message
 from agent_node.outbox import Outbox
 from agent_node.wire import MessageWire, Outgoing, Written
@@ -21,7 +21,7 @@ def said(step: int) -> Message:
 
 def test_each_listener_of_either_step_gets_the_message_once() -> None:
     sent: list[tuple[int, int]] = []
-    up, silent, ledger = {1, 2, 3}, {3}, Ledger()
+    up, silent, counts = {1, 2, 3}, {3}, CounterTable()
 
     def send(peer: int, message: Outgoing) -> Written | None:
         if peer not in up:
@@ -29,7 +29,7 @@ def test_each_listener_of_either_step_gets_the_message_once() -> None:
         sent.append((peer, message.message.step))
         return message.written(None)
 
-    outbox = Outbox(wire=WIRE, send=send, is_silent=silent.__contains__, ledger=ledger)
+    outbox = Outbox(wire=WIRE, send=send, is_silent=silent.__contains__, counts=counts)
     outbox.catch_up(0, 0, heard_by=(1, 2))
     assert sent == [], "nothing was said yet"
     outbox.push(said(0), heard_by=(1, 3, 4))
@@ -42,4 +42,4 @@ def test_each_listener_of_either_step_gets_the_message_once() -> None:
     outbox.catch_up(1, 0, heard_by=(1,))
     assert len(sent) == 3, "no step reads an old message"
     once = LinkCounters(sent=1, sent_bytes=len(WIRE.serialise(said(0)).data), sent_bits=4 * 3)
-    assert ledger == {1: once, 2: once, 3: LinkCounters(send_skipped=1), 4: once}
+    assert counts == {1: once, 2: once, 3: LinkCounters(send_skipped=1), 4: once}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent_node.agent import Agent
-from agent_node.counters import Ledger
+from agent_node.counters import CounterTable
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
 from agent_node.percept import Percept
@@ -61,7 +61,7 @@ class CounterfactualReplay:
                 yield from self._of_one(agent, episode)
 
     def _of_one(self, agent: Agent, episode: TraceEpisode) -> Iterator[ReplayedStep]:
-        slot, inbox = agent.slot, Inbox(late_policy=self._late_policy, ledger=Ledger())
+        slot, inbox = agent.slot, Inbox(late_policy=self._late_policy, counts=CounterTable())
         for step in np.flatnonzero(episode.present[:, slot] & episode.acted[:, slot]).tolist():
             percept = _recorded_percept(episode, slot, step)
             for peer in np.flatnonzero(episode.sent()[step - 1, :, slot]).tolist() if step else ():

@@ -53,7 +53,7 @@ class _Seen(NamedTuple):
     http2_bytes: list[int] | None
 
 
-class Ledger:
+class MessageTable:
     """Takes a run's steps as they are played, cheaply, and works out later what was sent.
 
     `http2_bytes` tells what has travelled so far, by directed link, ascending; None where nobody knows.
