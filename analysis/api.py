@@ -18,7 +18,7 @@ from analysis.bandwidth.measurement import TRACE, measure, report_of
 from analysis.bandwidth.report.document import BandwidthReport, Curve
 from analysis.bandwidth.report.folder import write_report
 from analysis.bandwidth.runs import PlanFactory, load_runs
-from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
+from analysis.bandwidth.sweep import Sweep, check_folder, run_sweep
 from coordinator.api import overrides_of, plan_of, trust_of
 from coordinator.channel import Channel
 from coordinator.links.link_plan import LOOPBACK, LinkPlan
@@ -131,7 +131,7 @@ def bandwidth(
         report = report_of(found, links)
         results: list[CellResult] = []
         if work is not None:
-            play_sweep(work, resume=resume, results=results)
+            run_sweep(work, resume=resume, results=results)
             report = replace(report, sweep=sweep_document(work, results))
         with suppress(MissingExtra):  # of the plots alone, which a program draws as it likes
             write_report(report, place)

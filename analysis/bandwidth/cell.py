@@ -46,7 +46,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class CellScores:
     """What a cell came to."""
 
     measure: str
@@ -81,11 +81,11 @@ class Failure:
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
     cell: Cell
-    found: Played | Failure
+    found: CellScores | Failure
 
     @property
-    def played(self) -> Played | None:
-        return self.found if isinstance(self.found, Played) else None
+    def played(self) -> CellScores | None:
+        return self.found if isinstance(self.found, CellScores) else None
 
     @property
     def failure(self) -> Failure | None:
@@ -95,7 +95,7 @@ class CellResult:
 PlanOf = Callable[[Cell], Plan]
 
 
-def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
+def run_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
     """Play a cell as processes, or in this one.  What goes wrong while it is played is its result, not an error.
 
     Raises KeyboardInterrupt after Ctrl-C: what was played of the cell is thrown away.
@@ -117,12 +117,12 @@ def play_cell(cell: Cell, plan_of: PlanOf, *, local: bool) -> CellResult:
             reason=f"its message counts are not exact: {'; '.join(unsure)}", exit_code=NodeFailed.exit_code
         )
         return CellResult(cell=cell, found=failure)
-    return CellResult(cell=cell, found=_played(report))
+    return CellResult(cell=cell, found=_scores(report))
 
 
-def _played(report: Report) -> Played:
+def _scores(report: Report) -> CellScores:
     (summary,) = report.summaries
-    return Played(
+    return CellScores(
         measure=summary.measure,
         outcome=summary.outcome.mean,
         low=summary.outcome.low,
@@ -157,7 +157,7 @@ def read_result(folder: Path, cell: Cell) -> CellResult | None:
     def parse(fields: dict[str, Any]) -> CellResult:
         if fields["cell"] != dataclasses.asdict(cell):
             raise ValueError("it is of another cell")
-        found = Failure(**fields["failure"]) if fields["played"] is None else Played(**fields["played"])
+        found = Failure(**fields["failure"]) if fields["played"] is None else CellScores(**fields["played"])
         return CellResult(cell=cell, found=found)
 
     return CELL.find(folder / f"{cell.name}.json", parse)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.bandwidth.cell import Cell, CellResult, Played
+from analysis.bandwidth.cell import Cell, CellResult, CellScores
 from analysis.bandwidth.grid import BLIND, CLEAR, KEPT, Point
 from analysis.bandwidth.report.document import (
     CellCount,
@@ -48,7 +48,7 @@ def level(found: Sequence[Curve], axis: str) -> CurvePoint | None:
     return next((curve.points[0] for curve in found if curve.axis == axis), None)
 
 
-def _point(sweep: Sweep, point: Point, played: dict[Cell, Played]) -> CurvePoint | None:
+def _point(sweep: Sweep, point: Point, played: dict[Cell, CellScores]) -> CurvePoint | None:
     cells = [
         [played.get(Cell(run=run.name, seed=seed, setting=point.setting)) for seed in sweep.seeds]
         for run in sweep.plans.runs
@@ -57,7 +57,7 @@ def _point(sweep: Sweep, point: Point, played: dict[Cell, Played]) -> CurvePoint
         return None
     runs = cells if len(cells) > 1 else [[cell] for cell in cells[0]]
 
-    def mean(of: Callable[[Played], float]) -> npt.NDArray[np.float64]:
+    def mean(of: Callable[[CellScores], float]) -> npt.NDArray[np.float64]:
         return np.array([np.mean([of(cell) for cell in row if cell is not None]) for row in runs])  # [R]
 
     scores = mean(lambda cell: cell.outcome)

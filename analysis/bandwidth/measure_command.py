@@ -29,7 +29,7 @@ from analysis.bandwidth.report.folder import (
 )
 from analysis.bandwidth.report.terminal import print_report
 from analysis.bandwidth.runs import PlanFactory, load_runs
-from analysis.bandwidth.sweep import Sweep, check_folder, play_sweep
+from analysis.bandwidth.sweep import Sweep, check_folder, run_sweep
 from coordinator.commands import arguments
 from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
 from coordinator.plan.options import read_options
@@ -63,7 +63,7 @@ def run(namespace: argparse.Namespace) -> int:
     interrupted, failure = False, None
     try:
         if work.sweep is not None:
-            play_sweep(work.sweep, resume=namespace.resume, results=results)
+            run_sweep(work.sweep, resume=namespace.resume, results=results)
         if namespace.audit == "":
             report = replace(report, influence=make_audit(work.plan))
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.bandwidth.cell import Cell, CellResult, play_cell, read_result, write_result
+from analysis.bandwidth.cell import Cell, CellResult, read_result, run_cell, write_result
 from analysis.bandwidth.grid import Grid
 from analysis.bandwidth.runs import PlanFactory
 from analysis.bandwidth.workers import run_in_workers
@@ -77,7 +77,7 @@ class Sweep:
         }
 
 
-def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None:
+def run_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None:
     """Play what is not played yet and add every cell's result to `results`, those of earlier first.
 
     After Ctrl-C, which is raised again, they are the finished ones.  Failed cells are played again.  Raises
@@ -101,7 +101,7 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
             finished[cell] += 1
             bar.advance()
 
-        with closing(_played(sweep, left, advance)) as played:
+        with closing(_results(sweep, left, advance)) as played:
             for result in played:
                 write_result(folder, result)
                 results.append(result)
@@ -109,13 +109,13 @@ def play_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None
                     bar.advance()
 
 
-def _played(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -> Generator[CellResult, None, None]:
+def _results(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -> Generator[CellResult, None, None]:
     if sweep.jobs > 1:
         yield from run_in_workers(cells, sweep.plans, jobs=sweep.jobs, advance=advance)
         return
     for cell in cells:
         with counted_by(partial(advance, cell)):
-            result = play_cell(cell, sweep.plans, local=sweep.local)
+            result = run_cell(cell, sweep.plans, local=sweep.local)
         yield result
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from analysis.bandwidth.cell import Cell, CellResult, Failure, PlanOf, play_cell
+from analysis.bandwidth.cell import Cell, CellResult, Failure, PlanOf, run_cell
 from coordinator.observers.progress import counted_by
 from heliograph.errors import WorldError
 from heliograph.spawning import away_from_the_current_folder, begin
@@ -92,4 +92,4 @@ def _work(connection: Connection, plan_of: PlanOf) -> None:
                 cell = connection.recv()
             except EOFError:
                 return
-            connection.send(play_cell(cell, plan_of, local=True))
+            connection.send(run_cell(cell, plan_of, local=True))

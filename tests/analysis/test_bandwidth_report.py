@@ -186,14 +186,14 @@ def test_without_jinja_there_is_all_but_the_page(bundles, tmp_path, monkeypatch,
 
 def test_a_failed_cell_is_told_and_decides_the_exit_code(bundles, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
-    play = sweep.play_cell
+    play = sweep.run_cell
 
     def sometimes(cell, *arguments, **keywords):
         if cell.setting.channel == "erasure=0.5":
             return CellResult(cell=cell, found=Failure(reason="node 1 <died>", exit_code=6))
         return play(cell, *arguments, **keywords)
 
-    monkeypatch.setattr(sweep, "play_cell", sometimes)
+    monkeypatch.setattr(sweep, "run_cell", sometimes)
     arguments = ("--local", "--episodes", 2, "--sweep", "erasure=0.5,1", "--out", tmp_path)
     assert bandwidth(bundles, *arguments) == 6
     said = capsys.readouterr().out

@@ -9,11 +9,11 @@ import pytest
 from relay_team import relay_bundles, relay_plan
 
 from analysis.bandwidth import sweep as sweep_module
-from analysis.bandwidth.cell import Cell, Failure, play_cell, read_result
+from analysis.bandwidth.cell import Cell, Failure, read_result, run_cell
 from analysis.bandwidth.curves import curves, level
 from analysis.bandwidth.grid import BLIND, CLEAR, Setting, make_grid
 from analysis.bandwidth.runs import PlanFactory, Run, load_runs
-from analysis.bandwidth.sweep import Sweep, play_sweep
+from analysis.bandwidth.sweep import Sweep, run_sweep
 from coordinator.plan.settings import RunSettings
 from coordinator.running import node_team
 from coordinator.running import run as run_module
@@ -37,7 +37,7 @@ def sweep(folder, *axes, runs=1, episodes=3, plans=PlanFactory, **arguments):
 
 def played(sweep, *, resume=False):
     results = []
-    play_sweep(sweep, resume=resume, results=results)
+    run_sweep(sweep, resume=resume, results=results)
     return results
 
 
@@ -56,10 +56,10 @@ def count_cells(monkeypatch):
             if len(self) == self.stop_before:
                 raise KeyboardInterrupt
             self.append(cell)
-            return play_cell(cell, *arguments, **keywords)
+            return run_cell(cell, *arguments, **keywords)
 
     counted = Counted()
-    monkeypatch.setattr(sweep_module, "play_cell", counted.play)
+    monkeypatch.setattr(sweep_module, "run_cell", counted.play)
     return counted
 
 
@@ -67,7 +67,7 @@ def test_an_interrupted_sweep_keeps_its_cells_and_resumes_with_the_others(tmp_pa
     count_cells.stop_before = 3
     results = []
     with pytest.raises(KeyboardInterrupt):
-        play_sweep(sweep(tmp_path), resume=False, results=results)
+        run_sweep(sweep(tmp_path), resume=False, results=results)
     assert [result.cell for result in results] == count_cells == list(sweep(tmp_path).cells[:3])
     kept = {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
     assert len(kept) == 3
@@ -138,7 +138,7 @@ def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_cos
 def test_a_cell_of_processes_is_that_of_one_process():
     plans = PlanFactory(runs=RUNS[:1], settings=RunSettings(episodes=3))
     cell = Cell(run="one", seed=3, setting=Setting(channel="erasure=0.5", late="hold"))
-    over_grpc, local = (play_cell(cell, plans, local=local) for local in (False, True))
+    over_grpc, local = (run_cell(cell, plans, local=local) for local in (False, True))
     assert without_time(over_grpc) == without_time(local)
     assert 0 < local.found.read_bits < local.found.sent_bits
 
@@ -175,7 +175,7 @@ def test_what_a_world_does_wrong_is_the_cells_failure():
         raise WorldError("the world ended")
 
     cell = Cell(run="one", seed=0, setting=Setting())
-    assert play_cell(cell, plan, local=True).found == Failure(reason="the world ended", exit_code=5)
+    assert run_cell(cell, plan, local=True).found == Failure(reason="the world ended", exit_code=5)
 
 
 def test_curves_are_over_seeds_of_one_run_and_over_runs_of_several(tmp_path):

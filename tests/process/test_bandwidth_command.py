@@ -20,14 +20,14 @@ import signal, sys
 from analysis.bandwidth import sweep
 from heliograph.cli import main
 
-play, cells = sweep.play_cell, iter(range(3))
+play, cells = sweep.run_cell, iter(range(3))
 
 def play_or_press_ctrl_c(cell, *arguments, **options):
     if next(cells) == 2:
         signal.raise_signal(signal.SIGINT)
     return play(cell, *arguments, **options)
 
-sweep.play_cell = play_or_press_ctrl_c
+sweep.run_cell = play_or_press_ctrl_c
 sys.exit(main(sys.argv[1:]))
 """
 """The command, in whose process somebody presses Ctrl-C when the third cell begins."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.audit.document import AuditDocument
-from analysis.bandwidth.cell import Played
+from analysis.bandwidth.cell import CellScores
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.language.document import LanguageDocument
 from coordinator.serving.conservation import LinkBalance
@@ -96,7 +96,7 @@ class CurvePoint:
     """Of its 95 % interval, over runs, or over the episodes of a single run."""
     sent_bits: float
     read_bits: float
-    """Per agent and step, mean over runs; see `Played`."""
+    """Per agent and step, mean over runs; see `CellScores`."""
     runs: tuple[float, ...]
     """Each run's score."""
 
@@ -142,7 +142,7 @@ class _CellSetting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedCell(Played, _CellSetting):
+class FinishedCell(CellScores, _CellSetting):
     """A cell and its result.  The columns of cells.csv are its fields: name and setting, then the result."""
 
     late_messages: int | None = None
