@@ -21,8 +21,8 @@ from heliograph.errors import OutputFailed
 
 
 @dataclass(kw_only=True)
-class PlayedPass:
-    """What was played of a pass; it grows while the pass is played."""
+class ConditionRun:
+    """What was run under a condition; it grows meanwhile."""
 
     name: str
     spec: EnvironmentSpec
@@ -32,8 +32,8 @@ class PlayedPass:
 
 
 def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSERVED) -> Report:
-    """Play the plan's passes; after Ctrl-C the report holds what was finished and says so."""
-    played: list[PlayedPass] = []
+    """Run the plan's conditions; after Ctrl-C the report holds what was finished and says so."""
+    finished: list[ConditionRun] = []
     spec = world_spec(plan)
     interrupted, output_failure = False, None
     team_name = f"{len(plan.bundles)} agents in one process"
@@ -41,7 +41,7 @@ def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSER
         with observing(
             observers, plan, spec, ObservedTeam(name=team_name, live=lambda: len(plan.bundles))
         ) as all_observers:
-            play(plan, spec, played, jobs=jobs, observers=all_observers)
+            run_conditions(plan, spec, finished, jobs=jobs, observers=all_observers)
     except KeyboardInterrupt:
         interrupted = True
     except OutputFailed as error:
@@ -55,10 +55,10 @@ def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSER
             seconds=part.seconds,
             traffic=Traffic.within_a_process(part.links),
         )
-        for part in played
+        for part in finished
         if part.results
     ]
-    links = added(part.links for part in played)
+    links = added(part.links for part in finished)
     return Report.of(
         plan,
         spec,
@@ -76,32 +76,32 @@ def world_spec(plan: Plan) -> EnvironmentSpec:
         return environment.spec
 
 
-def play(
+def run_conditions(
     plan: Plan,
     spec: EnvironmentSpec,
-    played: list[PlayedPass],
+    finished: list[ConditionRun],
     *,
     jobs: int,
     title: str = "",
     observers: Observers = NO_OBSERVERS,
 ) -> None:
-    """Play the plan's passes and add each to `played` as it begins, so that Ctrl-C leaves what was finished.
+    """Run the plan's conditions and add each to `finished` as it begins, so that Ctrl-C leaves what was finished.
 
-    `spec` is that of the plan's world, `jobs` how many processes play side by side, each with a team of its own;
-    `title` goes before the name of a pass on its progress bar; `observers` are told, too.  Raises WorldError or
+    `spec` is that of its world, `jobs` how many processes run episodes side by side, each with a team of its own;
+    `title` goes before the name of a condition on its progress bar; `observers` are told, too.  Raises WorldError or
     BundleError as the team does.
     """
     recording = nullcontext() if plan.record is None else Recorder(plan.record, plan=plan, spec=spec)
     with recording as recorder:
         for name in plan.passes:
-            played.append(PlayedPass(name=name, spec=spec))
-            _play_pass(plan, recorder, played[-1], jobs=jobs, title=title, observers=observers)
+            finished.append(ConditionRun(name=name, spec=spec))
+            _run_condition(plan, recorder, finished[-1], jobs=jobs, title=title, observers=observers)
         if recorder is not None:
             recorder.finish()
 
 
-def _play_pass(
-    plan: Plan, recorder: Recorder | None, part: PlayedPass, *, jobs: int, title: str, observers: Observers
+def _run_condition(
+    plan: Plan, recorder: Recorder | None, part: ConditionRun, *, jobs: int, title: str, observers: Observers
 ) -> None:
     with whole_episodes(plan, part.name, jobs=jobs, observers=observers) as episodes:
         started = time.perf_counter()

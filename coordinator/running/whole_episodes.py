@@ -37,16 +37,16 @@ WholeEpisode = tuple[LocalEpisode, list[StepRecord]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stage:
-    """A team and its world for one pass of a plan."""
+class _TeamAndWorld:
+    """A team and its world under one condition of a plan."""
 
     plan: Plan
     team: LocalTeam
     world: World
-    show: Observer | None
+    observe: Observer | None
 
     @classmethod
-    def build(cls, plan: Plan, name: str, observers: Observers = NO_OBSERVERS) -> _Stage:
+    def build(cls, plan: Plan, name: str, observers: Observers = NO_OBSERVERS) -> _TeamAndWorld:
         team = LocalTeam(
             plan.bundles,
             run_seed=plan.run_seed,
@@ -58,14 +58,14 @@ class _Stage:
         if plan.frames is not None:
             world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.passes) > 1)
         observers.begin(name, world)
-        return cls(plan=plan, team=team, world=world, show=observers.observer(name))
+        return cls(plan=plan, team=team, world=world, observe=observers.observer(name))
 
-    def play(self, episode: int) -> WholeEpisode:
-        """Play an episode, again from its start if it is lost with its simulator."""
+    def run(self, episode: int) -> WholeEpisode:
+        """Run an episode, again from its start if it is lost with its simulator."""
         recorded = self.plan.record is not None
         for attempt in range(1 + LOST_EPISODE_REPEATS):
             steps: list[StepRecord] = []
-            told = [tell for tell in (steps.append if recorded else None, self.show) if tell is not None]
+            told = [tell for tell in (steps.append if recorded else None, self.observe) if tell is not None]
             try:
                 return self.team.play(
                     self.world, episode=episode, observe=_all_of(told), report_latents=bool(told)
@@ -93,15 +93,15 @@ def _all_of(told: Sequence[Observer]) -> Observer | None:
 def whole_episodes(
     plan: Plan, name: str, *, jobs: int, observers: Observers = NO_OBSERVERS
 ) -> Iterator[Iterator[WholeEpisode]]:
-    """The episodes of a pass, in order, played as they are asked for; `jobs` at a time, or one if they are observed.
+    """The episodes of a condition, in order, run as they are asked for; `jobs` at a time, or one if they are observed.
 
     Raises BundleError or WorldError as a team and its world do.
     """
     numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
     if jobs == 1:
-        stage = _Stage.build(plan, name, observers)
-        with closing(stage.world.environment):
-            yield map(stage.play, numbers)
+        runner = _TeamAndWorld.build(plan, name, observers)
+        with closing(runner.world.environment):
+            yield map(runner.run, numbers)
         return
     context = multiprocessing.get_context("spawn")  # a fork would take the threads of simulators along
     theirs, lifeline = context.Pipe(duplex=False)
@@ -109,7 +109,7 @@ def whole_episodes(
         pool = ProcessPoolExecutor(
             min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
         )
-        episodes = deque(pool.submit(_play, number) for number in numbers)
+        episodes = deque(pool.submit(_run, number) for number in numbers)
     try:
         yield _in_order(episodes)
     finally:
@@ -128,17 +128,17 @@ def _in_order(episodes: deque[Future[WholeEpisode]]) -> Iterator[WholeEpisode]:
         yield episodes.popleft().result()
 
 
-_plan_and_pass: tuple[Plan, str] | None = None
-_stage: _Stage | None = None
-"""Of a process of the pool; the stage is built with its first episode, because errors get through from there alone."""
+_plan_and_condition: tuple[Plan, str] | None = None
+_runner: _TeamAndWorld | None = None
+"""Of a process of the pool; the runner is built with its first episode, because errors get through from there alone."""
 
 
 def _begin(plan: Plan, name: str, lifeline: Connection) -> None:
-    global _plan_and_pass
+    global _plan_and_condition
     begin()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its pool
-    _plan_and_pass = plan, name
+    _plan_and_condition = plan, name
 
 
 def _end_with(lifeline: Connection) -> None:
@@ -148,9 +148,9 @@ def _end_with(lifeline: Connection) -> None:
     os._exit(0)
 
 
-def _play(episode: int) -> WholeEpisode:
-    global _stage
-    assert _plan_and_pass is not None
-    if _stage is None:
-        _stage = _Stage.build(*_plan_and_pass)
-    return _stage.play(episode)
+def _run(episode: int) -> WholeEpisode:
+    global _runner
+    assert _plan_and_condition is not None
+    if _runner is None:
+        _runner = _TeamAndWorld.build(*_plan_and_condition)
+    return _runner.run(episode)

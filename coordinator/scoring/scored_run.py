@@ -9,7 +9,7 @@ from typing import Any
 from coordinator.observers.progress import Progress
 from coordinator.plan.plan import LABELS, Plan
 from coordinator.plan.settings import RunSettings
-from coordinator.running.local import PlayedPass, play
+from coordinator.running.local import ConditionRun, run_conditions
 from coordinator.scoring.centralised import CentralTeam
 from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Score
 from heliograph.environments.defaults import changed_parameters
@@ -42,12 +42,12 @@ def task_of(spec: EnvironmentSpec) -> tuple[str, str]:
 
 
 def score_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Score], *, jobs: int) -> None:
-    """Play every pass of a plan and append its score; one that is interrupted counts with what was finished."""
-    played: list[PlayedPass] = []
+    """Run every condition of a plan and append its score; one that is interrupted counts with what was finished."""
+    finished: list[ConditionRun] = []
     try:
-        play(plan, spec, played, jobs=jobs, title=f"{path}, {POLICIES[plan.greedy]}, ")
+        run_conditions(plan, spec, finished, jobs=jobs, title=f"{path}, {POLICIES[plan.greedy]}, ")
     finally:
-        for part in played:
+        for part in finished:
             if part.results:
                 environment, task = task_of(part.spec)
                 scores.append(

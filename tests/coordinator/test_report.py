@@ -9,7 +9,7 @@ from relay_team import relay_plan
 from coordinator.channel import Channel
 from coordinator.commands.demo import print_result
 from coordinator.plan.plan import LABELS
-from coordinator.running.local import PlayedPass, evaluate, play, world_spec
+from coordinator.running.local import ConditionRun, evaluate, run_conditions, world_spec
 from coordinator.running.outcome import summarise
 from coordinator.running.report import Report, remarks, rows
 from coordinator.serving.conservation import LinkBalance, Traffic
@@ -55,7 +55,7 @@ def resumed(*, earlier: int) -> Report:
     """Of the first pass an earlier coordinator has played some or all, of the second nothing."""
     plan = relay_plan(2, episodes=2, passes=("open", "cut"))
     spec, played = world_spec(plan), []
-    play(plan, spec, played, jobs=1)
+    run_conditions(plan, spec, played, jobs=1)
     opened, cut = played
     here = (
         [(opened, Traffic.nothing(), earlier)] if earlier == 2 else [(opened, traffic_of(opened, episodes=1), earlier)]
@@ -76,7 +76,7 @@ def resumed(*, earlier: int) -> Report:
     return Report.of(plan, spec, team="2 processes", summaries=summaries, links=cut.links, earlier_episodes=earlier)
 
 
-def traffic_of(part: PlayedPass, *, episodes: int) -> Traffic:
+def traffic_of(part: ConditionRun, *, episodes: int) -> Traffic:
     """Of so many of two equal episodes."""
     whole = Traffic.within_a_process(part.links)
     return replace(whole, **{name: count * episodes // 2 for name, count in vars(whole).items() if name != "doubt"})
