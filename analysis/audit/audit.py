@@ -24,8 +24,8 @@ from analysis.audit.networks import NAME, check_networks
 from analysis.audit.one_process import OneProcess
 from analysis.audit.play import Played
 from analysis.audit.processes import Inspector
+from analysis.audit.replaying_nodes import NodeCommand, ReplayingNodes, standard_node
 from analysis.audit.script import Recorded, Script, perturbed, record
-from analysis.audit.stage import NodeCommand, Stage, standard_node
 from coordinator.observers.progress import Progress
 from coordinator.plan.plan import Plan
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
@@ -117,20 +117,20 @@ class _Audit:
             for number in range(len(self._recorded.scripts))
         ]
         one_process = OneProcess(plan, self._recorded.spec)
-        stage = Stage(plan, spec=self._recorded.spec, command=command, log_folder=log_folder)
-        inspector = Inspector(stage, environment=plan.environment)
+        nodes = ReplayingNodes(plan, spec=self._recorded.spec, command=command, log_folder=log_folder)
+        inspector = Inspector(nodes, environment=plan.environment)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(stage)
+            await stack.enter_async_context(nodes)
             stack.callback(lambda: findings.others.extend([one_process.check(), *inspector.checks()]))
             bar = stack.enter_context(Progress("running", total=len(asked)))
             await inspector.look()
             for condition, number in asked:
-                await self._ask(condition, number, stage, one_process)
+                await self._ask(condition, number, nodes, one_process)
                 await inspector.look()
                 bar.advance()
             await inspector.look(last=True)
 
-    async def _ask(self, condition: Condition, number: int, stage: Stage, one_process: OneProcess) -> None:
+    async def _ask(self, condition: Condition, number: int, nodes: ReplayingNodes, one_process: OneProcess) -> None:
         script = self._recorded.scripts[number]
         script = replace(script, hears=condition.hears(script))
         start, changed = 0, script
@@ -146,8 +146,8 @@ class _Audit:
                 )
                 return
             changed = found
-        plain = await self._plain_play(condition, number, script, stage, one_process)
-        played = await stage.play(changed)
+        plain = await self._plain_play(condition, number, script, nodes, one_process)
+        played = await nodes.replay(changed)
         alone = one_process.compare(changed, played)
         if condition.check == (WORLD if self._findings.conditions.pairs else ISOLATION):
             self._samples.append((changed, alone))
@@ -156,14 +156,14 @@ class _Audit:
         assess(self._findings, condition, script=number, start=start, plain=plain, changed=played)
 
     async def _plain_play(
-        self, condition: Condition, number: int, script: Script, stage: Stage, one_process: OneProcess
+        self, condition: Condition, number: int, script: Script, nodes: ReplayingNodes, one_process: OneProcess
     ) -> Played | None:
         """The processes' play without a perturbation, once for each graph; None where noise makes it incomparable."""
         if not self._plan.greedy:
             return None
         key = (number, *condition.graph)
         if key not in self._plain:
-            self._plain[key] = played = await stage.play(script)
+            self._plain[key] = played = await nodes.replay(script)
             one_process.compare(script, played)
         return self._plain[key]
 

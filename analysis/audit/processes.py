@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from analysis.audit import files, imports, sockets
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
-from analysis.audit.stage import Stage
+from analysis.audit.replaying_nodes import ReplayingNodes
 from heliograph.extras import install
 
 LOOK_INTERVAL_S = 1.0
@@ -22,10 +22,10 @@ IMPORTS, SOCKETS, FILES = "imports", "sockets", "files"
 
 
 class Inspector:
-    """Looks at a stage's processes again and again, and keeps what no node should hold."""
+    """Looks at the nodes' processes again and again, and keeps what no node should hold."""
 
-    def __init__(self, stage: Stage, *, environment: str) -> None:
-        self._stage = stage
+    def __init__(self, nodes: ReplayingNodes, *, environment: str) -> None:
+        self._nodes = nodes
         self._packages = imports.forbidden_packages(environment)
         self._looks, self._due = 0, 0.0
         self._modules: dict[int, int] = {}
@@ -37,7 +37,7 @@ class Inspector:
         if time.monotonic() < self._due and not last:
             return
         self._due = time.monotonic() + LOOK_INTERVAL_S
-        pids = {slot: self._stage.supervisor.process(slot).pid for slot in self._stage.supervisor.running}
+        pids = {slot: self._nodes.supervisor.process(slot).pid for slot in self._nodes.supervisor.running}
         self._looks += 1
         for slot, pid in pids.items():
             self._look_at(slot, pid)
@@ -52,7 +52,7 @@ class Inspector:
         """The verdicts so far."""
         modules = sum(self._modules.values())
         unread = sorted(slot for slot, count in self._modules.items() if not count)
-        nodes = self._stage.server.team.size
+        nodes = self._nodes.server.team.size
         without = {
             IMPORTS: ""
             if modules and not unread
@@ -76,7 +76,7 @@ class Inspector:
         return Check(name=name, verdict=HOLDS, said=held)
 
     def _look_at(self, slot: int, pid: int) -> None:
-        log = self._stage.supervisor.log_path(slot)
+        log = self._nodes.supervisor.log_path(slot)
         modules = imports.imported(log)
         self._modules[slot] = len(modules)
         self._note(IMPORTS, slot, "imports", imports.forbidden_among(modules, self._packages))
@@ -87,12 +87,12 @@ class Inspector:
     def _unexpected(self, pids: dict[int, int]) -> dict[int, list[str]]:
         import psutil
 
-        members = self._stage.server.team.roster.members
+        members = self._nodes.server.team.roster.members
         try:
             return sockets.unexpected_sockets(
                 pids,
                 addresses={member.slot: member.peer_address for member in members},
-                coordinator=self._stage.server.address,
+                coordinator=self._nodes.server.address,
             )
         except psutil.AccessDenied:
             self._refused = "the system does not let us see the sockets of the processes"

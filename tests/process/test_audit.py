@@ -21,8 +21,8 @@ from analysis.audit.command import REFUTED_EXIT_CODE
 from analysis.audit.condition import LINK, WORLD
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.finding import Findings
+from analysis.audit.replaying_nodes import NodeCommand, standard_node
 from analysis.audit.report import draw, remarks
-from analysis.audit.stage import NodeCommand, standard_node
 from heliograph.cli import main
 from heliograph.errors import NodeFailed, SettingsError
 

@@ -1,6 +1,6 @@
-"""The stage: one team of node processes that plays script after script.
+"""One team of node processes that replays script after script.
 
-A message that is not there in time would look like a leak or hide one, so such a play does not count and is repeated;
+A message that is not there in time would look like a leak or hide one, so such a replay does not count and is repeated;
 a node that ends makes the audit end.
 """
 
@@ -36,10 +36,10 @@ PACE = Pace(action_deadline_s=60.0, message_deadline_s=20.0)
 START_TIMEOUT_S = 60.0
 
 NOTICE_S = 1.0
-"""How long after a play that does not count a node may be found to have ended."""
+"""How long after a replay that does not count a node may be found to have ended."""
 
 ATTEMPTS = 3
-"""How often a script is played until every message was in time."""
+"""How often a script is replayed until every message was in time."""
 
 
 def standard_node(address: str, slot: int) -> list[str]:
@@ -47,7 +47,7 @@ def standard_node(address: str, slot: int) -> list[str]:
     return node_command(address, slot, join_timeout_s=START_TIMEOUT_S)
 
 
-class Stage:
+class ReplayingNodes:
     """An async context manager: inside, every slot has a live node, connected with all others.
 
     Raises NodeFailed if nodes do not come up or one ends, NetworkError if messages are missing again and again.
@@ -75,7 +75,7 @@ class Stage:
         """Of the node processes."""
         return self._nodes.supervisor
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> ReplayingNodes:
         await self._nodes.__aenter__()
         try:
             await self._nodes.during(self._connect())
@@ -89,8 +89,8 @@ class Stage:
     ) -> None:
         await self._nodes.__aexit__(kind, error, trace)
 
-    async def play(self, script: Script) -> Played:
-        """Play a script under the next free number."""
+    async def replay(self, script: Script) -> Played:
+        """Replay a script under the next free number."""
         for _ in range(ATTEMPTS):
             records: list[StepRecord] = []
             episode, self._episode = self._episode, self._episode + 1
