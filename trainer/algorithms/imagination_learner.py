@@ -47,8 +47,13 @@ class ImaginationLearner(ABC):
 
     def learns(self, name: str, network: nn.Module, *, rate: float, weight_decay: float = 0.0) -> None:
         """Give a network an optimiser; `step` steps it, and checkpoints keep both, by this name."""
+        self.learns_by(name, network, adam(network, rate, weight_decay))
+
+    def learns_by(self, name: str, network: nn.Module, optimiser: torch.optim.Optimizer | None) -> None:
+        """The same with an optimiser of its own; None: gradients do not step it, but checkpoints keep it."""
         self._networks[name] = network
-        self._optimisers[name] = adam(network, rate, weight_decay)
+        if optimiser is not None:
+            self._optimisers[name] = optimiser
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
         """Learn the model, then imagine and learn the policy, `rounds` times."""

@@ -120,22 +120,25 @@ class Replay:
         by: Literal["uniform"] | ByPriority = "uniform",
         pad: bool = False,
         before: int = 0,
+        start: Literal["anywhere", "first"] | None = None,
     ) -> Batch:
         """Draw `batch` windows of `length` rows (as many as the settings say), with replacement.
 
-        They begin where the settings say.  With `pad` they begin at any row that an action followed, and end with its
-        episode: its last row is repeated, without reward, as often as there is nothing more.  `before` more rows lead
-        up to each; where an episode has not so many, its first one (or the first that is kept) is repeated.
+        They begin where `start` or else the settings say.  With `pad` they begin at any row that an action followed,
+        and end with its episode: its last row is repeated, without reward, as often as there is nothing more.  `before`
+        more rows lead up to each; where an episode has not so many, its first one (or the first that is kept) is
+        repeated.
         """
         count, length = batch or self.settings.batch, length or self.settings.window
         starts, weight = self._starts(), np.ones(count, np.float32)
-        if by == "uniform" and not pad and self.settings.start == "anywhere":
+        first = (start or self.settings.start) == "first"
+        if by == "uniform" and not pad and not first:
             copies, rows = starts.any_of(length, count, random)
         else:
             if pad:
                 copies, rows = starts.of_steps(length)
             else:
-                copies, rows = (starts.of_episodes if self.settings.start == "first" else starts.whole)(length)
+                copies, rows = (starts.of_episodes if first else starts.whole)(length)
             if by == "uniform":
                 chosen = random.integers(len(copies), size=count)
             else:
@@ -149,6 +152,29 @@ class Replay:
     def has_steps(self, length: int) -> bool:
         """Whether padded windows of so many rows can be drawn."""
         return self._starts().of_steps(length)[0].size > 0
+
+    def histories(
+        self, random: np.random.Generator, *, batch: int, length: int, over: Literal["steps", "episodes"] = "steps"
+    ) -> Batch:
+        """Draw `batch` windows that end with a row that an action followed; rows before its episode are not inside.
+
+        Uniformly over such rows, or over episodes and then over those of their rows that the first agent's end is not
+        before.
+        """
+        starts = self._starts()
+        copies, rows = starts.of_steps(1)
+        terminated = self._rows.terminated[copies, rows % self.capacity]
+        alive = ~(terminated[:, 0] if over == "episodes" else terminated.all(1))
+        copies, rows = copies[alive], rows[alive]
+        share = None
+        if over == "episodes":
+            _, episode, counts = np.unique(starts.episodes(copies, rows), return_inverse=True, return_counts=True)
+            share = 1 / (len(counts) * counts[episode])
+        chosen = random.choice(len(copies), size=batch, p=share)
+        copies, rows = copies[chosen], rows[chosen]
+        led, here = starts.leading(copies, rows, length - 1), np.ones((1, batch), bool)
+        inside = np.concatenate([led, here])
+        return self._batch(copies, rows, inside, np.ones(batch, np.float32), before=length - 1)
 
     def update(self, index: Index, column: str, values: npt.NDArray[Any] | Tensor) -> None:
         """Write values [..., *shape] of a column to the rows of an index [...] that are still there."""

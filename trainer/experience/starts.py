@@ -71,6 +71,11 @@ class Starts:
         there: npt.NDArray[np.bool_] = (np.cumsum(begins[:-1], 0) == 0) & (wanted[1:] >= self.oldest[copies])
         return there[::-1]
 
+    def episodes(self, copies: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """[B]: a number for the episode of each of these rows, the same for those of the same one."""
+        begun = np.cumsum(self._begins(), axis=1)
+        return copies * (self.first.shape[1] + 1) + begun[copies, rows - self.oldest[copies]]
+
     def _ages(self) -> npt.NDArray[np.int64]:
         return np.arange(self.first.shape[1])
 

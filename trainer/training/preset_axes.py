@@ -7,8 +7,9 @@ A file is settings in TOML, with a comment on top that says what it is for, and 
 - `worlds/W.toml`: `[variants.V]` says which variants there are, first the one that names leave out, and what is another
   in each; `[maps]` which maps, and what is another on each; `{map}` in `environment.id` stands for the map's name.
   `unnamed` is the algorithm that names leave out.
-- `algorithms/A.toml`: `base` is the algorithm beneath it; `[variants.V]`, `[worlds.W]` and `[worlds.W.variants.V]` hold
-  for these alone.  `keeps` limits its variants and `without` its worlds, and those of all algorithms over it.
+- `algorithms/A.toml`: `base` is the algorithm beneath it; `[variants.V]`, `[worlds.W]`, `[worlds.W.variants.V]`,
+  `[worlds.W.maps.M]` and `[worlds.W.maps.M.variants.V]` hold for these alone.  `keeps` limits its variants and
+  `without` its worlds, and those of all algorithms over it.
 
 This module imports no framework.
 """
@@ -90,13 +91,16 @@ class Algorithm:
         beneath = self.base is None or algorithms()[self.base].has(world, variant)
         return beneath and world not in self.without and (self.keeps is None or variant in self.keeps)
 
-    def layers(self, world: str, variant: str) -> Iterator[Values]:
+    def layers(self, world: str, variant: str, map_name: str | None) -> Iterator[Values]:
         """What it says for these."""
         if self.base is not None:
-            yield from algorithms()[self.base].layers(world, variant)
+            yield from algorithms()[self.base].layers(world, variant, map_name)
         here = dict(self.worlds.get(world, {}))
-        of_variants = here.pop("variants", {})
+        of_variants, maps = here.pop("variants", {}), here.pop("maps", {})
+        on_map = dict(maps.get(map_name, {}))
+        of_its_variants = on_map.pop("variants", {})
         yield from (self.values, self.variants.get(variant, {}), here, of_variants.get(variant, {}))
+        yield from (on_map, of_its_variants.get(variant, {}))
 
 
 @cache

@@ -1,8 +1,8 @@
 """Presets that are combinations of world, algorithm and variant: which there are, and what lies over what in each.
 
 From the bottom: the variant, what it says for the world, the world, what that says for the variant and for the map, the
-algorithm, what it says for the variant, for the world, and for that variant of that world.  So every algorithm departs
-from MAMBA in the same world and variant.
+algorithm, what it says for the variant, for the world, for that variant of that world, and for the map.  So every
+algorithm departs from MAMBA in the same world and variant.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Combination:
         yield from variants()[self.variant].layers(self.world)
         if self.algorithm is not None and self.world is not None:
             yield from worlds()[self.world].layers(self.variant, self.map_name)
-            yield from algorithms()[self.algorithm].layers(self.world, self.variant)
+            yield from algorithms()[self.algorithm].layers(self.world, self.variant, self.map_name)
 
 
 @cache

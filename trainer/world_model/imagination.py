@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trainer.policy.draws import Draws
 from trainer.policy.imagined import Features, ImaginedRollout
+from trainer.policy.masks import imagined_mask
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
 
@@ -108,13 +109,7 @@ class Imagination:
         """Predicted action mask bool [M, N, A]."""
         if self.model.available is None:
             return None
-        probabilities = torch.sigmoid(self.model.available(*states.features))
-        sampled = self.settings.available == "sample"
-        available = self.draws.available(probabilities) if sampled else probabilities >= 0.5
-        if self.settings.force_available:
-            likeliest = torch.zeros_like(available).scatter_(-1, probabilities.argmax(-1, keepdim=True), True)
-            available = available | (likeliest & ~available.any(-1, keepdim=True))
-        return available
+        return imagined_mask(torch.sigmoid(self.model.available(*states.features)), self.settings, self.draws)
 
 
 Predict = Callable[[Outlook], JointStates]
