@@ -25,6 +25,7 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.marie.marie import Marie
 from trainer.algorithms.mazero.mazero import Mazero
 from trainer.export.bundles import export_team
 from trainer.nets.observations import ImageDecoder, ImageEncoder, observation_decoder, observation_encoder
@@ -55,7 +56,10 @@ def trained(folder: Path, algorithm: str, *, parameters: str = "{}", more: tuple
 
 def parameters_of(algorithm: Any) -> list[torch.Tensor]:
     """Of the convolutions that observations are read with."""
-    network = algorithm.model if isinstance(algorithm, Mamba | Mabl | Mazero) else algorithm.network
+    if isinstance(algorithm, Mamba | Mabl | Mazero):
+        network = algorithm.model
+    else:
+        network = algorithm.tokenizer if isinstance(algorithm, Marie) else algorithm.network
     reading = network.representation if isinstance(algorithm, Mazero) else network.encoder
     encoders = [module for module in reading.modules() if isinstance(module, ImageEncoder)]
     return [values.detach() for encoder in encoders for values in encoder.convolutions.parameters()]
@@ -71,9 +75,10 @@ def parameters_of(algorithm: Any) -> list[torch.Tensor]:
         ("mabl", "{unequal=true}", ()),
         ("mappo", "{sides=[9, 6], unequal=true}", ()),
         ("attention-ppo", '{kind="float32"}', ()),
+        ("marie", "{sides=[5, 7]}", ()),
         ("mazero", "{sides=[5, 7], unequal=true}", ("mazero.model.frames=2", "mazero.model.agent_identity=true")),
     ],
-    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "attention-ppo", "mazero"],
+    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "attention-ppo", "marie", "mazero"],
 )
 def test_what_is_trained_plays_like_its_bundles(
     tmp_path: Path, algorithm: str, parameters: str, more: tuple[str, ...]

@@ -28,6 +28,7 @@ ROBOTS = {
     "independent": "halfcheetah-3x2",
     "mappo": "humanoidstandup-9-8",
     "attention-ppo": "humanoid-9-8",
+    "marie": "walker2d-2x3",
 }
 HELD = {"halfcheetah-2x3": [3, 3], "walker2d-2x3": [3, 3], "halfcheetah-3x2": [2, 2, 2]}
 """Joints of each agent, where it is not nine and eight."""
@@ -47,7 +48,9 @@ def test_it_trains_and_moves_the_robot_as_processes(method: str, tmp_path: Path)
     team = load_team(folder.bundles)
     assert {bundle.manifest.environment for bundle in team} == {robot}
     assert [np.count_nonzero(bundle.manifest.actions.high) for bundle in team] == HELD.get(robot, [9, 8])
-    assert all((bundle.manifest.message is None) == (method in ("mabl", "independent", "mappo")) for bundle in team)
+    assert all(
+        (bundle.manifest.message is None) == (method in ("mabl", "independent", "mappo", "marie")) for bundle in team
+    )
 
     command = [sys.executable, "-m", "heliograph", "run", "--bundles", str(folder.bundles), "--sampled"]
     command += ["--episodes", str(EPISODES), "--seed", str(SEED), "--json", str(tmp_path / "report.json")]

@@ -48,6 +48,40 @@ _SMALL_LEARNING = (
 SMALL = (*SMALL_WORLD, *(f"mamba.{each}" for each in _SMALL_LEARNING), "mamba.model.heads=2")
 """Overrides that shrink any preset of MAMBA to milliseconds per iteration."""
 SMALL_MABL = (*SMALL_WORLD, *(f"mabl.{each}" for each in _SMALL_LEARNING))
+SMALL_MARIE = (
+    *SMALL_WORLD,
+    *(
+        f"marie.{each}"
+        for each in (
+            "tokenizer.tokens=3",
+            "tokenizer.hidden=16",
+            "tokenizer.codebook.size=8",
+            "tokenizer.codebook.width=4",
+            "tokenizer.updates=2",
+            "tokenizer.batch=8",
+            "model.context=4",
+            "model.width=16",
+            "model.layers=1",
+            "model.heads=2",
+            "model.perceiver.cross_heads=2",
+            "model.perceiver.cross_width=8",
+            "model.perceiver.inner_layers=1",
+            "model.perceiver.inner_heads=2",
+            "model.perceiver.inner_width=8",
+            "model.available_hidden=16",
+            "model_updates=2",
+            "model_warm_up=0",
+            "policy.hidden=16",
+            "policy.stack=2",
+            "policy.rounds=1",
+            "policy.horizon=2",
+            "policy.start_states=8",
+            "policy.epochs=1",
+            "policy.critic_heads=2",
+            "policy.warm_up_updates=0",
+        )
+    ),
+)
 _SMALL_PPO = ("ppo.sequence=4", "ppo.epochs=2", "ppo.minibatches=2")
 SMALL_MAPPO = (*SMALL_WORLD, *(f"mappo.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
 SMALL_ATTENTION_PPO = (
@@ -88,6 +122,7 @@ SMALL_OF = {
     "mamba": SMALL,
     "mag": SMALL,
     "mabl": SMALL_MABL,
+    "marie": SMALL_MARIE,
     "mappo": SMALL_MAPPO,
     "attention-ppo": SMALL_ATTENTION_PPO,
 }

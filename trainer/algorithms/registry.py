@@ -64,6 +64,7 @@ ALGORITHMS = {
     "mamba": "trainer.algorithms.mamba:ENTRY",
     "mabl": "trainer.algorithms.mabl:ENTRY",
     "mag": "trainer.algorithms.mag:ENTRY",
+    "marie": "trainer.algorithms.marie:ENTRY",
     "mazero": "trainer.algorithms.mazero:ENTRY",
     "mappo": "trainer.algorithms.model_free:MAPPO",
     "attention-ppo": "trainer.algorithms.model_free:ATTENTION_PPO",

@@ -88,7 +88,7 @@ def _observation_loss(
     empty = losses.new_zeros(part.shape)
     sums = empty.scatter_add(2, part, (losses * counts).sum(-1))
     sizes = empty.scatter_add(2, part, counts.to(losses.dtype).sum(-1))
-    means = (sums / sizes.clamp(min=1)).sum(2) / (sizes > 0).sum(2).clamp(min=1)
+    means: Tensor = (sums / sizes.clamp(min=1)).sum(2) / (sizes > 0).sum(2).clamp(min=1)
     return means.mean()
 
 

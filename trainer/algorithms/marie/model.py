@@ -24,8 +24,8 @@ from trainer.algorithms.marie.transformer import Transformer
 from trainer.nets.value_codes import GaussianBins
 from trainer.policy.distributions import ActionDistribution
 
-INITIAL_DEVIATION = 0.02
-"""Of matrices and embeddings."""
+PUBLISHED_DEVIATION, EMBEDDING_DEVIATION = 0.02, 0.5
+"""Of all initial weights, and of embeddings where matrices are scaled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,9 @@ class MarieModel(nn.Module):
         self.perceiver = perceiver if settings.aggregation == "perceiver" else None
         bins, hidden = settings.reward_bins, settings.available_hidden
         self.reward_bins = (
-            GaussianBins(bins.count, lowest=bins.lowest, highest=bins.highest) if settings.reward == "bins" else None
+            GaussianBins(bins=bins.count, lowest=bins.lowest, highest=bins.highest)
+            if settings.reward == "bins"
+            else None
         )
         self.next_token = _head([width, width, vocabulary])
         self.reward = _head([width] * 3 + [self.members * (1 if self.reward_bins is None else bins.count)])
@@ -104,8 +106,7 @@ class MarieModel(nn.Module):
             if action_masks
             else None
         )
-        self.apply(_initialise)
-        nn.init.normal_(self.transformer.positions, std=INITIAL_DEVIATION)
+        self._initialise(published=settings.initialisation == "published")
 
     def forward(self, ids: Tensor, action: Tensor, cut: Tensor) -> Predictions:
         """Tokens int64 [B, L, N, K], actions [B, L, N, ...] and where an episode ends, bool [B, L]."""
@@ -187,6 +188,15 @@ class MarieModel(nn.Module):
         parts: Tensor = rows.unflatten(0, (segments, -1)).unflatten(-1, (self.members, -1))  # [B, n, L, m, X]
         return parts.transpose(1, 2).flatten(2, 3)
 
+    def _initialise(self, *, published: bool) -> None:
+        embeddings = [self.token_table.weight, self.action_table.weight, self.transformer.positions]
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=PUBLISHED_DEVIATION if published else module.in_features**-0.5)
+                nn.init.zeros_(module.bias)
+        for table in embeddings:
+            nn.init.normal_(table, std=PUBLISHED_DEVIATION if published else EMBEDDING_DEVIATION)
+
     def decay_groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Parameters for an optimiser: matrices of linear layers decay, all else does not."""
         matrices = {id(module.weight) for module in self.modules() if isinstance(module, nn.Linear)}
@@ -207,10 +217,3 @@ def _head(sizes: list[int]) -> nn.Sequential:
     for index, (width_in, width_out) in enumerate(pairwise(sizes)):
         layers += [nn.ReLU()] * bool(index) + [nn.Linear(width_in, width_out)]
     return nn.Sequential(*layers)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=INITIAL_DEVIATION)
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.bias)

@@ -56,6 +56,10 @@ class MarieModelSettings(Settings):
     """Attention heads; must divide `width`."""
     dropout: Probability = 0.1
     """After the embedding, on attention weights and after every block, in the Perceiver too; in model updates only."""
+    initialisation: Literal["published", "scaled"] = "published"
+    """Deviation of initial matrices and embeddings: 0.02 for all, from which a narrow model first learns nothing but
+    how often what happens; or, so that what is read shows from the start, 1 over the root of a matrix's inputs, and 0.5
+    of embeddings."""
     perceiver: PerceiverSettings = PerceiverSettings()
     action_bins: PositiveInt = 256
     """Of each dimension of a continuous action, which is a token of its own."""

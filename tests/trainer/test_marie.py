@@ -1,0 +1,177 @@
+"""MARIE as an algorithm: settings that do not fit, what its updates touch, its runs from collecting to bundles."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from equal_runs import assert_equal_runs
+from tiny_team import SMALL_MARIE, resume, small_settings, start
+
+from analysis.audit.evidence import HOLDS
+from coordinator.running.in_process import LocalTeam
+from coordinator.world.world import World
+from heliograph.bundle import load_team
+from heliograph.cli import main
+from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
+from heliograph.errors import CheckpointError, SettingsError
+from trainer.algorithms.marie.marie import Marie
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
+from trainer.training.settings import TrainSettings
+from trainer.training.training import make_algorithm
+
+KINDS = {
+    "default": (),
+    "centralised": ("marie.model.manner=centralised", "marie.model.aggregation=none"),
+    "alone": ("marie.model.aggregation=none", "marie.model.reward=bins", "marie.model.available=bernoulli"),
+    "bins": ("marie.tokenizer.discretisation=bins", "marie.tokenizer.bins.count=8"),
+    "fsq": ("marie.tokenizer.discretisation=fsq", "marie.tokenizer.levels=[3, 3]"),
+    "published": (
+        *(f"marie.loss.{each}=published" for each in ("observation", "available")),
+        "marie.policy.start_from=episodes",
+        "marie.policy.force_available=false",
+        "marie.tokenizer.clamp=imagined",
+    ),
+    "slides": ("marie.model.slide=2", "marie.policy.horizon=7"),
+    "reads more": ("marie.policy.read_agent=true", "marie.policy.read_last_action=true", "marie.policy.stack=1"),
+}
+LEARNT = {
+    "tokenizer/perplexity",
+    "policy/entropy",
+    *(f"model/{term}" for term in ("observation", "reward", "continue")),
+}
+
+
+def settings_for(*overrides: str, **changes: Any) -> TrainSettings:
+    return small_settings("marie-relay-sighted", *overrides, small=SMALL_MARIE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["marie.policy.horizon=25"], r"policy\.horizon = 25 imagines 26 states, but model\.context = 7"),
+        (["marie.model.manner=joint"], "manner"),
+        (["marie.model.manner=centralised"], "a centralised model reads all agents in one sequence"),
+        (["marie.model.heads=3"], r"model\.heads = 3 does not divide model\.width = 64"),
+        (["marie.model.slide=7"], r"model\.slide = 7 leaves nothing of model\.context = 7"),
+        (["compile=default"], "marie has nothing to compile"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_in_a_sentence(overrides: list[str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load_settings("marie-relay-sighted", overrides)
+
+
+def test_windows_that_outgrow_the_context_end_a_training_before_it_learns(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"replay\.window = 6 rows are 5 steps, but marie\.model\.context = 4"):
+        start(tmp_path, settings_for("replay.window=6"), stop_after=9).run()
+
+
+def test_presets_hold_what_the_paper_and_the_code_list_for_a_map() -> None:
+    found = {
+        name: load_settings(f"marie-smac-{name}-paper", [])
+        for name in ("3m", "8m", "2s3z", "2c_vs_64zg", "2m_vs_1z", "3s_vs_5z")
+    }
+    horizons = {name: each.marie.policy.horizon + 1 for name, each in found.items()}
+    assert horizons == {"3m": 15, "8m": 8, "2s3z": 5, "2c_vs_64zg": 15, "2m_vs_1z": 15, "3s_vs_5z": 15}
+    assert all(each.replay.window == each.marie.model.context + 1 for each in found.values())
+    assert [found[name].marie.policy.rounds for name in ("3m", "8m", "2s3z")] == [4, 10, 30]
+    assert found["2c_vs_64zg"].marie.policy.stack == 1
+    assert found["2m_vs_1z"].marie.model.reward == "bins"
+    assert found["3s_vs_5z"].marie.policy.temperature == 2
+    code, paper = load_settings("marie-smac-8m-code", []), found["8m"]
+    assert (code.marie.policy.horizon, code.marie.policy.rounds) == (14, 5)
+    assert (code.marie.tokenizer.hidden, paper.marie.tokenizer.hidden) == (256, 512)
+    assert (code.marie.tokenizer.codebook.revival, paper.marie.tokenizer.codebook.revival) == ("none", "idle")
+    assert code.replay.time_limit_is_terminal
+    assert "mamba" not in code.model_dump()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_learns_all_that_it_has_and_goes_on_as_if_it_had_not_been_interrupted(
+    kind: str, tmp_path: Path
+) -> None:
+    chosen = settings_for(*KINDS[kind], "replay.capacity=120", env_steps=10_000)
+    start(tmp_path / "whole", chosen, stop_after=7).run()
+    start(tmp_path / "parts", chosen, stop_after=4).run()
+    resume(tmp_path / "parts", stop_after=7).run()
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    history = RunFolder.open(tmp_path / "parts").history()
+    assert set().union(*history) >= LEARNT
+    assert all(math.isfinite(value) for record in history for value in record.values())
+
+
+@pytest.mark.parametrize("kind", ["default", "centralised"])
+def test_the_tokenizer_learns_first_then_the_model_then_the_policy(kind: str, tmp_path: Path) -> None:
+    warm = ("marie.model_warm_up=2", "marie.policy.warm_up_updates=3")
+    start(tmp_path, settings_for(*KINDS[kind], *warm, env_steps=10_000), stop_after=8).run()
+    history = RunFolder.open(tmp_path).history()
+    tokenizer, model, policy = (
+        next(each["iteration"] for each in history if name in each)
+        for name in ("tokenizer/perplexity", "model/observation", "policy/entropy")
+    )
+    assert model - tokenizer == 2
+    assert policy - model == 1  # three updates, of which there are two in an iteration
+
+
+def test_a_checkpoint_with_a_codebook_of_another_size_is_refused(tmp_path: Path) -> None:
+    start(tmp_path, settings_for(), stop_after=4).run()
+    file = tmp_path / "settings.json"
+    document = json.loads(file.read_text())
+    document["marie"]["tokenizer"]["codebook"]["size"] = 9
+    file.write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match="codes"):
+        resume(tmp_path)
+
+
+def test_dropout_is_on_in_model_updates_alone() -> None:
+    world = registry.make("relay", count=1, permission=EVERYTHING)
+    algorithm = make_algorithm(settings_for("marie.model.dropout=0.5"), world, torch.device("cpu"))
+    assert isinstance(algorithm, Marie)
+    assert not any(module.training for network in algorithm.modules().values() for module in network.modules())
+
+
+@pytest.fixture(scope="module", params=["default", "centralised", "reads more"])
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("marie") / "run"
+    start(folder, settings_for(*KINDS[request.param], env_steps=60)).run()
+    return folder
+
+
+@pytest.mark.slow
+def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finished: Path) -> None:
+    bundles, told = RunFolder.open(finished).bundles, finished / "told.json"
+    options = ["--bundles", str(bundles), "--episodes", "3", "--seed", "5", "--sampled", "--json", str(told)]
+    command = [sys.executable, "-m", "heliograph", "run", *options]
+    subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    (summary,) = json.loads(told.read_text())["summaries"]
+    assert (summary["episodes"], summary["bits_per_agent_step"], summary["message_bits"]) == (3, 0, None)
+    assert summary["masked"] == summary["hearable"] == summary["late"] == 0
+    team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
+    world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
+    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
+    assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", ["default"], indirect=True)
+def test_the_audit_finds_nothing_that_agents_tell_and_the_bandwidth_tool_no_bit(finished: Path, tmp_path: Path) -> None:
+    bundles = str(RunFolder.open(finished).bundles)
+    assert main(["audit", bundles, "--episodes", "1", "--out", str(tmp_path / "audit")]) == 0
+    document = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert document["influence"] == dict.fromkeys(("one_link", "world_graph"), [[None, None]] * 2)
+    verdicts = {check["name"]: check["verdict"] for check in document["checks"]}
+    held = ("repeat", "isolation", "one process", "imports", "sockets", "files")
+    assert {name for name, verdict in verdicts.items() if verdict == HOLDS} == set(held)
+    assert main(["bandwidth", bundles, "--episodes", "2", "--out", str(tmp_path / "bandwidth")]) == 0
+    report = json.loads((tmp_path / "bandwidth" / "report.json").read_text())
+    assert sum(link["sent"] for link in report["links"]) == 0

@@ -1,0 +1,143 @@
+"""Imagination: the world model under the policy, from observations that were seen on (MARIE §3.3).
+
+Axis legend: M start states, N agents, D observation, K tokens of an observation, H stacked observations, A entries of
+an action mask, W width, R sequences, T tokens of a step of a sequence, S imagined states (transitions + 1).
+
+All agents and start states are one batch.  The transformer reads every position once and keeps its keys and values;
+when the context is full, it forgets its first steps and reads what is left anew, from the first position on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.algorithms.marie.model import MarieModel, Outcome
+from trainer.algorithms.marie.policy_reads import PolicyReads
+from trainer.algorithms.marie.tokenizer import Tokenizer
+from trainer.policy.draws import Draws
+from trainer.policy.imagined import ImaginedRollout
+from trainer.policy.masks import imagined_mask
+from trainer.policy.settings import PolicySettings
+
+
+class Dream:
+    """What the transformer has read of imagined sequences, and what it says of the token that comes next."""
+
+    def __init__(self, model: MarieModel, *, starts: int) -> None:
+        self.model, self.starts = model, starts
+        self._cache = model.transformer.cache(starts * model.agents // model.members)
+        self._filled = 0
+        self._blocks: list[Tensor] = []  # [R, block, W] each, of the steps that are not forgotten
+        self.last = self._cache.new_zeros(0)
+        """[R, W]: the last hidden position."""
+
+    def act(self, ids: Tensor, action: Tensor) -> Outcome:
+        """Read what is left of a step, tokens int64 [M, N, K] and actions [M, N, ...], and say what it leads to."""
+        model = self.model
+        block = model.embedded(ids.unsqueeze(1), action.unsqueeze(1))  # [R, block, W]
+        self._read(block[:, self._filled % model.block :])
+        outcome = model.outcome(self.last, segments=self.starts)
+        if model.settings.slide:
+            self._blocks.append(block)
+            self._slide()
+        return outcome
+
+    def draw(self, draws: Draws) -> Tensor:
+        """The tokens of the next step, int64 [M, N, K], one after another; `act` reads the last one."""
+        model = self.model
+        drawn: list[Tensor] = []
+        for _ in range(model.observed):
+            if drawn:
+                self._read(model.token_table(drawn[-1]).unsqueeze(1))
+            drawn.append(draws.latent(torch.softmax(model.next_token(self.last), dim=-1)))
+        return torch.stack(drawn, dim=1).reshape(self.starts, model.agents, -1)  # [R, T] -> [M, N, K]
+
+    def _read(self, embedded: Tensor) -> None:
+        self.last = self.model.transformer.extend(embedded, self._cache, filled=self._filled)[:, -1]
+        self._filled += embedded.shape[1]
+
+    def _slide(self) -> None:
+        """Make room for the next step where there is none."""
+        settings = self.model.settings
+        if len(self._blocks) == settings.context:
+            self._blocks = self._blocks[settings.slide :]
+            self._filled = 0
+            self._read(torch.cat(self._blocks, dim=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImaginedStarts:
+    """What was seen, to imagine from."""
+
+    observation: Tensor
+    """[M, H, N, D]: the newest last."""
+    filled: Tensor
+    """bool [M, H]: false before the episode began."""
+    action: Tensor
+    """[M, N, ...]: what led to the newest; anything at an episode's first."""
+    first: Tensor
+    """bool [M]: the newest is an episode's first."""
+    available: Tensor
+    """bool [M, N, A]: legal at the newest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the policy does in joint states."""
+
+    action: Tensor
+    logits: Tensor
+    available: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarieImagination:
+    """World model, tokenizer and policy together."""
+
+    model: MarieModel
+    tokenizer: Tokenizer
+    actor: nn.Module
+    reads: PolicyReads
+    settings: PolicySettings
+    draws: Draws
+
+    @torch.no_grad()
+    def roll_out(self, starts: ImaginedStarts) -> ImaginedRollout:
+        """`settings.horizon` transitions from every start."""
+        tokenizer, reads = self.tokenizer, self.reads
+        encoded = tokenizer.encode(starts.observation.transpose(1, 2))  # [M, N, H, K]
+        ids = encoded[:, :, -1]
+        before = tokenizer.decode(encoded[:, :, :-1])
+        before = before.masked_fill(~starts.filled[:, None, :-1, None], 0.0)
+        stack = torch.cat([before, tokenizer.decode(ids, imagined=True).unsqueeze(2)], dim=2)  # [M, N, H, D]
+        features = [reads.features(stack, action=starts.action, first=starts.first)]
+        available = starts.available if self.model.available is not None else None
+
+        dream = Dream(self.model, starts=ids.shape[0])
+        decisions, outcomes = [], []
+        for _step in range(self.settings.horizon):
+            decisions.append(self.decide(features[-1], available))
+            outcomes.append(dream.act(ids, decisions[-1].action))
+            if outcomes[-1].available is not None:
+                available = imagined_mask(outcomes[-1].available, self.settings, self.draws)
+            ids = dream.draw(self.draws)
+            newest = tokenizer.decode(ids, imagined=True).unsqueeze(2)
+            stack = torch.cat([stack[:, :, 1:], newest], dim=2)
+            features.append(reads.features(stack, action=decisions[-1].action, first=None))
+        masks = [decision.available for decision in decisions if decision.available is not None]
+        return ImaginedRollout(
+            features=(torch.stack(features),),
+            action=torch.stack([decision.action for decision in decisions]),
+            logits=torch.stack([decision.logits for decision in decisions]),
+            available=torch.stack(masks) if masks else None,
+            reward=torch.stack([outcome.reward for outcome in outcomes]),
+            continuation=torch.stack([outcome.continuation for outcome in outcomes]),
+        )
+
+    def decide(self, features: Tensor, available: Tensor | None) -> Decision:
+        """Sample an action of every agent, for what policies read [M, N, F]."""
+        logits = self.model.actions.masked(self.actor(features), available)
+        return Decision(action=self.draws.action(logits, self.model.actions), logits=logits, available=available)

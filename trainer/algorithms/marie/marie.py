@@ -1,0 +1,179 @@
+"""MARIE: decentralised transformers with centralised aggregation (Zhang et al. 2024).
+
+A tokenizer makes observations discrete (§3.1), a transformer with a Perceiver for what others do learns their dynamics
+(§3.2), and actor and critic learn from the reconstructions that it imagines (§3.3).  At execution an agent needs
+tokenizer and actor alone, and hears nobody.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import NonFiniteLoss, SettingsError
+from trainer.algorithms.imagination_learner import ImaginationLearner
+from trainer.algorithms.marie.actor_critic import ReconstructionCritic, make_actor
+from trainer.algorithms.marie.execution import Team, agent_step
+from trainer.algorithms.marie.imagination import ImaginedStarts, MarieImagination
+from trainer.algorithms.marie.loss import MarieLoss, marie_loss
+from trainer.algorithms.marie.model import MarieModel
+from trainer.algorithms.marie.policy_reads import PolicyReads
+from trainer.algorithms.marie.segments import Segments, segments_of
+from trainer.algorithms.marie.settings import MarieSettings
+from trainer.algorithms.marie.tokenizer import make_tokenizer
+from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
+from trainer.algorithms.step_function import StepFunction
+from trainer.experience.columns import Column
+from trainer.experience.replay import Replay
+from trainer.nets.means import Means
+from trainer.policy.distributions import action_distribution
+from trainer.policy.draws import Draws, RandomDraws
+from trainer.policy.imagined import ImaginedRollout
+
+
+class Marie(ImaginationLearner):
+    """An `Algorithm`."""
+
+    name = "marie"
+
+    def __init__(self, settings: MarieSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
+        """Raises SettingsError where the tokenizer does not suit the world."""
+        actions, policy = action_distribution(spec), settings.policy
+        self.settings = settings
+        self.tokenizer = make_tokenizer(settings.tokenizer, spec).to(device)
+        self.model = MarieModel(
+            settings.model,
+            agents=spec.agents,
+            tokens=self.tokenizer.tokens,
+            vocabulary=self.tokenizer.vocabulary,
+            actions=actions,
+            action_masks=spec.has_action_mask,
+        ).to(device)
+        self.reads = PolicyReads(
+            stack=policy.stack,
+            observation_size=spec.observation_size,
+            agents=spec.agents,
+            actions=actions,
+            agent=policy.read_agent,
+            last_action=policy.read_last_action,
+        )
+        super().__init__(
+            policy,
+            spec,
+            actions=actions,
+            actor=make_actor(self.reads.size, hidden=policy.hidden, outputs=actions.outputs),
+            critic=ReconstructionCritic(
+                self.reads.size, hidden=policy.hidden, agents=spec.agents, heads=policy.critic_heads
+            ),
+            device=device,
+        )
+        self.learns("critic", self.critic, rate=policy.critic_learning_rate, weight_decay=policy.critic_weight_decay)
+        self.tokenizer_learner = TokenizerLearner(self.tokenizer)
+        self.learns_by("tokenizer", self.tokenizer, self.tokenizer_learner.optimisers().get("tokenizer"))
+        groups = self.model.decay_groups(settings.optimiser.weight_decay)
+        self.learns_by("model", self.model, torch.optim.AdamW(groups, lr=settings.optimiser.learning_rate, fused=True))
+        self.draws: Draws = RandomDraws()
+        """Of tokens, actions and availability, in imagination."""
+        self.iterations, self.model_update_count = 0, 0
+        self._team = Team(tokenizer=self.tokenizer, actor=self.actor, reads=self.reads, temperature=policy.temperature)
+        for module in self.modules().values():
+            module.eval()  # dropout is on inside model updates only
+
+    def columns(self) -> dict[str, Column]:
+        return {}
+
+    def behaviour(self) -> Team:
+        return self._team
+
+    def policy(self) -> Team:
+        return self._team
+
+    def learn_model(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
+        """`tokenizer.updates` updates of the tokenizer, then `model_updates` of the world model.
+
+        Raises SettingsError for windows that are longer than the context.
+        """
+        settings = self.settings
+        if replay.settings.window - 1 > settings.model.context:
+            raise SettingsError(
+                f"replay.window = {replay.settings.window} rows are {replay.settings.window - 1} steps, but "
+                f"marie.model.context = {settings.model.context} has positions for fewer",
+                remedy="Make one smaller or the other larger",
+            )
+        for _ in range(settings.tokenizer.updates):
+            rows = replay.sample(random, batch=settings.tokenizer.batch, length=1, start="anywhere").window
+            metrics.add(self.tokenizer_learner.update(rows.observation.to(self.device)))
+        self.iterations += 1
+        if self.iterations > settings.model_warm_up:
+            for _ in range(settings.model_updates):
+                self.update_model(segments_of(replay.sample(random).window.to(self.device)), metrics)
+
+    def model_is_ready(self) -> bool:
+        return self.model_update_count >= max(self.learning.warm_up_updates, 1)
+
+    def lose(self, segments: Segments) -> MarieLoss:
+        """The world model's loss of one batch of segments."""
+        with torch.no_grad():
+            ids = self.tokenizer.encode(segments.observation)
+        predictions = self.model(ids, segments.action, segments.cut)
+        return marie_loss(self.model, predictions, ids, segments, self.settings.loss)
+
+    def update_model(self, segments: Segments, metrics: Means) -> None:
+        """One gradient step on the world model.  Raises NonFiniteLoss before it does harm."""
+        settings = self.settings.optimiser
+        self.model.train()
+        loss = self.lose(segments)
+        self.model.eval()
+        terms = {name: float(term.detach()) for name, term in loss.terms.items()}
+        for name, value in terms.items():
+            if not np.isfinite(value):
+                raise NonFiniteLoss(
+                    f"the {name} term of the world-model loss is {value} at model update {self.model_update_count}",
+                    remedy="The last checkpoint is whole; resume it with a smaller optimiser.learning_rate",
+                )
+        warm_up = settings.warm_up_updates
+        rate = settings.learning_rate * min(1.0, (self.model_update_count + 1) / warm_up if warm_up else 1.0)
+        for group in self._optimisers["model"].param_groups:
+            group["lr"] = rate
+        norm = self.step("model", loss.total, clip=settings.gradient_clip)
+        self.model_update_count += 1
+        metrics.add({f"model/{name}": value for name, value in terms.items()} | {"model/gradient_norm": norm})
+
+    def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
+        policy = self.settings.policy
+        window, inside = replay.histories(
+            random, batch=policy.start_states, length=policy.stack, over=policy.start_from
+        )
+        window, inside = window.to(self.device), inside.to(self.device)
+        return self.imagine_from(
+            ImaginedStarts(
+                observation=window.observation.transpose(0, 1),
+                filled=inside.transpose(0, 1),
+                action=window.action[-1],
+                first=window.first[-1],
+                available=window.action_mask[-1],
+            )
+        )
+
+    def imagine_from(self, starts: ImaginedStarts) -> ImaginedRollout:
+        """Imagine under the policy as it is now."""
+        world = MarieImagination(
+            model=self.model,
+            tokenizer=self.tokenizer,
+            actor=self.actor,
+            reads=self.reads,
+            settings=self.settings.policy,
+            draws=self.draws,
+        )
+        return world.roll_out(starts)
+
+    def step_function(self, slot: int) -> StepFunction:
+        return agent_step(self._team, self.spec, slot=slot)
+
+    def counters(self) -> dict[str, float]:
+        return super().counters() | {"iterations": self.iterations, "model_updates": self.model_update_count}
+
+    def restore_counters(self, counters: dict[str, float]) -> None:
+        super().restore_counters(counters)
+        self.iterations, self.model_update_count = int(counters["iterations"]), int(counters["model_updates"])

@@ -1,0 +1,64 @@
+"""Settings of MARIE; published values are the defaults, but for what is said to be a bug."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from heliograph.settings import Settings
+from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings, MarieOptimiserSettings
+from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
+from trainer.policy.settings import PolicySettings, Share
+
+
+class MariePolicySettings(PolicySettings):
+    """As for the other world models, and what is another."""
+
+    hidden: PositiveInt = 256
+    """Width of actor and critic."""
+    stack: PositiveInt = 5
+    """Reconstructed observations that they read, the newest last; 1 on 2c_vs_64zg and on SMAX."""
+    read_agent: bool = False
+    """They read which agent it is, too; published on 2c_vs_64zg."""
+    read_last_action: bool = False
+    """They read what the agent did last, too; published on 2c_vs_64zg."""
+    temperature: PositiveFloat = 1.0
+    """Of the policy at execution, but not in imagination; the released code has 2 on 3s_vs_5z."""
+    rounds: PositiveInt = 5
+    """Rounds per training iteration; the paper's 4 to 10, or 30 where the horizon is short."""
+    start_states: PositiveInt = 600
+    """Imagined rollouts per round."""
+    start_from: Literal["steps", "episodes"] = "steps"
+    """Rollouts start uniformly anywhere in what was seen; or, as published, in uniformly drawn episodes, of which short
+    ones then count for too much, and never after the first agent's end."""
+    reward_sharing: Literal["team", "individual"] = "individual"
+    """Average the imagined reward over the agents, or let everyone collect its own (as published)."""
+    entropy_decay: Share = 1.0
+    """Factor on the entropy scale after every minibatch; published: none."""
+    critic_weight_decay: NonNegativeFloat = 1e-5
+    """L2 term of the critic's Adam; in the released code, not in the paper."""
+    warm_up_updates: NonNegativeInt = 2000
+    """Model updates before the first round; published: those of ten iterations."""
+
+
+class MarieSettings(Settings):
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    model: MarieModelSettings = MarieModelSettings()
+    loss: MarieLossSettings = MarieLossSettings()
+    optimiser: MarieOptimiserSettings = MarieOptimiserSettings()
+    policy: MariePolicySettings = MariePolicySettings()
+    model_updates: PositiveInt = 200
+    """World-model updates per training iteration, each on fresh windows."""
+    model_warm_up: NonNegativeInt = 9
+    """Training iterations in which the tokenizer alone learns, before the world model does."""
+
+    @model_validator(mode="after")
+    def _has_positions(self) -> Self:
+        horizon, model = self.policy.horizon, self.model
+        if horizon + 1 > model.context and not model.slide:
+            raise ValueError(
+                f"policy.horizon = {horizon} imagines {horizon + 1} states, but model.context = {model.context} has "
+                "positions for fewer: make model.context larger, or let it slide with model.slide"
+            )
+        return self
