@@ -142,14 +142,14 @@ class Marie(ImaginationLearner):
 
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
         policy = self.settings.policy
-        window, inside = replay.histories(
-            random, batch=policy.start_states, length=policy.stack, over=policy.start_from
+        seen = replay.histories(random, batch=policy.start_states, length=policy.stack, over=policy.start_from).to(
+            self.device
         )
-        window, inside = window.to(self.device), inside.to(self.device)
+        window = seen.window
         return self.imagine_from(
             ImaginedStarts(
                 observation=window.observation.transpose(0, 1),
-                filled=inside.transpose(0, 1),
+                filled=seen.inside.transpose(0, 1),
                 action=window.action[-1],
                 first=window.first[-1],
                 available=window.action_mask[-1],
