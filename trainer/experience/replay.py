@@ -111,6 +111,7 @@ class Replay:
         """The last row of every copy, [E, ...]."""
         return self._rows.pick((np.arange(self.copies), (self._written - 1) % self.capacity))
 
+    # Seven parameters: what is drawn, how much, and from where, each by its name.
     def sample(
         self,
         random: np.random.Generator,
