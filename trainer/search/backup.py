@@ -39,12 +39,13 @@ def returns_along(tree: Tree, node: int, path: Tensor, discounts: Discounts) -> 
 def back_up(tree: Tree, node: int, path: Tensor, returns: Tensor, discounts: Discounts) -> None:
     """File the returns [R, L] of leaf `node`, and bring up to date whatever hangs on the nodes of its path [R, L]."""
     steps = tree.paths.steps(path)
-    value = tree.values.file(node, steps, returns.flatten()[steps.at])
+    value = tree.values.file(node, steps, returns.view(-1).index_select(0, steps.at))
     tree.value.view(-1).index_copy_(0, steps.row, value)
     tree.visits.view(-1).index_add_(0, steps.row, torch.ones_like(steps.row))
-    reward, prediction = tree.reward.view(-1)[steps.row], tree.prediction.view(-1)[steps.above]
-    advantage = reward + discounts.one * value - prediction
+    reward = tree.reward.view(-1).index_select(0, steps.row)
+    prediction = tree.prediction.view(-1).index_select(0, steps.above)
+    advantage = torch.add(reward, value, alpha=discounts.one).sub_(prediction)
     tree.advantage.view(-1).index_copy_(0, steps.row, advantage)
-    place = tree.slot.view(-1)[steps.row] * tree.slot.numel() + steps.above  # in tables [K, R, M + 1]
+    place = tree.slot.view(-1).index_select(0, steps.row) * tree.slot.numel() + steps.above  # in tables [K, R, M + 1]
     tree.child_advantage.view(-1).index_copy_(0, place, advantage)
     tree.child_visits.view(-1).index_add_(0, place, torch.ones_like(advantage))

@@ -39,6 +39,8 @@ class Paths:
         self.ancestors[:, 0, 0] = 0
         self.depth = torch.zeros(roots, nodes, dtype=torch.int64, device=device)  # [R, M]
         self.root = torch.arange(roots, device=device)
+        self.first = self.root * (nodes + 1)
+        """Row of every root's first node in a table [R, M + 1], flat."""
         self.level = torch.arange(nodes, device=device)
         self.deepest = 0
         """No node so far is deeper; on an accelerator, none can be."""
@@ -57,8 +59,7 @@ class Paths:
         longest = int(depth.max()) if self.looks else node
         self.deepest = max(self.deepest, longest)
         self.ancestors = with_levels(self.ancestors, longest + 1, -1)
-        _, nodes, levels = self.ancestors.shape
-        path = self.ancestors.view(-1, levels).index_select(0, self.root * nodes + parent)
+        path = self.ancestors.flatten(0, 1).index_select(0, self.first - self.root + parent)
         path.scatter_(1, depth, node)
         self.ancestors[:, node] = path
         self.depth[:, node] = depth[:, 0]
@@ -67,16 +68,14 @@ class Paths:
 
     def steps(self, path: Tensor) -> Steps:
         """Of the paths [R, L] to a node."""
-        levels, rows = path.shape[1], self.beyond + 1
-        if self.looks:
-            at = (path < self.beyond).flatten().nonzero()[:, 0]
-        else:
-            at = torch.arange(path.numel(), device=path.device)
-        row = path + self.root[:, None] * rows
-        above = torch.cat([self.root[:, None] * rows + self.beyond, row[:, :-1]], dim=1)
-        above = torch.where(path < self.beyond, above, row)
-        root = at // levels
-        return Steps(at=at, root=root, level=at - root * levels, row=row.view(-1)[at], above=above.view(-1)[at])
+        inside = path < self.beyond
+        at = inside.view(-1).nonzero()[:, 0] if self.looks else torch.arange(path.numel(), device=path.device)
+        row = path + self.first[:, None]
+        above = torch.cat([self.first[:, None] + self.beyond, row[:, :-1]], dim=1)
+        above = torch.where(inside, above, row)
+        root = at // path.shape[1]
+        row, above = (of.view(-1).index_select(0, at) for of in (row, above))
+        return Steps(at=at, root=root, level=at - root * path.shape[1], row=row, above=above)
 
 
 def with_levels(table: Tensor, levels: int, fill: float, *, dim: int = -1) -> Tensor:

@@ -48,7 +48,7 @@ class AveragedReturns:
         total, count = self.total.view(-1), self.count.view(-1)
         total.index_add_(0, steps.row, returns)
         count.index_add_(0, steps.row, torch.ones_like(returns))
-        return total[steps.row] / count[steps.row]
+        return total.index_select(0, steps.row) / count.index_select(0, steps.row)
 
 
 class OptimisticReturns:
@@ -70,23 +70,34 @@ class OptimisticReturns:
         self.returns = like.new_zeros(roots, levels, nodes)  # [R, L, M]
         self.rank = torch.zeros(roots, levels, nodes, dtype=torch.int16, device=like.device)  # [R, L, M]
         self.count = torch.zeros(roots, nodes + 1, levels, dtype=torch.int64, device=like.device)  # [R, M + 1, D]
-        self.kept = like.new_zeros(roots, nodes + 1, levels)  # how many of them count, [R, M + 1, D]
-        self.total = like.new_zeros(roots, nodes + 1, levels)  # and what these sum to, [R, M + 1, D]
+        self.total = like.new_zeros(roots, nodes + 1, levels)  # what those sum to that are kept, [R, M + 1, D]
+        # Sums that change by differences, in double precision, where these add up to the last one without a rest.
+        self.weighted = torch.zeros(roots, nodes + 1, dtype=torch.float64, device=like.device)
+        """sum_d decay^d * total_d, [R, M + 1]"""
+        self.weight = torch.zeros_like(self.weighted)
+        """sum_d decay^d * (how many are kept), [R, M + 1]"""
         self.kept_of = kept_counts(nodes, settings.quantile, settings.kept).to(like.device)
-        self.weight = settings.decay ** torch.arange(nodes, dtype=like.dtype, device=like.device)  # [D]
+        self.more_kept = self.kept_of.diff(prepend=self.kept_of.new_zeros(1))  # by the last of so many returns
+        self.more_kept[1] = 1
+        self.decay = settings.decay ** torch.arange(nodes, dtype=torch.float64, device=like.device)  # [D]
         self._paths = paths
 
     def file(self, node: int, steps: Steps, returns: Tensor) -> Tensor:
         self._make_room(self._paths.deepest + 1)
-        distance = (self._paths.depth[:, node][steps.root] - steps.level).clamp_(min=0)
+        distance = (self._paths.depth[:, node].index_select(0, steps.root) - steps.level).clamp_(min=0)
         place = steps.row * self.count.shape[2] + distance
-        count = self.count.view(-1)[place] + 1
-        kept = self.kept_of[count]
-        total = self._rank(node, steps, returns, kept)
-        self.count.view(-1).index_copy_(0, place, count)
-        self.kept.view(-1).index_copy_(0, place, kept.to(returns.dtype))
-        self.total.view(-1).index_copy_(0, place, total)
-        return self._weighted(steps.row)
+        counts, totals = self.count.view(-1), self.total.view(-1)
+        count = counts.index_select(0, place) + 1
+        total = self._rank(node, steps, returns, self.kept_of.index_select(0, count))
+        decay = self.decay.index_select(0, distance)
+        gained = total.double() - totals.index_select(0, place)
+        counts.index_copy_(0, place, count)
+        totals.index_copy_(0, place, total)
+        weighted, weight = self.weighted.view(-1), self.weight.view(-1)
+        weighted.index_add_(0, steps.row, decay * gained)
+        weight.index_add_(0, steps.row, decay * self.more_kept.index_select(0, count))
+        value = weighted.index_select(0, steps.row) / weight.index_select(0, steps.row)
+        return value.to(returns.dtype)
 
     def _rank(self, node: int, steps: Steps, new: Tensor, kept: Tensor) -> Tensor:
         """Put the returns [P] of leaf `node` among those of their sets; the sum of the `kept` [P] largest of each."""
@@ -106,18 +117,7 @@ class OptimisticReturns:
         counted = members & (ranks[:, :node] < kept[:, None])
         return (earlier * counted).sum(1) + new * (own < kept)
 
-    def _weighted(self, row: Tensor) -> Tensor:
-        """sum_d decay^d * total_d / sum_d decay^d * kept_d of nodes, [P]."""
-        levels = self._paths.deepest + 1  # a node of the path may have had longer ones
-        weights = self.weight[:levels]
-        total, kept = (
-            (table.flatten(0, 1).index_select(0, row)[:, :levels] * weights).sum(1) for table in (self.total, self.kept)
-        )
-        return total / kept
-
     def _make_room(self, levels: int) -> None:
         self.returns = with_levels(self.returns, levels, 0, dim=1)
         self.rank = with_levels(self.rank, levels, 0, dim=1)
-        self.count, self.kept, self.total = (
-            with_levels(table, levels, 0) for table in (self.count, self.kept, self.total)
-        )
+        self.count, self.total = with_levels(self.count, levels, 0), with_levels(self.total, levels, 0)
