@@ -15,6 +15,7 @@ from heliograph.errors import SettingsError, TrainingError
 from heliograph.settings import resolve
 from trainer.search.draws import RandomDraws, actions_at
 from trainer.search.model import Expansion, Root
+from trainer.search.root_rule import halving
 from trainer.search.search import Search, SearchResult, search
 from trainer.search.settings import SearchSettings
 from trainer.search.values import AveragedReturns, OptimisticReturns
@@ -299,3 +300,64 @@ def test_children_that_score_the_same_are_all_taken_at_times() -> None:
         if node < run.tree.size and run.tree.paths.depth[0, node] == 2:
             chosen.add(int(run.tree.slot[0, node]))
     assert chosen == {0, 1, 2}
+
+
+class Bandit(Scripted):
+    """One step that counts: joint action (a, b) is worth 3 a + b, and nothing after it."""
+
+    def step(self, hidden: Tensor, action: Tensor) -> Expansion:
+        gain = (3.0 * action[:, 0] + action[:, 1]) * (hidden == 0)
+        return self.flat(torch.ones_like(hidden), gain)
+
+    def flat(self, hidden: Tensor, reward: Tensor) -> Expansion:
+        logits = torch.zeros(len(hidden), self.agents, self.actions, dtype=hidden.dtype)
+        return Expansion(hidden=hidden, reward=reward, value=torch.zeros_like(reward), logits=logits)
+
+    def root(self, roots: int) -> Root:
+        found = self.flat(torch.zeros(roots).double(), torch.zeros(roots).double())
+        legal = torch.ones(roots, self.agents, self.actions, dtype=torch.bool)
+        return Root(hidden=found.hidden, value=found.value, logits=found.logits, legal=legal)
+
+
+@pytest.mark.parametrize(
+    ("considered", "simulations", "wanted"),
+    [
+        (1, 4, [0, 1, 2, 3]),
+        (2, 5, [0, 0, 1, 1, 2]),
+        (4, 8, [0, 0, 0, 0, 1, 1, 2, 2]),
+        (8, 8, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (3, 12, [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4]),
+    ],
+)
+def test_halving_gives_each_phase_its_share(considered: int, simulations: int, wanted: list[int]) -> None:
+    assert halving(considered, simulations) == wanted
+
+
+@given(simulations=st.integers(1, 40), considered=st.integers(1, 12), seed=st.integers(0, 1000))
+def test_halving_uses_all_simulations_on_the_children_it_considers(
+    simulations: int, considered: int, seed: int
+) -> None:
+    settings = SearchSettings(simulations=simulations, root="halving", considered=considered)
+    result = search(Scripted().root(3), Scripted(), settings, RandomDraws(torch.Generator().manual_seed(seed)))
+    assert (result.visits.sum(1) == simulations).all()
+    visited = (result.visits > 0).sum(1)
+    assert (visited <= torch.minimum(result.valid.sum(1), torch.tensor(considered))).all()
+    assert (result.improved[~result.valid] == 0).all()
+    torch.testing.assert_close(result.improved.sum(1), torch.ones(3).double())
+    most = result.visits.gather(1, result.best[:, None])[:, 0]
+    assert torch.equal(most, result.visits.amax(1))
+
+
+def test_halving_finds_the_best_of_all_joint_actions_with_one_visit_each() -> None:
+    settings = SearchSettings(simulations=16, samples=200, root="halving", considered=9)
+    result = search(Bandit().root(20), Bandit(), settings, RandomDraws(torch.Generator().manual_seed(0)))
+    assert (result.valid.sum(1) == 9).all()
+    best = result.actions.gather(1, result.best[:, None, None].expand(-1, 1, 2))[:, 0]
+    assert best.tolist() == [[2, 2]] * 20
+    assert torch.equal(result.improved.argmax(1), result.best), "the policy agrees, noise or not"
+
+
+def test_the_published_policy_is_the_share_of_the_visits() -> None:
+    result = search(Scripted().root(3), Scripted(), SearchSettings(simulations=20), RandomDraws())
+    torch.testing.assert_close(result.improved, result.visits.double() / 20)
+    assert torch.equal(result.best, result.visits.argmax(1))

@@ -12,7 +12,10 @@ from torch import Tensor
 
 
 class SearchDraws(Protocol):
-    """The three draws of a search: noise once, then for every node its joint actions, and children among equals."""
+    """The draws of a search: noise once, then for every node its joint actions, and children among equals.
+
+    Gumbel numbers are asked for by sequential halving alone, once.
+    """
 
     def noise(self, like: Tensor, concentration: float) -> Tensor:
         """Dirichlet noise [R, N, A] over the last axis, in the type and on the device of `like` [R, N, A]."""
@@ -27,6 +30,10 @@ class SearchDraws(Protocol):
 
         In memory K comes first.  A search that begins asks for one node.
         """
+        ...
+
+    def gumbel(self, like: Tensor) -> Tensor:
+        """Standard Gumbel numbers [R, K], as `like`."""
         ...
 
 
@@ -59,6 +66,9 @@ class RandomDraws:
         # The largest code says which child it is, without a second look at all of them.
         code = (tied.permute(2, 0, 1) * order[..., :nodes]).amax(0).long()
         return (code & (_stride(samples) - 1)).sub_(1).clamp_(min=0)
+
+    def gumbel(self, like: Tensor) -> Tensor:
+        return -self._uniform(tuple(like.shape), like).clamp_(min=torch.finfo(like.dtype).tiny).log_().neg_().log_()
 
     def _orders(self, roots: int, nodes: int, like: Tensor, samples: int) -> Tensor:
         """Codes [K, R, M]: a random number, and in the last bits 1..K, within what single precision holds exactly."""

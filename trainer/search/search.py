@@ -17,6 +17,7 @@ from trainer.search.draws import SearchDraws
 from trainer.search.model import Expansion, Model, Root
 from trainer.search.paths import Paths
 from trainer.search.root_policy import root_children, root_policy, within
+from trainer.search.root_rule import RootRule, SequentialHalving, VisitsInOrder
 from trainer.search.selection import Selection, leaf
 from trainer.search.settings import SearchSettings
 from trainer.search.tree import empty_tree
@@ -31,6 +32,8 @@ class SearchResult:
     valid: Tensor  # bool [R, K]
     visits: Tensor  # int64 [R, K]; they sum to the number of simulations
     q: Tensor  # [R, K], reward + discount * value of the child; 0 while unvisited, as released
+    improved: Tensor  # [R, K], the policy that the search has come to: visits / simulations, or that of halving
+    best: Tensor  # int64 [R], the child to act by: the most visited, the first of equals, or that of halving
     value: Tensor  # [R], of the root
     prediction: Tensor  # [R], the model's value of the root
     reward: Tensor  # [R, K], of the step to a visited child
@@ -74,6 +77,10 @@ class Search:
         self.selection = Selection(settings, root.value)
         self.policy = root_policy(root, settings, draws, noise=noise)
         self.children = root_children(self.policy, self._children(self.policy.sampling))
+        self.rule: RootRule = VisitsInOrder()
+        if settings.root == "halving":
+            gumbel = draws.gumbel(self.children.prior)
+            self.rule = SequentialHalving(settings, self.children, gumbel if noise else torch.zeros_like(gumbel))
         node = self.tree.add(root.hidden, root.value, self.children.children)
         self.tree.prior[..., node] = self.children.prior.masked_fill(~self.children.children.valid, -torch.inf).T
         self.tree.width = self.children.children.valid.sum(1)
@@ -90,7 +97,9 @@ class Search:
     def simulate(self) -> Expansion:
         """Select a leaf in each tree, let the model evaluate them all at once, back up."""
         tree, settings = self.tree, self.settings
-        parent, slot = leaf(tree, self.selection.choices(tree, self._draws))
+        chosen = self.selection.choices(tree, self._draws)
+        chosen[:, 0] = self.rule.choose(tree, chosen[:, 0])
+        parent, slot = leaf(tree, chosen)
         roots = tree.paths.root
         hidden = tree.hidden.flatten(0, 1).index_select(0, parent * len(roots) + roots)
         action = tree.actions.flatten(0, 2).index_select(
@@ -126,6 +135,8 @@ class Search:
             valid=children.children.valid,
             visits=tree.child_visits[..., 0].T.long(),
             q=reward + self.settings.discount * value,
+            improved=self.rule.improved(tree),
+            best=self.rule.best(tree),
             value=tree.value[:, 0],
             prediction=tree.prediction[:, 0],
             reward=reward,

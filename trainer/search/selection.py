@@ -46,22 +46,15 @@ class Selection:
         return explored.add_(advantage)
 
     def choices(self, tree: Tree, draws: SearchDraws) -> Tensor:
-        """The child that each node so far would go to, int64 [R, M]: the best, one of the best if there are several.
-
-        A root first visits all of its children once, in order.
-        """
+        """The child that each node so far would go to, int64 [R, M]: the best, one of the best if there are several."""
         score = self.scores(tree)
         # 1 where a child is as good as the best and 0 elsewhere; comparisons and masks would take four times as long.
         tied = score.sub_(score.amax(0)).add_(TIE).clamp_(min=0).sign_()
-        chosen = draws.child(tied.permute(1, 2, 0))
-        first = tree.size - 1
-        if first < len(score):
-            chosen[:, 0] = torch.where(first < tree.width, first, chosen[:, 0])
-        return chosen
+        return draws.child(tied.permute(1, 2, 0))
 
 
 def scaled(advantage: Tensor, visited: Tensor, floor: float) -> Tensor:
-    """Advantages [K, R, M] less the least of `visited` [R, M - 1], over their range, clipped to 0..1."""
+    """Advantages [..., R, M] less the least of `visited` [R, M - 1], over their range, clipped to 0..1."""
     least, largest = visited.amin(1, keepdim=True), visited.amax(1, keepdim=True)
     return (advantage - least).div_((largest - least).clamp_(min=floor)).clamp_(0, 1)
 

@@ -48,3 +48,12 @@ keeps 2 of 10 at 0.9 and 3 of 10 at 0.7."""
     child_order: Literal["lexicographic", "wrapped"] = "lexicographic"
     """Order in which the root's children get their first visits: by their actions, agent after agent, or by the \
 released key, which overflows from six agents on."""
+    root: Literal["puct", "halving"] = "puct"
+    """How a root divides its simulations among its children: by the score of all nodes, as published, or by \
+sequential halving of those that Gumbel noise and prior put first (Danihelka et al. 2022), for few simulations."""
+    considered: Annotated[int, Field(gt=0)] = 8
+    """Halving: so many children are visited at first, at most."""
+    halving_visits: NonNegativeFloat = 50.0
+    halving_scale: NonNegativeFloat = 1.0
+    """Halving: a child's scaled advantage weighs (halving_visits + most visits of a child) * halving_scale against \
+the logarithm of its prior."""

@@ -1,0 +1,295 @@
+"""What a search costs: simulations per second over roots x simulations x agents, and what share of it is the tree.
+
+    python benchmarks/search_speed.py table [--roots 4 64 256] [--simulations 25 100] [--agents 3 8] [--device cpu]
+    python benchmarks/search_speed.py published [--roots 4 256 1536] [--repeats 3] [--json FILE]
+
+The model has the sizes of MAZero's on StarCraft: hidden 128, three layers of communication, 9 actions, 11 bins for
+rewards and values, K 10.  Weights are random, so that trees are as deep as an untrained team's.
+
+`published` sets our arrangement beside that of MAZero rebuilt: a tree of nodes for each root, walked one after the
+other, with the model called once per simulation for all of them.  Theirs is compiled and ours here is plain Python, so
+its tree time is no measure of theirs; what their code needed is printed beside it, scaled from the machine it was
+measured on by the single-precision matrix product of the same run.  CPU seconds of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from bisect import insort
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.search.draws import RandomDraws, actions_at
+from trainer.search.kept import kept_counts
+from trainer.search.model import Expansion, Root
+from trainer.search.search import Search
+from trainer.search.settings import SearchSettings
+
+ACTIONS, HIDDEN, BINS = 9, 128, 11
+PUBLISHED_CPU_S = {4: 0.37, 256: 2.7, 1536: 14.9}
+"""MAZero's code at K 10, N 100, 3 agents, by roots."""
+PUBLISHED_GFLOPS = 90.0
+"""Of the machine of these figures."""
+
+
+class TeamModel(nn.Module):
+    """A model of MAZero's shape, which times itself."""
+
+    def __init__(self, agents: int) -> None:
+        super().__init__()
+        self.spent_s = 0.0
+        self.token = nn.Linear(HIDDEN + ACTIONS, HIDDEN)
+        layers = [nn.TransformerEncoderLayer(HIDDEN, 8, HIDDEN, dropout=0.0, batch_first=True) for _ in range(3)]
+        self.communication = nn.Sequential(*layers)
+        self.dynamics = blocks(2 * HIDDEN + ACTIONS, HIDDEN, HIDDEN, HIDDEN)
+        self.reward = nn.Sequential(blocks(agents * (HIDDEN + ACTIONS), 32), nn.Linear(32, BINS))
+        self.value = nn.Sequential(blocks(agents * HIDDEN, 32), nn.Linear(32, BINS))
+        self.policy = nn.Sequential(blocks(HIDDEN, 32), nn.Linear(32, ACTIONS))
+        self.register_buffer("support", torch.linspace(-5, 5, BINS))
+
+    @torch.no_grad()
+    def step(self, hidden: Tensor, action: Tensor) -> Expansion:
+        began = clock(hidden.device)
+        taken = nn.functional.one_hot(action, ACTIONS).to(hidden.dtype)
+        message = self.communication(self.token(torch.cat([hidden, taken], -1)).relu())
+        following = self.dynamics(torch.cat([hidden, taken, message], -1)) + hidden
+        reward = self.decoded(self.reward(torch.cat([following, taken], -1).flatten(1)))
+        found = Expansion(hidden=following, reward=reward, value=self.worth(following), logits=self.policy(following))
+        self.spent_s += clock(hidden.device) - began
+        return found
+
+    def decoded(self, logits: Tensor) -> Tensor:
+        return (logits.softmax(-1) * self.support).sum(-1)
+
+    def worth(self, hidden: Tensor) -> Tensor:
+        return self.decoded(self.value(hidden.flatten(1)))
+
+    @torch.no_grad()
+    def root(self, roots: int, agents: int) -> Root:
+        hidden = torch.randn(roots, agents, HIDDEN, device=self.support.device)
+        legal = torch.ones(roots, agents, ACTIONS, dtype=torch.bool, device=hidden.device)
+        return Root(hidden=hidden, value=self.worth(hidden), logits=self.policy(hidden), legal=legal)
+
+
+def blocks(inputs: int, *outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in outputs:
+        layers += [nn.Linear(inputs, width), nn.ReLU(), nn.LayerNorm(width)]
+        inputs = width
+    return nn.Sequential(*layers)
+
+
+def clock(device: torch.device) -> float:
+    """CPU seconds of this process; on an accelerator wall-clock seconds, when all is done."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+@dataclass
+class Node:
+    """One node of the published arrangement."""
+
+    prediction: float
+    reward: float = 0.0
+    value: float = 0.0
+    visits: int = 0
+    actions: list[tuple[int, ...]] = field(default_factory=list)
+    priors: list[float] = field(default_factory=list)
+    children: dict[int, int] = field(default_factory=dict)
+    returns: dict[int, list[float]] = field(default_factory=dict)
+
+
+class TreeOfNodes:
+    """The tree of one root: selection and OS(lambda) node by node, returns in sorted lists."""
+
+    def __init__(self, settings: SearchSettings, prediction: float, draws: Tensor, generator: torch.Generator) -> None:
+        self.settings, self.generator = settings, generator
+        self.kept = kept_counts(settings.simulations + 1, settings.quantile, settings.kept).tolist()
+        self.nodes = [Node(prediction)]
+        self.advantages: list[float] = []
+        self.path, self.slots = [0], [0]
+        self.grow(self.nodes[0], draws)
+        self.file(prediction)
+
+    def grow(self, node: Node, draws: Tensor) -> None:
+        counts: dict[tuple[int, ...], int] = {}
+        for action in sorted(map(tuple, draws.tolist())):
+            counts[action] = counts.get(action, 0) + 1
+        node.actions = list(counts)
+        node.priors = [count / len(draws) for count in counts.values()]
+
+    def select(self) -> tuple[int, tuple[int, ...]]:
+        """The leaf's parent, and the joint action that leads to the leaf."""
+        number = 0
+        self.path, self.slots = [0], []
+        least, largest = min(self.advantages, default=0.0), max(self.advantages, default=0.0)
+        span = max(largest - least, self.settings.advantage_floor)
+        while True:
+            node = self.nodes[number]
+            in_order = number == 0 and node.visits <= len(node.actions)
+            slot = node.visits - 1 if in_order else self.best(node, least, span)
+            self.slots.append(slot)
+            if slot not in node.children:
+                return number, node.actions[slot]
+            number = node.children[slot]
+            self.path.append(number)
+
+    def best(self, node: Node, least: float, span: float) -> int:
+        count = node.visits - 1
+        weight = (torch.log(torch.tensor((count + 19653) / 19652)).item() + 1.25) * count**0.5
+        scores = []
+        for slot, prior in enumerate(node.priors):
+            child = self.nodes[node.children[slot]] if slot in node.children else None
+            gain = child.reward + self.settings.discount * child.value - node.prediction if child else 0.0
+            visits = child.visits if child else 0
+            scores.append(prior * weight / (1 + visits) + min(max((gain - least) / span, 0.0), 1.0))
+        top = max(scores)
+        ties = [slot for slot, score in enumerate(scores) if score >= top - 1e-6]
+        return ties[int(torch.randint(len(ties), (), generator=self.generator))] if len(ties) > 1 else ties[0]
+
+    def expand(self, reward: float, value: float, draws: Tensor) -> None:
+        node = Node(value, reward)
+        self.grow(node, draws)
+        self.nodes[self.path[-1]].children[self.slots[-1]] = len(self.nodes)
+        self.path.append(len(self.nodes))
+        self.nodes.append(node)
+        self.advantages.append(0.0)
+        self.file(value)
+
+    def file(self, value: float) -> None:
+        gain = value
+        for distance, number in enumerate(reversed(self.path)):
+            node = self.nodes[number]
+            insort(node.returns.setdefault(distance, []), gain)
+            node.visits += 1
+            total = weight = 0.0
+            for of, values in node.returns.items():
+                kept = values[len(values) - self.kept[len(values)] :]
+                total += self.settings.decay**of * sum(kept)
+                weight += self.settings.decay**of * len(kept)
+            node.value = total / weight
+            gain = node.reward + self.settings.discount * gain
+        for above, number in zip(self.path, self.path[1:], strict=False):
+            node = self.nodes[number]
+            prediction = self.nodes[above].prediction
+            self.advantages[number - 1] = node.reward + self.settings.discount * node.value - prediction
+
+
+def search_of_nodes(root: Root, model: TeamModel, settings: SearchSettings) -> None:
+    """The published arrangement: trees apart, one call of the model for all of them."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(logits: Tensor) -> Tensor:
+        roots, agents, _ = logits.shape
+        return actions_at(logits.softmax(-1), torch.rand(roots, settings.samples, agents, generator=generator))
+
+    first = drawn(root.logits)
+    trees = [TreeOfNodes(settings, value, of, generator) for value, of in zip(root.value.tolist(), first, strict=True)]
+    hidden = [root.hidden]
+    rows = torch.arange(len(trees))
+    for _ in range(settings.simulations):
+        parents, actions = zip(*(tree.select() for tree in trees), strict=True)
+        above = torch.stack([hidden[parent][row] for row, parent in zip(rows, parents, strict=True)])
+        found = model.step(above, torch.tensor(actions))
+        hidden.append(found.hidden)
+        draws = drawn(found.logits)
+        for tree, reward, value, of in zip(trees, found.reward.tolist(), found.value.tolist(), draws, strict=True):
+            tree.expand(reward, value, of)
+
+
+def search_of_arrays(root: Root, model: TeamModel, settings: SearchSettings) -> int:
+    """Ours; the depth of its deepest tree."""
+    run = Search(root, model, settings, RandomDraws())
+    for _ in range(settings.simulations):
+        run.simulate()
+    run.result()
+    return int(run.tree.paths.depth.max())
+
+
+def gflops() -> float:
+    """Of single-precision matrix products on this thread, now."""
+    left = torch.randn(1024, 1024)
+    left @ left
+    began = time.process_time()
+    for _ in range(5):
+        left @ left
+    return 5 * 2 * 1024**3 / (time.process_time() - began) / 1e9
+
+
+def timed(search: Any, root: Root, model: TeamModel, settings: SearchSettings) -> dict[str, float]:
+    model.spent_s = 0.0
+    began = clock(root.value.device)
+    search(root, model, settings)
+    total = clock(root.value.device) - began
+    return {"total_s": total, "model_s": model.spent_s, "tree_s": total - model.spent_s, "gflops": gflops()}
+
+
+def made(roots: int, agents: int, device: str = "cpu") -> tuple[TeamModel, Root]:
+    torch.manual_seed(0)
+    model = TeamModel(agents).eval().to(device)
+    return model, model.root(roots, agents)
+
+
+def table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    results = []
+    print("roots  simulations  agents  simulations/s  tree share  deepest")
+    for agents in arguments.agents:
+        for roots in arguments.roots:
+            model, root = made(roots, agents, arguments.device)
+            for simulations in arguments.simulations:
+                settings = SearchSettings(simulations=simulations)
+                search_of_arrays(root, model, SearchSettings(simulations=4))
+                deepest = search_of_arrays(root, model, settings)
+                of = timed(search_of_arrays, root, model, settings)
+                rate, share = roots * simulations / of["total_s"], of["tree_s"] / of["total_s"]
+                results.append({"roots": roots, "simulations": simulations, "agents": agents, "rate": rate, **of})
+                print(f"{roots:5} {simulations:12} {agents:7} {rate:14,.0f} {share:11.2f} {deepest:8}", flush=True)
+    return results
+
+
+def published(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    settings, results = SearchSettings(), []
+    print("roots  arrangement      total s  model s  tree s  share  of the published, scaled")
+    for roots in arguments.roots:
+        model, root = made(roots, 3)
+        ways = {"arrays": search_of_arrays, "trees of nodes": search_of_nodes}
+        for name, search in ways.items():
+            measured = [timed(search, root, model, settings) for _ in range(arguments.repeats)]
+            of = {key: statistics.median(one[key] for one in measured) for key in measured[0]}
+            ratio = of["total_s"] * of["gflops"] / (PUBLISHED_CPU_S.get(roots, float("nan")) * PUBLISHED_GFLOPS)
+            results.append({"roots": roots, "arrangement": name, "ratio": ratio, **of})
+            print(
+                f"{roots:5}  {name:15} {of['total_s']:8.3f} {of['model_s']:8.3f} {of['tree_s']:7.3f} "
+                f"{of['tree_s'] / of['total_s']:6.2f}  {ratio:5.2f} at {of['gflops']:.0f} GFLOP/s",
+                flush=True,
+            )
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["table", "published"])
+    parser.add_argument("--roots", type=int, nargs="+", default=[4, 64, 256])
+    parser.add_argument("--simulations", type=int, nargs="+", default=[25, 100])
+    parser.add_argument("--agents", type=int, nargs="+", default=[3, 8])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results = table(arguments) if arguments.what == "table" else published(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
