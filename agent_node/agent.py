@@ -18,7 +18,7 @@ from agent_node.message import Decision, Message
 from agent_node.percept import Percept
 from agent_node.step_function import StepFunction
 from heliograph import noise
-from heliograph.actions import Action, DiscreteActions
+from heliograph.actions import Action, ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.errors import BundleError, MessageError, WorldError
 
@@ -35,6 +35,7 @@ class Agent:
         self, bundle: Bundle, *, run_seed: int, greedy: bool, step_function: StepFunction | None = None
     ) -> None:
         self.manifest = bundle.manifest
+        self._rows = bundle.manifest.heard_actions
         self.slot = bundle.manifest.slot
         self._function = StepFunction(bundle) if step_function is None else step_function
         self._run_seed = run_seed
@@ -148,15 +149,16 @@ class Agent:
         assert message_format is not None
         team_size = self.manifest.team_size
         latent = np.zeros((team_size, message_format.categoricals), dtype=np.int32)  # [N, K]
-        actions = self.manifest.actions
-        action: npt.NDArray[Any] = np.zeros((team_size, *actions.shape), dtype=actions.dtype)  # [N] or [N, k]
+        rows = self._rows
+        action: npt.NDArray[Any] = np.zeros((team_size, *rows.shape), dtype=rows.inbox_dtype)  # [N, ...]
         present = np.zeros(team_size, dtype=np.bool_)
         present[self.slot] = True
         if own is not None:
-            latent[self.slot], action[self.slot] = own.latent, own.action
+            latent[self.slot], action[self.slot] = own.latent, rows.row(self.slot, own.action)
         for sender, message in inbox.items():
             self._check_message(sender, message, percept)
-            latent[sender], action[sender], present[sender] = message.latent, message.action, True
+            latent[sender], action[sender] = message.latent, rows.row(sender, message.action)
+            present[sender] = True
         return {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
 
     def _check_sender(self, sender: int) -> None:
@@ -178,15 +180,9 @@ class Agent:
             )
         if int(message.latent.min()) < 0 or int(message.latent.max()) >= message_format.classes:
             raise MessageError(f"latent of slot {sender} has an id outside 0..{message_format.classes - 1}")
-        if not self.manifest.actions.admits(message.action):
-            raise MessageError(f"message of slot {sender} has action {message.action}, {self._existing_actions}")
-
-    @property
-    def _existing_actions(self) -> str:
-        actions = self.manifest.actions
-        if isinstance(actions, DiscreteActions):
-            return f"there are {actions.count}"
-        return f"not {actions.size} numbers between -1 and 1"
+        actions = self._rows.spaces[sender]
+        if not actions.admits(message.action):
+            raise MessageError(f"message of slot {sender} has action {message.action}, {_existing(actions)}")
 
     def _decision(self, percept: Percept, answers: Mapping[str, npt.NDArray[Any]]) -> Decision:
         logits, where = answers["logits"], f"slot {self.slot} at episode {percept.episode} step {percept.step}"
@@ -211,3 +207,9 @@ class Agent:
         if settled is None:
             raise BundleError(f"bundle of {where} chose action {answer}, which is none of {actions.levels} levels")
         return settled
+
+
+def _existing(actions: ActionSpace) -> str:
+    if isinstance(actions, DiscreteActions):
+        return f"there are {actions.count}"
+    return f"not {actions.size} numbers between -1 and 1"

@@ -79,7 +79,8 @@ def expected_tensors(manifest: Manifest) -> tuple[Tensors, Tensors]:
     }
     if manifest.message is not None:
         inputs["inbox_latent"] = ("int32", (agents, manifest.message.categoricals))
-        inputs["inbox_action"] = (of_action, (agents, *actions.shape))
+        rows = manifest.heard_actions
+        inputs["inbox_action"] = (np.dtype(rows.inbox_dtype).name, (agents, *rows.shape))
         inputs["inbox_present"] = ("bool", (agents,))
         outputs["latent"] = ("int32", (manifest.message.categoricals,))
     for state in manifest.state:

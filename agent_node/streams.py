@@ -113,7 +113,7 @@ class Streams:
         try:
             if self._wire is None:
                 raise MessageError("this team does not exchange messages")
-            message = self._wire.parse(data, stream.received)
+            message = self._wire.parse(data, stream.received, sender=slot)
         except MessageError as error:
             _log.debug("message rejected slot=%d reason=%r", slot, str(error))
             self._inbox.reject(slot)

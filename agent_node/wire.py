@@ -5,6 +5,7 @@ Protobuf objects of the peer protocol never leave this module and `hello.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -38,22 +39,32 @@ class Written(NamedTuple):
 class MessageWire:
     """Serialises and parses the messages of one team: K categoricals of C classes by `codec`, and what was done.
 
-    Without a codec the bits are packed.
+    `actions` are the sender's own, `team_actions` by slot those of a team in which some act otherwise.  Without a codec
+    the bits are packed.
     """
 
-    def __init__(self, message_format: MessageFormat, *, actions: ActionSpace, codec: Codec | None = None) -> None:
+    def __init__(
+        self,
+        message_format: MessageFormat,
+        *,
+        actions: ActionSpace,
+        team_actions: Sequence[ActionSpace] = (),
+        codec: Codec | None = None,
+    ) -> None:
         self.codec: Codec = message_format.codec if codec is None else codec
-        action_bytes = actions.codec.payload_bytes if isinstance(actions, ContinuousActions) else 0
+        told = (actions, *team_actions)
+        action_bytes = max(each.codec.payload_bytes if isinstance(each, ContinuousActions) else 0 for each in told)
         self.max_bytes = message_format.codec.payload_bytes + action_bytes + _OVERHEAD_BYTES
         """No message is longer; what is longer is refused unread."""
-        self._actions = actions
+        self._actions, self._team_actions = actions, tuple(team_actions)
 
     @classmethod
     def of(cls, manifest: Manifest, codec: Codec | None = None) -> MessageWire | None:
         """The wire format of a bundle's messages; None if it sends none."""
         if manifest.message is None:
             return None
-        return cls(manifest.message, actions=manifest.actions, codec=codec)
+        told = manifest.team_actions or ()
+        return cls(manifest.message, actions=manifest.actions, team_actions=told, codec=codec)
 
     def serialise(self, message: Message, previous: npt.NDArray[np.int32] | None = None) -> Written:
         """For a listener that has got `previous`, the sender's latent of the step before, on the same stream.
@@ -70,8 +81,8 @@ class MessageWire:
             wire.codec = _FELL_BACK
         return Written(wire.SerializeToString(), self.codec.size_bits(message.latent, previous))
 
-    def parse(self, data: bytes, before: Message | None = None) -> Message:
-        """`before` is what came before it on the same stream.
+    def parse(self, data: bytes, before: Message | None = None, *, sender: int | None = None) -> Message:
+        """`before` is what came before it on the same stream, `sender` the slot that said it; None: this one.
 
         Raises MessageError for anything but the one serialisation of a valid message.
         """
@@ -85,9 +96,10 @@ class MessageWire:
         if codec not in (0, _FELL_BACK):
             raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
         latent = self.codec.decode(wire.latent, self._previous(episode, step, before), codec == _FELL_BACK)
-        action = received(self._actions, number=wire.action, levels=wire.levels, said_by="message")
-        if not self._actions.admits(action):
-            raise MessageError(f"message has action {action}, there are {self._actions.mask_size}")
+        actions = self._actions if sender is None or not self._team_actions else self._team_actions[sender]
+        action = received(actions, number=wire.action, levels=wire.levels, said_by="message")
+        if not actions.admits(action):
+            raise MessageError(f"message has action {action}, there are {actions.mask_size}")
         message = Message(episode=episode, step=step, latent=latent, action=action)
         # Unknown fields and repeated or overlong encodings parse, but nobody of this protocol version sends them.
         wire.DiscardUnknownFields()  # type: ignore[attr-defined]  # left out of the stubs

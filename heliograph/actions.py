@@ -104,6 +104,12 @@ class ContinuousActions:
         return len(self.low)
 
     @property
+    def own_size(self) -> int:
+        """Dimensions that the agent has, as far as its bounds tell: without those at the end that are 0 and 0."""
+        bounded = [place for place in range(self.size) if self.low[place] or self.high[place]]
+        return bounded[-1] + 1 if bounded else self.size
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of one agent's action."""
         return (self.size,)

@@ -17,7 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from heliograph.actions import ActionSpace
 from heliograph.codecs.tables import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
 from heliograph.manifest import Manifest, sha256
@@ -194,7 +193,7 @@ def load_team(folder: Path) -> list[Bundle]:
                 f"bundles of slot 0 ({_version(first)}) and slot {slot} ({_version(bundle)}) are of different versions",
                 remedy="Export the whole team at once",
             )
-        if not _read_one_another(bundle.manifest.actions, first.manifest.actions):
+        if not _read_one_another(bundle.manifest, first.manifest):
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} write actions in different ways")
         if bundle.tables != first.tables:
             raise BundleMismatch(
@@ -232,9 +231,14 @@ def _version(bundle: Bundle) -> str:
     return f"{bundle.digest[:12]}, training step {bundle.manifest.training_step}"
 
 
-def _read_one_another(one: ActionSpace, other: ActionSpace) -> bool:
+def _read_one_another(one: Manifest, other: Manifest) -> bool:
     """Whether what an agent says of its action means something to the other; bounds are each agent's own."""
-    return (one.kind, one.mask_size, one.message_bits) == (other.kind, other.mask_size, other.message_bits)
+    if one.team_actions is not None or other.team_actions is not None:
+        return one.team_actions == other.team_actions
+    mine, theirs = one.actions, other.actions
+    if one.message is None and mine.kind != theirs.kind:
+        return True  # of a mixed team that says nothing
+    return (mine.mask_size, mine.message_bits, mine.kind) == (theirs.mask_size, theirs.message_bits, theirs.kind)
 
 
 def _slot_path(folder: Path, slot: int) -> Path:

@@ -11,6 +11,7 @@ import json
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
+from heliograph.action_rows import ActionRows
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.checks import check_integer, check_text
 from heliograph.codecs.message_format import MessageFormat
@@ -64,7 +65,10 @@ class Manifest:
     slot: int
     observation_size: int
     actions: ActionSpace
-    """What this agent can do; its team mates' have as many dimensions and bits, but may have other bounds."""
+    """What this agent can do; where its team mates do the same, they have as many actions, or dimensions and bits."""
+    team_actions: tuple[ActionSpace, ...] | None = None
+    """What each agent of the team can do, by slot, where messages tell of actions and these are of both kinds; None,
+    and then not in the file, where all act alike or nothing is told."""
     message: MessageFormat | None
     state: tuple[StateTensor, ...]
     noise_size: int
@@ -86,16 +90,34 @@ class Manifest:
         check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
         check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
         check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
+        if self.team_actions is not None:
+            self._check_team_actions(self.team_actions)
         if self.tables_sha256 is not None:
             check_text("tables_sha256", self.tables_sha256, r"[0-9a-f]{64}")
             if self.message is None:
                 raise ValueError("tables_sha256 is given for an agent that sends no messages")
 
+    def _check_team_actions(self, told: tuple[ActionSpace, ...]) -> None:
+        if self.message is None:
+            raise ValueError("team_actions are given for an agent that sends no messages")
+        if len(told) != self.team_size:
+            raise ValueError(f"team_actions are of {len(told)} agents in a team of {self.team_size}")
+        if told[self.slot] != self.actions:
+            raise ValueError(f"team_actions of slot {self.slot} are not its actions")
+        if not ActionRows(told).mixed:
+            raise ValueError("team_actions are given for a team whose agents all act alike")
+
+    @property
+    def heard_actions(self) -> ActionRows:
+        """What messages of the team tell of actions, by the slot of who says it; bounds are its own alone."""
+        return ActionRows(self.team_actions or (self.actions,) * self.team_size)
+
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
         values = asdict(self)
-        if self.tables_sha256 is None:
-            del values["tables_sha256"]
+        for name in ("tables_sha256", "team_actions"):
+            if values[name] is None:
+                del values[name]
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
     @classmethod
@@ -127,6 +149,10 @@ class Manifest:
         if not isinstance(state, list):
             raise ValueError(f"state is {state!r}, expected a list")
         checked["actions"] = _actions(checked["actions"])
+        if (told := checked.get("team_actions")) is not None:
+            if not isinstance(told, list):
+                raise ValueError(f"team_actions is {told!r}, expected a list")
+            checked["team_actions"] = tuple(_actions(each) for each in told)
         checked["message"] = (
             None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
         )

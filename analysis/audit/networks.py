@@ -79,14 +79,13 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
             categoricals += int(script.present.sum()) * played.latent.shape[2]
             same &= ~different.any(axis=2)
         assert played.logits is not None
-        # Of a continuous action means and deviations, one after the other.
-        counts = np.tile(script.action_mask, played.logits.shape[2] // script.action_mask.shape[2])
+        counts = plan.rows.counting_outputs(script.action_mask)
         apart = np.where(counts, np.abs(found.logits - played.logits), 0.0).max(axis=2)
         largest = max(largest, float(apart[same].max(initial=0.0)))
         decisions += int(same.sum())
         otherwise = found.action != played.action
         for step, slot in np.argwhere(same & (otherwise.any(axis=2) if otherwise.ndim == 3 else otherwise)):
-            if not tied(plan, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
+            if not tied(plan, slot, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
                 return _refuted(
                     f"agent {slot} takes action {played.action[step, slot]} at step {step} "
                     f"of script run {played.episode}, the networks {found.action[step, slot]}"
@@ -97,13 +96,16 @@ def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) 
     return Check(name=NAME, verdict=HOLDS, said=said)
 
 
-def tied(plan: Plan, logits: npt.NDArray[np.float32], one: RecordedAction, other: RecordedAction) -> bool:
-    """Whether rounding may decide between two actions: of numbered ones, logits that are closer than the tolerance;
-    of continuous ones, levels next to one another, as what is rounded may lie between them."""
-    actions = plan.manifest.actions
-    if isinstance(actions, ContinuousActions):
-        return int(np.abs(actions.numbers(np.asarray(one)) - actions.numbers(np.asarray(other))).max()) <= 1
-    return plan.greedy and abs(float(logits[one] - logits[other])) <= 2 * LOGIT_TOLERANCE
+def tied(plan: Plan, slot: int, logits: npt.NDArray[np.float32], one: RecordedAction, other: RecordedAction) -> bool:
+    """Whether rounding may decide between two actions of an agent, given as they are recorded: of numbered ones, logits
+    that are closer than the tolerance; of continuous ones, levels next to one another, as what is rounded may lie
+    between them."""
+    rows = plan.rows
+    space, mine, theirs = rows.spaces[slot], *(rows.action(slot, np.asarray(action)) for action in (one, other))
+    if isinstance(space, ContinuousActions):
+        return int(np.abs(space.numbers(np.asarray(mine)) - space.numbers(np.asarray(theirs))).max()) <= 1
+    own = logits[rows.own_outputs(slot)]
+    return plan.greedy and abs(float(own[mine] - own[theirs])) <= 2 * LOGIT_TOLERANCE
 
 
 def _refuted(said: str) -> Check:

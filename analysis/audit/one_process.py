@@ -27,13 +27,13 @@ class OneProcess:
     def play(self, script: Script, *, episode: int) -> Played:
         """What the team does with a script under this number, with its logits."""
         records: list[StepRecord] = []
-        outputs = self._spec.action_space(0).policy_size
-        logits = np.zeros((script.steps, self._spec.agents, outputs), dtype=np.float32)
+        rows = self._spec.rows
+        logits = np.zeros((script.steps, self._spec.agents, rows.policy_size), dtype=np.float32)
 
         def observe(record: StepRecord) -> None:
             records.append(record)
             for slot, values in self._team.logits.items():
-                logits[record.step, slot] = values
+                logits[record.step, slot] = rows.policy_row(slot, values)
 
         world = World(ScriptedEnvironment(script, self._spec))
         self._team.play(world, episode=episode, observe=observe, report_latents=True)

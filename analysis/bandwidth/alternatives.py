@@ -106,10 +106,12 @@ def _designs(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
         header.message.codec.payload_bits + rounds * ATTENTION_WIDTH * FLOAT_BITS,
         False,
     )
-    action_bits = header.written_actions.message_bits
+    spent = {space.message_bits for space in header.rows.spaces}
+    action_bits = max(spent)
+    down = f"{'at most ' if len(spent) > 1 else ''}{action_bits} bits of action down"
     yield (
         "central execution",
-        f"{observation} floats x {FLOAT_BITS} bits up, {action_bits} bits of action down, per agent that takes part",
+        f"{observation} floats x {FLOAT_BITS} bits up, {down}, per agent that takes part",
         observation * FLOAT_BITS + action_bits,
         True,
     )

@@ -181,7 +181,7 @@ def _sizes(episode: TraceEpisode, codec: Codec, header: TraceHeader) -> MessageS
         sent=sent,
         latent=episode.latent,
         action=episode.action,
-        written=Writing(actions=header.written_actions, codec=codec, message=header.message),
+        written=Writing(rows=header.rows, codec=codec, message=header.message),
     )
     return MessageSizes(
         pass_name=episode.pass_name,

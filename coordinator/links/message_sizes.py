@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.actions import ActionSpace, ContinuousActions
+from heliograph.action_rows import ActionRows
+from heliograph.actions import ContinuousActions
 from heliograph.codecs import Codec
 from heliograph.codecs.message_format import MessageFormat
 
@@ -19,7 +20,7 @@ from heliograph.codecs.message_format import MessageFormat
 class Writing:
     """How a team writes its messages."""
 
-    actions: ActionSpace
+    rows: ActionRows
     codec: Codec
     """Of the latents."""
     message: MessageFormat
@@ -36,13 +37,13 @@ def message_sizes(
     """Bits of the latents without padding, and bytes of the messages: int64 [T, N, N], [t, i, j] of i's message to j.
 
     `sent` bool [T, N, N] says which there are, `latent` int32 [T, N, K] and `action`, int64 [T, N] or float32
-    [T, N, k] by what is `written`, what they hold.
+    [T, N, ...] by what is `written`, what they hold.
     """
-    continuous = written.actions if isinstance(written.actions, ContinuousActions) else None
-    codec, message = written.codec, written.message
+    rows, codec, message = written.rows, written.codec, written.message
     codec_bits, protobuf_bytes = np.zeros(sent.shape, dtype=np.int64), np.zeros(sent.shape, dtype=np.int64)
     for step, sender in np.argwhere(sent.any(-1)).tolist():
         said, listeners = latent[step, sender], sent[step, sender]
+        done, space = rows.action(sender, action[step, sender]), rows.spaces[sender]
         # Whoever was sent the message before has got it on the same stream, in order, whatever a channel then loses.
         follows = listeners & sent[step - 1, sender] if step else np.zeros_like(listeners)
         cases = [(listeners, None)]
@@ -58,8 +59,8 @@ def message_sizes(
                     episode=episode,
                     step=step,
                     payload_bytes=-(-bits // 8),
-                    action=0 if continuous is not None else int(action[step, sender]),
-                    levels_bytes=0 if continuous is None else continuous.codec.payload_bytes,
+                    action=done if isinstance(done, int) else 0,
+                    levels_bytes=space.codec.payload_bytes if isinstance(space, ContinuousActions) else 0,
                     fell_back=may_be and codec.encode(said, previous).fell_back,
                 )
     return codec_bits, protobuf_bytes

@@ -64,7 +64,7 @@ class MessageTable:
     ) -> None:
         assert manifest.message is not None
         self._size, self._http2_bytes = team_size, http2_bytes
-        self._written = Writing(actions=manifest.actions, codec=codec, message=manifest.message)
+        self._written = Writing(rows=manifest.heard_actions, codec=codec, message=manifest.message)
         self._played: list[tuple[str, list[_Seen]]] = []
         self._before: list[int] | None = None
         self.doubts: dict[int, str] = {}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from coordinator.plan.settings import DEFAULTS, RunSettings
 from coordinator.world.world import World
 from heliograph import codecs
+from heliograph.action_rows import ActionRows
 from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.environments import registry
@@ -44,6 +46,11 @@ class Plan(RunSettings):
     @property
     def manifest(self) -> Manifest:
         return self.bundles[0].manifest
+
+    @cached_property
+    def rows(self) -> ActionRows:
+        """How the actions of the team stand in one array."""
+        return ActionRows(tuple(bundle.manifest.actions for bundle in self.bundles))
 
     def world(self, name: str) -> World:
         """The world of a pass.  Raises BundleMismatch if the bundles' sizes are not those of the environment."""
@@ -111,11 +118,14 @@ def check_sizes(manifest: Manifest, spec: EnvironmentSpec) -> None:
     for name, bundle_has, world_has in (
         ("agents", manifest.team_size, spec.agents),
         ("observation size", manifest.observation_size, spec.observation_size),
-        ("actions", manifest.actions.mask_size, spec.actions),
     ):
         if bundle_has != world_has:
             raise BundleMismatch(f"{name}: bundles are made for {bundle_has}, environment {spec.id!r} has {world_has}")
     made_for, offered = manifest.actions, spec.action_space(manifest.slot)
+    if made_for.kind == offered.kind and made_for.mask_size != offered.mask_size:
+        raise BundleMismatch(
+            f"actions: bundles are made for {made_for.mask_size}, environment {spec.id!r} has {offered.mask_size}"
+        )
     if made_for != offered:
         raise BundleMismatch(
             f"actions: the bundle of slot {manifest.slot} is made for {_in_words(made_for)}, "

@@ -62,7 +62,7 @@ class TraceEpisode:
     acted: npt.NDArray[np.bool_]
     """bool [T, N]."""
     action: npt.NDArray[np.int64 | np.float32]
-    """int64 [T, N], or float32 [T, N, A] between -1 and 1, as applied."""
+    """As applied: int64 [T, N], or float32 [T, N, A] between -1 and 1; of a mixed team float32 [T, N, 1 + k]."""
     reward: npt.NDArray[np.float32]
     """float32 [T, N]."""
     latent: npt.NDArray[np.int32] | None

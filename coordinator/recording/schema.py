@@ -6,7 +6,7 @@ S state size.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
@@ -31,7 +31,8 @@ from coordinator.recording.spelling import (
     Spelling,
     unexpected,
 )
-from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
+from heliograph.action_rows import ActionRows
+from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.codecs.message_format import MessageFormat
 
 FORMAT: Final = "heliograph-recording"
@@ -104,8 +105,8 @@ class TraceHeader(Line):
     """D."""
     actions: Size
     """A."""
-    continuous: Annotated[tuple[ContinuousActions, ...], Bounds(), Since(3)] = ()
-    """Bounds and bits of continuous actions, agent by agent."""
+    continuous: Annotated[tuple[ContinuousActions | None, ...], Bounds(), Since(3)] = ()
+    """Bounds and bits of continuous actions, agent by agent; null for an agent whose own are numbered."""
     state_size: SizeOrNone
     """S; 0 where the simulator has no global state."""
     message: Annotated[MessageFormat | None, Message()]
@@ -131,21 +132,26 @@ class TraceHeader(Line):
             raise unexpected(list(names), f"a list of {allowed} texts")
         return names
 
-    @property
-    def written_actions(self) -> ActionSpace:
-        """As the team's messages have them; bounds are the first agent's."""
-        return self.continuous[0] if self.continuous else DiscreteActions(count=self.actions)
+    @cached_property
+    def rows(self) -> ActionRows:
+        """How actions stand in one array, and so how messages tell them."""
+        size = next((space.size for space in self.continuous if space is not None), 0)
+        numbered = None if size == self.actions else DiscreteActions(count=self.actions - size)
+        spaces = self.continuous or (None,) * self.agents
+        return ActionRows(tuple(space for each in spaces if (space := each or numbered) is not None))
 
     @property
     def dimensions(self) -> Dimensions:
         """In which the other lines are read."""
         sizes = {"N": self.agents, "D": self.observation_size, "A": self.actions}
+        if self.rows.size:
+            (sizes["R"],) = self.rows.shape
         if self.message is not None:
             sizes["K"] = self.message.categoricals
         if self.state_size:
             sizes["S"] = self.state_size
         classes = 0 if self.message is None else self.message.classes
-        return Dimensions(sizes=sizes, classes=classes, continuous=bool(self.continuous))
+        return Dimensions(sizes=sizes, classes=classes, rows=self.rows)
 
 
 class StepLine(Line):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from heliograph.action_rows import ActionRows
 from heliograph.actions import ContinuousActions
 from heliograph.codecs.message_format import MessageFormat
 
@@ -40,7 +41,8 @@ class Dimensions:
     """By the letter of an axis; those that the run lacks are left out."""
     classes: int = 0
     """How many ids there are to choose from in a latent."""
-    continuous: bool = False
+    rows: ActionRows
+    """How actions stand in one array."""
 
 
 class Spelling:
@@ -120,22 +122,28 @@ class Latents(Array):
 
 
 class Actions(Spelling):
-    """[N] numbered ones, or [N][A] continuous ones."""
+    """[N] numbered ones, [N][A] continuous ones, or rows of a mixed team."""
 
-    phrase = "[N] integers 0..A-1, or [N][A] numbers between -1 and 1 where actions are continuous"
+    phrase = (
+        "[N] integers 0..A-1, [N][A] numbers between -1 and 1 where actions are continuous, or [N][1+k], a choice and "
+        "a vector of which each agent has one, where they are of both kinds"
+    )
 
     def __init__(self) -> None:
-        self._numbered, self._continuous = Array("int64", "N"), Array("float32", "N", "A")
+        self._numbered, self._rows = Array("int64", "N"), Array("float32", "N", "R")
 
     def read(self, value: Any, info: ValidationInfo) -> npt.NDArray[np.int64 | np.float32]:
-        dimensions = _dimensions(info)
-        action = (self._continuous if dimensions.continuous else self._numbered).read(value, info)
+        rows = _dimensions(info).rows
+        action = (self._rows if rows.size else self._numbered).read(value, info)
         assert action is not None
-        if dimensions.continuous:
-            if not (np.abs(action) < 1).all():
-                raise unexpected(value, "numbers between -1 and 1")
-        elif not within(action, 0, dimensions.sizes["A"]):
-            raise unexpected(value, "actions that exist")
+        if not rows.size:
+            if not within(action, 0, rows.choices):
+                raise unexpected(value, "actions that exist")
+            return action
+        if not (np.abs(action[:, 1:] if rows.mixed else action) < 1).all():
+            raise unexpected(value, "numbers between -1 and 1")
+        if rows.mixed and not (within(action[:, 0], 0, rows.choices) and (action[:, 0] % 1 == 0).all()):
+            raise unexpected(value, "choices that exist")
         return action
 
 
@@ -220,30 +228,42 @@ class Message(Spelling):
 
 
 class Bounds(Spelling):
-    """The continuous actions of each agent; of as many dimensions as the header has actions."""
+    """The continuous actions of each agent; of as many dimensions as the header has actions, or as are left of those
+    where some agents have numbered ones."""
 
-    phrase = '[N] {"low": [A], "high": [A], "bits": …}, or [] where actions are numbered'
+    phrase = (
+        '[N] {"low": [A], "high": [A], "bits": …}, or [] where actions are numbered; where those of some agents are, '
+        "null for each of these, and vectors of k numbers beside A - k actions"
+    )
 
-    def read(self, value: Any, info: ValidationInfo) -> tuple[ContinuousActions, ...]:
+    def read(self, value: Any, info: ValidationInfo) -> tuple[ContinuousActions | None, ...]:
         if not isinstance(value, list | tuple) or len(value) not in (0, info.data.get("agents")):
             raise unexpected(value, "bounds of each agent")
-        found = tuple(self._of_agent(entry, info.data.get("actions")) for entry in value)
-        if len({space.bits for space in found}) > 1:
+        found = tuple(self._of_agent(entry) for entry in value)
+        vectors = [space for space in found if space is not None]
+        if found and not vectors:
+            raise unexpected(value, "bounds of an agent, or [] where there are none")
+        if len({space.bits for space in vectors}) > 1:
             raise unexpected(value, "as many bits for each agent")
+        size = info.data.get("actions") or 0
+        sizes = {space.size for space in vectors}
+        if vectors and (len(sizes) > 1 or (max(sizes) >= size if None in found else sizes != {size})):
+            raise unexpected(value, f"{f'fewer than {size}' if None in found else size} numbers low and high")
         return found
 
-    def write(self, value: tuple[ContinuousActions, ...]) -> list[dict[str, Any]]:
-        return [{"low": space.low, "high": space.high, "bits": space.bits} for space in value]
+    def write(self, value: tuple[ContinuousActions | None, ...]) -> list[dict[str, Any] | None]:
+        return [
+            None if space is None else {"low": space.low, "high": space.high, "bits": space.bits} for space in value
+        ]
 
     @staticmethod
-    def _of_agent(entry: Any, size: int | None) -> ContinuousActions:
-        if isinstance(entry, ContinuousActions):
+    def _of_agent(entry: Any) -> ContinuousActions | None:
+        if entry is None or isinstance(entry, ContinuousActions):
             return entry
         if not isinstance(entry, dict) or entry.keys() != {"low", "high", "bits"}:
             raise unexpected(entry, "low, high and bits")
-        lists = isinstance(entry["low"], list) and isinstance(entry["high"], list)
-        if not lists or len(entry["low"]) != size:
-            raise unexpected(entry, f"{size} numbers low and high")
+        if not (isinstance(entry["low"], list) and isinstance(entry["high"], list)):
+            raise unexpected(entry, "lists of numbers low and high")
         try:
             return ContinuousActions(low=tuple(entry["low"]), high=tuple(entry["high"]), bits=entry["bits"])
         except ValueError as error:

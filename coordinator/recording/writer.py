@@ -21,6 +21,8 @@ from coordinator.plan.plan import Plan
 from coordinator.recording.schema import STEP_ARRAYS, EndLine, EpisodeLine, Line, StepLine, TraceHeader
 from coordinator.world import delivery
 from coordinator.world.trajectory import EpisodeResult, StepRecord
+from heliograph.action_rows import ActionRows
+from heliograph.actions import ContinuousActions
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
 
@@ -136,7 +138,7 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> TraceHeader:
         agents=spec.agents,
         observation_size=spec.observation_size,
         actions=spec.actions,
-        continuous=spec.continuous,
+        continuous=_bounds(spec.rows),
         state_size=spec.state_size,
         message=manifest.message,
         recurrent_size=sum(math.prod(state.shape) for state in manifest.state),
@@ -145,6 +147,12 @@ def _header(plan: Plan, spec: EnvironmentSpec) -> TraceHeader:
         observation_names=spec.observation_names,
         state_names=spec.state_names,
     )
+
+
+def _bounds(rows: ActionRows) -> tuple[ContinuousActions | None, ...]:
+    """Of each agent whose action is a vector; nothing where nobody's is."""
+    vectors = tuple(space if isinstance(space, ContinuousActions) else None for space in rows.spaces)
+    return vectors if rows.size else ()
 
 
 def _spoke(record: StepRecord) -> npt.NDArray[np.bool_]:

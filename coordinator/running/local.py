@@ -51,7 +51,6 @@ def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSER
             part.results,
             label=LABELS[part.name],
             spec=part.spec,
-            manifest=plan.manifest,
             seconds=part.seconds,
             traffic=Traffic.within_a_process(part.links),
         )

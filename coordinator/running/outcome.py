@@ -12,7 +12,6 @@ from coordinator.world.trajectory import EpisodeResult
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.estimates import Estimate, bootstrap, wilson
 from heliograph.figures import Inexact, figures, joined
-from heliograph.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +63,12 @@ class Summary:
     inexact: Mapping[str, Inexact] = field(default_factory=dict)
 
 
-# Eight parameters: a summary is of all of these, and nothing but a summary is.
+# Seven parameters: a summary is of all of these, and nothing but a summary is.
 def summarise(
     results: Sequence[EpisodeResult],
     *,
     label: str,
     spec: EnvironmentSpec,
-    manifest: Manifest,
     seconds: float,
     traffic: Traffic,
     counted_steps: int | None = None,
@@ -84,8 +82,8 @@ def summarise(
     counted_steps = steps if counted_steps is None else counted_steps
     before = f"an earlier coordinator counted {earlier} of {len(results)} episodes" if earlier else ""
     everywhere = "; ".join(filter(None, (before, traffic.doubt)))
-    bits = traffic.sent_bits + traffic.sent * manifest.actions.message_bits
-    read_bits = traffic.read_bits + traffic.read * manifest.actions.message_bits
+    bits = traffic.sent_bits + _action_bits(traffic.sent_by, spec)
+    read_bits = traffic.read_bits + _action_bits(traffic.read_of, spec)
     sums = {"late": traffic.late, "lost": traffic.lost, "messages": traffic.sent}
     # Per step they are of what was counted here, and whole where that is.
     shares = {
@@ -128,6 +126,11 @@ def summarise(
             figures(mean, doubt=traffic.doubt, bounds=False),
         ),
     )
+
+
+def _action_bits(messages: Mapping[int, int], spec: EnvironmentSpec) -> int:
+    """What so many messages by the slot of their sender spend on actions."""
+    return sum(count * spec.action_space(slot).message_bits for slot, count in messages.items())
 
 
 def _percentile(values: Sequence[float], percent: float) -> float | None:

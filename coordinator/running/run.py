@@ -236,7 +236,6 @@ class Run:
                     condition.results,
                     label=LABELS[condition.name],
                     spec=self._spec,
-                    manifest=self._plan.manifest,
                     seconds=seconds,
                     traffic=passed,
                     counted_steps=counted_steps,

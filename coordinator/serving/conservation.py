@@ -7,7 +7,7 @@ died, or does not answer, is not known: its last counts went with it (`heliograp
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
@@ -138,6 +138,9 @@ class Traffic:
     """On the links that are known."""
     unknown_links: int
     """Directed links of which nobody knows what is missing."""
+    sent_by: Mapping[int, int] = field(default_factory=dict)
+    """`sent` by the slot of the sender, and so is `read` in `read_of`."""
+    read_of: Mapping[int, int] = field(default_factory=dict)
     doubt: str = ""
     """Why there may have been more than was counted; empty: there was not."""
 
@@ -149,8 +152,13 @@ class Traffic:
     @classmethod
     def within_a_process(cls, links: Sequence[LinkBalance]) -> Traffic:
         """The sums of links that are all known."""
-        names = [each.name for each in fields(cls) if each.name not in ("unknown_links", "doubt")]
-        return cls(unknown_links=0, **_totals(links, names))
+        others = ("unknown_links", "sent_by", "read_of", "doubt")
+        names = [each.name for each in fields(cls) if each.name not in others]
+        sent_by, read_of = Counter[int](), Counter[int]()
+        for link in links:
+            sent_by[link.sender] += link.sent or 0
+            read_of[link.sender] += link.read or 0
+        return cls(unknown_links=0, sent_by=sent_by, read_of=read_of, **_totals(links, names))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +189,13 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
             for report in counted
         )
 
+    sent_by, read_of = Counter[int](), Counter[int]()
+    for slot, report in now.reports.items():
+        before = earlier[report.instance].links if report.instance in earlier else {}
+        for peer, counters in report.links.items() if slot not in unsettled else ():
+            known = before.get(peer, LinkCounters())
+            sent_by[slot] += counters.sent - known.sent
+            read_of[peer] += counters.read - known.read
     return Traffic(
         sent=difference("sent"),
         sent_bytes=difference("sent_bytes"),
@@ -194,6 +209,8 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         lost=difference("lost"),
         missing=_newly_missing(now, since),
         unknown_links=sum(link.missing is None for link in now.links),
+        sent_by=sent_by,
+        read_of=read_of,
         doubt=_doubt(departed=_departed(now, since), silent={*now.silent, *unsettled}),
     )
 

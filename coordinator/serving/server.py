@@ -49,13 +49,13 @@ class CoordinationServer:
         reached: ListenSettings = THIS_MACHINE,
     ) -> None:
         store = BundleStore(bundles)
-        message, actions = bundles[0].manifest.message, bundles[0].manifest.actions
+        message = bundles[0].manifest.message
         self._codec = settings.codec
         self.run_id = uuid.uuid4().hex
         self.refusals = Refusals()
         self.team = Team(
             Roster(store.digests),
-            actions=actions,
+            actions=[bundle.manifest.actions for bundle in bundles],
             codec=None if message is None else message.codec,
             address_of=reached.address_of,
             rejoin_s=settings.rejoin_s,

@@ -134,9 +134,8 @@ class CoordinationService:
         kind = message.WhichOneof("kind")
         self._team.on_message(session)
         if kind == "act":
-            self._team.on_act(
-                session, wire.parse_act(message.act, actions=self._team.actions, team_size=self._team.size)
-            )
+            actions = self._team.actions[session.slot]
+            self._team.on_act(session, wire.parse_act(message.act, actions=actions, team_size=self._team.size))
         elif kind == "connected":
             self._team.on_connected(session, message.connected.slots)
         elif kind == "counters":

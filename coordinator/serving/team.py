@@ -50,7 +50,7 @@ MAX_REASON = 500
 
 
 class Team(Seats):
-    """The sessions of the nodes, by slot.  `actions` is what they do, as they write it, and `codec` decodes
+    """The sessions of the nodes, by slot.  `actions` is what each does, as it writes it, and `codec` decodes
     reported latents; None if there are none.
 
     `address_of(slot, member)` is where the node of `slot` is told to reach the member; by default where that listens.
@@ -60,7 +60,7 @@ class Team(Seats):
         self,
         roster: Roster,
         *,
-        actions: ActionSpace,
+        actions: Sequence[ActionSpace],
         codec: BitPacked | None,
         address_of: Callable[[int, Member], str] = lambda slot, member: member.peer_address,
         rejoin_s: float = REJOIN_S,
@@ -70,7 +70,7 @@ class Team(Seats):
         """Answers to a step that was already over; each came from a node that had been unresponsive."""
         self.steps = 0
         """Asked for so far, also in episodes that did not come to their end."""
-        self.actions, self.codec = actions, codec
+        self.actions, self.codec = tuple(actions), codec
         self._awaited: set[Session] = set()
         self._asked: tuple[int, int] | None = None
         self._replies: dict[int, Reply] = {}

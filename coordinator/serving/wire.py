@@ -81,7 +81,7 @@ def parse_join(message: pb.NodeMessage) -> Join:
 
 
 def parse_act(act: pb.Act, *, actions: ActionSpace, team_size: int) -> Act:
-    """Raises MessageError if a masked slot does not exist, or the action is not of the kind that the team has."""
+    """Raises MessageError if a masked slot does not exist, or the action is not of the kind that the node has."""
     if any(slot >= team_size for slot in act.masked):
         raise MessageError(f"act names masked slots {list(act.masked)} in a team of {team_size}")
     return Act(

@@ -34,10 +34,8 @@ class Script:
     """Turns what a watcher kept into events.  Told of every step in order; some may be missing."""
 
     def __init__(self, plan: Plan, spec: EnvironmentSpec, *, title: str) -> None:
-        message = plan.manifest.message
         self._plan, self._spec, self._title = plan, spec, title
         self.switched(plan.bundles)
-        self._action_bits = 0 if message is None else plan.manifest.actions.message_bits
         self._before: StepRecord | None = None
 
     def switched(self, bundles: Sequence[Bundle]) -> None:
@@ -73,7 +71,7 @@ class Script:
     def steps(self, name: str, records: Sequence[StepRecord]) -> Event:
         """Of at least one record: `trail` has a row of numbers for each, `links` what became of the messages in all."""
         trail = [self._row(record) for record in records]
-        newest, vectors = records[-1], bool(self._spec.continuous)
+        newest = records[-1]
         return {
             "kind": "steps",
             "pass": name,
@@ -83,11 +81,15 @@ class Script:
             "links": _links(records),
             "present": newest.present.tolist(),
             "acted": newest.acted.tolist(),
-            "action": np.round(newest.action.astype(np.float64), 3).tolist() if vectors else newest.action.tolist(),
+            "action": [self._spelled(slot, row) for slot, row in enumerate(newest.action)],
             "reward": [round(float(reward), 4) for reward in newest.reward],
             "waited_ms": [None if np.isnan(waited) else round(waited * 1e3, 3) for waited in newest.waited_s],
             "latent": None if newest.latent is None else newest.latent.tolist(),
         }
+
+    def _spelled(self, slot: int, row: npt.NDArray[Any]) -> int | list[float]:
+        action = self._spec.rows.action(slot, row)
+        return action if isinstance(action, int) else np.round(action.astype(np.float64), 3).tolist()
 
     def _row(self, record: StepRecord) -> list[float | None]:
         """[episode, step, bits said, latency in ms, longest wait in ms, messages read, messages masked]."""
@@ -115,7 +117,9 @@ class Script:
             previous = None
             if before is not None and before.latent is not None and before.latent[speaker, 0] >= 0:
                 previous = before.latent[speaker]
-            bits = self._codec.size_bits(record.latent[speaker], previous) + self._action_bits
+            bits = (
+                self._codec.size_bits(record.latent[speaker], previous) + self._spec.action_space(speaker).message_bits
+            )
             total += bits * int(record.hears[:, speaker].sum())
         return total
 

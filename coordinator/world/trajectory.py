@@ -27,7 +27,7 @@ class StepRecord:
     observation: npt.NDArray[np.float32]
     """float32 [N, D]; zeros where not present."""
     action_mask: npt.NDArray[np.bool_]
-    """bool [N, A]; all true where not present."""
+    """bool [N, A]; all that the agent can ever do where not present."""
     hears: npt.NDArray[np.bool_]
     """bool [N, N]: [i, j] says that i could hear j."""
     masked: npt.NDArray[np.bool_]
@@ -39,7 +39,7 @@ class StepRecord:
     acted: npt.NDArray[np.bool_]
     """bool [N]: false where the world took the idle action for the agent."""
     action: npt.NDArray[np.int64 | np.float32]
-    """int64 [N], or float32 [N, k] between -1 and 1, as applied."""
+    """As applied: int64 [N], or float32 [N, k] between -1 and 1; of a mixed team float32 [N, 1 + k]."""
     reward: npt.NDArray[np.float32]
     """float32 [N]."""
     latent: npt.NDArray[np.int32] | None
@@ -189,13 +189,13 @@ class Tally:
             step=step,
             present=np.array([view is not None for view in views]),
             observation=np.zeros((agents, spec.observation_size), dtype=np.float32),
-            action_mask=np.ones((agents, spec.actions), dtype=bool),
+            action_mask=spec.rows.whole_masks.copy(),
             hears=np.zeros((agents, agents), dtype=bool),
             masked=np.zeros((agents, agents), dtype=bool),
             lost=np.zeros((agents, agents), dtype=bool),
             delay=np.zeros((agents, agents), dtype=np.int64),
             acted=np.array([slot in replies for slot in range(agents)]),
-            action=np.array(actions, dtype=np.float32 if spec.continuous else np.int64),
+            action=spec.rows.joint(actions),
             reward=reward,
             latent=None if self._categoricals is None else np.full((agents, self._categoricals), -1, dtype=np.int32),
             state=self._state,
@@ -205,7 +205,7 @@ class Tally:
         for slot, view in enumerate(views):
             if view is not None:
                 record.observation[slot] = view.observation
-                record.action_mask[slot] = view.action_mask
+                record.action_mask[slot] = spec.rows.mask_row(slot, view.action_mask)
                 record.hears[slot, list(view.hears)] = True
                 record.lost[slot, list(view.lost)] = True
                 record.delay[slot, list(view.late)] = list(view.late.values())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from coordinator.channel import Channel
 from coordinator.channel.medium import Medium
-from heliograph.actions import Action
+from heliograph.actions import Action, ContinuousActions
 from heliograph.codecs import Codec
 from heliograph.environments.vector import (
     MOST_STEPS,
@@ -41,7 +41,7 @@ class View:
     observation: npt.NDArray[np.float32]
     """float32 [D]."""
     action_mask: npt.NDArray[np.bool_]
-    """bool [A], true where the action is legal."""
+    """bool [A], true where the action is legal; of the agent's own actions, in a mixed team as well."""
     hears: tuple[int, ...]
     """The slots whose messages of the step before it may read, ascending."""
     heard_by: tuple[int, ...]
@@ -96,7 +96,7 @@ class World:
         self._made, self._return = 0, 0.0
         self._medium: Medium | None = None
         self.environment = environment
-        self._actions = tuple(self.spec.action_space(slot) for slot in range(self.spec.agents))
+        self._actions = self.spec.rows.spaces
         self._present = np.ones(self.spec.agents, dtype=bool)
         self._views: tuple[View | None, ...] = ()
 
@@ -117,15 +117,15 @@ class World:
         return self._look(percepts)
 
     def advance(self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_TOLD) -> Advance:
-        """Apply one action per slot, float32 [k] where they are continuous.  `latents` int32 [K] by slot are what is
+        """Apply one action per slot, float32 [k] of continuous ones.  `latents` int32 [K] by slot are what is
         said at this step; a channel with a limited rate takes those that are not told for the longest.
 
         Raises EpisodeLost if the simulator died, WorldError for an illegal action or a result that breaks the contract.
         """
         if self._medium is not None:
             self._medium.sizes.told(latents)
-        joint = np.array([actions], dtype=np.float32 if self.spec.continuous else np.int64)
-        transition = checked_transition(self.environment.step(joint), of=self.environment)
+        joint = self.spec.rows.joint(actions)
+        transition = checked_transition(self.environment.step(joint[None]), of=self.environment)
         if transition.lost[0]:
             raise EpisodeLost(f"the simulator of environment {self.spec.id!r} died during an episode")
         self._made += 1
@@ -151,8 +151,8 @@ class World:
         """What the world does for an agent that does not act: the idle action, or the first legal one; of continuous
         ones zeros."""
         view = self._views[slot]
-        if self.spec.continuous:
-            return np.zeros(self.spec.action_shape, dtype=np.float32)
+        if isinstance(actions := self._actions[slot], ContinuousActions):
+            return np.zeros(actions.shape, dtype=np.float32)
         if view is None or view.action_mask[self.spec.idle_action]:
             return self.spec.idle_action
         return int(np.argmax(view.action_mask))
@@ -173,7 +173,7 @@ class World:
             View(
                 slot=slot,
                 observation=np.array(percepts.observation[0, slot], dtype=np.float32),
-                action_mask=np.array(percepts.action_mask[0, slot], dtype=bool),
+                action_mask=np.array(percepts.action_mask[0, slot, self.spec.rows.own(slot)], dtype=bool),
                 hears=_indices(hears[slot]),
                 heard_by=_indices(hears[:, slot]),
                 lost=() if verdict is None else verdict.lost_by(slot),

@@ -1,4 +1,4 @@
-"""The actions of a foreign team, discrete or continuous, brought to one size and back to the environment's own.
+"""The actions of a foreign team, discrete, continuous or both, brought to one size and back to the environment's own.
 
 Axis legend: A entries of an action mask, k numbers of a continuous action.
 For `heliograph.environments.spaces`; imports gymnasium.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from heliograph.actions import ContinuousActions
+from heliograph.action_rows import ActionRows
+from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.environments.contract import ask
 from heliograph.environments.factors import MOST_JOINT_ACTIONS, Factors
 from heliograph.errors import WorldError
@@ -26,14 +27,33 @@ class TeamActions(ABC):
 
     sizes: Mapping[Any, int]
     """Entries of a mask that are the agent's own, before padding."""
-    continuous: tuple[ContinuousActions, ...] = ()
-    """See EnvironmentSpec."""
     factors: Mapping[Any, Factors] = {}
     """Of the agents whose action is made of several choices."""
+    spaces: Mapping[Any, ActionSpace]
+    """By name, in the order of slots, padded."""
+
+    @cached_property
+    def rows(self) -> ActionRows:
+        """How their actions stand in one array."""
+        return ActionRows(tuple(self.spaces.values()))
+
+    @cached_property
+    def slots(self) -> Mapping[Any, int]:
+        return {name: slot for slot, name in enumerate(self.spaces)}
+
+    def place(self, name: Any) -> slice:
+        """Where an agent's own entries stand in the mask of its row."""
+        start = self.rows.own(self.slots[name]).start
+        return slice(start, start + self.sizes[name])
+
+    def whole_mask(self, name: Any) -> npt.NDArray[np.bool_]:
+        """bool [A]: all actions, or dimensions of one, that the agent's own space has."""
+        own = np.arange(self.spaces[name].mask_size) < self.sizes[name]
+        return self.rows.mask_row(self.slots[name], own)
 
     @abstractmethod
     def native(self, name: Any, action: npt.NDArray[Any]) -> Any:
-        """The environment's own form of one agent's action."""
+        """The environment's own form of one agent's action, given as its row."""
 
 
 class DiscreteTeam(TeamActions):
@@ -44,6 +64,7 @@ class DiscreteTeam(TeamActions):
         sizes = {name: _factor_sizes(space) for name, space in acting.items()}
         self.factors = {name: Factors(sizes=sizes[name]) for name in acting if not _is_discrete(acting[name])}
         self.sizes = {name: Factors(sizes=each).count for name, each in sizes.items()}
+        self.spaces = dict.fromkeys(acting, DiscreteActions(count=max(self.sizes.values())))
 
     def native(self, name: Any, action: npt.NDArray[Any]) -> Any:
         """See TeamActions.  An int for Discrete; for MultiDiscrete and Tuple what the space itself would draw."""
@@ -60,11 +81,11 @@ class ContinuousTeam(TeamActions):
         self._acting = acting
         self.sizes = {name: int(np.prod(space.shape)) for name, space in acting.items()}
         widest = max(self.sizes.values())
-        self.continuous = tuple(
-            ContinuousActions(low=_padded(space.low, widest), high=_padded(space.high, widest), bits=bits)
-            for space in acting.values()
-        )
-        self._scales = dict(zip(acting, self.continuous, strict=True))
+        self._scales = {
+            name: ContinuousActions(low=_padded(space.low, widest), high=_padded(space.high, widest), bits=bits)
+            for name, space in acting.items()
+        }
+        self.spaces = self._scales
 
     def native(self, name: Any, action: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See TeamActions."""
@@ -74,10 +95,27 @@ class ContinuousTeam(TeamActions):
         return within
 
 
+class MixedTeam(TeamActions):
+    """Numbered actions of some agents and vectors of the others, in rows that have room for both."""
+
+    def __init__(self, acting: Mapping[Any, spaces.Space[Any]], *, bits: int) -> None:
+        boxes = {name: space for name, space in acting.items() if isinstance(space, spaces.Box)}
+        numbered = DiscreteTeam({name: space for name, space in acting.items() if name not in boxes})
+        vectors = ContinuousTeam(boxes, bits=bits)
+        self._of: dict[Any, TeamActions] = {name: vectors if name in boxes else numbered for name in acting}
+        self.factors = numbered.factors
+        self.sizes = {name: own.sizes[name] for name, own in self._of.items()}
+        self.spaces = {name: own.spaces[name] for name, own in self._of.items()}
+
+    def native(self, name: Any, action: npt.NDArray[np.float32]) -> Any:
+        """See TeamActions."""
+        return self._of[name].native(name, np.asarray(self.rows.action(self.slots[name], action)))
+
+
 def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int) -> TeamActions:
     """Ask a PettingZoo parallel environment what its agents can do; continuous actions get `bits` per dimension.
 
-    Raises WorldError unless all agents' actions are discrete, or all are vectors within finite bounds.
+    Raises WorldError for actions that are neither numbered nor vectors within finite bounds.
     """
     acting = {name: ask(adapter, f"action_space({name!r})", partial(environment.action_space, name)) for name in names}
     for name, space in acting.items():
@@ -85,15 +123,10 @@ def team_actions(environment: Any, names: list[Any], *, adapter: str, bits: int)
             _check_box(name, space, adapter=adapter)
         else:
             _check_discrete(name, space, adapter=adapter)
-    if len({isinstance(space, spaces.Box) for space in acting.values()}) > 1:
-        first, other = (
-            next(name for name in names if isinstance(acting[name], spaces.Box) == box) for box in (False, True)
-        )
-        raise WorldError(
-            f"{adapter}: actions of agent {first!r} are discrete, those of agent {other!r} are not",
-            remedy="Give all agents of a team the same kind: wrap the Box of some in numbered levels, Discrete(n)",
-        )
-    return ContinuousTeam(acting, bits=bits) if isinstance(acting[names[0]], spaces.Box) else DiscreteTeam(acting)
+    kinds = {isinstance(space, spaces.Box) for space in acting.values()}
+    if len(kinds) > 1:
+        return MixedTeam(acting, bits=bits)
+    return ContinuousTeam(acting, bits=bits) if kinds == {True} else DiscreteTeam(acting)
 
 
 def _is_discrete(space: Any) -> bool:

@@ -105,6 +105,8 @@ def _observation(agent: AgentShown) -> str:
 
 
 def _actions(agent: AgentShown) -> str:
+    if agent.continuous:
+        return f"{agent.actions} real numbers" if agent.actions > 1 else "1 real number"
     return Factors(sizes=agent.factors).words if agent.factors else str(agent.actions)
 
 

@@ -125,12 +125,26 @@ def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
 
 
 def _actions(spec: EnvironmentSpec) -> str:
+    if spec.mixed:
+        return "; ".join(f"agent {slot}: {_of_agent(spec, slot)}" for slot in range(spec.agents))
     if not spec.continuous:
         legal = "some illegal at times" if spec.has_action_mask else "all legal always"
         return f"{_joint(spec) or spec.actions}, {legal}"
     fewer = ", some agents have fewer" if spec.has_action_mask else ""
     lowest, highest = (min(min(space.low) for space in spec.continuous), max(max(s.high) for s in spec.continuous))
     return f"{spec.actions} numbers in {lowest:g} .. {highest:g}{fewer}, {spec.continuous[0].bits} bits each"
+
+
+def _of_agent(spec: EnvironmentSpec, slot: int) -> str:
+    """What one agent of a mixed team can do."""
+    from heliograph.actions import DiscreteActions
+    from heliograph.environments.factors import Factors
+
+    space = spec.action_space(slot)
+    if isinstance(space, DiscreteActions):
+        return Factors(sizes=spec.factors[slot]).words if spec.factors else f"one of {space.count}"
+    own = space.own_size
+    return f"{own} numbers in {min(space.low[:own]):g} .. {max(space.high[:own]):g}, {space.bits} bits each"
 
 
 def _joint(spec: EnvironmentSpec) -> str:

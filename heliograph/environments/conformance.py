@@ -82,6 +82,9 @@ class AgentShown:
     highest: float = float("-inf")
     """Of all that it observed."""
     actions: int
+    """How many, or of a vector its dimensions."""
+    continuous: bool = False
+    """Its action is a vector."""
     factors: tuple[int, ...] = ()
     """Choices of each factor, where actions are combinations of several."""
     legal: list[int] | None = None
@@ -274,7 +277,8 @@ class _Examination:
                 AgentShown(
                     agent=str(name),
                     observation_size=self._spaces.own_size(name),
-                    actions=int(self._spaces.any_action(name).sum()),
+                    actions=self._spaces.own_actions(name),
+                    continuous=self._spaces.rows.is_vector(self._names.index(name)),
                 )
             )
             factors = self._spaces.factors.get(name)
@@ -328,15 +332,16 @@ class _Examination:
             return self._spaces.any_action(name)
         mask = self._judge("masks", lambda: self._spaces.mask(name, observation, info, last=last))
         if mask is not None and shown.legal is None:
-            shown.legal = np.flatnonzero(mask).tolist()
+            shown.legal = np.flatnonzero(self._spaces.own_mask(name, mask)).tolist()
         return mask
 
     def _drawn(self, name: Any, mask: npt.NDArray[np.bool_] | None, random: np.random.Generator) -> npt.NDArray[Any]:
         """A legal action of an agent, as networks give it."""
-        if self._spaces.continuous:
-            return random.uniform(-1, 1, self._spaces.actions).astype(np.float32)
+        rows, slot = self._spaces.rows, self._names.index(name)
+        if rows.is_vector(slot):
+            return rows.row(slot, random.uniform(-1, 1, rows.size).astype(np.float32))
         legal = np.flatnonzero(self._spaces.any_action(name) if mask is None else mask)
-        return np.asarray(random.choice(legal))
+        return rows.row(slot, int(random.choice(legal)))
 
     def _check_state(self) -> None:
         if not callable(getattr(self._environment, "state", None)):

@@ -108,6 +108,7 @@ class ParallelVector(VectorEnvironment):
             image=self._spaces.image,
             actions=self._spaces.actions,
             continuous=self._spaces.continuous,
+            mixed=self._spaces.mixed,
             factors=self._spaces.factor_sizes,
             episode_limit=self._ask("its attributes", lambda: found_limit(first, step_limit, adapter=self._name)),
             complete_graph=not self._offers_hears,
@@ -144,7 +145,7 @@ class ParallelVector(VectorEnvironment):
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
-        legal = checked_actions(actions, mask=self._mask, continuous=bool(self.spec.continuous))
+        legal = checked_actions(actions, mask=self._mask, rows=self.spec.rows)
         reward = np.zeros((self.count, self.spec.agents), dtype=np.float32)
         truncated = np.zeros(self.count, dtype=bool)
         outcome = np.full(self.count, np.nan, dtype=np.float32)

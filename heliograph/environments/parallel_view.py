@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from heliograph.actions import ActionSpace, DiscreteActions
+from heliograph.actions import Action, ActionSpace, DiscreteActions
 from heliograph.environments.factors import Factors
 from heliograph.environments.vector import Percepts, VectorEnvironment
 from heliograph.errors import WorldError
@@ -26,15 +26,16 @@ class ParallelView(ParallelEnv):
     {"observation", "action_mask"} where some actions are illegal at times, as PettingZoo's samplers expect.
     infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
     the environment's outcome.  Continuous actions are between their real bounds, as many numbers as the agent has, and
-    have no mask.  Actions of several factors keep their joint numbers; `metadata["joint_actions"]` says what of.
+    have no mask; in a mixed team each agent has what is its own.  Actions of several factors keep their joint numbers;
+    `metadata["joint_actions"]` says what of.
     """
 
     def __init__(self, environment: VectorEnvironment) -> None:
         spec = environment.spec
         self.metadata: dict[str, Any] = {"name": spec.id, "render_modes": ["rgb_array"]}
         if spec.factors:
-            words = [Factors(sizes=sizes).words for sizes in spec.factors]
-            self.metadata["joint_actions"] = {f"agent_{slot}": each for slot, each in enumerate(words)}
+            words = {f"agent_{slot}": Factors(sizes=sizes).words for slot, sizes in enumerate(spec.factors) if sizes}
+            self.metadata["joint_actions"] = words
         self.render_mode = "rgb_array"
         self.max_cycles = spec.episode_limit
         self.possible_agents = [f"agent_{slot}" for slot in range(spec.agents)]
@@ -42,18 +43,27 @@ class ParallelView(ParallelEnv):
         self._environment = environment
         self._slots = {name: slot for slot, name in enumerate(self.possible_agents)}
         self._seeds = np.random.default_rng()
-        self._mask = np.ones((spec.agents, spec.actions), dtype=np.int8)
+        self._mask = np.ones((spec.agents, spec.actions), dtype=np.bool_)
+        self._rows = spec.rows
         self._image = spec.image if spec.image and math.prod(spec.image) == spec.observation_size else None
+        # PettingZoo wants a space object per agent, the same one at every call.
+        self._observed = {name: self._observation_space(slot) for name, slot in self._slots.items()}
+        self._acting = {name: _acting(spec.action_space(slot)) for name, slot in self._slots.items()}
+
+    def _observation_space(self, slot: int) -> spaces.Space[Any]:
+        spec = self._environment.spec
         if self._image is None:
             seen = spaces.Box(-np.inf, np.inf, (spec.observation_size,), np.float32)
         else:
             seen = spaces.Box(0, 1, self._image, np.float32)
-        mask = spaces.Box(0, 1, (spec.actions,), np.int8)
-        self._shows_mask = spec.has_action_mask and not spec.continuous
-        observed = spaces.Dict({"observation": seen, "action_mask": mask}) if self._shows_mask else seen
-        # PettingZoo wants a space object per agent, the same one at every call.
-        self._observed = {name: _copied(observed) for name in self.possible_agents}
-        self._acting = {name: _acting(spec.action_space(slot)) for name, slot in self._slots.items()}
+        if not self._shows_mask(slot):
+            return seen
+        mask = spaces.Box(0, 1, (spec.action_space(slot).mask_size,), np.int8)
+        return spaces.Dict({"observation": seen, "action_mask": mask})
+
+    def _shows_mask(self, slot: int) -> bool:
+        """Whether the agent observes its mask."""
+        return self._environment.spec.has_action_mask and not self._rows.is_vector(slot)
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         return self._observed[agent]
@@ -93,21 +103,23 @@ class ParallelView(ParallelEnv):
 
     def _joint(self, actions: dict[str, Any]) -> npt.NDArray[Any]:
         """[N] or [N, k] as our environments take them; whoever has left does what it may, which is ignored."""
-        spec = self._environment.spec
-        if not spec.continuous:
-            chosen: npt.NDArray[np.int64] = self._mask.argmax(axis=1)
-            for name, action in actions.items():
-                chosen[self._slots[name]] = action
-            return chosen
-        joint = np.zeros(self._mask.shape, dtype=np.float32)
+        rows = self._rows
+        joint = rows.drawn(np.full(self._mask.shape, 0.5), self._mask).astype(rows.dtype)
         for name, action in actions.items():
-            shape = self._acting[name].shape
-            if np.shape(action) != shape:
-                raise WorldError(f"action of agent {name!r} has shape {np.shape(action)}, not {shape}")
-            padded = np.zeros(spec.actions)
-            padded[: np.size(action)] = action
-            joint[self._slots[name]] = spec.continuous[self._slots[name]].unscaled(padded)
+            joint[self._slots[name]] = rows.row(self._slots[name], self._ours(name, action))
         return joint
+
+    def _ours(self, name: str, action: Any) -> Action:
+        """One agent's action, of a vector in units of its bounds."""
+        space = self._environment.spec.action_space(self._slots[name])
+        if isinstance(space, DiscreteActions):
+            return int(action)
+        shape = self._acting[name].shape
+        if np.shape(action) != shape:
+            raise WorldError(f"action of agent {name!r} has shape {np.shape(action)}, not {shape}")
+        padded = np.zeros(space.size)
+        padded[: np.size(action)] = action
+        return space.unscaled(padded)
 
     def state(self) -> npt.NDArray[np.float32]:
         """Global state float32 [S].  Raises NotImplementedError where the environment has none."""
@@ -126,17 +138,17 @@ class ParallelView(ParallelEnv):
 
     def _shown(self, percepts: Percepts, names: list[str], *, won: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         spec = self._environment.spec
-        self._mask = percepts.action_mask[0].astype(np.int8)
+        self._mask = percepts.action_mask[0].copy()
         observations: dict[str, Any] = {}
         infos: dict[str, dict[str, Any]] = {}
         for name in names:
             slot = self._slots[name]
-            seen, mask = percepts.observation[0, slot], self._mask[slot]
+            seen, mask = percepts.observation[0, slot], self._mask[slot, self._rows.own(slot)].astype(np.int8)
             if self._image is not None:
                 seen = seen.reshape(self._image)
-            observations[name] = {"observation": seen, "action_mask": mask} if self._shows_mask else seen
+            observations[name] = {"observation": seen, "action_mask": mask} if self._shows_mask(slot) else seen
             hears = tuple(self.possible_agents[other] for other in np.flatnonzero(percepts.hears[0, slot]))
-            infos[name] = {"hears": hears} if spec.continuous else {"action_mask": mask, "hears": hears}
+            infos[name] = {"hears": hears} if self._rows.is_vector(slot) else {"action_mask": mask, "hears": hears}
             if spec.outcome == "won":
                 infos[name]["won"] = won
         return observations, infos
@@ -145,14 +157,5 @@ class ParallelView(ParallelEnv):
 def _acting(actions: ActionSpace) -> spaces.Discrete[Any] | spaces.Box:
     if isinstance(actions, DiscreteActions):
         return spaces.Discrete(actions.count)
-    own = [place for place in range(actions.size) if actions.low[place] or actions.high[place]]
-    size = own[-1] + 1 if own else actions.size
-    low, high = (np.array(bounds[:size], dtype=np.float32) for bounds in (actions.low, actions.high))
+    low, high = (np.array(bounds[: actions.own_size], dtype=np.float32) for bounds in (actions.low, actions.high))
     return spaces.Box(low, high, dtype=np.float32)
-
-
-def _copied(space: spaces.Space[Any]) -> spaces.Space[Any]:
-    if isinstance(space, spaces.Dict):
-        return spaces.Dict({key: _copied(part) for key, part in space.spaces.items()})
-    assert isinstance(space, spaces.Box)
-    return spaces.Box(space.low, space.high, space.shape, space.low.dtype.type)

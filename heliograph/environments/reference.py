@@ -41,8 +41,7 @@ class RandomPolicy(Player):
     def step(self, percepts: Percepts) -> Transition:
         mask = percepts.action_mask
         drawn = np.stack([random.random(mask.shape[1:]) for random in self._random])
-        continuous = bool(self._environment.spec.continuous)
-        return self._environment.step(2 * drawn - 1 if continuous else (drawn * mask).argmax(-1))
+        return self._environment.step(self._environment.spec.rows.drawn(drawn, mask))
 
 
 class IdlePolicy(Player):

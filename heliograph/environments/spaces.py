@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.environments.contract import array_of, ask
 from heliograph.environments.images import image_space, is_picture, team_images
 from heliograph.errors import WorldError
@@ -54,15 +55,16 @@ class AgentSpaces:
         self._promising = set(promised)
         self._sizes = {name: int(spaces.flatdim(space)) for name, space in self._observed.items()}
         self._identity = dict(zip(names, np.eye(len(names), dtype=np.float32), strict=True))
-        self.actions = max(self._acting.sizes.values())
-        self.continuous = self._acting.continuous
+        self.rows = self._acting.rows
+        self.actions = self.rows.mask_size
         self._longest = max(self._sizes.values())
         if not self._longest:
             raise WorldError(
                 f"{adapter}: no agent observes anything: observation space {self._observed[names[0]]}",
                 remedy="Give at least one agent a number to see; a constant will do",
             )
-        self._differ = len(set(self._sizes.values())) > 1 or len(set(self._acting.sizes.values())) > 1
+        several = any(len(set(sizes.values())) > 1 for sizes in (self._sizes, self._acting.sizes))
+        self._differ = several or self.rows.mixed
         self.observation_size = self._longest + (len(names) if self._differ else 0)
         self._telling: set[Any] = set()
         self._masked = False
@@ -74,7 +76,7 @@ class AgentSpaces:
         """
         told = {name for name in self._acting.sizes if _told_masks(observations.get(name), infos.get(name))}
         self._telling = told | self._promising
-        surplus = any(size < self.actions for size in self._acting.sizes.values())
+        surplus = not all(self.any_action(name).all() for name in self._acting.sizes)
         self._masked = surplus or bool(self._telling)
         return self._masked
 
@@ -138,9 +140,10 @@ class AgentSpaces:
                 f"is {_bits(read[0])} in the observation and {_bits(read[1])} in infos",
                 "Return it in one of them",
             )
+        own = mask[self._acting.place(name)]
         if read:
-            mask[: read[0].size] = read[0]
-        if not mask.any():
+            own[:] = read[0]
+        if not own.any():
             raise self._bad("action_mask", name, "allows no action", "Leave at least one action legal")
         return mask
 
@@ -196,23 +199,47 @@ class AgentSpaces:
         return name in self._telling or bool(_told_masks(observation, info))
 
     @property
+    def continuous(self) -> tuple[ContinuousActions, ...]:
+        """See EnvironmentSpec."""
+        spaces = self.rows.spaces
+        vectors = tuple(space for space in spaces if isinstance(space, ContinuousActions))
+        return vectors if len(vectors) == len(spaces) else ()
+
+    @property
+    def mixed(self) -> tuple[ActionSpace, ...]:
+        """See EnvironmentSpec."""
+        return self.rows.spaces if self.rows.mixed else ()
+
+    @property
     def factor_sizes(self) -> tuple[tuple[int, ...], ...]:
         """See EnvironmentSpec.factors."""
         if not self.factors:
             return ()
-        sizes = self._acting.sizes.items()
-        return tuple(self.factors[name].sizes if name in self.factors else (size,) for name, size in sizes)
+        return tuple(self._choices(name) for name in self._acting.sizes)
+
+    def _choices(self, name: Any) -> tuple[int, ...]:
+        if name in self.factors:
+            return self.factors[name].sizes
+        return () if isinstance(self._acting.spaces[name], ContinuousActions) else (self._acting.sizes[name],)
 
     def own_size(self, name: Any) -> int:
         """Numbers of an agent's own observation, which stand before all padding."""
         return self._sizes[name]
 
+    def own_actions(self, name: Any) -> int:
+        """Actions of an agent's own space, or dimensions of one, without padding."""
+        return self._acting.sizes[name]
+
     def any_action(self, name: Any) -> npt.NDArray[np.bool_]:
         """bool [A]: all actions, or dimensions of one, that the agent's own space has."""
-        return np.arange(self.actions) < self._acting.sizes[name]
+        return self._acting.whole_mask(name)
+
+    def own_mask(self, name: Any, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """The agent's own entries, without padding, of a mask [A]."""
+        return mask[self._acting.place(name)]
 
     def action(self, name: Any, action: npt.NDArray[Any]) -> Any:
-        """The environment's own form of an action: of one that we count from 0, or of a vector [k]."""
+        """The environment's own form of an action, given as its row: of one that we count from 0, or of a vector."""
         return self._acting.native(name, action)
 
     def _vector_space(self, name: Any, space: Any) -> Space[Any]:

@@ -1,6 +1,6 @@
 """What every environment looks like inside the project: several copies of one team, as numpy arrays.
 
-Axis legend: E copies, N agents of a team, D observation size, A actions.
+Axis legend: E copies, N agents of a team, D observation size, A actions, k dimensions of a continuous one.
 
 The trainer steps many copies, the coordinator one.  `heliograph.environments.parallel` turns any of these into a
 PettingZoo parallel environment and back.
@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.action_rows import ActionRows
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.errors import WorldError
 
@@ -34,12 +36,15 @@ class EnvironmentSpec:
     """Height, width and channels of the image that an observation begins with, row by row, channels last, scaled to
     0..1; None where it is a vector.  The trainer builds its networks by it; whoever runs a team sees D numbers."""
     actions: int
-    """A, entries of an action mask: the number of actions, or of a continuous action's dimensions."""
+    """A, entries of an action mask: the number of actions, or of a continuous action's dimensions; of a mixed team that
+    of both, see `heliograph.action_rows`."""
     continuous: tuple[ContinuousActions, ...] = ()
-    """What each agent's action is, all of A dimensions and with as many bits; empty where actions are discrete."""
+    """What each agent's action is, all of A dimensions and with as many bits, where all are continuous; else empty."""
+    mixed: tuple[ActionSpace, ...] = ()
+    """What each agent can do where some have numbered actions and others vectors; empty where all act alike."""
     factors: tuple[tuple[int, ...], ...] = ()
-    """For each agent the choices of each factor of its action, whose combinations the actions number, row-major; empty
-    where no agent's action has factors."""
+    """For each agent the choices of each factor of its action, whose combinations the actions number, row-major, and
+    none for an agent whose action is a vector; empty where no agent's action has factors."""
     episode_limit: int
     """Steps after which an episode is truncated at the latest."""
     complete_graph: bool
@@ -78,15 +83,24 @@ class EnvironmentSpec:
             (self.actions, self.continuous[0].bits)
         }:
             raise ValueError(f"continuous actions must all have {self.actions} dimensions and the same number of bits")
+        if self.mixed and (self.continuous or not self.rows.mixed or self.rows.mask_size != self.actions):
+            raise ValueError(
+                f"the actions of a mixed team are of both kinds, and their masks have {self.actions} entries"
+            )
+
+    @cached_property
+    def rows(self) -> ActionRows:
+        """How the actions of the team stand in one array."""
+        return ActionRows(self.mixed or self.continuous or (DiscreteActions(count=self.actions),) * self.agents)
 
     def action_space(self, slot: int) -> ActionSpace:
         """What the agent of a slot can do."""
-        return self.continuous[slot] if self.continuous else DiscreteActions(count=self.actions)
+        return self.rows.spaces[slot]
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """Of one agent's action: () for a number, (A,) for a vector."""
-        return self.action_space(0).shape
+        """Of one agent's row: () for a number, (A,) for a vector, (1 + k,) in a mixed team."""
+        return self.rows.shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +183,8 @@ class VectorEnvironment(ABC):
 
     @abstractmethod
     def step(self, actions: npt.NDArray[Any]) -> Transition:
-        """Apply int actions [E, N], or continuous ones float [E, N, k] in [-1, 1], which are scaled to their bounds.
+        """Apply int actions [E, N], or continuous ones float [E, N, k] in [-1, 1], which are scaled to their bounds;
+        those of a mixed team are float [E, N, 1 + k].
 
         Raises WorldError if one is out of range or illegal; dimensions that an agent lacks do not matter.
         """
@@ -215,13 +230,15 @@ def check_running(running: npt.NDArray[np.bool_]) -> None:
 
 
 def checked_actions(
-    actions: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_], continuous: bool = False
+    actions: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_], rows: ActionRows | None = None
 ) -> npt.NDArray[Any]:
-    """Return actions as an integer array [E, N], or float32 [E, N, k] if they are `continuous`.
+    """Return actions as an integer array [E, N], or float32 [E, N, ...] where `rows` are not of numbers alone.
 
     Raises WorldError for a wrong shape, range or an illegal action, or a number that is not finite.
     """
-    if continuous:
+    if rows is not None and rows.mixed:
+        return _checked_rows(np.asarray(actions), mask=mask, choices=rows.choices)
+    if rows is not None and rows.size:
         return _checked_vectors(np.asarray(actions), mask=mask)
     given = np.asarray(actions)
     if given.shape != mask.shape[:2] or not np.issubdtype(given.dtype, np.integer):
@@ -233,6 +250,21 @@ def checked_actions(
         copy, agent = (int(index) for index in np.argwhere(~legal)[0])
         raise WorldError(f"action {int(given[copy, agent])} of agent {agent} in copy {copy} is illegal there")
     return given
+
+
+def _checked_rows(given: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_], choices: int) -> npt.NDArray[np.float32]:
+    """Of a mixed team, float32 [E, N, 1 + k]."""
+    expected = (*mask.shape[:2], 1 + mask.shape[2] - choices)
+    if given.shape != expected or not np.issubdtype(given.dtype, np.floating):
+        raise WorldError(f"actions must be real numbers {expected}, not {given.dtype} {given.shape}")
+    chosen = given[..., 0]
+    broken = ~np.isfinite(chosen) | (chosen != np.rint(chosen))
+    if broken.any():
+        copy, agent = (int(index) for index in np.argwhere(broken)[0])
+        raise WorldError(f"choice of agent {agent} in copy {copy} is {chosen[copy, agent]}, which is no whole number")
+    checked_actions(np.clip(chosen, -1, choices).astype(np.int64), mask=mask[..., :choices])
+    _checked_vectors(given[..., 1:], mask=mask[..., choices:])
+    return given.astype(np.float32)
 
 
 def _checked_vectors(given: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

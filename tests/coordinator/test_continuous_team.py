@@ -133,8 +133,8 @@ def test_the_audit_compares_vectors():
 def test_rounding_may_decide_between_neighbouring_levels_alone():
     plan = steering_plan()
     one, near, far = (MAST.values(np.array([level, 7])) for level in (100, 101, 102))
-    assert tied(plan, np.zeros(4), one, near)
-    assert not tied(plan, np.zeros(4), one, far)
+    assert tied(plan, 0, np.zeros(4), one, near)
+    assert not tied(plan, 0, np.zeros(4), one, far)
 
 
 @pytest.mark.parametrize(

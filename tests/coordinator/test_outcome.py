@@ -67,7 +67,6 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
         [result(1.0), result(0.0)],
         label="with messages",
         spec=registry.make("relay", count=1).spec,
-        manifest=relay_bundles(2)[0].manifest,
         seconds=2.0,
         traffic=Traffic(
             sent=8,
@@ -82,6 +81,8 @@ def test_summary_adds_up_and_leaves_out_what_was_not_measured():
             lost=2,
             missing=0,
             unknown_links=1,
+            sent_by={0: 5, 1: 3},
+            read_of={0: 4},
         ),
     )
     assert (summary.episodes, summary.steps, summary.hearable, summary.masked) == (2, 4, 8, 2)

@@ -41,7 +41,7 @@ class ForeignTeam(ParallelEnv):
         }
         self._acting: dict[str, spaces.Space] = {
             "scout": spaces.Discrete(2),
-            "carrier": spaces.Box(0, 1, (4,)) if fault == "continuous" else spaces.Discrete(4, start=10),
+            "carrier": spaces.Discrete(4, start=10),
         }
 
     def observation_space(self, agent: str) -> spaces.Space:

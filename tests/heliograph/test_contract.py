@@ -193,7 +193,6 @@ def promising(size: int) -> spaces.Dict:
         ({"acts": spaces.Dict({"a": spaces.Discrete(2)})}, "nor a Box. Give a Tuple of its parts"),
         ({"acts": spaces.Box(0, 3, (2,), np.int32)}, "is not of real numbers. Give a Box of float32"),
         ({"acts": spaces.Box(0, np.inf, (2,))}, "has no bounds. Wrap the environment"),
-        ({"acts": spaces.Box(0, 1, (2,))}, "discrete, those of agent 'carrier' are not. Give all agents of a team"),
         ({"fields": {"possible_agents": []}}, r"`possible_agents` is \[\]. List at least one agent"),
         ({"fields": {"possible_agents": "ab"}}, "`possible_agents` is a str. List the names"),
         (

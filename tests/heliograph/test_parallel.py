@@ -177,7 +177,6 @@ def test_a_step_that_breaks_a_promise_names_adapter_field_and_agent(fault: str, 
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
-        ("continuous", "actions of agent 'scout' are discrete, those of agent 'carrier' are not"),
         ("reset", "reset raised ZeroDivisionError: by the environment itself"),
         ("mask", "field 'action_mask' of agent 'scout' allows no action"),
         ("hears", "field 'hears' of agent 'scout' names 'nobody'"),

@@ -15,6 +15,7 @@ from trainer.policy.distributions import (
     SMALLEST_DEVIATION,
     ActionDistribution,
     Categorical,
+    ChoiceAndVector,
     SquashedGaussian,
 )
 
@@ -91,7 +92,11 @@ def test_a_dimension_that_is_not_there_is_zero_for_certain_and_counts_nowhere() 
     torch.testing.assert_close(GAUSSIAN.entropy(outputs), alone.entropy(pair))
 
 
-@pytest.mark.parametrize("actions", [Categorical(4), GAUSSIAN], ids=["one of four", "a vector"])
+@pytest.mark.parametrize(
+    "actions",
+    [Categorical(4), GAUSSIAN, ChoiceAndVector(Categorical(4), GAUSSIAN)],
+    ids=["one of four", "a vector", "both"],
+)
 def test_gradients_reach_what_was_put_out(actions: ActionDistribution) -> None:
     outputs = torch.randn(8, actions.outputs, requires_grad=True)
     action = drawn(actions, outputs.detach()[:1], rows=8)
@@ -99,3 +104,57 @@ def test_gradients_reach_what_was_put_out(actions: ActionDistribution) -> None:
     assert outputs.grad is not None
     assert torch.isfinite(outputs.grad).all()
     assert (outputs.grad != 0).any(0).all()
+
+
+MIXED = ChoiceAndVector(Categorical(5), SquashedGaussian(2, 255))
+CHOOSES = torch.tensor([True] * 4 + [False] + [False] * 2)
+GIVES = torch.tensor([True] + [False] * 4 + [True] * 2)
+
+
+def test_both_together_are_torchs_as_two_that_are_independent() -> None:
+    outputs = torch.randn(50, 9, dtype=torch.float64)
+    action = MIXED.mode(torch.randn(50, 9, dtype=torch.float64))
+    choice, vector = distributions.Categorical(logits=outputs[:, :5]), torchs(outputs[:, 5:])
+    torch.testing.assert_close(
+        MIXED.log_probability(outputs, action),
+        choice.log_prob(action[:, 0]) + vector.log_prob(action[:, 1:]).sum(-1),
+    )
+    torch.testing.assert_close(MIXED.entropy(outputs), choice.entropy() + vector.base_dist.entropy().sum(-1))
+
+
+@given(st.lists(st.floats(-5, 5), min_size=9, max_size=9))
+def test_an_agent_of_a_mixed_team_has_the_distribution_of_its_own_kind(values: list[float]) -> None:
+    outputs, generator = torch.tensor(values).expand(40, -1), torch.Generator().manual_seed(2)
+    uniform = torch.rand(40, MIXED.noise, generator=generator)
+    logits = Categorical(5).masked(outputs[:, :5], CHOOSES[:5])
+    masked = MIXED.masked(outputs, CHOOSES)
+    drawn_rows = MIXED.sample(masked, uniform)
+    chosen = Categorical(5).sample(logits, uniform[:, :1])
+    assert torch.equal(drawn_rows, torch.cat([chosen.float().unsqueeze(-1), torch.zeros(40, 2)], dim=-1))
+    assert torch.equal(MIXED.log_probability(masked, drawn_rows), Categorical(5).log_probability(logits, chosen))
+    assert torch.equal(MIXED.entropy(masked), Categorical(5).entropy(logits))
+
+    pair = SquashedGaussian(2, 255)
+    masked = MIXED.masked(outputs, GIVES)
+    drawn_rows = MIXED.sample(masked, uniform)
+    vector = pair.sample(outputs[:, 5:], uniform[:, 1:])
+    assert torch.equal(drawn_rows, torch.cat([torch.zeros(40, 1), vector], dim=-1))
+    assert torch.equal(MIXED.log_probability(masked, drawn_rows), pair.log_probability(outputs[:, 5:], vector))
+    assert torch.equal(MIXED.entropy(masked), pair.entropy(outputs[:, 5:]))
+
+
+def test_a_policy_of_one_kind_alone_gets_no_gradient_from_the_other() -> None:
+    outputs = torch.randn(8, 9, requires_grad=True)
+    available = torch.stack([CHOOSES, GIVES] * 4)
+    masked = MIXED.masked(outputs, available)
+    action = MIXED.sample(masked.detach(), torch.rand(8, MIXED.noise, generator=torch.Generator().manual_seed(3)))
+    (MIXED.log_probability(masked, action).sum() + MIXED.entropy(masked).sum()).backward()
+    assert outputs.grad is not None
+    reached = outputs.grad.unflatten(0, (4, 2)).abs().amax(0) > 0
+    assert reached.int().tolist() == [[1, 1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1]]
+
+
+def test_networks_read_both_of_an_action() -> None:
+    read = MIXED.read(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.5, -0.5]]))
+    assert read.tolist() == [[0, 0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0.5, -0.5]]
+    assert MIXED.features == read.shape[-1]

@@ -47,7 +47,7 @@ class AlgorithmEntry:
     compiles: bool = False
     """It has something to compile."""
     continuous: bool = True
-    """It can act in worlds with continuous actions, too."""
+    """It can act in worlds with continuous actions, too, and in those where some agents have such."""
     curves: Curves
 
     def settings_of(self, section: str) -> type[Settings]:

@@ -48,9 +48,13 @@ def rewind(
 
 def _some_legal(spec: EnvironmentSpec, mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Legal actions [E, N, ...] for masks bool [E, N, A]."""
-    return np.zeros(mask.shape, np.float32) if spec.continuous else mask.argmax(-1)
+    legal = spec.rows.drawn(np.full(mask.shape, 0.5), mask)
+    return legal.astype(np.float32) if spec.rows.size else legal
 
 
 def _legal(spec: EnvironmentSpec, wanted: npt.NDArray[Any], mask: npt.NDArray[Any]) -> bool:
     """Whether a joint action [N, ...] is, by a mask bool [N, A]; vectors are whatever they are."""
-    return bool(spec.continuous) or bool(np.take_along_axis(mask, wanted[:, None], axis=1).all())
+    if spec.continuous:
+        return True
+    choice = wanted[:, 0].astype(np.int64) if spec.mixed else wanted
+    return bool(np.take_along_axis(mask, choice[:, None], axis=1).all())

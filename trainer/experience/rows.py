@@ -65,7 +65,7 @@ def empty_rows(spec: EnvironmentSpec, *leading: int, columns: Mapping[str, Colum
         hears=np.zeros((*leading, agents, agents), bool),
         present=np.zeros((*leading, agents), bool),
         first=np.zeros(leading, bool),
-        action=np.zeros((*leading, agents, *spec.action_shape), np.float32 if spec.continuous else np.int16),
+        action=np.zeros((*leading, agents, *spec.action_shape), np.float32 if spec.rows.size else np.int16),
         reward=np.zeros((*leading, agents), np.float32),
         terminated=np.zeros((*leading, agents), bool),
         columns=zero_columns(columns, *leading),
@@ -79,7 +79,7 @@ def absorbing_rows(
     count, agents = action.shape[:2]
     return Rows(
         observation=np.zeros((count, agents, spec.observation_size), np.float32),
-        action_mask=np.ones((count, agents, spec.actions), bool),
+        action_mask=np.broadcast_to(spec.rows.whole_masks, (count, agents, spec.actions)),
         # On a complete graph nothing but an agent that left early makes a window need its graphs.
         hears=np.broadcast_to(~np.eye(agents, dtype=bool) & spec.complete_graph, (count, agents, agents)),
         present=np.zeros((count, agents), bool),
@@ -93,6 +93,9 @@ def absorbing_rows(
 
 def random_actions(spec: EnvironmentSpec, count: int, random: np.random.Generator) -> npt.NDArray[Any]:
     """`count` joint actions [R, N, ...], uniformly drawn without regard to any mask."""
+    if spec.mixed:
+        uniform = random.random((count, spec.agents, spec.actions))
+        return spec.rows.snapped(spec.rows.drawn(uniform, spec.rows.whole_masks))
     if not spec.continuous:
         return random.integers(spec.actions, size=(count, spec.agents))
     drawn = random.uniform(-1, 1, size=(count, spec.agents, spec.actions))

@@ -18,6 +18,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import Manifest, sha256
 from trainer.algorithms.interfaces import Algorithm
 from trainer.algorithms.step_function import StepFunction
+from trainer.export.own_part import own_part
 
 OPSET = 18
 
@@ -33,8 +34,11 @@ def export_bundle(
     training_step: int,
     tables: LatentTables | None = None,
 ) -> Bundle:
-    """Trace the step function to ONNX and join it with its manifest and the team's tables."""
-    graph = _to_onnx(step)
+    """Trace the step function to ONNX and join it with its manifest and the team's tables.
+
+    In a mixed team, of whose rows it is, an agent's bundle is of its own part alone.
+    """
+    graph = _to_onnx(own_part(step, spec.rows, slot=slot) if spec.mixed else step)
     manifest = Manifest(
         algorithm=algorithm,
         environment=spec.id,
@@ -45,6 +49,7 @@ def export_bundle(
         slot=slot,
         observation_size=spec.observation_size,
         actions=spec.action_space(slot),
+        team_actions=spec.mixed if spec.mixed and step.message is not None else None,
         message=step.message,
         state=step.state,
         noise_size=step.noise_size,

@@ -1,6 +1,8 @@
-"""Distributions of actions: what an actor's outputs mean, for one of some actions and for vectors within bounds.
+"""Distributions of actions: what an actor's outputs mean, for one of some actions, for vectors within bounds, and where
+a team has agents of both kinds.
 
-Axis legend: A actions, k dimensions, P outputs of an actor (A or 2k), F numbers that a network reads of an action.
+Axis legend: A entries of an action mask, k dimensions, P outputs of an actor, F numbers that a network reads of an
+action.
 
 Everybody else handles outputs, masks and actions as tensors whose last axes are these and need not know which it is.
 """
@@ -206,8 +208,81 @@ class SquashedGaussian:
         return (2 * cells + (1 - self.levels)) / self.levels
 
 
+@dataclass(frozen=True)
+class ChoiceAndVector:
+    """A choice and a vector, drawn apart from one another, in one row [..., 1 + k]; see `heliograph.action_rows`.
+
+    Of a mixed team, where an agent has one of the two and its mask takes the other away: one choice that alone is
+    available has probability 1, a dimension that is not there is 0 for certain, and neither adds to density or entropy.
+    So each agent's distribution is exactly that of its own kind, and no network need know which it is.
+    """
+
+    choice: Categorical
+    vector: SquashedGaussian
+    dtype = torch.float32
+    executed_dtype = torch.float32
+
+    @property
+    def mask_size(self) -> int:
+        return self.choice.mask_size + self.vector.mask_size
+
+    @property
+    def outputs(self) -> int:
+        return self.choice.outputs + self.vector.outputs
+
+    @property
+    def features(self) -> int:
+        return self.choice.features + self.vector.features
+
+    @property
+    def noise(self) -> int:
+        return self.choice.noise + self.vector.noise
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1 + self.vector.size,)
+
+    def masked(self, outputs: Tensor, available: Tensor | None) -> Tensor:
+        if available is None:
+            return outputs
+        choice, vector = self._outputs(outputs)
+        choices, dimensions = available.split([self.choice.mask_size, self.vector.mask_size], dim=-1)
+        return torch.cat([self.choice.masked(choice, choices), self.vector.masked(vector, dimensions)], dim=-1)
+
+    def sample(self, outputs: Tensor, uniform: Tensor) -> Tensor:
+        (choice, vector), split = self._outputs(outputs), self.choice.noise
+        return self._row(
+            self.choice.sample(choice, uniform[..., :split]), self.vector.sample(vector, uniform[..., split:])
+        )
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        choice, vector = self._outputs(outputs)
+        return self._row(self.choice.mode(choice), self.vector.mode(vector))
+
+    def log_probability(self, outputs: Tensor, action: Tensor) -> Tensor:
+        choice, vector = self._outputs(outputs)
+        chosen = self.choice.log_probability(choice, action[..., 0].long())
+        return chosen + self.vector.log_probability(vector, action[..., 1:])
+
+    def entropy(self, outputs: Tensor) -> Tensor:
+        choice, vector = self._outputs(outputs)
+        return self.choice.entropy(choice) + self.vector.entropy(vector)
+
+    def read(self, action: Tensor) -> Tensor:
+        return torch.cat([self.choice.read(action[..., 0].long()).to(action.dtype), action[..., 1:]], dim=-1)
+
+    def _outputs(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        choice, vector = outputs.split([self.choice.outputs, self.vector.outputs], dim=-1)
+        return choice, vector
+
+    def _row(self, choice: Tensor, vector: Tensor) -> Tensor:
+        return torch.cat([choice.unsqueeze(-1).to(vector.dtype), vector], dim=-1)
+
+
 def action_distribution(spec: EnvironmentSpec) -> ActionDistribution:
     """What actors of an environment put out."""
-    if not spec.continuous:
-        return Categorical(spec.actions)
-    return SquashedGaussian(spec.actions, spec.continuous[0].levels)
+    rows = spec.rows
+    if rows.vector is None:
+        return Categorical(rows.choices)
+    vector = SquashedGaussian(rows.size, rows.vector.levels)
+    return ChoiceAndVector(Categorical(rows.choices), vector) if rows.mixed else vector

@@ -50,6 +50,7 @@ class CounterfactualReplay:
             raise BundleMismatch("the trace was recorded with other bundles", remedy="Give those that it was made with")
         self._agents = [Agent(bundle, run_seed=header.run_seed, greedy=header.greedy) for bundle in bundles]
         self._late_policy = LatePolicy(header.late_policy)
+        self._rows = header.rows
         self._codec = None if header.message is None else codecs.make(header.codec, header.message, bundles[0].tables)
         self.decisions = self.differing = 0
         """How many were made, and how many were not those of the trace."""
@@ -63,14 +64,14 @@ class CounterfactualReplay:
     def _of_one(self, agent: Agent, episode: TraceEpisode) -> Iterator[ReplayedStep]:
         slot, inbox = agent.slot, Inbox(late_policy=self._late_policy, counts=CounterTable())
         for step in np.flatnonzero(episode.present[:, slot] & episode.acted[:, slot]).tolist():
-            percept = _recorded_percept(episode, slot, step)
+            percept = _recorded_percept(episode, slot, step, own=self._rows.own(slot))
             for peer in np.flatnonzero(episode.sent()[step - 1, :, slot]).tolist() if step else ():
                 inbox.receive(peer, self._as_read(episode, peer, step - 1))
             inbox.begin(episode.episode, step, lost=percept.lost, late=percept.late)
             messages = inbox.close(agent.reads(percept), awaited=()).messages
             yield ReplayedStep(slot=slot, percept=percept, messages=messages, _agent=agent)
             decision = agent.step(percept, messages)
-            same = np.array_equal(decision.action, episode.action[step, slot])
+            same = np.array_equal(decision.action, self._rows.action(slot, episode.action[step, slot]))
             if decision.message is not None and episode.latent is not None:
                 same = same and np.array_equal(decision.message.latent, episode.latent[step, slot])
             self.decisions += 1
@@ -83,11 +84,12 @@ class CounterfactualReplay:
         if not self._codec.lossless:
             payload, fell_back = self._codec.encode(latent)
             latent = self._codec.decode(payload, None, fell_back)
-        done = episode.action[step, sender]
-        return Message(episode=episode.episode, step=step, latent=latent, action=done if done.ndim else int(done))
+        done = self._rows.action(sender, episode.action[step, sender])
+        return Message(episode=episode.episode, step=step, latent=latent, action=done)
 
 
-def _recorded_percept(episode: TraceEpisode, slot: int, step: int) -> Percept:
+def _recorded_percept(episode: TraceEpisode, slot: int, step: int, *, own: slice) -> Percept:
+    """`own` are the agent's own entries of its recorded mask."""
     delay = episode.delay[step, slot]
     # What no simulated channel took, but was not there in time, is as good as lost to this step.
     lost = episode.lost[step, slot] | (episode.masked[step, slot] & (delay == 0))
@@ -95,7 +97,7 @@ def _recorded_percept(episode: TraceEpisode, slot: int, step: int) -> Percept:
         episode=episode.episode,
         step=step,
         observation=episode.observation[step, slot],
-        action_mask=episode.action_mask[step, slot],
+        action_mask=episode.action_mask[step, slot, own],
         hears=tuple(np.flatnonzero(episode.hears[step, slot]).tolist()),
         first=step == 0,
         lost=tuple(np.flatnonzero(lost).tolist()),

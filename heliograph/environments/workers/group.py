@@ -70,7 +70,7 @@ class WorkerGroup(VectorEnvironment):
         # Checked here as well as in the workers, which do not know how their copies are numbered.
         check_running(~self._over)
         mask = np.concatenate([percepts.action_mask for percepts in self._latest if percepts is not None])
-        legal = checked_actions(actions, mask=mask, continuous=bool(self.spec.continuous))
+        legal = checked_actions(actions, mask=mask, rows=self.spec.rows)
         for worker, place in zip(self.workers, self._copies, strict=True):
             worker.send_step(legal[place])
         transitions = _all_answers([worker.receive_step for worker in self.workers])
