@@ -124,23 +124,25 @@ def test_both_together_are_torchs_as_two_that_are_independent() -> None:
 
 @given(st.lists(st.floats(-5, 5), min_size=9, max_size=9))
 def test_an_agent_of_a_mixed_team_has_the_distribution_of_its_own_kind(values: list[float]) -> None:
-    outputs, generator = torch.tensor(values).expand(40, -1), torch.Generator().manual_seed(2)
+    outputs, generator = torch.tensor(values).repeat(40, 1), torch.Generator().manual_seed(2)
     uniform = torch.rand(40, MIXED.noise, generator=generator)
     logits = Categorical(5).masked(outputs[:, :5], CHOOSES[:5])
     masked = MIXED.masked(outputs, CHOOSES)
     drawn_rows = MIXED.sample(masked, uniform)
     chosen = Categorical(5).sample(logits, uniform[:, :1])
     assert torch.equal(drawn_rows, torch.cat([chosen.float().unsqueeze(-1), torch.zeros(40, 2)], dim=-1))
-    assert torch.equal(MIXED.log_probability(masked, drawn_rows), Categorical(5).log_probability(logits, chosen))
-    assert torch.equal(MIXED.entropy(masked), Categorical(5).entropy(logits))
+    torch.testing.assert_close(
+        MIXED.log_probability(masked, drawn_rows), Categorical(5).log_probability(logits, chosen)
+    )
+    torch.testing.assert_close(MIXED.entropy(masked), Categorical(5).entropy(logits))
 
     pair = SquashedGaussian(2, 255)
     masked = MIXED.masked(outputs, GIVES)
     drawn_rows = MIXED.sample(masked, uniform)
     vector = pair.sample(outputs[:, 5:], uniform[:, 1:])
     assert torch.equal(drawn_rows, torch.cat([torch.zeros(40, 1), vector], dim=-1))
-    assert torch.equal(MIXED.log_probability(masked, drawn_rows), pair.log_probability(outputs[:, 5:], vector))
-    assert torch.equal(MIXED.entropy(masked), pair.entropy(outputs[:, 5:]))
+    torch.testing.assert_close(MIXED.log_probability(masked, drawn_rows), pair.log_probability(outputs[:, 5:], vector))
+    torch.testing.assert_close(MIXED.entropy(masked), pair.entropy(outputs[:, 5:]))
 
 
 def test_a_policy_of_one_kind_alone_gets_no_gradient_from_the_other() -> None:
