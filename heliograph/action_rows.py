@@ -162,13 +162,12 @@ class ActionRows:
 
     def drawn(self, uniform: npt.NDArray[np.floating[Any]], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
         """Legal joint actions [..., N, ...] by masks bool [..., N, A + k] and as many numbers in [0, 1)."""
-        choice = (uniform * mask)[..., : self.choices]
+        choice: npt.NDArray[np.int64] = (
+            (uniform * mask)[..., : self.choices].argmax(-1) if self.choices else np.array(0)
+        )
         if not self.size:
-            return choice.argmax(-1)
-        vector = 2 * uniform[..., self.choices :] - 1
+            return choice
+        vector: npt.NDArray[np.floating[Any]] = 2 * uniform[..., self.choices :] - 1
         if not self.mixed:
             return vector
-        joint: npt.NDArray[np.float64] = np.concatenate(
-            [choice.argmax(-1)[..., None], vector * mask[..., self.choices :]], axis=-1
-        )
-        return joint
+        return np.concatenate([choice[..., None], vector * mask[..., self.choices :]], axis=-1)

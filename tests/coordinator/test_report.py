@@ -65,7 +65,6 @@ def resumed(*, earlier: int) -> Report:
             part.results,
             label=LABELS[part.name],
             spec=spec,
-            manifest=plan.manifest,
             seconds=1.0,
             traffic=passed,
             counted_steps=6 * (2 - before),
@@ -79,7 +78,13 @@ def resumed(*, earlier: int) -> Report:
 def traffic_of(part: ConditionRun, *, episodes: int) -> Traffic:
     """Of so many of two equal episodes."""
     whole = Traffic.within_a_process(part.links)
-    return replace(whole, **{name: count * episodes // 2 for name, count in vars(whole).items() if name != "doubt"})
+
+    def share(count):
+        if isinstance(count, int):
+            return count * episodes // 2
+        return {slot: share(of_slot) for slot, of_slot in count.items()}
+
+    return replace(whole, **{name: share(count) for name, count in vars(whole).items() if name != "doubt"})
 
 
 def test_what_an_earlier_coordinator_counted_alone_is_unknown_and_not_zero():
