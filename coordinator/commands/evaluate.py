@@ -43,6 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--central", action="store_true", help="also evaluate the run folder's centralised networks")
     parser.add_argument(
+        "--search",
+        action="store_true",
+        help="also evaluate the run folder's networks with a search before every step, which takes what all agents "
+        "see; for algorithms that plan, such as mazero",
+    )
+    parser.add_argument(
         "--reference",
         action="append",
         default=[],
@@ -62,10 +68,11 @@ def run(namespace: argparse.Namespace) -> int:
         raise SettingsError(
             "there is nothing to evaluate", remedy="Name run folders, or a --reference and its --environment"
         )
-    if namespace.overrides and (namespace.central or namespace.checkpoints == "all"):
+    networks = namespace.central or namespace.search or namespace.checkpoints == "all"
+    if namespace.overrides and networks:
         raise SettingsError("the trainer's networks are evaluated in the run's own world, without --set")
     for option, given in (("--channel", namespace.channel), ("--codec", namespace.codec != "bit-packed")):
-        if given and (namespace.central or namespace.checkpoints == "all"):
+        if given and networks:
             raise SettingsError(f"the trainer's networks are centralised, with no messages that {option} could change")
     if namespace.jobs < 1 or (namespace.jobs > 1 and (namespace.frames or namespace.watch)):
         raise SettingsError(
@@ -95,6 +102,7 @@ def _request(namespace: argparse.Namespace) -> EvaluationRequest:
         every_checkpoint=namespace.checkpoints == "all",
         jobs=namespace.jobs,
         central=namespace.central,
+        search=namespace.search,
         marl_eval=namespace.marl_eval is not None,
     )
 
@@ -107,35 +115,48 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
     from coordinator.running.report import print_report
     from coordinator.scoring.centralised import central_team
     from coordinator.scoring.scored_run import score_central_team
-    from coordinator.scoring.suite import plans_of
+    from coordinator.scoring.suite import check_searches, plans_of
 
     (path,) = request.paths
-    team = central_team(path, request.trust.user) if request.central else None
+    asked = {"central": request.central, "search": request.search}
+    team = central_team(path, request.trust.user) if any(asked.values()) else None
+    if team is not None and request.search:
+        check_searches(path, team)
     (plan,) = plans_of(path, request)
     report = evaluate(plan, jobs=request.jobs, observers=ObserverSettings(watch=namespace.watch))
-    central: list[Score] = []
+    networks: dict[str, list[Score]] = {kind: [] for kind, wanted in asked.items() if wanted}
     if team is not None and not report.interrupted and report.output_failure is None:
-        central = [score_central_team(path, team, team.newest, plan, name) for name in plan.passes]
+        for kind, scores in networks.items():
+            for name in plan.passes:
+                scores.append(score_central_team(path, team, team.newest, plan, name, searching=kind == "search"))
         team.close()
-    told = [
-        {"label": LABELS[score.links], "episodes": plan.episodes, "outcome": vars(score.estimate)} for score in central
-    ]
-    document = report.as_dict() | ({"central": told} if request.central else {})
+    document = report.as_dict()
+    for kind, scores in networks.items():
+        document[kind] = [
+            {"label": LABELS[score.links], "episodes": plan.episodes, "outcome": vars(score.estimate)}
+            for score in scores
+        ]
+    bits = team.search_bits if team is not None and request.search else None
+    if bits is not None:
+        document["search_bits_per_agent_step"] = dict(zip(("up", "down"), bits, strict=True))
 
     def show() -> None:
         print_report(report)
-        if central:
-            _print_comparison(report, central)
+        for scores in filter(None, networks.values()):
+            _print_comparison(report, scores)
+        if bits is not None:
+            _print_search_bits(*bits)
 
     deliver(document, namespace.json, show=show)
     return exit_code(report, namespace.minimum_outcome)
 
 
 def _print_comparison(report: Report, central: list[Score]) -> None:
+    from coordinator.scoring.score_table import TEAMS
     from heliograph import display
 
-    title = "bundles, and the trainer's centralised networks"
-    table = display.table(title, "", "bundles", "centralised networks", "intervals")
+    other_team = TEAMS[central[0].team]
+    table = display.table(f"bundles, and the trainer's {other_team}", "", "bundles", other_team, "intervals")
     for summary, other in zip(report.summaries, central, strict=True):
         alone, together = summary.outcome, other.estimate
         overlap = alone.low <= together.high and together.low <= alone.high
@@ -146,6 +167,15 @@ def _print_comparison(report: Report, central: list[Score]) -> None:
             "overlap" if overlap else "apart",
         )
     display.console().print(table)
+
+
+def _print_search_bits(up: int, down: int) -> None:
+    from heliograph import display
+
+    display.console().print(
+        f"at execution such a search would take {up} bits up and {down} down per agent-step (hidden state and action "
+        "mask, action; computed); bundles do not search"
+    )
 
 
 def _evaluate_several(namespace: argparse.Namespace, request: EvaluationRequest) -> int:

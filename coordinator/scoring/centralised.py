@@ -52,7 +52,11 @@ class CentralTeam(Protocol):
     """Environment steps of the newest checkpoint."""
     snapshots: tuple[int, ...]
     """Environment steps of the snapshots that were kept on the way, ascending."""
+    search_bits: tuple[int, int] | None
+    """Bits that an agent would send at every step for a search over the whole team (its hidden state and its action
+    mask), and get from it (its action); None if the algorithm plans nothing."""
 
+    # Seven parameters: whoever implements it may not import a class of this package.
     def play(
         self,
         checkpoint: int,
@@ -61,9 +65,13 @@ class CentralTeam(Protocol):
         seed: int,
         greedy: bool,
         links_cut: bool,
+        searching: bool,
         progress: Callable[[int], None],
     ) -> CentralEpisodes:
-        """Play with the networks of one of these checkpoints; `progress` is told how many episodes are finished."""
+        """Play with the networks of one of these checkpoints; `progress` is told how many episodes are finished.
+
+        `searching` plans every action over the whole team; only where there are `search_bits`.
+        """
         ...
 
     # As many parameters as a recorded episode has arrays: who implements it may not import a class of this package.

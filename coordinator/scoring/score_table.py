@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Group, Score
+from coordinator.scoring.scores import ALONE, REFERENCE, SEARCHING, TOGETHER, Group, Score
 from heliograph.aggregates import Aggregate
 from heliograph.display import console, interval
 from heliograph.estimates import Estimate
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 Column = Callable[[Score], str]
 
-TEAMS = {ALONE: "bundles", TOGETHER: "centralised networks", REFERENCE: "baseline"}
+TEAMS = {
+    ALONE: "bundles",
+    TOGETHER: "centralised networks",
+    SEARCHING: "centralised search",
+    REFERENCE: "baseline",
+}
 """Who acts, for people."""
 
 NAMED: Mapping[str, Column] = {

@@ -11,7 +11,7 @@ from coordinator.plan.plan import LABELS, Plan
 from coordinator.plan.settings import RunSettings
 from coordinator.running.local import ConditionRun, run_conditions
 from coordinator.scoring.centralised import CentralTeam
-from coordinator.scoring.scores import ALONE, REFERENCE, TOGETHER, Score
+from coordinator.scoring.scores import ALONE, REFERENCE, SEARCHING, TOGETHER, Score
 from heliograph.environments.defaults import changed_parameters
 from heliograph.environments.permission import Permission
 from heliograph.environments.reference import play_reference
@@ -70,9 +70,12 @@ def score_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Sc
                 )
 
 
-def score_central_team(path: Path, team: CentralTeam, checkpoint: int, settings: RunSettings, name: str) -> Score:
-    """Run the trainer's networks of a checkpoint under the condition `name`; of the settings they heed the episodes,
-    their seed, and whether they are greedy."""
+# Six parameters: whose networks, of which checkpoint, and how they are run.
+def score_central_team(
+    path: Path, team: CentralTeam, checkpoint: int, settings: RunSettings, name: str, *, searching: bool = False
+) -> Score:
+    """Run the trainer's networks of a checkpoint under the condition `name`, `searching` or not; of the settings they
+    heed the episodes, their seed, and whether they are greedy."""
     started = time.perf_counter()
     title = f"{path} at {checkpoint:,} steps, {POLICIES[settings.greedy]}, {LABELS[name]}"
     with Progress(title, total=settings.episodes) as bar:
@@ -82,6 +85,7 @@ def score_central_team(path: Path, team: CentralTeam, checkpoint: int, settings:
             seed=settings.run_seed,
             greedy=settings.greedy,
             links_cut=name == "cut",
+            searching=searching,
             progress=bar.reach,
         )
     environment, task = task_of(team.spec)
@@ -92,7 +96,7 @@ def score_central_team(path: Path, team: CentralTeam, checkpoint: int, settings:
         algorithm=team.algorithm,
         seed=training_seed(path),
         env_steps=checkpoint,
-        team=TOGETHER,
+        team=SEARCHING if searching else TOGETHER,
         policy=POLICIES[settings.greedy],
         links=name,
         measure=team.spec.outcome,

@@ -20,6 +20,8 @@ SCORES = DocumentFormat(name="heliograph-scores", version=1, what="the scores")
 
 ALONE, TOGETHER, REFERENCE = "each alone", "all at once", "reference"
 """Who acts, as files name it: bundles, each agent by itself; the trainer's networks in one batch; a scripted team."""
+SEARCHING = "all at once, by search"
+"""The trainer's networks, with a search over the whole team before every step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +174,8 @@ def _algorithm(score: Score, *, alone: bool) -> str:
         parts.append("cut")
     if score.team == TOGETHER and alone:
         parts.append("central")
+    if score.team == SEARCHING:
+        parts.append("search")
     return "-".join(parts)
 
 

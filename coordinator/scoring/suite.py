@@ -50,6 +50,8 @@ class EvaluationRequest:
     """Processes that play bundles side by side."""
     central: bool = False
     """The trainer's newest networks as well."""
+    search: bool = False
+    """The trainer's networks with a search before every step as well."""
     marl_eval: bool = False
     """The scores go into a marl-eval file: every run needs a name of its own there, and of all checkpoints the best
     is played again, on more and fresh episodes."""
@@ -61,7 +63,7 @@ def evaluate_suite(request: EvaluationRequest, scores: list[Score]) -> None:
     Raises SettingsError, BundleError, CheckpointError or WorldError, before anything is played where that is possible.
     """
     plans = {} if request.every_checkpoint else {path: plans_of(path, request) for path in request.paths}
-    networks = request.every_checkpoint or request.central
+    networks = request.every_checkpoint or request.central or request.search
     teams = {path: central_team(path, request.trust.user) for path in request.paths if networks}
     for path, team in teams.items():
         _check_central(path, team, request)
@@ -107,10 +109,21 @@ def _check_central(path: Path, team: CentralTeam, request: EvaluationRequest) ->
         raise SettingsError(f"{path} was trained in {team.spec.id!r}, not in {request.environment!r}")
     if request.agents is not None and request.agents != team.spec.agents:
         raise SettingsError(f"{path} was trained with {team.spec.agents} agents, not {request.agents}")
+    if request.search:
+        check_searches(path, team)
     if request.every_checkpoint and not team.snapshots:
         raise SettingsError(
             f"{path} holds no snapshots of its networks",
             remedy="Train with evaluation.snapshots above 0, or evaluate its last checkpoint: --checkpoints last",
+        )
+
+
+def check_searches(path: Path, team: CentralTeam) -> None:
+    """Raise SettingsError for a team that plans nothing."""
+    if team.search_bits is None:
+        raise SettingsError(
+            f"{path} was trained by {team.algorithm}, which has no search",
+            remedy="Leave --search out, or name runs of an algorithm that plans, such as mazero",
         )
 
 
@@ -154,11 +167,14 @@ def _central_scores(path: Path, team: CentralTeam, request: EvaluationRequest) -
     asked = request.settings
     steps = sorted({*team.snapshots, team.newest}) if request.every_checkpoint else [team.newest]
     for greedy in request.greedy:
+        here = replace(asked, greedy=greedy)
         for name in asked.passes:
             found = []
-            for checkpoint in steps:
-                found.append(score_central_team(path, team, checkpoint, replace(asked, greedy=greedy), name))
+            for checkpoint in steps if request.every_checkpoint or request.central else []:
+                found.append(score_central_team(path, team, checkpoint, here, name))
                 yield found[-1]
+            for checkpoint in steps if request.search else []:
+                yield score_central_team(path, team, checkpoint, here, name, searching=True)
             if request.marl_eval and request.every_checkpoint:
                 best = max(found, key=lambda score: (score.estimate.mean, score.env_steps))
                 assert best.env_steps is not None

@@ -3,73 +3,34 @@ silent."""
 
 from __future__ import annotations
 
-import json
 import logging
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from equal_runs import assert_equal_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_team import SMALL_MAZERO, resume, small_settings, start
+from mazero_team import SEEING, SPEC, mazero
+from tiny_team import SMALL_MAZERO, small_settings, start
 
-from coordinator.running.in_process import LocalTeam
-from coordinator.world.world import World
-from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
-from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError, TrainingError
 from trainer.algorithms.mazero.loss import mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
 from trainer.algorithms.mazero.self_play import temperature
-from trainer.algorithms.mazero.settings import MazeroSettings, PlaySettings
+from trainer.algorithms.mazero.settings import PlaySettings
 from trainer.algorithms.mazero.targets import advantages, value_targets
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
 from trainer.experience.rows import empty_rows
 from trainer.experience.settings import ReplaySettings
-from trainer.export.bundles import export_team
 from trainer.policy.draws import GreedyDraws
-from trainer.training.evaluation import evaluate
 from trainer.training.preset import load_settings
-from trainer.training.run_folder import RunFolder
-
-SPEC = EnvironmentSpec(
-    id="made-up",
-    agents=3,
-    observation_size=5,
-    actions=4,
-    episode_limit=9,
-    complete_graph=True,
-    outcome="won",
-    has_action_mask=True,
-)
-SEEING = {"frames": 3, "last_action": True, "agent_identity": True}
-SMALL = {
-    "hidden": 16,
-    "heads": 2,
-    "communication_layers": 1,
-    "dropout": 0.0,
-    "representation_layers": [12],
-    "dynamics_layers": [12],
-    "zero_heads": False,
-}
-
-
-def mazero(spec: EnvironmentSpec = SPEC, *, model: dict[str, Any] | None = None, **more: Any) -> Mazero:
-    """Small and untrained, with heads that say something."""
-    torch.manual_seed(0)
-    values = {"search": {"simulations": 5, "samples": 4}, "model": SMALL | (model or {}), "unroll": 3, **more}
-    return Mazero(MazeroSettings.model_validate(values), spec, device=torch.device("cpu"))
 
 
 def percepts(**changes: Any) -> dict[str, Any]:
@@ -327,72 +288,3 @@ def test_a_search_finds_the_same_whenever_it_begins_with_the_same_numbers() -> N
     found = [team.act(team.initial_state(1), **percepts())[1] for team in teams]
     assert torch.equal(found[0].q, found[1].q)
     assert not torch.equal(found[0].q, found[2].q)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        ("schedule.overlap=false", "mazero.target_waits=true", "mazero.model.frames=2", "mazero.targets.reanalyse=0.5"),
-        ("schedule.overlap=true", "mazero.model.dropout=0.2"),
-    ],
-    ids=["waiting", "overlapping"],
-)
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, more: tuple[str, ...]) -> None:
-    chosen = small_settings("mazero-relay", "replay.capacity=120", *more, env_steps=10_000, small=SMALL_MAZERO)
-    start(tmp_path / "whole", chosen, stop_after=9).run()
-    start(tmp_path / "parts", chosen, stop_after=4).run()
-    for stop in (6, 9):
-        resume(tmp_path / "parts", stop_after=stop).run()
-    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
-    assert any("model/value_loss" in record for record in RunFolder.open(tmp_path / "parts").history())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
-@pytest.mark.parametrize("model", [{}, SEEING, SEEING | {"shared": False}], ids=["bare", "seeing", "own"])
-def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
-    tmp_path: Path, model: dict[str, Any], greedy: bool
-) -> None:
-    parameters = {"agents": 3, "cue": "own"}
-    algorithm = mazero(registry.make("relay", count=1, parameters=parameters).spec, model=model)
-    with torch.no_grad():  # a policy that what is seen changes
-        for parameter in algorithm.model.policy.parameters():
-            parameter.mul_(4.0 if parameter.dim() > 1 else 1.0)
-    export_team(algorithm, algorithm.spec, tmp_path, run_id="equal", training_step=0)
-    central = evaluate(
-        algorithm.policy(),
-        registry.make("relay", count=16, parameters=parameters),
-        episodes=24,
-        seed=11,
-        greedy=greedy,
-        device=torch.device("cpu"),
-    )
-    team = LocalTeam(load_team(tmp_path), run_seed=11, greedy=greedy)
-    world = World(registry.make("relay", count=1, parameters=parameters))
-    results = [team.play(world, episode=episode).result for episode in range(24)]
-    assert [result.outcome for result in results] == central.outcome.tolist()
-    np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-5)
-    assert len(np.unique(central.team_return.round(4))) >= 3, "the episodes differ from one another"
-
-
-@pytest.mark.slow
-def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(tmp_path: Path) -> None:
-    chosen = small_settings("mazero-relay-sighted", "mazero.model.frames=2", small=SMALL_MAZERO)
-    training = start(tmp_path / "run", chosen)
-    assert training.run().links_cut is None, "there is nothing to cut"
-    training.close()
-    bundles, told = RunFolder.open(tmp_path / "run").bundles, tmp_path / "told.json"
-    for bundle in load_team(bundles):
-        assert (bundle.manifest.algorithm, bundle.manifest.message, bundle.tables) == ("mazero", None, None)
-        names = [each.name for each in onnx.load_from_string(bundle.graph).graph.input]
-        assert names == ["observation", "action_mask", "first", "greedy", "state.frames", "state.action", "noise"]
-    options = ["--bundles", str(bundles), "--episodes", "3", "--seed", "5", "--sampled", "--json", str(told)]
-    command = [sys.executable, "-m", "heliograph", "run", *options]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "bits per agent-step" in shown.stdout
-    (summary,) = json.loads(told.read_text())["summaries"]
-    assert (summary["episodes"], summary["bits_per_agent_step"], summary["message_bits"]) == (3, 0, None)
-    team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
-    world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
-    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
-    assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)

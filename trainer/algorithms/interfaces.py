@@ -11,6 +11,7 @@ collected; with overlap from a deep copy, made before the update that runs meanw
 | `export.bundles` | `name`, `step_function()` | for every slot, with each export |
 | `export.tables` | `message`, `latents()` of a `MessagingAlgorithm` | before an export |
 | `commands.central_replay` | `step_function()`, `actions` | when recorded decisions are made again |
+| `commands.central_evaluator` | what a `SearchingAlgorithm` adds | for `heliograph evaluate --search` |
 | `training.checkpoint`, `.snapshots` | `modules()`, `optimisers()`, `counters()`, `restore_counters()` | when one is \
 written or read |
 
@@ -109,4 +110,18 @@ class MessagingAlgorithm(Algorithm, Protocol):
 
     def latents(self, window: Window, draws: Draws) -> Tensor:
         """What the agents of a window would send at each of its rows, int64 [T, B, N, K]."""
+        ...
+
+
+@runtime_checkable
+class SearchingAlgorithm(Algorithm, Protocol):
+    """An algorithm that can plan at execution, too, if one place sees what all agents see; its bundles do not."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Numbers that an agent would send to that place at every step for its part of a search's root."""
+        ...
+
+    def searching_policy(self, generator: torch.Generator) -> Policy:
+        """Acts by search, whose own draws come from `generator`, on the networks' device."""
         ...

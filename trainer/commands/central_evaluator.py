@@ -13,12 +13,16 @@ from heliograph.environments import registry
 from heliograph.environments.episodes import PlayedEpisodes
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
+from trainer.algorithms.interfaces import SearchingAlgorithm
 from trainer.commands.central_replay import RecordedEpisode, Replay, replay
+from trainer.policy.acting import Policy
 from trainer.training.checkpoint import from_newest, load_weights
 from trainer.training.evaluation import evaluate
 from trainer.training.run_folder import RunFolder
 from trainer.training.snapshots import load_snapshot, saved_snapshots
 from trainer.training.training import evaluation_environment, make_algorithm
+
+FLOAT_BITS = 32
 
 
 class CentralEvaluator:
@@ -53,6 +57,7 @@ class CentralEvaluator:
         """Environment steps of the snapshots, ascending."""
         return tuple(self._snapshots)
 
+    # Seven parameters, those of `CentralTeam.play`.
     def play(
         self,
         checkpoint: int,
@@ -61,6 +66,7 @@ class CentralEvaluator:
         seed: int,
         greedy: bool,
         links_cut: bool,
+        searching: bool,
         progress: Callable[[int], None],
     ) -> PlayedEpisodes:
         """Play with the networks as they were after `checkpoint` steps: those of a snapshot, or the newest ones."""
@@ -68,7 +74,7 @@ class CentralEvaluator:
         if self._environment is None:
             self._environment = evaluation_environment(self._settings, self._permission, episodes=episodes)
         return evaluate(
-            self._algorithm.policy(),
+            self._searching_policy(seed) if searching else self._algorithm.policy(),
             self._environment,
             episodes=episodes,
             seed=seed,
@@ -78,6 +84,19 @@ class CentralEvaluator:
             most_steps=self._settings.evaluation.most_steps,
             progress=progress,
         )
+
+    @property
+    def search_bits(self) -> tuple[int, int] | None:
+        """What an agent would send at every step for a search over the whole team, and get from it; None if its
+        algorithm plans nothing."""
+        if not isinstance(self._algorithm, SearchingAlgorithm):
+            return None
+        mask = self.spec.actions if self.spec.has_action_mask else 0
+        return FLOAT_BITS * self._algorithm.hidden_size + mask, self.spec.action_space(0).message_bits
+
+    def _searching_policy(self, seed: int) -> Policy:
+        assert isinstance(self._algorithm, SearchingAlgorithm)
+        return self._algorithm.searching_policy(torch.Generator(self._device).manual_seed(seed))
 
     def replay(self, *, run_seed: int, greedy: bool, **recorded: Any) -> Replay:
         """What the newest networks decide on a `RecordedEpisode`, whose fields are given by name."""

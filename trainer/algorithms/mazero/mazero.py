@@ -68,6 +68,11 @@ class Mazero:
     def policy(self) -> Team:
         return Team(model=self.model, spec=self.spec)
 
+    @property
+    def hidden_size(self) -> int:
+        """Numbers of an agent's hidden state."""
+        return self.settings.model.hidden
+
     def searching_policy(self, generator: torch.Generator) -> SearchingTeam:
         """Acts by search, which takes the whole team's observations; for evaluations beside those of the bundles."""
         return SearchingTeam(model=self.model, settings=self.settings, spec=self.spec, generator=generator)
