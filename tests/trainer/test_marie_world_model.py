@@ -14,7 +14,7 @@ from trainer.algorithms.marie.loss import marie_loss
 from trainer.algorithms.marie.model import MarieModel, Predictions
 from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings
 from trainer.algorithms.marie.segments import Segments
-from trainer.policy.distributions import ActionDistribution, Categorical, SquashedGaussian
+from trainer.policy.distributions import ActionDistribution, Categorical, ChoiceAndVector, SquashedGaussian
 from trainer.policy.draws import RandomDraws
 
 AGENTS, TOKENS, VOCABULARY, STEPS = 3, 4, 11, 5
@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[dict[str, Any], ActionDistribution]] = {
     "alone": ({"aggregation": "none"}, DISCRETE),
     "centralised": ({"manner": "centralised", "aggregation": "none"}, DISCRETE),
     "continuous": ({"reward": "bins", "available": "bernoulli"}, VECTORS),
+    "mixed": ({}, ChoiceAndVector(DISCRETE, VECTORS)),
 }
 
 
@@ -60,9 +61,11 @@ def lived(model: MarieModel, *, segments: int = 2, steps: int = STEPS, seed: int
     generator = torch.Generator().manual_seed(seed)
     shape = (segments, steps, AGENTS)
     ids = torch.randint(VOCABULARY, (*shape, TOKENS), generator=generator)
-    if model.actions.shape:
-        return ids, torch.rand(*shape, 2, generator=generator, dtype=torch.float64) * 2 - 1
-    return ids, torch.randint(DISCRETE.count, shape, generator=generator)
+    vectors = torch.rand(*shape, 2, generator=generator, dtype=torch.float64) * 2 - 1
+    if model.actions is VECTORS:
+        return ids, vectors
+    choices = torch.randint(DISCRETE.count, shape, generator=generator)
+    return ids, choices if model.actions is DISCRETE else torch.cat([choices.unsqueeze(-1), vectors], dim=-1)
 
 
 def parts(predictions: Predictions) -> list[Tensor]:

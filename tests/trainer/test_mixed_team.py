@@ -10,11 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_team import SMALL, SMALL_ATTENTION_PPO, SMALL_MABL, SMALL_MAPPO, small_settings, start
+from tiny_team import (
+    SMALL,
+    SMALL_ATTENTION_PPO,
+    SMALL_MABL,
+    SMALL_MAPPO,
+    SMALL_MARIE,
+    SMALL_MAZERO,
+    small_settings,
+    start,
+)
 
 import heliograph
 from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.bundle import load_team
+from heliograph.errors import SettingsError
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +36,7 @@ ALGORITHMS = {
     "mabl": ("mabl-relay", (*SMALL_MABL, f"mabl.{SQUARED}")),
     "mamba": ("relay", (*SMALL, f"mamba.{SQUARED}")),
     "mag": ("mag-relay", (*SMALL, *PLANNING, f"mamba.{SQUARED}")),
+    "marie": ("marie-relay-sighted", SMALL_MARIE),
     "attention-ppo": ("attention-ppo-relay", SMALL_ATTENTION_PPO),
 }
 CRANE = DiscreteActions(count=5)
@@ -57,3 +68,12 @@ def test_it_trains_and_runs_as_processes(tmp_path: Path, algorithm: str) -> None
     assert not report.endings
     alone = heliograph.evaluate(tmp_path / "run", episodes=3, allow_environment=WORLD)
     assert alone.summaries[0].outcome == report.summaries[0].outcome
+
+
+def test_an_algorithm_that_knows_discrete_actions_alone_says_so_when_the_run_is_opened(tmp_path: Path) -> None:
+    chosen = (f'environment.id="{WORLD}"', "environment.parameters={}")
+    settings = small_settings("mazero-relay", *chosen, small=SMALL_MAZERO)
+    with pytest.raises(
+        SettingsError, match="mazero knows discrete actions alone, and those of some agents in mixed_team"
+    ):
+        start(tmp_path / "run", settings)

@@ -67,9 +67,9 @@ def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, devi
     torch.manual_seed(settings.seed)
     entry = algorithm_entry(settings.algorithm)
     if environment.spec.rows.size and not entry.continuous:
-        whose = "some agents'" if environment.spec.mixed else "those"
+        whose = "those of some agents in" if environment.spec.mixed else "those of"
         raise SettingsError(
-            f"{settings.algorithm} knows discrete actions alone, and {whose} of {environment.spec.id} are continuous",
+            f"{settings.algorithm} knows discrete actions alone, and {whose} {environment.spec.id} are continuous",
             remedy="Train another algorithm there",
         )
     compiled = {"compile_mode": settings.compile} if entry.compiles else {}

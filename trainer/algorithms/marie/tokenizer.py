@@ -118,7 +118,7 @@ class Tokenizer(nn.Module):
 
 def make_tokenizer(settings: TokenizerSettings, spec: EnvironmentSpec) -> Tokenizer:
     """The tokenizer of a world's observations.  Raises SettingsError where bins can only be a mistake."""
-    if settings.discretisation == "bins" and spec.continuous:
+    if settings.discretisation == "bins" and spec.rows.size:
         raise SettingsError(
             "tokenizer.discretisation = bins does not go with continuous actions, whose worlds put no bounds on what is"
             " observed",
