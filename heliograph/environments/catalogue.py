@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.environments.football.scenarios import INSTALL
+from heliograph.environments.football.scenarios import SCENARIOS as ACADEMY
 from heliograph.environments.matrix.games import GAMES
 from heliograph.environments.mujoco.robots import NAMED_ROBOTS
 from heliograph.environments.single.tasks import NAMED_TASKS, TASKS
@@ -173,6 +175,17 @@ CATALOGUE: dict[str, Entry] = {
             **named.parameters,
         )
         for name, named in NAMED_TASKS.items()
+    },
+    **{
+        f"football-{name}": Entry(
+            summary=scenario.summary,
+            adapter=f"{_HERE}.football.environment:FootballEnvironment",
+            settings=f"{_HERE}.football.environment:FootballSettings",
+            defaults={"scenario": name},
+            package="gfootball",
+            install=INSTALL,
+        )
+        for name, scenario in ACADEMY.items()
     },
     **{
         f"smac-{name}": _smac("SmacSettings", f"battle, {battle.allies} units against {battle.enemies}", map=name)

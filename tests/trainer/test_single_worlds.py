@@ -1,4 +1,4 @@
-"""Matrix games and gymnasium's worlds, shrunken, from the first step to bundles that play by themselves."""
+"""Matrix games, gymnasium's worlds and football, shrunken, from the first step to bundles that play by themselves."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ WORLDS = [
     ("mamba-gymnasium-cartpole", "gymnasium"),
     ("mappo-gymnasium-lunarlander", "Box2D"),
     ("mappo-mujoco-walker2d", "mujoco"),
+    ("mappo-football-pass_and_shoot_with_keeper", "gfootball"),
     ("mappo-gymnasium-walker2d-6x7", "mujoco"),
 ]
 

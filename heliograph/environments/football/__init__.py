@@ -1,0 +1,1 @@
+"""Google Research Football: the scenarios of its academy, on the package gfootball."""
