@@ -15,6 +15,7 @@ from heliograph.errors import SettingsError, TrainingError
 from heliograph.settings import resolve
 from trainer.search.draws import RandomDraws, actions_at
 from trainer.search.model import Expansion, Root
+from trainer.search.paths import Paths
 from trainer.search.root_rule import halving
 from trainer.search.search import Search, SearchResult, search
 from trainer.search.settings import SearchSettings
@@ -135,6 +136,7 @@ def test_without_quantile_and_decay_a_value_is_the_average(simulations: int, see
     quantile=st.sampled_from([0.0, 0.25, 0.7, 0.9]),
     data=st.data(),
 )
+@torch.inference_mode()
 def test_ranks_keep_what_sorting_keeps(distance: list[int], quantile: float, data: st.DataObject) -> None:
     """A chain of forced depths under one root: the kept sums of its sets are those of the largest returns."""
     settings = SearchSettings(simulations=len(distance), quantile=quantile, decay=0.5)
@@ -157,6 +159,31 @@ def test_ranks_keep_what_sorting_keeps(distance: list[int], quantile: float, dat
         kept = sorted(of_depth, reverse=True)[: int(values.kept_of[len(of_depth)])]
         total, weight = total + 0.5**depth * sum(kept), weight + 0.5**depth * len(kept)
     assert value == pytest.approx(total / weight, abs=1e-9)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.75])
+def test_an_accelerator_that_cannot_look_at_depths_comes_to_the_same(
+    quantile: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There every path has room for the deepest tree that can be, and what is beyond its end is written aside."""
+    settings = SearchSettings(simulations=40, samples=4, quantile=quantile)
+    looking = search(Scripted().root(5), Scripted(), settings, SeededDraws(3))
+
+    class Blind(Paths):
+        def __init__(self, roots: int, nodes: int, device: torch.device) -> None:
+            super().__init__(roots, nodes, device, looks=False)
+
+    monkeypatch.setattr("trainer.search.search.Paths", Blind)
+    blind = search(Scripted().root(5), Scripted(), settings, SeededDraws(3))
+    for name, ours in vars(blind).items():
+        torch.testing.assert_close(ours, getattr(looking, name), rtol=0, atol=1e-12, msg=name)
+
+
+def test_what_comes_back_can_stand_in_a_loss() -> None:
+    found = search(Scripted().root(2), Scripted(), SearchSettings(simulations=5), RandomDraws())
+    weight = torch.ones(2, 1).double().requires_grad_()
+    (weight * found.q).sum().backward()
+    assert weight.grad is not None
 
 
 @pytest.mark.parametrize("quantile", [0.0, 0.75])

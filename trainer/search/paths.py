@@ -31,8 +31,8 @@ class Paths:
     Invariants: `ancestors[r, m, depth[r, m]]` is m; before it each node's parent, beyond it -1.
     """
 
-    def __init__(self, roots: int, nodes: int, device: torch.device) -> None:
-        self.looks = device.type == "cpu"
+    def __init__(self, roots: int, nodes: int, device: torch.device, *, looks: bool | None = None) -> None:
+        self.looks = device.type == "cpu" if looks is None else looks
         """Whether sizes may depend on numbers; where a look costs a synchronisation, there is room for the worst."""
         levels = min(nodes, 8) if self.looks else nodes
         self.ancestors = torch.full((roots, nodes, levels), -1, dtype=torch.int32, device=device)  # [R, M, L]

@@ -17,7 +17,7 @@ from trainer.search.draws import SearchDraws
 from trainer.search.model import Expansion, Model, Root
 from trainer.search.paths import Paths
 from trainer.search.root_policy import root_children, root_policy, within
-from trainer.search.root_rule import RootRule, SequentialHalving, VisitsInOrder
+from trainer.search.root_rule import RootRule, SequentialHalving, VisitsInOrder, root_visits
 from trainer.search.selection import Selection, leaf
 from trainer.search.settings import SearchSettings
 from trainer.search.tree import empty_tree
@@ -64,7 +64,7 @@ def search(
 class Search:
     """A search that can be followed simulation by simulation; `search` runs all of them."""
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __init__(
         self, root: Root, model: Model, settings: SearchSettings, draws: SearchDraws, *, noise: bool = True
     ) -> None:
@@ -93,7 +93,7 @@ class Search:
         self._sums = torch.zeros_like(self.tree.prediction)
         """Of all logits of a node, [R, M + 1]; not finite where one of them is not."""
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def simulate(self) -> Expansion:
         """Select a leaf in each tree, let the model evaluate them all at once, back up."""
         tree, settings = self.tree, self.settings
@@ -121,33 +121,37 @@ class Search:
 
     def result(self) -> SearchResult:
         """Of the simulations so far."""
-        check_finite(self.tree.reward + self.tree.prediction + self._sums)
+        # Copies, since tensors of an inference are of no use in a loss.
+        return SearchResult(**{name: value.clone() for name, value in self._found().items()})
+
+    @torch.inference_mode()
+    def _found(self) -> dict[str, Tensor]:
         tree, children = self.tree, self.children
+        check_finite(tree.reward + tree.prediction + self._sums)
         node = tree.child[..., 0].T
-        visited = node > 0
 
         def of_child(table: Tensor) -> Tensor:
-            return table.gather(1, node).masked_fill(~visited, 0)
+            return table.gather(1, node).masked_fill(node == 0, 0)
 
         reward, value = of_child(tree.reward), of_child(tree.value)
-        return SearchResult(
-            actions=tree.actions[:, 0],
-            valid=children.children.valid,
-            visits=tree.child_visits[..., 0].T.long(),
-            q=reward + self.settings.discount * value,
-            improved=self.rule.improved(tree),
-            best=self.rule.best(tree),
-            value=tree.value[:, 0],
-            prediction=tree.prediction[:, 0],
-            reward=reward,
-            child_value=value,
-            child_prediction=of_child(tree.prediction),
-            policy=children.policy,
-            beta=children.beta,
-            share=children.children.share,
-            prior=children.prior,
-            ratio=children.ratio,
-        )
+        return {
+            "actions": tree.actions[:, 0],
+            "valid": children.children.valid,
+            "visits": root_visits(tree).long(),
+            "q": reward + self.settings.discount * value,
+            "improved": self.rule.improved(tree),
+            "best": self.rule.best(tree),
+            "value": tree.value[:, 0],
+            "prediction": tree.prediction[:, 0],
+            "reward": reward,
+            "child_value": value,
+            "child_prediction": of_child(tree.prediction),
+            "policy": children.policy,
+            "beta": children.beta,
+            "share": children.children.share,
+            "prior": children.prior,
+            "ratio": children.ratio,
+        }
 
     def _children(self, policy: Tensor) -> Children:
         drawn = self._draws.actions(policy, self.settings.samples)
