@@ -1,12 +1,12 @@
 """How MARIE's tokenizers keep their codes and what they lose of an observation, on SMAX under a random policy.
 
-    python benchmarks/marie_tokenizer.py [--scenario 3m] [--size cpu] [--rows 20000] [--updates 5000] [--batch 256]
+    python benchmarks/marie_tokenizer.py [--preset marie-smax-3m-cpu] [--rows 20000] [--updates 5000]
         [--variants ours code data fsq bins] [--seeds 0] [--json FILE]
 
-Each variant learns from the same rows; what is told is of as many rows of other episodes: the mean error per
-dimension, absolute and squared, how many codes it chose there and the perplexity of that choice.  `code` is the
-codebook as released: random weights, counts of zero, no revival; `data` is ours begun at vectors of the first batch and
-not at means of them.
+Each variant learns from the same rows with the sizes and rates of the preset; what is told is of as many rows of other
+episodes: the mean error per dimension, absolute and squared, how many codes it chose there and the perplexity of that
+choice.  `code` is the codebook as released: random weights, counts of zero, no revival, short averages; `data` is ours
+begun at vectors of the first batch and not at means of them; `fsq` and `bins` have as many choices as the codebook.
 """
 
 from __future__ import annotations
@@ -23,36 +23,20 @@ import torch
 from torch import Tensor
 
 from heliograph.environments import registry
+from trainer.algorithms.marie.settings import MarieSettings
 from trainer.algorithms.marie.tokenizer import Tokenizer
 from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
 from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
+from trainer.training.preset import load_settings
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "ours": {},
-    "code": {"codebook": {"initialisation": "weights", "revival": "none"}},
-    "data": {"codebook": {"initialisation": "data"}},
-    "fsq": {"discretisation": "fsq"},
-    "bins": {"discretisation": "bins"},
-}
-SIZES: dict[str, dict[str, Any]] = {
-    "published": {},
-    "cpu": {
-        "tokens": 8,
-        "hidden": 96,
-        "codebook": {"size": 64, "width": 16},
-        "levels": (4, 4, 4),
-        "bins": {"count": 64},
-        "learning_rate": 1e-3,
-    },
-}
-"""The defaults, and those of presets that end in -cpu."""
+VARIANTS = ("ours", "code", "data", "fsq", "bins")
 COPIES = 32
 HELD_OUT_SEED = 10_000_000
 
 
-def collect(scenario: str, rows: int, *, first_seed: int) -> Tensor:
+def collect(world: str, rows: int, *, first_seed: int) -> Tensor:
     """Observations [rows, N, D] of whole episodes, one after another, under random legal actions."""
-    environment = registry.make(f"smax-{scenario}", count=COPIES)
+    environment = registry.make(world, count=COPIES)
     random = np.random.default_rng(first_seed)
     percepts, next_seed = environment.reset(np.arange(first_seed, first_seed + COPIES)), first_seed + COPIES
     seen: list[np.ndarray] = []
@@ -84,45 +68,59 @@ def held_out(tokenizer: Tokenizer, rows: Tensor) -> dict[str, float]:
     }
 
 
-def learn(variant: str, seed: int, rows: Tensor, others: Tensor, options: argparse.Namespace) -> dict[str, Any]:
+def changed(settings: TokenizerSettings, variant: str) -> TokenizerSettings:
+    """A preset's settings with what a variant has otherwise."""
+    codes = settings.codebook.size
+    side = round(codes ** (1 / 3))
+    changes: dict[str, dict[str, Any]] = {
+        "ours": {},
+        "code": {"codebook": {"initialisation": "weights", "revival": "none", "decay": 0.8}},
+        "data": {"codebook": {"initialisation": "data"}},
+        "fsq": {"discretisation": "fsq", "levels": (side, side, side)},
+        "bins": {"discretisation": "bins", "bins": {"count": codes}},
+    }
+    values = settings.model_dump()
+    for name, value in changes[variant].items():
+        values[name] = values[name] | value if isinstance(value, dict) else value
+    return TokenizerSettings.model_validate(values)
+
+
+def learn(settings: TokenizerSettings, seed: int, rows: Tensor, others: Tensor, updates: int) -> dict[str, float]:
     torch.manual_seed(seed)
-    size, changes = SIZES[options.size], VARIANTS[variant]
-    codebook = size.get("codebook", {}) | changes.get("codebook", {})
-    settings = TokenizerSettings.model_validate(size | changes | {"codebook": codebook})
     tokenizer = Tokenizer(settings, rows.shape[-1])
     learner, revived = TokenizerLearner(tokenizer), 0.0
     began = time.process_time()
-    for update in range(options.updates if tokenizer.learns else 1):
-        metrics = learner.update(rows[torch.randint(len(rows), (options.batch,))])
+    for update in range(updates if tokenizer.learns else 1):
+        metrics = learner.update(rows[torch.randint(len(rows), (settings.batch,))])
         revived += metrics.get("tokenizer/codes_revived", 0.0)
-        if (update + 1) % 500 == 0:
-            print(f"{variant} {seed}: {update + 1} updates {held_out(tokenizer, others)}", file=sys.stderr)
+        if (update + 1) % 1000 == 0:
+            print(f"{update + 1} updates: {metrics}", file=sys.stderr, flush=True)
     seconds = time.process_time() - began
-    return {"variant": variant, "seed": seed, **held_out(tokenizer, others), "revived": revived, "cpu_s": seconds}
+    return {**held_out(tokenizer, others), "revived": revived, "cpu_s": seconds}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenario", default="3m")
-    parser.add_argument("--size", choices=SIZES, default="published")
+    parser.add_argument("--preset", default="marie-smax-3m-cpu")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--updates", type=int, default=5_000)
-    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = collect(options.scenario, options.rows, first_seed=0)
-    others = collect(options.scenario, options.rows, first_seed=HELD_OUT_SEED)
-    print(f"{options.scenario}: {len(rows)} rows of {rows.shape[1]} agents, {rows.shape[2]} numbers each", flush=True)
+    settings = load_settings(options.preset, [])
+    assert isinstance(settings.marie, MarieSettings)
+    rows = collect(settings.environment.id, options.rows, first_seed=0)
+    others = collect(settings.environment.id, options.rows, first_seed=HELD_OUT_SEED)
+    print(f"{options.preset}: {len(rows)} rows of {rows.shape[1]} agents, {rows.shape[2]} numbers each")
     header = f"{'variant':<8} {'seed':>4} {'|o - o`|':>9} {'squared':>9} {'codes':>9} {'perplexity':>10} {'revived':>8}"
-    print(f"{header} {'CPU s':>8}")
+    print(f"{header} {'CPU s':>8}", flush=True)
     results = []
     for variant in options.variants:
         for seed in options.seeds:
-            found = learn(variant, seed, rows, others, options)
-            results.append(found)
+            found = learn(changed(settings.marie.tokenizer, variant), seed, rows, others, options.updates)
+            results.append({"preset": options.preset, "variant": variant, "seed": seed, **found})
             print(
                 f"{variant:<8} {seed:>4} {found['absolute']:>9.5f} {found['squared']:>9.5f} "
                 f"{found['codes']:>4}/{found['of']:<4} {found['perplexity']:>10.1f} {found['revived']:>8.0f} "

@@ -93,7 +93,11 @@ class Recorded:
         settings = TokenizerSettings(
             tokens=self.dims["tokens"],
             codebook=CodebookSettings(
-                size=self.dims["codebook"], width=self.dims["code_dim"], initialisation="weights", revival="none"
+                size=self.dims["codebook"],
+                width=self.dims["code_dim"],
+                initialisation="weights",
+                revival="none",
+                decay=0.8,
             ),
             clamp="imagined",
         )

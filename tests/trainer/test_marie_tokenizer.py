@@ -36,7 +36,7 @@ SMALL = {
     "levels": (4, 3),
     "learning_rate": 3e-3,
 }
-PUBLISHED = {"initialisation": "weights", "revival": "none"}
+PUBLISHED = {"initialisation": "weights", "revival": "none", "decay": 0.8}
 
 
 def settings(**changes: Any) -> TokenizerSettings:

@@ -16,8 +16,8 @@ class CodebookSettings(Settings):
     """Codes, which every token chooses from."""
     width: PositiveInt = 128
     """Numbers in a code."""
-    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8
-    """Of the moving averages that a code is the quotient of, per update."""
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
+    """Of the moving averages that a code is the quotient of, per update; published: 0.8."""
     smoothing: PositiveFloat = 1e-5
     """Added to every moving count (Laplace)."""
     initialisation: Literal["kmeans", "data", "weights"] = "kmeans"
