@@ -18,6 +18,9 @@ from trainer.policy.distributions import (
     ChoiceAndVector,
     SquashedGaussian,
 )
+from trainer.policy.draws import RandomDraws
+from trainer.policy.masks import imagined_mask
+from trainer.policy.settings import PolicySettings
 
 GAUSSIAN = SquashedGaussian(3, 2**8 - 1)
 SPACE = ContinuousActions(low=(-1.0,) * 3, high=(1.0,) * 3)
@@ -160,3 +163,17 @@ def test_networks_read_both_of_an_action() -> None:
     read = MIXED.read(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.5, -0.5]]))
     assert read.tolist() == [[0, 0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0.5, -0.5]]
     assert MIXED.features == read.shape[-1]
+
+
+def test_nobody_imagines_an_action_of_the_other_kind() -> None:
+    mixed = ChoiceAndVector(Categorical(5), SquashedGaussian(2, 255), (False, True))
+    wrong = torch.zeros(3, 2, 7)
+    wrong[:, 0, 5:], wrong[:, 1, 1:5] = 1.0, 1.0
+    wrong[:, 1, 5] = 1.0
+    for settings in (PolicySettings(available="sample"), PolicySettings(available="threshold")):
+        settings = settings.model_copy(update={"force_available": True})
+        mask = imagined_mask(wrong, settings, RandomDraws(torch.Generator().manual_seed(0)), actions=mixed)
+        assert mask[:, 0].sum(-1).tolist() == [1] * 3, "the likeliest of its own choices, where none was predicted"
+        assert not mask[:, 0, 5:].any()
+        assert mask[:, 1].int().tolist() == [[1, 0, 0, 0, 0, 1, 0]] * 3
+    assert torch.equal(MIXED.of_each_kind(wrong), wrong), "only masks know"

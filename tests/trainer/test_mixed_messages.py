@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from tiny_team import small_team
 
 from agent_node.agent import Agent
@@ -43,6 +44,7 @@ from heliograph.pb import coordination_pb2 as pb
 from trainer.algorithms.mamba.mamba import Mamba
 from trainer.commands.central_replay import RecordedEpisode, replay
 from trainer.export.bundles import export_team
+from trainer.world_model.imagination import JointStates
 
 CRANE = DiscreteActions(count=5)
 BOAT = ContinuousActions(low=(-2.0, 0.0), high=(2.0, 1.0))
@@ -119,6 +121,20 @@ def test_bundles_decide_as_the_trainers_networks_do(exported: Exported, played: 
     chosen = np.concatenate([episode.action[:, 0, 0] for episode in played.trace.episodes])
     assert len(np.unique(chosen)) > 1
     assert all((episode.action[1::2, 0, 0] < 4).all() for episode in played.trace.episodes), "its last place is masked"
+
+
+def test_in_imagination_everyone_does_what_is_of_its_kind(exported: Exported) -> None:
+    sizes, generator = exported.algorithm.settings.model, torch.Generator().manual_seed(0)
+    states = JointStates(
+        ids=torch.randint(sizes.classes, (50, 2, sizes.categoricals), generator=generator),
+        deter=torch.randn(50, 2, sizes.recurrent, generator=generator),
+        hears=None,
+    )
+    crane, boat = exported.algorithm.imagination().decide(states).action.unbind(1)
+    assert (crane[:, 1:] == 0).all()
+    assert crane[:, 0].unique().numel() > 1
+    assert (boat[:, 0] == 0).all()
+    assert boat[:, 1].unique().numel() > 1
 
 
 def percept(step: int, mask: list[int]) -> Percept:

@@ -219,6 +219,8 @@ class ChoiceAndVector:
 
     choice: Categorical
     vector: SquashedGaussian
+    gives_vector: tuple[bool, ...] = ()
+    """By slot: whether the agent gives a vector, and otherwise chooses; empty where only masks know."""
     dtype = torch.float32
     executed_dtype = torch.float32
 
@@ -271,6 +273,17 @@ class ChoiceAndVector:
     def read(self, action: Tensor) -> Tensor:
         return torch.cat([self.choice.read(action[..., 0].long()).to(action.dtype), action[..., 1:]], dim=-1)
 
+    def of_each_kind(self, available: Tensor) -> Tensor:
+        """Predicted probabilities [..., N, A] that entries of a mask are true, made 0 or 1 where the agent's kind
+        decides it, so that nobody imagines what it can never do."""
+        if not self.gives_vector:
+            return available
+        gives = torch.tensor(self.gives_vector, device=available.device).unsqueeze(-1)  # [N, 1]
+        choices, dimensions = available.split([self.choice.mask_size, self.vector.mask_size], dim=-1)
+        only = torch.zeros_like(choices)
+        only[..., 0] = 1
+        return torch.cat([torch.where(gives, only, choices), torch.where(gives, dimensions, 0.0)], dim=-1)
+
     def _outputs(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         choice, vector = outputs.split([self.choice.outputs, self.vector.outputs], dim=-1)
         return choice, vector
@@ -285,4 +298,7 @@ def action_distribution(spec: EnvironmentSpec) -> ActionDistribution:
     if rows.vector is None:
         return Categorical(rows.choices)
     vector = SquashedGaussian(rows.size, rows.vector.levels)
-    return ChoiceAndVector(Categorical(rows.choices), vector) if rows.mixed else vector
+    if not rows.mixed:
+        return vector
+    gives_vector = tuple(rows.is_vector(slot) for slot in range(spec.agents))
+    return ChoiceAndVector(Categorical(rows.choices), vector, gives_vector)

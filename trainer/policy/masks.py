@@ -1,6 +1,6 @@
 """Action masks of imagined states, which a world model predicts.
 
-Axis legend: A entries of an action mask; [...] any leading axes.
+Axis legend: N agents, A entries of an action mask; [...] any leading axes.
 """
 
 from __future__ import annotations
@@ -8,12 +8,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from trainer.policy.distributions import ActionDistribution, ChoiceAndVector
 from trainer.policy.draws import Draws
 from trainer.policy.settings import PolicySettings
 
 
-def imagined_mask(probabilities: Tensor, settings: PolicySettings, draws: Draws) -> Tensor:
-    """bool [..., A] of probabilities [..., A]."""
+def imagined_mask(
+    probabilities: Tensor, settings: PolicySettings, draws: Draws, *, actions: ActionDistribution
+) -> Tensor:
+    """bool [..., N, A] of probabilities [..., N, A]."""
+    if isinstance(actions, ChoiceAndVector):
+        probabilities = actions.of_each_kind(probabilities)
     sampled = settings.available == "sample"
     available = draws.available(probabilities) if sampled else probabilities >= 0.5
     if settings.force_available:

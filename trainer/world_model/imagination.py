@@ -109,7 +109,8 @@ class Imagination:
         """Predicted action mask bool [M, N, A]."""
         if self.model.available is None:
             return None
-        return imagined_mask(torch.sigmoid(self.model.available(*states.features)), self.settings, self.draws)
+        probabilities = torch.sigmoid(self.model.available(*states.features))
+        return imagined_mask(probabilities, self.settings, self.draws, actions=self.model.actions)
 
 
 Predict = Callable[[Outlook], JointStates]

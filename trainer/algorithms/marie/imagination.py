@@ -122,7 +122,7 @@ class MarieImagination:
             decisions.append(self.decide(features[-1], available))
             outcomes.append(dream.act(ids, decisions[-1].action))
             if outcomes[-1].available is not None:
-                available = imagined_mask(outcomes[-1].available, self.settings, self.draws)
+                available = imagined_mask(outcomes[-1].available, self.settings, self.draws, actions=self.model.actions)
             ids = dream.draw(self.draws)
             newest = tokenizer.decode(ids, imagined=True).unsqueeze(2)
             stack = torch.cat([stack[:, :, 1:], newest], dim=2)
