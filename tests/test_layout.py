@@ -27,7 +27,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HOUSES = ("heliograph", "agent_node", "coordinator", "analysis", "trainer")
 SIMULATORS = (
     *("pettingzoo", "gymnasium", "mpe2", "pygame", "flatland", "jaxmarl", "jax", "smacv2", "pysc2"),
-    *("mujoco", "gymnasium_robotics"),
+    *("mujoco", "gymnasium_robotics", "Box2D", "gfootball"),
 )
 CONTRACTS = {contract["id"]: contract["name"] for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
 FORBIDDEN = {

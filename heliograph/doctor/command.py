@@ -12,7 +12,20 @@ if TYPE_CHECKING:
     from heliograph.doctor.finding import Finding
 
 BASE = "base"
-EXTRAS = ("trainer", "bandwidth", "observe", "trace", "wandb", "mpe", "flatland", "smax", "mujoco", "smac")
+EXTRAS = (
+    "trainer",
+    "bandwidth",
+    "observe",
+    "trace",
+    "wandb",
+    "mpe",
+    "flatland",
+    "smax",
+    "mujoco",
+    "gymnasium",
+    "box2d",
+    "smac",
+)
 PARTS = (BASE, *EXTRAS, "docker", "network")
 
 

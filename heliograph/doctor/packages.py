@@ -36,6 +36,8 @@ _MODULES = {
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),
     "mujoco": ("mujoco", "gymnasium_robotics"),
+    "gymnasium": ("gymnasium",),
+    "box2d": ("gymnasium", "Box2D", "pygame"),
 }
 """What to import to believe that the packages of an extra work."""
 
