@@ -3,7 +3,7 @@
 Per categorical the estimator is Miller and Madow's, over all messages that were sent to anybody, of all agents alike
 (as one table of a codec sees them).  Of a whole message the sum over its categoricals is an upper bound, since it
 leaves out what they say twice; of their joint entropy Chao and Shen's estimate is given too, and said to be unreliable
-where most of what was said was said once.  Axis legend: T steps, N agents, K categoricals, C classes, M messages.
+where most of what was sent was sent once.  Axis legend: T steps, N agents, K categoricals, C classes, M messages.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def information(trace: Trace) -> Information | None:
     spoken = [] if message is None else [episode for episode in trace.episodes if episode.sent().any()]
     if message is None or not spoken:
         return None
-    latents = np.concatenate([_latent(episode)[_told(episode)] for episode in spoken])  # [M, K]
+    latents = np.concatenate([_latent(episode)[_sent(episode)] for episode in spoken])  # [M, K]
     pairs = [_successions(episode) for episode in spoken]
     before, after = (np.concatenate(part) for part in zip(*pairs, strict=True))
     bits = categorical_bits(latents, classes=message.classes)
@@ -158,23 +158,23 @@ def _given(before: npt.NDArray[np.int32], after: npt.NDArray[np.int32], classes:
 def _by_step(episodes: list[TraceEpisode], message: MessageFormat) -> npt.NDArray[np.float64]:
     bits = np.full((max(episode.steps for episode in episodes), message.categoricals), np.nan)
     for step in range(len(bits)):
-        said = [_latent(each)[step][_told(each)[step]] for each in episodes if step < each.steps]
-        latents = np.concatenate(said)
-        if len(latents):
-            bits[step] = categorical_bits(latents, classes=message.classes)
+        latents = [_latent(each)[step][_sent(each)[step]] for each in episodes if step < each.steps]
+        together = np.concatenate(latents)
+        if len(together):
+            bits[step] = categorical_bits(together, classes=message.classes)
     return bits
 
 
 def _successions(episode: TraceEpisode) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    latent, told = _latent(episode), _told(episode)
-    both = told[:-1] & told[1:]
+    latent, sent = _latent(episode), _sent(episode)
+    both = sent[:-1] & sent[1:]
     return latent[:-1][both], latent[1:][both]
 
 
-def _told(episode: TraceEpisode) -> npt.NDArray[np.bool_]:
+def _sent(episode: TraceEpisode) -> npt.NDArray[np.bool_]:
     """bool [T, N]: whose message of the step was sent to anybody."""
-    told: npt.NDArray[np.bool_] = np.asarray(episode.sent().any(-1))
-    return told
+    sent: npt.NDArray[np.bool_] = np.asarray(episode.sent().any(-1))
+    return sent
 
 
 def _latent(episode: TraceEpisode) -> npt.NDArray[np.int32]:

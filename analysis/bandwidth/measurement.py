@@ -75,7 +75,7 @@ def report_of(measured: Measured, links: LinkPlan | None) -> BandwidthReport:
     """The report of what was measured; sweep, language and influence are added by who finds them."""
     report, trace = measured.report, measured.trace
     (summary,) = report.summaries
-    said = information(trace)
+    content = information(trace)
     agent_steps = summary.counted_steps * report.agents
     return BandwidthReport(
         summary=RunSummary(
@@ -92,12 +92,12 @@ def report_of(measured: Measured, links: LinkPlan | None) -> BandwidthReport:
             bits_per_agent_step=exact(summary.bits_per_agent_step),
             blind_bound=report.blind_bound,
         ),
-        layers=tuple(_layers(measured, said)),
+        layers=tuple(_layers(measured, content)),
         links=tuple(_links(report)),
         conservation=tuple(_conservation(report)),
-        information=None if said is None else said.document(),
+        information=None if content is None else content.document(),
         codecs=tuple(_codecs(measured)),
-        alternatives=() if said is None else tuple(map(_design, alternatives(trace))),
+        alternatives=() if content is None else tuple(map(_design, alternatives(trace))),
         remarks=tuple(_remarks(report)),
         settings=settings_of(measured.plan, links),
         versions=versions(),
@@ -110,8 +110,8 @@ def versions() -> dict[str, str]:
     return {"heliograph": __version__, "python": python_version(), "system": platform(), **found}
 
 
-def _layers(measured: Measured, said: Information | None) -> Iterator[Layer]:
-    """From what is said outwards."""
+def _layers(measured: Measured, content: Information | None) -> Iterator[Layer]:
+    """From the information outwards."""
     if measured.plan.manifest.message is None:
         note = f"{measured.plan.manifest.algorithm} sends no messages at execution"
         yield Layer(name="codec", how=MEASURED, bytes_per_message=None, bytes_per_agent_step=0.0, note=note)
@@ -123,9 +123,11 @@ def _layers(measured: Measured, said: Information | None) -> Iterator[Layer]:
         per_step = None if size is None else size * per_agent_step
         return Layer(name=name, how=how, bytes_per_message=size, bytes_per_agent_step=per_step, note=note)
 
-    if said is not None:
-        note = f"{said.message_bits:.1f} of {said.ceiling_bits} bits: empirical entropy of the messages, see below"
-        yield row("information", COMPUTED, said.message_bits / 8, note)
+    if content is not None:
+        note = (
+            f"{content.message_bits:.1f} of {content.ceiling_bits} bits: empirical entropy of the messages, see below"
+        )
+        yield row("information", COMPUTED, content.message_bits / 8, note)
     if wire is None:
         (found,) = recost(measured.trace, [measured.plan.codec])
         for layer in WIRE_LAYERS:

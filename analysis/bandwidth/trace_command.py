@@ -68,8 +68,8 @@ class _LayerCost:
 def _print(found: Iterable[Recost]) -> None:
     rows = []
     for each in found:
-        said = None if each.information is None else each.information.message_bits
-        rows.append(_LayerCost(codec=each.spec, layer="information", bits=said))
+        message_bits = None if each.information is None else each.information.message_bits
+        rows.append(_LayerCost(codec=each.spec, layer="information", bits=message_bits))
         rows += [_LayerCost(codec=each.spec, layer=layer, bits=each.bits_per_message(layer)) for layer in LAYERS]
     columns: list[Column[_LayerCost]] = [
         Column(field="codec", heading="codec"),

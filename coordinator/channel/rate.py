@@ -14,18 +14,18 @@ from heliograph.codecs import Codec
 
 
 class Sizes:
-    """Bits of the latents on each link, as their codec counts them; `longest_bits` where nobody says what was said."""
+    """Bits of the latents on each link, as their codec counts them; `longest_bits` if nobody reports what was sent."""
 
     def __init__(self, *, codec: Codec | None, longest_bits: int, agents: int) -> None:
         self._codec, self._longest_bits = codec, longest_bits
-        self._said: dict[int, npt.NDArray[np.int32]] = {}
+        self._latents: dict[int, npt.NDArray[np.int32]] = {}
         self._sent_before = np.zeros((agents, agents), dtype=bool)
         self._alone = np.full(agents, longest_bits)
         self._following = self._alone.copy()
 
-    def told(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> None:
-        """What the agents say at the next step, int32 [K] by slot."""
-        before, self._said = self._said, dict(latents)
+    def note(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> None:
+        """What the agents send at the next step, int32 [K] by slot."""
+        before, self._latents = self._latents, dict(latents)
         self._alone[:] = self._following[:] = self._longest_bits
         if self._codec is None:
             return

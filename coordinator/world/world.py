@@ -123,7 +123,7 @@ class World:
         Raises EpisodeLost if the simulator died, WorldError for an illegal action or a result that breaks the contract.
         """
         if self._medium is not None:
-            self._medium.sizes.told(latents)
+            self._medium.sizes.note(latents)
         joint = self.spec.rows.joint(actions)
         transition = checked_transition(self.environment.step(joint[None]), of=self.environment)
         if transition.lost[0]:

@@ -123,9 +123,9 @@ def test_of_features_that_are_alike_the_best_told_is_listed():
             observation_names=("half", "place", "other"),
         )
     )
-    told = found.meaning.told
+    told = found.meaning.carried
     assert told[0, 0] > 0.3, "half is told by what tells the place"
-    assert {found.meaning.features[each].name for each in found.meaning.best_told(3)} == {"place", "other"}
+    assert {found.meaning.features[each].name for each in found.meaning.best_carried(3)} == {"place", "other"}
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_shorter_latents_get_through_more_often_and_untold_ones_count_as_the_lon
         medium = Medium(Channel.parse("rate-bits=6"), seed=0, agents=AGENTS, codec=codec, longest_bits=24)
         verdicts = []
         for step in range(STEPS):
-            medium.sizes.told(told or {})
+            medium.sizes.note(told or {})
             verdicts.append(medium.judge(step, sent=EVERYBODY, distances=None).lost[EVERYBODY])
         shares.append(1 - np.mean(verdicts))
     assert shares == pytest.approx([6 / 24, 6 / 12], abs=1 / STEPS)

@@ -93,12 +93,12 @@ def _inbox(recorded: RecordedEpisode, *, step: int, slot: int, first: bool) -> d
         return {}
     present = recorded.hears[step, slot].copy()
     present[slot] = True
-    spoken = present & (not first)
+    has_sent = present & (not first)
     before = max(step - 1, 0)
-    said = spoken.reshape(-1, *[1] * (recorded.action.ndim - 2))
+    per_action = has_sent.reshape(-1, *[1] * (recorded.action.ndim - 2))
     executed = np.float32 if recorded.action.dtype == np.float32 else np.int32
     return {
-        "inbox_latent": torch.from_numpy(np.where(spoken[:, None], recorded.latent[before], 0).astype(np.int32)),
-        "inbox_action": torch.from_numpy(np.where(said, recorded.action[before], 0).astype(executed)),
+        "inbox_latent": torch.from_numpy(np.where(has_sent[:, None], recorded.latent[before], 0).astype(np.int32)),
+        "inbox_action": torch.from_numpy(np.where(per_action, recorded.action[before], 0).astype(executed)),
         "inbox_present": torch.from_numpy(present),
     }

@@ -24,7 +24,7 @@ class Categorical:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToldFeature:
+class CarriedFeature:
     """A feature of what senders observe, or of the world's state."""
 
     name: str
@@ -76,7 +76,7 @@ class LanguageDocument:
     messages: int
     runs: int
     categoricals: tuple[Categorical, ...]
-    features: tuple[ToldFeature, ...]
+    features: tuple[CarriedFeature, ...]
     influence: ActionInfluence | None
     redundancy: tuple[tuple[float | None, ...], ...]
     """[i][j]: share of what two senders say at the same step that both say; None where nothing can be sent."""

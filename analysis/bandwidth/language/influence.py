@@ -85,8 +85,8 @@ def _chosen(trace: Trace, random: np.random.Generator) -> list[tuple[int, int, i
     places: list[tuple[int, int, int]] = []
     for place in random.permutation(len(trace.episodes)).tolist():
         episode: TraceEpisode = trace.episodes[place]
-        heard = episode.heard.any(-1) & episode.acted & episode.present
-        places += [(place, slot, step) for step, slot in np.argwhere(heard).tolist()]
+        received = episode.heard.any(-1) & episode.acted & episode.present
+        places += [(place, slot, step) for step, slot in np.argwhere(received).tolist()]
         if len(places) >= 4 * ASKED:
             break
     return [places[index] for index in random.permutation(len(places))[:ASKED]]
@@ -99,24 +99,24 @@ def _numbers(categoricals: int) -> list[int]:
 
 def _changed(step: ReplayedStep, pool: npt.NDArray[np.int32], random: np.random.Generator) -> list[bool]:
     """Whether the most likely action becomes another: by each categorical, by so many together, by another message."""
-    heard = {peer: message.latent for peer, message in step.messages.items()}
-    before, categoricals = _most_likely(step, heard), pool.shape[1]
+    received = {peer: message.latent for peer, message in step.messages.items()}
+    before, categoricals = _most_likely(step, received), pool.shape[1]
 
     def drawn_anew(places: npt.NDArray[np.int64]) -> bool:
-        other = {peer: latent.copy() for peer, latent in heard.items()}
+        other = {peer: latent.copy() for peer, latent in received.items()}
         for latent in other.values():
             latent[places] = pool[random.integers(len(pool), size=places.size), places]
-        same = all(np.array_equal(other[peer], latent) for peer, latent in heard.items())
+        same = all(np.array_equal(other[peer], latent) for peer, latent in received.items())
         return not same and _most_likely(step, other) != before
 
     groups = [np.array([categorical]) for categorical in range(categoricals)]
     groups += [random.permutation(categoricals)[:number] for number in _numbers(categoricals)]
-    another = {peer: pool[random.integers(len(pool))] for peer in heard}
+    another = {peer: pool[random.integers(len(pool))] for peer in received}
     return [*map(drawn_anew, groups), _most_likely(step, another) != before]
 
 
-def _most_likely(step: ReplayedStep, heard: dict[int, npt.NDArray[np.int32]]) -> int | bytes:
-    decision = step.consider(heard)
+def _most_likely(step: ReplayedStep, received: dict[int, npt.NDArray[np.int32]]) -> int | bytes:
+    decision = step.consider(received)
     if isinstance(decision.action, np.ndarray):
         return decision.action.tobytes()
     return int(np.argmax(decision.logits))

@@ -25,7 +25,7 @@ from analysis.bandwidth.language.sent_messages import SentMessages
 EXCHANGES = 100
 LEVEL = 0.05
 ALIKE = 0.5
-"""Features that share this much of the entropy of the poorer one are about the same, and the better told stands for
+"""Features that share this much of the entropy of the poorer one are about the same, and the better carried stands for
 both in a list."""
 ABOUT_EQUAL = 0.05
 """Bits, or shares, by which a feature must be carried better than another to come before it."""
@@ -35,14 +35,14 @@ FEWEST_RUNS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """Bits that categoricals tell about features."""
+    """Bits that categoricals carry of features."""
 
     features: tuple[Feature, ...]
     """[F]."""
     feature_bits: npt.NDArray[np.float64]
     """float64 [F]: entropy of each feature, all that a message can carry of it."""
     categorical_bits: npt.NDArray[np.float64]
-    """float64 [K]: entropy of each categorical, all that it can tell."""
+    """float64 [K]: entropy of each categorical, all that it can carry."""
     bits: npt.NDArray[np.float64]
     """float64 [K, F]: mutual information beyond that of exchanged runs, at least 0."""
     p_value: npt.NDArray[np.float64]
@@ -56,18 +56,18 @@ class Meaning:
         return self.p_value < LEVEL
 
     @property
-    def told(self) -> npt.NDArray[np.float64]:
-        """float64 [K, F]: share of each feature that each categorical tells, 0 where not significant."""
+    def carried(self) -> npt.NDArray[np.float64]:
+        """float64 [K, F]: share of each feature that each categorical carries, 0 where not significant."""
         share = self.bits / np.maximum(self.feature_bits, 1e-12)
         return np.where(self.significant, np.clip(share, 0.0, 1.0), 0.0)
 
     def top(self, categorical: int, count: int) -> list[int]:
-        """The features that a categorical significantly tells most bits about, at most `count` and all different."""
+        """The features that a categorical significantly carries most bits of, at most `count` and all different."""
         return self._different(np.where(self.significant[categorical], self.bits[categorical], 0.0), count)
 
-    def best_told(self, count: int) -> list[int]:
-        """The features of which a single categorical tells the largest share, at most `count` and all different."""
-        return self._different(self.told.max(0, initial=0.0), count)
+    def best_carried(self, count: int) -> list[int]:
+        """The features of which a single categorical carries the largest share, at most `count` and all different."""
+        return self._different(self.carried.max(0, initial=0.0), count)
 
     def _different(self, score: npt.NDArray[np.float64], count: int) -> list[int]:
         """The places of the highest scores [F] above 0, without features that are like a better one.

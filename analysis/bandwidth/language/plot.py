@@ -31,7 +31,7 @@ def draw_language(language: Language, path: Path) -> None:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     headline = textwrap.wrap(language.headline(), 76, max_lines=2, placeholder=" …")
-    features = max(3, min(SHOWN_FEATURES, len(language.meaning.best_told(SHOWN_FEATURES))))
+    features = max(3, min(SHOWN_FEATURES, len(language.meaning.best_carried(SHOWN_FEATURES))))
     top_inches, heights = 0.45 + 0.3 * len(headline), (0.55 + 0.28 * features, 1.9, 3.0)
     height = top_inches + sum(heights) + 2.8
     top = 1 - top_inches / height
@@ -65,15 +65,15 @@ def _subtitle(language: Language) -> str:
 
 def _meaning(axes: Axes, language: Language) -> None:
     found, categoricals = language.meaning, language.message.categoricals
-    shown = found.best_told(SHOWN_FEATURES)
+    shown = found.best_carried(SHOWN_FEATURES)
     axes.set_xlim(-0.5, categoricals - 0.5)
     if not shown:
         _say(axes, "What each part of a message is about", "No categorical goes with any named feature.")
         return
-    told = found.told[:, shown]
-    image = axes.imshow(told.T, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
-    for categorical, place in np.argwhere(told >= 0.1).tolist():
-        share = told[categorical, place]
+    carried = found.carried[:, shown]
+    image = axes.imshow(carried.T, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    for categorical, place in np.argwhere(carried >= 0.1).tolist():
+        share = carried[categorical, place]
         text = f"{100 * share:.0f}"
         axes.text(
             categorical, place, text, ha="center", va="center", fontsize=7.5, color="white" if share > 0.6 else "0.2"

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from analysis.bandwidth.information import Information, information
 from analysis.bandwidth.language.document import (
     ActionInfluence,
+    CarriedFeature,
     Categorical,
     ChangedTogether,
     LanguageDocument,
     Similarity,
-    ToldFeature,
 )
 from analysis.bandwidth.language.features import features, from_the_sender
 from analysis.bandwidth.language.influence import Influence, influence
@@ -35,8 +35,8 @@ READ_AT_LEAST = 2000
 """Messages that are related to features: whole runs until there are so many.  More take minutes."""
 TOP = 3
 """Features that are listed per categorical, as `Categorical` has places for them, and in the headline."""
-WELL_TOLD = 0.25
-"""Share of a feature that a single categorical tells from which on agents are sent to tell each other about it."""
+WELL_CARRIED = 0.25
+"""Share of a feature that a single categorical must carry for the messages to be said to carry it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +66,15 @@ class Language:
         """The finding in a sentence."""
         if not self.speaking.size:
             return "The messages carry nothing: all are the same"
-        best = self.meaning.best_told(TOP)
+        best = self.meaning.best_carried(TOP)
         if not best:
             return "The messages carry no named feature: no categorical depends on one"
-        share = self.meaning.told[:, best].max(0)
-        if share.max() < WELL_TOLD:
+        share = self.meaning.carried[:, best].max(0)
+        if share.max() < WELL_CARRIED:
             hint = self.meaning.features[best[0]].name
             return f"The messages carry little of the sender's {hint} ({share.max():.0%})"
         listed = [
-            self.meaning.features[place].name for place, part in zip(best, share, strict=True) if part >= WELL_TOLD
+            self.meaning.features[place].name for place, part in zip(best, share, strict=True) if part >= WELL_CARRIED
         ]
         return f"The messages carry the sender's {_and(listed)}"
 
@@ -87,14 +87,15 @@ class Language:
             f"{sent.message_bits:.1f} bits, of the {sent.ceiling_bits} that it takes bit-packed"
             + (f"; estimated jointly it is {sent.joint_bits:.1f}." if sent.joint_is_reliable else "."),
         ]
-        best = self.meaning.best_told(1)
+        best = self.meaning.best_carried(1)
         if best:
             place = best[0]
-            teller = int(self.meaning.told[:, place].argmax())
+            carrier = int(self.meaning.carried[:, place].argmax())
             found.append(
-                f"Categorical {teller} alone carries {self.meaning.bits[teller, place]:.2f} of the "
+                f"Categorical {carrier} alone carries {self.meaning.bits[carrier, place]:.2f} of the "
                 f"{self.meaning.feature_bits[place]:.2f} bits of the sender's {self.meaning.features[place].name}; "
-                f"{int((self.meaning.told[:, place] >= WELL_TOLD).sum())} categoricals carry a quarter of it or more."
+                f"{int((self.meaning.carried[:, place] >= WELL_CARRIED).sum())} categoricals carry a quarter of it or "
+                "more."
             )
         if self.influence is not None:
             found += self._influence_sentences(self.influence)
@@ -135,7 +136,7 @@ class Language:
         known = zip(
             self.meaning.features,
             self.meaning.feature_bits.tolist(),
-            self.meaning.told.max(0, initial=0.0).tolist(),
+            self.meaning.carried.max(0, initial=0.0).tolist(),
             strict=True,
         )
         return LanguageDocument(
@@ -145,8 +146,8 @@ class Language:
             runs=self.meaning.runs,
             categoricals=tuple(map(self._categorical, range(self.message.categoricals))),
             features=tuple(
-                ToldFeature(name=feature.name, source=feature.source, bits=bits, told=told)
-                for feature, bits, told in known
+                CarriedFeature(name=feature.name, source=feature.source, bits=bits, told=carried)
+                for feature, bits, carried in known
             ),
             influence=None if asked is None else _action_influence(asked),
             redundancy=tuple(tuple(map(_finite, row)) for row in self.redundancy.tolist()),
@@ -187,13 +188,13 @@ def read_language(trace: Trace, bundles: Sequence[Bundle] | None = None, *, seed
     if part.state is not None:
         names = header.state_names or [""] * header.state_size
         states = topography(part, from_the_sender(part.state, part.sender, part.agents, names)[0], seed=seed)
-    told = information(trace)
-    assert told is not None
+    content = information(trace)
+    assert content is not None
     return Language(
         message=sent.format,
         environment=header.environment,
         agents=header.agents,
-        information=told,
+        information=content,
         meaning=meaning(part, known, seed=seed),
         influence=None if bundles is None else influence(trace, bundles, sent, seed=seed),
         redundancy=redundancy(sent, seed=seed),

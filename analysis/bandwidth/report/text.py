@@ -23,7 +23,7 @@ def title(report: BandwidthReport) -> str:
 
 def tiles(report: BandwidthReport) -> list[Tile]:
     """Score, its levels without messages, and what a message takes and tells."""
-    found, sweep, said = report.summary, report.sweep, report.information
+    found, sweep, content = report.summary, report.sweep, report.information
     name, mean, wire = SCORES[found.measure], found.score, outermost(report)
     between = f"between {score(mean.low)} and {score(mean.high)} with 95 % confidence"
     made = [(score(mean.mean), f"{name} with messages, over {found.episodes} episodes; {between}")]
@@ -38,10 +38,10 @@ def tiles(report: BandwidthReport) -> list[Tile]:
     )
     if wire is not None:
         made.append((number(wire.bytes_per_message), f"bytes per message at {wire.name}, {wire.how}"))
-    if said is not None:
+    if content is not None:
         made.append(
             (
-                f"{number(said.message_bits)} of {number(said.ceiling_bits)}",
+                f"{number(content.message_bits)} of {number(content.ceiling_bits)}",
                 "bits of entropy in a message at most, of those that it could hold",
             )
         )
@@ -58,15 +58,15 @@ def verdict(report: BandwidthReport) -> str:
     name = SCORES[found.measure]
     if report.information is None:
         return f"The team, whose agents send no messages, comes to a {name} of {score(found.score.mean)}."
-    said = f"With its messages the team comes to a {name} of {score(found.score.mean)}"
+    sentence = f"With its messages the team comes to a {name} of {score(found.score.mean)}"
     if sweep is not None and sweep.blind_level is not None:
-        said += f", with every message masked to {score(sweep.blind_level)}"
-    said += f". An agent sends {number(found.bits_per_agent_step)} bits per step, actions included"
+        sentence += f", with every message masked to {score(sweep.blind_level)}"
+    sentence += f". An agent sends {number(found.bits_per_agent_step)} bits per step, actions included"
     if wire is not None:
-        said += f"; a message takes {number(wire.bytes_per_message)} bytes at {wire.name} ({wire.how})"
+        sentence += f"; a message takes {number(wire.bytes_per_message)} bytes at {wire.name} ({wire.how})"
         beyond = [row.name for row in report.layers[report.layers.index(wire) + 1 :]]
-        said += f"; what {' and '.join(beyond)} adds is not known" if beyond else ", with all that carries it"
-    return said + "."
+        sentence += f"; what {' and '.join(beyond)} adds is not known" if beyond else ", with all that carries it"
+    return sentence + "."
 
 
 def outermost(report: BandwidthReport) -> Layer | None:

@@ -95,21 +95,21 @@ class TalkingPolicy(ActingModel, AgentNetwork):
         """See AgentNetwork."""
         rssm = self.rssm
         like = self.initial_state(1)
-        heard, said = unpacked(like, sequences.carried_in), unpacked(like, sequences.carried_out).ids
+        received, sent = unpacked(like, sequences.carried_in), unpacked(like, sequences.carried_out).ids
         inputs = rssm.posterior_inputs(self.encoder(sequences.observation))
         keep = (~sequences.first).to(inputs.dtype)[..., None, None].expand(-1, -1, self.agents, -1)
-        deter, probabilities = heard.deter[0], None
+        deter, probabilities = received.deter[0], None
         all_deter, all_probabilities = [], []
         for row, begins in enumerate(sequences.begins[..., None, None]):
             if probabilities is not None:
                 probabilities = torch.where(begins.unsqueeze(-1), probabilities.detach(), probabilities)
-            tokens = rssm.tokens(heard.ids[row], heard.action[row], keep[row], probabilities=probabilities)
+            tokens = rssm.tokens(received.ids[row], received.action[row], keep[row], probabilities=probabilities)
             rows = rssm.communicate(tokens, None if sequences.hears is None else sequences.hears[row])
-            deter = rssm.recur(rows, torch.where(begins, heard.deter[row], deter) * keep[row])
+            deter = rssm.recur(rows, torch.where(begins, received.deter[row], deter) * keep[row])
             probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs[row]))
             all_deter.append(deter)
             all_probabilities.append(probabilities)
-        outputs = self.actor(said, torch.stack(all_deter), torch.stack(all_probabilities))
+        outputs = self.actor(sent, torch.stack(all_deter), torch.stack(all_probabilities))
         return self.actions.masked(outputs, sequences.action_mask)
 
     def latents(self, window: Window, draws: Draws) -> Tensor:
