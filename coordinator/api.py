@@ -92,7 +92,7 @@ def evaluate(
         episodes=episodes,
         run_seed=seed,
         greedy=greedy,
-        passes=_passes(conditions),
+        conditions=_conditions(conditions),
         codec=codec,
         channel=None if channel is None else Channel.parse(channel),
         late_policy=late,
@@ -173,7 +173,7 @@ def run(
         episodes=episodes,
         run_seed=seed,
         greedy=greedy,
-        passes=_passes(conditions),
+        conditions=_conditions(conditions),
         codec=codec,
         channel=None if channel is None else Channel.parse(channel),
         late_policy=late,
@@ -219,7 +219,7 @@ def overrides_of(parameters: Mapping[str, Any], *, within: str = "") -> Iterator
             raise SettingsError(f"parameter {within}{name} cannot be {value!r}") from None
 
 
-def _passes(conditions: Sequence[str]) -> tuple[str, ...]:
+def _conditions(conditions: Sequence[str]) -> tuple[str, ...]:
     unknown = [name for name in conditions if name not in PASSES]
     if isinstance(conditions, str) or unknown or not conditions:
         raise SettingsError(

@@ -44,7 +44,7 @@ def relay_plan(agents: int, *, episodes: int = 2, greedy: bool = False, **argume
     """A patient plan for such a team; keyword arguments of `Plan` are taken out, the rest are relay parameters."""
     plan_arguments: dict[str, Any] = {"pace": PATIENT} | {
         name: arguments.pop(name)
-        for name in ("pace", "passes", "record", "run_seed", "late_policy", "codec", "channel")
+        for name in ("pace", "conditions", "record", "run_seed", "late_policy", "codec", "channel")
         if name in arguments
     }
     return make_plan(relay_bundles(agents, **arguments), episodes=episodes, greedy=greedy, **plan_arguments)

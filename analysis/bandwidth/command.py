@@ -30,7 +30,7 @@ def configure_measure(parser: argparse.ArgumentParser) -> None:
     add_options(
         played,
         RunSettings,
-        without=("run_seed", "codec", "passes", "record", "frames"),
+        without=("run_seed", "codec", "conditions", "record", "frames"),
         help={"episodes": "of the measured run, and of every cell of a sweep"},
     )
     played.add_argument(

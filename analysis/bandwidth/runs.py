@@ -68,7 +68,7 @@ class PlanFactory:
             codec=setting.codec,
             channel=Channel.parse(setting.channel) if setting.channel else None,
             late_policy=setting.late,
-            passes=(setting.links,),
+            conditions=(setting.links,),
             record=None,
         )
 

@@ -78,7 +78,7 @@ def run(namespace: argparse.Namespace) -> int:
         return code
     trained = time.monotonic()
     bundles, permission = _trust(namespace).team(folder / "bundles")
-    plan = make_plan(bundles, read_options(namespace, RunSettings, passes=("open", "cut")), permission=permission)
+    plan = make_plan(bundles, read_options(namespace, RunSettings, conditions=("open", "cut")), permission=permission)
     print(f"2/2  running {len(plan.bundles)} agents as processes over gRPC", file=sys.stderr, flush=True)
     report = run_processes(plan, LaunchSettings())
     finished = time.monotonic()
@@ -155,7 +155,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def print_result(report: Report, seconds: dict[str, float]) -> None:
-    """The demo's table; of a run that was stopped before both passes had something, the table of any run."""
+    """The demo's table; of a run that was stopped before both conditions had something, the table of any run."""
     from coordinator.running.report import print_report, remarks
     from heliograph import display
     from heliograph.figures import written

@@ -127,7 +127,7 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
     networks: dict[str, list[Score]] = {kind: [] for kind, wanted in asked.items() if wanted}
     if team is not None and not report.interrupted and report.output_failure is None:
         for kind, scores in networks.items():
-            for name in plan.passes:
+            for name in plan.conditions:
                 scores.append(score_central_team(path, team, team.newest, plan, name, searching=kind == "search"))
         team.close()
     document = report.as_dict()

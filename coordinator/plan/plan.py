@@ -26,7 +26,7 @@ LABELS = {"open": "with messages", "cut": "every message masked"}
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(RunSettings):
-    """A run: `episodes` for each of `passes`, numbered through, so that no two episodes share a number or a seed."""
+    """A run: `episodes` for each of `conditions`, numbered through, so that no two share a number or a seed."""
 
     bundles: tuple[Bundle, ...]
     environment: str
@@ -36,8 +36,8 @@ class Plan(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.passes or any(name not in LABELS for name in self.passes):
-            raise SettingsError(f"passes are {', '.join(LABELS)}, not {self.passes}")
+        if not self.conditions or any(name not in LABELS for name in self.conditions):
+            raise SettingsError(f"conditions are {', '.join(LABELS)}, not {self.conditions}")
         if self.manifest.message is not None:
             codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
         elif self.codec != codecs.BIT_PACKED:
@@ -75,7 +75,7 @@ class Plan(RunSettings):
         return self.record is not None or sized
 
     def first_episode(self, name: str) -> int:
-        return self.passes.index(name) * self.episodes
+        return self.conditions.index(name) * self.episodes
 
 
 def make_plan(
@@ -109,7 +109,7 @@ def make_plan(
         **{each.name: getattr(settings, each.name) for each in fields(settings)} | changes,
     )
     # Made once here, so that a wrong parameter or size is told before any process starts.
-    plan.world(plan.passes[0]).environment.close()
+    plan.world(plan.conditions[0]).environment.close()
     return plan
 
 

@@ -53,10 +53,11 @@ class RunSettings:
         off_flag="--sampled",
         off="sampled latents and actions instead",
     )
-    passes: tuple[str, ...] = option(
+    conditions: tuple[str, ...] = option(
         ("open",),
         "conditions to run: messages as the environment allows them (open), no messages (cut), or both in turn.  "
         "Episodes are numbered through, so the two conditions of both have different ones, and cut alone those of open",
+        name="passes",
         flag="--links",
         read=LINKS.__getitem__,
         argument={"choices": tuple(LINKS), "default": "open"},

@@ -91,7 +91,7 @@ class Logbook:
     @property
     def is_whole(self) -> bool:
         """Nothing is left to play."""
-        return all(next(self.remaining(name), None) is None for name in self._plan.passes)
+        return all(next(self.remaining(name), None) is None for name in self._plan.conditions)
 
     def earlier(self, name: str) -> list[EpisodeResult]:
         """Finished episodes of a pass that an earlier coordinator has left, in order."""

@@ -71,7 +71,7 @@ def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSER
 
 def world_spec(plan: Plan) -> EnvironmentSpec:
     """What the plan's world is like."""
-    with closing(plan.world(plan.passes[0]).environment) as environment:
+    with closing(plan.world(plan.conditions[0]).environment) as environment:
         return environment.spec
 
 
@@ -92,7 +92,7 @@ def run_conditions(
     """
     recording = nullcontext() if plan.record is None else Recorder(plan.record, plan=plan, spec=spec)
     with recording as recorder:
-        for name in plan.passes:
+        for name in plan.conditions:
             finished.append(ConditionRun(name=name, spec=spec))
             _run_condition(plan, recorder, finished[-1], jobs=jobs, title=title, observers=observers)
         if recorder is not None:

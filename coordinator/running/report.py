@@ -33,7 +33,7 @@ class Version:
     """The bundles that played from an episode on."""
 
     first_episode: int
-    """Its number; passes are numbered through."""
+    """Its number; conditions are numbered through."""
     training_step: int
     digests: tuple[str, ...]
     """By slot."""

@@ -61,8 +61,8 @@ class Run:
     def __init__(self, plan: Plan, launch: LaunchSettings, links: Links) -> None:
         self._plan, self._launch, self._links = plan, launch, links
         self._account = None if launch.links is None else _account(links, plan)
-        self._worlds = {name: plan.world(name) for name in plan.passes}
-        self._spec = self._worlds[plan.passes[0]].spec
+        self._worlds = {name: plan.world(name) for name in plan.conditions}
+        self._spec = self._worlds[plan.conditions[0]].spec
         self._tls = None if launch.certificates is None else coordinator_tls(launch.certificates)
         self._nodes = NodeTeam(
             CoordinationServer(
@@ -144,9 +144,9 @@ class Run:
             await self._connect()
         if self._account is not None:
             self._account.begin()
-        logger.info("running address=%s conditions=%s", self._nodes.server.address, self._plan.passes)
+        logger.info("running address=%s conditions=%s", self._nodes.server.address, self._plan.conditions)
         clock = self._beside.clock(self._plan.pace.period_s)
-        for name in self._plan.passes:
+        for name in self._plan.conditions:
             await self._condition(name, clock)
         if self._recorder is not None:
             self._recorder.finish()

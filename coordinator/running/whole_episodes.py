@@ -56,7 +56,7 @@ class _TeamAndWorld:
         )
         world = plan.world(name)
         if plan.frames is not None:
-            world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.passes) > 1)
+            world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.conditions) > 1)
         observers.begin(name, world)
         return cls(plan=plan, team=team, world=world, observe=observers.observer(name))
 

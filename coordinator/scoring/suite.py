@@ -168,7 +168,7 @@ def _central_scores(path: Path, team: CentralTeam, request: EvaluationRequest) -
     steps = sorted({*team.snapshots, team.newest}) if request.every_checkpoint else [team.newest]
     for greedy in request.greedy:
         here = replace(asked, greedy=greedy)
-        for name in asked.passes:
+        for name in asked.conditions:
             found = []
             for checkpoint in steps if request.every_checkpoint or request.central else []:
                 found.append(score_central_team(path, team, checkpoint, here, name))

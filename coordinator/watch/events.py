@@ -57,7 +57,7 @@ class Script:
             "renders": spec.renders,
             "measure": spec.outcome,
             "blind_bound": spec.blind_bound,
-            "passes": {name: LABELS[name] for name in plan.passes},
+            "passes": {name: LABELS[name] for name in plan.conditions},
             "episodes": plan.episodes,
             "episode_limit": spec.episode_limit,
             "codec": plan.codec,

@@ -17,7 +17,7 @@ from heliograph.errors import BundleMismatch
 def played(tmp_path_factory, request):
     record = tmp_path_factory.mktemp("replay") / "trace.jsonl"
     plan = relay_plan(
-        3, episodes=2, greedy=request.param, record=record, passes=("open", "cut"), hears="range", size=3, length=8
+        3, episodes=2, greedy=request.param, record=record, conditions=("open", "cut"), hears="range", size=3, length=8
     )
     evaluate(plan)
     return plan, read_trace(record)

@@ -40,7 +40,7 @@ def trace(tmp_path_factory):
         4,
         episodes=3,
         record=tmp_path_factory.mktemp("recost") / "trace.jsonl",
-        passes=("open", "cut"),
+        conditions=("open", "cut"),
         hears="range",
         size=4,
         length=12,

@@ -15,7 +15,7 @@ from coordinator.world.trajectory import EpisodeResult
 from heliograph.environments import registry
 from heliograph.errors import SettingsError
 
-PLAN = relay_plan(2, episodes=3, passes=("open", "cut"), run_seed=4)
+PLAN = relay_plan(2, episodes=3, conditions=("open", "cut"), run_seed=4)
 SPEC = registry.make("relay", count=1, parameters={"agents": 2}).spec
 
 
@@ -90,7 +90,7 @@ def test_a_file_without_a_whole_header_begins_anew(tmp_path, start):
     [
         (replace(PLAN, run_seed=5), "another run: seed 4 there, 5 here. Ask for"),
         (replace(PLAN, episodes=9, greedy=True), "episodes 3 there, 9 here; greedy False there, True here"),
-        (replace(PLAN, passes=("open",)), "passes open, cut there, open here"),
+        (replace(PLAN, conditions=("open",)), "passes open, cut there, open here"),
         (replace(PLAN, channel=Channel.parse("erasure=0.1")), "channel None there, erasure=0.1 here"),
         (replace(PLAN, late_policy="hold"), "late mask there, hold here"),
         (replace(PLAN, bundles=tuple(relay_bundles(2, run_id="other"))), "another run: bundles "),

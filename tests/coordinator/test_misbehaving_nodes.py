@@ -24,7 +24,7 @@ PLAN = relay_plan(
     2,
     length=LENGTH,
     episodes=EPISODES,
-    passes=("open", "cut"),
+    conditions=("open", "cut"),
     # Nobody is waited for so long: the test would end before.
     pace=Pace(action_deadline_s=600, message_deadline_s=0.1),
 )

@@ -18,7 +18,7 @@ from heliograph.errors import SettingsError
 @pytest.mark.parametrize("name", ["episodes.jsonl", "episodes.jsonl.gz"])
 def test_a_recording_holds_every_step_exactly(tmp_path, name):
     world = {"hears": "range", "size": 4, "observation_noise": 0.1}
-    plan = relay_plan(3, episodes=2, passes=("open", "cut"), record=tmp_path / name, **world)
+    plan = relay_plan(3, episodes=2, conditions=("open", "cut"), record=tmp_path / name, **world)
     evaluate(plan)
     trace = read_trace(plan.record)
     spec = plan.world("open").spec

@@ -33,7 +33,7 @@ def link(sender: int, receiver: int, missing: int | None) -> LinkBalance:
 
 
 def report(**fields) -> Report:
-    base = evaluate(relay_plan(2, episodes=2, passes=("open", "cut")))
+    base = evaluate(relay_plan(2, episodes=2, conditions=("open", "cut")))
     return Report(**{**vars(base), **fields})
 
 
@@ -53,7 +53,7 @@ def test_every_row_has_a_cell_per_pass():
 
 def resumed(*, earlier: int) -> Report:
     """Of the first pass an earlier coordinator has played some or all, of the second nothing."""
-    plan = relay_plan(2, episodes=2, passes=("open", "cut"))
+    plan = relay_plan(2, episodes=2, conditions=("open", "cut"))
     spec, played = world_spec(plan), []
     run_conditions(plan, spec, played, jobs=1)
     opened, cut = played

@@ -93,7 +93,7 @@ def test_what_was_asked_for_reads_back():
     add_options(parser, RunSettings)
     words = "--seed 7 --sampled --links both --channel erasure=0.5 --channel delay-ms=3 --late hold --period-s 0.5"
     asked = read_options(parser.parse_args(words.split()), RunSettings)
-    assert (asked.run_seed, asked.greedy, asked.passes, asked.late_policy) == (7, False, ("open", "cut"), "hold")
+    assert (asked.run_seed, asked.greedy, asked.conditions, asked.late_policy) == (7, False, ("open", "cut"), "hold")
     assert asked.channel == Channel.parse("erasure=0.5", "delay-ms=3")
     assert asked.pace.period_s == 0.5
     told = as_json(asked)

@@ -94,7 +94,9 @@ def difference(now, before):
 )
 def test_a_plan_with_a_channel_is_played_the_same_by_both(tmp_path, text, codec, recorded):
     tables = LatentTables(np.tile(2 ** np.arange(12, 4, -1), (4, 1)))
-    plan = relay_plan(3, length=8, late_policy="hold", run_seed=9, passes=("open", "cut"), codec=codec, tables=tables)
+    plan = relay_plan(
+        3, length=8, late_policy="hold", run_seed=9, conditions=("open", "cut"), codec=codec, tables=tables
+    )
     plan = replace(plan, channel=Channel.parse(text), record=tmp_path / "processes.jsonl" if recorded else None)
 
     async def play():

@@ -20,7 +20,7 @@ def test_recordings_are_equal_and_every_link_conserves(tmp_path, action_bits):
         record=tmp_path / "processes.jsonl",
         episodes=3,
         run_seed=77,
-        passes=("open", "cut"),
+        conditions=("open", "cut"),
         action_bits=action_bits,
         codec="repeats" if action_bits == 11 else "bit-packed",
     )

@@ -15,7 +15,7 @@ from heliograph import noise
 )
 @pytest.mark.parametrize("links", ["open", "cut"])
 def test_every_latent_and_action_is_the_predicted_one(agents, parameters, links):
-    plan = relay_plan(agents, run_seed=3, passes=(links,), **parameters)
+    plan = relay_plan(agents, run_seed=3, conditions=(links,), **parameters)
     records = []
     played = LocalTeam(plan.bundles, run_seed=3, greedy=False).play(
         plan.world(links), episode=2, observe=records.append, report_latents=True

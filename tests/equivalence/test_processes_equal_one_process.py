@@ -29,7 +29,7 @@ from heliograph.environments import registry
 )
 def test_recordings_are_equal_and_every_link_conserves(tmp_path, agents, parameters):
     plan = relay_plan(
-        agents, episodes=3, run_seed=77, passes=("open", "cut"), record=tmp_path / "processes.jsonl", **parameters
+        agents, episodes=3, run_seed=77, conditions=("open", "cut"), record=tmp_path / "processes.jsonl", **parameters
     )
 
     async def play():

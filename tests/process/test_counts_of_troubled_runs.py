@@ -66,7 +66,7 @@ def test_a_stopped_run_has_counted_every_message_of_every_step(during_step):
 def test_a_run_stopped_in_the_first_episode_of_a_pass_still_settles_its_links(during_step):
     stop = asyncio.Event()
     during_step(3 * 6 + 2, stop.set)
-    report = play(episodes=3, passes=("open", "open"), stop=stop)
+    report = play(episodes=3, conditions=("open", "open"), stop=stop)
     assert report.interrupted
     assert [(summary.episodes, summary.messages) for summary in report.summaries] == [(3, 36)]
     assert [(link.sent, link.missing) for link in report.links] == [(20, 0), (20, 0)]
@@ -95,7 +95,7 @@ def test_what_a_killed_node_counted_is_not_passed_over(during_step, monkeypatch)
 
     monkeypatch.setattr(Supervisor, "start", noting)
     during_step(6 * 10 + 3, lambda: os.kill(started[1], signal.SIGKILL))
-    report = play(episodes=20, restarts=2, passes=("open", "cut"))
+    report = play(episodes=20, restarts=2, conditions=("open", "cut"))
     opened, cut = report.summaries
     assert [ending.exit_code for ending in report.endings] == [-signal.SIGKILL]
     table = dict(rows(report))

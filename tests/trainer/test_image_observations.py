@@ -108,7 +108,7 @@ def test_processes_play_what_one_process_does(tmp_path: Path, algorithm: str) ->
         greedy=False,
         episodes=3,
         run_seed=77,
-        passes=("open", "cut"),
+        conditions=("open", "cut"),
     )
 
     async def play() -> Any:
