@@ -32,7 +32,8 @@ WRONG_VERSIONS = {
     "a checkpoint": ("interrupted/checkpoints/00000009/state.json", '"format_version": 2', '"format_version": 9'),
     "a snapshot": ("run/snapshots/000000048/snapshot.json", '"format_version": 1', '"format_version": 9'),
     "a logbook": ("logbook.jsonl", '"version":1', '"version":9'),
-    "a sweep": ("bandwidth/cells/run_seed-0_cut.json", '"version": 1', '"version": 9'),
+    "a sweep": ("bandwidth/sweep.json", '"version": 1', '"version": 9'),
+    "a cell": ("bandwidth/cells/run_seed-0_cut.json", '"version": 1', '"version": 9'),
 }
 
 
@@ -175,16 +176,16 @@ def test_what_a_later_version_wrote_is_refused_by_its_version(
     assert ours in text
     (own / name).write_text(text.replace(ours, later, 1))
     bundles = str(own / "run" / "bundles")
+    sweep = ["bandwidth", str(own / "run"), "--local", "--sweep", "erasure=0,0.5", "--episodes", "4"]
+    sweep += ["--out", str(own / "bandwidth"), "--resume"]
     command = {
         "a bundle": ["evaluate", str(own / "run")],
         "a recording": ["bandwidth", "recost", str(own / name), "--codec", "repeats", "--out", str(own / "out")],
         "a checkpoint": ["train", "--resume", str(own / "interrupted")],
         "a snapshot": ["evaluate", str(own / "run"), "--episodes", "1", "--checkpoints", "all"],
         "a logbook": ["run", "--bundles", bundles, "--episodes", "4", "--resume", str(own / name)],
-        "a sweep": [
-            *("bandwidth", str(own / "run"), "--local", "--sweep", "erasure=0,0.5", "--episodes", "4"),
-            *("--out", str(own / "bandwidth"), "--resume"),
-        ],
+        "a sweep": sweep,
+        "a cell": sweep,
     }[what]
     assert main(command) in (2, 3, 9)
     sentence = capsys.readouterr().err
