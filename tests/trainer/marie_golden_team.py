@@ -59,7 +59,7 @@ class Golden:
         note(name)
 
 
-def load(configuration: str, dtype: torch.dtype, *, epochs: int = 1) -> Golden:
+def load(configuration: str, dtype: torch.dtype, *, epochs: int = 1, at_once: int = 0) -> Golden:
     found, ending = load_recorded(dtype), PARTS[configuration][3]
     dims = found.dims
     settings = MarieSettings.model_validate(
@@ -67,6 +67,7 @@ def load(configuration: str, dtype: torch.dtype, *, epochs: int = 1) -> Golden:
             "tokenizer": found.tokenizer().settings.model_dump(),
             "model": model_settings(configuration, dims),
             "loss": {"observation": "published", "available": "published"},
+            "optimiser": {"at_once": at_once},
             "policy": {
                 "hidden": dims["hidden"],
                 "stack": dims["stack"] if configuration == "main" else 1,

@@ -23,7 +23,9 @@ from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import CheckpointError, SettingsError
+from trainer.algorithms.marie.imagination import ImaginedStarts
 from trainer.algorithms.marie.marie import Marie
+from trainer.policy.draws import GreedyDraws
 from trainer.training.preset import load_settings
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
@@ -41,6 +43,7 @@ KINDS = {
         "marie.policy.force_available=false",
         "marie.tokenizer.clamp=imagined",
     ),
+    "in parts": ("marie.optimiser.at_once=3", "marie.policy.at_once=5"),
     "slides": ("marie.model.slide=2", "marie.policy.horizon=7"),
     "reads more": ("marie.policy.read_agent=true", "marie.policy.read_last_action=true", "marie.policy.stack=1"),
 }
@@ -175,3 +178,28 @@ def test_the_audit_finds_nothing_that_agents_tell_and_the_bandwidth_tool_no_bit(
     assert main(["bandwidth", bundles, "--episodes", "2", "--out", str(tmp_path / "bandwidth")]) == 0
     report = json.loads((tmp_path / "bandwidth" / "report.json").read_text())
     assert sum(link["sent"] for link in report["links"]) == 0
+
+
+def test_rollouts_imagined_in_parts_are_those_imagined_at_once() -> None:
+    """With the likeliest of everything, as draws come in another order."""
+    world = registry.make("relay", count=1, permission=EVERYTHING)
+    rollouts = []
+    for at_once in (0, 3):
+        algorithm = make_algorithm(settings_for(f"marie.policy.at_once={at_once}"), world, torch.device("cpu"))
+        assert isinstance(algorithm, Marie)
+        algorithm.draws = GreedyDraws()
+        torch.manual_seed(2)
+        spec = algorithm.spec
+        starts = ImaginedStarts(
+            observation=torch.rand(8, 2, spec.agents, spec.observation_size),
+            filled=torch.rand(8, 2) < 0.7,
+            action=torch.zeros(8, spec.agents, dtype=torch.int64),
+            first=torch.zeros(8, dtype=torch.bool),
+            available=torch.ones(8, spec.agents, spec.actions, dtype=torch.bool),
+        )
+        rollouts.append(algorithm.imagine_from(starts))
+    whole, parts = rollouts
+    torch.testing.assert_close(parts.features, whole.features)
+    torch.testing.assert_close(parts.reward, whole.reward)
+    assert torch.equal(parts.action, whole.action)
+    assert (parts.available is None) == (whole.available is None)

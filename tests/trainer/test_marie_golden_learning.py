@@ -18,7 +18,7 @@ from marie_model_reference import Places, fill_actor, recorded_segments
 from marie_reference import FOLDER
 from torch import Tensor
 
-from trainer.algorithms.marie.loss import marie_loss
+from trainer.algorithms.marie.loss import loss_sizes, marie_loss
 from trainer.algorithms.marie.marie import Marie
 from trainer.nets.means import Means
 from trainer.policy.imagined import ImaginedRollout
@@ -132,12 +132,16 @@ def test_where_episodes_end_matters(configuration: str) -> None:
     embedded = marie.model.embedded(ids, segments.action)
     hidden = marie.model.transformer(embedded, None).unflatten(1, (-1, marie.model.block))
     predictions = marie.model.predictions(hidden, segments=len(ids))
-    plain = marie_loss(marie.model, predictions, ids, segments, marie.settings.loss)
+    settings = marie.settings.loss
+    sizes = loss_sizes(marie.model, segments, settings)
+    plain = marie_loss(marie.model, predictions, ids, segments, settings, sizes)
     golden.close_scalar(plain.total, f"{PARTS[configuration][0]}.loss.total_if_plain_causal_mask")
 
 
-def test_two_model_updates_equal_those_of_the_released_code(configuration: str) -> None:
-    golden = load(configuration, torch.float64)
+@pytest.mark.parametrize("at_once", [0, 1, 3])
+def test_two_model_updates_equal_those_of_the_released_code(configuration: str, at_once: int) -> None:
+    """All windows at once, or some after the other."""
+    golden = load(configuration, torch.float64, at_once=at_once)
     prefix, segments, marie = PARTS[configuration][0], recorded_segments(golden.set), golden.marie
     decaying, others = marie.optimisers()["model"].param_groups
     for name, (parameter, _) in golden.model.parameters.items():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from heliograph.actions import ContinuousActions
 from trainer.algorithms.marie.imagination import Dream
-from trainer.algorithms.marie.loss import marie_loss
+from trainer.algorithms.marie.loss import loss_sizes, marie_loss
 from trainer.algorithms.marie.model import MarieModel, Predictions
 from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings
 from trainer.algorithms.marie.segments import Segments
@@ -189,7 +189,7 @@ def test_what_is_of_no_episode_teaches_nothing(kind: str, published: bool) -> No
 
     def losses(tokens: Tensor) -> dict[str, float]:
         predictions = model(tokens, segments.action, cut)
-        found = marie_loss(model, predictions, tokens, segments, settings)
+        found = marie_loss(model, predictions, tokens, segments, settings, loss_sizes(model, segments, settings))
         return {name: float(term.detach()) for name, term in found.terms.items()}
 
     before = losses(ids)
@@ -219,5 +219,7 @@ def test_a_part_of_one_step_weighs_as_much_as_a_long_one_only_as_published() -> 
         ("published", (first.mean(-1) + others.mean(-1)).mean() / 2),
     ):
         settings = MarieLossSettings.model_validate({"observation": how})
-        found = marie_loss(model, predictions, ids, segments, settings).observation
+        found = marie_loss(
+            model, predictions, ids, segments, settings, loss_sizes(model, segments, settings)
+        ).observation
         torch.testing.assert_close(found, expected)

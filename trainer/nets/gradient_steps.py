@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,12 +20,22 @@ def gradient_step(
     name: str, module: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, *, clip: float
 ) -> float:
     """One clipped gradient step; the global norm before clipping.  Raises NonFiniteLoss before it does harm."""
+    return summed_gradient_step(name, module, optimiser, [loss], clip=clip)
+
+
+def summed_gradient_step(
+    name: str, module: torch.nn.Module, optimiser: torch.optim.Optimizer, losses: Iterable[Tensor], *, clip: float
+) -> float:
+    """The same on a sum of losses, each of which is done with before the next is asked for."""
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    total = 0.0
+    for loss in losses:
+        loss.backward()
+        total += float(loss.detach())
     norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), clip))
     if not np.isfinite(norm):
         raise NonFiniteLoss(
-            f"the gradient of the {name} is {norm} (loss {float(loss.detach())})",
+            f"the gradient of the {name} is {norm} (loss {total})",
             remedy="The last checkpoint is whole; resume it with a smaller learning rate",
         )
     optimiser.step()

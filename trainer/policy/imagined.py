@@ -6,8 +6,10 @@ actor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Features = tuple[Tensor, ...]
@@ -30,3 +32,16 @@ class ImaginedRollout:
     """[S-1, M, N] per agent."""
     continuation: Tensor
     """[S-1, M, N] probability that the agent's future goes on."""
+
+
+def joined(parts: Sequence[ImaginedRollout]) -> ImaginedRollout:
+    """Rollouts of as many states, one beside the other."""
+    masks = [part.available for part in parts if part.available is not None]
+    return ImaginedRollout(
+        features=tuple(torch.cat(each, dim=1) for each in zip(*(part.features for part in parts), strict=True)),
+        action=torch.cat([part.action for part in parts], dim=1),
+        logits=torch.cat([part.logits for part in parts], dim=1),
+        available=torch.cat(masks, dim=1) if masks else None,
+        reward=torch.cat([part.reward for part in parts], dim=1),
+        continuation=torch.cat([part.continuation for part in parts], dim=1),
+    )

@@ -9,7 +9,8 @@ when the context is full, it forgets its first steps and reads what is left anew
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from trainer.algorithms.marie.model import MarieModel, Outcome
 from trainer.algorithms.marie.policy_reads import PolicyReads
 from trainer.algorithms.marie.tokenizer import Tokenizer
 from trainer.policy.draws import Draws
-from trainer.policy.imagined import ImaginedRollout
+from trainer.policy.imagined import ImaginedRollout, joined
 from trainer.policy.masks import imagined_mask
 from trainer.policy.settings import PolicySettings
 
@@ -83,6 +84,12 @@ class ImaginedStarts:
     available: Tensor
     """bool [M, N, A]: legal at the newest."""
 
+    def parts(self, size: int) -> Iterator[ImaginedStarts]:
+        """All of them in order, at most `size` at a time."""
+        columns = {each.name: getattr(self, each.name).split(size) for each in fields(self)}
+        for place in range(len(columns["first"])):
+            yield ImaginedStarts(**{name: split[place] for name, split in columns.items()})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -104,9 +111,13 @@ class MarieImagination:
     settings: PolicySettings
     draws: Draws
 
+    def roll_out(self, starts: ImaginedStarts, *, at_once: int = 0) -> ImaginedRollout:
+        """`settings.horizon` transitions from every start, of so many at once (0: all)."""
+        parts = [self._roll_out(part) for part in starts.parts(at_once or len(starts.first))]
+        return parts[0] if len(parts) == 1 else joined(parts)
+
     @torch.no_grad()
-    def roll_out(self, starts: ImaginedStarts) -> ImaginedRollout:
-        """`settings.horizon` transitions from every start."""
+    def _roll_out(self, starts: ImaginedStarts) -> ImaginedRollout:
         tokenizer, reads = self.tokenizer, self.reads
         encoded = tokenizer.encode(starts.observation.transpose(1, 2))  # [M, N, H, K]
         ids = encoded[:, :, -1]

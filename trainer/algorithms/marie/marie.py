@@ -7,8 +7,11 @@ tokenizer and actor alone, and hears nobody.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss, SettingsError
@@ -16,7 +19,7 @@ from trainer.algorithms.imagination_learner import ImaginationLearner
 from trainer.algorithms.marie.actor_critic import ReconstructionCritic, make_actor
 from trainer.algorithms.marie.execution import Team, agent_step
 from trainer.algorithms.marie.imagination import ImaginedStarts, MarieImagination
-from trainer.algorithms.marie.loss import MarieLoss, marie_loss
+from trainer.algorithms.marie.loss import LossSizes, MarieLoss, loss_sizes, marie_loss
 from trainer.algorithms.marie.model import MarieModel
 from trainer.algorithms.marie.policy_reads import PolicyReads
 from trainer.algorithms.marie.segments import Segments, segments_of
@@ -26,6 +29,7 @@ from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
 from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
+from trainer.nets.gradient_steps import summed_gradient_step
 from trainer.nets.means import Means
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws, RandomDraws
@@ -112,33 +116,46 @@ class Marie(ImaginationLearner):
     def model_is_ready(self) -> bool:
         return self.model_update_count >= max(self.learning.warm_up_updates, 1)
 
-    def lose(self, segments: Segments) -> MarieLoss:
-        """The world model's loss of one batch of segments."""
+    def lose(self, segments: Segments, sizes: LossSizes | None = None) -> MarieLoss:
+        """The world model's loss of segments, or what they add to that of a whole batch of these sizes."""
         with torch.no_grad():
             ids = self.tokenizer.encode(segments.observation)
         predictions = self.model(ids, segments.action, segments.cut)
-        return marie_loss(self.model, predictions, ids, segments, self.settings.loss)
+        if sizes is None:
+            sizes = loss_sizes(self.model, segments, self.settings.loss)
+        return marie_loss(self.model, predictions, ids, segments, self.settings.loss, sizes)
 
     def update_model(self, segments: Segments, metrics: Means) -> None:
         """One gradient step on the world model.  Raises NonFiniteLoss before it does harm."""
         settings = self.settings.optimiser
-        self.model.train()
-        loss = self.lose(segments)
-        self.model.eval()
-        terms = {name: float(term.detach()) for name, term in loss.terms.items()}
-        for name, value in terms.items():
-            if not np.isfinite(value):
-                raise NonFiniteLoss(
-                    f"the {name} term of the world-model loss is {value} at model update {self.model_update_count}",
-                    remedy="The last checkpoint is whole; resume it with a smaller optimiser.learning_rate",
-                )
         warm_up = settings.warm_up_updates
         rate = settings.learning_rate * min(1.0, (self.model_update_count + 1) / warm_up if warm_up else 1.0)
-        for group in self._optimisers["model"].param_groups:
+        optimiser = self._optimisers["model"]
+        for group in optimiser.param_groups:
             group["lr"] = rate
-        norm = self.step("model", loss.total, clip=settings.gradient_clip)
+        told: dict[str, float] = {}
+        self.model.train()
+        norm = summed_gradient_step(
+            "world model", self.model, optimiser, self._losses(segments, told), clip=settings.gradient_clip
+        )
+        self.model.eval()
         self.model_update_count += 1
-        metrics.add({f"model/{name}": value for name, value in terms.items()} | {"model/gradient_norm": norm})
+        metrics.add({f"model/{name}": value for name, value in told.items()} | {"model/gradient_norm": norm})
+
+    def _losses(self, segments: Segments, told: dict[str, float]) -> Iterator[Tensor]:
+        """Of some segments after the other, so that no more is held at once; adds up the terms."""
+        sizes = loss_sizes(self.model, segments, self.settings.loss)
+        for part in segments.parts(self.settings.optimiser.at_once or len(segments.cut)):
+            loss = self.lose(part, sizes)
+            for name, term in loss.terms.items():
+                told[name] = told.get(name, 0.0) + float(term.detach())
+                if not np.isfinite(told[name]):
+                    raise NonFiniteLoss(
+                        f"the {name} term of the world-model loss is {told[name]} at model update "
+                        f"{self.model_update_count}",
+                        remedy="The last checkpoint is whole; resume it with a smaller optimiser.learning_rate",
+                    )
+            yield loss.total
 
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
         policy = self.settings.policy
@@ -166,7 +183,7 @@ class Marie(ImaginationLearner):
             settings=self.settings.policy,
             draws=self.draws,
         )
-        return world.roll_out(starts)
+        return world.roll_out(starts, at_once=self.settings.policy.at_once)
 
     def step_function(self, slot: int) -> StepFunction:
         return agent_step(self._team, self.spec, slot=slot)

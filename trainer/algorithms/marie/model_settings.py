@@ -107,3 +107,6 @@ class MarieOptimiserSettings(Settings):
     gradient_clip: PositiveFloat = 10.0
     warm_up_updates: NonNegativeInt = 0
     """Updates over which the learning rate rises linearly."""
+    at_once: NonNegativeInt = 0
+    """Windows that go through the model at once; the gradients of a batch add up.  The step is the same, takes less
+    memory, and on a CPU less time, as what is worked on stays in its caches; 0: the whole batch, for a GPU."""

@@ -10,7 +10,8 @@ all agents have terminated not even as that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -41,6 +42,12 @@ class Segments:
     def continued(self) -> Tensor:
         """bool [B, L]: the step belongs to the episode of the one before."""
         return torch.cat([torch.zeros_like(self.cut[:, :1]), ~self.cut[:, :-1]], dim=1)
+
+    def parts(self, size: int) -> Iterator[Segments]:
+        """All of them in order, at most `size` at a time."""
+        columns = {field.name: getattr(self, field.name).split(size) for field in fields(self)}
+        for place in range(len(columns["cut"])):
+            yield Segments(**{name: split[place] for name, split in columns.items()})
 
 
 def segments_of(window: Window) -> Segments:

@@ -29,6 +29,8 @@ class MariePolicySettings(PolicySettings):
     """Rounds per training iteration; the paper's 4 to 10, or 30 where the horizon is short."""
     start_states: PositiveInt = 600
     """Imagined rollouts per round."""
+    at_once: NonNegativeInt = 0
+    """Rollouts that are imagined at once, each of which takes megabytes for keys and values; 0: all, for a GPU."""
     start_from: Literal["steps", "episodes"] = "steps"
     """Rollouts start uniformly anywhere in what was seen; or, as published, in uniformly drawn episodes, of which short
     ones then count for too much, and never after the first agent's end."""
