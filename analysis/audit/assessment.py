@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from analysis.audit.answers import NEVER, Answers, Difference, difference
 from analysis.audit.condition import ISOLATION, LINK, TWO_HOPS, WORLD, Condition
 from analysis.audit.evidence import Influence, Leak
 from analysis.audit.finding import Findings, step_or_none
-from analysis.audit.play import NEVER, Difference, Played, difference
 
 
 def assess(
-    findings: Findings, condition: Condition, *, script: int, start: int, plain: Played, changed: Played
+    findings: Findings, condition: Condition, *, script: int, start: int, plain: Answers, changed: Answers
 ) -> None:
     """Compare the plays of a script without and with the perturbation from `start` on."""
     found = difference(plain, changed)
@@ -66,7 +66,7 @@ def _influence(
     )
 
 
-def _what(found: Difference, plain: Played, changed: Played, *, step: int, agent: int) -> str:
+def _what(found: Difference, plain: Answers, changed: Answers, *, step: int, agent: int) -> str:
     parts = []
     if found.action[step, agent]:
         parts.append(f"action {changed.action[step, agent]} instead of {plain.action[step, agent]}")

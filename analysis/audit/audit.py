@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.audit.answers import Answers
 from analysis.audit.assessment import assess
 from analysis.audit.budget import AuditBudget
 from analysis.audit.condition import ISOLATION, WORLD, Condition, conditions, start_of
@@ -22,7 +23,6 @@ from analysis.audit.evidence import NOT_CHECKED, Check
 from analysis.audit.finding import Findings
 from analysis.audit.networks import NAME, check_networks
 from analysis.audit.one_process import OneProcess
-from analysis.audit.play import Played
 from analysis.audit.processes import Inspector
 from analysis.audit.replaying_nodes import NodeCommand, ReplayingNodes, standard_node
 from analysis.audit.script import Recorded, Script, perturbed, record
@@ -93,8 +93,8 @@ class _Audit:
         self._plan, self._request, self._findings = plan, request, findings
         self._random = random
         self._networks, self._permission = networks, permission
-        self._plain: dict[tuple[object, ...], Played] = {}
-        self._samples: list[tuple[Script, Played]] = []  # for the networks
+        self._plain: dict[tuple[object, ...], Answers] = {}
+        self._samples: list[tuple[Script, Answers]] = []  # for the networks
 
     def record(self) -> None:
         scripts = self._request.scripts
@@ -146,18 +146,18 @@ class _Audit:
                 )
                 return
             changed = found
-        plain = await self._plain_play(condition, number, script, nodes, one_process)
+        plain = await self._plain_answers(condition, number, script, nodes, one_process)
         played = await nodes.replay(changed)
         alone = one_process.compare(changed, played)
         if condition.check == (WORLD if self._findings.conditions.pairs else ISOLATION):
             self._samples.append((changed, alone))
         if plain is None:
-            plain = one_process.play(script, episode=played.episode)
+            plain = one_process.replay(script, episode=played.episode)
         assess(self._findings, condition, script=number, start=start, plain=plain, changed=played)
 
-    async def _plain_play(
+    async def _plain_answers(
         self, condition: Condition, number: int, script: Script, nodes: ReplayingNodes, one_process: OneProcess
-    ) -> Played | None:
+    ) -> Answers | None:
         """The processes' play without a perturbation, once for each graph; None where noise makes it incomparable."""
         if not self._plan.greedy:
             return None

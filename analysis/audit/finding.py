@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from analysis.audit.answers import NEVER
 from analysis.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, WORLD, Conditions
 from analysis.audit.document import AuditDocument, Matrices
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check, Influence, Leak
-from analysis.audit.play import NEVER
 
 
 @dataclass(kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from analysis.audit.answers import Answers
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
-from analysis.audit.play import Played
 from analysis.audit.script import Script
 from coordinator.plan.plan import Plan
 from coordinator.scoring.centralised import CentralTeam, central_team
@@ -34,7 +34,7 @@ def run_folder_of(path: Path) -> Path | None:
 
 
 def check_networks(
-    path: Path, plan: Plan, plays: list[tuple[Script, Played]], permission: Permission = CATALOGUE_ONLY
+    path: Path, plan: Plan, plays: list[tuple[Script, Answers]], permission: Permission = CATALOGUE_ONLY
 ) -> Check:
     """Compare plays in the world's own graph, which hold their logits, with the networks of the run at `path`.
 
@@ -57,7 +57,7 @@ def check_networks(
     return _compare(team, plan, plays)
 
 
-def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Played]]) -> Check:
+def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Answers]]) -> Check:
     decisions = categoricals = ties = 0
     largest = 0.0
     for script, played in plays:

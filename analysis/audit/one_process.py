@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from analysis.audit.answers import NEVER, Answers, difference
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
-from analysis.audit.play import NEVER, Played, difference
 from analysis.audit.script import Script, ScriptedEnvironment
 from coordinator.plan.plan import Plan
 from coordinator.running.in_process import LocalTeam
@@ -24,7 +24,7 @@ class OneProcess:
         self._plays = 0
         self._first = ""
 
-    def play(self, script: Script, *, episode: int) -> Played:
+    def replay(self, script: Script, *, episode: int) -> Answers:
         """What the team does with a script under this number, with its logits."""
         records: list[StepRecord] = []
         rows = self._spec.rows
@@ -37,11 +37,11 @@ class OneProcess:
 
         world = World(ScriptedEnvironment(script, self._spec))
         self._team.play(world, episode=episode, observe=observe, report_latents=True)
-        return Played.of(records, logits=logits)
+        return Answers.of(records, logits=logits)
 
-    def compare(self, script: Script, processes: Played) -> Played:
+    def compare(self, script: Script, processes: Answers) -> Answers:
         """Play what the processes have played and book whether the answers are equal; returns them."""
-        alone = self.play(script, episode=processes.episode)
+        alone = self.replay(script, episode=processes.episode)
         found = difference(alone, processes)
         self._plays += 1
         self._decisions += int(script.present.sum())

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from analysis.audit.answers import Answers
 from analysis.audit.imports import LOG_PREFIX, traced
-from analysis.audit.play import Played
 from analysis.audit.script import Script, ScriptedEnvironment
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
@@ -89,7 +89,7 @@ class ReplayingNodes:
     ) -> None:
         await self._nodes.__aexit__(kind, error, trace)
 
-    async def replay(self, script: Script) -> Played:
+    async def replay(self, script: Script) -> Answers:
         """Replay a script under the next free number."""
         for _ in range(ATTEMPTS):
             records: list[StepRecord] = []
@@ -106,7 +106,7 @@ class ReplayingNodes:
                 )
             )
             if not result.masked and not result.idle:
-                return Played.of(records)
+                return Answers.of(records)
             # A session ends a moment before its process; if that is why, the watch says so.
             await self._nodes.during(asyncio.sleep(NOTICE_S))
         raise NetworkError(

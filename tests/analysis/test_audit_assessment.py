@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from relay_team import relay_plan
 
 from analysis.audit import networks
+from analysis.audit.answers import NEVER, Answers, difference
 from analysis.audit.assessment import assess
 from analysis.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, Condition, conditions, start_of
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
@@ -21,7 +22,6 @@ from analysis.audit.finding import Findings
 from analysis.audit.imports import forbidden_among, forbidden_packages
 from analysis.audit.networks import LOGIT_TOLERANCE, check_networks
 from analysis.audit.one_process import OneProcess
-from analysis.audit.play import NEVER, Played, difference
 from analysis.audit.script import perturbed, record
 
 PLAN = relay_plan(3, greedy=True, observation_noise=0.5, length=8)
@@ -29,8 +29,8 @@ RECORDED = record(PLAN, scripts=1, others=2, steps=8)
 SCRIPT = RECORDED.scripts[0]
 
 
-def played(latent: np.ndarray, hears: np.ndarray) -> Played:
-    return Played(episode=0, action=np.zeros(latent.shape[:2], dtype=np.int64), latent=latent, hears=hears)
+def played(latent: np.ndarray, hears: np.ndarray) -> Answers:
+    return Answers(episode=0, action=np.zeros(latent.shape[:2], dtype=np.int64), latent=latent, hears=hears)
 
 
 def empty_findings() -> Findings:
@@ -59,7 +59,7 @@ def test_an_agent_that_only_ever_saw_one_thing_cannot_be_perturbed():
 def test_a_script_is_shown_whatever_the_agents_do_and_under_the_graph_that_is_asked_for():
     condition = Condition(check=TWO_HOPS, perturbed=2, path=(2, 0, 1))
     script = SCRIPT.__class__(**{**vars(SCRIPT), "hears": condition.hears(SCRIPT)})
-    found = OneProcess(PLAN, RECORDED.spec).play(script, episode=0)
+    found = OneProcess(PLAN, RECORDED.spec).replay(script, episode=0)
     assert found.action.shape == (8, 3)
     links = {tuple(pair) for pair in np.argwhere(found.hears[3])}
     assert links == {(0, 2), (1, 0)}, "(who hears, whom)"
@@ -90,7 +90,7 @@ def test_perturbations_start_early_enough_to_arrive(check, path, latest):
     assert starts == set(range(latest + 1))
 
 
-def two_plays(changes: dict[tuple[int, int], int], links: set[tuple[int, int]]) -> tuple[Played, Played]:
+def two_plays(changes: dict[tuple[int, int], int], links: set[tuple[int, int]]) -> tuple[Answers, Answers]:
     """Six steps of three agents; `changes` [(step, agent)] of the second play's latents, `links` (sender, receiver)."""
     hears = np.zeros((6, 3, 3), dtype=bool)
     for sender, receiver in links:
@@ -170,7 +170,7 @@ def test_forbidden_modules_are_named_and_their_namesakes_are_not():
 class Networks:
     """A run folder's networks that decide as a team played, but for what a test changes."""
 
-    def __init__(self, found: Played, **changes: object) -> None:
+    def __init__(self, found: Answers, **changes: object) -> None:
         self.run_id, self.newest = PLAN.manifest.run_id, PLAN.manifest.training_step
         self.found = replace(found, **changes)
 
@@ -180,7 +180,7 @@ class Networks:
 
 def test_networks_are_compared_over_every_decision_of_every_play(monkeypatch, tmp_path):
     (tmp_path / "settings.json").write_text("{}")
-    plays = [(SCRIPT, OneProcess(PLAN, RECORDED.spec).play(SCRIPT, episode=episode)) for episode in (0, 0)]
+    plays = [(SCRIPT, OneProcess(PLAN, RECORDED.spec).replay(SCRIPT, episode=episode)) for episode in (0, 0)]
     honest = plays[0][1]
     present = int(SCRIPT.present.sum())
     categoricals = honest.latent.shape[2]

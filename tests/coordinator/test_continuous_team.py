@@ -11,9 +11,9 @@ import pytest
 from relay_team import relay_plan
 from steering_bundles import steering_bundles, steering_plan
 
+from analysis.audit.answers import difference
 from analysis.audit.networks import tied
 from analysis.audit.one_process import OneProcess
-from analysis.audit.play import difference
 from analysis.audit.script import perturbed, record
 from analysis.bandwidth.alternatives import alternatives
 from analysis.bandwidth.language import read_language
@@ -121,11 +121,11 @@ def test_the_audit_compares_vectors():
     plan = steering_plan(greedy=True)
     made = record(plan, scripts=1, others=2, steps=5)
     alone, script = OneProcess(plan, made.spec), made.scripts[0]
-    plain = alone.play(script, episode=0)
+    plain = alone.replay(script, episode=0)
     assert plain.logits.shape == (5, 2, 4)
-    assert not difference(plain, alone.play(script, episode=0)).message.any()
+    assert not difference(plain, alone.replay(script, episode=0)).message.any()
     other = perturbed(script, agent=0, start=1, moments=made.moments, random=np.random.default_rng(0))
-    found = difference(plain, alone.play(other, episode=0))
+    found = difference(plain, alone.replay(other, episode=0))
     assert found.action.shape == (5, 2)
     assert found.first().tolist() == [1, 2], "the hearer follows one step later"
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tiny_team import small_settings, start
 
+from analysis.audit.answers import Answers
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.networks import check_networks
 from analysis.audit.one_process import OneProcess
-from analysis.audit.play import Played
 from analysis.audit.script import Script, record
 from coordinator.plan.plan import Plan, make_plan
 from heliograph.bundle import load_team
@@ -32,11 +32,11 @@ def run_folder(tmp_path_factory):
     return path
 
 
-def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[Script, Played]]]:
+def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[Script, Answers]]]:
     plan = make_plan(load_team(run_folder / "bundles"), permission=EVERYTHING, greedy=greedy, run_seed=3)
     recorded = record(plan, scripts=24, others=1, steps=9)
     alone = OneProcess(plan, recorded.spec)
-    return plan, [(script, alone.play(script, episode=number)) for number, script in enumerate(recorded.scripts)]
+    return plan, [(script, alone.replay(script, episode=number)) for number, script in enumerate(recorded.scripts)]
 
 
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])

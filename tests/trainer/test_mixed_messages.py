@@ -283,7 +283,7 @@ def test_the_page_is_told_a_number_and_a_vector(played: PlayedRun) -> None:
 def test_the_audit_compares_both(exported: Exported) -> None:
     plan = make_plan(exported.bundles, permission=EVERYTHING, greedy=True)
     made = record(plan, scripts=1, others=1, steps=5)
-    logits = OneProcess(plan, made.spec).play(made.scripts[0], episode=0).logits
+    logits = OneProcess(plan, made.spec).replay(made.scripts[0], episode=0).logits
     assert logits is not None
     counting = plan.rows.counting_outputs(made.scripts[0].action_mask)
     assert counting[0].astype(int).tolist() == [[1, 1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1]]

@@ -1,4 +1,4 @@
-"""What a team did with a script, and where two such plays differ.
+"""What a team answered to a script, and where two such answers differ.
 
 Axis legend: T steps, N agents, K categoricals.
 """
@@ -18,11 +18,11 @@ NEVER = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class Answers:
     """The answers to one script."""
 
     episode: int
-    """The number under which it was played."""
+    """The number under which it was replayed."""
     action: npt.NDArray[np.int64 | np.float32]
     """int64 [T, N], or float32 [T, N, k] of continuous ones."""
     latent: npt.NDArray[np.int32] | None
@@ -33,7 +33,7 @@ class Played:
     """float32 [T, N, A], of continuous actions [T, N, 2k], where they are known: in one process."""
 
     @classmethod
-    def of(cls, records: Sequence[StepRecord], *, logits: npt.NDArray[np.float32] | None = None) -> Played:
+    def of(cls, records: Sequence[StepRecord], *, logits: npt.NDArray[np.float32] | None = None) -> Answers:
         latents = [record.latent for record in records if record.latent is not None]
         return cls(
             episode=records[0].episode,
@@ -78,7 +78,7 @@ class Difference:
         return allowed
 
 
-def difference(one: Played, other: Played) -> Difference:
+def difference(one: Answers, other: Answers) -> Difference:
     """Compare two plays of scripts with the same graph and presence."""
     acted = one.action != other.action
     acted = acted.any(axis=2) if acted.ndim == 3 else acted
