@@ -1,12 +1,13 @@
 """How MARIE's tokenizers keep their codes and what they lose of an observation, on SMAX under a random policy.
 
     python benchmarks/marie_tokenizer.py [--preset marie-smax-3m-cpu] [--rows 20000] [--updates 5000]
-        [--variants ours code data fsq bins] [--seeds 0] [--json FILE]
+        [--variants ours code codebook data fsq bins] [--seeds 0] [--json FILE]
 
 Each variant learns from the same rows with the sizes and rates of the preset; what is told is of as many rows of other
 episodes: the mean error per dimension, absolute and squared, how many codes it chose there and the perplexity of that
-choice.  `code` is the codebook as released: random weights, counts of zero, no revival, short averages; `data` is ours
-begun at vectors of the first batch and not at means of them; `fsq` and `bins` have as many choices as the codebook.
+choice.  `codebook` has the released codebook: random weights, counts of zero, no revival and short averages; `code` has
+that and learns from absolute errors, too; `data` is ours begun at vectors of the first batch and not at means of them;
+`fsq` and `bins` have as many choices as the codebook.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
 from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
 from trainer.training.preset import load_settings
 
-VARIANTS = ("ours", "code", "data", "fsq", "bins")
+VARIANTS = ("ours", "code", "codebook", "data", "fsq", "bins")
 COPIES = 32
 HELD_OUT_SEED = 10_000_000
 
@@ -72,9 +73,11 @@ def changed(settings: TokenizerSettings, variant: str) -> TokenizerSettings:
     """A preset's settings with what a variant has otherwise."""
     codes = settings.codebook.size
     side = round(codes ** (1 / 3))
+    released = {"codebook": {"initialisation": "weights", "revival": "none", "decay": 0.8}}
     changes: dict[str, dict[str, Any]] = {
         "ours": {},
-        "code": {"codebook": {"initialisation": "weights", "revival": "none", "decay": 0.8}},
+        "code": released | {"reconstruction": "absolute"},
+        "codebook": released,
         "data": {"codebook": {"initialisation": "data"}},
         "fsq": {"discretisation": "fsq", "levels": (side, side, side)},
         "bins": {"discretisation": "bins", "bins": {"count": codes}},

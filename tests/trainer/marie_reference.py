@@ -99,6 +99,7 @@ class Recorded:
                 revival="none",
                 decay=0.8,
             ),
+            reconstruction="absolute",
             clamp="imagined",
         )
         tokenizer = Tokenizer(settings, self.dims["obs"]).to(self.dtype)

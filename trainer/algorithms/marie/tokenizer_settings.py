@@ -62,8 +62,9 @@ class TokenizerSettings(Settings):
     levels: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (8, 8, 8)
     """Of `discretisation = fsq`: values of each number of a token, so that 8 x 8 x 8 are 512 tokens to choose from."""
     bins: BinsSettings = BinsSettings()
-    reconstruction: Literal["absolute", "squared"] = "absolute"
-    """The error that encoder and decoder learn from: the released code's mean |o - o'|, or the paper's mean square."""
+    reconstruction: Literal["squared", "absolute"] = "squared"
+    """The error that encoder and decoder learn from: the mean square, as in the paper, or the released code's |o - o'|,
+    which gives up numbers that are mostly zero."""
     commitment: NonNegativeFloat = 10.0
     """Weight of what draws the encoder's vectors to the codes of a codebook; nothing else has such a term."""
     clamp: Literal["nowhere", "everywhere", "imagined"] = "nowhere"
