@@ -228,6 +228,13 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(monkeypatch: p
         registry.make("cartpole", count=1)
 
 
+def test_workers_make_the_same_worlds() -> None:
+    here, pooled = (registry.make("cartpole", count=2, workers=workers) for workers in (0, 1))
+    assert pooled.spec == here.spec
+    assert played(pooled, [3, 4]) == played(here, [3, 4])
+    pooled.close()
+
+
 @pytest.mark.skipif(find_spec("pygame") is None, reason="pygame is not installed")
 def test_it_is_drawn_without_a_screen() -> None:
     world = registry.make("cartpole", count=2)

@@ -1,7 +1,7 @@
 """One football match as a parallel environment, and how gfootball is loaded.
 
-Built on gfootball's match itself and on none of its gym wrappers, which fail with the versions of gym that can still be
-installed.  For `heliograph.environments.football`.
+Built on gfootball's match itself and on none of its gym wrappers, which fail with gym 0.26, the last that there is.
+For `heliograph.environments.football`.
 """
 
 from __future__ import annotations
