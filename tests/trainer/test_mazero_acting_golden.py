@@ -12,7 +12,7 @@ from mazero_recorded import recorded_mazero
 from mazero_reference import MazeroReference, RecordedSearch, load_mazero_reference
 from torch import Tensor
 
-from trainer.algorithms.mazero.found import Found, entropy_bits, tempered
+from trainer.algorithms.mazero.found import Found, entropy_bits, found_by, tempered
 from trainer.algorithms.mazero.mazero import Mazero
 from trainer.nets.latent import sample_ids
 from trainer.policy.draws import GreedyDraws
@@ -81,7 +81,7 @@ def test_self_play_and_what_it_stores_equal_the_released_code(reference: MazeroR
         scripts = [f"script{copy}.{episode % 2}" for copy, episode in enumerate(episodes)]
         frames, legal = shown(reference, scripts, at)
         recorded = [samples[f"act.{name}"][step] for name in ("noise", "sampled", "path_child")]
-        same_roots(reference, play.find(frames, legal, RecordedSearch(*recorded), noise=True), "act", step)
+        same_roots(reference, found_by(play.find(frames, legal, RecordedSearch(*recorded), noise=True)), "act", step)
         picks = RecordedPicks(samples["act.pick_uniform"][step])
         action, state = play.play(frames, legal, RecordedSearch(*recorded), picks)
         picked = samples["act.pick"][step].astype(np.int64)
@@ -125,9 +125,9 @@ def test_evaluation_with_search_equals_the_released_code(reference: MazeroRefere
         draws = RecordedSearch(
             None, *(reference.samples[f"eval_search.{name}"][step] for name in ("sampled", "path_child"))
         )
-        found = team.find(frames, legal, draws, noise=False)
-        same_roots(reference, found, "eval_search", step)
-        action = found.actions[torch.arange(2), found.policy.argmax(-1)].numpy()
+        result = team.find(frames, legal, draws, noise=False)
+        same_roots(reference, found_by(result), "eval_search", step)
+        action = result.actions[torch.arange(2), result.best].numpy()
         assert np.array_equal(action[going], recorded[going])
         note("action")
 

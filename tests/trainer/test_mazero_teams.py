@@ -30,7 +30,7 @@ from trainer.training.run_folder import RunFolder
     "more",
     [
         ("schedule.overlap=false", "mazero.target_waits=true", "mazero.model.frames=2", "mazero.targets.reanalyse=0.5"),
-        ("schedule.overlap=true", "mazero.model.dropout=0.2"),
+        ("schedule.overlap=true", "mazero.model.dropout=0.2", "mazero.search.root=halving"),
     ],
     ids=["waiting", "overlapping"],
 )

@@ -29,7 +29,7 @@ class Found:
     valid: Tensor
     """bool [..., K]."""
     policy: Tensor
-    """[..., K]: shares of the visits."""
+    """[..., K]: shares of the visits, or what else the search has come to."""
     q: Tensor
     """[..., K]: what each is worth."""
     ratio: Tensor
@@ -66,11 +66,10 @@ def found_in(columns: Mapping[str, Tensor]) -> Found:
 
 def found_by(result: SearchResult) -> Found:
     """Of a search's roots, [R, ...]."""
-    visits = result.visits.to(result.q.dtype)
     return Found(
         actions=result.actions,
         valid=result.valid,
-        policy=visits / visits.sum(-1, keepdim=True),
+        policy=result.improved,
         q=result.q,
         ratio=result.ratio,
         prediction=result.prediction,
@@ -79,7 +78,7 @@ def found_by(result: SearchResult) -> Found:
 
 
 def tempered(policy: Tensor, temperature: float) -> Tensor:
-    """Shares [..., K] of visits to the power 1 / temperature."""
+    """Shares [..., K] to the power 1 / temperature."""
     raised = policy ** (1 / temperature)
     return raised / raised.sum(-1, keepdim=True)
 

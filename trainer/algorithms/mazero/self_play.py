@@ -20,6 +20,7 @@ from trainer.algorithms.mazero.seeing import frame_size, remembered, seen
 from trainer.algorithms.mazero.settings import MazeroSettings, PlaySettings
 from trainer.policy.draws import Draws, GreedyDraws, RandomDraws
 from trainer.search import draws as search_draws
+from trainer.search.search import SearchResult
 
 
 @dataclass(kw_only=True)
@@ -44,8 +45,8 @@ class PlayState(Found):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchingTeam:
-    """A `Policy` that searches before every action, and takes the joint action that was visited most; a sampled one by
-    its visits.  The searches' own draws come from `generator`."""
+    """A `Policy` that searches before every action and takes what the search thinks best; a sampled one by its visits.
+    The searches' own draws come from `generator`."""
 
     model: MazeroModel
     settings: MazeroSettings
@@ -81,8 +82,9 @@ class SearchingTeam:
         draws: Draws,
     ) -> tuple[Tensor, PlayState]:
         frames = self.see(state, observation, first)
-        found = self.find(frames, action_mask, search_draws.RandomDraws(self.generator), noise=False)
-        chosen = found.policy.argmax(-1) if isinstance(draws, GreedyDraws) else self.shared_choice(found, draws)
+        result = self.find(frames, action_mask, search_draws.RandomDraws(self.generator), noise=False)
+        found = found_by(result)
+        chosen = result.best if isinstance(draws, GreedyDraws) else self.shared_choice(found, draws)
         return _done(found, frames, chosen)
 
     def shared_choice(self, found: Found, draws: Draws) -> Tensor:
@@ -95,10 +97,12 @@ class SearchingTeam:
         settings = self.model.settings
         return remembered(settings, state.frames, state.done, observation, first, self.spec.actions)
 
-    def find(self, frames: Tensor, action_mask: Tensor, draws: search_draws.SearchDraws, *, noise: bool) -> Found:
-        """What searches find from there, [E, ...]."""
+    def find(
+        self, frames: Tensor, action_mask: Tensor, draws: search_draws.SearchDraws, *, noise: bool
+    ) -> SearchResult:
+        """What searches find from there."""
         rows = seen(self.model.settings, frames)
-        return found_by(plan(self.model, rows, action_mask, self.settings.search, draws, noise=noise))
+        return plan(self.model, rows, action_mask, self.settings.search, draws, noise=noise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +132,7 @@ class SelfPlay(SearchingTeam):
     ) -> tuple[Tensor, PlayState]:
         """What is done in view of frames [E, N, F, O]; before anything has been learned all sampled joint actions are
         alike, and are kept as such."""
-        found, play = self.find(frames, action_mask, searching, noise=True), self.settings.play
+        found, play = found_by(self.find(frames, action_mask, searching, noise=True)), self.settings.play
         if play.random_until_trained and not self.learned.updates:
             alike = found.valid.to(found.policy.dtype)
             found = replace(found, policy=alike / alike.sum(-1, keepdim=True))
