@@ -3,8 +3,8 @@
     python benchmarks/search_speed.py table [--roots 4 64 256] [--simulations 25 100] [--agents 3 8] [--device cpu]
     python benchmarks/search_speed.py published [--roots 4 256 1536] [--repeats 3] [--json FILE]
 
-The model has the sizes of MAZero's on StarCraft: hidden 128, three layers of communication, 9 actions, 11 bins for
-rewards and values, K 10.  Weights are random, so that trees are as deep as an untrained team's.
+The model is MAZero's with its sizes on StarCraft: hidden 128, three layers of communication, 30 observations, 9
+actions, 11 bins, K 10.  Weights are random, so trees are as deep as an untrained team's.
 
 `published` sets our arrangement beside that of MAZero rebuilt: a tree of nodes for each root, walked one after the
 other, with the model called once per simulation for all of them.  Theirs is compiled and ours here is plain Python, so
@@ -24,66 +24,57 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.mazero.model import MazeroModel
+from trainer.algorithms.mazero.planning import PlanningModel
+from trainer.algorithms.mazero.settings import MazeroModelSettings
 from trainer.search.draws import RandomDraws, actions_at
 from trainer.search.kept import kept_counts
 from trainer.search.model import Expansion, Root
 from trainer.search.search import Search
 from trainer.search.settings import SearchSettings
 
-ACTIONS, HIDDEN, BINS = 9, 128, 11
+OBSERVATION, ACTIONS = 30, 9
 PUBLISHED_CPU_S = {4: 0.37, 256: 2.7, 1536: 14.9}
 """MAZero's code at K 10, N 100, 3 agents, by roots."""
 PUBLISHED_GFLOPS = 90.0
 """Of the machine of these figures."""
 
 
-class TeamModel(nn.Module):
-    """A model of MAZero's shape, which times itself."""
+class TimedModel:
+    """MAZero's networks, which say how long they took."""
 
-    def __init__(self, agents: int) -> None:
-        super().__init__()
-        self.spent_s = 0.0
-        self.token = nn.Linear(HIDDEN + ACTIONS, HIDDEN)
-        layers = [nn.TransformerEncoderLayer(HIDDEN, 8, HIDDEN, dropout=0.0, batch_first=True) for _ in range(3)]
-        self.communication = nn.Sequential(*layers)
-        self.dynamics = blocks(2 * HIDDEN + ACTIONS, HIDDEN, HIDDEN, HIDDEN)
-        self.reward = nn.Sequential(blocks(agents * (HIDDEN + ACTIONS), 32), nn.Linear(32, BINS))
-        self.value = nn.Sequential(blocks(agents * HIDDEN, 32), nn.Linear(32, BINS))
-        self.policy = nn.Sequential(blocks(HIDDEN, 32), nn.Linear(32, ACTIONS))
-        self.register_buffer("support", torch.linspace(-5, 5, BINS))
+    def __init__(self, agents: int, device: torch.device) -> None:
+        self.spent_s, self.device = 0.0, device
+        spec = EnvironmentSpec(
+            id="smac-3m",
+            agents=agents,
+            observation_size=OBSERVATION,
+            actions=ACTIONS,
+            episode_limit=100,
+            complete_graph=True,
+            outcome="won",
+            has_action_mask=True,
+        )
+        model = MazeroModel(MazeroModelSettings(zero_heads=False), spec).eval().to(device)
+        self.weights = sum(parameter.numel() for parameter in model.parameters())
+        self.planning = PlanningModel(model=model)
+        self.legal = (agents, ACTIONS)
 
-    @torch.no_grad()
     def step(self, hidden: Tensor, action: Tensor) -> Expansion:
-        began = clock(hidden.device)
-        taken = nn.functional.one_hot(action, ACTIONS).to(hidden.dtype)
-        message = self.communication(self.token(torch.cat([hidden, taken], -1)).relu())
-        following = self.dynamics(torch.cat([hidden, taken, message], -1)) + hidden
-        reward = self.decoded(self.reward(torch.cat([following, taken], -1).flatten(1)))
-        found = Expansion(hidden=following, reward=reward, value=self.worth(following), logits=self.policy(following))
-        self.spent_s += clock(hidden.device) - began
+        began = clock(self.device)
+        found = self.planning.step(hidden, action)
+        self.spent_s += clock(self.device) - began
         return found
 
-    def decoded(self, logits: Tensor) -> Tensor:
-        return (logits.softmax(-1) * self.support).sum(-1)
-
-    def worth(self, hidden: Tensor) -> Tensor:
-        return self.decoded(self.value(hidden.flatten(1)))
-
     @torch.no_grad()
-    def root(self, roots: int, agents: int) -> Root:
-        hidden = torch.randn(roots, agents, HIDDEN, device=self.support.device)
-        legal = torch.ones(roots, agents, ACTIONS, dtype=torch.bool, device=hidden.device)
-        return Root(hidden=hidden, value=self.worth(hidden), logits=self.policy(hidden), legal=legal)
-
-
-def blocks(inputs: int, *outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width in outputs:
-        layers += [nn.Linear(inputs, width), nn.ReLU(), nn.LayerNorm(width)]
-        inputs = width
-    return nn.Sequential(*layers)
+    def root(self, roots: int) -> Root:
+        agents, actions = self.legal
+        seen = torch.randn(roots, agents, OBSERVATION, device=self.device)
+        legal = torch.ones(roots, agents, actions, dtype=torch.bool, device=self.device)
+        return self.planning.root(seen, legal)
 
 
 def clock(device: torch.device) -> float:
@@ -184,7 +175,8 @@ class TreeOfNodes:
             self.advantages[number - 1] = node.reward + self.settings.discount * node.value - prediction
 
 
-def search_of_nodes(root: Root, model: TeamModel, settings: SearchSettings) -> None:
+@torch.no_grad()
+def search_of_nodes(root: Root, model: TimedModel, settings: SearchSettings) -> None:
     """The published arrangement: trees apart, one call of the model for all of them."""
     generator = torch.Generator().manual_seed(0)
 
@@ -206,7 +198,7 @@ def search_of_nodes(root: Root, model: TeamModel, settings: SearchSettings) -> N
             tree.expand(reward, value, of)
 
 
-def search_of_arrays(root: Root, model: TeamModel, settings: SearchSettings) -> int:
+def search_of_arrays(root: Root, model: TimedModel, settings: SearchSettings) -> int:
     """Ours; the depth of its deepest tree."""
     run = Search(root, model, settings, RandomDraws())
     for _ in range(settings.simulations):
@@ -225,7 +217,7 @@ def gflops() -> float:
     return 5 * 2 * 1024**3 / (time.process_time() - began) / 1e9
 
 
-def timed(search: Any, root: Root, model: TeamModel, settings: SearchSettings) -> dict[str, float]:
+def timed(search: Any, root: Root, model: TimedModel, settings: SearchSettings) -> dict[str, float]:
     model.spent_s = 0.0
     began = clock(root.value.device)
     search(root, model, settings)
@@ -233,10 +225,10 @@ def timed(search: Any, root: Root, model: TeamModel, settings: SearchSettings) -
     return {"total_s": total, "model_s": model.spent_s, "tree_s": total - model.spent_s, "gflops": gflops()}
 
 
-def made(roots: int, agents: int, device: str = "cpu") -> tuple[TeamModel, Root]:
+def made(roots: int, agents: int, device: str = "cpu") -> tuple[TimedModel, Root]:
     torch.manual_seed(0)
-    model = TeamModel(agents).eval().to(device)
-    return model, model.root(roots, agents)
+    model = TimedModel(agents, torch.device(device))
+    return model, model.root(roots)
 
 
 def table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -261,6 +253,7 @@ def published(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     print("roots  arrangement      total s  model s  tree s  share  of the published, scaled")
     for roots in arguments.roots:
         model, root = made(roots, 3)
+        print(f"{roots:5}  {model.weights:,} weights")
         ways = {"arrays": search_of_arrays, "trees of nodes": search_of_nodes}
         for name, search in ways.items():
             measured = [timed(search, root, model, settings) for _ in range(arguments.repeats)]

@@ -291,6 +291,7 @@ def test_a_model_that_fails_within_a_search_is_told_with_root_and_simulation(fie
         def step(self, hidden: Tensor, action: Tensor) -> Expansion:
             self.steps += 1
             found = super().step(hidden, action)
+            assert 0 <= int(action.min()) <= int(action.max()) < ACTIONS
             if self.steps == 4:
                 getattr(found, field)[1] = torch.nan
             return found

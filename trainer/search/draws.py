@@ -87,7 +87,9 @@ def actions_at(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """
     cumulative = probabilities.cumsum(-1)
     cumulative = cumulative / cumulative[..., -1:]
-    return torch.searchsorted(cumulative, uniform.transpose(1, 2).contiguous(), right=True).transpose(1, 2)
+    drawn = torch.searchsorted(cumulative, uniform.transpose(1, 2).contiguous(), right=True)
+    # A policy that is not a number reaches nothing; the search tells of it at its end.
+    return drawn.clamp_(max=probabilities.shape[-1] - 1).transpose(1, 2)
 
 
 def _stride(samples: int) -> int:

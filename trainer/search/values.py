@@ -104,17 +104,17 @@ class OptimisticReturns:
         depth, nodes = self._paths.depth, self.below.shape[2]
         line = steps.root * self.returns.shape[1] + steps.level  # in tables [R, L, M]
         same_depth = (depth[:, :node] == depth[:, node, None]).index_select(0, steps.root)  # [P, M]
-        members = same_depth.logical_and_(self.below.view(-1, nodes).index_select(0, steps.row)[:, :node])
-        earlier = self.returns.view(-1, nodes).index_select(0, line)[:, :node]
+        members = same_depth.logical_and_(self.below.view(-1, nodes)[:, :node].index_select(0, steps.row))
+        earlier = self.returns.view(-1, nodes)[:, :node].index_select(0, line)
         larger = members & (earlier >= new[:, None])
-        ranks = self.rank.view(-1, nodes).index_select(0, line)
-        ranks[:, :node] += members ^ larger
+        table = self.rank.view(-1, nodes)
+        ranks = table[:, :node].index_select(0, line).add_(members ^ larger)
+        table[:, :node].index_copy_(0, line, ranks)
         own = larger.sum(1)
-        ranks[:, node] = own
-        self.rank.view(-1, nodes).index_copy_(0, line, ranks)
+        table.view(-1).index_copy_(0, line * nodes + node, own.to(table.dtype))
         self.returns.view(-1).index_copy_(0, line * nodes + node, new)
         self.below.view(-1).index_fill_(0, steps.row * nodes + node, True)
-        counted = members & (ranks[:, :node] < kept[:, None])
+        counted = members & (ranks < kept[:, None].to(ranks.dtype))
         return (earlier * counted).sum(1) + new * (own < kept)
 
     def _make_room(self, levels: int) -> None:
