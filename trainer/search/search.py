@@ -16,7 +16,7 @@ from trainer.search.children import Children, merged
 from trainer.search.draws import SearchDraws
 from trainer.search.model import Expansion, Model, Root
 from trainer.search.paths import Paths
-from trainer.search.root_policy import root_children, root_policy, within
+from trainer.search.root_policy import normalised, root_children, root_policy, within
 from trainer.search.root_rule import RootRule, SequentialHalving, VisitsInOrder, root_visits
 from trainer.search.selection import Selection, leaf
 from trainer.search.settings import SearchSettings
@@ -107,7 +107,8 @@ class Search:
         )
         found = self._model.step(hidden, action)
         self._sums[:, tree.size] = found.logits.sum((1, 2))
-        policy = found.logits.softmax(-1)
+        # Softmax, written out: over a short last axis torch's kernel takes four times as long.
+        policy = normalised((found.logits - found.logits.amax(-1, keepdim=True)).exp_())
         if settings.masks == "whole-tree":
             policy = within(policy, self._root.legal, settings.legal_floor)
         node = tree.add(found.hidden, found.value, self._children(policy))
