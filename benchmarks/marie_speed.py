@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainer.algorithms.marie.marie import Marie
 
 AGENTS, OBSERVATION, ACTIONS, STEPS, STACK = 3, 30, 9, 15, 5
-AT_ONCE = {"model": 2, "imagination": 20}
+AT_ONCE = {"model": 2, "imagination": 60}
 AUTHORS = {"model": (50.0, 9.0), "imagination": (76.0, 2.4)}
 """The released code, commit b2a60f6, on another machine: processor seconds of a model update, and of imagination from
 120 starts with PPO; GiB."""
@@ -76,12 +76,14 @@ def arrange_as_published(marie: Marie) -> None:
         seen = torch.ones(steps, steps, dtype=torch.bool).tril() if bias is None else bias == 0
         return attended(layer, rows, key, value, query, seen)
 
-    def extend(layer: TransformerLayer, rows: Tensor, cache: Tensor, *, filled: int) -> Tensor:
+    def extend(layer: TransformerLayer, rows: Tensor, keys: Tensor, values: Tensor, *, filled: int) -> Tensor:
         query, key, value = projected(layer, rows)
         end = filled + rows.shape[1]
-        cache[0, :, :, filled:end], cache[1, :, :, filled:end] = key, value
+        # Keys as the released code keeps them, [..., S, w], in the memory of ours.
+        keys = keys.view(*keys.shape[:2], keys.shape[3], keys.shape[2])
+        keys[:, :, filled:end], values[:, :, filled:end] = key, value
         seen = torch.arange(end) <= torch.arange(filled, end)[:, None]
-        return attended(layer, rows, cache[0, :, :, :end], cache[1, :, :, :end], query, seen)
+        return attended(layer, rows, keys[:, :, :end], values[:, :, :end], query, seen)
 
     def draw(dream: Dream, draws: Any) -> Tensor:
         model = dream.model

@@ -32,7 +32,7 @@ class Dream:
         self._cache = model.transformer.cache(starts * model.agents // model.members)
         self._filled = 0
         self._blocks: list[Tensor] = []  # [R, block, W] each, of the steps that are not forgotten
-        self.last = self._cache.new_zeros(0)
+        self.last = self._cache.keys.new_zeros(0)
         """[R, W]: the last hidden position."""
 
     def act(self, ids: Tensor, action: Tensor) -> Outcome:
