@@ -288,3 +288,22 @@ def test_a_search_finds_the_same_whenever_it_begins_with_the_same_numbers() -> N
     found = [team.act(team.initial_state(1), **percepts())[1] for team in teams]
     assert torch.equal(found[0].q, found[1].q)
     assert not torch.equal(found[0].q, found[2].q)
+
+
+def test_presets_have_the_values_of_the_paper_and_of_the_released_script() -> None:
+    paper, code = (load_settings(f"mazero-smac-3m-{variant}", []) for variant in ("paper", "code"))
+    for chosen in (paper.mazero, code.mazero):
+        search, targets = chosen.search, chosen.targets
+        assert (search.samples, search.simulations, search.decay, search.discount) == (10, 100, 0.8, 0.99)
+        assert (chosen.unroll, targets.steps, targets.reanalyse, chosen.target_every) == (5, 5, 1.0, 200)
+    assert (paper.mazero.model.frames, code.mazero.model.frames) == (4, 1)
+    assert (paper.mazero.optimiser.learning_rate, code.mazero.optimiser.learning_rate) == (1e-4, 5e-4)
+    assert (paper.mazero.search.quantile, code.mazero.search.quantile) == (0.75, 0.25)
+    losses = [(chosen.mazero.loss.alpha, chosen.mazero.loss.weight_clip) for chosen in (paper, code)]
+    assert losses == [(3.0, None), (2.0, 3.0)]
+    assert (paper.mazero.loss.two_hot, code.mazero.loss.two_hot) == ("sound", "published")
+    # Half an update per step, and nothing but steps in replay.
+    for chosen in (paper, code):
+        steps = chosen.environment.copies * chosen.schedule.steps_per_iteration
+        assert chosen.mazero.updates == steps / 2
+        assert (chosen.replay.batch, chosen.replay.absorbing_rows) == (256, 0)
