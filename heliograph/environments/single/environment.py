@@ -19,6 +19,7 @@ from heliograph.environments.parallel import ParallelVector
 from heliograph.environments.single.settings import SingleSettings
 from heliograph.environments.single.tasks import TASKS
 from heliograph.errors import MissingExtra
+from heliograph.extras import install
 
 if TYPE_CHECKING:
     from heliograph.environments.single.team import SingleTeam
@@ -46,7 +47,7 @@ class SingleEnvironment(ParallelVector):
 
     @staticmethod
     def _require(task: str, *, id: str) -> None:
-        remedy = f"Install it with: pip install 'heliograph[{TASKS[task].extra}]'"
+        remedy = install(TASKS[task].extra)
         package = TASKS[task].package
         if package and find_spec(package) is None:
             raise MissingExtra(f"{task} of {id!r} needs {package!r}, which is not installed", remedy=remedy)
