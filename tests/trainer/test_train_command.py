@@ -33,7 +33,7 @@ def arguments(preset: str, path: Path, *more: str) -> list[str]:
     small = SMALL_OF[load_settings(preset, []).algorithm]
     overrides = [
         part
-        for one in (*small, "schedule.env_steps=60", "schedule.minutes=1", "schedule.must_reach=false")
+        for one in (*small, "schedule.env_steps=60", "schedule.minutes=0", "schedule.must_reach=false")
         for part in ("--set", one)
     ]
     return ["train", "--preset", preset, "--folder", str(path), *overrides, *more]
