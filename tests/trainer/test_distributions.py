@@ -177,3 +177,12 @@ def test_nobody_imagines_an_action_of_the_other_kind() -> None:
         assert not mask[:, 0, 5:].any()
         assert mask[:, 1].int().tolist() == [[1, 0, 0, 0, 0, 1, 0]] * 3
     assert torch.equal(MIXED.of_each_kind(wrong), wrong), "only masks know"
+
+
+def test_every_agent_is_left_something_of_its_own_kind() -> None:
+    mixed = ChoiceAndVector(Categorical(5), SquashedGaussian(2, 255), (False, True))
+    least = torch.full((2, 7), 1e-9)
+    least[:, [2, 6]] = 2e-9
+    settings = PolicySettings(available="threshold", force_available=True)
+    mask = imagined_mask(least, settings, RandomDraws(torch.Generator().manual_seed(0)), actions=mixed)
+    assert mask.int().tolist() == [[0, 0, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 1]]

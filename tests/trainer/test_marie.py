@@ -65,6 +65,7 @@ def settings_for(*overrides: str, **changes: Any) -> TrainSettings:
         (["marie.model.manner=joint"], "manner"),
         (["marie.model.manner=centralised"], "a centralised model reads all agents in one sequence"),
         (["marie.model.heads=3"], r"model\.heads = 3 does not divide model\.width = 64"),
+        (["marie.policy.hidden=90"], r"policy\.critic_heads = 4 does not divide policy\.hidden = 90"),
         (["marie.model.slide=7"], r"model\.slide = 7 leaves nothing of model\.context = 7"),
         (["compile=default"], "marie has nothing to compile"),
     ],

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
-from heliograph.errors import SettingsError
+from heliograph.errors import NonFiniteLoss, SettingsError
 from heliograph.settings import resolve
 from trainer.algorithms.marie.codebook import Codebook
 from trainer.algorithms.marie.fixed_codes import Bins, ScalarLevels
@@ -231,6 +231,29 @@ def test_bins_in_the_wrong_order_and_levels_of_one_are_refused() -> None:
         resolve(TokenizerSettings, {"bins": {"lowest": 1, "highest": -1}}, source="here")
     with pytest.raises(SettingsError, match="levels"):
         resolve(TokenizerSettings, {"levels": [8, 1]}, source="here")
+
+
+def test_tokens_of_few_observations_settle() -> None:
+    """There are fewer vectors than codes, and each keeps the one that it has."""
+    tokenizer = small_tokenizer()
+    learner, few = TokenizerLearner(tokenizer), torch.eye(OBSERVATION)[:4]
+    for _ in range(300):
+        learner.update(few)
+    before = tokenizer.encode(few)
+    for _ in range(40):
+        metrics = learner.update(few)
+        assert metrics["tokenizer/codes_revived"] == 0
+        assert torch.equal(tokenizer.encode(few), before)
+
+
+def test_a_tokenizer_that_has_diverged_says_so_and_keeps_its_codes() -> None:
+    tokenizer = small_tokenizer()
+    learner = TokenizerLearner(tokenizer)
+    learner.update(clusters(16))
+    before = tokenizer.discretiser.codes.clone()
+    with pytest.raises(NonFiniteLoss, match=r"tokenizer/\w+ is (inf|nan): the tokenizer has diverged"):
+        learner.update(torch.full((16, OBSERVATION), 1e30))
+    assert torch.equal(tokenizer.discretiser.codes, before)
 
 
 def test_a_collapsed_codebook_is_told_once_with_the_figure(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from trainer.algorithms.marie.discretiser import Discretiser
 from trainer.algorithms.marie.tokenizer_settings import CodebookSettings
 
+NEAR = 1e-3
+"""A vector at this share of the vectors' mean squared distance from their middle, or nearer, has a code."""
+
 
 class Codebook(Discretiser):
     """What its codes have been and how long each was idle is kept in buffers, and so in checkpoints."""
@@ -69,9 +72,16 @@ class Codebook(Discretiser):
         return self._revive(vectors, far) if settings.revival == "idle" else 0
 
     def _revive(self, vectors: Tensor, far: Tensor) -> int:
-        """Begin idle codes again at vectors drawn by their squared distances `far` [V] from their codes."""
+        """Begin idle codes again at vectors drawn by their squared distances `far` [V] from their codes.
+
+        Vectors that have a code already are not drawn: a second one there would take turns with the first, and what
+        stays the same would get other tokens from update to update.  Where all have one, idle codes stay idle.
+        """
+        spread = (vectors - vectors.mean(0)).square().sum(-1).mean()
+        chances = far.masked_fill(far <= spread * NEAR, 0.0)
+        if not bool(chances.any()):
+            return 0
         idle = self.idle >= self.settings.idle_updates
-        chances = far + far.mean() * 1e-3 + torch.finfo(far.dtype).tiny
         drawn = vectors[torch.multinomial(chances, self.classes, replacement=True)]
         self._place(
             torch.where(idle.unsqueeze(-1), drawn, self.codes),

@@ -64,3 +64,10 @@ class MarieSettings(Settings):
                 "positions for fewer: make model.context larger, or let it slide with model.slide"
             )
         return self
+
+    @model_validator(mode="after")
+    def _shares_its_width(self) -> Self:
+        hidden, heads = self.policy.hidden, self.policy.critic_heads
+        if hidden % heads:
+            raise ValueError(f"policy.critic_heads = {heads} does not divide policy.hidden = {hidden}")
+        return self

@@ -6,11 +6,12 @@ Axis legend: D observation; [...] any leading axes.
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 from torch import Tensor
 
-from heliograph.errors import SettingsError
+from heliograph.errors import NonFiniteLoss, SettingsError
 from trainer.algorithms.marie.codebook import Codebook
 from trainer.algorithms.marie.tokenizer import Tokenizer, TokenizerLoss
 from trainer.nets.gradient_steps import gradient_step
@@ -52,6 +53,7 @@ class TokenizerLearner:
         self._begin(observation)
         loss = tokenizer.loss(observation)
         metrics = _metrics(loss)
+        _check_finite(metrics)
         if isinstance(discretiser, Codebook):
             # Before the step, as published: codes follow what the encoder made of this batch.
             metrics["tokenizer/codes_revived"] = float(discretiser.follow(loss.vectors, loss.ids))
@@ -79,7 +81,7 @@ class TokenizerLearner:
                 self.tokenizer.vocabulary,
                 metrics["tokenizer/perplexity"],
             )
-        self._told = collapsed
+        self._told = self._told or collapsed
 
 
 def _metrics(loss: TokenizerLoss) -> dict[str, float]:
@@ -92,6 +94,16 @@ def _metrics(loss: TokenizerLoss) -> dict[str, float]:
     }
     told = torch.stack([figure.detach().double() for figure in figures.values()]).tolist()
     return dict(zip(figures, told, strict=True))
+
+
+def _check_finite(metrics: dict[str, float]) -> None:
+    """Before codes follow vectors that are not finite either."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise NonFiniteLoss(
+                f"{name} is {value}: the tokenizer has diverged",
+                remedy="The last checkpoint is whole; resume it with a smaller tokenizer.learning_rate",
+            )
 
 
 def _check_range(tokenizer: Tokenizer, observation: Tensor) -> None:
