@@ -91,12 +91,16 @@ def test_presets_hold_what_the_paper_and_the_code_list_for_a_map() -> None:
     assert [found[name].marie.policy.rounds for name in ("3m", "8m", "2s3z")] == [4, 10, 30]
     assert found["2c_vs_64zg"].marie.policy.stack == 1
     assert found["2m_vs_1z"].marie.model.reward == "bins"
-    assert found["3s_vs_5z"].marie.policy.temperature == 2
+    assert found["3s_vs_5z"].marie.policy.temperature == 1
+    assert load_settings("marie-smac-3s_vs_5z-code", []).marie.policy.temperature == 2
+    assert all(each.evaluation.sampled for each in found.values())
+    assert load_settings("marie-smac-corridor-paper", []).schedule.env_steps == 400_000
     code, paper = load_settings("marie-smac-8m-code", []), found["8m"]
     assert (code.marie.policy.horizon, code.marie.policy.rounds) == (14, 5)
     assert (code.marie.tokenizer.hidden, paper.marie.tokenizer.hidden) == (256, 512)
     assert (code.marie.tokenizer.codebook.revival, paper.marie.tokenizer.codebook.revival) == ("none", "idle")
     assert code.replay.time_limit_is_terminal
+    assert all(load_settings(f"marie-flatland-5-{each}", []).marie.loss.reward_scale == 1 for each in ("paper", "code"))
     assert "mamba" not in code.model_dump()
 
 
