@@ -29,11 +29,19 @@ class Written(Episodes):
         super().__init__(replay)
         self.priority: dict[int, float] = {}
         self.target: dict[int, float] = {}
+        self.firsts: set[int] = set()
 
     def write(self, copy: int, *, first: bool) -> None:
-        there = [self.priority[serial] for each in range(COPIES) for serial in self.intact(each)]
+        there = [self.priority[serial] for each in range(COPIES) for serial in self.followed(each)]
         self.priority[self.serial], self.target[self.serial] = max(there, default=1.0) or 1.0, 0.0
+        if first:
+            self.firsts.add(self.serial)
         super().write(copy, first=first)
+
+    def followed(self, copy: int) -> list[int]:
+        """Those intact rows that an action followed."""
+        intact = self.intact(copy)
+        return [serial for serial, after in zip(intact, intact[1:], strict=False) if after not in self.firsts]
 
     def update(self, index: Index, of: np.ndarray, inside: np.ndarray, values: np.ndarray) -> None:
         """Write targets to all rows [T, B] of a batch, and priorities to the first ones."""
@@ -203,6 +211,26 @@ def test_a_window_is_drawn_in_proportion_to_its_priority_and_weighs_the_less(exp
     np.testing.assert_allclose(weight, shares.min() / shares[place], rtol=1e-5)
     plain = replay.sample(np.random.default_rng(1), batch=50, by=ByPriority(exponent=exponent))
     assert plain.weight.tolist() == [1.0] * 50
+
+
+def test_new_rows_have_the_largest_priority_of_those_that_can_be_drawn() -> None:
+    rows = Episodes(replay_of(columns=COLUMNS, minimum=1))
+    column = rows.replay._rows.columns[PRIORITY]
+
+    def begin_and_write(count: int) -> None:
+        for step in range(count):
+            rows.write(0, first=step == 0)
+
+    begin_and_write(2)
+    assert column[0, :2].tolist() == [1, 1], "nothing can be drawn before a step has been taken"
+    column[0, 0] = 50
+    begin_and_write(4)
+    assert column[0, 2:6].tolist() == [50, 50, 50, 50]
+    copies, places = rows.replay._starts().of_steps(1)
+    assert list(zip(copies.tolist(), places.tolist(), strict=True)) == [(0, 0), (0, 2), (0, 3), (0, 4)]
+    column[copies, places] = 3
+    begin_and_write(1)
+    assert column[0, 5:7].tolist() == [50, 3], "the last row of an episode keeps its own, and hands it on to nobody"
 
 
 def test_what_has_no_priority_is_never_drawn() -> None:

@@ -248,8 +248,8 @@ class Replay:
         return places
 
     def _highest_priority(self) -> float:
-        """Of the rows that are kept; 1 if there are none."""
-        copies, rows = self._starts().whole(1)
+        """Of the rows that windows can begin at; 1 if there are none.  Others are never drawn, so theirs never fall."""
+        copies, rows = self._starts().of_steps(1)
         return float(self._rows.columns[PRIORITY][copies, rows % self.capacity].max(initial=0.0)) or 1.0
 
     def _starts(self) -> Starts:
