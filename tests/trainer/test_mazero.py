@@ -23,6 +23,7 @@ from trainer.algorithms.mazero.loss import mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
 from trainer.algorithms.mazero.self_play import temperature
 from trainer.algorithms.mazero.settings import PlaySettings
+from trainer.algorithms.mazero.supports import Support
 from trainer.algorithms.mazero.targets import advantages, value_targets
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.experience.collector import Collector
@@ -307,3 +308,11 @@ def test_presets_have_the_values_of_the_paper_and_of_the_released_script() -> No
         steps = chosen.environment.copies * chosen.schedule.steps_per_iteration
         assert chosen.mazero.updates == steps / 2
         assert (chosen.replay.batch, chosen.replay.absorbing_rows) == (256, 0)
+
+
+@pytest.mark.parametrize("name", ["mazero-relay", "mazero-relay-sighted"])
+def test_the_support_of_relay_holds_standing_on_the_target_for_ever(name: str) -> None:
+    chosen = load_settings(name, []).mazero
+    step = torch.tensor(0.5 * chosen.targets.reward_scale)
+    support = chosen.model.value_support
+    assert not Support(low=support.low, high=support.high).beyond(step / (1 - chosen.search.discount))
