@@ -31,7 +31,7 @@ from trainer.experience.replay import Replay
 from trainer.experience.rows import empty_rows
 from trainer.experience.settings import ReplaySettings
 from trainer.policy.draws import GreedyDraws
-from trainer.training.preset import load_settings
+from trainer.training.preset import load_settings, preset_names
 
 
 def percepts(**changes: Any) -> dict[str, Any]:
@@ -316,3 +316,16 @@ def test_the_support_of_relay_holds_standing_on_the_target_for_ever(name: str) -
     step = torch.tensor(0.5 * chosen.targets.reward_scale)
     support = chosen.model.value_support
     assert not Support(low=support.low, high=support.high).beyond(step / (1 - chosen.search.discount))
+
+
+def test_presets_for_small_machines_look_often_whether_to_stop_and_end_by_steps_where_that_takes_longer() -> None:
+    names = [name for name in preset_names() if name.startswith("mazero-")]
+    assert not [name for name in names if "football" in name]
+    for name in names:
+        chosen = load_settings(name, [])
+        steps = chosen.environment.copies * chosen.schedule.steps_per_iteration
+        assert chosen.mazero.updates == steps / 2, name
+        if "smac" not in name and not name.endswith(("-paper", "-code")) and ("smax" not in name or "-cpu" in name):
+            assert chosen.mazero.updates <= 20, name
+            assert 0 < chosen.evaluation.every * steps <= chosen.schedule.env_steps / 4, name
+        assert chosen.schedule.minutes == (170 if name.endswith("-cpu") else 0), name
