@@ -329,3 +329,8 @@ def test_presets_for_small_machines_look_often_whether_to_stop_and_end_by_steps_
             assert chosen.mazero.updates <= 20, name
             assert 0 < chosen.evaluation.every * steps <= chosen.schedule.env_steps / 4, name
         assert chosen.schedule.minutes == (170 if name.endswith("-cpu") else 0), name
+
+
+@pytest.mark.parametrize("game", ["climbing", "penalty", "qtran"])
+def test_in_matrix_games_the_sampled_team_judges_which_networks_are_best(game: str) -> None:
+    assert load_settings(f"mazero-matrix-{game}", []).evaluation.judged_by == "evaluate/sampled_outcome"
