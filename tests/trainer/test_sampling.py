@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ class Written(Episodes):
     def followed(self, copy: int) -> list[int]:
         """Those intact rows that an action followed."""
         intact = self.intact(copy)
-        return [serial for serial, after in zip(intact, intact[1:], strict=False) if after not in self.firsts]
+        return [serial for serial, after in pairwise(intact) if after not in self.firsts]
 
     def update(self, index: Index, of: np.ndarray, inside: np.ndarray, values: np.ndarray) -> None:
         """Write targets to all rows [T, B] of a batch, and priorities to the first ones."""
