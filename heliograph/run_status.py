@@ -11,6 +11,7 @@ Folders of versions before this file are understood by their `summary.json`.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -124,6 +125,8 @@ def _parsed(document: dict[str, Any]) -> RunStatus:
     for name, value in document.items():
         if name in kinds and (not isinstance(value, kinds[name]) or isinstance(value, bool)):
             raise ValueError(f"{name} is {value!r}")
+    if not math.isfinite(document.get("limit_minutes") or 0.0):
+        document["limit_minutes"] = None  # the clock of a setting that is refused by now
     state = RunState(document.pop("state", None))
     if state is RunState.ABSENT:
         raise ValueError(f"{state!r} is not written")

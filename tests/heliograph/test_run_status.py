@@ -81,6 +81,16 @@ def test_a_status_that_is_none_is_refused_in_one_sentence(content: str, told: st
     assert caught.value.remedy.startswith("Use the version")
 
 
+@pytest.mark.parametrize("minutes", ["Infinity", "-Infinity", "NaN", "1e999"])
+def test_a_clock_that_never_runs_out_is_none(minutes: str, tmp_path: Path) -> None:
+    content = json.dumps(WHOLE | {"limit_minutes": 0}).replace('"limit_minutes": 0', f'"limit_minutes": {minutes}')
+    (tmp_path / "status.json").write_text(content)
+    found = read_status(tmp_path)
+    assert found.limit_minutes is None
+    write_status(tmp_path, found)
+    assert read_status(tmp_path) == found
+
+
 def test_a_summary_that_is_none_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read .*summary\.json"):
         read_status(earlier_run(tmp_path / "run", "{}"))

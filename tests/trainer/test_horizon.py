@@ -68,6 +68,13 @@ def test_what_must_be_reached_must_be_said() -> None:
         load_settings("mamba-flatland-cpu", ["schedule.must_reach=true"])
 
 
+@pytest.mark.parametrize("name", ["schedule.minutes", "schedule.stop_at_outcome", "checkpoint_minutes"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_limits_are_numbers_that_a_run_folder_can_hold(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}: Input should be .*\(got {value}\)"):
+        load_settings("relay-signal", [f"{name}={value}"])
+
+
 def test_the_demo_trains_to_its_target_by_no_clock() -> None:
     schedule = load_settings("relay-demo", []).schedule
     assert schedule.must_reach

@@ -11,7 +11,16 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, create_model, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    create_model,
+    model_validator,
+)
 
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
@@ -20,6 +29,8 @@ from trainer.algorithms.registry import algorithm_entry, section_owner
 from trainer.experience.settings import ReplaySettings
 
 DEFAULT_ALGORITHM = "mamba"
+FINITE = Field(allow_inf_nan=False)
+"""Of numbers that end up in JSON, which knows no others."""
 
 
 class EnvironmentSettings(Settings):
@@ -42,9 +53,9 @@ class ScheduleSettings(Settings):
     """Environment steps (over all copies) after which training ends."""
     steps_per_iteration: PositiveInt
     """Steps of every copy per iteration."""
-    minutes: NonNegativeFloat = 0.0
+    minutes: Annotated[NonNegativeFloat, FINITE] = 0.0
     """Stop after so much wall time even if steps are left; 0: no limit."""
-    stop_at_outcome: float | None = None
+    stop_at_outcome: FiniteFloat | None = None
     """Stop when two evaluations in a row reach this outcome."""
     must_reach: bool = False
     """Whether a run that ends without `stop_at_outcome`, on the way or in the final evaluation, has missed its purpose:
@@ -112,7 +123,7 @@ class TrainSettings(Settings):
     """CPU threads of torch; 0: its own choice."""
     compile: Literal["off", "default", "cuda-graphs"] = "off"
     """Compile the model update and imagination with torch.compile, or with CUDA graphs as well; for long GPU runs."""
-    checkpoint_minutes: PositiveFloat = 5.0
+    checkpoint_minutes: Annotated[PositiveFloat, FINITE] = 5.0
     """Wall time between checkpoints."""
     environment: EnvironmentSettings
     schedule: ScheduleSettings
