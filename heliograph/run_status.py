@@ -92,18 +92,26 @@ def write_status(folder: Path, status: RunStatus) -> None:
 
 
 def warn_unless_finished(folder: Path) -> None:
-    """Say so if what is taken from a run folder is of a training that has not come to its end."""
-    if (folder / SETTINGS).is_file():
+    """Say so if what is taken from a run folder is of a training that has not come to its end, or nobody can tell."""
+    if not (folder / SETTINGS).is_file():
+        return
+    try:
         status = read_status(folder)
-        if status.state is not RunState.FINISHED:
-            logger.warning("of a training that is not finished: %s", status.in_words(folder))
+    except SettingsError as error:
+        logger.warning("perhaps of a training that is not finished: %s", error.message)
+        return
+    if status.state is not RunState.FINISHED:
+        logger.warning("of a training that is not finished: %s", status.in_words(folder))
 
 
 def bundle_folder(path: Path) -> Path:
     """Where the bundles are: in the folder itself, or in a run folder's `bundles`; warns if it is not finished.
 
-    Raises SettingsError for a run folder that has none yet.
+    A folder that holds the first agent's bundle is taken as it was named, whatever else is in it.  Raises SettingsError
+    for a run folder that has none yet.
     """
+    if any((path / name).exists() for name in ("agent-0", "agent-0.tar")):
+        return path
     if (path / SETTINGS).is_file() and not (path / BUNDLES).is_dir():
         raise SettingsError(
             f"{path} has no bundles: its training has not ended ({read_status(path).in_words(path)})",
