@@ -5,30 +5,46 @@ Any package may import this.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
+
+_NO_PLACE_BESIDE = {errno.EACCES, errno.EBUSY, errno.ENAMETOOLONG, errno.EPERM, errno.EROFS, errno.EXDEV}
+"""What the system says where a file can be written, but nothing put beside it or in its place: one that is mounted into
+a container by itself, one in a folder that is not ours, or one whose name is as long as may be.  A full disk is not
+among them, since the old text would be lost for nothing."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file, and make its folder; into what is no plain file, such as a pipe, the text is written.
+    """Replace the file, and make its folder.
 
+    The text is written in place into what is no plain file, such as a pipe, and into a file that cannot be replaced.
     Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text, encoding="utf-8")
-    else:
+        return
+    try:
         replace_text(path, text)
+    except OSError as error:
+        if error.errno not in _NO_PLACE_BESIDE:
+            raise
+        path.write_text(text, encoding="utf-8")
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write the text beside the file, and put it in its place once it is on the disk.
+    """Write the text beside the file, and put it in its place, with its permissions, once it is on the disk.
 
     Raises OSError; then the file is what it was, and nothing is left beside it.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
+            with suppress(OSError):  # there is none yet, or its disk knows no permissions
+                shutil.copymode(path, partial)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
