@@ -73,11 +73,11 @@ class RunStatus:
         return self.state in (RunState.FINISHED, RunState.UNREACHED)
 
     def in_words(self, folder: Path) -> str:
-        """One sentence for a person, without a full stop."""
+        """One sentence for a person, without a full stop, and nothing that would steer the terminal."""
         if self.state is RunState.ABSENT:
             return f"{folder} holds no run"
         at = "" if self.env_steps is None else f" at step {self.env_steps}"
-        return f"{folder}: {self.state}{at}{f', {self.detail}' if self.detail else ''}"
+        return f"{folder}: {self.state}{at}{f', {_printable(self.detail)}' if self.detail else ''}"
 
 
 def read_status(folder: Path) -> RunStatus:
@@ -121,6 +121,11 @@ def bundle_folder(path: Path) -> Path:
     return path / BUNDLES if (path / BUNDLES).is_dir() else path
 
 
+def _printable(text: str) -> str:
+    """A text of a file that anybody may have written."""
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in text)
+
+
 def _parsed(document: dict[str, Any]) -> RunStatus:
     """Raises ValueError or TypeError for what `write_status` does not write."""
     kinds: dict[str, tuple[type, ...]] = {
@@ -131,7 +136,11 @@ def _parsed(document: dict[str, Any]) -> RunStatus:
         "exit_code": (int, type(None)),
     }
     for name, value in document.items():
-        if name in kinds and (not isinstance(value, kinds[name]) or isinstance(value, bool)):
+        if name == "state":
+            continue
+        if name not in kinds:
+            raise ValueError(f"{name!r} is unknown")
+        if not isinstance(value, kinds[name]) or isinstance(value, bool):
             raise ValueError(f"{name} is {value!r}")
     if not math.isfinite(document.get("limit_minutes") or 0.0):
         document["limit_minutes"] = None  # the clock of a setting that is refused by now

@@ -70,7 +70,7 @@ WHOLE = {"format": "heliograph-run-status", "version": 1, "state": "finished", "
         (json.dumps(WHOLE | {"state": "tired"}), "'tired' is not a valid RunState"),
         (json.dumps(WHOLE | {"state": "absent"}), "is not written"),
         (json.dumps(WHOLE | {"env_steps": "60"}), "env_steps is '60'"),
-        (json.dumps(WHOLE | {"mood": "good"}), "mood"),
+        (json.dumps(WHOLE | {"mood\x1b[2J": "good"}), r"'mood\\x1b\[2J' is unknown"),
     ],
 )
 def test_a_status_that_is_none_is_refused_in_one_sentence(content: str, told: str, tmp_path: Path) -> None:
@@ -89,6 +89,13 @@ def test_a_clock_that_never_runs_out_is_none(minutes: str, tmp_path: Path) -> No
     assert found.limit_minutes is None
     write_status(tmp_path, found)
     assert read_status(tmp_path) == found
+
+
+def test_what_a_file_tells_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    status = RunStatus(state=RunState.FAILED, detail="it \x1b[2Jfailed\nin two lines, \u202eas \u00fcsual")
+    write_status(tmp_path, status)
+    assert read_status(tmp_path).detail == status.detail
+    assert status.in_words(tmp_path) == f"{tmp_path}: failed, it ?[2Jfailed in two lines, ?as \u00fcsual"
 
 
 def test_a_summary_that_is_none_is_refused_in_one_sentence(tmp_path: Path) -> None:
