@@ -10,8 +10,11 @@ from contextlib import contextmanager
 
 from heliograph.errors import MissingExtra
 
-IN_A_CHECKOUT = "in a checkout '.' takes the place of heliograph there"
-"""What to say beside commands that name the package."""
+
+def in_a_checkout(commands: str) -> str:
+    """What to say beside commands that install something, as a sentence without a full stop; nothing if they do not
+    name this package."""
+    return "In a checkout '.' takes the place of heliograph in what pip installs" if "heliograph" in commands else ""
 
 
 def install(name: str = "") -> str:

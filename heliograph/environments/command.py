@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
-from heliograph.extras import IN_A_CHECKOUT
+from heliograph.extras import in_a_checkout
 
 if TYPE_CHECKING:
     from heliograph.environments.listing import DescribedEnvironment
@@ -85,7 +85,8 @@ def _print_list(rows: list[KnownEnvironment]) -> None:
 def _print_install(row: KnownEnvironment) -> None:
     for command in row.install.split(" && "):
         print(f"    {command}")  # never wrapped, so that it can be copied
-    print(f"    ({IN_A_CHECKOUT})")
+    if hint := in_a_checkout(row.install):
+        print(f"    ({hint})")
 
 
 def _print_one(described: DescribedEnvironment) -> None:

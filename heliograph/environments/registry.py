@@ -18,7 +18,7 @@ from heliograph.environments.catalogue import CATALOGUE, Entry
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import MissingExtra, SettingsError, UnknownEnvironment
-from heliograph.extras import IN_A_CHECKOUT, install
+from heliograph.extras import in_a_checkout, install
 from heliograph.settings import Settings, did_you_mean, resolve
 
 _FEW = 5
@@ -139,11 +139,13 @@ def _install_command(entry: Entry) -> str:
 
 
 def _require(environment: str, entry: Entry) -> None:
-    if not _importable(entry.package):
-        raise MissingExtra(
-            f"environment {environment!r} needs {entry.package!r}, which is not installed",
-            remedy=f"Install it with: {entry.install}; {IN_A_CHECKOUT}" if entry.install else install(entry.extra),
-        )
+    if _importable(entry.package):
+        return
+    remedy = install(entry.extra)
+    if entry.install:  # last, so that nothing is copied along with it
+        hint = in_a_checkout(entry.install)
+        remedy = f"{f'{hint}. ' if hint else ''}Install it with: {entry.install}"
+    raise MissingExtra(f"environment {environment!r} needs {entry.package!r}, which is not installed", remedy=remedy)
 
 
 def _settings(entry: Entry) -> type[Settings]:

@@ -100,6 +100,20 @@ def test_what_is_not_installed_is_described_without_being_made(
         registry.make("smac-corridor", count=1)
 
 
+@pytest.mark.parametrize(("name", "of_this_package"), [("smac-corridor", True), ("football-academy_corner", False)])
+def test_a_checkout_is_spoken_of_where_this_package_is_installed_and_never_behind_a_command(
+    name: str, of_this_package: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_importable", lambda package: False)
+    command = CATALOGUE[name].install
+    with pytest.raises(MissingExtra) as told:
+        registry.make(name, count=1)
+    assert str(told.value).endswith(f"Install it with: {command}")
+    assert ("In a checkout '.' takes the place of heliograph" in str(told.value)) is of_this_package
+    assert main(["environments", name]) == 0
+    assert ("In a checkout" in capsys.readouterr().out) is of_this_package
+
+
 def test_an_environment_of_ones_own_is_described_too() -> None:
     described = describe("foreign_team:make", permission=EVERYTHING)
     assert described.spec is not None
