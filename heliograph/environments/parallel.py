@@ -51,7 +51,7 @@ def as_parallel(environment: VectorEnvironment) -> ParallelView:
 
 
 class ParallelVector(VectorEnvironment):
-    """`count` copies of any PettingZoo parallel environment whose agents all have numbered actions, or all vectors.
+    """`count` copies of any PettingZoo parallel environment whose agents have numbered actions or vectors.
 
     Sizes are found by asking the first copy.  Where agents differ in size, observations are padded with zeros to the
     longest and followed by the agent's one-hot identity [N], and surplus actions, or dimensions of one, are illegal.
