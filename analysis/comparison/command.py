@@ -46,7 +46,9 @@ def run(namespace: argparse.Namespace) -> int:
     histories = read_histories(namespace.runs, metric=namespace.metric, policy=namespace.policy, by=namespace.by)
     tasks = make_tasks(histories)
     found, curves = sections(tasks), learning_curves(tasks)
-    print_report(found, curves)
+    alone = namespace.json == Path("-")  # then stdout is for the document
+    if not alone:
+        print_report(found, curves)
     if namespace.json is not None:
         document = document_of(found, curves, metric=namespace.metric, policy=namespace.policy)
         write_json(asdict(document), namespace.json)
@@ -60,7 +62,8 @@ def run(namespace: argparse.Namespace) -> int:
                 written += draw_plots(namespace.out, found, curves)
         except MissingExtra as error:
             missing = error
-    print(f"written to {namespace.out}: {', '.join(path.name for path in written)}")
+    if not alone:
+        print(f"written to {namespace.out}: {', '.join(path.name for path in written)}")
     if missing is not None:
         raise missing
     return 0

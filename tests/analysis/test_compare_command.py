@@ -78,6 +78,12 @@ def test_the_document_is_the_golden_one(runs: Path, tmp_path: Path):
     assert json.loads(made.read_text()) == json.loads(GOLDEN.read_text())
 
 
+def test_a_document_on_stdout_is_alone_there(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(runs / "relay-ego-0"), "--out", str(tmp_path / "out"), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["sections"]
+    assert (tmp_path / "out" / "scores.csv").is_file()
+
+
 def test_a_comparison_is_whole_without_its_plots(
     runs: Path,
     tmp_path: Path,
