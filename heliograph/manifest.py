@@ -152,7 +152,7 @@ class Manifest:
         if (told := checked.get("team_actions")) is not None:
             if not isinstance(told, list):
                 raise ValueError(f"team_actions is {told!r}, expected a list")
-            checked["team_actions"] = tuple(_actions(each) for each in told)
+            checked["team_actions"] = tuple(_actions_of(slot, each) for slot, each in enumerate(told))
         checked["message"] = (
             None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
         )
@@ -162,6 +162,13 @@ class Manifest:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _actions_of(slot: int, values: Any) -> ActionSpace:
+    try:
+        return _actions(values)
+    except ValueError as error:
+        raise ValueError(f"team_actions[{slot}]: {error}") from None
 
 
 def _actions(values: Any) -> ActionSpace:

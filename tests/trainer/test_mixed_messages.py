@@ -318,10 +318,20 @@ def test_a_manifest_that_contradicts_itself_is_refused(
         altered(exported.bundles[0], **changes)
 
 
-@pytest.mark.parametrize("written", [b"7", b'[{"kind": "discrete", "count": 0}]', b"[1]"])
-def test_a_manifest_whose_list_makes_no_sense_is_refused(exported: Exported, written: bytes) -> None:
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("7", "team_actions is 7, expected a list"),
+        (
+            '[{"kind": "discrete", "count": 5}, {"kind": "discrete", "count": 0}]',
+            r"team_actions\[1\]: actions.count .* 0",
+        ),
+        ("[1]", r"team_actions\[0\]: actions is 1, expected an object"),
+    ],
+)
+def test_a_manifest_whose_list_makes_no_sense_is_refused(exported: Exported, written: str, told: str) -> None:
     values = json.loads(exported.bundles[0].manifest_bytes) | {"team_actions": json.loads(written)}
-    with pytest.raises(BundleCorrupt, match="actions"):
+    with pytest.raises(BundleCorrupt, match=told):
         Manifest.from_bytes(json.dumps(values).encode())
 
 
