@@ -6,6 +6,7 @@ Imports PettingZoo and gymnasium; reach it through `heliograph.environments.para
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class ParallelView(ParallelEnv):
     def step(
         self, actions: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
-        """Apply the actions of the live agents.  Raises WorldError for an illegal one."""
+        """Apply the actions of the live agents.  Raises WorldError for what is none, or illegal, or of nobody."""
         joint = self._joint(actions)
         transition = self._environment.step(np.repeat(joint[None], self._environment.count, axis=0))
         acted, over = self.agents, bool(transition.over[0])
@@ -106,6 +107,8 @@ class ParallelView(ParallelEnv):
         rows = self._rows
         joint = rows.drawn(np.full(self._mask.shape, 0.5), self._mask).astype(rows.dtype)
         for name, action in actions.items():
+            if name not in self._slots:
+                raise WorldError(f"there is no agent {name!r}", remedy=f"Its agents are {', '.join(self._slots)}")
             joint[self._slots[name]] = rows.row(self._slots[name], self._ours(name, action))
         return joint
 
@@ -113,12 +116,22 @@ class ParallelView(ParallelEnv):
         """One agent's action, of a vector in units of its bounds."""
         space = self._environment.spec.action_space(self._slots[name])
         if isinstance(space, DiscreteActions):
-            return int(action)
+            try:
+                number = operator.index(action)
+            except TypeError:
+                raise WorldError(f"action of agent {name!r} is {action!r}, which is no integer") from None
+            if not space.admits(number):
+                raise WorldError(f"action of agent {name!r} is {number}, outside 0..{space.count - 1}")
+            return number
         shape = self._acting[name].shape
-        if np.shape(action) != shape:
-            raise WorldError(f"action of agent {name!r} has shape {np.shape(action)}, not {shape}")
+        try:
+            numbers = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise WorldError(f"action of agent {name!r} is {action!r}, which is no vector of numbers") from None
+        if numbers.shape != shape:
+            raise WorldError(f"action of agent {name!r} has shape {numbers.shape}, not {shape}")
         padded = np.zeros(space.size)
-        padded[: np.size(action)] = action
+        padded[: numbers.size] = numbers
         return space.unscaled(padded)
 
     def state(self) -> npt.NDArray[np.float32]:

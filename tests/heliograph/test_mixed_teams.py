@@ -120,6 +120,30 @@ def test_what_is_no_legal_action_is_refused(crane: list[float], boat: list[float
         world.step(np.array([[crane, boat]], dtype=np.float32))
 
 
+@pytest.mark.parametrize(
+    ("actions", "problem"),
+    [
+        ({"agent_0": 1.7}, "agent 'agent_0' is 1.7, which is no integer"),
+        ({"agent_0": np.float32(1)}, "'agent_0' is .*, which is no integer"),
+        ({"agent_0": None}, "'agent_0' is None, which is no integer"),
+        ({"agent_0": "1"}, "'agent_0' is '1', which is no integer"),
+        ({"agent_0": 5}, r"'agent_0' is 5, outside 0\.\.4"),
+        ({"agent_0": 2**70}, r"outside 0\.\.4"),
+        ({"agent_0": -1}, r"'agent_0' is -1, outside 0\.\.4"),
+        ({"agent_1": None}, r"'agent_1' has shape \(\), not \(2,\)"),
+        ({"agent_1": [0.5, [0.5]]}, "'agent_1' is .*, which is no vector of numbers"),
+        ({"agent_1": ["left", "right"]}, "'agent_1' is .*, which is no vector of numbers"),
+        ({"agent_2": 1}, "no agent 'agent_2'. Its agents are agent_0, agent_1"),
+    ],
+)
+def test_a_view_refuses_what_is_no_action_of_an_agent(actions: dict[str, Any], problem: str) -> None:
+    view = as_parallel(make())
+    view.reset(seed=0)
+    with pytest.raises(WorldError, match=problem):
+        view.step({"agent_0": 0, "agent_1": np.zeros(2, dtype=np.float32), **actions})
+    view.step({"agent_0": np.int64(4), "agent_1": [0.5, 0.5]})
+
+
 def test_actions_of_another_shape_are_refused() -> None:
     mask = np.broadcast_to(ROWS.whole_masks, (3, 2, 7))
     for bad in (np.zeros((3, 2), dtype=np.int64), np.zeros((3, 2, 3), dtype=np.int64), np.zeros((3, 2, 2))):
