@@ -87,12 +87,13 @@ class CentralEvaluator:
 
     @property
     def search_bits(self) -> tuple[int, int] | None:
-        """What an agent would send at every step for a search over the whole team, and get from it; None if its
-        algorithm plans nothing."""
+        """What an agent would send at every step for a search over the whole team, and get from it at most; None if
+        its algorithm plans nothing."""
         if not isinstance(self._algorithm, SearchingAlgorithm):
             return None
         mask = self.spec.actions if self.spec.has_action_mask else 0
-        return FLOAT_BITS * self._algorithm.hidden_size + mask, self.spec.action_space(0).message_bits
+        down = max(space.message_bits for space in self.spec.rows.spaces)
+        return FLOAT_BITS * self._algorithm.hidden_size + mask, down
 
     def _searching_policy(self, seed: int) -> Policy:
         assert isinstance(self._algorithm, SearchingAlgorithm)
