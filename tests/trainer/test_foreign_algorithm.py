@@ -96,6 +96,21 @@ def test_one_that_knows_no_continuous_actions_is_refused_a_world_that_has_them(
         start(tmp_path / "unable", chosen)
 
 
+@pytest.mark.usefixtures("brought")
+def test_one_that_says_nothing_of_mixed_teams_is_handed_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = small_settings(
+        "relay",
+        "algorithm=regression",
+        "environment.id=mixed_team:make",
+        "environment.parameters={}",
+        small=SMALL_WORLD,
+    )
+    with pytest.raises(SettingsError, match="regression knows no teams with both discrete and continuous actions"):
+        start(tmp_path / "unable", chosen)
+    monkeypatch.setattr(toy_algorithm, "ENTRY", replace(toy_algorithm.ENTRY, mixed=True))
+    start(tmp_path / "able", chosen, stop_after=1).close()
+
+
 @pytest.mark.slow
 def test_it_trains_exports_and_runs_as_processes(tmp_path: Path, installed: dict[str, str]) -> None:
     run, report = tmp_path / "run", tmp_path / "report.json"

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.errors import SettingsError
 from heliograph.settings import Settings, did_you_mean
+
+if TYPE_CHECKING:
+    from heliograph.environments.vector import EnvironmentSpec
 
 GROUP = "heliograph.algorithms"
 """Entry points of other distributions: `name = "package.module:ENTRY"`."""
@@ -47,13 +50,25 @@ class AlgorithmEntry:
     compiles: bool = False
     """It has something to compile."""
     continuous: bool = True
-    """It can act in worlds with continuous actions, too, and in those where some agents have such."""
+    """It can act in worlds with continuous actions, too."""
+    mixed: bool = False
+    """It can act in worlds where some agents have numbered actions and others vectors, in rows with room for both
+    (`heliograph.action_rows`)."""
     curves: Curves
 
     def settings_of(self, section: str) -> type[Settings]:
         """The class of one of its sections."""
         found: type[Settings] = resolve_name(self.sections[section])
         return found
+
+    def refusal(self, spec: EnvironmentSpec) -> str:
+        """Why it cannot act in a world, as its name's sentence goes on; empty if it can."""
+        if spec.rows.size and not self.continuous:
+            whose = "those of some agents in" if spec.mixed else "those of"
+            return f"knows discrete actions alone, and {whose} {spec.id} are continuous"
+        if spec.mixed and not self.mixed:
+            return f"knows no teams with both discrete and continuous actions, as that of {spec.id} is"
+        return ""
 
     def load(self) -> Any:
         """The class of the algorithm; imports torch."""

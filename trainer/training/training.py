@@ -65,15 +65,11 @@ def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, devi
     Raises SettingsError if the algorithm cannot act in this world.
     """
     torch.manual_seed(settings.seed)
-    entry = algorithm_entry(settings.algorithm)
-    if environment.spec.rows.size and not entry.continuous:
-        whose = "those of some agents in" if environment.spec.mixed else "those of"
-        raise SettingsError(
-            f"{settings.algorithm} knows discrete actions alone, and {whose} {environment.spec.id} are continuous",
-            remedy="Train another algorithm there",
-        )
+    entry, spec = algorithm_entry(settings.algorithm), environment.spec
+    if refusal := entry.refusal(spec):
+        raise SettingsError(f"{settings.algorithm} {refusal}", remedy="Train another algorithm there")
     compiled = {"compile_mode": settings.compile} if entry.compiles else {}
-    made: Algorithm = entry.load()(*settings.sections(), environment.spec, device=device, **compiled)
+    made: Algorithm = entry.load()(*settings.sections(), spec, device=device, **compiled)
     return made
 
 

@@ -8,6 +8,7 @@ ENTRY = AlgorithmEntry(
     sections={"mabl": "trainer.algorithms.mabl.settings:MablSettings"},
     inherits={"mamba": "mabl"},
     compiles=True,
+    mixed=True,
     curves=Curves(
         label="world-model loss terms",
         metrics=tuple(

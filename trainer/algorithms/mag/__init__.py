@@ -8,5 +8,6 @@ ENTRY = AlgorithmEntry(
     algorithm="trainer.algorithms.mag.mag:Mag",
     sections={**MAMBA.sections, "mag": "trainer.algorithms.mag.settings:MagSettings"},
     compiles=True,
+    mixed=True,
     curves=MAMBA.curves,
 )

@@ -7,6 +7,7 @@ ENTRY = AlgorithmEntry(
     algorithm="trainer.algorithms.mamba.mamba:Mamba",
     sections={"mamba": "trainer.algorithms.mamba.settings:MambaSettings"},
     compiles=True,
+    mixed=True,
     curves=Curves(
         label="world-model loss terms",
         metrics=tuple(

@@ -12,6 +12,7 @@ MAPPO = AlgorithmEntry(
     algorithm="trainer.algorithms.model_free.mappo:Mappo",
     sections={"mappo": "trainer.algorithms.model_free.settings:MappoSettings"},
     on_policy=True,
+    mixed=True,
     curves=_CURVES,
 )
 ATTENTION_PPO = AlgorithmEntry(
@@ -20,5 +21,6 @@ ATTENTION_PPO = AlgorithmEntry(
     sections={"attention_ppo": "trainer.algorithms.model_free.settings:AttentionPpoSettings"},
     inherits={"mappo": "attention_ppo"},
     on_policy=True,
+    mixed=True,
     curves=_CURVES,
 )
