@@ -19,8 +19,10 @@ from tiny_team import SMALL_MAZERO, small_settings, start
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import SettingsError, TrainingError
+from trainer.algorithms.mazero.found import found_by
 from trainer.algorithms.mazero.loss import mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
+from trainer.algorithms.mazero.planning import plan
 from trainer.algorithms.mazero.self_play import temperature
 from trainer.algorithms.mazero.settings import PlaySettings
 from trainer.algorithms.mazero.supports import Support
@@ -31,6 +33,7 @@ from trainer.experience.replay import Replay
 from trainer.experience.rows import empty_rows
 from trainer.experience.settings import ReplaySettings
 from trainer.policy.draws import GreedyDraws
+from trainer.search.draws import RandomDraws
 from trainer.training.preset import load_settings, preset_names
 
 
@@ -334,3 +337,22 @@ def test_presets_for_small_machines_look_often_whether_to_stop_and_end_by_steps_
 @pytest.mark.parametrize("game", ["climbing", "penalty", "qtran"])
 def test_in_matrix_games_the_sampled_team_judges_which_networks_are_best(game: str) -> None:
     assert load_settings(f"mazero-matrix-{game}", []).evaluation.judged_by == "evaluate/sampled_outcome"
+
+
+@pytest.mark.parametrize("root", ["puct", "halving"])
+def test_a_joint_action_without_visits_is_worth_nothing_as_released_or_what_the_root_is_under_halving(
+    root: str,
+) -> None:
+    algorithm = mazero(search={"simulations": 3, "samples": 4, "root": root}, targets={"steps": 4})
+    seen, legal = torch.randn(20, 3, 5), torch.ones(20, 3, 4, dtype=torch.bool)
+    chosen = algorithm.settings.search
+    result = plan(algorithm.model, seen, legal, chosen, RandomDraws(torch.Generator().manual_seed(0)), noise=True)
+    found = found_by(result, chosen)
+    unvisited = result.valid & (result.visits == 0)
+    advantage = advantages(found, normalised=False)
+    expected = torch.zeros_like(found.prediction) if root == "halving" else -found.prediction
+    assert int(unvisited.sum()) >= 10
+    assert torch.equal(advantage[unvisited], expected.unsqueeze(-1).expand_as(advantage)[unvisited])
+    visited = result.visits > 0
+    assert torch.equal(found.q[visited], result.q[visited])
+    assert not found.q[~found.valid].any()

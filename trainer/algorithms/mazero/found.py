@@ -16,6 +16,7 @@ from torch import Tensor
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.experience.columns import Column
 from trainer.search.search import SearchResult
+from trainer.search.settings import SearchSettings
 
 _PREFIX = "search."
 
@@ -64,13 +65,20 @@ def found_in(columns: Mapping[str, Tensor]) -> Found:
     return Found(**own | {"actions": own["actions"].long()})
 
 
-def found_by(result: SearchResult) -> Found:
-    """Of a search's roots, [R, ...]."""
+def found_by(result: SearchResult, settings: SearchSettings) -> Found:
+    """Of a search's roots, [R, ...].
+
+    Released, a joint action that was not visited is worth 0; halving leaves many without a visit, and they are worth
+    what the model predicts of the root.
+    """
+    q = result.q
+    if settings.root == "halving":
+        q = torch.where(result.valid & (result.visits == 0), result.prediction.unsqueeze(-1), q)
     return Found(
         actions=result.actions,
         valid=result.valid,
         policy=result.improved,
-        q=result.q,
+        q=q,
         ratio=result.ratio,
         prediction=result.prediction,
         value=result.value,

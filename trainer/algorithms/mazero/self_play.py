@@ -83,7 +83,7 @@ class SearchingTeam:
     ) -> tuple[Tensor, PlayState]:
         frames = self.see(state, observation, first)
         result = self.find(frames, action_mask, search_draws.RandomDraws(self.generator), noise=False)
-        found = found_by(result)
+        found = found_by(result, self.settings.search)
         chosen = result.best if isinstance(draws, GreedyDraws) else self.shared_choice(found, draws)
         return _done(found, frames, chosen)
 
@@ -132,7 +132,8 @@ class SelfPlay(SearchingTeam):
     ) -> tuple[Tensor, PlayState]:
         """What is done in view of frames [E, N, F, O]; before anything has been learned all sampled joint actions are
         alike, and are kept as such."""
-        found, play = found_by(self.find(frames, action_mask, searching, noise=True)), self.settings.play
+        result, play = self.find(frames, action_mask, searching, noise=True), self.settings.play
+        found = found_by(result, self.settings.search)
         if play.random_until_trained and not self.learned.updates:
             alike = found.valid.to(found.policy.dtype)
             found = replace(found, policy=alike / alike.sum(-1, keepdim=True))

@@ -92,7 +92,7 @@ def policy_targets(steps: Steps, delayed: MazeroModel, settings: MazeroSettings,
     windows, at = taken[:, :count].t().nonzero(as_tuple=True)
     if len(windows):
         seen, legal = steps.seen[at, windows], steps.legal[at, windows]
-        anew = found_by(plan(delayed, seen, legal, settings.search, draws, noise=True))
+        anew = found_by(plan(delayed, seen, legal, settings.search, draws, noise=True), settings.search)
         for name, values in vars(anew).items():
             found[name][at, windows] = values
     return Found(**found)
