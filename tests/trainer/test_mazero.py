@@ -19,22 +19,22 @@ from tiny_team import SMALL_MAZERO, small_settings, start
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import SettingsError, TrainingError
-from trainer.algorithms.mazero.found import found_by
-from trainer.algorithms.mazero.loss import mazero_loss, unroll
+from trainer.algorithms.mazero.found import found_by, tempered
+from trainer.algorithms.mazero.loss import Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
 from trainer.algorithms.mazero.planning import plan
 from trainer.algorithms.mazero.self_play import temperature
 from trainer.algorithms.mazero.settings import PlaySettings
-from trainer.algorithms.mazero.supports import Support
 from trainer.algorithms.mazero.targets import advantages, value_targets
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
 from trainer.experience.rows import empty_rows
 from trainer.experience.settings import ReplaySettings
+from trainer.nets.means import Means
 from trainer.policy.draws import GreedyDraws
 from trainer.search.draws import RandomDraws
-from trainer.training.preset import load_settings, preset_names
+from trainer.training.preset import load_settings
 
 
 def percepts(**changes: Any) -> dict[str, Any]:
@@ -136,7 +136,14 @@ def test_value_targets_are_those_of_a_loop_over_steps(data: st.DataObject) -> No
 def made_steps(
     algorithm: Mazero, *, rewards: list[float], length: int, dies: bool, absorbing: int = 0, age: int = 1
 ) -> Steps:
-    """One window from the beginning of an episode of `length` steps, which a time limit ends unless the team dies."""
+    """One window from the beginning of what `made_replay` holds."""
+    replay = made_replay(algorithm, rewards=rewards, length=length, dies=dies, absorbing=absorbing)
+    batch = replace(replay.sample(FirstStart(), length=len(rewards), pad=True), age=torch.tensor([age]))
+    return steps_of(batch, algorithm.settings, SPEC.actions)
+
+
+def made_replay(algorithm: Mazero, *, rewards: list[float], length: int, dies: bool, absorbing: int = 0) -> Replay:
+    """One episode of `length` steps, which a time limit ends unless the team dies."""
     replay_settings = ReplaySettings(capacity=80, window=2, batch=1, minimum=1)
     replay = Replay(replay_settings, SPEC, copies=1, columns=algorithm.columns())
     rows = empty_rows(SPEC, length + 1 + absorbing + 1, columns=replay.columns)
@@ -147,9 +154,7 @@ def made_steps(
     rows.reward[1 : length + 1] = np.array([*rewards, *rewards])[:length, None]
     rows.terminated[length : length + 1 + absorbing] = dies
     replay.add(np.zeros(len(rows.first), dtype=np.int64), rows)
-    batch = replay.sample(FirstStart(), length=len(rewards), pad=True)
-    batch = replace(batch, age=torch.tensor([age]))
-    return steps_of(batch, algorithm.settings, SPEC.actions)
+    return replay
 
 
 class FirstStart:
@@ -294,51 +299,6 @@ def test_a_search_finds_the_same_whenever_it_begins_with_the_same_numbers() -> N
     assert not torch.equal(found[0].q, found[2].q)
 
 
-def test_presets_have_the_values_of_the_paper_and_of_the_released_script() -> None:
-    paper, code = (load_settings(f"mazero-smac-3m-{variant}", []) for variant in ("paper", "code"))
-    for chosen in (paper.mazero, code.mazero):
-        search, targets = chosen.search, chosen.targets
-        assert (search.samples, search.simulations, search.decay, search.discount) == (10, 100, 0.8, 0.99)
-        assert (chosen.unroll, targets.steps, targets.reanalyse, chosen.target_every) == (5, 5, 1.0, 200)
-    assert (paper.mazero.model.frames, code.mazero.model.frames) == (4, 1)
-    assert (paper.mazero.optimiser.learning_rate, code.mazero.optimiser.learning_rate) == (1e-4, 5e-4)
-    assert (paper.mazero.search.quantile, code.mazero.search.quantile) == (0.75, 0.25)
-    losses = [(chosen.mazero.loss.alpha, chosen.mazero.loss.weight_clip) for chosen in (paper, code)]
-    assert losses == [(3.0, None), (2.0, 3.0)]
-    assert (paper.mazero.loss.two_hot, code.mazero.loss.two_hot) == ("sound", "published")
-    # Half an update per step, and nothing but steps in replay.
-    for chosen in (paper, code):
-        steps = chosen.environment.copies * chosen.schedule.steps_per_iteration
-        assert chosen.mazero.updates == steps / 2
-        assert (chosen.replay.batch, chosen.replay.absorbing_rows) == (256, 0)
-
-
-@pytest.mark.parametrize("name", ["mazero-relay", "mazero-relay-sighted"])
-def test_the_support_of_relay_holds_standing_on_the_target_for_ever(name: str) -> None:
-    chosen = load_settings(name, []).mazero
-    step = torch.tensor(0.5 * chosen.targets.reward_scale)
-    support = chosen.model.value_support
-    assert not Support(low=support.low, high=support.high).beyond(step / (1 - chosen.search.discount))
-
-
-def test_presets_for_small_machines_look_often_whether_to_stop_and_end_by_steps_where_that_takes_longer() -> None:
-    names = [name for name in preset_names() if name.startswith("mazero-")]
-    assert not [name for name in names if "football" in name]
-    for name in names:
-        chosen = load_settings(name, [])
-        steps = chosen.environment.copies * chosen.schedule.steps_per_iteration
-        assert chosen.mazero.updates == steps / 2, name
-        if "smac" not in name and not name.endswith(("-paper", "-code")) and ("smax" not in name or "-cpu" in name):
-            assert chosen.mazero.updates <= 20, name
-            assert 0 < chosen.evaluation.every * steps <= chosen.schedule.env_steps / 4, name
-        assert chosen.schedule.minutes == (170 if name.endswith("-cpu") else 0), name
-
-
-@pytest.mark.parametrize("game", ["climbing", "penalty", "qtran"])
-def test_in_matrix_games_the_sampled_team_judges_which_networks_are_best(game: str) -> None:
-    assert load_settings(f"mazero-matrix-{game}", []).evaluation.judged_by == "evaluate/sampled_outcome"
-
-
 @pytest.mark.parametrize("root", ["puct", "halving"])
 def test_a_joint_action_without_visits_is_worth_nothing_as_released_or_what_the_root_is_under_halving(
     root: str,
@@ -356,3 +316,38 @@ def test_a_joint_action_without_visits_is_worth_nothing_as_released_or_what_the_
     visited = result.visits > 0
     assert torch.equal(found.q[visited], result.q[visited])
     assert not found.q[~found.valid].any()
+
+
+def test_metrics_are_of_steps_and_legal_actions_and_in_the_rewards_of_the_world() -> None:
+    narrow = {"value_support": {"low": -1, "high": 1}, "reward_support": {"low": -1, "high": 1}}
+    algorithm = mazero(targets={"steps": 4, "reward_scale": 10.0}, model=narrow)
+    replay = made_replay(algorithm, rewards=[1.0] * 8, length=1, dies=True)
+    replay._rows.action_mask[..., 1:] = False
+    means = Means()
+    algorithm.learn(replay.sample(FirstStart(), length=8, pad=True), replay, means)
+    told = means.result()
+    assert told["policy/return"] == pytest.approx(1.0), "not 10, and no zeros of after the end"
+    assert told["policy/entropy"] == 0, "there was no choice"
+    assert told["model/clipped_targets"] == 1
+
+
+def test_what_a_support_cannot_hold_is_no_error_unless_the_published_rows_are_asked_for() -> None:
+    priorities = {}
+    for rows in ("sound", "published"):
+        algorithm = mazero(loss={"two_hot": rows}, targets={"steps": 4})
+        steps = made_steps(algorithm, rewards=[1.0] * 8, length=1, dies=True)
+        targets = replace(algorithm.targets(steps), value=torch.full((4, 1), 90.0))
+        certain = torch.full((4, 1, 11), -1e4)
+        certain[..., -1] = 1e4
+        unrolled = unroll(algorithm.model, steps, 3)
+        said = Unrolled(**vars(unrolled) | {"value": certain})
+        priorities[rows] = float(algorithm.priorities(said, targets))
+    end = float(algorithm.model.value_support.within(torch.tensor(90.0)))
+    assert priorities == {"sound": pytest.approx(1e-6, abs=1e-5), "published": pytest.approx(90 - end, abs=1e-4)}
+    assert end == pytest.approx(34.6, abs=0.1)
+
+
+def test_shares_of_visits_at_a_low_temperature_are_certain_and_never_none() -> None:
+    shares = torch.tensor([[0.25, 0.5, 0.25], [0.4, 0.4, 0.2]])
+    assert tempered(shares, 0.002).tolist() == [[0, 1, 0], [0.5, 0.5, 0]]
+    assert torch.allclose(tempered(shares, 1.0), shares)

@@ -87,7 +87,7 @@ def found_by(result: SearchResult, settings: SearchSettings) -> Found:
 
 def tempered(policy: Tensor, temperature: float) -> Tensor:
     """Shares [..., K] to the power 1 / temperature."""
-    raised = policy ** (1 / temperature)
+    raised = (policy / policy.amax(-1, keepdim=True)) ** (1 / temperature)  # the largest stays 1 however cold it is
     return raised / raised.sum(-1, keepdim=True)
 
 

@@ -112,9 +112,8 @@ class Mazero:
         self._renew()
         metrics.add(
             {
-                **_metrics(loss, unrolled, targets),
+                **self._metrics(steps, loss, unrolled, targets),
                 "model/gradient_norm": norm,
-                "model/clipped_targets": self._clipping.see(self.model, value=targets.value, reward=targets.reward),
             }
         )
 
@@ -139,9 +138,11 @@ class Mazero:
         return norm
 
     def priorities(self, unrolled: Unrolled, targets: Targets) -> Tensor:
-        """[B]: how wrong the value of a window's first row was."""
-        value = self.model.value_support.decode(unrolled.value[0].detach())
-        return (value - targets.value[0]).abs() + LEAST_PRIORITY
+        """[B]: how wrong the value of a window's first row was; what a support cannot hold is no error."""
+        support, target = self.model.value_support, targets.value[0]
+        if self.settings.loss.two_hot == "sound":
+            target = support.within(target)
+        return (support.decode(unrolled.value[0].detach()) - target).abs() + LEAST_PRIORITY
 
     def modules(self) -> dict[str, nn.Module]:
         modules: dict[str, nn.Module] = {"model": self.model, "delayed": self.delayed}
@@ -171,19 +172,21 @@ class Mazero:
         else:
             self.delayed.load_state_dict(newest)
 
-
-def _metrics(loss: MazeroLoss, unrolled: Unrolled, targets: Targets) -> dict[str, float]:
-    """Terms per window, and how certain the agents and the searches are."""
-    taken = targets.policy.valid.any(-1)
-    log_policy = torch.log_softmax(unrolled.policy.detach()[taken], dim=-1)
-    values = {
-        "model/loss": loss.total,
-        "model/value_loss": loss.value.sum(0).mean(),
-        "model/reward_loss": loss.reward.sum(0).mean(),
-        "model/consistency_loss": loss.consistency.sum(0).mean(),
-        "policy/loss": loss.policy.sum(0).mean(),
-        "policy/entropy": -(log_policy.exp() * log_policy).sum(-1).mean(),
-        "policy/search_entropy_bits": entropy_bits(targets.policy.policy[taken]).mean(),
-        "policy/return": targets.value.mean(),
-    }
-    return {name: float(value.detach()) for name, value in values.items()}
+    def _metrics(self, steps: Steps, loss: MazeroLoss, unrolled: Unrolled, targets: Targets) -> dict[str, float]:
+        """Terms per window; of rows that a step follows, how certain the agents and the searches are and what is
+        still to come, in the world's own rewards."""
+        taken = steps.taken[: len(unrolled.hidden)]
+        legal = steps.legal[: len(unrolled.hidden)]
+        policy = self.actions.masked(unrolled.policy.detach()[taken], legal[taken])
+        values = {
+            "model/loss": loss.total,
+            "model/value_loss": loss.value.sum(0).mean(),
+            "model/reward_loss": loss.reward.sum(0).mean(),
+            "model/consistency_loss": loss.consistency.sum(0).mean(),
+            "policy/loss": loss.policy.sum(0).mean(),
+            "policy/entropy": self.actions.entropy(policy).mean(),
+            "policy/search_entropy_bits": entropy_bits(targets.policy.policy[taken]).mean(),
+            "policy/return": targets.value[taken].mean() / self.settings.targets.reward_scale,
+        }
+        clipped = self._clipping.see(self.model, value=targets.value[taken], reward=targets.reward[taken[:-1]])
+        return {name: float(value.detach()) for name, value in values.items()} | {"model/clipped_targets": clipped}

@@ -71,6 +71,11 @@ class Support:
         scalars = unsquash((probabilities * bins).sum(-1))
         return torch.where(scalars.abs() < EPSILON, 0.0, scalars)
 
+    def within(self, x: Tensor) -> Tensor:
+        """Scalars [...] that the support can hold: themselves, or its end."""
+        low, high = unsquash(torch.tensor([self.low, self.high], dtype=torch.float64)).tolist()
+        return x.clamp(low, high)
+
     def beyond(self, x: Tensor) -> Tensor:
         """bool [...]: which scalars the support cannot hold."""
         squashed = squash(x)
