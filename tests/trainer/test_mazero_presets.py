@@ -52,3 +52,12 @@ def test_presets_for_small_machines_look_often_whether_to_stop_and_end_by_steps_
 @pytest.mark.parametrize("game", ["climbing", "penalty", "qtran"])
 def test_in_matrix_games_the_sampled_team_judges_which_networks_are_best(game: str) -> None:
     assert load_settings(f"mazero-matrix-{game}", []).evaluation.judged_by == "evaluate/sampled_outcome"
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("mazero-")])
+def test_schedules_end_with_the_run(name: str) -> None:
+    chosen = load_settings(name, [])
+    updates = chosen.schedule.env_steps / 2  # half of one per step
+    assert chosen.mazero.priority.correction_updates == updates
+    # What a matrix game is worth when it was tried at random is stale at once.
+    assert chosen.mazero.targets.stale_after == (50 if "matrix" in name else 0.3 * updates)
