@@ -1,4 +1,4 @@
-"""The loss of an unrolled model (MAZero §4.4; equations 10 to 12 and appendix A).
+"""The loss of an unrolled model (MAZero §4.4, equations 13 and 14; appendix B.2).
 
 Axis legend: U unrolled steps, V = U + 1 rows from which something is predicted, B windows, K sampled joint actions,
 N agents, H width of a hidden state, A actions, C bins of a support.

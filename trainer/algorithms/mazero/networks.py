@@ -1,4 +1,4 @@
-"""The six functions of MAZero's model as modules (MAZero, equation 4 and appendix A).
+"""The six functions of MAZero's model as modules (MAZero, equation 4 and appendix B.1).
 
 Axis legend: R rows (roots, nodes, or steps of windows), N agents, X what an agent sees, H width of a hidden state,
 A actions, C bins of a support.

@@ -1,6 +1,6 @@
 """Settings of MAZero (Liu et al. 2024).  Where its paper, its script and the sound choice differ, all are here.
 
-Published values are those of the paper's Table 4 or of the released script for SMAC; `docs/reference/presets.md` has
+Published values are those of the paper's Table 1 or of the released script for SMAC; `docs/reference/presets.md` has
 which preset takes which.
 """
 
@@ -33,7 +33,7 @@ class SupportSettings(Settings):
 
 
 class MazeroModelSettings(Settings):
-    """Sizes and structure of the networks (MAZero, appendix A)."""
+    """Sizes and structure of the networks (MAZero, appendix B.1)."""
 
     structure: Literal["communicating", "separate", "flat"] = "communicating"
     """How a team's next state comes about: each agent's own from what attention over the team tells it; each agent's
@@ -81,7 +81,7 @@ class MazeroModelSettings(Settings):
 
 
 class TargetSettings(Settings):
-    """What the model is taught (MAZero, section 4.2 and appendix A)."""
+    """What the model is taught (MAZero, section 4.4 and appendix B)."""
 
     steps: PositiveInt = 5
     """Rewards that a value target adds up before it takes the delayed network's value; discounted as in the search."""

@@ -1,4 +1,4 @@
-"""Scalars as categorical distributions over integers in squashed space (MuZero, appendix F; MAZero, appendix A).
+"""Scalars as categorical distributions over integers in squashed space (MuZero, appendix F; MAZero, appendix B.1).
 
 Axis legend: C bins of a support; [...] any leading axes.
 

@@ -1,4 +1,4 @@
-"""What the model is taught: rewards, n-step values, and policies searched anew (MAZero §4.2 and §4.4, appendix A).
+"""What the model is taught: rewards, n-step values, and policies searched anew (MAZero §4.4 and appendix B).
 
 Axis legend: U unrolled steps, V = U + 1 rows from which something is predicted, L rows from which an action is known,
 B windows, K sampled joint actions, N agents, X what an agent sees, M rows that are searched.
