@@ -1,4 +1,4 @@
-"""The six methods side by side: who can solve what, with messages and without, in one table and one picture per world.
+"""The methods side by side: who can solve what, with messages and without, in one table and one picture per world.
 
     python benchmarks/methods.py [--worlds relay relay-sighted] [--methods mamba mabl ...] [--seeds 0 1 2] [--jobs 1]
 
@@ -25,7 +25,7 @@ from rich.table import Table
 from heliograph.display import console
 from heliograph.run_status import RunState, read_status
 
-METHODS = ("mamba", "mag", "attention-ppo", "mabl", "independent", "mappo")
+METHODS = ("mamba", "mag", "attention-ppo", "mabl", "marie", "mazero", "independent", "mappo")
 """The first three exchange messages."""
 
 FINAL_SEED = 2**32 + 1
