@@ -76,13 +76,19 @@ def test_a_truncated_trace_is_noticed_at_any_byte(tmp_path_factory, whole, data,
     refused(tmp_path_factory, content[: data.draw(st.integers(0, len(content) - 1))])
 
 
+GZIP = b"\x1f\x8b"
+
+
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_in_place_of_a_line_are_refused_with_its_number(tmp_path_factory, whole, data):
     lines = whole.splitlines(keepends=True)
     number = data.draw(st.integers(0, len(lines) - 1))
     lines[number] = data.draw(st.binary(max_size=40).filter(lambda text: b"\n" not in text)) + b"\n"
-    refused(tmp_path_factory, b"".join(lines), match=f"line {number + 1}")
+    content = b"".join(lines)
+    # What begins as gzip does is read as that, and has no lines before it is whole.
+    told = "the file ends early, or is damaged" if content.startswith(GZIP) else f"line {number + 1}"
+    refused(tmp_path_factory, content, match=told)
 
 
 @given(data=st.data())
