@@ -44,6 +44,7 @@ def test_a_node_that_calls_again_is_asked_again_what_it_owes_and_nobody_else_is_
         async with PlainNode(server.address, BUNDLES[1]) as other:
             async with PlainNode(server.address, BUNDLES[0], instance=INSTANCE) as first:
                 assert (await first.read("welcome")).rejoin_ms == 60_000
+                await other.read("welcome")  # who is not there yet is asked nothing
                 await other.send(connected=pb.Connected(slots=[0]))
                 server.team.ask(views(), episode=0, step=0, message_deadline_s=1.0)
                 asked = await first.read("percept")
