@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matrix_roof import matrix_roof_gflops
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,20 +32,6 @@ AT_ONCE = {"model": 2, "imagination": 60}
 AUTHORS = {"model": (50.0, 9.0), "imagination": (76.0, 2.4)}
 """The released code, commit b2a60f6, on another machine: processor seconds of a model update, and of imagination from
 120 starts with PPO; GiB."""
-
-
-def matrix_roof_gflops() -> float:
-    """Best of several products of 1536 x 1536 float32 matrices, by processor time."""
-    import torch
-
-    size = 1536
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    best = float("inf")
-    for _ in range(8):
-        began = time.process_time()
-        left @ right
-        best = min(best, time.process_time() - began)
-    return 2 * size**3 / best / 1e9
 
 
 def arrange_as_published(marie: Marie) -> None:
@@ -176,14 +164,18 @@ def measure(part: str, *, published: bool, windows: int, starts: int) -> dict[st
         first=torch.zeros(starts, dtype=torch.bool),
         available=torch.ones(starts, AGENTS, ACTIONS, dtype=torch.bool),
     )
-    before, metrics, began = matrix_roof_gflops(), Means(), time.process_time()
+    before, metrics, began = matrix_roof_gflops(time.process_time, repeats=8), Means(), time.process_time()
     if part == "model":
         marie.update_model(segments, metrics)
     else:
         marie.learn_policy(marie.imagine_from(seen), metrics)
     seconds = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"seconds": seconds, "peak_gib": peak, "roof_gflops": (before + matrix_roof_gflops()) / 2}
+    return {
+        "seconds": seconds,
+        "peak_gib": peak,
+        "roof_gflops": (before + matrix_roof_gflops(time.process_time, repeats=8)) / 2,
+    }
 
 
 def case(part: str, arrangement: str, options: list[str]) -> dict[str, float]:
