@@ -12,7 +12,6 @@ token of the next step; each token but the last of a step tells the one after it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from trainer.algorithms.marie.action_tokens import action_tokens, tokens_per_act
 from trainer.algorithms.marie.aggregation import Perceiver
 from trainer.algorithms.marie.model_settings import MarieModelSettings
 from trainer.algorithms.marie.transformer import Transformer
+from trainer.nets.perceptron import perceptron
 from trainer.nets.value_codes import GaussianBins
 from trainer.policy.distributions import ActionDistribution
 
@@ -98,14 +98,12 @@ class MarieModel(nn.Module):
             if settings.reward == "bins"
             else None
         )
-        self.next_token = _head([width, width, vocabulary])
-        self.reward = _head([width] * 3 + [self.members * (1 if self.reward_bins is None else bins.count)])
-        self.continuation = _head([width] * 3 + [self.members])
-        self.available = (
-            _head([width, hidden, hidden, self.members * actions.mask_size * (1 + (settings.available == "pairs"))])
-            if action_masks
-            else None
-        )
+        self.next_token = perceptron([width, width, vocabulary], nn.ReLU)
+        rewards = self.members * (1 if self.reward_bins is None else bins.count)
+        self.reward = perceptron([width, width, width, rewards], nn.ReLU)
+        self.continuation = perceptron([width, width, width, self.members], nn.ReLU)
+        availabilities = self.members * actions.mask_size * (1 + (settings.available == "pairs"))
+        self.available = perceptron([width, hidden, hidden, availabilities], nn.ReLU) if action_masks else None
         self._initialise(published=settings.initialisation == "published")
 
     def forward(self, ids: Tensor, action: Tensor, cut: Tensor) -> Predictions:
@@ -210,10 +208,3 @@ class MarieModel(nn.Module):
 def _pairs(logits: Tensor) -> Tensor:
     pairs: Tensor = logits.unflatten(-1, (-1, 2))
     return pairs
-
-
-def _head(sizes: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for index, (width_in, width_out) in enumerate(pairwise(sizes)):
-        layers += [nn.ReLU()] * bool(index) + [nn.Linear(width_in, width_out)]
-    return nn.Sequential(*layers)

@@ -108,5 +108,6 @@ class MarieOptimiserSettings(Settings):
     warm_up_updates: NonNegativeInt = 0
     """Updates over which the learning rate rises linearly."""
     at_once: NonNegativeInt = 0
-    """Windows that go through the model at once; the gradients of a batch add up.  The step is the same, takes less
-    memory, and on a CPU less time, as what is worked on stays in its caches; 0: the whole batch, for a GPU."""
+    """Windows that go through the model at once; the gradients of a batch add up.  The step is the same, but for other
+    draws of dropout, and takes less memory, and on a CPU less time, as what is worked on stays in its caches; 0: the
+    whole batch, for a GPU."""
