@@ -5,129 +5,34 @@
     python benchmarks/mutants.py --to mutants.json --show 3                 # one of them, as a difference
 
 The mistakes are those of `mutations.py`, every one as likely as every other.  Each is made in a copy of the tree, one
-at a time, and the `--files` test files that are nearest to it (`mapped_tests.py`) run there until one fails.  It is
-`killed` if that test passes without the mistake, `survived` if all pass, and `cut` if they took longer than
-`--budget-s`, which counts as survived.  Results are written after each, so that a run that was stopped goes on where it
-was; `--again` looks for every mistake in the code as it is now (`gone`: its line is no more) and runs the tests of now.
+at a time, and the `--files` test files that are nearest to it (`mapped_tests.py`) run there until one fails
+(`mutated_tree.py`).  It is `killed` if that test passes without the mistake and then fails with it once more,
+`survived` if all pass, and `cut` if they took longer than `--budget-s`, which counts as survived.  Times are what the
+tests would take on an idle machine (`own_time.py`), so a busy one says the same.  Results are written after each, so
+that a run that was stopped goes on where it was; `--again` looks for every mistake in the code as it is now (`gone`:
+its line is no more) and runs the tests of now.
 Mistakes that no test could notice are no failing of the tests: a person writes down why, in docs/results/mutation.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
-import importlib.util
 import json
-import os
 import random
-import re
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mapped_tests import PACKAGES, TestMap
+from mutated_tree import Tree
 from mutations import Mutation, is_real, mutations
 
 ROOT = Path(__file__).parents[1]
 GENERATED = Path("heliograph/pb")
-TEST_TIMEOUT_S = 90
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::\S+)?)", re.MULTILINE)
-"""In pytest's short summary; what stands in brackets may hold blanks and is cut there."""
-
-
-@dataclass(kw_only=True)
-class Tree:
-    """A copy of the working tree, in which one file at a time is wrong."""
-
-    folder: Path
-    budget_s: float
-    passes: dict[str, bool] = field(default_factory=dict)
-    """Whether a test passes without a mistake; asked once."""
-
-    @classmethod
-    def copied(cls, folder: Path, *, budget_s: float) -> Tree:
-        names = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split("\0")
-        for name in filter(None, names):
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        return cls(folder=folder, budget_s=budget_s)
-
-    def verdict(self, path: str, mutation: Mutation, tests: list[str]) -> dict[str, Any]:
-        """What the tests say about one mistake."""
-        file = self.folder / path
-        source = file.read_text()
-        begun = time.monotonic()
-        try:
-            self._write(file, mutation.applied(source))
-            status, output = self._run(tests)
-        finally:
-            self._write(file, source)
-        killers = FAILED.findall(output)
-        if status == "failed" and killers and not self._passes(killers[0]):
-            status = "unsure"  # it fails anyhow
-        found = {"passed": "survived", "failed": "killed"}.get(status, status)
-        return {
-            "status": found,
-            "killed_by": killers[0] if found == "killed" and killers else None,
-            "said": output[-1500:] if found in ("cut", "unsure") else None,
-            "tests": tests,
-            "seconds": round(time.monotonic() - begun, 1),
-        }
-
-    def _passes(self, test: str) -> bool:
-        test = test.partition("[")[0]
-        if test not in self.passes:
-            self.passes[test] = self._run([test])[0] == "passed"
-        return self.passes[test]
-
-    def _run(self, tests: list[str]) -> tuple[str, str]:
-        """What became of them (passed, failed, or cut), and what pytest wrote."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider"]
-        environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
-        with tempfile.TemporaryFile("w+") as output:
-            process = subprocess.Popen(
-                [*command, f"--timeout={TEST_TIMEOUT_S}", *tests],
-                cwd=self.folder,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                code = process.wait(self.budget_s)
-            except subprocess.TimeoutExpired:
-                code = None
-            finally:
-                _end(process)
-            output.seek(0)
-            # 5: all of them were skipped, so nothing looked at the mistake.
-            return {0: "passed", 5: "passed", None: "cut"}.get(code, "failed"), output.read()
-
-    def _write(self, file: Path, text: str) -> None:
-        file.write_text(text)
-        # Two mistakes of one length within one second would look the same to the interpreter.
-        Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """It and what it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+TEST_BUDGET_S = 90
 
 
 def drawn(*, seed: int, count: int) -> list[dict[str, Any]]:
@@ -196,7 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
     wanted = [entry for entry in entries if entry["status"] in open_ones]
     wanted = [entry for entry in wanted if not arguments.only or entry["number"] in arguments.only]
     with tempfile.TemporaryDirectory() as folder:
-        tree, tests = Tree.copied(Path(folder), budget_s=arguments.budget_s), TestMap(Path(folder))
+        tree = Tree.copied(ROOT, Path(folder), budget_s=arguments.budget_s, test_budget_s=TEST_BUDGET_S)
+        tests = TestMap(tree.folder)
         for entry in wanted:
             mutation = found_again(entry, tree.folder)
             if mutation is None:
@@ -219,7 +125,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, nargs="+", default=[], metavar="NUMBER")
     parser.add_argument("--files", type=int, default=6, help="how many test files run for each")
     parser.add_argument("--tests", nargs="+", default=[], metavar="FILE", help="these tests instead of the nearest")
-    parser.add_argument("--budget-s", type=float, default=300.0, help="for the tests of one mistake")
+    parser.add_argument("--budget-s", type=float, default=300.0, help="for the tests of one mistake, of their own time")
     parser.add_argument("--show", type=int, nargs="+", default=[], metavar="NUMBER", help="print some, run none")
     parser.add_argument("--table", action="store_true", help="print what is known, run none")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the tests it runs end with it
