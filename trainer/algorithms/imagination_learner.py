@@ -14,10 +14,13 @@ from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
+from trainer.algorithms.held_out import HeldOut, Predicted
 from trainer.experience.replay import Replay
+from trainer.experience.window import Window
 from trainer.nets.gradient_steps import adam, gradient_step
 from trainer.nets.means import Means
 from trainer.policy.distributions import ActionDistribution
+from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
@@ -40,6 +43,9 @@ class ImaginationLearner(ABC):
         self.learning, self.spec, self.actions, self.device = learning, spec, actions, device
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.entropy_scale = learning.entropy_scale
+        self.held_out = HeldOut()
+        """How well the model predicts what it has not learned from, as of this iteration's fresh experience: it is
+        measured before `update` (`held_out.measure_held_out`), so `update` may act on it."""
         self._networks: dict[str, nn.Module] = {}
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
         self.learns("actor", self.actor, rate=learning.actor_learning_rate, weight_decay=learning.actor_weight_decay)
@@ -71,6 +77,15 @@ class ImaginationLearner(ABC):
     @abstractmethod
     def model_is_ready(self) -> bool:
         """Whether there is something to learn from what the model imagines."""
+
+    @abstractmethod
+    def predict(self, window: Window, draws: RandomDraws) -> Predicted | None:
+        """See `held_out.PredictingAlgorithm`."""
+
+    @property
+    def reward_r2(self) -> float | None:
+        """Of the reward head, on held-out experience; see `HeldOut.reward_r2`."""
+        return self.held_out.reward_r2
 
     @abstractmethod
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
@@ -125,7 +140,8 @@ class ImaginationLearner(ABC):
         return dict(self._optimisers)
 
     def counters(self) -> dict[str, float]:
-        return {"entropy_scale": self.entropy_scale}
+        return {"entropy_scale": self.entropy_scale} | self.held_out.counters()
 
     def restore_counters(self, counters: dict[str, float]) -> None:
         self.entropy_scale = counters["entropy_scale"]
+        self.held_out.restore(counters)

@@ -8,7 +8,7 @@ has a row of its own and every action has its result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -39,14 +39,18 @@ class Window:
 
     def to(self, device: torch.device) -> Window:
         """The same on a device."""
+        return self.each(lambda tensor: tensor.to(device))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Window:
+        """The same of every tensor."""
         return Window(
-            observation=self.observation.to(device),
-            action_mask=self.action_mask.to(device),
-            hears=None if self.hears is None else self.hears.to(device),
-            present=self.present.to(device),
-            first=self.first.to(device),
-            action=self.action.to(device),
-            reward=self.reward.to(device),
-            terminated=self.terminated.to(device),
-            columns={name: value.to(device) for name, value in self.columns.items()},
+            observation=change(self.observation),
+            action_mask=change(self.action_mask),
+            hears=None if self.hears is None else change(self.hears),
+            present=change(self.present),
+            first=change(self.first),
+            action=change(self.action),
+            reward=change(self.reward),
+            terminated=change(self.terminated),
+            columns={name: change(value) for name, value in self.columns.items()},
         )

@@ -22,6 +22,7 @@ from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsError, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
+from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
 from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
 from trainer.algorithms.registry import algorithm_entry
 from trainer.experience.collector import Collected, Collector
@@ -187,12 +188,19 @@ class Training:
         self.env_steps = experience.env_steps
         collected = time.monotonic()
         try:
-            metrics = self.algorithm.update(self.replay, self._random) if self.replay.ready else {}
+            metrics = self._update() if self.replay.ready else {}
         except NonFiniteLoss as error:
             raise explained(error, self.replay) from error
         self._iteration += 1
         now = time.monotonic()
         return self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
+
+    def _update(self) -> dict[str, float]:
+        """Let the algorithm learn, once its model has predicted what it has not learned from yet."""
+        found = {}
+        if isinstance(self.algorithm, PredictingAlgorithm):
+            found = measure_held_out(self.algorithm, self.replay, self.device)
+        return found | self.algorithm.update(self.replay, self._random)
 
     def _assess(self) -> dict[str, float]:
         """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, and may be repeated."""

@@ -13,6 +13,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
 from trainer.algorithms.dreamer.execution import Team
 from trainer.algorithms.dreamer.settings import DreamerSettings
+from trainer.algorithms.held_out import Predicted
 from trainer.algorithms.imagination_learner import ImaginationLearner
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
@@ -80,6 +81,22 @@ class Dreamer(ImaginationLearner):
 
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
         return self.imagine_from(replay.sample(random).window.to(self.device))
+
+    @torch.no_grad()
+    def predict(self, window: Window, draws: RandomDraws) -> Predicted | None:
+        """See `held_out.PredictingAlgorithm`."""
+        if not self.model_update_count:
+            return None
+        reset = self.settings.loss.reset_action_on_first
+        posteriors = self.model.observe(window, draws.latent, reset_action_on_first=reset)
+        pair = (posteriors.ids[:-1], posteriors.deter[1:])
+        return Predicted(
+            reward=self.model.reward(*pair).squeeze(-1),
+            earned=window.reward[1:],
+            continuation=torch.sigmoid(self.model.continuation(*pair).squeeze(-1)),
+            ended=window.terminated[1:],
+            known=torch.ones_like(window.first[1:]),
+        )
 
     def observe_and_lose(self, window: Window) -> WorldModelLoss:
         """Posteriors and loss of one batch of windows."""

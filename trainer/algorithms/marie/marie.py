@@ -15,6 +15,7 @@ from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss, SettingsError
+from trainer.algorithms.held_out import Predicted
 from trainer.algorithms.imagination_learner import ImaginationLearner
 from trainer.algorithms.marie.actor_critic import ReconstructionCritic, make_actor
 from trainer.algorithms.marie.execution import Team, agent_step
@@ -29,6 +30,7 @@ from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
 from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
+from trainer.experience.window import Window
 from trainer.nets.gradient_steps import summed_gradient_step
 from trainer.nets.means import Means
 from trainer.policy.distributions import action_distribution
@@ -115,6 +117,24 @@ class Marie(ImaginationLearner):
 
     def model_is_ready(self) -> bool:
         return self.model_update_count >= max(self.learning.warm_up_updates, 1)
+
+    @torch.no_grad()
+    def predict(self, window: Window, draws: RandomDraws) -> Predicted | None:
+        """See `held_out.PredictingAlgorithm`; nothing is drawn."""
+        if not self.model_update_count:
+            return None
+        segments = segments_of(window)
+        parts = segments.parts(self.settings.optimiser.at_once or len(segments.cut))
+        told = [self.model(self.tokenizer.encode(part.observation), part.action, part.cut) for part in parts]
+        reward = torch.cat([self.model.rewards(part.reward) for part in told])
+        continuation = torch.sigmoid(torch.cat([part.continuation for part in told]))
+        return Predicted(
+            reward=reward.transpose(0, 1),
+            earned=window.reward[1:],
+            continuation=continuation.transpose(0, 1),
+            ended=window.terminated[1:],
+            known=segments.acted.T,
+        )
 
     def lose(self, segments: Segments, sizes: LossSizes | None = None) -> MarieLoss:
         """The world model's loss of segments, or what they add to that of a whole batch of these sizes."""

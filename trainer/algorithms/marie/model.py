@@ -162,11 +162,7 @@ class MarieModel(nn.Module):
     def outcome(self, last: Tensor, *, segments: int) -> Outcome:
         """What the last positions [R, W] of a block of each of a number of sequences promise."""
         step = last.unsqueeze(1)
-        reward = self._by_agent(self.reward(step), segments).squeeze(1)
-        if self.reward_bins is None:
-            reward = reward.squeeze(-1)
-        else:
-            reward = self.reward_bins.decode(torch.softmax(reward, dim=-1))
+        reward = self.rewards(self._by_agent(self.reward(step), segments).squeeze(1))
         available = None
         if self.available is not None:
             logits = self.available_logits(step, segments).squeeze(1)
@@ -174,6 +170,13 @@ class MarieModel(nn.Module):
             available = torch.softmax(logits, dim=-1)[..., 1] if pairs else torch.sigmoid(logits)
         continuation = torch.sigmoid(self._by_agent(self.continuation(step), segments).squeeze(1).squeeze(-1))
         return Outcome(reward=reward, continuation=continuation, available=available)
+
+    def rewards(self, predicted: Tensor) -> Tensor:
+        """[...] of what the reward head says, [..., 1] or logits of the bins."""
+        if self.reward_bins is None:
+            return predicted.squeeze(-1)
+        decoded: Tensor = self.reward_bins.decode(torch.softmax(predicted, dim=-1))
+        return decoded
 
     def _by_sequence(self, rows: Tensor) -> Tensor:
         """Agents' rows [B, L, N, X, W] as those of their sequences, [R, L, m * X, W]."""

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.held_out import HeldOut, Predicted
 from trainer.algorithms.mazero.clipping import Clipping
 from trainer.algorithms.mazero.execution import Team, agent_step
 from trainer.algorithms.mazero.found import entropy_bits, found_columns
 from trainer.algorithms.mazero.loss import MazeroLoss, Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.model import MazeroModel
+from trainer.algorithms.mazero.predicting import predicted
 from trainer.algorithms.mazero.self_play import Learned, SearchingTeam, SelfPlay
 from trainer.algorithms.mazero.settings import MazeroSettings
 from trainer.algorithms.mazero.targets import Targets, targets_of
@@ -28,9 +30,11 @@ from trainer.algorithms.step_function import StepFunction
 from trainer.experience.batch import Batch, ByPriority
 from trainer.experience.columns import PRIORITY, Column, priority_column
 from trainer.experience.replay import Replay
+from trainer.experience.window import Window
 from trainer.nets.gradient_steps import gradient_step
 from trainer.nets.means import Means
 from trainer.policy.distributions import Categorical
+from trainer.policy.draws import RandomDraws as PolicyDraws
 from trainer.search.draws import RandomDraws, SearchDraws
 
 LEAST_PRIORITY = 1e-6
@@ -57,6 +61,7 @@ class Mazero:
             self.model.parameters(), lr=chosen.learning_rate, eps=chosen.epsilon, fused=True
         )
         self.learned = Learned()
+        self.held_out = HeldOut()
         self._clipping = Clipping()
 
     def columns(self) -> dict[str, Column]:
@@ -87,6 +92,12 @@ class Mazero:
             for _ in range(self.settings.updates):
                 self.learn(self.sample(replay, random), replay, metrics)
         return metrics.result()
+
+    def predict(self, window: Window, draws: PolicyDraws) -> Predicted | None:
+        """See `held_out.PredictingAlgorithm`; nothing is drawn."""
+        if not self.learned.updates:
+            return None
+        return predicted(self.model, window, self.settings, actions=self.spec.actions)
 
     def sample(self, replay: Replay, random: np.random.Generator) -> Batch:
         """Windows by priority, led up to by what agents see at their first rows."""
@@ -152,10 +163,11 @@ class Mazero:
         return {"model": self.optimiser}
 
     def counters(self) -> dict[str, float]:
-        return {"updates": self.learned.updates}
+        return {"updates": self.learned.updates} | self.held_out.counters()
 
     def restore_counters(self, counters: dict[str, float]) -> None:
         self.learned.updates = int(counters["updates"])
+        self.held_out.restore(counters)
 
     @property
     def _rows(self) -> int:

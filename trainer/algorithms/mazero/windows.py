@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from trainer.algorithms.mazero.seeing import seen_in
-from trainer.algorithms.mazero.settings import MazeroSettings
+from trainer.algorithms.mazero.settings import MazeroSettings, TargetSettings
 from trainer.experience.batch import Batch
 
 
@@ -53,9 +53,7 @@ def steps_of(batch: Batch, settings: MazeroSettings, actions: int) -> Steps:
     over = ended.int().cumsum(0) > 0
     real = inside & ~torch.cat([torch.zeros_like(over[:1]), over[:-1]])
     taken = real[1:] & ~over[:-1]
-    reward = window.reward[before + 1 :].sum(-1)
-    if targets.team_reward == "mean":
-        reward = reward / window.present[before:-1].sum(-1).clamp(min=1)
+    reward = team_reward(window.reward[before + 1 :], window.present[before:-1], targets)
     return Steps(
         seen=seen_in(settings.model, window, actions),
         legal=window.action_mask[before:],
@@ -68,3 +66,9 @@ def steps_of(batch: Batch, settings: MazeroSettings, actions: int) -> Steps:
         weight=batch.weight,
         found={name: column[before + 1 :] for name, column in window.columns.items()},
     )
+
+
+def team_reward(reward: Tensor, present: Tensor, settings: TargetSettings) -> Tensor:
+    """[...] of rewards [..., N] and who took part in the step, bool [..., N]; not scaled."""
+    total = reward.sum(-1)
+    return total / present.sum(-1).clamp(min=1) if settings.team_reward == "mean" else total
