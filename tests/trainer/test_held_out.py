@@ -143,11 +143,12 @@ def held_out_records(folder: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in record.items() if name.startswith("held_out/")} for record in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", PRESETS)
 def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_run_the_same(
     algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = small_settings(PRESETS[algorithm], small=SMALL_OF[algorithm], env_steps=120)
+    settings = small_settings(PRESETS[algorithm], small=SMALL_OF[algorithm], env_steps=96)
     whole = start(tmp_path / "whole", settings)
     assert isinstance(whole.algorithm, PredictingAlgorithm)
     whole.run()
@@ -163,7 +164,9 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
     again.close()
     assert held_out_records(tmp_path / "parts") == records
 
-    # Nothing of what is learned depends on it.
+    if algorithm != "mabl":
+        return
+    # Nothing of what is learned depends on it, least of all where most is drawn for a prediction.
     monkeypatch.setattr(training_module, "measure_held_out", lambda *_: {})
     without = start(tmp_path / "without", settings)
     without.run()
