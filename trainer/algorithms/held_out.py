@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trainer.algorithms.interfaces import Algorithm
 from trainer.experience.replay import Replay
@@ -53,6 +54,8 @@ class Predicted:
     """bool [S, B, N]: it had none."""
     known: Tensor
     """bool [S, B]: the model had seen what it reads."""
+    codes: Tensor | None = None
+    """int64 [T, B, N, K]: classes of the latents of all rows; None where they are told of elsewhere."""
 
 
 @runtime_checkable
@@ -126,6 +129,7 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
 
     Draws from a generator of its own, so nothing of a training changes by it.
     """
+    used: dict[str, float] = {}
     window, new = replay.unread()
     if new.any() and len(new) > 1:
         window, counted = pieces(window, new, length=replay.settings.window)
@@ -135,12 +139,27 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
         held_out.count += 1
         if predicted is not None:
             held_out.see(predicted, counted_transitions(window, counted).to(device))
-    return algorithm.held_out.metrics()
+            if predicted.codes is not None:
+                used = code_use(predicted.codes[counted.to(device)])
+    return algorithm.held_out.metrics() | used
 
 
 def counted_transitions(window: Window, rows: Tensor) -> Tensor:
     """bool [S, B]: which transitions lead to one of `rows` (bool [T, B]) within an episode, from before its end."""
     return rows[1:] & ~window.first[1:] & window.present[:-1].any(-1)
+
+
+def code_use(codes: Tensor) -> dict[str, float]:
+    """Of class ids [R, N, K]: how many classes of a categorical are in use, and its perplexity, which counts a class
+    that is hardly ever drawn as hardly one; means over the categoricals."""
+    rows = codes.flatten(0, -2)  # [R * N, K]
+    if not len(rows):
+        return {}
+    share = functional.one_hot(rows).double().mean(0)  # [K, C]
+    return {
+        "held_out/codes_in_use": float((share > 0).sum(-1).double().mean()),
+        "held_out/code_perplexity": float(torch.exp(-torch.xlogy(share, share).sum(-1)).mean()),
+    }
 
 
 def pieces(window: Window, rows: Tensor, *, length: int) -> tuple[Window, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
 from trainer.algorithms.held_out import HeldOut, Predicted
+from trainer.experience.batch import Batch
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import adam, gradient_step
@@ -24,6 +25,7 @@ from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
+from trainer.policy.survival import survival
 
 
 class ImaginationLearner(ABC):
@@ -91,6 +93,20 @@ class ImaginationLearner(ABC):
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
         """Roll the model out under the policy, from what was seen."""
 
+    @property
+    def longest_dream(self) -> int | None:
+        """See `dreaming.DreamingAlgorithm`, as of the next three."""
+        return None
+
+    def leading_rows(self, window: int) -> int:
+        return window - 1
+
+    @abstractmethod
+    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout: ...
+
+    @abstractmethod
+    def reconstructed(self, rollout: ImaginedRollout) -> Tensor: ...
+
     def learn_policy(self, rollout: ImaginedRollout, metrics: Means) -> None:
         """One round: `epochs` of PPO over shuffled minibatches of joint rows."""
         learning = self.learning
@@ -124,6 +140,7 @@ class ImaginationLearner(ABC):
             {
                 "policy/imagined_reward": float(rollout.reward.mean()),
                 "policy/imagined_return": float(batch.returns.mean()),
+                "policy/imagined_after_end": float(1 - survival(rollout.continuation).mean()),
                 "policy/entropy_scale": self.entropy_scale,
             }
         )

@@ -177,6 +177,32 @@ class Replay:
         inside = np.concatenate([led, here])
         return self._batch(copies, rows, inside, np.ones(batch, np.float32), before=length - 1)
 
+    def futures(self, random: np.random.Generator, *, batch: int, before: int, after: int, newest: int) -> Batch | None:
+        """Draw `batch` windows around rows whose next `after` rows are known, or as many as there are; None: none.
+
+        They are among the `newest` rows of all copies together, where a team has a future; `before` rows lead up to
+        each as in `sample`.  Where an episode ended of itself sooner, its last row is repeated without reward; starts
+        whose future was cut off, by a time limit or as the episode still runs, are left out.
+        """
+        starts = self._starts()
+        copies, rows = starts.of_steps(after + 1)
+        recent = (self._written[copies] - rows) * self.copies <= newest
+        copies, rows = copies[recent], rows[recent]
+        count = starts.inside(copies, rows, after + 1).sum(0)
+
+        def over(at: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            over: npt.NDArray[Any] = self._rows.terminated[copies, at % self.capacity].all(1)
+            return over
+
+        known = ((count == after + 1) | over(rows + count - 1)) & ~over(rows)
+        copies, rows = copies[known], rows[known]
+        if not copies.size:
+            return None
+        chosen = random.permutation(copies.size)[:batch]
+        copies, rows = copies[chosen], rows[chosen]
+        inside = np.concatenate([starts.leading(copies, rows, before), starts.inside(copies, rows, after + 1)])
+        return self._batch(copies, rows, inside, np.ones(chosen.size, np.float32), before=before)
+
     def update(self, index: Index, column: str, values: npt.NDArray[Any] | Tensor) -> None:
         """Write values [..., *shape] of a column to the rows of an index [...] that are still there."""
         given = values.detach().cpu().numpy() if isinstance(values, Tensor) else values

@@ -12,6 +12,7 @@ from heliograph.errors import CheckpointError, TargetNotReached
 from heliograph.estimates import estimate
 from heliograph.reading import SMALL, read_json
 from heliograph.writing import replace_text
+from trainer.training.limits import Limit
 from trainer.training.run_folder import RunFolder
 
 _REASONS = {
@@ -46,6 +47,8 @@ class Summary:
     """The same with every message masked; None without messages or if interrupted."""
     lost_episodes: int
     """Of training: those whose simulator died, which count nowhere."""
+    limit: Limit | None = None
+    """What limits the run; None where there is no model to ask."""
 
     @property
     def outcome(self) -> float | None:
@@ -81,6 +84,7 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
         "target": summary.target,
         "greedy": _document(summary.evaluation),
         "links_cut": _document(summary.links_cut),
+        "limit": None if summary.limit is None else {"by": summary.limit.by, "sentence": summary.limit.sentence},
     }
     try:
         replace_text(folder.summary, json.dumps(document, indent=2) + "\n")
@@ -117,6 +121,8 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
         lines.append(f"  episodes lost with their simulator, which count nowhere: {summary.lost_episodes}")
     if summary.blind_bound is not None:
         lines.append(f"  bound without communication: {summary.blind_bound:.4g}")
+    if summary.limit is not None:
+        lines.append(f"  {summary.limit.sentence}")
     lines.append(f"  run folder: {folder.path}")
     if summary.reason == "interrupted":
         lines.append(f"  go on with: heliograph train --resume {folder.path}{folder.flags}")

@@ -6,6 +6,7 @@ The loop owns time and files; what is learned is the algorithm's.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsError, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
+from trainer.algorithms.dreaming import DreamingAlgorithm
 from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
 from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
 from trainer.algorithms.registry import algorithm_entry
@@ -29,6 +31,7 @@ from trainer.experience.collector import Collected, Collector
 from trainer.experience.overlap import Feed
 from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
+from trainer.training.calibration import calibrate
 from trainer.training.checkpoint import (
     from_newest,
     load_experience,
@@ -40,10 +43,11 @@ from trainer.training.checkpoint import (
 )
 from trainer.training.device import choose_device
 from trainer.training.empty_replay import empty_replay
-from trainer.training.evaluation import evaluate
+from trainer.training.evaluations import Evaluations
 from trainer.training.horizon import horizon_of, limited
 from trainer.training.initial_weights import load_initial_weights
 from trainer.training.large_numbers import explained
+from trainer.training.limits import Limit, limit_of
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
 from trainer.training.snapshots import forget_snapshots_after, save_snapshot
@@ -130,8 +134,12 @@ class Training:
         self.env_steps = 0
         """Of all iterations that have begun; with overlap the collector is ahead of it."""
         self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
-        self._evaluation_environment = evaluation_environment(
-            settings, permission, episodes=settings.evaluation.episodes
+        chosen = settings.evaluation
+        self._evaluations = Evaluations(
+            settings=chosen,
+            environment=evaluation_environment(settings, permission, episodes=chosen.episodes),
+            device=self.device,
+            check=self.stopping.check,
         )
         self._iteration = 0
         self._seconds = 0.0
@@ -207,7 +215,7 @@ class Training:
         settings = self.settings.evaluation
         if not self.replay.ready or self._iteration % settings.every:
             return {}
-        record = self._evaluate()
+        record = self._evaluations.on_the_way(self.algorithm.policy()) | self._calibrate()
         self._snapshot(record[settings.judged_by])
         self._tell(RunState.RUNNING)
         if settings.export:
@@ -215,11 +223,19 @@ class Training:
             self.export()
         return record
 
+    def _calibrate(self) -> dict[str, float]:
+        """What the model imagines beside what came, where an algorithm imagines."""
+        if not isinstance(self.algorithm, DreamingAlgorithm):
+            return {}
+        seed = (self.settings.seed, 0xD3, self._iteration)
+        found = calibrate(self.algorithm, self.replay, seed=seed, device=self.device)
+        return {} if found is None else found.metrics()
+
     def close(self) -> None:
         """Wait for what is being collected, and free what the environments hold."""
         self.feed.close()
         self.environment.close()
-        self._evaluation_environment.close()
+        self._evaluations.environment.close()
 
     def save(self) -> None:
         """Write a checkpoint.  Raises CheckpointError, and what collecting ahead has raised."""
@@ -305,27 +321,6 @@ class Training:
             record["collect/lost_episodes"] = experience.lost_episodes
         return record | metrics | {"time/collect_s": collect_s, "time/update_s": update_s}
 
-    def _evaluate(self) -> dict[str, float]:
-        settings = self.settings.evaluation
-        record = {}
-        for name, greedy in (("greedy", True), ("sampled", False)):
-            if greedy or settings.sampled:
-                result = evaluate(
-                    self.algorithm.policy(),
-                    self._evaluation_environment,
-                    episodes=settings.episodes,
-                    seed=settings.seed,
-                    greedy=greedy,
-                    device=self.device,
-                    most_steps=settings.most_steps,
-                    check=self.stopping.check,
-                )
-                record[f"evaluate/{name}_outcome"] = float(result.outcome.mean())
-                record[f"evaluate/{name}_return"] = float(result.team_return.mean())
-                if result.cut.any():
-                    record[f"evaluate/{name}_cut_episodes"] = int(result.cut.sum())
-        return record
-
     def _count_reached(self, record: dict[str, Any]) -> None:
         """Take in whether an evaluation came to the outcome at which the run may end."""
         outcome, target = record.get("evaluate/greedy_outcome"), self.settings.schedule.stop_at_outcome
@@ -343,30 +338,17 @@ class Training:
             limit=settings.snapshots,
         )
 
-    def _final(self, episodes: int, *, links_cut: bool) -> PlayedEpisodes:
-        return evaluate(
-            self.algorithm.policy(),
-            self._evaluation_environment,
-            episodes=episodes,
-            seed=self.settings.evaluation.seed + 1,  # episodes that no evaluation on the way has seen
-            greedy=True,
-            device=self.device,
-            links_cut=links_cut,
-            most_steps=self.settings.evaluation.most_steps,
-            check=self.stopping.check,
-        )
-
     def _interrupted(self) -> Summary:
         self._tell(RunState.INTERRUPTED, exit_code=INTERRUPTED_EXIT_CODE)
         return self._summary("interrupted", None, None)
 
     def _finished(self, reason: str) -> Summary:
-        episodes = self.settings.evaluation.final_episodes
         try:
             self.export()
             talks = isinstance(self.algorithm, MessagingAlgorithm)
-            cut = self._final(episodes, links_cut=True) if talks else None
-            summary = self._summary(reason, self._final(episodes, links_cut=False), cut)
+            policy, final = self.algorithm.policy(), self._evaluations.final
+            cut = final(policy, links_cut=True) if talks else None
+            summary = self._summary(reason, final(policy), cut)
         except Stopped:
             return self._interrupted()
         write_summary(self.folder, summary)
@@ -395,4 +377,10 @@ class Training:
             evaluation=evaluation,
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,
+            limit=self._limit() if isinstance(self.algorithm, PredictingAlgorithm) else None,
         )
+
+    def _limit(self) -> Limit:
+        spec = self.environment.spec
+        most_entropy = None if spec.rows.size else math.log(spec.actions)
+        return limit_of(self.folder.history(), outcome=spec.outcome, most_entropy=most_entropy)

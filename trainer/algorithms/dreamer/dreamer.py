@@ -5,9 +5,11 @@ MAMBA §3.1 and §3.3, whose training loop the others kept.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
@@ -15,6 +17,7 @@ from trainer.algorithms.dreamer.execution import Team
 from trainer.algorithms.dreamer.settings import DreamerSettings
 from trainer.algorithms.held_out import Predicted
 from trainer.algorithms.imagination_learner import ImaginationLearner
+from trainer.experience.batch import Batch
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
@@ -96,6 +99,7 @@ class Dreamer(ImaginationLearner):
             continuation=torch.sigmoid(self.model.continuation(*pair).squeeze(-1)),
             ended=window.terminated[1:],
             known=torch.ones_like(window.first[1:]),
+            codes=posteriors.ids,
         )
 
     def observe_and_lose(self, window: Window) -> WorldModelLoss:
@@ -144,6 +148,25 @@ class Dreamer(ImaginationLearner):
         )
         world = self.imagination()
         return self._roll_out(world, self._chosen(start), predict=self.predict_by(world))
+
+    @torch.no_grad()
+    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+        """See `dreaming.DreamingAlgorithm`."""
+        window, reset = seen.window, self.settings.loss.reset_action_on_first
+        posteriors = self.model.observe(window, draws.latent, reset_action_on_first=reset)
+        hears = self.model.held(window)
+        start = JointStates(
+            ids=posteriors.ids[-1], deter=posteriors.deter[-1], hears=None if hears is None else hears[-1]
+        )
+        settings = self.settings.policy.model_copy(update={"horizon": horizon})
+        world = replace(self.imagination(), settings=settings, draws=draws)
+        return roll_out(world, start, predict=self.predict_by(world))
+
+    @torch.no_grad()
+    def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
+        """See `dreaming.DreamingAlgorithm`."""
+        observation: Tensor = self.model.decoder(*rollout.features)[0]
+        return torch.sigmoid(observation) if self.settings.loss.reconstruction_loss == "bernoulli" else observation
 
     def imagination(self) -> Imagination:
         """The world model under the policy."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from trainer.algorithms.marie.model import MarieModel, Outcome
 from trainer.algorithms.marie.policy_reads import PolicyReads
 from trainer.algorithms.marie.tokenizer import Tokenizer
+from trainer.experience.batch import Batch
 from trainer.policy.draws import Draws
 from trainer.policy.imagined import ImaginedRollout, joined
 from trainer.policy.masks import imagined_mask
@@ -89,6 +90,18 @@ class ImaginedStarts:
         columns = {each.name: getattr(self, each.name).split(size) for each in fields(self)}
         for place in range(len(columns["first"])):
             yield ImaginedStarts(**{name: split[place] for name, split in columns.items()})
+
+
+def starts_of(seen: Batch) -> ImaginedStarts:
+    """The last rows of windows, and what led up to them."""
+    window = seen.window
+    return ImaginedStarts(
+        observation=window.observation.transpose(0, 1),
+        filled=seen.inside.transpose(0, 1),
+        action=window.action[-1],
+        first=window.first[-1],
+        available=window.action_mask[-1],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

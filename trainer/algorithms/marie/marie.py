@@ -8,6 +8,7 @@ tokenizer and actor alone, and hears nobody.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from trainer.algorithms.held_out import Predicted
 from trainer.algorithms.imagination_learner import ImaginationLearner
 from trainer.algorithms.marie.actor_critic import ReconstructionCritic, make_actor
 from trainer.algorithms.marie.execution import Team, agent_step
-from trainer.algorithms.marie.imagination import ImaginedStarts, MarieImagination
+from trainer.algorithms.marie.imagination import ImaginedStarts, MarieImagination, starts_of
 from trainer.algorithms.marie.loss import LossSizes, MarieLoss, loss_sizes, marie_loss
 from trainer.algorithms.marie.model import MarieModel
 from trainer.algorithms.marie.policy_reads import PolicyReads
@@ -28,6 +29,7 @@ from trainer.algorithms.marie.settings import MarieSettings
 from trainer.algorithms.marie.tokenizer import make_tokenizer
 from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
 from trainer.algorithms.step_function import StepFunction
+from trainer.experience.batch import Batch
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
@@ -179,23 +181,16 @@ class Marie(ImaginationLearner):
 
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
         policy = self.settings.policy
-        seen = replay.histories(random, batch=policy.start_states, length=policy.stack, over=policy.start_from).to(
-            self.device
-        )
-        window = seen.window
-        return self.imagine_from(
-            ImaginedStarts(
-                observation=window.observation.transpose(0, 1),
-                filled=seen.inside.transpose(0, 1),
-                action=window.action[-1],
-                first=window.first[-1],
-                available=window.action_mask[-1],
-            )
-        )
+        seen = replay.histories(random, batch=policy.start_states, length=policy.stack, over=policy.start_from)
+        return self.imagine_from(starts_of(seen.to(self.device)))
 
     def imagine_from(self, starts: ImaginedStarts) -> ImaginedRollout:
         """Imagine under the policy as it is now."""
-        world = MarieImagination(
+        return self.imagination().roll_out(starts, at_once=self.settings.policy.at_once)
+
+    def imagination(self) -> MarieImagination:
+        """World model, tokenizer and policy together."""
+        return MarieImagination(
             model=self.model,
             tokenizer=self.tokenizer,
             actor=self.actor,
@@ -203,7 +198,25 @@ class Marie(ImaginationLearner):
             settings=self.settings.policy,
             draws=self.draws,
         )
-        return world.roll_out(starts, at_once=self.settings.policy.at_once)
+
+    @property
+    def longest_dream(self) -> int | None:
+        """See `dreaming.DreamingAlgorithm`; a context that does not slide has so many positions."""
+        return None if self.settings.model.slide else self.settings.model.context - 1
+
+    def leading_rows(self, window: int) -> int:
+        return self.settings.policy.stack - 1
+
+    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+        """See `dreaming.DreamingAlgorithm`."""
+        settings = self.settings.policy.model_copy(update={"horizon": horizon})
+        world = replace(self.imagination(), settings=settings, draws=draws)
+        return world.roll_out(starts_of(seen), at_once=settings.at_once)
+
+    def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
+        """See `dreaming.DreamingAlgorithm`: what actor and critic have read."""
+        size, stack = self.spec.observation_size, self.settings.policy.stack
+        return rollout.features[0][..., (stack - 1) * size : stack * size]
 
     def step_function(self, slot: int) -> StepFunction:
         return agent_step(self._team, self.spec, slot=slot)

@@ -1,0 +1,22 @@
+"""How far an imagined or a real future goes, and what it pays until then.
+
+Axis legend: H transitions, [...] any further axes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def survival(continuation: Tensor) -> Tensor:
+    """Probability [H, ...] that the state before each transition is not after the end, from those that the future goes
+    on after each, [H, ...]; 1 at the first."""
+    before = torch.cat([torch.ones_like(continuation[:1]), continuation[:-1]])
+    return before.cumprod(0)
+
+
+def discounted_return(reward: Tensor, continuation: Tensor, *, discount: float) -> Tensor:
+    """[...] of rewards [H, ...]: their sum, each weighted by its discount and by the probability of getting there."""
+    weights = discount ** torch.arange(len(reward), dtype=reward.dtype, device=reward.device)
+    return torch.einsum("h,h...->...", weights, survival(continuation) * reward)

@@ -1,0 +1,137 @@
+"""Imagined beside real futures of the same states: whether a dream pays what the world pays, and lasts as long.
+
+Starts are drawn from the newest rows of replay.  The world's side is what the episodes went on to earn there, at the
+hands of the policies that collected them, sampled; the dream's is one rollout of the policy as it is now.  Both count
+the same transitions in the same way: as many as the policy learns from, rewards shared as it shares them, each agent's
+until its own end, discounted, with nothing of the critic.
+
+Axis legend: T rows, H transitions, M starts, N agents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.algorithms.dreaming import DreamingAlgorithm
+from trainer.experience.batch import Batch
+from trainer.experience.replay import Replay
+from trainer.policy.draws import RandomDraws
+from trainer.policy.settings import PolicySettings
+from trainer.policy.survival import discounted_return, survival
+
+STARTS = 256
+"""Of one measurement."""
+NEWEST = 2000
+"""Rows among which starts are drawn, over all copies: the policies that collected them are nearly that of now."""
+GROUPS = 5
+"""Of starts by what is imagined for them, of which each has a mean of either side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Futures:
+    """Of starts: each a mean over the agents that had a future there."""
+
+    earned: npt.NDArray[np.float64]
+    """[M]: the discounted return over the horizon."""
+    length: npt.NDArray[np.float64]
+    """[M]: transitions until the end, of at most the horizon."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    imagined: Futures
+    real: Futures
+    age_steps: float
+    """Environment steps since the starts were collected, on average."""
+
+    def metrics(self) -> dict[str, float]:
+        """For the record of an evaluation."""
+        imagined, real = self.imagined, self.real
+        found = {
+            "dream/imagined_return": float(imagined.earned.mean()),
+            "dream/real_return": float(real.earned.mean()),
+            "dream/return_error": _standard_error(imagined.earned - real.earned),
+            "dream/real_return_deviation": float(real.earned.std()),
+            "dream/imagined_length": float(imagined.length.mean()),
+            "dream/real_length": float(real.length.mean()),
+            "dream/age_steps": self.age_steps,
+            "dream/starts": float(len(real.earned)),
+        }
+        if imagined.earned.std() > 0 and real.earned.std() > 0:
+            found["dream/return_correlation"] = float(np.corrcoef(imagined.earned, real.earned)[0, 1])
+        for group, (dreamed, earned) in enumerate(self.groups(), start=1):
+            found |= {f"dream/imagined_return_{group}": dreamed, f"dream/real_return_{group}": earned}
+        return found
+
+    def groups(self) -> list[tuple[float, float]]:
+        """Means of the imagined and of the real return, of starts from those that promise least to those that promise
+        most."""
+        order = np.argsort(self.imagined.earned, kind="stable")
+        parts = np.array_split(order, min(GROUPS, len(order)))
+        return [(float(self.imagined.earned[part].mean()), float(self.real.earned[part].mean())) for part in parts]
+
+
+def calibrate(
+    algorithm: DreamingAlgorithm, replay: Replay, *, seed: tuple[int, ...], device: torch.device
+) -> Calibration | None:
+    """Measure it, with draws of its own that follow from `seed`; None where nothing can be started from, or learned
+    from what is imagined."""
+    if not algorithm.model_is_ready():
+        return None
+    horizon, before = algorithm.learning.horizon, algorithm.leading_rows(replay.settings.window)
+    random = np.random.default_rng(seed)
+    batch = replay.futures(random, batch=STARTS, before=before, after=horizon, newest=NEWEST)
+    if batch is None:
+        return None
+    draws = RandomDraws(torch.Generator(device).manual_seed(int(random.integers(2**63))))
+    rollout = algorithm.imagine_after(led_up_to(batch, before).to(device), draws, horizon=horizon)
+    alive = ~batch.window.terminated[before] & batch.window.present[before]
+    reward, goes_on = real_futures(batch, before)
+    settings = algorithm.learning
+    return Calibration(
+        imagined=_futures(rollout.reward.cpu(), rollout.continuation.cpu(), alive, settings),
+        real=_futures(reward, goes_on, alive, settings),
+        age_steps=float(batch.age.double().mean()),
+    )
+
+
+def led_up_to(batch: Batch, before: int) -> Batch:
+    """What was seen of windows up to their starts, which have `before` rows before them."""
+    rows = slice(0, before + 1)
+    return Batch(
+        window=batch.window.each(lambda tensor: tensor[rows]),
+        index=batch.index.at(rows),
+        weight=batch.weight,
+        inside=batch.inside[rows],
+        age=batch.age,
+    )
+
+
+def real_futures(batch: Batch, before: int) -> tuple[Tensor, Tensor]:
+    """Rewards [H, M, N] after the starts, and 1 where an agent's future went on, 0 where it had ended."""
+    window = batch.window
+    return window.reward[before + 1 :], (~window.terminated[before + 1 :]).to(window.reward.dtype)
+
+
+def _futures(reward: Tensor, continuation: Tensor, alive: Tensor, settings: PolicySettings) -> Futures:
+    """Of rewards and continuations [H, M, N], over agents that are alive at the starts, bool [M, N]."""
+    if settings.reward_sharing == "team":
+        reward = reward.mean(-1, keepdim=True).expand_as(reward)
+    earned = discounted_return(reward.double(), continuation.double(), discount=settings.discount)
+    length = survival(continuation.double()).sum(0)
+    count = alive.sum(-1)
+
+    def over_agents(values: Tensor) -> npt.NDArray[np.float64]:
+        means: npt.NDArray[np.float64] = ((values * alive).sum(-1) / count).numpy()
+        return means
+
+    return Futures(earned=over_agents(earned), length=over_agents(length))
+
+
+def _standard_error(values: npt.NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

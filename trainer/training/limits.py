@@ -1,0 +1,210 @@
+"""What limits a run of a world model: one sentence, by rules that are all here (`docs/concepts/dream.md`).
+
+The rules are asked in the order in which one thing depends on another: a policy cannot learn from a model that knows no
+rewards, and it does not help to explore more in a dream that pays what the world does not.  The first that holds is the
+answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LEAST_R2 = 0.3
+"""Below it the reward head limits."""
+LONGER = 1.2
+"""A dream lasts too long, or ends too soon, by this factor."""
+PAYS = 0.25
+"""A dream pays too much or too little by this share of what the world pays, or of its spread where that is more."""
+SURE = 2.0
+"""Standard errors of the difference that it must be beyond, too."""
+AFTER_END = 0.5
+"""Share of imagined rows after the predicted end."""
+LEAST_PERPLEXITY = 2.0
+"""Of a tokenizer's codebook, or of a categorical of the latent: below it is hardly one bit."""
+DECIDED, UNDECIDED = 0.05, 0.95
+"""Shares of the largest entropy below and above which a policy tries nothing, or knows nothing."""
+SOLVED = 0.95
+"""Of an outcome that is a share."""
+SHARES = ("won", "arrived")
+"""Outcomes that are shares, from 0 to 1."""
+_LATE = 0.9
+"""Share of the run after which its figures are those of its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    by: str
+    """Which rule, by its name in `RULES`; "none" if none holds."""
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Of the end of a run: means over its last tenth, or the newest where there is none; what is unknown is None."""
+
+    values: Mapping[str, float]
+    outcome: str
+    """What the outcome of the run's world is."""
+    most_entropy: float | None
+    """Nats of a policy that knows nothing; None for continuous actions."""
+
+    def __getitem__(self, name: str) -> float | None:
+        return self.values.get(name)
+
+
+def limit_of(history: Iterable[Mapping[str, Any]], *, outcome: str, most_entropy: float | None) -> Limit:
+    """What limits the run with these records, whose world's outcome and policy's largest entropy are given."""
+    figures = Figures(values=_at_the_end(list(history)), outcome=outcome, most_entropy=most_entropy)
+    for name, rule in RULES.items():
+        if (sentence := rule(figures)) is not None:
+            return Limit(by=name, sentence=sentence)
+    return Limit(by="none", sentence=f"None of what is measured limits this run: {_all_well(figures)}.")
+
+
+def _at_the_end(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    late = _LATE * max((record["env_steps"] for record in records), default=0)
+    newest: dict[str, float] = {}
+    lately: dict[str, list[float]] = {}
+    for record in records:
+        for name, value in record.items():
+            if "/" in name:
+                newest[name] = value
+                if record["env_steps"] >= late:
+                    lately.setdefault(name, []).append(value)
+    return newest | {name: sum(values) / len(values) for name, values in lately.items()}
+
+
+def _too_short(figures: Figures) -> str | None:
+    if not any(name.startswith("model/") for name in figures.values):
+        return "The run ended before its model had learned anything: train longer."
+    return None
+
+
+def _solved(figures: Figures) -> str | None:
+    outcome = figures["evaluate/greedy_outcome"]
+    if figures.outcome in SHARES and outcome is not None and outcome >= SOLVED:
+        return f"Nothing limits this run: the team's outcome ({figures.outcome}) is {outcome:.2f}."
+    return None
+
+
+def _tokens(figures: Figures) -> str | None:
+    for name, what in (
+        ("tokenizer/perplexity", "the tokenizer's codebook has"),
+        ("held_out/code_perplexity", "a categorical of the latent has"),
+    ):
+        perplexity = figures[name]
+        if perplexity is not None and perplexity < LEAST_PERPLEXITY:
+            return (
+                f"The latents limit this run: {what} a perplexity of {perplexity:.2f}, less than one bit, so states look "
+                "alike: give them more weight of the reconstruction and less of the KL, or a larger codebook."
+            )
+    return None
+
+
+def _no_reward(figures: Figures) -> str | None:
+    if figures["held_out/reward_r2"] is None:
+        return (
+            "Exploration limits this run: no held-out reward has differed from another, so there is nothing to learn of "
+            "them: more entropy at first, or a world that rewards more steps."
+        )
+    return None
+
+
+def _reward_head(figures: Figures) -> str | None:
+    r2 = figures["held_out/reward_r2"]
+    if r2 is None or r2 >= LEAST_R2:
+        return None
+    return (
+        f"The model limits this run: the reward head explains {max(r2, 0.0):.0%} of held-out rewards (R² {r2:.2f}), so "
+        "the policy learns from noise: more model updates per environment step, or more weight of the reward's loss."
+    )
+
+
+def _length(figures: Figures) -> str | None:
+    dreamed, real = figures["dream/imagined_length"], figures["dream/real_length"]
+    if dreamed is None or real is None or real / LONGER <= dreamed <= real * LONGER:
+        return None
+    how = "goes on where the world ends" if dreamed > real else "ends where the world goes on"
+    return (
+        f"The dream's length limits this run: it {how}, {dreamed:.1f} transitions against {real:.1f} from the same "
+        "states: more model updates per environment step, or more weight of the continuation's loss."
+    )
+
+
+def _pay(figures: Figures) -> str | None:
+    dreamed, real = figures["dream/imagined_return"], figures["dream/real_return"]
+    error, spread = figures["dream/return_error"], figures["dream/real_return_deviation"]
+    if dreamed is None or real is None:
+        return None
+    gap = abs(dreamed - real)
+    if gap <= PAYS * max(abs(real), spread or 0.0) or gap <= SURE * (error or 0.0):
+        return None
+    what = (
+        "a policy learns to please a dream like that: a shorter horizon, or more model updates per environment step"
+        if dreamed > real
+        else "what the team does well is not in it: more model updates per environment step"
+    )
+    return (
+        f"The dream's pay limits this run: it pays {dreamed:.3g} where the world pays {real:.3g} from the same states "
+        f"over as many transitions: {what}."
+    )
+
+
+def _after_end(figures: Figures) -> str | None:
+    share = figures["policy/imagined_after_end"]
+    if share is None or share <= AFTER_END:
+        return None
+    return (
+        f"Imagination after the end limits this run: {share:.0%} of the imagined rows that the policy learns from come "
+        "after the predicted end: a shorter horizon, or rows weighted by their survival."
+    )
+
+
+def _decided(figures: Figures) -> str | None:
+    entropy = figures["policy/entropy"]
+    if entropy is None or figures.most_entropy is None or entropy >= DECIDED * figures.most_entropy:
+        return None
+    return (
+        f"The policy limits this run: its entropy is {entropy:.2f} of at most {figures.most_entropy:.2f}, so it tries "
+        "nothing new: a larger entropy scale, or one that decays more slowly."
+    )
+
+
+def _undecided(figures: Figures) -> str | None:
+    entropy = figures["policy/entropy"]
+    if entropy is None or figures.most_entropy is None or entropy <= UNDECIDED * figures.most_entropy:
+        return None
+    return (
+        f"The policy limits this run: its entropy is {entropy:.2f} of at most {figures.most_entropy:.2f}, so it has "
+        "hardly chosen anything: more policy rounds per environment step, or a smaller entropy scale."
+    )
+
+
+RULES: Mapping[str, Callable[[Figures], str | None]] = {
+    "too short": _too_short,
+    "solved": _solved,
+    "exploration": _no_reward,
+    "latents": _tokens,
+    "reward head": _reward_head,
+    "dream's length": _length,
+    "dream's pay": _pay,
+    "after the end": _after_end,
+    "decided policy": _decided,
+    "undecided policy": _undecided,
+}
+"""By name, in the order in which they are asked."""
+
+
+def _all_well(figures: Figures) -> str:
+    """What the rules have looked at, as far as it is known."""
+    parts = []
+    if (r2 := figures["held_out/reward_r2"]) is not None:
+        parts.append(f"the model explains {r2:.0%} of held-out rewards")
+    dreamed, real = figures["dream/imagined_return"], figures["dream/real_return"]
+    if dreamed is not None and real is not None:
+        parts.append(f"the dream pays {dreamed:.3g} where the world pays {real:.3g}")
+    if (entropy := figures["policy/entropy"]) is not None:
+        parts.append(f"the policy's entropy is {entropy:.2f}")
+    return ", ".join([*parts, "so what is left is more environment steps"])
