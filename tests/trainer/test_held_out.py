@@ -90,7 +90,12 @@ def test_ends_are_predicted_as_often_as_they_come_and_where_they_come() -> None:
         )
     )
     assert held_out.metrics() == pytest.approx(
-        {"held_out/ends": 0.25, "held_out/predicted_ends": 1.4 / 4, "held_out/predicted_ends_at_ends": 0.8}
+        {
+            "held_out/transitions": 4.0,
+            "held_out/ends": 0.25,
+            "held_out/predicted_ends": 1.4 / 4,
+            "held_out/predicted_ends_at_ends": 0.8,
+        }
     )
 
 
@@ -140,7 +145,8 @@ def test_mazeros_frames_are_known_within_an_episode_alone() -> None:
 
 def held_out_records(folder: Path) -> list[dict[str, float]]:
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name.startswith("held_out/")} for record in records]
+    told = ("held_out/", "dream/", "policy/imagined_after_end")
+    return [{name: value for name, value in record.items() if name.startswith(told)} for record in records]
 
 
 @pytest.mark.slow
@@ -156,7 +162,10 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
     records = held_out_records(tmp_path / "whole")
     assert records[0] == {}, "nothing was learned before"
     assert "held_out/reward_r2" in records[-1]
-    assert ("held_out/predicted_ends" in records[-1]) == (algorithm != "mazero")
+    imagines = algorithm != "mazero"
+    assert ("held_out/predicted_ends" in records[-1]) == imagines
+    assert (records[-1].get("dream/starts", 0) > 0) == imagines
+    assert ("policy/imagined_after_end" in records[-1]) == imagines
 
     start(tmp_path / "parts", settings, stop_after=6).run()
     again = resume(tmp_path / "parts")

@@ -105,6 +105,8 @@ class HeldOut:
     def metrics(self) -> dict[str, float]:
         """What is known, for the record of an iteration."""
         sums, found = self._sums, {}
+        if sums["transitions"]:
+            found["held_out/transitions"] = sums["transitions"]  # of agents, older ones count less
         if (r2 := self.reward_r2) is not None:
             found["held_out/reward_r2"] = r2
         if sums["judged"]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.training.curve import SHARES
+
 LEAST_R2 = 0.3
 """Below it the reward head limits."""
 LONGER = 1.2
@@ -22,13 +24,11 @@ SURE = 2.0
 AFTER_END = 0.5
 """Share of imagined rows after the predicted end."""
 LEAST_PERPLEXITY = 2.0
-"""Of a tokenizer's codebook, or of a categorical of the latent: below it is hardly one bit."""
+"""Of a tokenizer's codebook; below it is not even one bit."""
 DECIDED, UNDECIDED = 0.05, 0.95
 """Shares of the largest entropy below and above which a policy tries nothing, or knows nothing."""
 SOLVED = 0.95
 """Of an outcome that is a share."""
-SHARES = ("won", "arrived")
-"""Outcomes that are shares, from 0 to 1."""
 _LATE = 0.9
 """Share of the run after which its figures are those of its end."""
 
@@ -77,8 +77,8 @@ def _at_the_end(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _too_short(figures: Figures) -> str | None:
-    if not any(name.startswith("model/") for name in figures.values):
-        return "The run ended before its model had learned anything: train longer."
+    if figures["held_out/transitions"] is None:
+        return "The run's length limits it: it ended before its model had predicted anything."
     return None
 
 
@@ -90,26 +90,22 @@ def _solved(figures: Figures) -> str | None:
 
 
 def _tokens(figures: Figures) -> str | None:
-    for name, what in (
-        ("tokenizer/perplexity", "the tokenizer's codebook has"),
-        ("held_out/code_perplexity", "a categorical of the latent has"),
-    ):
-        perplexity = figures[name]
-        if perplexity is not None and perplexity < LEAST_PERPLEXITY:
-            return (
-                f"The latents limit this run: {what} a perplexity of {perplexity:.2f}, less than one bit, so states look "
-                "alike: give them more weight of the reconstruction and less of the KL, or a larger codebook."
-            )
-    return None
+    perplexity = figures["tokenizer/perplexity"]
+    if perplexity is None or perplexity >= LEAST_PERPLEXITY:
+        return None
+    return (
+        f"The tokenizer limits this run: its codebook has a perplexity of {perplexity:.2f}, less than one bit, so "
+        "observations look alike: a smaller learning rate of the tokenizer, or another discretisation."
+    )
 
 
 def _no_reward(figures: Figures) -> str | None:
-    if figures["held_out/reward_r2"] is None:
-        return (
-            "Exploration limits this run: no held-out reward has differed from another, so there is nothing to learn of "
-            "them: more entropy at first, or a world that rewards more steps."
-        )
-    return None
+    if figures["held_out/reward_r2"] is not None:
+        return None
+    return (
+        "Exploration limits this run: no held-out reward has differed from another, so there is nothing to learn of "
+        "them: more entropy at first, or a world that rewards more steps."
+    )
 
 
 def _reward_head(figures: Figures) -> str | None:
@@ -186,7 +182,7 @@ RULES: Mapping[str, Callable[[Figures], str | None]] = {
     "too short": _too_short,
     "solved": _solved,
     "exploration": _no_reward,
-    "latents": _tokens,
+    "tokenizer": _tokens,
     "reward head": _reward_head,
     "dream's length": _length,
     "dream's pay": _pay,

@@ -1,0 +1,185 @@
+"""Imagined beside real futures: which starts there are, what came of them, and what a dream is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from collecting import collect, collector_of, episodes_in
+from torch import Tensor
+
+from heliograph.environments import registry
+from heliograph.environments.permission import EVERYTHING
+from trainer.experience.batch import Batch
+from trainer.experience.replay import Replay
+from trainer.policy.draws import RandomDraws
+from trainer.policy.imagined import ImaginedRollout
+from trainer.policy.settings import PolicySettings
+from trainer.policy.survival import discounted_return, survival
+from trainer.training.calibration import GROUPS, calibrate, led_up_to, real_futures
+
+CPU = torch.device("cpu")
+BEFORE, AFTER = 2, 3
+
+
+def test_survival_and_return_are_those_of_a_loop() -> None:
+    continuation = torch.tensor([[1.0, 0.5], [0.5, 0.0], [0.25, 1.0]])
+    assert survival(continuation).tolist() == [[1.0, 1.0], [1.0, 0.5], [0.5, 0.0]]
+    reward = torch.tensor([[1.0, 2.0], [10.0, 4.0], [100.0, 8.0]])
+    assert discounted_return(reward, continuation, discount=0.5).tolist() == [1 + 5 + 12.5, 2 + 1.0]
+
+
+@pytest.fixture(scope="module", params=["matrix-climbing", "relay"])
+def replay(request: pytest.FixtureRequest) -> Replay:
+    """Episodes that end of themselves, or at a time limit."""
+    world = registry.make(request.param, count=3, parameters={}, permission=EVERYTHING)
+    collector = collector_of(world)
+    collect(collector, 40)
+    return collector.replay
+
+
+def futures(replay: Replay, *, newest: int = 10_000, batch: int = 10_000, seed: int = 0) -> Batch | None:
+    return replay.futures(np.random.default_rng(seed), batch=batch, before=BEFORE, after=AFTER, newest=newest)
+
+
+def test_starts_are_all_rows_whose_future_is_known_each_once(replay: Replay) -> None:
+    found = futures(replay)
+    expected, cut = [], 0
+    for episode in episodes_in(replay):
+        rows, steps = episode.rows, episode.steps
+        over = rows["terminated"].all(1)
+        for at in range(steps):
+            if over[at]:
+                continue
+            whole = at + AFTER < len(rows["first"]) and at + AFTER <= (len(over) - 1)
+            ended = over[at + 1 :].any()
+            if whole or (ended and not episode.running):
+                earned = [float(rows["reward"][at + k, 0]) if at + k < len(over) else 0.0 for k in range(1, AFTER + 1)]
+                goes_on = [float(not over[min(at + k, len(over) - 1)]) for k in range(1, AFTER + 1)]
+                expected.append((rows["observation"][at].tobytes(), tuple(earned), tuple(goes_on)))
+            else:
+                cut += 1
+    assert cut > 0
+    if not expected:
+        assert found is None
+        return
+    assert found is not None
+    reward, goes_on = real_futures(found, BEFORE)
+    told = [
+        (
+            found.window.observation[BEFORE, place].numpy().tobytes(),
+            tuple(reward[:, place, 0].tolist()),
+            tuple(goes_on[:, place, 0].tolist()),
+        )
+        for place in range(reward.shape[1])
+    ]
+    assert sorted(told) == sorted(expected)
+
+
+def test_the_newest_alone_are_drawn_and_the_same_seed_draws_the_same() -> None:
+    world = registry.make("relay", count=2, parameters={}, permission=EVERYTHING)
+    collector = collector_of(world)
+    collect(collector, 100)
+    replay = collector.replay
+    few = futures(replay, newest=40)
+    assert few is not None
+    assert int(few.age.max()) <= 40
+    one, same, other = (futures(replay, batch=5, seed=seed) for seed in (1, 1, 2))
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    assert torch.equal(one.window.observation, same.window.observation)
+    assert not torch.equal(one.window.observation, other.window.observation)
+    assert futures(replay, newest=0) is None
+
+
+@dataclass
+class Oracle:
+    """Imagines what came, times a factor; it is handed what a model would have to know."""
+
+    replay: Replay
+    factor: float = 1.0
+    ready: bool = True
+
+    @property
+    def learning(self) -> PolicySettings:
+        return PolicySettings(horizon=AFTER, discount=0.9)
+
+    def model_is_ready(self) -> bool:
+        return self.ready
+
+    def leading_rows(self, window: int) -> int:
+        return BEFORE
+
+    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+        index, ring = seen.index.at(-1), self.replay.capacity
+        places = [(index.place + step)[None] % ring for step in range(1, AFTER + 1)]
+        future = [self.replay._window(index.copy, place) for place in places]
+        reward, ended = (torch.cat([getattr(rows, name) for rows in future]) for name in ("reward", "terminated"))
+        assert horizon == AFTER
+        assert seen.window.first.shape[0] == BEFORE + 1
+        nothing = torch.zeros(AFTER + 1, *reward.shape[1:], 1)
+        return ImaginedRollout(
+            features=(nothing,),
+            action=nothing[1:, ..., 0],
+            logits=nothing[1:],
+            available=None,
+            reward=self.factor * reward,
+            continuation=(~ended).float(),
+        )
+
+
+def calibrated(replay: Replay, **changes: Any) -> dict[str, float]:
+    found = calibrate(Oracle(replay, **changes), replay, seed=(3, 4), device=CPU)  # type: ignore[arg-type]  # the part of one that is asked
+    return {} if found is None else found.metrics()
+
+
+@pytest.fixture(scope="module")
+def signals() -> Replay:
+    world = registry.make("relay", count=3, parameters={}, permission=EVERYTHING)
+    collector = collector_of(world)
+    collect(collector, 60)
+    return collector.replay
+
+
+def test_a_dream_of_what_came_is_calibrated_and_one_that_pays_double_is_not(signals: Replay) -> None:
+    exact, double = calibrated(signals), calibrated(signals, factor=2.0)
+    assert exact["dream/imagined_return"] == pytest.approx(exact["dream/real_return"])
+    assert exact["dream/imagined_length"] == pytest.approx(exact["dream/real_length"])
+    assert exact["dream/return_correlation"] == pytest.approx(1.0)
+    assert exact["dream/return_error"] == pytest.approx(0.0, abs=1e-12)
+    assert double["dream/imagined_return"] == pytest.approx(2 * double["dream/real_return"])
+    assert double["dream/real_return"] == exact["dream/real_return"] != 0
+    groups = [(exact[f"dream/imagined_return_{k}"], exact[f"dream/real_return_{k}"]) for k in range(1, GROUPS + 1)]
+    assert groups == sorted(groups)
+    assert all(dreamed == pytest.approx(earned) for dreamed, earned in groups)
+
+
+def test_nothing_is_measured_before_the_policy_learns_from_what_is_imagined(signals: Replay) -> None:
+    assert calibrated(signals, ready=False) == {}
+
+
+def test_individual_rewards_are_each_agents_own_until_its_end() -> None:
+    reward = torch.tensor([[[1.0, 3.0]], [[1.0, 3.0]]])
+    goes_on = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]])
+    alive = torch.tensor([[True, True]])
+    from trainer.training.calibration import _futures
+
+    def earned(sharing: str, alive: Tensor = alive) -> float:
+        settings = PolicySettings(discount=0.5, reward_sharing=sharing)  # type: ignore[arg-type]  # one of two
+        return float(_futures(reward, goes_on, alive, settings).earned[0])
+
+    assert earned("individual") == pytest.approx((1.5 + 3.0) / 2)
+    assert earned("team") == pytest.approx((2 * 1.5 + 2.0) / 2)
+    assert earned("individual", torch.tensor([[True, False]])) == pytest.approx(1.5)
+
+
+def test_what_was_seen_ends_with_the_starts(signals: Replay) -> None:
+    found = futures(signals)
+    assert found is not None
+    seen = led_up_to(found, BEFORE)
+    assert seen.window.first.shape == seen.inside.shape == (BEFORE + 1, len(found.weight))
+    assert torch.equal(seen.window.observation[-1], found.window.observation[BEFORE])
