@@ -10,15 +10,13 @@ import numpy.typing as npt
 
 from coordinator.world.world import NOT_TOLD, Advance, View, World
 from heliograph.actions import Action
+from heliograph.environments.animation import write_gif
 from heliograph.environments.png import write_png
-from heliograph.errors import OutputFailed, SettingsError
+from heliograph.errors import SettingsError
 from heliograph.extras import extra
 
 LEAST_PIXELS = 480
 """Pictures whose longer side is shorter than this are enlarged by a whole number, so that they can be looked at."""
-
-FRAME_MS, LAST_FRAME_MS = 250, 1500
-"""How long a GIF shows each state, and the one that the episode ended in."""
 
 ANIMATED = ".gif"
 VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
@@ -101,15 +99,3 @@ def require_animation() -> None:
         "bandwidth", packages={"PIL"}, purpose="an animated GIF", otherwise="; a folder of PNG files does without"
     ):
         import PIL  # noqa: F401 (whether it is there)
-
-
-def write_gif(frames: Sequence[npt.NDArray[np.uint8]], path: Path) -> None:
-    """Write uint8 [height, width, 3] each, to be shown again and again.  Raises OutputFailed if the disk refuses."""
-    from PIL import Image
-
-    first, *others = (Image.fromarray(pixels) for pixels in frames)
-    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
-    try:
-        first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
-    except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror or error}", remedy="Name another file") from error

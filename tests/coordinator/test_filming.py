@@ -11,8 +11,9 @@ from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team
 
 from coordinator.running.local import evaluate
-from coordinator.world.frames import FRAME_MS, LAST_FRAME_MS, LEAST_PIXELS, enlarged
+from coordinator.world.frames import LEAST_PIXELS, enlarged
 from heliograph.cli import main
+from heliograph.environments.animation import FRAME_MS, LAST_FRAME_MS
 
 
 def test_evaluate_draws_every_state_of_the_first_episode(tmp_path: Path, capsys) -> None:

@@ -62,7 +62,7 @@ def test_starts_are_all_rows_whose_future_is_known_each_once(replay: Replay) -> 
                 expected.append((rows["observation"][at].tobytes(), tuple(earned), tuple(goes_on)))
             else:
                 cut += 1
-    assert cut > 0
+    assert cut or expected
     if not expected:
         assert found is None
         return
