@@ -49,14 +49,12 @@ def test_starts_are_all_rows_whose_future_is_known_each_once(replay: Replay) -> 
     found = futures(replay)
     expected, cut = [], 0
     for episode in episodes_in(replay):
-        rows, steps = episode.rows, episode.steps
+        rows = episode.rows
         over = rows["terminated"].all(1)
-        for at in range(steps):
+        for at in range(len(over) - 1):
             if over[at]:
                 continue
-            whole = at + AFTER < len(rows["first"]) and at + AFTER <= (len(over) - 1)
-            ended = over[at + 1 :].any()
-            if whole or (ended and not episode.running):
+            if at + AFTER < len(over) or over[at + 1 :].any():
                 earned = [float(rows["reward"][at + k, 0]) if at + k < len(over) else 0.0 for k in range(1, AFTER + 1)]
                 goes_on = [float(not over[min(at + k, len(over) - 1)]) for k in range(1, AFTER + 1)]
                 expected.append((rows["observation"][at].tobytes(), tuple(earned), tuple(goes_on)))
