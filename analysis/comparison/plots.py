@@ -129,7 +129,7 @@ def _curve(axes: Any, curve: Curves, styles: Mapping[str, Style]) -> None:
             axes.fill_between(curve.steps, band.low, band.high, color=styles[label].colour, **BAND)
     axes.set(title=_fitting(curve.task), xlabel="environment steps", ylabel=f"{curve.measure}, IQM over runs")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(_short_steps))
+    axes.xaxis.set_major_formatter(FuncFormatter(short_steps))
     if curve.measure in SHARES:
         axes.set_ylim(-0.02, 1.02)
 
@@ -198,7 +198,8 @@ def _versus(one: str, other: str) -> str:
     return f"{one}\nover {other}"
 
 
-def _short_steps(steps: float, _: Any) -> str:
+def short_steps(steps: float, _: Any) -> str:
+    """A number on an axis, as `20k`; for matplotlib, which gives its place as well."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if abs(steps) >= size:
             return f"{steps / size:g}{unit}"

@@ -18,9 +18,9 @@ def contents(path: Path) -> dict[str, Any]:
     folder = RunFolder.open(path)
     checkpoint = saved_checkpoints(folder.checkpoints)[-1]
     state = json.loads((checkpoint / "state.json").read_text())
-    del state["seconds"]
+    del state["seconds"], state["cpu_seconds"]
     metrics = [
-        {name: value for name, value in record.items() if not name.startswith(("time/", "seconds"))}
+        {name: value for name, value in record.items() if not name.startswith(("time/", "seconds", "cpu_seconds"))}
         for record in folder.history()
     ]
     arrays = load_file(checkpoint / "tensors.safetensors") | load_file(checkpoint / "replay.safetensors")

@@ -15,9 +15,8 @@ import pytest
 from tiny_team import SMALL
 
 from heliograph.cli import main
-from heliograph.errors import SettingsError
 from trainer.commands import many_seeds
-from trainer.commands.many_seeds import SeedRun, parse_seeds
+from trainer.commands.many_seeds import SeedRun
 
 pytestmark = pytest.mark.slow
 OVERRIDES = [word for text in SMALL for word in ("--set", text)]
@@ -26,22 +25,6 @@ OVERRIDES = [word for text in SMALL for word in ("--set", text)]
 def command(folder: Path, seeds: str, *more: str, env_steps: int = 48) -> list[str]:
     steps = ["--set", f"schedule.env_steps={env_steps}"]
     return ["train", "--preset", "relay-signal", *OVERRIDES, *steps, "--folder", str(folder), "--seeds", seeds, *more]
-
-
-@pytest.mark.parametrize(
-    ("text", "seeds"),
-    [("0-3", (0, 1, 2, 3)), ("7", (7,)), ("5,1,3", (1, 3, 5)), ("0-2,2-4", (0, 1, 2, 3, 4)), (" 1 , 2-2", (1, 2))],
-)
-def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
-    assert parse_seeds(text) == seeds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "-", "a", "3-1", "0-", "-4", "0-99999", "1.5", str(2**64), "9" * 30, "²", "0-²", "0-" + "9" * 5000]
-)
-def test_what_are_no_seeds_is_said(text: str) -> None:
-    with pytest.raises(SettingsError):
-        parse_seeds(text)
 
 
 def test_seeds_side_by_side_one_table_and_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

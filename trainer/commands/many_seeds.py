@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shlex
 import signal
 import sys
@@ -24,8 +23,6 @@ from heliograph.estimates import bootstrap
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, RunState, read_status
 
-MAX_SEEDS = 1000
-_NUMBER = re.compile("[0-9]{1,20}")
 LOOK_S = 0.5
 """How often the runs are looked at while they go on."""
 
@@ -49,22 +46,6 @@ class SeedRun:
     @property
     def log(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.log")
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """The seeds of `0-9`, `0,3,7` or `0-2,5`, ascending.  Raises SettingsError."""
-    seeds: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not all(_NUMBER.fullmatch(number) for number in ((first, last) if dash else (first,))):
-            raise SettingsError(f"seeds {text!r} are not like 0-9 or 0,3,7")
-        low, high = int(first), int(last if dash else first)
-        if not low <= high < low + MAX_SEEDS:
-            raise SettingsError(f"seeds {part.strip()!r} are none, or more than {MAX_SEEDS}")
-        seeds.update(range(low, high + 1))
-    if max(seeds) >= 2**64:
-        raise SettingsError(f"seed {max(seeds)} is not in 0..2**64-1")
-    return tuple(sorted(seeds))
 
 
 def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str], jobs: int) -> int:

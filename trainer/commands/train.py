@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     from heliograph.environments import registry
     from heliograph.errors import SettingsError
-    from trainer.commands.many_seeds import parse_seeds
+    from heliograph.seed_ranges import parse_seeds
     from trainer.training.preset import load_settings, preset_names
 
     if namespace.list_presets is not None:

@@ -30,6 +30,14 @@ def load_settings(preset: str, overrides: list[str]) -> TrainSettings:
     return resolve_settings(merge(values, overrides), source=f"preset {preset}")
 
 
+def settings_over(preset: str, values: Values) -> TrainSettings:
+    """Resolve values over a preset that comes with the trainer, as a file with this `base` and these values would be.
+
+    Raises SettingsError.
+    """
+    return resolve_settings(overlaid([*_named(preset), values]), source=f"settings over preset {preset}")
+
+
 def _named(preset: str) -> Iterator[Values]:
     if preset in combinations():
         return combinations()[preset].layers()

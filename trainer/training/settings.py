@@ -55,6 +55,9 @@ class ScheduleSettings(Settings):
     """Steps of every copy per iteration."""
     minutes: Annotated[NonNegativeFloat, FINITE] = 0.0
     """Stop after so much wall time even if steps are left; 0: no limit."""
+    cpu_minutes: Annotated[NonNegativeFloat, FINITE] = 0.0
+    """Stop after so much processor time, worker processes included, even if steps are left; 0: no limit.  Unlike wall
+    time it is the same whatever else the machine does."""
     stop_at_outcome: FiniteFloat | None = None
     """Stop when two evaluations in a row reach this outcome."""
     must_reach: bool = False
@@ -71,6 +74,8 @@ class ScheduleSettings(Settings):
     def _has_what_it_must_reach(self) -> Self:
         if self.must_reach and self.stop_at_outcome is None:
             raise ValueError("schedule.must_reach is true, but no schedule.stop_at_outcome says what must be reached")
+        if self.must_reach and self.cpu_minutes:
+            raise ValueError("schedule.must_reach goes on with schedule.minutes, and not with schedule.cpu_minutes")
         return self
 
 
@@ -103,7 +108,10 @@ class EvaluationSettings(Settings):
 
 
 CHANGEABLE = (
-    *(f"schedule.{name}" for name in ("env_steps", "minutes", "stop_at_outcome", "must_reach", "usual_env_steps")),
+    *(
+        f"schedule.{name}"
+        for name in ("env_steps", "minutes", "cpu_minutes", "stop_at_outcome", "must_reach", "usual_env_steps")
+    ),
     *(f"evaluation.{name}" for name in ("episodes", "copies", "most_steps", "final_episodes", "sampled", "export")),
     *("checkpoint_minutes", "device", "threads", "compile", "environment.workers"),
 )

@@ -41,6 +41,7 @@ from trainer.training.checkpoint import (
     set_aside_after,
     under,
 )
+from trainer.training.clock import Clock
 from trainer.training.device import choose_device
 from trainer.training.empty_replay import empty_replay
 from trainer.training.evaluations import Evaluations
@@ -142,7 +143,7 @@ class Training:
             check=self.stopping.check,
         )
         self._iteration = 0
-        self._seconds = 0.0
+        self._clock = Clock()
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
         self._unlogged: dict[str, Any] | None = None  # of an iteration whose evaluation is still to come
         if resume and saved_checkpoints(self.folder.checkpoints):
@@ -166,8 +167,8 @@ class Training:
         """
         settings = self.settings
         self._tell(RunState.RUNNING)
-        resumed_seconds, began = self._seconds, time.monotonic()
-        saved = began
+        self._clock.begin()
+        saved = time.monotonic()
         while (reason := self._reason_to_end()) is None:
             try:
                 if self._unlogged is None:
@@ -176,12 +177,13 @@ class Training:
             except Stopped:
                 continue
             finally:
-                self._seconds = resumed_seconds + time.monotonic() - began
+                self._clock.tick()
             self._unlogged = None
             self._count_reached(record)
-            record["seconds"] = self._seconds
+            record |= self._clock.record
             self.folder.log(record)
-            self.progress.iteration(record, share=self.horizon.share(env_steps=self.env_steps, seconds=self._seconds))
+            share = self.horizon.share(env_steps=self.env_steps, seconds=self._clock.seconds)
+            self.progress.iteration(record, share=share)
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 self.save()
                 saved = time.monotonic()
@@ -250,7 +252,7 @@ class Training:
             "ahead": None if self.feed.ahead is None else asdict(self.feed.ahead),
             "env_steps": self.env_steps,
             "random": self._random.bit_generator.state,
-            "seconds": self._seconds,
+            **self._clock.record,
             "reached": self._reached,
             "target": self.settings.schedule.stop_at_outcome,
             "unlogged": self._unlogged,
@@ -287,7 +289,8 @@ class Training:
         self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
         self.env_steps = state["env_steps"]
         self._random.bit_generator.state = state["random"]
-        self._iteration, self._seconds, self._reached = state["iteration"], state["seconds"], state["reached"]
+        self._iteration, self._reached = state["iteration"], state["reached"]
+        self._clock.restore(state)
         self._unlogged = state.get("unlogged")
         if state.get("target", self.settings.schedule.stop_at_outcome) != self.settings.schedule.stop_at_outcome:
             self._reached = 0  # what was reached was another target
@@ -302,7 +305,7 @@ class Training:
             return None
         if schedule.stop_at_outcome is not None and self._reached >= 2:
             return "outcome"
-        if horizon.limit_seconds is not None and self._seconds >= horizon.limit_seconds:
+        if self._clock.is_over(schedule, limit_seconds=horizon.limit_seconds):
             return "time"
         return "steps" if self.env_steps >= horizon.limit_env_steps else None
 
@@ -369,7 +372,7 @@ class Training:
             reason=reason,
             env_steps=self.env_steps,
             iterations=self._iteration,
-            seconds=self._seconds,
+            seconds=self._clock.seconds,
             outcome_name=spec.outcome,
             blind_bound=spec.blind_bound,
             target=schedule.stop_at_outcome,

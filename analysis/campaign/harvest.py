@@ -1,0 +1,140 @@
+"""From the folder of a run that has ended, and the reports of its evaluations, to the small file that is kept."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.campaign.grid import Run
+from analysis.campaign.planning import Plan
+from analysis.campaign.result import DIVERGED, CurvePoint, PolicyScores, RunResult, Score
+from heliograph.errors import SettingsError
+from heliograph.reading import SMALL, read_json, read_json_lines
+from heliograph.run_status import SUMMARY, read_status
+
+METRICS = "metrics.jsonl"
+"""As `trainer.training.run_folder` names it, which imports torch."""
+
+
+def harvested(run: Run, plan: Plan, *, campaign: str, folder: Path, reports: Mapping[str, Path]) -> RunResult:
+    """What a finished run came to; `reports` are those of its evaluation, by policy.
+
+    Raises SettingsError if the files are not as training and evaluation leave them.
+    """
+    try:
+        summary = read_json(folder / SUMMARY, limit=SMALL)
+        return RunResult(
+            **_common(run, plan, campaign, folder),
+            ended=summary["reason"],
+            detail="",
+            env_steps=summary["env_steps"],
+            seconds=round(summary["seconds"], 1),
+            measure=summary["outcome_name"],
+            blind_bound=summary["blind_bound"],
+            lost_episodes=summary["lost_episodes"],
+            scores={policy: _scores(path) for policy, path in reports.items()},
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _not_as_left(folder, error) from error
+
+
+def diverged(run: Run, plan: Plan, *, campaign: str, folder: Path) -> RunResult:
+    """What a run came to whose loss was no number any more.  Raises as `harvested`."""
+    try:
+        status, history = read_status(folder), read_json_lines(folder / METRICS)
+        return RunResult(
+            **_common(run, plan, campaign, folder),
+            ended=DIVERGED,
+            detail=status.detail,
+            env_steps=history[-1]["env_steps"] if history else 0,
+            seconds=round(history[-1]["seconds"], 1) if history else 0.0,
+            measure="outcome",
+            blind_bound=None,
+            lost_episodes=0,
+            scores={},
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _not_as_left(folder, error) from error
+
+
+def sends_messages(folder: Path) -> bool:
+    """Whether the team of a finished run exchanges messages.  Raises SettingsError."""
+    try:
+        return read_json(folder / SUMMARY, limit=SMALL)["links_cut"] is not None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _not_as_left(folder, error) from error
+
+
+def _common(run: Run, plan: Plan, campaign: str, folder: Path) -> dict[str, Any]:
+    history = read_json_lines(folder / METRICS)
+    cpu_seconds = history[-1].get("cpu_seconds") if history else None
+    cell = run.cell
+    return {
+        "campaign": campaign,
+        "world": cell.world,
+        "method": cell.method,
+        "variant": cell.variant,
+        "seed": run.seed,
+        "preset": cell.preset,
+        "algorithm": plan.algorithm,
+        "heliograph": read_json(folder / "run.json", limit=SMALL)["heliograph"],
+        "machine": _machine(),
+        "cpu_seconds": None if cpu_seconds is None else round(cpu_seconds, 1),
+        "evaluation_seed": cell.evaluation.seed,
+        "by_processes": cell.evaluation.processes,
+        "curve": [_point(record) for record in history if any(key.startswith("evaluate/") for key in record)],
+        "settings": dict(plan.settings),
+        "digest": plan.digest,
+    }
+
+
+def _point(record: Mapping[str, Any]) -> CurvePoint:
+    def of(measure: str) -> dict[str, float]:
+        end = f"_{measure}"
+        return {
+            key.removeprefix("evaluate/").removesuffix(end): round(value, 4)
+            for key, value in record.items()
+            if key.startswith("evaluate/") and key.endswith(end)
+        }
+
+    cpu_seconds = record.get("cpu_seconds")
+    return CurvePoint(
+        env_steps=record["env_steps"],
+        seconds=round(record["seconds"], 1),
+        cpu_seconds=None if cpu_seconds is None else round(cpu_seconds, 1),
+        outcome=of("outcome"),
+        team_return=of("return"),
+    )
+
+
+def _scores(report: Path) -> PolicyScores:
+    document = read_json(report)
+    if document["interrupted"]:
+        raise ValueError(f"{report} is of an evaluation that was interrupted")
+    passes = [_score(entry) for entry in document["summaries"]]
+    return PolicyScores(score=passes[0], masked=passes[1] if len(passes) > 1 else None)
+
+
+def _score(entry: Mapping[str, Any]) -> Score:
+    outcome = entry["outcome"]
+    return Score(
+        mean=round(outcome["mean"], 4),
+        low=round(outcome["low"], 4),
+        high=round(outcome["high"], 4),
+        team_return=round(entry["team_return"]["mean"], 4),
+        episodes=entry["episodes"],
+        bits_per_agent_step=entry["bits_per_agent_step"],
+        missed_deadlines=entry["idle"],
+    )
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+
+
+def _not_as_left(folder: Path, error: Exception) -> SettingsError:
+    told = str(error) or type(error).__name__
+    return SettingsError(f"{folder} is not as a training leaves it: {told}", remedy="Remove it, and it is trained anew")

@@ -1,0 +1,207 @@
+"""The file of a campaign: what is compared with what, in which worlds, how long and how often.
+
+    name = "messages"
+    baseline = "mappo"
+    steps = [5_000, 10_000, 20_000]
+    seeds = "0-2"
+
+    [worlds.relay-sighted]
+    preset = "{method}-relay-sighted"
+    env_steps = 20_000
+
+    [methods.mamba]
+    presets.relay-sighted = "relay-sighted"
+
+    [methods.mappo]
+
+A file is data: it names presets that come with the trainer, worlds and settings, and runs no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from heliograph.seed_ranges import parse_seeds
+from heliograph.settings import Settings, read_toml, resolve
+
+FINAL_SEED = 2**32 + 1
+"""Of the evaluation that ends a training; the processes play the same episodes."""
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._=,-]{0,79}")
+"""Of a campaign, world, method or variant: it becomes a folder's."""
+
+Policy = Literal["greedy", "sampled"]
+Table = dict[str, Any]
+"""Settings of `heliograph train` as tables in tables, not all of them."""
+
+
+class EvaluationPlan(Settings):
+    """How the team of a finished training is measured."""
+
+    episodes: PositiveInt = 200
+    """Of each policy and condition."""
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = FINAL_SEED
+    policies: Annotated[tuple[Policy, ...], Field(min_length=1)] = ("sampled", "greedy")
+    """The first is the one that tables and curves begin with."""
+    masked: bool = True
+    """Teams that exchange messages play as many episodes with every message masked."""
+    processes: bool = True
+    """A process per agent, as a team is used; else all in one, which plays the same episodes sooner."""
+
+
+class Budget(Settings):
+    """How far a training goes; what is reached first ends it."""
+
+    env_steps: PositiveInt | None = None
+    minutes: NonNegativeFloat | None = None
+    """Wall time of one training; 0: any."""
+    cpu_minutes: NonNegativeFloat | None = None
+    """Processor time of one training; 0: any."""
+
+
+class WorldPlan(Budget):
+    """A world, as a preset of each method knows it."""
+
+    preset: str
+    """With `{method}` for the method's name; one that comes with the trainer."""
+    settings: Table = {}
+    seeds: str | tuple[int, ...] | None = None
+    episodes: PositiveInt | None = None
+    """Of the evaluation at the end; None: those of the campaign."""
+
+
+class MethodInWorld(Budget):
+    """What is another for one method in one world."""
+
+    preset: str | None = None
+    settings: Table = {}
+    seeds: str | tuple[int, ...] | None = None
+
+
+class MethodPlan(Settings):
+    """A method of training."""
+
+    preset: str | None = None
+    """What stands for `{method}` in the worlds' presets; None: its name."""
+    presets: dict[str, str] = {}
+    """By world: a preset whose name is not made like the others."""
+    settings: Table = {}
+    worlds: tuple[str, ...] | None = None
+    """None: all."""
+    seeds: str | tuple[int, ...] | None = None
+    """None: those of the world, or of the campaign."""
+    on: dict[str, MethodInWorld] = {}
+    """By world."""
+
+
+class VariantPlan(Settings):
+    """Settings that are another, such as those of an ablation."""
+
+    settings: Table
+    methods: tuple[str, ...] | None = None
+    """None: all."""
+    worlds: tuple[str, ...] | None = None
+    """None: all."""
+
+
+class SweepPlan(Settings):
+    """A variant for every combination of values, named like `rho=0.75,lambda=0.8`."""
+
+    values: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
+    """By setting, in tables or with dots."""
+    names: dict[str, str] = {}
+    """By dotted setting: how variants' names call it; its last part if it is not here."""
+    methods: tuple[str, ...] | None = None
+    worlds: tuple[str, ...] | None = None
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _dotted(cls, value: Any) -> Any:
+        return dict(flat(value)) if isinstance(value, dict) else value
+
+
+class CampaignSettings(Settings):
+    """A whole file."""
+
+    name: str
+    description: str = ""
+    worlds: Annotated[dict[str, WorldPlan], Field(min_length=1)]
+    methods: Annotated[dict[str, MethodPlan], Field(min_length=1)]
+    variants: dict[str, VariantPlan] = {}
+    sweeps: dict[str, SweepPlan] = {}
+    plain: bool = True
+    """Methods are run without any variant as well."""
+    seeds: str | tuple[int, ...] = (0, 1, 2)
+    """As `0-9`, `0,3,7`, or a list."""
+    evaluation: EvaluationPlan = EvaluationPlan()
+    steps: tuple[PositiveInt, ...] = ()
+    """Environment steps at which the tables compare; none: the end alone."""
+    baseline: str | None = None
+    """Label over which improvement is told: a method, or a method with a variant as `mamba/no-messages`."""
+    cpu_hours: PositiveFloat | None = None
+    """Of all runs together: no run is begun once they have taken so much; None: any."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_a_folder(cls, value: str) -> str:
+        return _checked_name(value)
+
+    @field_validator("worlds", "methods", "variants", "sweeps")
+    @classmethod
+    def _names_of_folders(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            _checked_name(name)
+        return value
+
+    @model_validator(mode="after")
+    def _names_that_exist(self) -> Self:
+        for where, names, known in self._named():
+            if unknown := sorted(set(names) - set(known)):
+                raise ValueError(f"{where} names {', '.join(unknown)}, and there is {', '.join(sorted(known))}")
+        for where, world in self.worlds.items():
+            parts = re.sub(r"\{method\}", "", world.preset)
+            if "{" in parts or "}" in parts:
+                raise ValueError(f"worlds.{where}.preset {world.preset!r}: only {{method}} may stand in braces")
+        return self
+
+    def _named(self) -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
+        """Where names are used, which, and among what they must be."""
+        found: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
+        for name, method in self.methods.items():
+            found.append((f"methods.{name}.worlds", method.worlds or (), self.worlds))
+            found.append((f"methods.{name}.on", tuple(method.on), self.worlds))
+            found.append((f"methods.{name}.presets", tuple(method.presets), self.worlds))
+        for kind, plans in (("variants", self.variants), ("sweeps", self.sweeps)):
+            for name, plan in plans.items():
+                found.append((f"{kind}.{name}.worlds", plan.worlds or (), self.worlds))
+                found.append((f"{kind}.{name}.methods", plan.methods or (), self.methods))
+        return found
+
+
+def read_campaign(path: Path) -> CampaignSettings:
+    """The campaign of a file.  Raises SettingsError."""
+    return resolve(CampaignSettings, read_toml(path), source=f"campaign {path}")
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting of tables in tables, by its dotted key."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def seeds_of(given: str | tuple[int, ...]) -> tuple[int, ...]:
+    """Ascending.  Raises SettingsError."""
+    return parse_seeds(given if isinstance(given, str) else ",".join(map(str, given)))
+
+
+def _checked_name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of letters, digits and . _ = , - that a folder can have")
+    return value
