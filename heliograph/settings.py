@@ -128,6 +128,9 @@ def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         return f"{'.'.join(path)}: {problem['msg']} (got {problem.get('input')!r})"
     table: Any = model
     for part in path[:-1]:
+        if get_origin(table) is dict:  # of tables by names that are the user's
+            table = get_args(table)[1]
+            continue
         field = getattr(table, "model_fields", {}).get(part)
         table = field.annotation if field is not None else None
     known = ", ".join(sorted(getattr(table, "model_fields", {}))) or "none"

@@ -75,6 +75,7 @@ def make_hostile_files(folder: Path, environment: str) -> HostileFiles:
     preset = ['base = "relay-signal"', *SMALL, f'environment.id = "{environment}"']
     preset += [f"environment.parameters.{name} = {json.dumps(value)}" for name, value in files.parameters.items()]
     (folder / "preset.toml").write_text("\n".join(preset))
+    (folder / "campaign.toml").write_text(_campaign(files))
     steps = (EvaluatedStep(step_count=96, metrics={"outcome": (0.5,), "return": (0.5,)}),)
     run = EvaluatedRun(environment=environment, task=environment, algorithm="theirs", run="seed_0", steps=steps)
     marl_eval.write(folder / "results.json", [run])
@@ -86,6 +87,14 @@ def make_hostile_files(folder: Path, environment: str) -> HostileFiles:
     sweep = {"format": "heliograph-sweep", "version": 1, "environment": environment, "parameters": files.parameters}
     (folder / "sweep" / "sweep.json").write_text(json.dumps(sweep))
     return files
+
+
+def _campaign(files: HostileFiles) -> str:
+    lines = ['name = "theirs"', "seeds = [0]", "[methods.theirs]", "[worlds.theirs]", 'preset = "relay-signal"']
+    lines.append(f'settings.environment.id = "{files.environment}"')
+    given = files.parameters.items()
+    lines += [f"settings.environment.parameters.{name} = {json.dumps(value)}" for name, value in given]
+    return "\n".join(lines)
 
 
 def write_trace(files: HostileFiles) -> Path:

@@ -50,7 +50,10 @@ MAX_PARAMETERS = 6
 MAX_HELP_CPU_S = 0.5
 HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
 COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
-SUBCOMMANDS = [f"bandwidth {name}" for name in ("measure", "recost", "language")]
+SUBCOMMANDS = [
+    *(f"bandwidth {name}" for name in ("measure", "recost", "language")),
+    *(f"campaign {name}" for name in ("run", "report", "work")),
+]
 GENERATED = ROOT / "heliograph" / "pb"
 PROTOS = sorted((ROOT / "proto" / "heliograph" / "v1").glob("*.proto"))
 STUBS_MADE_WITH = "1.74.0"

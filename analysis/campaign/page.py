@@ -15,6 +15,8 @@ from heliograph.figures import UNKNOWN
 
 PLAIN_WIDTH = 180
 SHOWN_MISSING = 30
+SHARES = ("won", "arrived")
+"""Measures of which 1 is the most, so that a bound of 1 tells nothing."""
 
 
 def markdown(report: CampaignReport, *, file: str, plots: Sequence[str]) -> str:
@@ -53,7 +55,9 @@ def _sum(report: CampaignReport) -> str:
 
 
 def _notes(report: CampaignReport, world: WorldReport) -> Iterator[str]:
-    if world.blind_bound is not None:
+    if not any(found.found for found in world.labels):
+        yield "No run has ended."
+    elif world.blind_bound is not None and (world.measure not in SHARES or world.blind_bound < 1):
         yield f"A team that cannot hear reaches {world.blind_bound:.3f} at best."
 
 

@@ -63,14 +63,14 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A setting that is not as the campaign wants it; None: that program does not know it."""
+    """A setting that is not as the campaign wants it, each value as JSON or `absent`."""
 
     setting: str
-    found: Any
-    wanted: Any
+    found: str
+    wanted: str
 
     def __str__(self) -> str:
-        return f"{self.setting} {_said(self.found)}, not {_said(self.wanted)}"
+        return f"{self.setting} {self.found}, not {self.wanted}"
 
 
 def plans_of(cells: Iterable[Cell], *, permission: Permission, source: str) -> list[Plan]:
@@ -107,8 +107,8 @@ def differences(found: Mapping[str, Any], plan: Plan) -> list[Difference]:
     for key in sorted({*found, *plan.settings}):
         if key not in found and plan.settings[key] == defaults.get(key, _NOTHING):
             continue
-        then, wanted = found.get(key), plan.settings.get(key)
-        if then != wanted or (key in found) != (key in plan.settings):
+        then, wanted = _said(found, key), _said(plan.settings, key)
+        if then != wanted:
             differing.append(Difference(setting=key, found=then, wanted=wanted))
     return differing
 
@@ -154,5 +154,5 @@ def _planned(
     )
 
 
-def _said(value: Any) -> str:
-    return "not known" if value is None else json.dumps(value)
+def _said(settings: Mapping[str, Any], key: str) -> str:
+    return json.dumps(settings[key]) if key in settings else "absent"

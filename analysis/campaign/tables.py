@@ -21,7 +21,9 @@ def heading(world: WorldReport) -> str:
 
 
 def tables(report: CampaignReport, world: WorldReport) -> Iterator[LabelTable]:
-    """Scores, what they are worth over the baseline, and what they cost."""
+    """Scores, what they are worth over the baseline, and what they cost; none before a run has ended."""
+    if not any(found.found for found in world.labels):
+        return
     masked = any(found.masked is not None for found in world.labels)
     yield _table(
         "IQM over seeds [95 %] after so many environment steps",

@@ -40,6 +40,10 @@ REFUSING = {
     "train, resumed": ["--resume", "run"],
     "train, a preset": ["--preset", "preset.toml", "--folder", "mine"],
     "train, a dry run": ["--preset", "preset.toml", "--dry-run"],
+    "campaign": ["campaign.toml"],
+    "campaign, a dry run": ["campaign.toml", "--dry-run"],
+    "campaign, a report": ["report", "campaign.toml"],
+    "campaign, one run": ["work", "campaign.toml", "--run", "theirs/theirs/seed-0"],
     "demo": ["--preset", "preset.toml", "--folder", "mine"],
     "export": ["run"],
 }

@@ -1,0 +1,208 @@
+"""What a campaign's results come to: IQMs at steps, improvement, cost; what nobody measured is unknown, never 0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.campaign.document import CampaignReport, document_of, report_of
+from analysis.campaign.grid import Run, cells_of, runs_of
+from analysis.campaign.page import markdown
+from analysis.campaign.places import places_of
+from analysis.campaign.planning import Plan, plans_of
+from analysis.campaign.result import CurvePoint, PolicyScores, RunResult, Score, read_result, write_result
+from analysis.campaign.scores import series_of
+from analysis.campaign.settings import CampaignSettings
+from analysis.campaign.standing import State, standings
+from heliograph.aggregates import interquartile_mean
+from heliograph.environments.permission import CATALOGUE_ONLY
+from heliograph.errors import SettingsError
+
+CAMPAIGN = CampaignSettings.model_validate(
+    {
+        "name": "try",
+        "baseline": "mappo",
+        "seeds": [0, 1, 2],
+        "steps": [500, 1000, 5000],
+        "evaluation": {"episodes": 50},
+        "worlds": {"w": {"preset": "{method}-relay-sighted", "env_steps": 1000}},
+        "methods": {"mag": {}, "mappo": {}, "mabl": {}},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def plans() -> dict[str, Plan]:
+    found = plans_of(cells_of(CAMPAIGN), permission=CATALOGUE_ONLY, source="campaign")
+    return {each.cell.name: each for each in found}
+
+
+def result_of(run: Run, plan: Plan, **more: Any) -> RunResult:
+    """A run that learns in proportion to its steps and 100 times its seed, and costs 2 s of processor a step."""
+    level = 0.1 * (run.seed + 1)
+    score = Score(
+        mean=level, low=0.0, high=1.0, team_return=1.0, episodes=50, bits_per_agent_step=None, missed_deadlines=0
+    )
+    fields: dict[str, Any] = {
+        "campaign": "try",
+        "world": run.cell.world,
+        "method": run.cell.method,
+        "variant": None,
+        "seed": run.seed,
+        "preset": run.cell.preset,
+        "algorithm": plan.algorithm,
+        "heliograph": "0.1.0",
+        "machine": "here",
+        "ended": "steps",
+        "detail": "",
+        "env_steps": 1000,
+        "seconds": 9.0,
+        "cpu_seconds": 2000.0,
+        "measure": "won",
+        "blind_bound": None,
+        "lost_episodes": 0,
+        "evaluation_seed": run.cell.evaluation.seed,
+        "by_processes": True,
+        "scores": {"sampled": PolicyScores(score=score, masked=None), "greedy": PolicyScores(score=score, masked=None)},
+        "curve": [
+            CurvePoint(
+                env_steps=steps,
+                seconds=1.0,
+                cpu_seconds=2.0 * steps,
+                outcome={"sampled": level * steps / 1000, "greedy": 0.0},
+                team_return={"sampled": 0.5},
+            )
+            for steps in (200, 600, 800)
+        ],
+        "settings": dict(plan.settings),
+        "digest": plan.digest,
+    }
+    return RunResult(**{**fields, **more})
+
+
+def reported(tmp_path: Path, plans: dict[str, Plan], results: dict[str, dict[str, Any]]) -> CampaignReport:
+    """The report over results of these runs, each with what is another in it."""
+    places = places_of("try", tmp_path / "out", None)
+    runs = runs_of(cells_of(CAMPAIGN))
+    for run in runs:
+        if run.name in results:
+            write_result(places.result(run), result_of(run, plans[run.cell.name], **results[run.name]))
+    return report_of(CAMPAIGN, standings(runs, plans, places))
+
+
+ALL = {f"w/{method}/seed-{seed}": {} for method in ("mag", "mappo") for seed in range(3)}
+
+
+def test_a_result_is_read_as_it_was_written_and_is_small(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    run = runs_of(cells_of(CAMPAIGN))[0]
+    result = result_of(run, plans[run.cell.name], cpu_seconds=None, variant="v")
+    write_result(tmp_path / "seed-0.json", result)
+    assert read_result(tmp_path / "seed-0.json") == result
+    assert '"env_steps": [200, 600, 800]' in (tmp_path / "seed-0.json").read_text()
+    assert (tmp_path / "seed-0.json").stat().st_size < 6_000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"seed": "x"}, "seed: Input should be a valid integer"),
+        ({"curve": {"env_steps": [1], "seconds": [], "cpu_seconds": []}}, "not of one length"),
+        ({"curve": {"env_steps": [], "seconds": [], "cpu_seconds": [], "magic": []}}, "magic, which is unknown"),
+        ({"magic": 1}, "magic"),
+    ],
+)
+def test_what_is_no_result_is_said(tmp_path: Path, plans: dict[str, Plan], change: dict[str, Any], said: str) -> None:
+    run = runs_of(cells_of(CAMPAIGN))[0]
+    path = tmp_path / "seed-0.json"
+    write_result(path, result_of(run, plans[run.cell.name]))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(SettingsError, match=said):
+        read_result(path)
+
+
+def test_scores_are_taken_at_steps_with_their_cost(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    report = reported(tmp_path, plans, ALL)
+    (sampled, _) = report.worlds
+    assert sampled.measure == "won"
+    mag, mappo, mabl = sampled.labels
+    values = [0.5 * 0.1 * (seed + 1) for seed in range(3)]
+    half, whole = mag.at
+    assert half.iqm is not None
+    assert half.iqm.value == pytest.approx(float(interquartile_mean([np.array(values)])))
+    assert half.cpu_seconds == pytest.approx(1000.0)
+    assert whole.iqm is not None
+    assert whole.iqm.value == pytest.approx(0.2)
+    assert half.improvement is not None
+    assert half.improvement.value == 0.5, "the same scores"
+    assert mappo.at[0].improvement is None
+    assert (mabl.found, mabl.end.iqm, mabl.end.cpu_seconds, mabl.by_steps) == (0, None, None, None)
+    assert mag.by_steps is not None
+    assert mag.by_steps.at.tolist() == [200, 600, 800, 1000]
+    assert mag.by_cpu_seconds is not None
+    assert mag.by_cpu_seconds.at.tolist() == [400, 1200, 1600, 2000]
+
+
+def test_what_is_not_known_is_unknown_and_never_nought(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    runs = {"w/mag/seed-0": {"ended": "time", "env_steps": 900, "cpu_seconds": None}, "w/mag/seed-1": {}}
+    report = reported(tmp_path, plans, runs)
+    mag, mappo, _ = report.worlds[0].labels
+    assert [at.runs for at in mag.at] == [2, 1], "one of them did not come so far"
+    assert report.cpu_seconds is None
+    assert mappo.at[0].iqm is None
+    assert mag.at[0].improvement is None
+    page = markdown(report, file="try.toml", plots=[])
+    row = next(line for line in page.splitlines() if line.startswith("| mappo"))
+    assert row.count("unknown") == 3
+    assert "| mag | 2 of 3 |" in page
+    assert "1 runs ended by their time, before their steps: mag in w." in page
+    assert "- w/mag/seed-2: not begun" in page
+    document = document_of(report)
+    assert document["worlds"][0]["labels"]["mappo"]["at"][0]["iqm"] is None
+    assert document["worlds"][0]["labels"]["mag"]["at"][0]["cpu_seconds"] == pytest.approx(1000.0)
+
+
+def test_before_the_first_evaluation_and_after_the_last_nothing_is_known(plans: dict[str, Plan]) -> None:
+    run = runs_of(cells_of(CAMPAIGN))[0]
+    plan = plans[run.cell.name]
+    series = series_of(result_of(run, plan), "sampled")
+    assert series is not None
+    assert [series.at(steps) is None for steps in (100, 200, 1000, 1001)] == [True, False, False, True]
+    at_target = series_of(result_of(run, plan, ended="outcome"), "sampled")
+    assert at_target is not None
+    assert at_target.at(100_000) == pytest.approx(0.1), "it would go on as it is"
+    assert at_target.cpu_at(100_000) == 2000.0, "and cost nothing more"
+    assert series_of(result_of(run, plan, ended="diverged", scores={}), "sampled") is None
+
+
+def test_a_run_that_diverged_is_named_and_gives_no_score(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    more = {"w/mag/seed-1": {"ended": "diverged", "scores": {}, "detail": "model loss is nan"}}
+    report = reported(tmp_path, plans, ALL | more)
+    mag = report.worlds[0].labels[0]
+    assert (mag.found, mag.diverged) == (2, 1)
+    page = markdown(report, file="try.toml", plots=[])
+    assert "| mag | 2 of 3, 1 diverged |" in page
+    assert "- w/mag/seed-1: diverged: model loss is nan" in page
+
+
+def test_results_of_other_settings_or_evaluations_count_for_nothing(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    plan = plans["w/mag"]
+    other = {"settings": plan.settings | {"schedule.env_steps": 7}}
+    more = {"w/mag/seed-0": other, "w/mag/seed-1": {"evaluation_seed": 3}, "w/mag/seed-2": {"seed": 1}}
+    report = reported(tmp_path, plans, ALL | more)
+    assert report.worlds[0].labels[0].found == 0
+    told = {each.run.name: each.detail for each in report.missing if each.state is State.DIFFERS}
+    assert "other settings: schedule.env_steps 7, not 1000" in told["w/mag/seed-0"]
+    assert "another evaluation: 50 episodes of seed 3" in told["w/mag/seed-1"]
+    assert "another run: mag in w, seed 1" in told["w/mag/seed-2"]
+
+
+def test_the_curve_of_cost_is_drawn_only_where_all_runs_counted_it(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    report = reported(tmp_path, plans, ALL | {"w/mag/seed-0": {"cpu_seconds": None}})
+    mag = report.worlds[0].labels[0]
+    assert mag.by_cpu_seconds is None
+    assert mag.by_steps is not None

@@ -1,0 +1,169 @@
+"""`heliograph campaign` with real trainings and real teams: killed and begun again without loss or repetition."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_team import SMALL_MAPPO
+
+from analysis.campaign.result import RunResult, read_result
+from heliograph.cli import main
+from heliograph.errors import TrainingError
+from heliograph.run_status import RunState, read_status
+from heliograph.settings import merge
+from heliograph.toml_text import toml_document
+
+pytestmark = pytest.mark.slow
+HANG_S = 240.0
+
+
+def write_campaign(folder: Path, *, seeds: str = "0", env_steps: int = 60, **more: Any) -> Path:
+    """A campaign of a small MAPPO on relay, in seconds."""
+    settings = merge({}, [*SMALL_MAPPO, "checkpoint_minutes=0.0001"])
+    document = {
+        "name": "try",
+        "seeds": seeds,
+        "steps": [30, 60],
+        "evaluation": {"episodes": 2, "policies": ["greedy"]},
+        "worlds": {"w": {"preset": "{method}-relay-sighted", "env_steps": env_steps, "settings": settings}},
+        "methods": {"mappo": {}},
+        **more,
+    }
+    path = folder / "try.toml"
+    path.write_text(toml_document(document))
+    return path
+
+
+def begun(file: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "heliograph", "campaign", str(file), "--out", str(out), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def wait_for_checkpoint(run: Path) -> None:
+    """Until the training has something to go on from, and is not done."""
+    deadline = time.monotonic() + HANG_S
+    while not list((run / "checkpoints").glob("0*")):
+        assert time.monotonic() < deadline, "there is no checkpoint"
+        time.sleep(0.05)
+
+
+def result(out: Path, name: str = "w/mappo/seed-0") -> RunResult:
+    found = read_result(out / "results" / f"{name}.json")
+    assert found is not None
+    return found
+
+
+def learned(found: RunResult) -> Mapping[str, Any]:
+    """What a run came to but for its clocks."""
+    curve = [(point.env_steps, point.outcome, point.team_return) for point in found.curve]
+    return {"curve": curve, "scores": found.scores, "env_steps": found.env_steps, "ended": found.ended}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+def test_a_campaign_goes_on_where_it_was_cut_off(tmp_path: Path, number: signal.Signals) -> None:
+    file = write_campaign(tmp_path, env_steps=1500)
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    run = cut / "runs" / "w" / "mappo" / "seed-0"
+    with begun(file, cut) as process:
+        wait_for_checkpoint(run)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=HANG_S)
+    if number == signal.SIGTERM:
+        assert process.returncode == 130, output
+        assert read_status(run).state is RunState.INTERRUPTED
+        assert b"interrupted with 0 of 1 runs done; the same command goes on" in output
+    before = read_status(run).env_steps
+    assert not (cut / "results" / "w").exists()
+    assert main(["campaign", str(file), "--out", str(cut)]) == 0
+    assert main(["campaign", str(file), "--out", str(whole)]) == 0
+    assert learned(result(cut)) == learned(result(whole))
+    assert before is not None
+    log = (cut / "runs" / "w" / "mappo" / "seed-0.log").read_text()
+    assert "going on with" in log
+    iterations = [json.loads(line)["iteration"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert iterations == list(range(1, len(iterations) + 1)), "none is missing, none is there twice"
+
+
+def test_what_is_done_is_not_done_again_and_a_fresh_clone_goes_on_from_the_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, results = tmp_path / "out", tmp_path / "results"
+    file = write_campaign(tmp_path)
+    command = ["campaign", str(file), "--results", str(results)]
+    assert main([*command, "--out", str(out)]) == 0
+    kept = results / "w" / "mappo" / "seed-0.json"
+    before = kept.read_bytes()
+    assert len(before) < 8_000
+    file = write_campaign(tmp_path, seeds="0-1")
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path / "clone"), "--jobs", "2", "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["worlds"][0]["labels"]["mappo"]["found"] == 2
+    assert document["missing"] == []
+    assert kept.read_bytes() == before
+    assert [path.name for path in (tmp_path / "clone" / "runs" / "w" / "mappo").glob("seed-?")] == ["seed-1"]
+    found = read_result(kept)
+    assert found is not None
+    assert found.cpu_seconds is not None
+    assert [point.cpu_seconds is not None for point in found.curve] == [True] * len(found.curve)
+    assert {path.name for path in results.iterdir()} >= {"README.md", "report.json", "curves-greedy.png"}
+    # With another budget the results are of another campaign, and nothing is overwritten.
+    write_campaign(tmp_path, seeds="0-1", env_steps=90)
+    assert main([*command, "--out", str(tmp_path / "clone")]) == TrainingError.exit_code
+    told = capsys.readouterr().err
+    assert "2 of 2 runs have no score" in told
+    assert "other settings: schedule.env_steps 60, not 90" in told
+    assert kept.read_bytes() == before
+
+
+def test_a_run_that_fails_or_diverges_is_named_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging = {"mappo": {"ppo": {"learning_rate": 1e30}}}
+    file = write_campaign(tmp_path, seeds="0-1", variants={"wild": {"settings": diverging}})
+    out = tmp_path / "out"
+    blocked = out / "runs" / "w" / "mappo" / "seed-0"
+    assert main(["campaign", str(file), "--out", str(out), "--only", "seed=1", "method=mappo", "--dry-run"]) == 0
+    assert not out.exists()
+    (out / "runs" / "w" / "mappo").mkdir(parents=True)
+    (out / "campaign.json").write_text(json.dumps({"format": "heliograph-campaign", "version": 1, "campaign": "try"}))
+    blocked.write_text("no folder")
+    assert main(["campaign", str(file), "--out", str(out), "--jobs", "2"]) == TrainingError.exit_code
+    told = capsys.readouterr().err
+    assert "3 of 4 runs have no score: " in told
+    assert "w/mappo/seed-0 (failed)" in told
+    assert result(out, "w/mappo/seed-1").ended == "steps"
+    wild = result(out, "w/mappo+wild/seed-0")
+    assert (wild.ended, wild.scores) == ("diverged", {})
+    assert wild.detail
+    # What diverged would diverge again; what failed is tried again.
+    blocked.unlink()
+    before = os.stat(out / "results" / "w" / "mappo+wild" / "seed-0.json").st_mtime_ns
+    assert main(["campaign", str(file), "--out", str(out)]) == TrainingError.exit_code
+    assert "2 of 4 runs have no score: w/mappo+wild/seed-0 (diverged)" in capsys.readouterr().err
+    assert os.stat(out / "results" / "w" / "mappo+wild" / "seed-0.json").st_mtime_ns == before
+    assert result(out).ended == "steps"
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_campaign(tmp_path)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.tex").write_text("years of work")
+    assert main(["campaign", str(file), "--out", str(tmp_path / "theirs")]) == 2
+    assert "is there, and no folder of a campaign (it has no campaign.json)" in capsys.readouterr().err
+    (tmp_path / "theirs" / "campaign.json").write_text(
+        json.dumps({"format": "heliograph-campaign", "version": 1, "campaign": "other"})
+    )
+    for flag in ("--out", "--results"):
+        assert main(["campaign", str(file), flag, str(tmp_path / "theirs")]) == 2
+        assert "is of the campaign 'other', not of 'try'" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["campaign.json", "thesis.tex"]
