@@ -41,6 +41,8 @@ class Cell:
     """Settings over it, as tables in tables."""
     seeds: tuple[int, ...]
     evaluation: EvaluationPlan
+    evaluate_every: int | None
+    """Environment steps between evaluations; None: as the settings say."""
 
     @property
     def label(self) -> str:
@@ -82,6 +84,7 @@ def cells_of(campaign: CampaignSettings) -> list[Cell]:
         for world, world_plan in campaign.worlds.items()
         for method, method_plan in campaign.methods.items()
         if method_plan.worlds is None or world in method_plan.worlds
+        if world_plan.methods is None or method in world_plan.methods
         for variant in ([None] if campaign.plain else []) + variants
         if variant is None or variant.takes(world, method)
     ]
@@ -212,6 +215,7 @@ def _cell(
         values=values,
         seeds=seeds_of(seeds),
         evaluation=evaluation,
+        evaluate_every=in_world.evaluate_every,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from analysis.campaign.grid import Cell
+from analysis.campaign.grid import Cell, overlay
 from analysis.campaign.settings import flat
 from heliograph.environments import registry
 from heliograph.environments.permission import Permission
@@ -48,8 +48,10 @@ class Plan:
 
     cell: Cell
     algorithm: str
+    values: Mapping[str, Any]
+    """Settings over the cell's preset, as tables in tables."""
     settings: Mapping[str, Any]
-    """By dotted key, those of OF_THE_MACHINE left out."""
+    """All, by dotted key, those of OF_THE_MACHINE left out."""
     defaults: Mapping[str, Any]
     env_steps: int
     minutes: float
@@ -137,6 +139,9 @@ def _planned(
     where = f"{source}, {cell.label} in {cell.world}"
     try:
         found = plan(cell.preset, cell.values)
+        values = _evaluating(cell, found)
+        if values is not cell.values:
+            found = plan(cell.preset, values)
         registry.check(found.environment, found.parameters, permission.of(where))
     except HeliographError as error:
         if not error.message.startswith(where):
@@ -146,12 +151,22 @@ def _planned(
     return Plan(
         cell=cell,
         algorithm=found.algorithm,
+        values=values,
         settings=comparable(found.settings),
         defaults=found.defaults,
         env_steps=schedule["env_steps"],
         minutes=schedule["minutes"],
         cpu_minutes=schedule["cpu_minutes"],
     )
+
+
+def _evaluating(cell: Cell, found: PlannedTraining) -> Mapping[str, Any]:
+    """A cell's values, with evaluations so many environment steps apart unless they say how many iterations."""
+    if cell.evaluate_every is None or "every" in cell.values["evaluation"]:
+        return cell.values
+    per_iteration = found.settings["environment"]["copies"] * found.settings["schedule"]["steps_per_iteration"]
+    every = max(1, round(cell.evaluate_every / per_iteration))
+    return overlay(cell.values, {"evaluation": {"every": every}})
 
 
 def _said(settings: Mapping[str, Any], key: str) -> str:

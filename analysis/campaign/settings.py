@@ -69,7 +69,11 @@ class WorldPlan(Budget):
     preset: str
     """With `{method}` for the method's name; one that comes with the trainer."""
     settings: Table = {}
+    methods: tuple[str, ...] | None = None
+    """That are trained here, as far as they are not limited to other worlds; None: all."""
     seeds: str | tuple[int, ...] | None = None
+    evaluate_every: PositiveInt | None = None
+    """Environment steps between evaluations, for all methods alike; None: as the presets do, in iterations."""
     episodes: PositiveInt | None = None
     """Of the evaluation at the end; None: those of the campaign."""
 
@@ -175,6 +179,7 @@ class CampaignSettings(Settings):
             found.append((f"methods.{name}.worlds", method.worlds or (), self.worlds))
             found.append((f"methods.{name}.on", tuple(method.on), self.worlds))
             found.append((f"methods.{name}.presets", tuple(method.presets), self.worlds))
+        found += [(f"worlds.{name}.methods", world.methods or (), self.methods) for name, world in self.worlds.items()]
         for kind, plans in (("variants", self.variants), ("sweeps", self.sweeps)):
             for name, plan in plans.items():
                 found.append((f"{kind}.{name}.worlds", plan.worlds or (), self.worlds))

@@ -99,7 +99,7 @@ class Worker:
             return 0
         preset = self._places.preset(self._run)
         try:
-            write_text(preset, toml_document({"base": self._run.cell.preset, **self._run.cell.values}))
+            write_text(preset, toml_document({"base": self._run.cell.preset, **self._plan.values}))
         except OSError as error:
             raise OutputFailed(f"cannot write {preset}: {error.strerror}", remedy="Free space") from error
         words = ["--preset", str(preset), "--seed", str(self._run.seed), "--folder", str(self._folder)]

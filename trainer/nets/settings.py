@@ -18,8 +18,8 @@ class LatentSettings(Settings):
     """Categorical variables in a latent."""
     classes: PositiveInt = 32
     """Classes of each; 32 x 32 is a message of 160 bits."""
-    position_scale: PositiveFloat = 1.0
-    """Factor on the sinusoidal slot code; published: 1."""
+    position_scale: NonNegativeFloat = 1.0
+    """Factor on the sinusoidal slot code; published: 1.  0: agents are not told apart by it (MAMBA, appendix C)."""
     posterior_scale: PositiveFloat = 1.0
     """Initial scale of the posterior's last layer.  Above 1, latents start as informative codes, not as noise."""
     uniform_mix: NonNegativeFloat = 0.0
