@@ -72,7 +72,21 @@ def check_preset(block: Block, place: Workplace) -> None:
     load_settings(str(file), [])
 
 
-CHECKS = {"a tree of files": check_tree, "a manifest": check_manifest, "a preset": check_preset}
+def check_campaign(block: Block, place: Workplace) -> None:
+    """A campaign of a user's own resolves, with every key of it."""
+    from heliograph.cli import main
+
+    file = place.folder / "own-campaign.toml"
+    file.write_text(block.text, encoding="utf-8")
+    assert main(["campaign", str(file), "--dry-run", "--out", str(place.folder / "nowhere")]) == 0
+
+
+CHECKS = {
+    "a tree of files": check_tree,
+    "a manifest": check_manifest,
+    "a preset": check_preset,
+    "a campaign": check_campaign,
+}
 
 
 @pytest.mark.slow
