@@ -235,8 +235,10 @@ def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
     made = dict(below)
     for key, value in above.items():
         under = made.get(key)
-        both = isinstance(value, Mapping) and isinstance(under, Mapping)
-        made[key] = overlay(under, value) if both else value  # type: ignore[arg-type]  # `both` says so
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            made[key] = overlay(under, value)
+        else:
+            made[key] = value
     return made
 
 
