@@ -42,6 +42,7 @@ KINDS = {
         "marie.policy.start_from=episodes",
         "marie.policy.force_available=false",
         "marie.tokenizer.clamp=imagined",
+        "marie.sampling=visits",
     ),
     "in parts": ("marie.optimiser.at_once=3", "marie.policy.at_once=5"),
     "slides": ("marie.model.slide=2", "marie.policy.horizon=7"),
@@ -49,6 +50,7 @@ KINDS = {
 }
 LEARNT = {
     "tokenizer/perplexity",
+    "tokenizer/codes_in_use",
     "policy/entropy",
     *(f"model/{term}" for term in ("observation", "reward", "continue")),
 }
@@ -67,17 +69,13 @@ def settings_for(*overrides: str, **changes: Any) -> TrainSettings:
         (["marie.model.heads=3"], r"model\.heads = 3 does not divide model\.width = 64"),
         (["marie.policy.hidden=90"], r"policy\.critic_heads = 4 does not divide policy\.hidden = 90"),
         (["marie.model.slide=7"], r"model\.slide = 7 leaves nothing of model\.context = 7"),
+        (["replay.window=9"], r"replay\.window = 9 rows are 8 steps, but marie\.model\.context = 7"),
         (["compile=default"], "marie has nothing to compile"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_a_sentence(overrides: list[str], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         load_settings("marie-relay-sighted", overrides)
-
-
-def test_windows_that_outgrow_the_context_end_a_training_before_it_learns(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"replay\.window = 6 rows are 5 steps, but marie\.model\.context = 4"):
-        start(tmp_path, settings_for("replay.window=6"), stop_after=9).run()
 
 
 def test_presets_hold_what_the_paper_and_the_code_list_for_a_map() -> None:
@@ -208,3 +206,18 @@ def test_rollouts_imagined_in_parts_are_those_imagined_at_once() -> None:
     torch.testing.assert_close(parts.reward, whole.reward)
     assert torch.equal(parts.action, whole.action)
     assert (parts.available is None) == (whole.available is None)
+
+
+def test_an_observation_beyond_the_bins_ends_a_training_wherever_it_was_recorded(tmp_path: Path) -> None:
+    """One row of many, which a batch of the tokenizer would hardly hold."""
+    chosen = settings_for(*KINDS["bins"], "marie.tokenizer.updates=1", "marie.tokenizer.batch=1")
+    training = start(tmp_path, chosen, stop_after=9)
+    write = training.replay.add
+
+    def spoilt(copies: Any, rows: Any) -> None:
+        rows.observation[-1, 0, 0] = 7.5
+        write(copies, rows)
+
+    training.replay.add = spoilt
+    with pytest.raises(SettingsError, match=r"an observation holds 7\.5, which is outside the bins' range \[-1, 1\]"):
+        training.run()

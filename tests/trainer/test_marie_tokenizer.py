@@ -112,8 +112,8 @@ def test_codes_begin_where_the_data_lies_and_stay_in_use(initialisation: str) ->
     tokenizer = small_tokenizer(codebook={"initialisation": initialisation})
     learner = TokenizerLearner(tokenizer)
     metrics = [learner.update(clusters(64, seed=seed)) for seed in range(40)]
-    assert metrics[0]["tokenizer/codes_in_use"] >= 12
-    assert metrics[-1]["tokenizer/codes_in_use"] >= 12
+    assert metrics[0]["tokenizer/codes_in_batch"] >= 12
+    assert metrics[-1]["tokenizer/codes_in_batch"] >= 12
     assert metrics[-1]["tokenizer/reconstruction"] < 0.6 * metrics[0]["tokenizer/reconstruction"]
     assert tokenizer.discretiser.codes.abs().max() < 100
 
@@ -125,7 +125,7 @@ def test_published_codes_explode_and_die_where_ours_are_revived() -> None:
         learner = TokenizerLearner(tokenizer)
         for seed in range(12):
             metrics = learner.update(clusters(64, seed=seed))
-        in_use = metrics["tokenizer/codes_in_use"]
+        in_use = metrics["tokenizer/codes_in_batch"]
         if tokenizer is published:
             assert tokenizer.discretiser.codes.abs().max() > 100
             dead = in_use
@@ -293,3 +293,21 @@ def test_bins_name_their_middles() -> None:
     bins = Bins(count=4, lowest=-1.0, highest=1.0)
     assert bins.codes.squeeze(-1).tolist() == [-0.75, -0.25, 0.25, 0.75]
     assert bins.nearest(torch.tensor([[-1.0], [-0.5], [0.999], [1.0]])).tolist() == [0, 1, 3, 3]
+
+
+def test_codes_in_use_are_those_of_all_batches_since_it_was_asked() -> None:
+    learner = TokenizerLearner(small_tokenizer())
+    seen: set[int] = set()
+    for seed in range(4):
+        seen |= set(learner.tokenizer.loss(clusters(8, seed=seed)).ids.tolist()) if seed else set()
+        batch = learner.update(clusters(8, seed=seed))["tokenizer/codes_in_batch"]
+    assert learner.codes_in_use() >= len(seen) >= batch
+    assert learner.codes_in_use() == 0
+
+
+def test_nothing_random_is_drawn_where_no_code_is_idle() -> None:
+    learner = TokenizerLearner(small_tokenizer())
+    learner.update(clusters(64))
+    before = torch.get_rng_state()
+    assert learner.update(clusters(64, seed=1))["tokenizer/codes_revived"] == 0
+    assert torch.equal(torch.get_rng_state(), before)

@@ -9,11 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay_model import COPIES, Episodes, replay_of
+from replay_model import COPIES, SPEC, Episodes, replay_of
 
-from trainer.experience.batch import Batch, ByPriority, Index
+from trainer.experience.batch import Batch, ByPriority, ByVisits, Index
+from trainer.experience.chances import visit_weights
 from trainer.experience.columns import PRIORITY, Column, priority_column
 from trainer.experience.replay import Replay
+from trainer.experience.rows import empty_rows
 
 COLUMNS = {**priority_column(), "target": Column(shape=(2,))}
 LENGTH = 4
@@ -246,3 +248,24 @@ def test_what_has_no_priority_is_never_drawn() -> None:
     replay.update(everything, PRIORITY, np.zeros(everything.place.shape, np.float32))
     with pytest.raises(AssertionError, match="no window has a priority"):
         replay.sample(np.random.default_rng(2), by=ByPriority())
+
+
+def test_by_visits_no_row_comes_twice_in_a_batch_and_seldom_drawn_rows_are_likelier() -> None:
+    replay = replay_of(minimum=1, columns={"visits": Column(shape=(), dtype=np.int32)})
+    rows = empty_rows(SPEC, 8, columns=replay.columns)
+    rows.first[0] = True
+    replay.add(np.zeros(8, dtype=np.int64), rows)
+    random, by = np.random.default_rng(4), ByVisits(column="visits")
+    places = replay.sample(random, batch=8, length=1, by=by).index.at(0).place
+    assert sorted(places) == list(range(8))
+    for _ in range(200):
+        places = replay.sample(random, batch=3, length=1, by=by).index.at(0).place
+        assert len(set(places)) == 3
+    window = replay.newest_window(8)
+    assert window is not None
+    visits = window.columns["visits"][:, 0].numpy()
+    assert visits.sum() == 8 + 600
+    assert visits.max() < 1.4 * visits.min()
+    assert len(replay.sample(random, batch=30, length=1, by=by).age) == 30, "more than there are: some come again"
+    np.testing.assert_allclose(visit_weights(np.array([0, 1, 3])), [1, 0.75, 0.25])
+    np.testing.assert_allclose(visit_weights(np.array([7])), [1])

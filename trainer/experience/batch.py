@@ -27,6 +27,15 @@ class ByPriority:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ByVisits:
+    """Windows begin at a row with the probability 1 - visits / all visits, each row at most once in a batch (as the
+    released code of MARIE draws); which makes rows that were seldom drawn hardly likelier than others."""
+
+    column: str
+    """Of rows, where it is counted how often a window has begun at them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """Rows of replay.  One that has been overwritten since, or whose episode was lost, is not written back to."""
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import CheckpointError
-from trainer.experience.batch import Batch, ByPriority, Index
+from trainer.experience.batch import Batch, ByPriority, ByVisits, Index
+from trainer.experience.chances import by_priority, by_visits
 from trainer.experience.columns import PRIORITY, Column
 from trainer.experience.readable import everyone_heard
 from trainer.experience.rows import FIELDS, NO_COLUMNS, Rows, empty_rows
@@ -118,12 +119,12 @@ class Replay:
         *,
         batch: int | None = None,
         length: int | None = None,
-        by: Literal["uniform"] | ByPriority = "uniform",
+        by: Literal["uniform"] | ByPriority | ByVisits = "uniform",
         pad: bool = False,
         before: int = 0,
         start: Literal["anywhere", "first"] | None = None,
     ) -> Batch:
-        """Draw `batch` windows of `length` rows (as many as the settings say), with replacement.
+        """Draw `batch` windows of `length` rows (as many as the settings say), with replacement but for `ByVisits`.
 
         They begin where `start` or else the settings say.  With `pad` they begin at any row that an action followed,
         and end with its episode: its last row is repeated, without reward, as often as there is nothing more.  `before`
@@ -142,9 +143,13 @@ class Replay:
                 copies, rows = (starts.of_episodes if first else starts.whole)(length)
             if by == "uniform":
                 chosen = random.integers(len(copies), size=count)
+            elif isinstance(by, ByVisits):
+                visits = self._rows.columns[by.column]
+                chosen = by_visits(visits[copies, rows % self.capacity], count, random)
+                np.add.at(visits, (copies[chosen], rows[chosen] % self.capacity), 1)
             else:
                 priority = self._rows.columns[PRIORITY][copies, rows % self.capacity]
-                chosen, weight = _by_priority(priority, by, count, random)
+                chosen, weight = by_priority(priority, by, count, random)
             copies, rows = copies[chosen], rows[chosen]
         inside = starts.inside(copies, rows, length) if pad else np.ones((length, count), bool)
         led = starts.leading(copies, rows, before) if before else np.ones((0, count), bool)
@@ -214,6 +219,14 @@ class Replay:
         none."""
         length = min(int((self._written - self._first_kept()).min()), -(-rows // self.copies))
         return self._window(np.arange(self.copies), self._newest(length)) if length else None
+
+    def observed_range(self) -> tuple[float, float]:
+        """The least and the largest number in the observations that are kept; (inf, -inf) if there are none."""
+        lowest, highest, kept = np.inf, -np.inf, self._first_kept()
+        for copy, ring in enumerate(self._rows.observation):
+            rows = ring[np.arange(kept[copy], self._written[copy]) % self.capacity]
+            lowest, highest = min(lowest, rows.min(initial=np.inf)), max(highest, rows.max(initial=-np.inf))
+        return float(lowest), float(highest)
 
     def unread(self) -> tuple[Window, Tensor]:
         """What has been added since this was called last, and bool [T, E]: the rows that this means.
@@ -311,16 +324,3 @@ class Replay:
         # What an index of before means is not here any more.
         self._serial = self._serials + np.arange(self._serial.size).reshape(self._serial.shape)
         self._serials += self._serial.size
-
-
-def _by_priority(
-    priority: npt.NDArray[Any], by: ByPriority, count: int, random: np.random.Generator
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Which of the starts with these priorities [S] are drawn, and their weights; [B] each."""
-    shares = priority.astype(np.float64) ** by.exponent
-    ends = np.cumsum(shares)
-    assert ends[-1] > 0, "no window has a priority"
-    # Rounding can lead to the very end, behind the last of them.
-    chosen = np.minimum(np.searchsorted(ends, random.random(count) * ends[-1], side="right"), len(ends) - 1)
-    weight = (len(shares) * shares[chosen] / ends[-1]) ** -by.correction
-    return chosen, (weight / weight.max()).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -24,3 +24,12 @@ class ReplaySettings(Settings):
     """Rows before the first update."""
     time_limit_is_terminal: bool = False
     """Record a time limit as the agents' end, as published; their value then learns to fall to zero there."""
+
+
+@runtime_checkable
+class SuitsReplay(Protocol):
+    """Settings of an algorithm that do not go with every replay."""
+
+    def misfit(self, replay: ReplaySettings) -> str:
+        """Why they do not go with this one; empty if they do."""
+        ...

@@ -26,7 +26,7 @@ from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
 from heliograph.settings import Settings, Text, resolve
 from trainer.algorithms.registry import algorithm_entry, section_owner
-from trainer.experience.settings import ReplaySettings
+from trainer.experience.settings import ReplaySettings, SuitsReplay
 
 DEFAULT_ALGORITHM = "mamba"
 FINITE = Field(allow_inf_nan=False)
@@ -143,6 +143,9 @@ class TrainSettings(Settings):
         entry = algorithm_entry(self.algorithm)
         if self.compile != "off" and not entry.compiles:
             raise ValueError(f"compile is {self.compile}, but {self.algorithm} has nothing to compile")
+        for section in self.sections():
+            if isinstance(section, SuitsReplay) and (misfit := section.misfit(self.replay)):
+                raise ValueError(misfit)
         if not entry.on_policy:
             return self
         if self.schedule.overlap is True:

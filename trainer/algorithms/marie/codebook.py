@@ -77,11 +77,13 @@ class Codebook(Discretiser):
         Vectors that have a code already are not drawn: a second one there would take turns with the first, and what
         stays the same would get other tokens from update to update.  Where all have one, idle codes stay idle.
         """
+        idle = self.idle >= self.settings.idle_updates
+        if not bool(idle.any()):
+            return 0  # and no random number is drawn
         spread = (vectors - vectors.mean(0)).square().sum(-1).mean()
         chances = far.masked_fill(far <= spread * NEAR, 0.0)
         if not bool(chances.any()):
             return 0
-        idle = self.idle >= self.settings.idle_updates
         drawn = vectors[torch.multinomial(chances, self.classes, replacement=True)]
         self._place(
             torch.where(idle.unsqueeze(-1), drawn, self.codes),

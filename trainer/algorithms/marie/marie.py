@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import NonFiniteLoss, SettingsError
+from heliograph.errors import NonFiniteLoss
 from trainer.algorithms.held_out import Predicted
 from trainer.algorithms.imagination_learner import ImaginationLearner
 from trainer.algorithms.marie.actor_critic import ReconstructionCritic, make_actor
@@ -29,7 +30,7 @@ from trainer.algorithms.marie.settings import MarieSettings
 from trainer.algorithms.marie.tokenizer import make_tokenizer
 from trainer.algorithms.marie.tokenizer_learning import TokenizerLearner
 from trainer.algorithms.step_function import StepFunction
-from trainer.experience.batch import Batch
+from trainer.experience.batch import Batch, ByVisits
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
@@ -38,6 +39,9 @@ from trainer.nets.means import Means
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.policy.imagined import ImaginedRollout
+
+VISITS = {"tokenizer": ByVisits(column="tokenizer_visits"), "model": ByVisits(column="model_visits")}
+"""Counted apart, by who learns."""
 
 
 class Marie(ImaginationLearner):
@@ -89,7 +93,10 @@ class Marie(ImaginationLearner):
             module.eval()  # dropout is on inside model updates only
 
     def columns(self) -> dict[str, Column]:
-        return {}
+        """How often rows were drawn, where that is what they are drawn by."""
+        if self.settings.sampling == "uniform":
+            return {}
+        return {each.column: Column(shape=(), dtype=np.int32) for each in VISITS.values()}
 
     def behaviour(self) -> Team:
         return self._team
@@ -100,22 +107,26 @@ class Marie(ImaginationLearner):
     def learn_model(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
         """`tokenizer.updates` updates of the tokenizer, then `model_updates` of the world model.
 
-        Raises SettingsError for windows that are longer than the context.
+        Raises SettingsError if bins do not reach as far as anything that was observed.
         """
-        settings = self.settings
-        if replay.settings.window - 1 > settings.model.context:
-            raise SettingsError(
-                f"replay.window = {replay.settings.window} rows are {replay.settings.window - 1} steps, but "
-                f"marie.model.context = {settings.model.context} has positions for fewer",
-                remedy="Make one smaller or the other larger",
-            )
+        settings, learner = self.settings, self.tokenizer_learner
+        if settings.tokenizer.discretisation == "bins":
+            learner.check_range(*replay.observed_range())
         for _ in range(settings.tokenizer.updates):
-            rows = replay.sample(random, batch=settings.tokenizer.batch, length=1, start="anywhere").window
-            metrics.add(self.tokenizer_learner.update(rows.observation.to(self.device)))
+            rows = replay.sample(
+                random, batch=settings.tokenizer.batch, length=1, start="anywhere", by=self._by("tokenizer")
+            )
+            metrics.add(learner.update(rows.window.observation.to(self.device)))
+        metrics.add({"tokenizer/codes_in_use": float(learner.codes_in_use())})
         self.iterations += 1
         if self.iterations > settings.model_warm_up:
             for _ in range(settings.model_updates):
-                self.update_model(segments_of(replay.sample(random).window.to(self.device)), metrics)
+                window = replay.sample(random, by=self._by("model")).window
+                self.update_model(segments_of(window.to(self.device)), metrics)
+
+    def _by(self, learner: str) -> Literal["uniform"] | ByVisits:
+        """How the batches of tokenizer or model are drawn."""
+        return "uniform" if self.settings.sampling == "uniform" else VISITS[learner]
 
     def model_is_ready(self) -> bool:
         return self.model_update_count >= max(self.learning.warm_up_updates, 1)

@@ -9,6 +9,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from heliograph.settings import Settings
 from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings, MarieOptimiserSettings
 from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
+from trainer.experience.settings import ReplaySettings
 from trainer.policy.settings import PolicySettings, Share
 
 
@@ -54,6 +55,19 @@ class MarieSettings(Settings):
     """World-model updates per training iteration, each on fresh windows."""
     model_warm_up: NonNegativeInt = 9
     """Training iterations in which the tokenizer alone learns, before the world model does."""
+    sampling: Literal["uniform", "visits"] = "uniform"
+    """Rows of the tokenizer's batches and beginnings of the world model's windows are drawn uniformly; or, as in the
+    released code, without replacement and by 1 - visits / all visits, which each of the two counts for itself."""
+
+    def misfit(self, replay: ReplaySettings) -> str:
+        """A training window has at most as many steps as there are positions for."""
+        steps, context = replay.window - 1, self.model.context
+        if steps <= context:
+            return ""
+        return (
+            f"replay.window = {replay.window} rows are {steps} steps, but marie.model.context = {context} has positions"
+            " for fewer: make one smaller or the other larger"
+        )
 
     @model_validator(mode="after")
     def _has_positions(self) -> Self:

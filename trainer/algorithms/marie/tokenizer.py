@@ -39,10 +39,19 @@ class TokenizerLoss:
     """[V, d], bounded, without gradients."""
     ids: Tensor
     """int64 [V]."""
-    codes_in_use: Tensor
-    """[]: how many different codes were chosen."""
-    perplexity: Tensor
-    """[]: of the choice; C if all were chosen alike."""
+    chosen: Tensor
+    """int64 [C]: how often each code was chosen."""
+
+    @property
+    def codes(self) -> Tensor:
+        """[]: how many different codes were chosen."""
+        return (self.chosen > 0).sum()
+
+    @property
+    def perplexity(self) -> Tensor:
+        """[]: of the choice; C if all were chosen alike."""
+        share = self.chosen / self.chosen.sum()
+        return torch.exp(-torch.xlogy(share, share).sum())
 
 
 class Tokenizer(nn.Module):
@@ -103,16 +112,13 @@ class Tokenizer(nn.Module):
         # Codes that nobody learns need no vectors to stay near them: what is decoded draws them well enough.
         commitment = (codes - vectors).square().mean()
         weight = self.settings.commitment if isinstance(self.discretiser, Codebook) else 0.0
-        chosen = torch.bincount(ids.flatten(), minlength=self.vocabulary)
-        share = chosen / chosen.sum()
         return TokenizerLoss(
             reconstruction=mean,
             commitment=commitment,
             total=mean + weight * commitment,
             vectors=vectors.detach().flatten(0, -2),
             ids=ids.flatten(),
-            codes_in_use=(chosen > 0).sum(),
-            perplexity=torch.exp(-torch.xlogy(share, share).sum()),
+            chosen=torch.bincount(ids.flatten(), minlength=self.vocabulary),
         )
 
 

@@ -37,6 +37,7 @@ class TokenizerLearner:
             else None
         )
         self._begun = self._told = False
+        self._chosen = torch.zeros(tokenizer.vocabulary, dtype=torch.bool, device=tokenizer.discretiser.codes.device)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """By name, for checkpoints."""
@@ -49,9 +50,10 @@ class TokenizerLearner:
         harm.
         """
         tokenizer, settings, discretiser = self.tokenizer, self.tokenizer.settings, self.tokenizer.discretiser
-        _check_range(tokenizer, observation)
+        self.check_range(float(observation.min()), float(observation.max()))
         self._begin(observation)
         loss = tokenizer.loss(observation)
+        self._chosen |= loss.chosen > 0
         metrics = _metrics(loss)
         _check_finite(metrics)
         if isinstance(discretiser, Codebook):
@@ -63,6 +65,26 @@ class TokenizerLearner:
                 "tokenizer", tokenizer, self._optimiser, loss.total, clip=settings.gradient_clip
             )
         return metrics
+
+    def check_range(self, smallest: float, largest: float) -> None:
+        """That bins reach as far as what was observed.  Raises SettingsError."""
+        settings = self.tokenizer.settings
+        if settings.discretisation != "bins":
+            return
+        bins = settings.bins
+        if smallest < bins.lowest or largest > bins.highest:
+            raise SettingsError(
+                f"an observation holds {smallest if smallest < bins.lowest else largest:g}, which is outside the bins'"
+                f" range [{bins.lowest:g}, {bins.highest:g}]",
+                remedy="Widen tokenizer.bins.lowest and tokenizer.bins.highest, or choose tokenizer.discretisation"
+                " = vq",
+            )
+
+    def codes_in_use(self) -> int:
+        """How many codes some vector chose in the updates since this was asked last, of all their batches."""
+        found = int(self._chosen.sum())
+        self._chosen.zero_()
+        return found
 
     @torch.no_grad()
     def _begin(self, observation: Tensor) -> None:
@@ -76,8 +98,8 @@ class TokenizerLearner:
         collapsed = metrics["tokenizer/perplexity"] < COLLAPSED
         if collapsed and not self._told:
             logger.warning(
-                "the tokenizer's codebook has collapsed: %d of %d codes in use, perplexity %.2f",
-                metrics["tokenizer/codes_in_use"],
+                "the tokenizer's codebook has collapsed: %d of %d codes chosen in a batch, perplexity %.2f",
+                metrics["tokenizer/codes_in_batch"],
                 self.tokenizer.vocabulary,
                 metrics["tokenizer/perplexity"],
             )
@@ -89,7 +111,7 @@ def _metrics(loss: TokenizerLoss) -> dict[str, float]:
     figures = {
         "tokenizer/reconstruction": loss.reconstruction,
         "tokenizer/commitment": loss.commitment,
-        "tokenizer/codes_in_use": loss.codes_in_use,
+        "tokenizer/codes_in_batch": loss.codes,
         "tokenizer/perplexity": loss.perplexity,
     }
     told = torch.stack([figure.detach().double() for figure in figures.values()]).tolist()
@@ -104,17 +126,3 @@ def _check_finite(metrics: dict[str, float]) -> None:
                 f"{name} is {value}: the tokenizer has diverged",
                 remedy="The last checkpoint is whole; resume it with a smaller tokenizer.learning_rate",
             )
-
-
-def _check_range(tokenizer: Tokenizer, observation: Tensor) -> None:
-    """That bins reach as far as what is observed."""
-    bins = tokenizer.settings.bins
-    if tokenizer.settings.discretisation != "bins":
-        return
-    smallest, largest = float(observation.min()), float(observation.max())
-    if smallest < bins.lowest or largest > bins.highest:
-        raise SettingsError(
-            f"an observation holds {smallest if smallest < bins.lowest else largest:g}, which is outside the bins'"
-            f" range [{bins.lowest:g}, {bins.highest:g}]",
-            remedy="Widen tokenizer.bins.lowest and tokenizer.bins.highest, or choose tokenizer.discretisation = vq",
-        )
