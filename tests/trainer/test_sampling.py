@@ -261,9 +261,7 @@ def test_by_visits_no_row_comes_twice_in_a_batch_and_seldom_drawn_rows_are_likel
     for _ in range(200):
         places = replay.sample(random, batch=3, length=1, by=by).index.at(0).place
         assert len(set(places)) == 3
-    window = replay.newest_window(8)
-    assert window is not None
-    visits = window.columns["visits"][:, 0].numpy()
+    visits = replay.state()["visits"][0]
     assert visits.sum() == 8 + 600
     assert visits.max() < 1.4 * visits.min()
     assert len(replay.sample(random, batch=30, length=1, by=by).age) == 30, "more than there are: some come again"
