@@ -264,7 +264,7 @@ def test_a_collapsed_codebook_is_told_once_with_the_figure(caplog: pytest.LogCap
         for _ in range(2):
             learner.update(clusters(16))
     assert [record.getMessage() for record in caplog.records] == [
-        "the tokenizer's codebook has collapsed: 1 of 24 codes in use, perplexity 1.00"
+        "the tokenizer's codebook has collapsed: 1 of 24 codes chosen in a batch, perplexity 1.00"
     ]
 
 
