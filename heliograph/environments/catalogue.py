@@ -125,6 +125,12 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "matrix": _matrix("two agents choose at once, and both get what a table says: any of these games"),
     **{f"matrix-{name}": _matrix(game.summary, game=name) for name, game in GAMES.items()},
+    "matrix-two-step": Entry(
+        summary="choose a table, then play it: 7 for certain, or 8 if both choose right",
+        adapter=f"{_HERE}.matrix.two_step:TwoStepEnvironment",
+        settings=f"{_HERE}.matrix.two_step:TwoStepSettings",
+        references={"optimum": f"{_HERE}.matrix.two_step:Optimum"},
+    ),
     "flatland": _flatland("trains that must not block one another, on maps of any size"),
     "flatland-5": _flatland("5 trains, 35 x 35 cells, 3 cities"),
     "flatland-10": _flatland("10 trains, 35 x 35 cells, 4 cities", agents=10, cities=4, malfunction_interval=150.0),

@@ -117,7 +117,23 @@ SMALL_MAZERO = (
         )
     ),
 )
+SMALL_QMIX = (
+    *SMALL_WORLD,
+    *(
+        f"qmix.{each}"
+        for each in (
+            "hidden=16",
+            "recurrent=12",
+            "updates=2",
+            "mixer.width=4",
+            "mixer.hypernetwork=8",
+            "exploration.steps=60",
+            "td.target_every=3",
+        )
+    ),
+)
 SMALL_OF = {
+    "qmix": SMALL_QMIX,
     "mazero": SMALL_MAZERO,
     "mamba": SMALL,
     "mag": SMALL,

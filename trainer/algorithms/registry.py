@@ -81,6 +81,7 @@ ALGORITHMS = {
     "mag": "trainer.algorithms.mag:ENTRY",
     "marie": "trainer.algorithms.marie:ENTRY",
     "mazero": "trainer.algorithms.mazero:ENTRY",
+    "qmix": "trainer.algorithms.qmix:ENTRY",
     "mappo": "trainer.algorithms.model_free:MAPPO",
     "attention-ppo": "trainer.algorithms.model_free:ATTENTION_PPO",
 }

@@ -62,6 +62,11 @@ class Replay:
         return int((self._written - self._first_kept()).sum())
 
     @property
+    def full(self) -> bool:
+        """Whether every new row overwrites another one."""
+        return bool((self._written >= self.capacity).all())
+
+    @property
     def ready(self) -> bool:
         """Enough rows for an update, and at least one whole window."""
         if len(self) < self.settings.minimum:
@@ -158,6 +163,22 @@ class Replay:
     def has_steps(self, length: int) -> bool:
         """Whether padded windows of so many rows can be drawn."""
         return self._starts().of_steps(length)[0].size > 0
+
+    def whole_episodes(self) -> int:
+        """How many episodes are over and kept from their first row to their last one."""
+        return len(self._starts().whole_episodes()[0])
+
+    def episodes(self, random: np.random.Generator, *, batch: int | None = None) -> Batch:
+        """Draw `batch` whole episodes (as many as the settings say), uniformly, with replacement.
+
+        There are as many rows as the longest has; the last row of the others is repeated, without reward, and is not
+        inside then.
+        """
+        copies, rows, lengths = self._starts().whole_episodes()
+        chosen = random.integers(len(copies), size=batch or self.settings.batch)
+        copies, rows, lengths = copies[chosen], rows[chosen], lengths[chosen]
+        inside = np.arange(lengths.max())[:, None] < lengths
+        return self._batch(copies, rows, inside, np.ones(len(copies), np.float32), before=0)
 
     def histories(
         self, random: np.random.Generator, *, batch: int, length: int, over: Literal["steps", "episodes"] = "steps"

@@ -56,6 +56,14 @@ class Starts:
         newest = np.where(begins, ages, -1).max(1, keepdims=True)  # where the episode that runs begins
         return self._those(followed & ((ages < newest) | (ages < self.counts(length)[:, None])))
 
+    def whole_episodes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Copies, first rows and lengths in rows of all episodes that are over and whose rows are all kept."""
+        kept = (self.written - self.oldest)[:, None]
+        copies, ages = np.nonzero(self._begins() & (self._ages() < kept))
+        over = copies[:-1] == copies[1:]  # another one has begun in the copy
+        copies, begun, lengths = copies[:-1][over], ages[:-1][over], np.diff(ages)[over]
+        return copies, self.oldest[copies] + begun, lengths
+
     def inside(self, copies: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.bool_]:
         """bool [T, B]: which rows of these windows belong to the episode that they begin in."""
         wanted = rows[None] + np.arange(length)[:, None]

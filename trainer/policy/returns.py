@@ -18,3 +18,21 @@ def lambda_returns(reward: Tensor, continuation: Tensor, value: Tensor, *, disco
         following = reward[step] + discount * continuation[step] * mixed
         returns.append(following)
     return torch.stack(returns[::-1])
+
+
+def episode_returns(
+    reward: Tensor, *, ended: Tensor, closing: Tensor, value: Tensor, discount: float, trace: float
+) -> Tensor:
+    """Lambda-returns [T - 1, ...] along rows of real experience, which may hold several episodes.
+
+    Of the step from each row to the next: what it earned, `reward` [T - 1, ...], and whether nothing can be earned
+    after it, `ended`.  Nothing leads from a `closing` row to the next one, so its return is its `value` [T, ...] and no
+    more; where an episode was cut by its time limit, or rows end, that stands for what would have followed.
+    """
+    return lambda_returns(
+        torch.where(closing, value[:-1], reward),
+        (~(ended | closing)).to(reward.dtype),
+        value,
+        discount=discount,
+        trace=trace,
+    )

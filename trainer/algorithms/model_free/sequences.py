@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,7 +19,7 @@ from trainer.algorithms.model_free.settings import PpoSettings
 from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.policy.ppo import normalised
-from trainer.policy.returns import lambda_returns
+from trainer.policy.returns import episode_returns
 
 ADVANTAGE_EPSILON = 1e-8
 
@@ -121,12 +120,11 @@ def returns_of(window: Window, values: Tensor, settings: PpoSettings) -> Tensor:
     if settings.reward_sharing == "team":
         reward = reward.mean(-1, keepdim=True).expand_as(reward)
         ended = ended.all(-1, keepdim=True).expand_as(ended)
-    # Nothing leads from a closing row to the next episode: its return is its value, and no more.
-    closing = window.first[1:].unsqueeze(-1)
-    return lambda_returns(
-        torch.where(closing, values[:-1], reward),
-        (~(ended | closing)).to(reward.dtype),
-        values,
+    return episode_returns(
+        reward,
+        ended=ended,
+        closing=window.first[1:].unsqueeze(-1),
+        value=values,
         discount=settings.discount,
         trace=settings.trace,
     )

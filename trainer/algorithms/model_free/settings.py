@@ -35,13 +35,18 @@ class PpoSettings(Settings):
     gradient_clip: PositiveFloat = 10.0
 
 
-class MappoSettings(Settings):
+class RecurrentSettings(Settings):
+    """Sizes of agents that remember and hear nobody."""
+
     hidden: PositiveInt = 64
     """Width of every hidden layer, of the critic, too."""
     recurrent: PositiveInt = 64
     """GRU size."""
     image_channels: PositiveInt = 16
     """Channels of the first convolution over an observed image; the next layers have two and four times as many."""
+
+
+class MappoSettings(RecurrentSettings):
     ppo: PpoSettings = PpoSettings()
 
 
