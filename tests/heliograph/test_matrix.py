@@ -124,3 +124,45 @@ def test_the_picture_shows_the_best_choices_and_the_latest_one() -> None:
     after = world.render(1)
     assert (after != before).any(-1).nonzero()[0].min() >= 48
     assert (after != before).any(-1).nonzero()[1].max() < 48
+
+
+def test_in_the_two_step_game_agent_0_chooses_the_table_that_both_then_choose_from() -> None:
+    world = registry.make("matrix-two-step", count=8)
+    choices = np.array([[table, row, column] for table in (0, 1) for row in (0, 1) for column in (0, 1)])
+    begin = world.reset(np.arange(8))
+    assert begin.observation[3].tolist() == [[1, 0, 1, 0, 0], [0, 1, 1, 0, 0]]
+    between = world.step(np.stack([choices[:, 0], 1 - choices[:, 0]], axis=1))
+    assert not between.reward.any()
+    assert not between.over.any()
+    states = [[0, 1, 0]] * 4 + [[0, 0, 1]] * 4
+    assert between.percepts.observation[:, 1, 2:].tolist() == states
+    assert world.state().tolist() == states
+    last = world.step(choices[:, 1:])
+    assert last.outcome.tolist() == [7, 7, 7, 7, 0, 1, 1, 8]
+    assert np.array_equal(last.reward, np.repeat(last.outcome[:, None], 2, axis=1))
+    assert last.terminated.all()
+    assert not last.percepts.present.any()
+    with pytest.raises(WorldError, match="no running episode"):
+        world.step(choices[:, 1:])
+    assert world.spec.blind_bound == 8
+    assert play_reference("matrix-two-step", "optimum", episodes=3, seed=0).outcome.tolist() == [8] * 3
+
+
+def test_the_two_step_game_keeps_every_rule_resets_copies_alone_and_is_drawn() -> None:
+    assert examine(
+        lambda: as_parallel(registry.make("matrix-two-step", count=1)), environment="matrix-two-step"
+    ).keeps_all
+    world = registry.make("matrix-two-step", count=2)
+    world.reset(np.array([0, 1]))
+    before = world.render(0)
+    world.step(np.array([[1, 0], [0, 0]]))
+    assert np.array_equal(world.render(0), before), "the choice of a table is not one in it"
+    world.step(np.array([[1, 1], [0, 1]]))
+    for copy, half in ((0, slice(145, None)), (1, slice(0, 97))):
+        changed = (world.render(copy) != before).any(-1).nonzero()[1]
+        assert changed.size
+        assert set(changed.tolist()) <= set(range(241)[half])
+    percepts = world.reset(np.array([5]), np.array([0]))
+    assert percepts.present[:, 0].tolist() == [True, False]
+    with pytest.raises(WorldError, match="at least one copy, not 0"):
+        registry.make("matrix-two-step", count=0)

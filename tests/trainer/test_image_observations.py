@@ -23,10 +23,12 @@ from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
+from trainer.algorithms.happo.happo import Happo
 from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.marie.marie import Marie
 from trainer.algorithms.mazero.mazero import Mazero
+from trainer.algorithms.qmix.qmix import Qmix
 from trainer.export.bundles import export_team
 from trainer.nets.observations import ImageDecoder, ImageEncoder, observation_decoder, observation_encoder
 from trainer.training import evaluation
@@ -58,6 +60,10 @@ def parameters_of(algorithm: Any) -> list[torch.Tensor]:
     """Of the convolutions that observations are read with."""
     if isinstance(algorithm, Mamba | Mabl | Mazero):
         network = algorithm.model
+    elif isinstance(algorithm, Qmix):
+        network = algorithm.team.network
+    elif isinstance(algorithm, Happo):
+        network = algorithm.network.each[-1]
     else:
         network = algorithm.tokenizer if isinstance(algorithm, Marie) else algorithm.network
     reading = network.representation if isinstance(algorithm, Mazero) else network.encoder
@@ -74,11 +80,14 @@ def parameters_of(algorithm: Any) -> list[torch.Tensor]:
         ("mag", "{channels_first=true}", ()),
         ("mabl", "{unequal=true}", ()),
         ("mappo", "{sides=[9, 6], unequal=true}", ()),
+        ("ippo", "{sides=[5, 7]}", ()),
+        ("happo", "{sides=[9, 6], unequal=true}", ()),
         ("attention-ppo", '{kind="float32"}', ()),
         ("marie", "{sides=[5, 7]}", ()),
+        ("qmix", "{sides=[9, 6], unequal=true}", ()),
         ("mazero", "{sides=[5, 7], unequal=true}", ("mazero.model.frames=2", "mazero.model.agent_identity=true")),
     ],
-    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "attention-ppo", "marie", "mazero"],
+    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "ippo", "happo", "attention-ppo", "marie", "qmix", "mazero"],
 )
 def test_what_is_trained_plays_like_its_bundles(
     tmp_path: Path, algorithm: str, parameters: str, more: tuple[str, ...]

@@ -13,6 +13,7 @@ import pytest
 from tiny_team import (
     SMALL,
     SMALL_ATTENTION_PPO,
+    SMALL_HAPPO,
     SMALL_MABL,
     SMALL_MAPPO,
     SMALL_MARIE,
@@ -33,6 +34,7 @@ PLANNING = ("mag.candidates=2", "mag.horizon=2", "mag.predictor_updates=1")
 SQUARED = "loss.reconstruction_loss=squared"
 ALGORITHMS = {
     "mappo": ("mappo-relay", SMALL_MAPPO),
+    "happo": ("happo-relay", SMALL_HAPPO),
     "mabl": ("mabl-relay", (*SMALL_MABL, f"mabl.{SQUARED}")),
     "mamba": ("relay", (*SMALL, f"mamba.{SQUARED}")),
     "mag": ("mag-relay", (*SMALL, *PLANNING, f"mamba.{SQUARED}")),

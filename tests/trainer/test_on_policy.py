@@ -1,4 +1,4 @@
-"""What MAPPO and Attention-PPO share: which rows they learn from, what those earned, that acting is what is learned.
+"""What MAPPO, IPPO, HAPPO and Attention-PPO share: rows they learn from, what those earned, that acting is learned.
 
 Axis legend: T rows of a window, E copies, N agents, A actions.
 """
@@ -24,6 +24,8 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import SettingsError
+from trainer.algorithms.happo.happo import Happo
+from trainer.algorithms.ippo.ippo import Ippo
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
 from trainer.algorithms.model_free.carried import packed, unpacked
 from trainer.algorithms.model_free.mappo import Mappo
@@ -44,6 +46,7 @@ from trainer.training.preset import load_settings
 from trainer.training.run_folder import RunFolder
 
 NAMES = sorted(name for name in ALGORITHMS if algorithm_entry(name).on_policy)
+RECURRENT: dict[str, type[Mappo | Ippo | Happo]] = {"mappo": Mappo, "ippo": Ippo, "happo": Happo}
 WORLDS: dict[str, tuple[str, dict[str, Any]]] = {
     "relay, changing graph": ("relay", {"agents": 3, "hears": "range", "range": 0, "cue": "own"}),
     "episodes of all lengths and ends": ("waiting_game:make", {}),
@@ -56,19 +59,22 @@ def make(name: str, spec: EnvironmentSpec, **ppo: Any) -> OnPolicy:
     torch.manual_seed(0)
     device, values = torch.device("cpu"), {"sequence": 5, "actor_learning_rate": 0.01, **ppo}
     algorithm: OnPolicy
-    if name == "mappo":
+    if name in RECURRENT:
         own = {"hidden": 16, "recurrent": 12, "ppo": values}
-        algorithm = Mappo(MappoSettings.model_validate(own), spec, device=device)
-        last, cell = algorithm.network.head[-1], algorithm.network.cell
-        last.weight.data.mul_(300.0)
+        algorithm = RECURRENT[name](MappoSettings.model_validate(own), spec, device=device)
+        networks = algorithm.network.each if isinstance(algorithm, Happo) else [algorithm.network]
+        cells = [network.cell for network in networks]
+        for network in networks:
+            network.head[-1].weight.data.mul_(300.0)
     else:
         sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2, "posterior_scale": 20.0}
         talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
         algorithm = AttentionPpo(talking, spec, device=device)
-        last, cell = algorithm.network.actor.rest[-1], algorithm.network.rssm.cell
-        last.weight.data.mul_(3.0)
-    for parameter in cell.parameters():
-        parameter.data.mul_(3.0)
+        cells = [algorithm.network.rssm.cell]
+        algorithm.network.actor.rest[-1].weight.data.mul_(3.0)
+    for cell in cells:
+        for parameter in cell.parameters():
+            parameter.data.mul_(3.0)
     return algorithm
 
 

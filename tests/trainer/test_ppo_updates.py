@@ -1,4 +1,4 @@
-"""An update of MAPPO and of Attention-PPO as a whole: who is stepped, how often, how far, and towards what."""
+"""An update of MAPPO, IPPO, HAPPO and Attention-PPO: who is stepped, how often, how far, and towards what."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import NonFiniteLoss
+from trainer.algorithms.happo.happo import Happo
+from trainer.algorithms.ippo.ippo import Ippo
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
 from trainer.algorithms.model_free.mappo import Mappo
 from trainer.algorithms.model_free.on_policy import OnPolicy
@@ -20,8 +22,9 @@ from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 
 STEPS = 24
+RECURRENT: dict[str, type[Mappo | Ippo | Happo]] = {"mappo": Mappo, "ippo": Ippo, "happo": Happo}
 NETWORKS = ("policy", "critic")
-everyone = pytest.mark.parametrize("name", ["mappo", "attention-ppo"])
+everyone = pytest.mark.parametrize("name", [*RECURRENT, "attention-ppo"])
 
 
 def made(name: str, **ppo: Any) -> tuple[OnPolicy, Replay]:
@@ -31,9 +34,9 @@ def made(name: str, **ppo: Any) -> tuple[OnPolicy, Replay]:
     torch.manual_seed(0)
     device = torch.device("cpu")
     algorithm: OnPolicy
-    if name == "mappo":
+    if name in RECURRENT:
         settings = MappoSettings.model_validate({"hidden": 16, "recurrent": 12, "ppo": values})
-        algorithm = Mappo(settings, world.spec, device=device)
+        algorithm = RECURRENT[name](settings, world.spec, device=device)
     else:
         sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2}
         talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
@@ -91,7 +94,8 @@ def test_the_first_step_is_taken_where_the_policy_is_still_the_one_that_acted(na
     algorithm, replay = made(name)
     first = update(algorithm, replay)
     assert first["policy/clipped"] == 0.0
-    assert first["policy/surrogate"] == pytest.approx(0.0, abs=1e-4), "normalised advantages are zero on average"
+    # Normalised advantages are zero on average; of HAPPO's second agent they have a factor of about 1.
+    assert first["policy/surrogate"] == pytest.approx(0.0, abs=5e-3 if name == "happo" else 1e-4)
     algorithm, replay = made(name, epochs=12, actor_learning_rate=3e-2)
     assert update(algorithm, replay)["policy/clipped"] > 0.02
 

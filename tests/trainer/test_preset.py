@@ -87,7 +87,9 @@ def test_a_file_of_ones_own_is_one_preset_over_one_that_there_is(tmp_path: Path,
 def test_an_algorithm_may_keep_some_variants_and_without_a_world_model_takes_over_the_world_alone() -> None:
     names = set(preset_names())
     assert {"mappo-smax-8m", "mappo-smax-8m-cpu", "mabl-smax-8m-paper", "mabl-smax-8m-code"} <= names
-    assert not {"mappo-smax-8m-paper", "mappo-smax-8m-code", "mappo-smac-8m", "attention-ppo-smac-8m"} & names
+    assert {"mappo-smax-8m-paper", "mappo-smac-8m", "happo-smac-8m-paper", "vdn-smac-8m"} <= names
+    without = {"mappo-smax-8m-code", "mappo-flatland-10", "attention-ppo-smac-8m", "attention-ppo-smax-8m-paper"}
+    assert not (without | {"ippo-flatland-10", "vdn-mujoco-walker2d"}) & names
     settings, beneath = load_settings("mappo-smax-8m-cpu", []), load_settings("mamba-smax-8m-cpu", [])
     assert settings.algorithm == "mappo"
     assert (settings.environment, settings.evaluation) == (beneath.environment, beneath.evaluation)
@@ -150,7 +152,7 @@ def test_a_world_and_an_algorithm_are_one_file_each_and_are_combined_with_all_ot
         "scout-flatland-cpu",
         "scout-relay-sighted",
     } <= added
-    assert "mappo-meadow-relay-signal-paper" not in added
+    assert "attention-ppo-meadow-relay-signal-paper" not in added
 
     settings = load_settings("scout-meadow-relay-signal", [])
     assert (settings.algorithm, settings.seed, settings.environment.id) == ("mag", 6, "relay-signal")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from equal_runs import assert_equal_runs
-from tiny_team import SMALL_MAPPO, resume, small_settings, start
+from tiny_team import SMALL_MAPPO, SMALL_QMIX, resume, small_settings, start
 
 from heliograph.bundle import load_team
 from heliograph.stopping import StopRequest
@@ -31,10 +31,12 @@ def settings_for(preset: str) -> TrainSettings:
     world = ('environment.id="waiting_game:make"', "evaluation.every=1")
     if preset == "mappo-relay":  # learns from this iteration's rows alone, so it notices if some are missing
         return small_settings(preset, *world, env_steps=48, small=SMALL_MAPPO)
+    if preset == "qmix-relay":
+        return small_settings(preset, *world, env_steps=48, small=SMALL_QMIX)
     return small_settings(preset, *world, "schedule.overlap=true", env_steps=48)
 
 
-@pytest.mark.parametrize("preset", ["mappo-relay", "relay-signal"])
+@pytest.mark.parametrize("preset", ["mappo-relay", "qmix-relay", "relay-signal"])
 def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
 ) -> None:

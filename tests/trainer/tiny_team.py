@@ -83,7 +83,10 @@ SMALL_MARIE = (
     ),
 )
 _SMALL_PPO = ("ppo.sequence=4", "ppo.epochs=2", "ppo.minibatches=2")
-SMALL_MAPPO = (*SMALL_WORLD, *(f"mappo.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
+SMALL_MAPPO, SMALL_IPPO, SMALL_HAPPO = (
+    (*SMALL_WORLD, *(f"{section}.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
+    for section in ("mappo", "ippo", "happo")
+)
 SMALL_ATTENTION_PPO = (
     *SMALL_WORLD,
     *(
@@ -140,6 +143,8 @@ SMALL_OF = {
     "mabl": SMALL_MABL,
     "marie": SMALL_MARIE,
     "mappo": SMALL_MAPPO,
+    "ippo": SMALL_IPPO,
+    "happo": SMALL_HAPPO,
     "attention-ppo": SMALL_ATTENTION_PPO,
 }
 """By algorithm."""

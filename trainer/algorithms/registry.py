@@ -83,6 +83,8 @@ ALGORITHMS = {
     "mazero": "trainer.algorithms.mazero:ENTRY",
     "qmix": "trainer.algorithms.qmix:ENTRY",
     "mappo": "trainer.algorithms.model_free:MAPPO",
+    "ippo": "trainer.algorithms.ippo:ENTRY",
+    "happo": "trainer.algorithms.happo:ENTRY",
     "attention-ppo": "trainer.algorithms.model_free:ATTENTION_PPO",
 }
 """`module:ENTRY` by name."""

@@ -1,11 +1,11 @@
-"""Model-free baselines on the same worlds, loop and evaluation: MAPPO and Attention-PPO.
+"""Model-free baselines on the same worlds, loop and evaluation: MAPPO, Attention-PPO, and what others share with them.
 
 Only the trainer may import it.
 """
 
 from trainer.algorithms.registry import AlgorithmEntry, Curves
 
-_CURVES = Curves(label="critic and policy", metrics=("policy/critic_loss", "policy/entropy"))
+CURVES = Curves(label="critic and policy", metrics=("policy/critic_loss", "policy/entropy"))
 
 MAPPO = AlgorithmEntry(
     summary="PPO with recurrent agents that hear nobody, and a critic that sees everything",
@@ -13,7 +13,7 @@ MAPPO = AlgorithmEntry(
     sections={"mappo": "trainer.algorithms.model_free.settings:MappoSettings"},
     on_policy=True,
     mixed=True,
-    curves=_CURVES,
+    curves=CURVES,
 )
 ATTENTION_PPO = AlgorithmEntry(
     summary="PPO with MAMBA's messages, learned from the policy's gradient alone",
@@ -22,5 +22,5 @@ ATTENTION_PPO = AlgorithmEntry(
     inherits={"mappo": "attention_ppo"},
     on_policy=True,
     mixed=True,
-    curves=_CURVES,
+    curves=CURVES,
 )

@@ -1,4 +1,4 @@
-"""Central critics, which see what all agents see or more; training only.
+"""Critics: central ones, which see what all agents see or more, and one that sees what its agent sees; training only.
 
 Axis legend: D observation, S global state, N agents, H width; [...] any leading axes.
 """
@@ -39,6 +39,26 @@ class CentralCritic(nn.Module):
         shared = central.unsqueeze(-2).expand(*observation.shape[:-1], -1)
         identity = self.identity.expand(*observation.shape[:-2], agents, agents)
         values: Tensor = self.out(torch.cat([shared, observation, identity], dim=-1)).squeeze(-1)
+        return values
+
+
+class OwnCritic(nn.Module):
+    """Value of every agent from its own observation and identity alone (IPPO)."""
+
+    def __init__(self, spec: EnvironmentSpec, *, hidden: int, image_channels: int = 16) -> None:
+        super().__init__()
+        self.embed = observation_encoder(
+            spec.observation_size, [hidden, hidden], image=spec.image, channels=image_channels, extra=spec.agents
+        )
+        self.out = perceptron([hidden, hidden, 1], nn.ReLU)
+        self.register_buffer("identity", torch.eye(spec.agents), persistent=False)
+        self.identity: Tensor
+
+    def forward(self, observation: Tensor, _state: Tensor | None) -> Tensor:
+        """observation [..., N, D] -> values [..., N]."""
+        agents = observation.shape[-2]
+        identity = self.identity.expand(*observation.shape[:-2], agents, agents)
+        values: Tensor = self.out(torch.relu(self.embed(torch.cat([observation, identity], dim=-1)))).squeeze(-1)
         return values
 
 

@@ -1,9 +1,11 @@
-"""What MAPPO and Attention-PPO share: PPO on what the acting networks have just collected.
+"""What MAPPO, IPPO, HAPPO and Attention-PPO share: PPO on what the acting networks have just collected.
 
 Axis legend: T rows of a window, E copies; L rows of a sequence, Q sequences; N agents, P outputs of an actor.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -70,13 +72,23 @@ class OnPolicy:
             self.scale.see(counted)
         metrics = Means()
         metrics.add({"policy/return": float(counted.mean())})
+        self.learn(sequences, random, metrics)
+        return metrics.result()
+
+    def learn(self, sequences: Sequences, random: np.random.Generator, metrics: Means) -> None:
+        """All epochs on what was collected: in each minibatch a gradient step on actor and critic each."""
         with torch.no_grad():
             old = self.log_probability(sequences)[0]
+        for index in self.minibatches(sequences, random):
+            picked = sequences.pick(index)
+            metrics.add(self.policy_step("policy", self.network, picked, old[:, index]))
+            metrics.add(self.critic_step(picked))
+
+    def minibatches(self, sequences: Sequences, random: np.random.Generator) -> Iterator[Tensor]:
+        """Indices of sequences: all of them in every epoch, split at random."""
         for _ in range(self.ppo.epochs):
-            order = torch.from_numpy(random.permutation(old.shape[1])).to(self.device)
-            for index in order.chunk(self.ppo.minibatches):
-                self._learn(sequences.pick(index), old[:, index], metrics)
-        return metrics.result()
+            order = torch.from_numpy(random.permutation(sequences.counts.shape[1])).to(self.device)
+            yield from order.chunk(self.ppo.minibatches)
 
     def sequences(self, window: Window, new: Tensor) -> Sequences:
         """The new rows (bool [T, E]) of a window, with what they earned."""
@@ -84,15 +96,16 @@ class OnPolicy:
             values = self.scale.from_scale(self.critic(window.observation, window.columns.get(STATE)))
         return sequences_of(window, new, values, self.ppo)
 
-    def log_probability(self, sequences: Sequences) -> tuple[Tensor, Tensor]:
-        """Of what was done, and the entropy of what could have been; [L, Q, N] each."""
-        outputs = self.network.outputs(sequences)
+    def log_probability(self, sequences: Sequences, network: AgentNetwork | None = None) -> tuple[Tensor, Tensor]:
+        """Of what was done, and the entropy of what could have been, [L, Q, N], by `network` (None: the team's)."""
+        outputs = (network or self.network).outputs(sequences)
         return self.actions.log_probability(outputs, sequences.action), self.actions.entropy(outputs)
 
-    def _learn(self, sequences: Sequences, old: Tensor, metrics: Means) -> None:
-        """One gradient step on actor and critic each."""
+    def policy_step(self, name: str, network: AgentNetwork, sequences: Sequences, old: Tensor) -> dict[str, float]:
+        """A gradient step of the optimiser `name` on a network; `old` [L, Q, N] are the log-probabilities of what was
+        done by the one that acted."""
         ppo, counts = self.ppo, sequences.counts
-        now, entropies = self.log_probability(sequences)
+        now, entropies = self.log_probability(sequences, network)
         loss = policy_loss(
             now[counts],
             old[counts],
@@ -101,18 +114,15 @@ class OnPolicy:
             clip=ppo.clip,
             entropy_scale=ppo.entropy_scale,
         )
-        policy_norm = self._step("policy", self.network, loss.loss)
+        return {"policy/actor_gradient_norm": self._step(name, network, loss.loss), **loss.metrics()}
+
+    def critic_step(self, sequences: Sequences) -> dict[str, float]:
+        """A gradient step on the critic."""
+        counts = sequences.counts
         values = self.critic(sequences.observation, sequences.state)[counts]
         error = value_loss(values, self.scale.to_scale(sequences.returns[counts]))
-        critic_norm = self._step("critic", self.critic, error)
-        metrics.add(
-            {
-                **loss.metrics(),
-                "policy/critic_loss": float(error.detach()),
-                "policy/actor_gradient_norm": policy_norm,
-                "policy/critic_gradient_norm": critic_norm,
-            }
-        )
+        norm = self._step("critic", self.critic, error)
+        return {"policy/critic_loss": float(error.detach()), "policy/critic_gradient_norm": norm}
 
     def _step(self, name: str, module: nn.Module, loss: Tensor) -> float:
         return gradient_step(name, module, self._optimisers[name], loss, clip=self.ppo.gradient_clip)

@@ -83,9 +83,16 @@ class RecurrentNetwork(nn.Module):
         first: Tensor,
         draws: Draws,
     ) -> tuple[Tensor, RecurrentState]:
-        hidden = self.recur(self.seen(observation), state, first)
-        action = draws.action(self.actions.masked(self.head(hidden), action_mask), self.actions)
+        outputs, hidden = self.advance(state, observation, action_mask, first)
+        action = draws.action(outputs, self.actions)
         return action, RecurrentState(hidden=hidden, action=action)
+
+    def advance(
+        self, state: RecurrentState, observation: Tensor, action_mask: Tensor, first: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs [E, N, P] of a step, without what is illegal, and the recurrent state [E, N, G] after it."""
+        hidden = self.recur(self.seen(observation), state, first)
+        return self.actions.masked(self.head(hidden), action_mask), hidden
 
     def seen(self, observation: Tensor) -> Tensor:
         """What the cell reads of observations [..., N, D]; [..., N, H]."""

@@ -9,7 +9,7 @@ what it carried out of it.  Rows that do not count are there so that all sequenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn import functional
@@ -50,6 +50,22 @@ class Sequences:
     """[L, Q, N]."""
     advantage: Tensor
     """[L, Q, N], normalised if the settings say so."""
+
+    def of(self, slot: int) -> Sequences:
+        """Those of one agent, N = 1, as far as it needs nothing of the others."""
+        own = slice(slot, slot + 1)
+        return replace(
+            self,
+            observation=self.observation[:, :, own],
+            action_mask=self.action_mask[:, :, own],
+            hears=None,
+            carried_in=self.carried_in[:, :, own],
+            carried_out=self.carried_out[:, :, own],
+            action=self.action[:, :, own],
+            counts=self.counts[:, :, own],
+            returns=self.returns[:, :, own],
+            advantage=self.advantage[:, :, own],
+        )
 
     def pick(self, index: Tensor) -> Sequences:
         """Some of the sequences."""

@@ -59,11 +59,9 @@ class Exploring:
         first: Tensor,
         draws: Draws,
     ) -> tuple[Tensor, ExploringState]:
-        network = self.network
         epsilon = epsilon_after(int(state.steps.sum()), self.settings)
-        actions = EpsilonGreedy(network.actions.mask_size, epsilon)
-        hidden = network.recur(network.seen(observation), state, first)
-        action = draws.action(actions.masked(network.head(hidden), action_mask), actions)
+        values, hidden = self.network.advance(state, observation, action_mask, first)
+        action = draws.action(values, EpsilonGreedy(self.network.actions.mask_size, epsilon))
         return action, ExploringState(
             hidden=hidden, action=action, steps=state.steps + 1, epsilon=torch.full_like(state.epsilon, epsilon)
         )

@@ -13,6 +13,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.qmix.settings import MixerSettings
 from trainer.nets.observations import team_encoder
 from trainer.nets.perceptron import perceptron
+from trainer.nets.value_codes import symlog
 
 
 class SumMixer(nn.Module):
@@ -35,6 +36,7 @@ class MonotonicMixer(nn.Module):
     ) -> None:
         super().__init__()
         agents, width = spec.agents, settings.width
+        self.squashes = settings.state == "squashed"
         self.agents, self.width = agents, width
         self.embed: nn.Module | None = None
         read = spec.state_size or agents * spec.observation_size
@@ -54,6 +56,8 @@ class MonotonicMixer(nn.Module):
         read = observation.flatten(-2) if state is None else state
         if self.embed is not None:
             read = torch.relu(self.embed(read))
+        elif self.squashes:
+            read = symlog(read)
         first = self.first_weights(read).abs().unflatten(-1, (self.agents, self.width))  # [..., N, M]
         mixed = functional.elu((values.unsqueeze(-2) @ first).squeeze(-2) + self.first_bias(read))  # [..., M]
         team: Tensor = (mixed * self.last_weights(read).abs()).sum(-1) + self.last_bias(read).squeeze(-1)

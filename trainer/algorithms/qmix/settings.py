@@ -24,6 +24,9 @@ class MixerSettings(Settings):
     hypernetwork: NonNegativeInt = 64
     """Hidden width of the networks that make the mixing weights of the state; 0: one linear layer, as the first
     version of the paper has it."""
+    state: Literal["squashed", "plain"] = "squashed"
+    """The state is read as sign(x) log(1 + |x|), or as it is, as published; SMAX's has numbers up to 32, which as
+    factors of weights let values diverge."""
 
 
 class ExplorationSettings(Settings):
