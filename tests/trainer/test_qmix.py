@@ -18,7 +18,7 @@ from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from trainer.algorithms.qmix.epsilon_greedy import EpsilonGreedy
-from trainer.algorithms.qmix.exploring import EPSILON, Exploring, epsilon_after
+from trainer.algorithms.qmix.exploring import EPSILON, Exploring, epsilon_after, latest_epsilon
 from trainer.algorithms.qmix.mixer import MonotonicMixer, SumMixer
 from trainer.algorithms.qmix.qmix import Qmix
 from trainer.algorithms.qmix.settings import ExplorationSettings, MixerSettings, QmixSettings, TdSettings
@@ -242,7 +242,9 @@ def test_epsilon_falls_over_the_steps_of_all_copies_and_is_noted_in_every_row() 
     expected = np.array([epsilon_after(4 * step, schedule) for step in range(40)])
     for epsilon in noted.columns[EPSILON][acted].unique().tolist():
         assert np.abs(expected - epsilon).min() < 1e-6
-    assert float(replay.newest().columns[EPSILON].max()) == pytest.approx(0.2)
+    assert latest_epsilon(replay) == pytest.approx(0.2)
+    empty = Replay(replay.settings, registry.make("relay", count=1).spec, copies=4, columns=replay.columns)
+    assert latest_epsilon(empty) == 0.0
 
 
 def test_actions_are_drawn_as_often_as_epsilon_says_and_only_legal_ones() -> None:

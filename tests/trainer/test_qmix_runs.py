@@ -76,7 +76,7 @@ def test_in_the_two_step_game_qmix_earns_8_and_vdn_7(tmp_path: Path, preset: str
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("qmix") / "run"
-    world = ('environment.id="factored_team:make"', "environment.parameters={}")
+    world = ('environment.id="factored_team:make"', "environment.parameters={}", "schedule.stop_at_outcome=1000.0")
     training = start(path, small_settings("qmix-relay", *world, small=SMALL_QMIX, env_steps=200))
     summary = training.run()
     training.close()

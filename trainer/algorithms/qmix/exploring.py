@@ -13,16 +13,27 @@ from torch import Tensor
 from trainer.algorithms.model_free.recurrent_network import RecurrentNetwork, RecurrentState
 from trainer.algorithms.qmix.epsilon_greedy import EpsilonGreedy
 from trainer.algorithms.qmix.settings import ExplorationSettings
+from trainer.experience.replay import Replay
 from trainer.policy.draws import Draws
 
 EPSILON = "epsilon"
 """Column of the epsilon with which a row's action was chosen."""
+_ROWS = 8
+"""More than the first row and the absorbing ones that follow an action at most, unless somebody wants more of those."""
 
 
 def epsilon_after(steps: int, settings: ExplorationSettings) -> float:
     """Linear from `begin` to `end` in as many environment steps as the settings say."""
     share = min(steps / settings.steps, 1.0)
     return settings.begin + share * (settings.end - settings.begin)
+
+
+def latest_epsilon(replay: Replay) -> float:
+    """With what was acted last, by what is noted; 0 where nothing is, as in rows that no action led to."""
+    newest = replay.newest_window(_ROWS * replay.copies)
+    noted = torch.zeros(0, 1) if newest is None else newest.columns[EPSILON]  # [T, E]
+    acted = noted[(noted > 0).any(1)]
+    return float(acted[-1].max()) if len(acted) else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from trainer.algorithms.model_free.recurrent_network import RecurrentNetwork
-from trainer.algorithms.qmix.exploring import EPSILON, Exploring
+from trainer.algorithms.qmix.exploring import EPSILON, Exploring, latest_epsilon
 from trainer.algorithms.qmix.settings import QmixOptimiserSettings, QmixSettings
 from trainer.algorithms.qmix.targets import TeamSteps, chosen_values, td_loss, td_targets, team_steps
 from trainer.algorithms.qmix.team import TeamValue
@@ -72,7 +72,7 @@ class Qmix:
         metrics = Means()
         for _ in range(self.settings.updates):
             self.learn(replay.episodes(random).to(self.device), metrics)
-        return metrics.result() | {"policy/epsilon": float(replay.newest().columns[EPSILON].max())}
+        return metrics.result() | {"policy/epsilon": latest_epsilon(replay)}
 
     def learn(self, batch: Batch, metrics: Means) -> None:
         """One gradient step on whole episodes, and now and then a new target network."""
