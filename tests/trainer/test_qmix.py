@@ -191,8 +191,9 @@ def test_the_online_network_chooses_what_the_target_network_values() -> None:
         torch.nn.init.normal_(values, std=0.5)
     batch = replay.episodes(np.random.default_rng(0))
     window, steps = batch.window, team_steps(batch, algorithm.settings.td)
-    value, target = algorithm.values_and_targets(window, steps)
-    online, theirs = algorithm.team.agent_values(window), algorithm.target.agent_values(window)
+    with torch.no_grad():
+        value, target = algorithm.values_and_targets(window, steps)
+        online, theirs = algorithm.team.agent_values(window), algorithm.target.agent_values(window)
     differ = 0
     for row, episode in steps.taken.nonzero().tolist():
         done, following = 0.0, 0.0
