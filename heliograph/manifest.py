@@ -76,6 +76,9 @@ class Manifest:
     tables_sha256: str | None = None
     """Of `tables.json`; None, and then not in the file, for a bundle without tables."""
     trainer_version: str
+    planning_size: int | None = None
+    """Numbers of this agent's hidden state, from which, with those of all others, its algorithm could plan for the
+    team; None, and then not in the file, where it could not.  For whoever asks what that costs: nothing is sent."""
 
     def __post_init__(self) -> None:
         for name in ("algorithm", "environment", "run_id", "trainer_version"):
@@ -90,6 +93,8 @@ class Manifest:
         check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
         check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
         check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
+        if self.planning_size is not None:
+            check_integer("planning_size", self.planning_size, 1, LARGEST_SIZE)
         if self.team_actions is not None:
             self._check_team_actions(self.team_actions)
         if self.tables_sha256 is not None:
@@ -115,7 +120,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
         values = asdict(self)
-        for name in ("tables_sha256", "team_actions"):
+        for name in ("tables_sha256", "team_actions", "planning_size"):
             if values[name] is None:
                 del values[name]
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from coordinator.recording.reader import Trace
 from heliograph.errors import SettingsError
@@ -36,35 +37,41 @@ class Alternative:
     how: str = "computed"
 
 
-def alternatives(trace: Trace) -> list[Alternative]:
-    """The bit-packed latents first, then the others, on all episodes of a trace in which links were open.
+def alternatives(trace: Trace, *, planning_size: int | None = None) -> list[Alternative]:
+    """What the team does first, then the others, on all episodes of a trace in which links were open.
 
-    Raises SettingsError for a trace without messages: nothing then says who would have told whom.
+    `planning_size` is that of the manifests: numbers of a hidden state from which one place could plan for all.
+    Of a team without messages nothing says who would have told whom, so only what goes to a centre is priced.  Raises
+    SettingsError for a trace in which no link was open.
     """
     episodes = [episode for episode in trace.episodes if episode.pass_name == "open"]
-    if trace.header.message is None or not episodes:
-        raise SettingsError(
-            "a recording without messages does not show who would have received the messages of other designs"
-        )
+    if not episodes:
+        raise SettingsError("a recording of cut links alone does not show what other designs would have sent")
     agent_steps = sum(episode.steps for episode in episodes) * trace.header.agents
     messages = sum(int(episode.sent().sum()) for episode in episodes)
     present = sum(int(episode.present.sum()) for episode in episodes)
-    packed = trace.header.message.codec.payload_bits
+    message = trace.header.message
+    packed = 0 if message is None else message.codec.payload_bits
     found = []
-    for name, formula, bits, to_a_centre in _designs(trace):
+    designs = _centres(trace, planning_size)
+    if message is None:
+        designs = chain([("nothing: each agent acts alone (this team)", "0 bits", 0, False)], designs)
+    else:
+        designs = chain(_exchanges(trace), designs)
+    for name, formula, bits, to_a_centre in designs:
         times = present if to_a_centre else messages
         found.append(
             Alternative(
                 name=name,
                 formula=formula,
                 bits_per_agent_step=bits * times / agent_steps,
-                ratio=bits * times / (packed * messages) if messages else float("nan"),
+                ratio=bits * times / (packed * messages) if packed * messages else float("nan"),
             )
         )
     return found
 
 
-def _designs(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
+def _exchanges(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
     """Name, formula, bits of a message, and whether agents send it to a centre instead of to their listeners."""
     header = trace.header
     assert header.message is not None
@@ -106,6 +113,11 @@ def _designs(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
         header.message.codec.payload_bits + rounds * ATTENTION_WIDTH * FLOAT_BITS,
         False,
     )
+
+
+def _centres(trace: Trace, planning_size: int | None) -> Iterator[tuple[str, str, int, bool]]:
+    """Those in which one place decides for all, likewise."""
+    header, observation = trace.header, trace.header.observation_size
     spent = {space.message_bits for space in header.rows.spaces}
     action_bits = max(spent)
     down = f"{'at most ' if len(spent) > 1 else ''}{action_bits} bits of action down"
@@ -115,3 +127,13 @@ def _designs(trace: Trace) -> Iterator[tuple[str, str, int, bool]]:
         observation * FLOAT_BITS + action_bits,
         True,
     )
+    if planning_size is not None:
+        ruled_out = any(not episode.action_mask.all() for episode in trace.episodes)
+        mask_bits = header.actions if ruled_out else 0
+        mask = f" + {mask_bits} bits of action mask" if ruled_out else ""
+        yield (
+            "central search in the learned model",
+            f"{planning_size} floats of hidden state x {FLOAT_BITS} bits{mask} up, {down}, per agent that takes part",
+            planning_size * FLOAT_BITS + mask_bits + action_bits,
+            True,
+        )

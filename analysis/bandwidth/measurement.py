@@ -97,7 +97,7 @@ def report_of(measured: Measured, links: LinkPlan | None) -> BandwidthReport:
         conservation=tuple(_conservation(report)),
         information=None if content is None else content.document(),
         codecs=tuple(_codecs(measured)),
-        alternatives=() if content is None else tuple(map(_design, alternatives(trace))),
+        alternatives=tuple(_designs(measured, content)),
         remarks=tuple(_remarks(report)),
         settings=settings_of(measured.plan, links),
         versions=versions(),
@@ -159,6 +159,13 @@ def _codecs(measured: Measured) -> Iterator[CodecCost]:
             bits_per_message=found.bits_per_message("codec"),
             protobuf_bytes_per_message=None if protobuf is None else protobuf / 8,
         )
+
+
+def _designs(measured: Measured, content: Information | None) -> Iterator[Design]:
+    """Of a team that talks, only where something was said."""
+    manifest, trace = measured.plan.manifest, measured.trace
+    if any(episode.pass_name == "open" for episode in trace.episodes) and (content or manifest.message is None):
+        yield from map(_design, alternatives(trace, planning_size=manifest.planning_size))
 
 
 def _design(found: Alternative) -> Design:

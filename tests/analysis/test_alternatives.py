@@ -5,7 +5,9 @@ import pytest
 from made_trace import made_trace
 
 from analysis.bandwidth.alternatives import alternatives
-from heliograph.errors import SettingsError
+from coordinator.recording.reader import Trace
+
+SEARCH = "central search in the learned model"
 
 
 def test_bits_per_agent_step_follow_from_who_told_whom():
@@ -31,7 +33,28 @@ def test_bits_per_agent_step_follow_from_who_told_whom():
     assert alternatives(trace)[1].ratio == pytest.approx(32 * 32 * 32 / 160)
 
 
-def test_without_messages_there_is_nothing_to_compare():
-    trace = made_trace(np.zeros((1, 2, 2, 4), dtype=int), classes=8, message=None)
-    with pytest.raises(SettingsError, match="without messages"):
-        alternatives(trace)
+def test_a_silent_team_sends_nothing_and_a_centre_that_plans_for_it_has_its_price():
+    """Two agents, whose hidden states have 16 numbers; four actions, which are two bits."""
+    trace = silent_trace()
+    found = {each.name: each for each in alternatives(trace, planning_size=16)}
+    assert {name: each.bits_per_agent_step for name, each in found.items()} == {
+        "nothing: each agent acts alone (this team)": 0,
+        "central execution": 7 * 32 + 2,
+        "central search in the learned model": 16 * 32 + 2,
+    }
+    assert "16 floats of hidden state x 32 bits up, 2 bits of action down" in found[SEARCH].formula
+    assert all(np.isnan(each.ratio) for each in found.values())
+    assert SEARCH not in {each.name for each in alternatives(trace)}, "its algorithm plans nothing"
+
+
+def test_a_centre_must_be_told_what_is_legal_where_that_changes():
+    trace = silent_trace()
+    trace.episodes[0].action_mask[1, 0, 2] = False
+    found = {each.name: each for each in alternatives(trace, planning_size=16)}
+    assert found[SEARCH].bits_per_agent_step == 16 * 32 + 4 + 2
+    assert "+ 4 bits of action mask up" in found[SEARCH].formula
+
+
+def silent_trace() -> Trace:
+    observation = np.zeros((1, 2, 2, 7), dtype=np.float32)
+    return made_trace(np.zeros((1, 2, 2, 4), dtype=int), classes=8, message=None, observation=observation, actions=4)

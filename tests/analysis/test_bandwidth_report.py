@@ -288,6 +288,10 @@ def test_a_team_that_says_nothing_costs_nothing_and_has_nothing_to_sweep(tmp_pat
     assert "With its messages" not in shown
     report = json.loads((out / "report.json").read_text())
     assert report["summary"]["bits_per_agent_step"] == 0
+    alone, centre = report["alternatives"]
+    assert (alone["bits_per_agent_step"], alone["ratio"]) == (0, None)
+    assert centre["name"] == "central execution"
+    assert centre["bits_per_agent_step"] > 0
     assert report["layers"][0]["bytes_per_agent_step"] == 0
     assert (report["information"], report["codecs"], report["alternatives"]) == (None, [], [])
     assert bandwidth(bundles, "--local", "--sweep", "--out", tmp_path / "swept") == 2

@@ -22,7 +22,7 @@ from heliograph.errors import SettingsError, TrainingError
 from trainer.algorithms.mazero.found import found_by, tempered
 from trainer.algorithms.mazero.loss import Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
-from trainer.algorithms.mazero.planning import plan
+from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.self_play import temperature
 from trainer.algorithms.mazero.settings import PlaySettings
 from trainer.algorithms.mazero.targets import advantages, value_targets
@@ -31,7 +31,6 @@ from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
 from trainer.experience.rows import empty_rows
 from trainer.experience.settings import ReplaySettings
-from trainer.nets.means import Means
 from trainer.policy.draws import GreedyDraws
 from trainer.search.draws import RandomDraws
 from trainer.training.preset import load_settings
@@ -86,12 +85,12 @@ def test_what_is_learned_from_is_what_was_acted_on(model: dict[str, Any]) -> Non
     replay = Replay(replay_settings, world.spec, copies=3, columns=algorithm.columns())
     searched: dict[bytes, np.ndarray] = {}
     behaviour = algorithm.behaviour()
-    find = type(behaviour).find
+    find = type(behaviour).searched
 
     class Watched(type(behaviour)):  # type: ignore[misc]  # its class is known at run time alone
-        def find(self, frames: torch.Tensor, *rest: Any, **more: Any) -> Any:
+        def searched(self, frames: torch.Tensor, *rest: Any, **more: Any) -> Any:
             found = find(self, frames, *rest, **more)
-            for prediction, each in zip(found.prediction, frames, strict=True):
+            for prediction, each in zip(found.tree.prediction[:, 0], frames, strict=True):
                 searched[prediction.numpy().tobytes()] = each.flatten(1).numpy()
             return found
 
@@ -306,7 +305,8 @@ def test_a_joint_action_without_visits_is_worth_nothing_as_released_or_what_the_
     algorithm = mazero(search={"simulations": 3, "samples": 4, "root": root}, targets={"steps": 4})
     seen, legal = torch.randn(20, 3, 5), torch.ones(20, 3, 4, dtype=torch.bool)
     chosen = algorithm.settings.search
-    result = plan(algorithm.model, seen, legal, chosen, RandomDraws(torch.Generator().manual_seed(0)), noise=True)
+    planning, draws = PlanningModel(model=algorithm.model), RandomDraws(torch.Generator().manual_seed(0))
+    result = planned(planning, planning.root(seen, legal), chosen, draws, noise=True).result()
     found = found_by(result, chosen)
     unvisited = result.valid & (result.visits == 0)
     advantage = advantages(found, normalised=False)
@@ -323,9 +323,7 @@ def test_metrics_are_of_steps_and_legal_actions_and_in_the_rewards_of_the_world(
     algorithm = mazero(targets={"steps": 4, "reward_scale": 10.0}, model=narrow)
     replay = made_replay(algorithm, rewards=[1.0] * 8, length=1, dies=True)
     replay._rows.action_mask[..., 1:] = False
-    means = Means()
-    algorithm.learn(replay.sample(FirstStart(), length=8, pad=True), replay, means)
-    told = means.result()
+    told = algorithm.learn(replay.sample(FirstStart(), length=8, pad=True), replay)
     assert told["policy/return"] == pytest.approx(1.0), "not 10, and no zeros of after the end"
     assert told["policy/entropy"] == 0, "there was no choice"
     assert told["model/clipped_targets"] == 1

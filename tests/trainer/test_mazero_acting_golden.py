@@ -81,10 +81,10 @@ def test_self_play_and_what_it_stores_equal_the_released_code(reference: MazeroR
         scripts = [f"script{copy}.{episode % 2}" for copy, episode in enumerate(episodes)]
         frames, legal = shown(reference, scripts, at)
         recorded = [samples[f"act.{name}"][step] for name in ("noise", "sampled", "path_child")]
-        result = play.find(frames, legal, RecordedSearch(*recorded), noise=True)
-        same_roots(reference, found_by(result, mazero.settings.search), "act", step)
+        run = play.searched(frames, legal, RecordedSearch(*recorded), noise=True)
+        same_roots(reference, found_by(run.result(), mazero.settings.search), "act", step)
         picks = RecordedPicks(samples["act.pick_uniform"][step])
-        action, state = play.play(frames, legal, RecordedSearch(*recorded), picks)
+        action, state = play.played(run, frames, picks)
         picked = samples["act.pick"][step].astype(np.int64)
         assert np.array_equal(action.numpy(), state.actions.numpy()[np.arange(2), picked])
         columns = state.columns()
@@ -126,7 +126,7 @@ def test_evaluation_with_search_equals_the_released_code(reference: MazeroRefere
         draws = RecordedSearch(
             None, *(reference.samples[f"eval_search.{name}"][step] for name in ("sampled", "path_child"))
         )
-        result = team.find(frames, legal, draws, noise=False)
+        result = team.searched(frames, legal, draws, noise=False).result()
         same_roots(reference, found_by(result, mazero.settings.search), "eval_search", step)
         action = result.actions[torch.arange(2), result.best].numpy()
         assert np.array_equal(action[going], recorded[going])

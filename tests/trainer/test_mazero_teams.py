@@ -107,6 +107,13 @@ def test_a_search_is_evaluated_beside_the_bundles_and_told_what_it_would_take(
     assert "bundles, and the trainer's centralised search" in shown
     assert "would take 517 bits up and 3 down per agent-step" in shown
     assert document["search_bits_per_agent_step"] == {"up": 16 * 32 + 5, "down": 3}
+    assert main(["export", str(run)]) == 0
+    assert main(["bandwidth", "measure", str(run), "--local", "--episodes", "2", "--out", str(tmp_path / "bits")]) == 0
+    shown, report = capsys.readouterr().out, json.loads((tmp_path / "bits" / "report.json").read_text())
+    designs = {design["name"]: design["bits_per_agent_step"] for design in report["alternatives"]}
+    assert "central search in the learned model" in shown
+    assert designs["nothing: each agent acts alone (this team)"] == 0
+    assert designs["central search in the learned model"] in (16 * 32 + 3, 16 * 32 + 5 + 3)
     (central,), (search,) = document["central"], document["search"]
     assert central["outcome"] == document["summaries"][0]["outcome"]
     assert main([*command, "--policy", "both"]) == 0

@@ -6,25 +6,11 @@ from pathlib import Path
 
 import pytest
 from equal_runs import assert_equal_runs
+from stop_at_check import StopAtCheck
 from tiny_team import SMALL_MAPPO, SMALL_QMIX, resume, small_settings, start
 
 from heliograph.bundle import load_team
-from heliograph.stopping import StopRequest
 from trainer.training.settings import TrainSettings
-
-
-class StopAtCheck(StopRequest):
-    """Somebody asks for a stop just before the work looks for the so-manieth time."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self._left = number
-
-    def check(self) -> None:
-        self._left -= 1
-        if not self._left:
-            self.ask()
-        super().check()
 
 
 def settings_for(preset: str) -> TrainSettings:

@@ -6,7 +6,8 @@
 | `training.empty_replay` | `columns()` | before anything is collected |
 | `experience.collector` | `behaviour()`: `act`, then `columns` of the state that came with it | at every step that is \
 collected; with overlap from a deep copy, made before the update that runs meanwhile |
-| `training.training` | `update()` | after each iteration's experience, once replay is ready |
+| `training.training` | `update()`, or `update_in_parts()` of a `PausingAlgorithm` | after each iteration's \
+experience, once replay is ready |
 | `training.evaluation` | `policy()`: `act`, `noise_size` | on the way, at the end, and for `heliograph evaluate` |
 | `export.bundles` | `name`, `step_function()` | for every slot, with each export |
 | `export.tables` | `message`, `latents()` of a `MessagingAlgorithm` | before an export |
@@ -36,6 +37,7 @@ from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
+from trainer.nets.random_states import Check
 from trainer.policy.acting import Behaviour, Policy
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import Draws
@@ -110,6 +112,17 @@ class MessagingAlgorithm(Algorithm, Protocol):
 
     def latents(self, window: Window, draws: Draws) -> Tensor:
         """What the agents of a window would send at each of its rows, int64 [T, B, N, K]."""
+        ...
+
+
+@runtime_checkable
+class PausingAlgorithm(Algorithm, Protocol):
+    """An algorithm whose updates can take minutes, and can be left before they are over."""
+
+    def update_in_parts(self, replay: Replay, random: np.random.Generator, *, check: Check) -> dict[str, float]:
+        """As `update`.  `check` is called every second or so, and what it raises leaves the update: networks, replay
+        and generators are then as they were after its last whole part, `counters` say how many were made, and the next
+        call makes the others, also after a checkpoint."""
         ...
 
 

@@ -26,6 +26,8 @@ class StepFunction:
     state: tuple[StateTensor, ...]
     message: MessageFormat | None
     noise_size: int
+    planning_size: int | None = None
+    """As in the manifest."""
 
 
 def silent_step(

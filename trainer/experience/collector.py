@@ -265,7 +265,10 @@ class Collector:
         self._seeds, self._returns, self._lengths = (arrays[name].copy() for name in ("seeds", "returns", "lengths"))
         self._team = type(self._team)(
             **{
-                field.name: torch.from_numpy(arrays[f"team.{field.name}"]).to(self.device)
+                # What older checkpoints do not have of a team begins anew.
+                field.name: torch.from_numpy(arrays[name]).to(self.device)
+                if (name := f"team.{field.name}") in arrays
+                else getattr(self._team, field.name)
                 for field in fields(self._team)
             }
         )

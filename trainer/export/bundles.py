@@ -56,6 +56,7 @@ def export_bundle(
         graph_sha256=sha256(graph),
         tables_sha256=None if tables is None else tables.sha256,
         trainer_version=__version__,
+        planning_size=step.planning_size,
     )
     return make(manifest, graph, tables)
 

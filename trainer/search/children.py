@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 RELEASED_BASE = 23333
 """Of the released key, a number in this base that wraps at 64 bits."""
@@ -36,6 +37,25 @@ def merged(drawn: Tensor, actions: int, *, order: Literal["lexicographic", "wrap
     share.scatter_add_(1, place, share.new_full((1, 1), 1 / drawn.shape[1]).expand_as(share))
     distinct = torch.zeros_like(drawn).scatter_(1, place[..., None].expand_as(drawn), drawn)
     return Children(actions=distinct, valid=share > 0, share=share)
+
+
+def joined(children: Children, fresh: Children, *, share: float) -> Children:
+    """`children` at their places, and behind them those of `fresh` that are not among them; K is enough for all.
+
+    `share` is that of the fresh draws in all of them.
+    """
+    same = (fresh.actions[:, :, None] == children.actions[:, None]).all(-1)  # [R, fresh K, K]
+    same &= fresh.valid[..., None] & children.valid[:, None]
+    known = same.any(-1)
+    new = fresh.valid & ~known
+    place = torch.where(known, same.int().argmax(-1), children.valid.sum(1, keepdim=True) + new.cumsum(1) - 1)
+    # What is no child of `fresh` is written nowhere: to a place behind the last one.
+    samples = children.actions.shape[1]
+    place = torch.where(fresh.valid, place, samples)
+    actions, shares = functional.pad(children.actions, (0, 0, 0, 1)), functional.pad(children.share, (0, 1))
+    actions = actions.scatter(1, place[..., None].expand_as(fresh.actions), fresh.actions)[:, :samples]
+    shares = ((1 - share) * shares).scatter_add(1, place, share * fresh.share)[:, :samples]
+    return Children(actions=actions, valid=shares > 0, share=shares)
 
 
 def sorted_keys(keys: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ class SearchDraws(Protocol):
     def child(self, tied: Tensor) -> Tensor:
         """A child of every node so far, int64 [R, M], of those that are as good as its best: 1 in [R, M, K], else 0.
 
-        In memory K comes first.  A search that begins asks for one node.
+        In memory K comes first.  A search that begins asks for one node, unless it goes on with a tree.
         """
         ...
 
@@ -48,6 +48,7 @@ class RandomDraws:
         self._order: Tensor | None = None
 
     def noise(self, like: Tensor, concentration: float) -> Tensor:
+        self._order = None  # a search begins
         drawn: Tensor = torch._sample_dirichlet(torch.full_like(like, concentration), generator=self._generator)
         return drawn
 
@@ -60,7 +61,7 @@ class RandomDraws:
         order = self._order
         if order is None or nodes == 1:
             order = self._orders(roots, 16, tied, samples)
-        if order.shape[-1] < nodes:
+        while order.shape[-1] < nodes:
             order = torch.cat([order, self._orders(roots, order.shape[-1], tied, samples)], dim=-1)
         self._order = order
         # The largest code says which child it is, without a second look at all of them.

@@ -50,10 +50,11 @@ class Paths:
         """Stands for the end of a path where a node is needed to write to: one row more than there are nodes."""
         return self.ancestors.shape[1]
 
-    def extend(self, parent: Tensor, node: int) -> Tensor:
+    def extend(self, parent: Tensor, node: int, there: Tensor | None = None) -> Tensor:
         """Make `node` a child of `parent` [R]; its path int64 [R, L], `beyond` after its end.
 
-        L is the longest path of this node over all roots, or more.
+        L is the longest path of this node over all roots, or more.  Where it is not `there` (bool [R]; None:
+        everywhere), its path has no nodes.
         """
         depth = self.depth.gather(1, parent[:, None]) + 1
         longest = int(depth.max()) if self.looks else node
@@ -61,6 +62,9 @@ class Paths:
         self.ancestors = with_levels(self.ancestors, longest + 1, -1)
         path = self.ancestors.flatten(0, 1).index_select(0, self.first - self.root + parent)
         path.scatter_(1, depth, node)
+        if there is not None:
+            path.masked_fill_(~there[:, None], -1)
+            depth = depth * there[:, None]
         self.ancestors[:, node] = path
         self.depth[:, node] = depth[:, 0]
         path = path[:, : longest + 1].long()

@@ -69,6 +69,11 @@ def root_children(distributions: RootPolicy, children: Children) -> RootChildren
     )
 
 
+def log_joint(probabilities: Tensor, actions: Tensor) -> Tensor:
+    """Logarithm [R, K] of the probability of joint actions int64 [R, K, N] under policies [R, N, A]."""
+    return agentwise_probability(probabilities, actions).log().sum(1)
+
+
 def within(policy: Tensor, legal: Tensor, floor: float) -> Tensor:
     """A policy [R, N, A] within the legal actions (bool, likewise), each of which gets `floor` more."""
     return normalised((policy + floor) * legal)

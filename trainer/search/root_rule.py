@@ -41,10 +41,26 @@ class VisitsInOrder:
         return torch.where(first < tree.width, first, scored) if first < len(tree.prior) else scored
 
     def improved(self, tree: Tree) -> Tensor:
-        return root_visits(tree) / max(tree.size - 1, 1)
+        visits = root_visits(tree)
+        return visits / visits.sum(1, keepdim=True).clamp(min=1)
 
     def best(self, tree: Tree) -> Tensor:
         return root_visits(tree).argmax(1)
+
+
+class UnvisitedInOrder(VisitsInOrder):
+    """The same where children may begin with visits, or come later."""
+
+    def choose(self, tree: Tree, scored: Tensor) -> Tensor:
+        untried = (tree.child_visits[..., 0] == 0) & (tree.prior[..., 0] > -torch.inf)
+        return torch.where(untried.any(0), untried.int().argmax(0), scored)
+
+
+class WorthAfterRounds(UnvisitedInOrder):
+    """For children that came in rounds: the late ones have few visits, so what is done is what is worth most."""
+
+    def best(self, tree: Tree) -> Tensor:
+        return tree.child_advantage[..., 0].T.masked_fill(root_visits(tree) == 0, -torch.inf).argmax(1)
 
 
 class SequentialHalving:
@@ -56,8 +72,10 @@ class SequentialHalving:
     the others are worth on average.
     """
 
-    def __init__(self, settings: SearchSettings, children: RootChildren, gumbel: Tensor) -> None:
+    def __init__(self, settings: SearchSettings, children: RootChildren, gumbel: Tensor, tree: Tree) -> None:
+        """For a tree as it is when its simulations begin."""
         self._settings = settings
+        self._first, self._before = tree.size, root_visits(tree).clone()
         self._logits = children.prior.log()  # [R, K], -infinity where there is no child
         self._noisy = self._logits + gumbel
         width = children.children.valid.sum(1)
@@ -65,8 +83,7 @@ class SequentialHalving:
         self._wanted = torch.tensor(rows, device=gumbel.device)[width]  # visits of the next child, int64 [R, S]
 
     def choose(self, tree: Tree, scored: Tensor) -> Tensor:
-        visits = root_visits(tree)
-        wanted = visits == self._wanted[:, tree.size - 1, None]
+        wanted = self._own_visits(tree) == self._wanted[:, tree.size - self._first, None]
         rank = self._noisy + self._sigma(tree, tree.child_advantage[..., 0].T)
         return rank.masked_fill(~wanted, -torch.inf).argmax(1)
 
@@ -74,9 +91,12 @@ class SequentialHalving:
         return (self._logits + self._sigma(tree, self._completed(tree))).softmax(1)
 
     def best(self, tree: Tree) -> Tensor:
-        visits = root_visits(tree)
+        visits = self._own_visits(tree)
         rank = self._noisy + self._sigma(tree, tree.child_advantage[..., 0].T)
         return rank.masked_fill(visits < visits.amax(1, keepdim=True), -torch.inf).argmax(1)
+
+    def _own_visits(self, tree: Tree) -> Tensor:
+        return root_visits(tree) - self._before
 
     def _completed(self, tree: Tree) -> Tensor:
         """Advantages [R, K], of children without visits the average of the others and of the prediction (eq. 33)."""
@@ -92,7 +112,7 @@ class SequentialHalving:
         if tree.size == 1:
             return torch.zeros_like(advantage)
         most = root_visits(tree).amax(1, keepdim=True)
-        share = scaled(advantage, tree.advantage[:, 1 : tree.size], settings.advantage_floor)
+        share = scaled(advantage, tree.advantages(), settings.advantage_floor)
         return (settings.halving_visits + most) * settings.halving_scale * share
 
 

@@ -16,11 +16,20 @@ from trainer.search.children import Children, merged
 from trainer.search.draws import SearchDraws
 from trainer.search.model import Expansion, Model, Root
 from trainer.search.paths import Paths
+from trainer.search.progressive import Rounds
+from trainer.search.reuse import Subtree, below, regrown
 from trainer.search.root_policy import normalised, root_children, root_policy, within
-from trainer.search.root_rule import RootRule, SequentialHalving, VisitsInOrder, root_visits
+from trainer.search.root_rule import (
+    RootRule,
+    SequentialHalving,
+    UnvisitedInOrder,
+    VisitsInOrder,
+    WorthAfterRounds,
+    root_visits,
+)
 from trainer.search.selection import Selection, leaf
 from trainer.search.settings import SearchSettings
-from trainer.search.tree import empty_tree
+from trainer.search.tree import Leaf, empty_tree
 from trainer.search.values import make_values
 
 
@@ -33,7 +42,9 @@ class SearchResult:
     visits: Tensor  # int64 [R, K]; they sum to the number of simulations
     q: Tensor  # [R, K], reward + discount * value of the child; 0 while unvisited, as released
     improved: Tensor  # [R, K], the policy that the search has come to: visits / simulations, or that of halving
-    best: Tensor  # int64 [R], the child to act by: the most visited, the first of equals, or that of halving
+    best: Tensor
+    """int64 [R], the child to act by: the most visited, the first of equals; that of halving; or after rounds of draws
+    the one that is worth most."""
     value: Tensor  # [R], of the root
     prediction: Tensor  # [R], the model's value of the root
     reward: Tensor  # [R, K], of the step to a visited child
@@ -46,8 +57,15 @@ class SearchResult:
     ratio: Tensor  # [R, K], beta-hat / beta * policy
 
 
+# Six parameters: where to begin, what to ask, how, by which numbers, and what is known from before.
 def search(
-    root: Root, model: Model, settings: SearchSettings, draws: SearchDraws, *, noise: bool = True
+    root: Root,
+    model: Model,
+    settings: SearchSettings,
+    draws: SearchDraws,
+    *,
+    noise: bool = True,
+    known: Subtree | None = None,
 ) -> SearchResult:
     """Plan from every root; `noise` mixes Dirichlet noise into what the roots' joint actions are drawn from.
 
@@ -55,35 +73,40 @@ def search(
     some have no visits.  Raises TrainingError, with the root named, where a root has no legal action or the model
     gives a number that is not finite.
     """
-    run = Search(root, model, settings, draws, noise=noise)
-    for _ in range(settings.simulations):
-        run.simulate()
-    return run.result()
+    return Search(root, model, settings, draws, noise=noise, known=known).run().result()
 
 
 class Search:
-    """A search that can be followed simulation by simulation; `search` runs all of them."""
+    """A search that can be followed simulation by simulation, or gone on with a step later; `search` runs one."""
 
+    # Six parameters, those of `search`.
     @torch.inference_mode()
     def __init__(
-        self, root: Root, model: Model, settings: SearchSettings, draws: SearchDraws, *, noise: bool = True
+        self,
+        root: Root,
+        model: Model,
+        settings: SearchSettings,
+        draws: SearchDraws,
+        *,
+        noise: bool = True,
+        known: Subtree | None = None,
     ) -> None:
         check_root(root)
         self._root, self._model, self.settings, self._draws = root, model, settings, draws
-        nodes, (roots, agents, _) = settings.simulations + 1, root.logits.shape
+        room = 0 if known is None else known.above.shape[1]
+        nodes, (roots, agents, _) = settings.simulations + room + 1, root.logits.shape
         paths = Paths(roots, nodes, root.value.device)
         values = make_values(settings, paths, root.value)
         self.tree = empty_tree(root.hidden, settings.samples, agents, paths, values, root.value)
-        self.selection = Selection(settings, root.value)
+        self.selection = Selection(settings, nodes, root.value)
         self.policy = root_policy(root, settings, draws, noise=noise)
-        self.children = root_children(self.policy, self._children(self.policy.sampling))
-        self.rule: RootRule = VisitsInOrder()
-        if settings.root == "halving":
-            gumbel = draws.gumbel(self.children.prior)
-            self.rule = SequentialHalving(settings, self.children, gumbel if noise else torch.zeros_like(gumbel))
+        self._rounds = Rounds(settings, self.policy, draws) if settings.sampling == "progressive" else None
+        if self._rounds is None:
+            self.children = root_children(self.policy, self._children(self.policy.sampling))
+        else:
+            self.children = self._rounds.first()
         node = self.tree.add(root.hidden, root.value, self.children.children)
-        self.tree.prior[..., node] = self.children.prior.masked_fill(~self.children.children.valid, -torch.inf).T
-        self.tree.width = self.children.children.valid.sum(1)
+        self._take_children()
         self.path = torch.zeros(roots, 1, dtype=torch.int64, device=root.value.device)
         """Of the newest node, int64 [R, L], `paths.beyond` after its end."""
         self.returns = root.value[:, None]
@@ -92,11 +115,18 @@ class Search:
         back_up(self.tree, node, self.path, self.returns, self._discounts)
         self._sums = torch.zeros_like(self.tree.prediction)
         """Of all logits of a node, [R, M + 1]; not finite where one of them is not."""
+        if known is not None:
+            self._take_over(known)
+        self._first = self.tree.size
+        self.rule = self._root_rule(noise=noise)
 
     @torch.inference_mode()
     def simulate(self) -> Expansion:
         """Select a leaf in each tree, let the model evaluate them all at once, back up."""
         tree, settings = self.tree, self.settings
+        if self._rounds is not None and self._rounds.due(tree.size - self._first):
+            self.children = self._rounds.next(tree, self.children.children)
+            self._take_children()
         chosen = self.selection.choices(tree, self._draws)
         chosen[:, 0] = self.rule.choose(tree, chosen[:, 0])
         parent, slot = leaf(tree, chosen)
@@ -111,14 +141,64 @@ class Search:
         policy = normalised((found.logits - found.logits.amax(-1, keepdim=True)).exp_())
         if settings.masks == "whole-tree":
             policy = within(policy, self._root.legal, settings.legal_floor)
-        node = tree.add(found.hidden, found.value, self._children(policy))
-        tree.reward[:, node] = found.reward
-        tree.child[slot, roots, parent] = node
-        tree.slot[:, node] = slot
-        self.path = tree.paths.extend(parent, node)
+        children = self._children(policy)
+        self._grow(
+            Leaf(
+                parent=parent,
+                slot=slot,
+                hidden=found.hidden,
+                reward=found.reward,
+                prediction=found.value,
+                children=children,
+            )
+        )
+        return found
+
+    def run(self) -> Search:
+        """Make the simulations that are left."""
+        while self.tree.size - self._first < self.settings.simulations:
+            self.simulate()
+        return self
+
+    def below(self, child: Tensor) -> Subtree:
+        """What is known below the roots' children int64 [R], for searches from where these have led to."""
+        with torch.inference_mode():
+            part = below(self.tree, child, self.settings.simulations)
+        return Subtree(**{name: value.clone() for name, value in vars(part).items()})
+
+    def _take_children(self) -> None:
+        """Put the root's children, as they are now, into the tree."""
+        tree, children = self.tree, self.children.children
+        tree.actions[:, 0] = children.actions
+        tree.prior[..., 0] = self.children.prior.masked_fill(~children.valid, -torch.inf).T
+        tree.width = children.valid.sum(1)
+
+    def _take_over(self, known: Subtree) -> None:
+        tree = self.tree
+        for node in regrown(known, self.children.children, looks=tree.paths.looks):
+            self._grow(node)
+        tree.set_aside((tree.paths.depth[:, : tree.size] > 0).sum(1))
+
+    def _root_rule(self, *, noise: bool) -> RootRule:
+        if self.settings.root == "halving":
+            gumbel = self._draws.gumbel(self.children.prior)
+            gumbel = gumbel if noise else torch.zeros_like(gumbel)
+            return SequentialHalving(self.settings, self.children, gumbel, self.tree)
+        if self._rounds is not None:
+            return WorthAfterRounds()
+        return VisitsInOrder() if self._first == 1 else UnvisitedInOrder()
+
+    def _grow(self, new: Leaf) -> None:
+        """Add a node to each tree, and back it up."""
+        tree, roots = self.tree, self.tree.paths.root
+        node = tree.add(new.hidden, new.prediction, new.children)
+        tree.reward[:, node] = new.reward
+        tree.slot[:, node] = new.slot
+        place = new.slot, roots, new.parent
+        tree.child[place] = node if new.there is None else torch.where(new.there, node, tree.child[place])
+        self.path = tree.paths.extend(new.parent, node, new.there)
         self.returns = returns_along(tree, node, self.path, self._discounts)
         back_up(tree, node, self.path, self.returns, self._discounts)
-        return found
 
     def result(self) -> SearchResult:
         """Of the simulations so far."""

@@ -23,8 +23,8 @@ SMALLEST_WEIGHT = 1e-30
 class Selection:
     """The rule of a search's settings."""
 
-    def __init__(self, settings: SearchSettings, like: Tensor) -> None:
-        count = torch.arange(settings.simulations + 1, dtype=torch.float64, device=like.device)
+    def __init__(self, settings: SearchSettings, nodes: int, like: Tensor) -> None:
+        count = torch.arange(nodes, dtype=torch.float64, device=like.device)
         base = settings.exploration_base
         exploration = ((count + base + 1) / base).log() + settings.exploration_initial
         self._weight = (exploration * count.sqrt()).clamp(min=SMALLEST_WEIGHT).to(like.dtype)  # by visits - 1
@@ -42,7 +42,7 @@ class Selection:
         explored = (tree.prior[..., :size] * weight).div_(1 + tree.child_visits[..., :size])
         advantage = tree.child_advantage[..., :size]
         if self._score == "scaled" and size > 1:
-            advantage = scaled(advantage, tree.advantage[:, 1:size], self._floor)
+            advantage = scaled(advantage, tree.advantages(), self._floor)
         return explored.add_(advantage)
 
     def choices(self, tree: Tree, draws: SearchDraws) -> Tensor:

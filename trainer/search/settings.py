@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from heliograph.settings import Settings
 
@@ -51,9 +51,25 @@ released key, which overflows from six agents on."""
     root: Literal["puct", "halving"] = "puct"
     """How a root divides its simulations among its children: by the score of all nodes, as published, or by \
 sequential halving of those that Gumbel noise and prior put first (Danihelka et al. 2022), for few simulations."""
+    sampling: Literal["at-once", "progressive"] = "at-once"
+    """When a root's joint actions are drawn: before its first simulation, as published, or in rounds, each agent more \
+of what has gone well so far."""
+    rounds: Annotated[int, Field(gt=1)] = 4
+    tilt: NonNegativeFloat = 4.0
+    """Progressive: how many rounds, which share samples and simulations evenly; and what an agent's action gains in \
+the logarithm of its probability by an average scaled advantage of 1."""
+    reuse: bool = False
+    """Whether a search that follows another keeps what that one found below the joint action that was taken, in \
+addition to its own simulations; while collecting and in evaluations with search."""
     considered: Annotated[int, Field(gt=0)] = 8
     """Halving: so many children are visited at first, at most."""
     halving_visits: NonNegativeFloat = 50.0
     halving_scale: NonNegativeFloat = 1.0
     """Halving: a child's scaled advantage weighs (halving_visits + most visits of a child) * halving_scale against \
 the logarithm of its prior."""
+
+    @model_validator(mode="after")
+    def _has_one_rule_for_the_root(self) -> Self:
+        if self.root == "halving" and self.sampling == "progressive":
+            raise ValueError("halving begins with all joint actions of a root, of which progressive draws some later")
+        return self

@@ -15,6 +15,19 @@ from trainer.search.paths import Paths
 from trainer.search.values import Values
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leaf:
+    """A node to be: one of every root, where there is one."""
+
+    parent: Tensor  # int64 [R]
+    slot: Tensor  # int64 [R], which child of it
+    hidden: Tensor  # [R, ...]
+    reward: Tensor  # [R], of the step to it
+    prediction: Tensor  # [R], the model's value
+    children: Children
+    there: Tensor | None = None  # bool [R]; None: everywhere
+
+
 @dataclass(kw_only=True)
 class Tree:
     """Nodes are numbered as they are made: 0 the root, k the leaf of simulation k, in all trees alike.
@@ -43,6 +56,8 @@ class Tree:
     width: Tensor  # int64 [R], children of the root
     size: int = 0
     """Nodes so far."""
+    stand_in: Tensor | None = None
+    """int64 [R, M + 1]: a node to look at in place of each; itself, unless that is none.  None: all are there."""
 
     def add(self, hidden: Tensor, prediction: Tensor, children: Children) -> int:
         """A node with its children, whose number is given back; its step and path are written by who made it."""
@@ -53,6 +68,19 @@ class Tree:
         self.prior[..., node] = children.share.masked_fill(~children.valid, -torch.inf).T
         self.size += 1
         return node
+
+    def set_aside(self, count: Tensor) -> None:
+        """Of the nodes so far, only the first `count` [R] below a root are there; a root without any has the next."""
+        number = torch.arange(self.visits.shape[1], device=count.device).expand_as(self.visits)
+        missing = (number > count[:, None]) & (number < self.size)
+        other = torch.where(count > 0, 1, self.size)[:, None]
+        self.stand_in = torch.where(missing, other, number)
+
+    def advantages(self) -> Tensor:
+        """[R, M - 1]: of the steps to all nodes so far, in which those that are none add no value of their own."""
+        if self.stand_in is None:
+            return self.advantage[:, 1 : self.size]
+        return self.advantage.gather(1, self.stand_in[:, 1 : self.size])
 
 
 def empty_tree(hidden: Tensor, samples: int, agents: int, paths: Paths, values: Values, like: Tensor) -> Tree:

@@ -30,6 +30,7 @@ from heliograph.errors import CheckpointError
 from heliograph.reading import check_plain, read_json
 from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
+from trainer.nets.random_states import random_states, restore_random_states
 
 CHECKPOINT = DocumentFormat(
     name=None, version=2, what="the checkpoint", remedy="Use the version of heliograph that wrote it"
@@ -189,18 +190,14 @@ def load_experience(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Restore torch's random state, and return the arrays that were saved.  Raises CheckpointError."""
     try:
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
-        torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
+        restore_random_states(under(tensors, "random."))
         return load_arrays(check_plain(path / "replay.safetensors"))
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
 
 
 def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:
-    tensors = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    tensors = {f"random.{device}": state for device, state in random_states().items()}
     for name, module in algorithm.modules().items():
         tensors |= {f"module.{name}.{key}": value.contiguous() for key, value in module.state_dict().items()}
     for name, optimiser in algorithm.optimisers().items():

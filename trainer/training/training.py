@@ -25,7 +25,7 @@ from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithms.dreaming import DreamingAlgorithm
 from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
-from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
+from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm, PausingAlgorithm
 from trainer.algorithms.registry import algorithm_entry
 from trainer.experience.collector import Collected, Collector
 from trainer.experience.overlap import Feed
@@ -96,7 +96,7 @@ class Training:
     """One run, fresh or resumed.
 
     Whoever wants it to end asks `stopping`, from a signal handler if need be.  It then leaves what it is at, between
-    two steps of the environments where that is collecting or evaluating; the rest is done when the run is resumed.
+    two steps of the environments, or in an update of a `PausingAlgorithm`; the rest is done when the run is resumed.
     A fresh one begins with the networks of `init_from`, as `load_initial_weights` takes it; None: with random ones.
     So does one that is resumed before its first checkpoint, with those that its folder names.
     """
@@ -145,6 +145,7 @@ class Training:
         self._iteration = 0
         self._clock = Clock()
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
+        self._learning: Collected | None = None  # what an iteration learns from that was left while it did
         self._unlogged: dict[str, Any] | None = None  # of an iteration whose evaluation is still to come
         if resume and saved_checkpoints(self.folder.checkpoints):
             self._restore()
@@ -192,25 +193,30 @@ class Training:
         return self._interrupted() if reason == "interrupted" else self._finished(reason)
 
     def _learn(self) -> dict[str, Any]:
-        """Collect and learn; what is to be logged of it.  Raises Stopped before anything is learned."""
+        """Collect and learn; what is to be logged of it.  Raises Stopped, and goes on where it was when repeated."""
         started = time.monotonic()
-        experience = self.feed.next()
-        self.env_steps = experience.env_steps
-        collected = time.monotonic()
+        experience = self._learning = self._learning or self.feed.next()
+        self.env_steps, collected = experience.env_steps, time.monotonic()
         try:
             metrics = self._update() if self.replay.ready else {}
         except NonFiniteLoss as error:
             raise explained(error, self.replay) from error
-        self._iteration += 1
+        self._iteration, self._learning = self._iteration + 1, None
         now = time.monotonic()
         return self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
 
     def _update(self) -> dict[str, float]:
-        """Let the algorithm learn, once its model has predicted what it has not learned from yet."""
-        found = {}
-        if isinstance(self.algorithm, PredictingAlgorithm):
-            found = measure_held_out(self.algorithm, self.replay, self.device)
-        return found | self.algorithm.update(self.replay, self._random)
+        """Let the algorithm learn, once its model has predicted what it has not learned from yet.
+
+        Raises Stopped where the algorithm can go on with it later; then nothing is left to predict.
+        """
+        algorithm, found = self.algorithm, dict[str, float]()
+        if isinstance(algorithm, PredictingAlgorithm):
+            found = measure_held_out(algorithm, self.replay, self.device)
+        # With overlap a checkpoint has what is collected ahead in replay, which the rest would then be drawn from.
+        if isinstance(algorithm, PausingAlgorithm) and not self.settings.overlaps(self.device.type):
+            return found | algorithm.update_in_parts(self.replay, self._random, check=self.stopping.check)
+        return found | algorithm.update(self.replay, self._random)
 
     def _assess(self) -> dict[str, float]:
         """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, and may be repeated."""
@@ -256,6 +262,7 @@ class Training:
             "reached": self._reached,
             "target": self.settings.schedule.stop_at_outcome,
             "unlogged": self._unlogged,
+            "learning": None if self._learning is None else asdict(self._learning),
         }
         save_checkpoint(
             self.folder.checkpoints, iteration=self._iteration, algorithm=self.algorithm, arrays=arrays, state=state
@@ -292,6 +299,7 @@ class Training:
         self._iteration, self._reached = state["iteration"], state["reached"]
         self._clock.restore(state)
         self._unlogged = state.get("unlogged")
+        self._learning = Collected(**state["learning"]) if state.get("learning") else None
         if state.get("target", self.settings.schedule.stop_at_outcome) != self.settings.schedule.stop_at_outcome:
             self._reached = 0  # what was reached was another target
         self.folder.forget_after(self._iteration - (self._unlogged is not None))
@@ -301,7 +309,7 @@ class Training:
         schedule, horizon = self.settings.schedule, self.horizon
         if self.stopping.wanted:
             return "interrupted"
-        if self._unlogged is not None:
+        if self._unlogged is not None or self._learning is not None:
             return None
         if schedule.stop_at_outcome is not None and self._reached >= 2:
             return "outcome"

@@ -9,7 +9,7 @@ Nothing is exchanged; communication, reward and value belong to the search alone
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -132,9 +132,11 @@ def agent_step(model: MazeroModel, spec: EnvironmentSpec, *, slot: int) -> StepF
     # A copy on the CPU, where nodes run; training may go on elsewhere with the original.
     alone, noise_size = deepcopy(model).cpu(), Categorical(spec.actions).noise
     if settings.frames == 1 and not settings.last_action:
-        return silent_step(BareStep(alone, slot=slot), spec, state=(), noise_size=noise_size)
+        bare = silent_step(BareStep(alone, slot=slot), spec, state=(), noise_size=noise_size)
+        return replace(bare, planning_size=settings.hidden)
     state = (
         StateTensor(name="frames", shape=(settings.frames, frame_size(settings, spec))),
         StateTensor(name="action", shape=(spec.actions,)),
     )
-    return silent_step(RememberingStep(alone, slot=slot), spec, state=state, noise_size=noise_size)
+    remembering = silent_step(RememberingStep(alone, slot=slot), spec, state=state, noise_size=noise_size)
+    return replace(remembering, planning_size=settings.hidden)

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.held_out import HeldOut, Predicted
+from trainer.algorithms.mazero.begun import Begun, begun_in
 from trainer.algorithms.mazero.clipping import Clipping
 from trainer.algorithms.mazero.execution import Team, agent_step
 from trainer.algorithms.mazero.found import entropy_bits, found_columns
 from trainer.algorithms.mazero.loss import MazeroLoss, Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.model import MazeroModel
+from trainer.algorithms.mazero.planning import PlanningModel
 from trainer.algorithms.mazero.predicting import predicted
 from trainer.algorithms.mazero.self_play import Learned, SearchingTeam, SelfPlay
 from trainer.algorithms.mazero.settings import MazeroSettings
@@ -32,7 +34,7 @@ from trainer.experience.columns import PRIORITY, Column, priority_column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import gradient_step
-from trainer.nets.means import Means
+from trainer.nets.random_states import Check, drawn_again_if_stopped, never
 from trainer.policy.distributions import Categorical
 from trainer.policy.draws import RandomDraws as PolicyDraws
 from trainer.search.draws import RandomDraws, SearchDraws
@@ -63,6 +65,7 @@ class Mazero:
         self.learned = Learned()
         self.held_out = HeldOut()
         self._clipping = Clipping()
+        self._begun = Begun()
 
     def columns(self) -> dict[str, Column]:
         return {**priority_column(), **found_columns(self.spec, self.settings.search.samples)}
@@ -87,11 +90,19 @@ class Mazero:
 
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
         """`updates` of the model, each on fresh windows; none while there is no window."""
-        metrics = Means()
-        if replay.has_steps(self._rows):
-            for _ in range(self.settings.updates):
-                self.learn(self.sample(replay, random), replay, metrics)
-        return metrics.result()
+        return self.update_in_parts(replay, random, check=never)
+
+    def update_in_parts(self, replay: Replay, random: np.random.Generator, *, check: Check) -> dict[str, float]:
+        """See `PausingAlgorithm`; a part is one update of the model."""
+        begun = self._begun
+        if not begun.parts and not replay.has_steps(self._rows):
+            return {}
+        while begun.parts < self.settings.updates:
+            with drawn_again_if_stopped(random):
+                check()
+                begun.add(self.learn(self.sample(replay, random), replay, check=check))
+        self._begun = Begun()
+        return begun.means()
 
     def predict(self, window: Window, draws: PolicyDraws) -> Predicted | None:
         """See `held_out.PredictingAlgorithm`; nothing is drawn."""
@@ -111,26 +122,23 @@ class Mazero:
             before=self.settings.model.frames - 1,
         )
 
-    def learn(self, batch: Batch, replay: Replay, metrics: Means) -> None:
-        """One update; writes the new priorities back."""
+    def learn(self, batch: Batch, replay: Replay, *, check: Check = never) -> dict[str, float]:
+        """One update, and its metrics; writes the new priorities back.  What `check` raises, in the search for targets,
+        leaves all as it was."""
         steps = steps_of(batch.to(self.device), self.settings, self.spec.actions)
-        targets = self.targets(steps)
+        targets = self.targets(steps, check=check)
         self.model.train()  # dropout is on inside updates only
         unrolled, loss = self.loss(steps, targets)
         self.model.eval()
         norm = self.step(loss)
         replay.update(batch.index.at(self.settings.model.frames - 1), PRIORITY, self.priorities(unrolled, targets))
         self._renew()
-        metrics.add(
-            {
-                **self._metrics(steps, loss, unrolled, targets),
-                "model/gradient_norm": norm,
-            }
-        )
+        return {**self._metrics(steps, loss, unrolled, targets), "model/gradient_norm": norm}
 
-    def targets(self, steps: Steps) -> Targets:
+    def targets(self, steps: Steps, *, check: Check = never) -> Targets:
         """What a batch teaches."""
-        return targets_of(steps, self.delayed, self.settings, self.draws)
+        planning = PlanningModel(model=self.delayed, check=check)
+        return targets_of(steps, planning, self.settings, self.draws)
 
     def loss(self, steps: Steps, targets: Targets) -> tuple[Unrolled, MazeroLoss]:
         """The model unrolled over a batch, and how far it is from the targets."""
@@ -163,10 +171,10 @@ class Mazero:
         return {"model": self.optimiser}
 
     def counters(self) -> dict[str, float]:
-        return {"updates": self.learned.updates} | self.held_out.counters()
+        return {"updates": self.learned.updates} | self.held_out.counters() | self._begun.counters()
 
     def restore_counters(self, counters: dict[str, float]) -> None:
-        self.learned.updates = int(counters["updates"])
+        self.learned.updates, self._begun = int(counters["updates"]), begun_in(counters)
         self.held_out.restore(counters)
 
     @property

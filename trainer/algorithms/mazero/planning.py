@@ -5,6 +5,7 @@ Axis legend: R roots, N agents, X what an agent sees, H width of a hidden state,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from trainer.algorithms.mazero.model import MazeroModel
 from trainer.search.draws import SearchDraws
 from trainer.search.model import Expansion, Root
-from trainer.search.search import SearchResult, search
+from trainer.search.reuse import Subtree
+from trainer.search.search import Search
 from trainer.search.settings import SearchSettings
 
 
@@ -22,14 +24,19 @@ class PlanningModel:
     """A `trainer.search.model.Model`: hidden states are those of whole teams, [R, N, H]."""
 
     model: MazeroModel
+    check: Callable[[], None] = lambda: None
+    """Called before every simulation; what it raises leaves the search."""
 
+    @torch.no_grad()
     def root(self, seen: Tensor, legal: Tensor) -> Root:
         """Where plans begin, for what agents see [R, N, X] and may do, bool [R, N, A]."""
+        self.check()
         model, hidden = self.model, self.model.represent(seen)
         return Root(hidden=hidden, value=model.values(hidden), logits=model.policy_logits(hidden), legal=legal)
 
     def step(self, hidden: Tensor, action: Tensor) -> Expansion:
         """See `Model`."""
+        self.check()
         model, step = self.model, self.model.advance(hidden, action)
         return Expansion(
             hidden=step.hidden,
@@ -39,11 +46,16 @@ class PlanningModel:
         )
 
 
-# Six parameters, and each is another's: the networks, where to begin, how, and by which numbers.
+# Six parameters, and each is another's: the networks, where to begin, how, by which numbers, and what is known.
 @torch.no_grad()
-def plan(
-    model: MazeroModel, seen: Tensor, legal: Tensor, settings: SearchSettings, draws: SearchDraws, *, noise: bool
-) -> SearchResult:
-    """A search from what agents see [R, N, X] and may do, bool [R, N, A]."""
-    planning = PlanningModel(model=model)
-    return search(planning.root(seen, legal), planning, settings, draws, noise=noise)
+def planned(
+    planning: PlanningModel,
+    root: Root,
+    settings: SearchSettings,
+    draws: SearchDraws,
+    *,
+    noise: bool,
+    known: Subtree | None = None,
+) -> Search:
+    """A search that has made its simulations."""
+    return Search(root, planning, settings, draws, noise=noise, known=known).run()

@@ -15,12 +15,13 @@ from torch import Tensor
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.mazero.found import Found, found_by, tempered
 from trainer.algorithms.mazero.model import MazeroModel
-from trainer.algorithms.mazero.planning import plan
+from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.seeing import frame_size, remembered, seen
 from trainer.algorithms.mazero.settings import MazeroSettings, PlaySettings
 from trainer.policy.draws import Draws, GreedyDraws, RandomDraws
 from trainer.search import draws as search_draws
-from trainer.search.search import SearchResult
+from trainer.search.reuse import Subtree, nothing
+from trainer.search.search import Search
 
 
 @dataclass(kw_only=True)
@@ -31,8 +32,9 @@ class Learned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlayState(Found):
-    """What a team carries from step to step, and what the search found that chose its last action, [E, ...]."""
+class PlayState(Found, Subtree):
+    """What a team carries from step to step: what the search found that chose its last action, [E, ...], and what of
+    its tree the next one goes on with, which is nothing unless the settings want it."""
 
     frames: Tensor
     """[E, N, F, O], oldest first."""
@@ -60,6 +62,7 @@ class SearchingTeam:
         agents, samples = self.spec.agents, self.settings.search.samples
         shares = like.new_zeros(copies, samples)
         return PlayState(
+            **vars(self._nothing_known(like.new_zeros(copies, agents, settings.hidden))),
             frames=like.new_zeros(copies, agents, settings.frames, frame_size(settings, self.spec)),
             done=torch.zeros(copies, agents, dtype=torch.int64, device=like.device),
             actions=torch.zeros(copies, samples, agents, dtype=torch.int64, device=like.device),
@@ -82,10 +85,13 @@ class SearchingTeam:
         draws: Draws,
     ) -> tuple[Tensor, PlayState]:
         frames = self.see(state, observation, first)
-        result = self.find(frames, action_mask, search_draws.RandomDraws(self.generator), noise=False)
+        run = self.searched(
+            frames, action_mask, search_draws.RandomDraws(self.generator), noise=False, known=known_in(state, first)
+        )
+        result = run.result()
         found = found_by(result, self.settings.search)
         chosen = result.best if isinstance(draws, GreedyDraws) else self.shared_choice(found, draws)
-        return _done(found, frames, chosen)
+        return self.done(run, found, frames, chosen)
 
     def shared_choice(self, found: Found, draws: Draws) -> Tensor:
         """One joint action per copy, int64 [E], by its visits, from the first agent's noise."""
@@ -97,12 +103,37 @@ class SearchingTeam:
         settings = self.model.settings
         return remembered(settings, state.frames, state.done, observation, first, self.spec.actions)
 
-    def find(
-        self, frames: Tensor, action_mask: Tensor, draws: search_draws.SearchDraws, *, noise: bool
-    ) -> SearchResult:
-        """What searches find from there."""
-        rows = seen(self.model.settings, frames)
-        return plan(self.model, rows, action_mask, self.settings.search, draws, noise=noise)
+    # Six parameters: what is seen and may be done, and those of `planned` that it does not know by itself.
+    def searched(
+        self,
+        frames: Tensor,
+        action_mask: Tensor,
+        draws: search_draws.SearchDraws,
+        *,
+        noise: bool,
+        known: Subtree | None = None,
+    ) -> Search:
+        """Searches from there, [E] roots."""
+        planning = PlanningModel(model=self.model)
+        root = planning.root(seen(self.model.settings, frames), action_mask)
+        settings = self.settings.search
+        return planned(planning, root, settings, draws, noise=noise, known=known if settings.reuse else None)
+
+    def done(self, run: Search, found: Found, frames: Tensor, chosen: Tensor) -> tuple[Tensor, PlayState]:
+        """The joint actions [E, N] at `chosen` places [E], and the state after them."""
+        action = found.actions[torch.arange(len(chosen), device=chosen.device), chosen]
+        left = run.below(chosen) if self.settings.search.reuse else self._nothing_known(run.tree.hidden[0])
+        return action, PlayState(**vars(found), **vars(left), frames=frames, done=action)
+
+    def _nothing_known(self, hidden: Tensor) -> Subtree:
+        """For teams with such hidden states [E, N, H]."""
+        chosen = self.settings.search
+        return nothing(
+            hidden,
+            nodes=chosen.simulations if chosen.reuse else 0,
+            samples=chosen.samples,
+            agents=self.spec.agents,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,31 +156,31 @@ class SelfPlay(SearchingTeam):
         draws: Draws,
     ) -> tuple[Tensor, PlayState]:
         generator = draws.generator if isinstance(draws, RandomDraws) else None
-        return self.play(self.see(state, observation, first), action_mask, search_draws.RandomDraws(generator), draws)
+        frames, searching = self.see(state, observation, first), search_draws.RandomDraws(generator)
+        run = self.searched(frames, action_mask, searching, noise=True, known=known_in(state, first))
+        return self.played(run, frames, draws)
 
-    def play(
-        self, frames: Tensor, action_mask: Tensor, searching: search_draws.SearchDraws, draws: Draws
-    ) -> tuple[Tensor, PlayState]:
-        """What is done in view of frames [E, N, F, O]; before anything has been learned all sampled joint actions are
-        alike, and are kept as such."""
-        result, play = self.find(frames, action_mask, searching, noise=True), self.settings.play
-        found = found_by(result, self.settings.search)
+    def played(self, run: Search, frames: Tensor, draws: Draws) -> tuple[Tensor, PlayState]:
+        """What is done after a search in view of frames [E, N, F, O]; before anything has been learned all sampled
+        joint actions are alike, and are kept as such."""
+        found, play = found_by(run.result(), self.settings.search), self.settings.play
         if play.random_until_trained and not self.learned.updates:
             alike = found.valid.to(found.policy.dtype)
             found = replace(found, policy=alike / alike.sum(-1, keepdim=True))
-        return _done(found, frames, draws.latent(tempered(found.policy, temperature(play, self.learned.updates))))
+        chosen = draws.latent(tempered(found.policy, temperature(play, self.learned.updates)))
+        return self.done(run, found, frames, chosen)
+
+
+def known_in(state: PlayState, first: Tensor) -> Subtree:
+    """What a state knows of the trees to come; nothing where an episode begins (`first`, bool [E])."""
+    part = {field.name: getattr(state, field.name) for field in fields(Subtree)}
+    return Subtree(**part | {"nodes": part["nodes"].masked_fill(first, 0)})
 
 
 def temperature(settings: PlaySettings, updates: int) -> float:
     """After so many updates."""
     phases = settings.temperatures
     return phases[min(len(phases) * updates // settings.temperature_updates, len(phases) - 1)]
-
-
-def _done(found: Found, frames: Tensor, chosen: Tensor) -> tuple[Tensor, PlayState]:
-    """The joint actions [E, N] at `chosen` places [E], and the state after them."""
-    action = found.actions[torch.arange(len(chosen), device=chosen.device), chosen]
-    return action, PlayState(**vars(found), frames=frames, done=action)
 
 
 def _found(state: PlayState) -> Found:

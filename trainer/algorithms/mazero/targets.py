@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainer.algorithms.mazero.found import Found, found_by, found_in
 from trainer.algorithms.mazero.model import MazeroModel
-from trainer.algorithms.mazero.planning import plan
+from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.settings import MazeroSettings, TargetSettings
 from trainer.algorithms.mazero.windows import Steps
 from trainer.search.draws import SearchDraws
@@ -31,12 +31,12 @@ class Targets:
     """[V, B, K]; 0 where nothing is valid."""
 
 
-def targets_of(steps: Steps, delayed: MazeroModel, settings: MazeroSettings, draws: SearchDraws) -> Targets:
+def targets_of(steps: Steps, delayed: PlanningModel, settings: MazeroSettings, draws: SearchDraws) -> Targets:
     """Of all rows of a batch, with the delayed network."""
     policy = policy_targets(steps, delayed, settings, draws)
     return Targets(
         reward=steps.reward[: settings.unroll],
-        value=value_targets(steps, delayed, settings),
+        value=value_targets(steps, delayed.model, settings),
         policy=policy,
         advantage=advantages(policy, normalised=settings.targets.advantage_normalisation),
     )
@@ -78,7 +78,7 @@ def advantages(found: Found, *, normalised: bool) -> Tensor:
     return torch.where(found.valid, raw, 0.0)
 
 
-def policy_targets(steps: Steps, delayed: MazeroModel, settings: MazeroSettings, draws: SearchDraws) -> Found:
+def policy_targets(steps: Steps, delayed: PlanningModel, settings: MazeroSettings, draws: SearchDraws) -> Found:
     """What searches found, [V, B, ...]: anew for a share of the windows, for the others when they were played."""
     rows = settings.unroll + 1
     taken = steps.taken[:rows]
@@ -92,7 +92,8 @@ def policy_targets(steps: Steps, delayed: MazeroModel, settings: MazeroSettings,
     windows, at = taken[:, :count].t().nonzero(as_tuple=True)
     if len(windows):
         seen, legal = steps.seen[at, windows], steps.legal[at, windows]
-        anew = found_by(plan(delayed, seen, legal, settings.search, draws, noise=True), settings.search)
+        searched = planned(delayed, delayed.root(seen, legal), settings.search, draws, noise=True)
+        anew = found_by(searched.result(), settings.search)
         for name, values in vars(anew).items():
             found[name][at, windows] = values
     return Found(**found)
