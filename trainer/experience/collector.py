@@ -277,7 +277,7 @@ class Collector:
         # What updates have written beside the newest rows is nothing that the next ones begin with.
         written = self.replay.columns.keys() - {STATE}
         for name, array in self.replay.newest().arrays().items():
-            np.copyto(now[name], 0 if name in written else array)
+            np.copyto(now[name], np.zeros_like(array) if name in written else array)
         done = [self.replay.running_actions(copy) for copy in self._everyone]
         none = self._now.action[0, None][:0]
         percepts, faithful = rewind(
