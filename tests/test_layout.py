@@ -52,7 +52,7 @@ HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
 COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
 SUBCOMMANDS = [
     *(f"bandwidth {name}" for name in ("measure", "recost", "language")),
-    *(f"campaign {name}" for name in ("run", "report", "work")),
+    *(f"campaign {name}" for name in ("run", "report", "tune", "work")),
 ]
 GENERATED = ROOT / "heliograph" / "pb"
 PROTOS = sorted((ROOT / "proto" / "heliograph" / "v1").glob("*.proto"))

@@ -113,6 +113,12 @@ def runs_of(cells: Iterable[Cell]) -> list[Run]:
     return [Run(cell=cell, seed=cell.seeds[at]) for at in range(most) for cell in cells if at < len(cell.seeds)]
 
 
+def with_settings(cell: Cell, variant: str, settings: Mapping[str, Any], seeds: tuple[int, ...]) -> Cell:
+    """A variant of a plain cell: settings by dotted key over its own."""
+    values = overlay(cell.values, _nested(settings))
+    return Cell(**{**vars(cell), "variant": variant, "values": values, "seeds": seeds})
+
+
 def chosen(cells: Sequence[Cell], only: Iterable[str]) -> list[Cell]:
     """Those that `world=…`, `method=…`, `variant=…`, `label=…` and `seed=…` name; of one kind any of several.
 

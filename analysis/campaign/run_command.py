@@ -8,20 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.campaign.request import Request, add_campaign_arguments, request_of
+from analysis.campaign.request import Request, add_campaign_arguments, add_pace_arguments, check_pace, request_of
 from heliograph.cli import Command
 
 if TYPE_CHECKING:
-    from analysis.campaign.executors import Job
-    from analysis.campaign.grid import Run
     from analysis.campaign.side_by_side import Ending
     from analysis.campaign.standing import Standing
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_campaign_arguments(parser)
-    parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time")
-    parser.add_argument("--nice", type=int, default=0, metavar="N", help="niceness of the runs, 0 to 19: others first")
+    add_pace_arguments(parser)
     parser.add_argument(
         "--only",
         nargs="+",
@@ -35,13 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
+    from analysis.campaign.running import run_all
     from analysis.campaign.standing import standings
-    from heliograph.errors import SettingsError
 
-    if namespace.jobs < 1:
-        raise SettingsError(f"--jobs {namespace.jobs}: at least one run at a time")
-    if not 0 <= namespace.nice <= 19:
-        raise SettingsError(f"--nice {namespace.nice} is not in 0..19")
+    check_pace(namespace)
     request = request_of(namespace)
     runs = request.runs(namespace.only)
     if namespace.dry_run:
@@ -51,56 +45,10 @@ def run(namespace: argparse.Namespace) -> int:
         return 0
     request.places.make()
     with request.places.claimed():
-        ending = _run(request, runs, namespace)
+        ending = run_all(request, runs, jobs=namespace.jobs, nice=namespace.nice)
         found = standings(runs, request.plans, request.places)
         _report(request, namespace)
     return _exit(namespace, found, ending)
-
-
-def _run(request: Request, runs: Sequence[Run], namespace: argparse.Namespace) -> Ending:
-    import asyncio
-
-    from analysis.campaign.executors import LocalProcesses
-    from analysis.campaign.progress import CampaignProgress
-    from analysis.campaign.side_by_side import SideBySide
-    from analysis.campaign.standing import standings
-
-    def may_begin() -> str:
-        limit = request.settings.cpu_hours
-        if limit is None:
-            return ""
-        everything = standings(request.runs(), request.plans, request.places)
-        spent = sum(each.cpu_seconds or 0.0 for each in everything) / 3600
-        return f"the runs have taken {spent:.1f} processor hours of {limit:g}" if spent >= limit else ""
-
-    before = standings(runs, request.plans, request.places)
-    for each in before:
-        if each.state.is_settled and each.detail:
-            print(f"{each.run.name}: left alone, {each.state}: {each.detail}", file=sys.stderr)
-    wanted = [each.run for each in before if not each.state.is_settled]
-    with CampaignProgress(runs, request.plans, request.places, jobs=namespace.jobs) as progress:
-        side = SideBySide(
-            LocalProcesses(nice=namespace.nice),
-            jobs=namespace.jobs,
-            telling=progress,
-            disk=request.places.out,
-            may_begin=may_begin,
-        )
-        return asyncio.run(side.run([(each, _job(request, each, namespace)) for each in wanted]))
-
-
-def _job(request: Request, run: Run, namespace: argparse.Namespace) -> Job:
-    import os
-
-    from analysis.campaign.executors import Job
-
-    places = request.places
-    command = [sys.executable, "-P", "-m", "heliograph", "campaign", "work", str(namespace.file), "--run", run.name]
-    command += ["--out", str(places.out), "--results", str(places.results), *request.permission]
-    # Each run with threads for all cores would wait for the others at every step.
-    threads = max(1, (os.cpu_count() or 1) // namespace.jobs)
-    environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-    return Job(name=run.name, command=command, log=places.log(run), environment=environment)
 
 
 def _report(request: Request, namespace: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from heliograph.seed_ranges import parse_seeds
 from heliograph.settings import Settings, read_toml, resolve
@@ -128,6 +128,48 @@ class SweepPlan(Settings):
         return dict(flat(value)) if isinstance(value, dict) else value
 
 
+class ParameterRange(Settings):
+    """What a tuned setting may be: a number between two others, or one of some values."""
+
+    low: FiniteFloat | int | None = None
+    high: FiniteFloat | int | None = None
+    """Included.  Whole numbers if both are."""
+    log: bool = False
+    """Drawn by its logarithm."""
+    choices: tuple[bool | int | float | str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if (self.choices is None) == (self.low is None or self.high is None):
+            raise ValueError("it is either from `low` to `high`, or one of `choices`")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low {self.low} is not below high {self.high}")
+        if self.log and (self.low is None or self.low <= 0):
+            raise ValueError("what is drawn by its logarithm begins above 0")
+        if self.choices is not None and len(self.choices) < 2:
+            raise ValueError("one choice is none")
+        return self
+
+
+class TunePlan(Settings):
+    """A search for one method's settings: trials, each a variant that all its worlds and seeds are run with."""
+
+    method: str
+    trials: Annotated[int, Field(ge=1, le=1000)] = 20
+    parameters: Annotated[dict[str, ParameterRange], Field(min_length=1)]
+    """By dotted setting, in quotes."""
+    worlds: tuple[str, ...] | None = None
+    """None: all that the method is trained in; what counts is the mean over them, so they should measure alike."""
+    seeds: str | tuple[int, ...] | None = None
+    """None: the campaign's.  Report on others than those that settings were chosen on."""
+    policy: Policy | None = None
+    """Whose score counts; None: the campaign's first."""
+    env_steps: PositiveInt | None = None
+    """After which it counts; None: at the end."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of what is drawn."""
+
+
 class CampaignSettings(Settings):
     """A whole file."""
 
@@ -144,6 +186,8 @@ class CampaignSettings(Settings):
     evaluation: EvaluationPlan = EvaluationPlan()
     steps: tuple[PositiveInt, ...] = ()
     """Environment steps at which the tables compare; none: the end alone."""
+    tune: TunePlan | None = None
+    """For `heliograph campaign tune`."""
     baseline: str | None = None
     """Label over which improvement is told: a method, or a method with a variant as `mamba/no-messages`."""
     cpu_hours: PositiveFloat | None = None
@@ -180,6 +224,9 @@ class CampaignSettings(Settings):
             found.append((f"methods.{name}.on", tuple(method.on), self.worlds))
             found.append((f"methods.{name}.presets", tuple(method.presets), self.worlds))
         found += [(f"worlds.{name}.methods", world.methods or (), self.methods) for name, world in self.worlds.items()]
+        if self.tune is not None:
+            found.append(("tune.method", (self.tune.method,), self.methods))
+            found.append(("tune.worlds", self.tune.worlds or (), self.worlds))
         for kind, plans in (("variants", self.variants), ("sweeps", self.sweeps)):
             for name, plan in plans.items():
                 found.append((f"{kind}.{name}.worlds", plan.worlds or (), self.worlds))

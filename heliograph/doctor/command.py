@@ -18,6 +18,7 @@ EXTRAS = (
     "observe",
     "trace",
     "wandb",
+    "tune",
     "mpe",
     "flatland",
     "smax",

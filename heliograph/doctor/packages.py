@@ -32,6 +32,7 @@ _MODULES = {
     "observe": ("prometheus_client", "starlette", "uvicorn"),
     "trace": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "wandb": ("wandb",),
+    "tune": ("optuna",),
     "mpe": ("pettingzoo", "mpe2"),
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),

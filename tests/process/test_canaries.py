@@ -43,6 +43,7 @@ REFUSING = {
     "campaign": ["campaign.toml"],
     "campaign, a dry run": ["campaign.toml", "--dry-run"],
     "campaign, a report": ["report", "campaign.toml"],
+    "campaign, tuned": ["tune", "campaign.toml"],
     "campaign, one run": ["work", "campaign.toml", "--run", "theirs/theirs/seed-0"],
     "demo": ["--preset", "preset.toml", "--folder", "mine"],
     "export": ["run"],

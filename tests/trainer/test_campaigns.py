@@ -120,7 +120,7 @@ def test_what_is_done_is_not_done_again_and_a_fresh_clone_goes_on_from_the_resul
 def test_a_run_that_fails_or_diverges_is_named_and_the_rest_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    diverging = {"mappo": {"ppo": {"learning_rate": 1e30}}}
+    diverging = {"mappo": {"ppo": {"actor_learning_rate": 1e30, "critic_learning_rate": 1e30}}}
     file = write_campaign(tmp_path, seeds="0-1", variants={"wild": {"settings": diverging}})
     out = tmp_path / "out"
     blocked = out / "runs" / "w" / "mappo" / "seed-0"
@@ -144,6 +144,28 @@ def test_a_run_that_fails_or_diverges_is_named_and_the_rest_goes_on(
     assert "2 of 4 runs have no score: w/mappo+wild/seed-0 (diverged)" in capsys.readouterr().err
     assert os.stat(out / "results" / "w" / "mappo+wild" / "seed-0.json").st_mtime_ns == before
     assert result(out).ended == "steps"
+
+
+def test_settings_are_tuned_by_runs_that_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("optuna")
+    ranges = {"mappo.ppo.clip": {"low": 0.1, "high": 0.5}}
+    out = tmp_path / "out"
+
+    def tuned(trials: int) -> dict[str, Any]:
+        file = write_campaign(tmp_path, tune={"method": "mappo", "trials": trials, "parameters": ranges})
+        assert main(["campaign", "tune", str(file), "--out", str(out), "--json", "-"]) == 0
+        document: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return document
+
+    first = tuned(1)
+    assert [trial["state"] for trial in first["trials"]] == ["scored"]
+    kept = (out / "results" / "w" / "mappo+trial-000" / "seed-0.json").read_bytes()
+    second = tuned(2)
+    assert second["trials"][0] == first["trials"][0]
+    assert [trial["state"] for trial in second["trials"]] == ["scored", "scored"]
+    assert (out / "results" / "w" / "mappo+trial-000" / "seed-0.json").read_bytes() == kept
+    found = result(out, "w/mappo+trial-001/seed-0")
+    assert found.settings["mappo.ppo.clip"] == second["trials"][1]["values"]["mappo.ppo.clip"]
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
