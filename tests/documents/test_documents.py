@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,9 +77,11 @@ def check_campaign(block: Block, place: Workplace) -> None:
     """A campaign of a user's own resolves, with every key of it."""
     from heliograph.cli import main
 
-    file = place.folder / "own-campaign.toml"
+    # By the name that it has, for the commands that follow it.
+    file = place.folder / f"{tomllib.loads(block.text)['name']}.toml"
     file.write_text(block.text, encoding="utf-8")
-    assert main(["campaign", str(file), "--dry-run", "--out", str(place.folder / "nowhere")]) == 0
+    command = ["campaign", str(file), "--dry-run", "--out", str(place.folder / "nowhere")]
+    assert main([*command, "--allow-environment", "my_package.my_env:make"]) == 0
 
 
 CHECKS = {
