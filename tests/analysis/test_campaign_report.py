@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.campaign import result as result_module
 from analysis.campaign.document import CampaignReport, document_of, report_of
 from analysis.campaign.grid import Run, cells_of, runs_of
 from analysis.campaign.page import markdown
@@ -20,7 +21,7 @@ from analysis.campaign.settings import CampaignSettings
 from analysis.campaign.standing import State, standings
 from heliograph.aggregates import interquartile_mean
 from heliograph.environments.permission import CATALOGUE_ONLY
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 
 CAMPAIGN = CampaignSettings.model_validate(
     {
@@ -104,6 +105,22 @@ def test_a_result_is_read_as_it_was_written_and_is_small(tmp_path: Path, plans: 
     assert read_result(tmp_path / "seed-0.json") == result
     assert '"env_steps": [200, 600, 800]' in (tmp_path / "seed-0.json").read_text()
     assert (tmp_path / "seed-0.json").stat().st_size < 6_000
+
+
+def test_a_result_that_the_disk_refuses_is_said_and_the_old_one_stays(
+    tmp_path: Path, plans: dict[str, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs_of(cells_of(CAMPAIGN))[0]
+    result = result_of(run, plans[run.cell.name])
+    write_result(tmp_path / "seed-0.json", result)
+
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(result_module, "replace_text", refuse)
+    with pytest.raises(OutputFailed, match=r"cannot write .*seed-0\.json: No space left on device\. Free space"):
+        write_result(tmp_path / "seed-0.json", result)
+    assert read_result(tmp_path / "seed-0.json") == result
 
 
 @pytest.mark.parametrize(
