@@ -26,6 +26,8 @@ OF_THE_MACHINE = (
     *("evaluation.copies", "evaluation.snapshots", "evaluation.export"),
 )
 """Settings that may be another without making it another training; the seed is told beside them."""
+BUDGET = ("schedule.env_steps", "schedule.minutes", "schedule.cpu_minutes")
+"""Settings that say how far a training goes, and nothing else: it can go on to another end."""
 _WHOLE = "environment.parameters"
 """A table that counts as one setting: its names are the environment's."""
 
@@ -113,6 +115,12 @@ def differences(found: Mapping[str, Any], plan: Plan) -> list[Difference]:
         if then != wanted:
             differing.append(Difference(setting=key, found=then, wanted=wanted))
     return differing
+
+
+def goes_further(found: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether another training is the plan's, but that it ends after fewer steps."""
+    others = [each for each in differences(found, plan) if each.setting not in BUDGET]
+    return not others and found["schedule.env_steps"] < plan.env_steps
 
 
 _NOTHING = object()

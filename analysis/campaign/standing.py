@@ -11,11 +11,11 @@ from typing import Any
 from analysis.campaign.grid import Run
 from analysis.campaign.harvest import METRICS
 from analysis.campaign.places import Places
-from analysis.campaign.planning import Plan, differences
+from analysis.campaign.planning import Plan, differences, goes_further
 from analysis.campaign.result import DIVERGED, RunResult, read_result
 from heliograph.errors import SettingsError
 from heliograph.reading import parse_json
-from heliograph.run_status import RunState, read_status
+from heliograph.run_status import SETTINGS, RunState, read_status
 
 TAIL_BYTES = 64 * 2**10
 
@@ -70,9 +70,9 @@ def standing(run: Run, plan: Plan, places: Places) -> Standing:
         result = read_result(places.result(run))
     except SettingsError as error:
         return Standing(run=run, plan=plan, state=State.UNREADABLE, detail=error.message)
-    if result is not None:
-        return _of_result(run, plan, result, places.result(run))
     folder = places.folder(run)
+    if result is not None and not _can_go_on(result, plan, folder):
+        return _of_result(run, plan, result, places.result(run))
     try:
         status = read_status(folder)
     except SettingsError as error:
@@ -81,7 +81,8 @@ def standing(run: Run, plan: Plan, places: Places) -> Standing:
         return Standing(run=run, plan=plan, state=State.ABSENT)
     last = last_record(folder)
     failed = status.state is RunState.FAILED
-    state = State.MEASURING if status.ended else State.FAILED if failed else State.BEGUN
+    trained = status.ended and result is None
+    state = State.MEASURING if trained else State.FAILED if failed else State.BEGUN
     return Standing(
         run=run,
         plan=plan,
@@ -111,6 +112,11 @@ def last_record(folder: Path) -> dict[str, Any]:
     except OSError:
         return {}
     return found
+
+
+def _can_go_on(result: RunResult, plan: Plan, folder: Path) -> bool:
+    """Whether a result is of a shorter budget, and the run is there to be trained further."""
+    return result.ended != DIVERGED and goes_further(result.settings, plan) and (folder / SETTINGS).is_file()
 
 
 def _of_result(run: Run, plan: Plan, result: RunResult, path: Path) -> Standing:

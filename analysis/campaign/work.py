@@ -20,7 +20,7 @@ from types import FrameType
 from analysis.campaign.grid import Run
 from analysis.campaign.harvest import diverged, harvested, sends_messages
 from analysis.campaign.places import Places
-from analysis.campaign.planning import Plan, comparable, differences
+from analysis.campaign.planning import BUDGET, Plan, comparable, differences, goes_further
 from analysis.campaign.result import write_result
 from heliograph.claim import claim
 from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError, TargetNotReached, TrainingError
@@ -56,8 +56,8 @@ class Worker:
         with self._obeying_signals():
             if not self._wait_for_others():
                 return INTERRUPTED_EXIT_CODE
-            self._check_begun()
-            code = self._train()
+            longer = self._check_begun()
+            code = self._train(longer)
             if code == DIVERGED_EXIT_CODE and read_status(self._folder).exit_code == DIVERGED_EXIT_CODE:
                 self._keep({}, is_diverged=True)
                 return 0
@@ -79,22 +79,32 @@ class Worker:
             result = harvested(run, plan, campaign=name, folder=self._folder, reports=reports)
         write_result(self._places.result(run), result)
 
-    def _check_begun(self) -> None:
-        """Raise SettingsError if the run that is there was begun with other settings."""
+    def _check_begun(self) -> list[str]:
+        """What to change in the run that is there so that it goes as far as is wanted: `key=value` texts.
+
+        Raises SettingsError if it was begun with other settings.
+        """
         if read_status(self._folder).state is RunState.ABSENT:
-            return
+            return []
         try:
             found = comparable(read_json(self._folder / SETTINGS, limit=SMALL))
         except (OSError, ValueError, AttributeError) as error:
             raise SettingsError(f"cannot read {self._folder / SETTINGS}: {error}") from error
+        if goes_further(found, self._plan):
+            return [f"{key}={self._plan.settings[key]}" for key in BUDGET]
         if differing := differences(found, self._plan):
             more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
             raise SettingsError(
                 f"{self._folder} was begun with other settings: {', '.join(map(str, differing[:5]))}{more}",
                 remedy="Remove it, or name another folder: --out",
             )
+        return []
 
-    def _train(self) -> int:
+    def _train(self, longer: Sequence[str]) -> int:
+        """Begin, or go on; the exit code.  `longer` are settings of a run whose budget has grown."""
+        if longer:
+            changes = [word for text in longer for word in ("--set", text)]
+            return self._reached(self._command("train", "--resume", str(self._folder), *changes))
         if read_status(self._folder).ended:
             return 0
         preset = self._places.preset(self._run)
@@ -103,8 +113,10 @@ class Worker:
         except OSError as error:
             raise OutputFailed(f"cannot write {preset}: {error.strerror}", remedy="Free space") from error
         words = ["--preset", str(preset), "--seed", str(self._run.seed), "--folder", str(self._folder)]
-        code = self._command("train", *words, "--resume-or-start")
-        # It did all its steps, and must reach nothing here.
+        return self._reached(self._command("train", *words, "--resume-or-start"))
+
+    def _reached(self, code: int) -> int:
+        """A training that did all its steps must reach nothing here."""
         return 0 if code == TargetNotReached.exit_code else code
 
     def _evaluate(self, policy: str) -> tuple[int, Path]:
@@ -112,7 +124,8 @@ class Worker:
         chosen = self._run.cell.evaluation
         masked = chosen.masked and sends_messages(self._folder)
         how = "processes" if chosen.processes else "one-process"
-        name = f"{policy}-{chosen.episodes}-{chosen.seed}-{how}{'-masked' if masked else ''}.json"
+        steps = read_status(self._folder).env_steps
+        name = f"{policy}-{steps}-{chosen.episodes}-{chosen.seed}-{how}{'-masked' if masked else ''}.json"
         report = self._folder / "measured" / name
         if report.exists():
             return 0, report

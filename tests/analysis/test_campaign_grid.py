@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.campaign.grid import cells_of, chosen, runs_of
-from analysis.campaign.planning import Plan, comparable, differences, plans_of
+from analysis.campaign.planning import Plan, comparable, differences, goes_further, plans_of
 from analysis.campaign.settings import CampaignSettings, read_campaign
 from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import SettingsError, UnknownEnvironment
@@ -191,6 +191,15 @@ def test_trainings_agree_by_what_makes_them_what_they_are(tmp_path: Path) -> Non
     changed = plans(FILE.replace("every = 3", "every = 6"), tmp_path)["sighted/mappo"]
     without = {key: value for key, value in found.settings.items() if key != "evaluation.every"}
     assert [each.setting for each in differences(without, changed)] == ["evaluation.every"]
+
+
+def test_only_a_longer_budget_is_the_same_training_that_goes_further(tmp_path: Path) -> None:
+    found = plans(FILE, tmp_path)["sighted/mappo"]
+    further = plans(FILE.replace("1_000", "2_000"), tmp_path)["sighted/mappo"]
+    assert goes_further(found.settings, further)
+    assert not goes_further(further.settings, found)
+    assert not goes_further(found.settings, found)
+    assert not goes_further(found.settings | {"mappo.ppo.clip": 0.3}, further)
 
 
 def test_the_machine_makes_no_other_training() -> None:

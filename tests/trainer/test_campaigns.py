@@ -108,13 +108,25 @@ def test_what_is_done_is_not_done_again_and_a_fresh_clone_goes_on_from_the_resul
     assert found.cpu_seconds is not None
     assert [point.cpu_seconds is not None for point in found.curve] == [True] * len(found.curve)
     assert {path.name for path in results.iterdir()} >= {"README.md", "report.json", "curves-greedy.png"}
-    # With another budget the results are of another campaign, and nothing is overwritten.
-    write_campaign(tmp_path, seeds="0-1", env_steps=90, processes=True)
+    # With other settings the results are of another campaign, and nothing is overwritten.
+    write_campaign(tmp_path, seeds="0-1", processes=True, methods={"mappo": {"settings": {"mappo": {"hidden": 24}}}})
     assert main([*command, "--out", str(tmp_path / "clone")]) == TrainingError.exit_code
     told = capsys.readouterr().err
     assert "2 of 2 runs have no score" in told
-    assert "other settings: schedule.env_steps 60, not 90" in told
+    assert "other settings: mappo.hidden 16, not 24" in told
     assert kept.read_bytes() == before
+
+
+def test_a_larger_budget_goes_on_with_what_is_trained(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for env_steps in (60, 96):
+        assert main(["campaign", str(write_campaign(tmp_path, env_steps=env_steps)), "--out", str(out)]) == 0
+        assert result(out).env_steps == env_steps
+    run = out / "runs" / "w" / "mappo" / "seed-0"
+    iterations = [json.loads(line)["env_steps"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert iterations == list(range(12, 97, 12))
+    assert "schedule.env_steps was 60 and is 96 from here on" in run.with_name("seed-0.log").read_text()
+    assert [point.env_steps for point in result(out).curve] == [24, 48, 72, 96]
 
 
 def test_a_run_that_fails_or_diverges_is_named_and_the_rest_goes_on(
