@@ -101,7 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
     wanted = [entry for entry in entries if entry["status"] in open_ones]
     wanted = [entry for entry in wanted if not arguments.only or entry["number"] in arguments.only]
     with tempfile.TemporaryDirectory() as folder:
-        tree = Tree.copied(ROOT, Path(folder), budget_s=arguments.budget_s, test_budget_s=TEST_BUDGET_S)
+        budgets = {"budget_s": arguments.budget_s, "test_budget_s": TEST_BUDGET_S}
+        tree = Tree.copied(ROOT, Path(folder), fast=arguments.fast, **budgets)
         tests = TestMap(tree.folder)
         for entry in wanted:
             mutation = found_again(entry, tree.folder)
@@ -124,6 +125,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run those that were not killed once more")
     parser.add_argument("--only", type=int, nargs="+", default=[], metavar="NUMBER")
     parser.add_argument("--files", type=int, default=6, help="how many test files run for each")
+    parser.add_argument(
+        "--fast", action="store_true", help="leave out the slow tests; run the survivors --again with them"
+    )
     parser.add_argument("--tests", nargs="+", default=[], metavar="FILE", help="these tests instead of the nearest")
     parser.add_argument("--budget-s", type=float, default=300.0, help="for the tests of one mistake, of their own time")
     parser.add_argument("--show", type=int, nargs="+", default=[], metavar="NUMBER", help="print some, run none")

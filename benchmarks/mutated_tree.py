@@ -34,9 +34,11 @@ class Tree:
     """For the tests of one mistake, in time of their own (`own_time.py`)."""
     test_budget_s: float
     """For each of them."""
+    fast: bool = False
+    """Without the slow tests."""
 
     @classmethod
-    def copied(cls, root: Path, folder: Path, *, budget_s: float, test_budget_s: float) -> Tree:
+    def copied(cls, root: Path, folder: Path, **how: Any) -> Tree:
         names = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=root,
@@ -48,7 +50,7 @@ class Tree:
             if (root / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, folder / name)
-        return cls(folder=folder, budget_s=budget_s, test_budget_s=test_budget_s)
+        return cls(folder=folder, **how)
 
     def verdict(self, path: str, mutation: Mutation, tests: list[str]) -> dict[str, Any]:
         """What the tests say about one mistake.
@@ -85,6 +87,8 @@ class Tree:
     def _run(self, tests: list[str]) -> tuple[str, str, float]:
         """What became of them (passed, failed, or cut), what pytest wrote, and the time of their own that they took."""
         options = ["-x", "-v", "--tb=line", "--timeout=0", "-p", "no:cacheprovider"]
+        if self.fast:
+            options += ["-m", "not slow"]
         environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
         output = self.folder / "mutants-output.txt"
         ended = own_time.run(

@@ -87,3 +87,19 @@ def test_ctrl_c_asks_work_that_obeys_signals_to_stop_in_order() -> None:
         return "in order" if request.wanted else "not asked"
 
     assert interrupted(counts) == "in order"
+
+
+def test_ctrl_c_before_the_work_began_is_nobodys_but_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[None] = []
+
+    def pressed(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    async def notebook() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", pressed)
+            with pytest.raises(KeyboardInterrupt):
+                beside_a_running_loop(lambda: begun.append(None))
+
+    asyncio.run(notebook())
+    assert not begun

@@ -1,7 +1,5 @@
 """Exported step functions, run by onnxruntime, equal the torch step functions and the trainer's own team step.
 
-pytestmark = pytest.mark.slow
-
 Axis legend: E episodes, N agents, A actions.
 """
 
@@ -18,15 +16,17 @@ import pytest
 import torch
 from tiny_team import small_team
 
-from heliograph.bundle import Bundle
+from heliograph.bundle import Bundle, load_team
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.graph import check_graph
 from heliograph.noise import uniform
 from heliograph.seeds import episode_seed
 from trainer.algorithms.dreamer.execution import initial_state, team_step
 from trainer.algorithms.mamba.mamba import Mamba
-from trainer.export.bundles import export_bundle
+from trainer.export.bundles import export_team
 from trainer.policy.draws import GreedyDraws, NoiseDraws
+
+pytestmark = pytest.mark.slow
 
 EPISODES = 200
 CLASSES = 8
@@ -72,20 +72,12 @@ TEAMS = {
 
 
 @pytest.fixture(scope="module", params=TEAMS.values(), ids=TEAMS)
-def exported(request: pytest.FixtureRequest) -> Exported:
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     name, parameters = request.param
     algorithm, environment = small_team(name, parameters, copies=EPISODES)
-    bundles = [
-        export_bundle(
-            algorithm.step_function(slot),
-            spec=environment.spec,
-            slot=slot,
-            algorithm="mamba",
-            run_id="exported",
-            training_step=0,
-        )
-        for slot in range(environment.spec.agents)
-    ]
+    folder = tmp_path_factory.mktemp("exported")
+    export_team(algorithm, environment.spec, folder, run_id="exported", training_step=0)
+    bundles = load_team(folder)
     return Exported(
         algorithm=algorithm,
         environment=environment,

@@ -136,9 +136,12 @@ class Team:
 class AgentStep(nn.Module):
     """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
 
+    differs_by = ("slot",)
+
     def __init__(self, model: ActingModel, actor: nn.Module, *, slot: int) -> None:
         super().__init__()
-        self.slot = slot
+        self.register_buffer("slot", torch.tensor([slot]))
+        self.slot: Tensor
         self.encoder, self.rssm, self.actor = own(model.encoder, slot), own_rssm(model.rssm, slot), own(actor, slot)
 
     # Nine parameters: the inputs of a bundle's graph, in their order (docs/bundle.md).
@@ -160,9 +163,8 @@ class AgentStep(nn.Module):
         tokens = rssm.tokens(
             inbox_latent.long(), inbox_action.to(actions.dtype), keep.expand(inbox_action.shape[0], 1)
         )  # [N, H]
-        own = torch.tensor([self.slot])
         assert rssm.communication is not None
-        row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), own)  # [1, H]
+        row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), self.slot)  # [1, H]
         deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
         ids, action, logits = _decide(
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
@@ -194,6 +196,8 @@ class SilentStep(nn.Module):
     Its own latent and action are all that the recurrent state waits for, so the state that it hands on is that of the
     step to come, which no message can change.
     """
+
+    differs_by = ()
 
     def __init__(self, model: ActingModel, actor: nn.Module) -> None:
         super().__init__()
