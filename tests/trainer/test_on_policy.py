@@ -30,15 +30,15 @@ from trainer.algorithms.model_free.attention_ppo import AttentionPpo
 from trainer.algorithms.model_free.carried import packed, unpacked
 from trainer.algorithms.model_free.mappo import Mappo
 from trainer.algorithms.model_free.on_policy import OnPolicy
-from trainer.algorithms.model_free.sequences import acted, returns_of
-from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings, PpoSettings
-from trainer.algorithms.model_free.value_scale import ValueScale
+from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.experience.collector import Collector
+from trainer.experience.earned import acted, returns_of
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 from trainer.experience.window import Window
 from trainer.export.bundles import export_team
+from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
 from trainer.training.evaluation import evaluate
@@ -222,8 +222,7 @@ def test_returns_less_values_are_generalised_advantages_within_each_episode(
     drawn: tuple[Window, torch.Tensor], sharing: str
 ) -> None:
     window, value = drawn
-    ppo = PpoSettings(discount=0.9, trace=0.8, reward_sharing=sharing)
-    ours, played = returns_of(window, value, ppo) - value[:-1], acted(window)
+    ours, played = returns_of(window, value, discount=0.9, trace=0.8, sharing=sharing) - value[:-1], acted(window)
     last = len(value) - 1
     for copy in range(2):
         for agent in range(2):

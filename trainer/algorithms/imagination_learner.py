@@ -6,7 +6,9 @@ the model is.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,17 +17,22 @@ from torch import Tensor, nn
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
 from trainer.algorithms.held_out import HeldOut, Predicted
+from trainer.algorithms.recent import experience_batch, recent_experience
 from trainer.experience.batch import Batch
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import adam, gradient_step
 from trainer.nets.means import Means
+from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
-from trainer.policy.imagined import ImaginedRollout
-from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
+from trainer.policy.imagined import Features, ImaginedRollout
+from trainer.policy.ppo import PolicyBatch, PolicyLoss, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import survival
+
+SMALLEST_ENTROPY_SCALE, LARGEST_ENTROPY_SCALE = 1e-4, 1.0
+"""Between which an entropy target steers it."""
 
 
 class ImaginationLearner(ABC):
@@ -45,6 +52,7 @@ class ImaginationLearner(ABC):
         self.learning, self.spec, self.actions, self.device = learning, spec, actions, device
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.entropy_scale = learning.entropy_scale
+        self._told_rewards = False
         self.held_out = HeldOut()
         """How well the model predicts what it has not learned from, as of this iteration's fresh experience: it is
         measured before `update` (`held_out.measure_held_out`), so `update` may act on it."""
@@ -52,6 +60,9 @@ class ImaginationLearner(ABC):
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
         self.learns("actor", self.actor, rate=learning.actor_learning_rate, weight_decay=learning.actor_weight_decay)
         self.learns("critic", self.critic, rate=learning.critic_learning_rate)
+        self.value_scale = ValueScale().to(device) if learning.value_normalisation else None
+        if self.value_scale is not None:
+            self.learns_by("value_scale", self.value_scale, None)
 
     def learns(self, name: str, network: nn.Module, *, rate: float, weight_decay: float = 0.0) -> None:
         """Give a network an optimiser; `step` steps it, and checkpoints keep both, by this name."""
@@ -67,10 +78,39 @@ class ImaginationLearner(ABC):
         """Learn the model, then imagine and learn the policy, `rounds` times."""
         metrics = Means()
         self.learn_model(replay, random, metrics)
-        if self.model_is_ready():
+        if self.learning.experience_epochs:
+            self.learn_from_experience(replay, metrics)
+        if self.model_is_ready() and self._tells_rewards():
             for _ in range(self.learning.rounds):
                 self.learn_policy(self.imagine(replay, random), metrics)
         return metrics.result()
+
+    def learn_from_experience(self, replay: Replay, metrics: Means) -> None:
+        """`experience_epochs` of PPO over what was collected since the last update."""
+        learning = self.learning
+        recent = recent_experience(replay, leading=replay.settings.window, device=self.device)
+        if recent is None:
+            return
+        batch = experience_batch(
+            recent,
+            self.features(recent.window),
+            actor=self.actor,
+            value=self.value,
+            settings=learning,
+            actions=self.actions,
+            masks=self.spec.has_action_mask,
+        )
+        self.learn_from(batch, metrics, epochs=learning.experience_epochs)
+
+    def features(self, window: Window) -> Features:
+        """What actor and critic read at each row of a window, [T, B, N, ...] each."""
+        raise NotImplementedError
+
+    def _tells_rewards(self) -> bool:
+        """Whether the model has once told new rewards as well as the settings ask for."""
+        least, r2 = self.learning.reward_r2, self.held_out.reward_r2
+        self._told_rewards |= least is None or (r2 is not None and r2 >= least)
+        return self._told_rewards
 
     @abstractmethod
     def learn_model(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
@@ -108,16 +148,36 @@ class ImaginationLearner(ABC):
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor: ...
 
     def learn_policy(self, rollout: ImaginedRollout, metrics: Means) -> None:
-        """One round: `epochs` of PPO over shuffled minibatches of joint rows."""
+        """One round: `epochs` of PPO over what was imagined."""
+        batch = policy_batch(rollout, self.value, self.learning, self.actions)
+        self.learn_from(batch, metrics, epochs=self.learning.epochs)
+        metrics.add(
+            {
+                "policy/imagined_reward": float(rollout.reward.mean()),
+                "policy/imagined_return": float(batch.returns.mean()),
+                "policy/imagined_after_end": float(1 - survival(rollout.continuation).mean()),
+                "policy/entropy_scale": self.entropy_scale,
+            }
+        )
+
+    def value(self, *features: Tensor) -> Tensor:
+        """Values [M, N] of the critic, on the scale of the rewards."""
+        values: Tensor = self.critic(*features)
+        return values if self.value_scale is None else self.value_scale.from_scale(values)
+
+    def learn_from(self, batch: PolicyBatch, metrics: Means, *, epochs: int) -> None:
+        """PPO over shuffled minibatches of joint rows.  Raises NonFiniteLoss before it does harm."""
         learning = self.learning
-        batch = policy_batch(rollout, self.critic, learning, self.actions)
         if not torch.isfinite(batch.advantage).all():
             raise NonFiniteLoss(
                 "the advantages of the imagined rows are not finite: the critic or the reward head has diverged",
                 remedy="The last checkpoint is whole; resume it with a smaller learning rate",
             )
+        if self.value_scale is not None:
+            self.value_scale.see(batch.returns, batch.weight)
+            batch = replace(batch, returns=self.value_scale.to_scale(batch.returns))
         rows = batch.returns.shape[0]
-        for _ in range(learning.epochs):
+        for _ in range(epochs):
             order = torch.randperm(rows, device=self.device)
             for index in order.split(learning.minibatch):
                 part = batch.rows(index)
@@ -125,7 +185,7 @@ class ImaginationLearner(ABC):
                     self.actor, part, self.actions, clip=learning.clip, entropy_scale=self.entropy_scale
                 )
                 actor_norm = self.step("actor", policy.loss, clip=learning.gradient_clip)
-                self.entropy_scale = max(self.entropy_scale * learning.entropy_decay, learning.entropy_floor)
+                self.entropy_scale = self._next_entropy_scale(policy)
                 value = critic_loss(self.critic, part)
                 critic_norm = self.step("critic", value, clip=learning.gradient_clip)
                 metrics.add(
@@ -136,14 +196,16 @@ class ImaginationLearner(ABC):
                         "policy/critic_gradient_norm": critic_norm,
                     }
                 )
-        metrics.add(
-            {
-                "policy/imagined_reward": float(rollout.reward.mean()),
-                "policy/imagined_return": float(batch.returns.mean()),
-                "policy/imagined_after_end": float(1 - survival(rollout.continuation).mean()),
-                "policy/entropy_scale": self.entropy_scale,
-            }
-        )
+
+    def _next_entropy_scale(self, policy: PolicyLoss) -> float:
+        """After a minibatch."""
+        learning = self.learning
+        if learning.entropy_target is None:
+            return max(self.entropy_scale * learning.entropy_decay, learning.entropy_floor)
+        assert policy.entropy_share is not None
+        missing = learning.entropy_target - float(policy.entropy_share)
+        steered = self.entropy_scale * math.exp(learning.entropy_rate * missing)
+        return min(max(steered, SMALLEST_ENTROPY_SCALE), LARGEST_ENTROPY_SCALE)
 
     def step(self, name: str, loss: Tensor, *, clip: float) -> float:
         """One gradient step of a network; its gradient's norm.  Raises NonFiniteLoss before it does harm."""
@@ -157,8 +219,10 @@ class ImaginationLearner(ABC):
         return dict(self._optimisers)
 
     def counters(self) -> dict[str, float]:
-        return {"entropy_scale": self.entropy_scale} | self.held_out.counters()
+        told = {} if self.learning.reward_r2 is None else {"told_rewards": float(self._told_rewards)}
+        return {"entropy_scale": self.entropy_scale} | self.held_out.counters() | told
 
     def restore_counters(self, counters: dict[str, float]) -> None:
         self.entropy_scale = counters["entropy_scale"]
+        self._told_rewards = bool(counters.get("told_rewards", False))
         self.held_out.restore(counters)

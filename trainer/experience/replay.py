@@ -24,7 +24,7 @@ from trainer.experience.settings import ReplaySettings
 from trainer.experience.starts import Starts
 from trainer.experience.window import Window
 
-_COUNTS = ("written", "oldest", "read")
+_COUNTS = ("written", "oldest", "read", "learned")
 """Per copy, in a checkpoint."""
 _NOT_THERE = -1
 """Serial of a padded row."""
@@ -55,6 +55,7 @@ class Replay:
         self._written = np.zeros(copies, dtype=np.int64)
         self._oldest = np.zeros(copies, dtype=np.int64)
         self._read = np.zeros(copies, dtype=np.int64)
+        self._learned = np.zeros(copies, dtype=np.int64)
         self._serial = np.zeros((copies, self.capacity), dtype=np.int64)  # which of all rows lies at a place
         self._serials = 0
 
@@ -103,7 +104,8 @@ class Replay:
         begin = self._begin(copy)
         self._written[copy] = oldest if begin is None else begin
         self._oldest[copy] = oldest
-        self._read[copy] = min(self._read[copy], self._written[copy])
+        for read in (self._read, self._learned):
+            read[copy] = min(read[copy], self._written[copy])
 
     def running_actions(self, copy: int) -> npt.NDArray[Any] | None:
         """Actions [n, N, ...] of the episode that runs in a copy; None if its beginning was overwritten."""
@@ -255,9 +257,20 @@ class Replay:
         One window of as many rows for each copy, that of a copy without so many new ones begins with others.  The row
         before a new one is always the one that it followed, so where that was overwritten, a row does not count as new.
         """
-        begin = np.maximum(self._read, self._first_kept() + 1)
-        length = min(max(int((self._written - begin).max()) + 1, 1), self.capacity)
+        found = self._since(self._read, leading=1)
         self._read = self._written.copy()
+        return found
+
+    def unlearned(self, *, leading: int) -> tuple[Window, Tensor]:
+        """The same since this was called last, with up to `leading` rows before; whoever reads the one, not the other,
+        takes nothing from it."""
+        found = self._since(self._learned, leading=leading)
+        self._learned = self._written.copy()
+        return found
+
+    def _since(self, read: npt.NDArray[Any], *, leading: int) -> tuple[Window, Tensor]:
+        begin = np.maximum(read, self._first_kept() + 1)
+        length = min(max(int((self._written - begin).max()) + leading, 1), self.capacity)
         new = self._written - length + np.arange(length)[:, None] >= begin
         return self._window(np.arange(self.copies), self._newest(length)), torch.from_numpy(new)
 
@@ -328,7 +341,8 @@ class Replay:
         """Everything, as arrays; rows that were never written are left out."""
         used = int(min(self._written.max(initial=0), self.capacity))
         rows = {name: ring[:, :used] for name, ring in self._rows.arrays().items()}
-        return {"written": self._written, "oldest": self._oldest, "read": self._read} | rows
+        counts = {"written": self._written, "oldest": self._oldest, "read": self._read, "learned": self._learned}
+        return counts | rows
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Take over a saved state.  Raises CheckpointError if it is of a replay with other dimensions."""
@@ -337,6 +351,7 @@ class Replay:
         self._written, self._oldest = state["written"].copy(), state["oldest"].copy()
         # Older checkpoints have none where rows are not read once, but drawn.
         self._read = state["read"].copy() if "read" in state else np.zeros_like(self._written)
+        self._learned = state["learned"].copy() if "learned" in state else self._written.copy()
         for name, ring in self._rows.arrays().items():
             saved = state[name]
             if saved.shape[0] != ring.shape[0] or saved.shape[2:] != ring.shape[2:] or saved.shape[1] > self.capacity:

@@ -59,6 +59,12 @@ class FeatureHead(nn.Module):
         outputs: Tensor = self.rest(self.activation(self.first(ids, dense, probabilities)))
         return outputs
 
+    def begin_with_zeros(self) -> None:
+        """Let all outputs be 0 at first."""
+        last = linear_layer(self.rest, -1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
     def orthogonal(self) -> None:
         """Initialise all weights orthogonally with gain 1 (MAMBA's actor)."""
         self.first.reset(nn.init.orthogonal_)

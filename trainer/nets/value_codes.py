@@ -104,5 +104,35 @@ class TwoHot:
         return self.squash.inverse((probabilities * support).sum(-1))
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpreadTwoHot:
+    """P points, the farther apart the farther from 0: symexp of points equally far apart over [-reach, reach].
+
+    A value lies between two of them on its own scale, so that the mean of what may come is the mean of its codes
+    (Hafner et al. 2023); of points of a squashed scale it is not, and what is rare and large reads too small.
+    """
+
+    points: int
+    """P, at least 2."""
+    reach: float
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Probabilities [..., P] of values [...]; at most two of each row are not zero."""
+        support = self._support(values)
+        held = values.clamp(support[0], support[-1])
+        below = (torch.searchsorted(support, held.contiguous(), right=True) - 1).clamp(0, self.points - 2)
+        share = ((held - support[below]) / (support[below + 1] - support[below])).unsqueeze(-1)
+        nothing = torch.zeros(*values.shape, self.points, dtype=values.dtype, device=values.device)
+        at = below.unsqueeze(-1)
+        return nothing.scatter(-1, at, 1 - share).scatter(-1, at + 1, share)
+
+    def decode(self, probabilities: Tensor) -> Tensor:
+        """The mean [...] of probabilities [..., P]."""
+        return (probabilities * self._support(probabilities)).sum(-1)
+
+    def _support(self, like: Tensor) -> Tensor:
+        return symexp(_spread(-self.reach, self.reach, self.points, like))
+
+
 def _spread(lowest: float, highest: float, count: int, like: Tensor) -> Tensor:
     return torch.linspace(lowest, highest, count, dtype=like.dtype, device=like.device)

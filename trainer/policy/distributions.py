@@ -84,6 +84,10 @@ class ActionDistribution(Protocol):
         """[...]."""
         ...
 
+    def largest_entropy(self, outputs: Tensor) -> Tensor:
+        """The largest entropy [...] that outputs with the same masks could have."""
+        ...
+
     def read(self, action: Tensor) -> Tensor:
         """What networks read of an action, [..., F]."""
         ...
@@ -126,6 +130,9 @@ class Categorical:
     def entropy(self, outputs: Tensor) -> Tensor:
         log_policy = functional.log_softmax(outputs, dim=-1)
         return -(log_policy.exp() * log_policy).sum(-1)
+
+    def largest_entropy(self, outputs: Tensor) -> Tensor:
+        return (outputs > ILLEGAL_LOGIT / 2).sum(-1).clamp(min=1).to(outputs.dtype).log()
 
     def read(self, action: Tensor) -> Tensor:
         return functional.one_hot(action, self.count)
@@ -193,6 +200,10 @@ class SquashedGaussian:
         """Of the normal before squashing, for which there is a closed form."""
         _, deviation, there = self._parts(outputs)
         return ((0.5 * (1 + math.log(2 * math.pi)) + torch.log(deviation)) * there).sum(-1)
+
+    def largest_entropy(self, outputs: Tensor) -> Tensor:
+        there = self._parts(outputs)[2]
+        return (0.5 * (1 + math.log(2 * math.pi)) + math.log(LARGEST_DEVIATION)) * there.sum(-1)
 
     def read(self, action: Tensor) -> Tensor:
         return action
@@ -269,6 +280,10 @@ class ChoiceAndVector:
     def entropy(self, outputs: Tensor) -> Tensor:
         choice, vector = self._outputs(outputs)
         return self.choice.entropy(choice) + self.vector.entropy(vector)
+
+    def largest_entropy(self, outputs: Tensor) -> Tensor:
+        choice, vector = self._outputs(outputs)
+        return self.choice.largest_entropy(choice) + self.vector.largest_entropy(vector)
 
     def read(self, action: Tensor) -> Tensor:
         return torch.cat([self.choice.read(action[..., 0].long()).to(action.dtype), action[..., 1:]], dim=-1)

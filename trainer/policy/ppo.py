@@ -6,7 +6,8 @@ of an actor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from trainer.policy.distributions import ActionDistribution
 from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.returns import lambda_returns
 from trainer.policy.settings import PolicySettings
+from trainer.policy.survival import survival
 
 ADVANTAGE_EPSILON = 1e-4
+WEIGHT_EPSILON = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,25 +31,36 @@ class PolicyLoss:
     entropy: Tensor
     clipped: Tensor
     """Share of decisions whose ratio left the clip range."""
+    entropy_share: Tensor | None = None
+    """`entropy` as a share of the largest that there could be; None where nobody asked."""
 
     def metrics(self) -> dict[str, float]:
         return {
             "policy/entropy": float(self.entropy.detach()),
             "policy/surrogate": float(self.policy.detach()),
             "policy/clipped": float(self.clipped),
-        }
+        } | ({} if self.entropy_share is None else {"policy/entropy_share": float(self.entropy_share)})
 
 
+# Seven parameters: the terms of PPO's loss, each by its name.
 def policy_loss(
-    now: Tensor, old: Tensor, *, advantage: Tensor, entropy: Tensor, clip: float, entropy_scale: float
+    now: Tensor,
+    old: Tensor,
+    *,
+    advantage: Tensor,
+    entropy: Tensor,
+    clip: float,
+    entropy_scale: float,
+    weight: Tensor | None = None,
 ) -> PolicyLoss:
     """Clipped surrogate and entropy bonus, averaged over decisions [...].
 
-    `now` and `old` are log-probabilities of what was done, by the policy that learns and the one that acted.
+    `now` and `old` are log-probabilities of what was done, by the policy that learns and the one that acted; `weight`
+    is what a decision counts for (None: all the same).
     """
     ratio = torch.exp(now - old)
-    policy = -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
-    mean_entropy = entropy.mean()
+    policy = -mean(torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage), weight)
+    mean_entropy = mean(entropy, weight)
     return PolicyLoss(
         loss=policy - entropy_scale * mean_entropy,
         policy=policy,
@@ -55,14 +69,25 @@ def policy_loss(
     )
 
 
-def value_loss(value: Tensor, target: Tensor) -> Tensor:
+def value_loss(value: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Half the mean squared error; no value clipping, no target network (as the code behaves)."""
-    return 0.5 * (target - value).square().mean()
+    return 0.5 * mean((target - value).square(), weight)
+
+
+def mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Of values [...], each of which counts for its weight [...]."""
+    return values.mean() if weight is None else (values * weight).sum() / weight.sum().clamp(min=WEIGHT_EPSILON)
 
 
 def normalised(advantage: Tensor, *, over: Tensor, epsilon: float) -> Tensor:
     """Advantages less the mean, in units of the deviation, of `over`."""
     return (advantage - over.mean()) / (over.std() + epsilon)
+
+
+def weighted_normalised(advantage: Tensor, weight: Tensor, *, epsilon: float) -> Tensor:
+    """Advantages [...] less their mean, in units of their deviation, each counting for its weight [...]."""
+    middle = mean(advantage, weight)
+    return (advantage - middle) / (mean((advantage - middle).square(), weight).sqrt() + epsilon)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +106,8 @@ class PolicyBatch:
     """[R, N]."""
     advantage: Tensor
     """[R, N], normalised if the settings say so."""
+    weight: Tensor | None = None
+    """[R, N]: what a decision counts for; None: all the same."""
 
     def rows(self, index: Tensor) -> PolicyBatch:
         """Some of them, int64 [...]."""
@@ -91,16 +118,17 @@ class PolicyBatch:
             old_log_probability=self.old_log_probability[index],
             returns=self.returns[index],
             advantage=self.advantage[index],
+            weight=None if self.weight is None else self.weight[index],
         )
 
 
 @torch.no_grad()
 def policy_batch(
-    rollout: ImaginedRollout, critic: nn.Module, settings: PolicySettings, actions: ActionDistribution
+    rollout: ImaginedRollout, critic: Callable[..., Tensor], settings: PolicySettings, actions: ActionDistribution
 ) -> PolicyBatch:
     """Returns and advantages of an imagined rollout, flattened to joint rows.
 
-    `critic` gives values [M, N] of features.
+    `critic` gives values [M, N] of features, on the scale of the rewards.
     """
     states, starts = rollout.features[0].shape[:2]
     value = critic(*(feature.flatten(0, 1) for feature in rollout.features)).unflatten(0, (states, starts))
@@ -109,8 +137,12 @@ def policy_batch(
         reward = reward.mean(-1, keepdim=True).expand_as(reward)
     returns = lambda_returns(reward, rollout.continuation, value, discount=settings.discount, trace=settings.trace)
     advantage = returns - value[:-1]
+    weight = survival(rollout.continuation) if settings.survival_weighting else None
     if settings.advantage_normalisation:
-        advantage = normalised(advantage, over=advantage, epsilon=ADVANTAGE_EPSILON)
+        if weight is None:
+            advantage = normalised(advantage, over=advantage, epsilon=ADVANTAGE_EPSILON)
+        else:
+            advantage = weighted_normalised(advantage, weight, epsilon=ADVANTAGE_EPSILON)
     return PolicyBatch(
         features=tuple(feature[:-1].flatten(0, 1) for feature in rollout.features),
         action=rollout.action.flatten(0, 1),
@@ -118,6 +150,7 @@ def policy_batch(
         old_log_probability=actions.log_probability(rollout.logits, rollout.action).flatten(0, 1),
         returns=returns.flatten(0, 1),
         advantage=advantage.flatten(0, 1),
+        weight=None if weight is None else weight.flatten(0, 1),
     )
 
 
@@ -126,16 +159,20 @@ def actor_loss(
 ) -> PolicyLoss:
     """Of an actor that gives outputs [R, N, P] of features."""
     outputs = actions.masked(actor(*batch.features), batch.available)
-    return policy_loss(
+    entropy = actions.entropy(outputs)
+    loss = policy_loss(
         actions.log_probability(outputs, batch.action),
         batch.old_log_probability,
         advantage=batch.advantage,
-        entropy=actions.entropy(outputs),
+        entropy=entropy,
         clip=clip,
         entropy_scale=entropy_scale,
+        weight=batch.weight,
     )
+    largest = mean(actions.largest_entropy(outputs), batch.weight).clamp(min=WEIGHT_EPSILON)
+    return replace(loss, entropy_share=loss.entropy.detach() / largest)
 
 
 def critic_loss(critic: nn.Module, batch: PolicyBatch) -> Tensor:
-    """Of the values to the returns."""
-    return value_loss(critic(*batch.features), batch.returns)
+    """Of the values to the returns, both on the scale of the critic."""
+    return value_loss(critic(*batch.features), batch.returns, batch.weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
 
@@ -49,3 +49,19 @@ class PolicySettings(Settings):
     critic_heads: PositiveInt = 8
     warm_up_updates: NonNegativeInt = 0
     """Model updates before the first round: PPO on a reward model that knows nothing destroys the entropy."""
+    reward_r2: FiniteFloat | None = None
+    """Share of the variance of held-out rewards that the model must once explain before the first round; none:
+    `warm_up_updates` alone decides, as published."""
+    experience_epochs: NonNegativeInt = 0
+    """Epochs of PPO over what was just collected, seen through the model, before the rounds; published: none."""
+    survival_weighting: bool = False
+    """An imagined row counts as much as it is likely to be reached; published: every row the same."""
+    start_alive: bool = False
+    """Imagine from no state in which everything has ended; published: from all."""
+    value_normalisation: bool = False
+    """The critic learns returns less their running mean, in units of their deviation; published: as they are."""
+    entropy_target: Share | None = None
+    """Share of the largest entropy that legal actions allow, which the entropy scale is steered to hold, beginning at
+    `entropy_scale`; none: the scale follows `entropy_decay`, as published."""
+    entropy_rate: PositiveFloat = 0.02
+    """How fast it is steered, by minibatch: its logarithm moves by the rate times what is missing of the share."""

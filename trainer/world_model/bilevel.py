@@ -24,7 +24,7 @@ from trainer.nets.observations import Image, observation_encoder, team_encoder
 from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.bilevel_settings import BilevelSettings
-from trainer.world_model.model import Decoder, information_head, prediction_head
+from trainer.world_model.model import Decoder, information_head, prediction_head, reward_head
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
 
@@ -151,7 +151,9 @@ class BilevelModel(LatentModel):
                 below=self.rssm,
             )
         self.decoder = self.of_level(Decoder(settings, observation_size=observation_size, image=image))
-        self.reward = self.of_level(prediction_head(settings, out=1, activation=nn.ELU))
+        self.reward = reward_head(
+            settings, lambda out: self.of_level(prediction_head(settings, out=out, activation=nn.ELU))
+        )
         self.continuation = prediction_head(settings.feature, out=1, activation=nn.ELU)
         self.available = (
             prediction_head(settings.feature, out=actions.mask_size, activation=nn.ELU) if action_masks else None

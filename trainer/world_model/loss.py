@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.experience.window import Window
+from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.world_model.posteriors import LatentModel, Posteriors
 from trainer.world_model.settings import LossSettings
 
@@ -64,7 +65,7 @@ def loss_rows(model: LatentModel, window: Window, posteriors: Posteriors, settin
     return LossRows(
         states=states,
         pairs={
-            "reward": _reward(model.reward(*pair).squeeze(-1)[:-1], window.reward[1:], settings),
+            "reward": _reward(model.reward, pair, window.reward[1:], settings),
             "continue": functional.binary_cross_entropy_with_logits(
                 model.continuation(*pair).squeeze(-1)[:-1], (~window.terminated[1:]).to(present.dtype), reduction="none"
             ),
@@ -151,7 +152,12 @@ def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
-def _reward(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+def _reward(head: nn.Module, pair: tuple[Tensor, ...], target: Tensor, settings: LossSettings) -> Tensor:
+    if isinstance(head, TwoHotHead):
+        return head.loss(head.network(*pair)[:-1], target)
+    predicted: Tensor = head(*pair).squeeze(-1)[:-1]
+    if isinstance(head, ScaledHead):
+        predicted, target = head.scale.to_scale(predicted), head.scale.to_scale(target)
     if settings.reward_loss == "squared":
         return (predicted - target).square()
     return functional.smooth_l1_loss(predicted, target, reduction="none")

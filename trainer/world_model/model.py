@@ -16,6 +16,7 @@ from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.observations import Image, observation_decoder, observation_encoder
 from trainer.nets.perceptron import FeatureHead, perceptron
+from trainer.nets.scaled_head import TARGETS, ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.own_rssms import OwnRSSMs
@@ -86,7 +87,7 @@ class WorldModel(LatentModel):
         )
         self.rssm = rssm() if settings.shared else OwnRSSMs(rssm, agents=agents)
         self.decoder = each(lambda: Decoder(settings, observation_size=observation_size, image=image))
-        self.reward = head(1)
+        self.reward = reward_head(settings, head)
         self.continuation = head(1)
         self.available = head(actions.mask_size) if action_masks else None
         self.information = each(lambda: information_head(settings, outputs=actions.outputs))
@@ -134,6 +135,13 @@ def prediction_head(settings: LatentSettings, *, out: int, activation: Callable[
         out=out,
         activation=activation,
     )
+
+
+def reward_head(settings: LatentSettings, head: Callable[[int], nn.Module]) -> nn.Module:
+    """[..., 1], made of heads with so many outputs, on the scale that the settings say."""
+    if settings.reward_head == "two_hot":
+        return TwoHotHead(head(TARGETS.points))
+    return ScaledHead(head(1)) if settings.reward_head == "scaled" else head(1)
 
 
 def information_head(settings: LatentSettings, *, outputs: int) -> nn.Sequential:

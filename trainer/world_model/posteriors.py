@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.experience.window import Window
+from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
+from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.rssm import TeamRSSM
 
@@ -60,6 +62,11 @@ class LatentModel(ActingModel, ABC):
     continuation: nn.Module
     available: nn.Module | None
     information: nn.Module
+
+    @property
+    def reward_scale(self) -> ValueScale | None:
+        """On which the reward head learns; None: on that of the rewards."""
+        return self.reward.scale if isinstance(self.reward, ScaledHead | TwoHotHead) else None
 
     @abstractmethod
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:

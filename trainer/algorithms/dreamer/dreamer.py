@@ -23,10 +23,10 @@ from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.means import Means
 from trainer.policy.draws import Draws, RandomDraws
-from trainer.policy.imagined import ImaginedRollout
+from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.world_model.imagination import Imagination, JointStates, Predict, roll_out
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
-from trainer.world_model.posteriors import LatentModel
+from trainer.world_model.posteriors import LatentModel, Posteriors
 
 
 class Dreamer(ImaginationLearner):
@@ -82,6 +82,15 @@ class Dreamer(ImaginationLearner):
     def model_is_ready(self) -> bool:
         return self.model_update_count >= self.learning.warm_up_updates
 
+    def features(self, window: Window) -> Features:
+        posteriors = self._posteriors(window)
+        return posteriors.ids, posteriors.deter
+
+    def _posteriors(self, window: Window) -> Posteriors:
+        reset = self.settings.loss.reset_action_on_first
+        with torch.no_grad():
+            return self.model.observe(window, self.draws.latent, reset_action_on_first=reset)
+
     def imagine(self, replay: Replay, random: np.random.Generator) -> ImaginedRollout:
         return self.imagine_from(replay.sample(random).window.to(self.device))
 
@@ -111,6 +120,8 @@ class Dreamer(ImaginationLearner):
     def update_model(self, window: Window, metrics: Means) -> None:
         """One gradient step on the world model."""
         settings = self.settings.optimiser
+        if (scale := self.model.reward_scale) is not None:
+            scale.see(window.reward[1:], (~window.first[1:]).unsqueeze(-1).expand_as(window.reward[1:]).float())
         self.model.train()
         loss = self._loss(window)
         self.model.eval()
@@ -135,10 +146,7 @@ class Dreamer(ImaginationLearner):
     def imagine_from(self, window: Window) -> ImaginedRollout:
         """Imagine from the posteriors of a batch of windows."""
         settings = self.settings
-        with torch.no_grad():
-            posteriors = self.model.observe(
-                window, self.draws.latent, reset_action_on_first=settings.loss.reset_action_on_first
-            )
+        posteriors = self._posteriors(window)
         hears = self.model.held(window)
         usable = window.first.shape[0] - settings.loss.drop_last_row
         start = JointStates(
@@ -147,7 +155,8 @@ class Dreamer(ImaginationLearner):
             hears=None if hears is None else hears[:usable].flatten(0, 1),
         )
         world = self.imagination()
-        return self._roll_out(world, self._chosen(start), predict=self.predict_by(world))
+        alive = (~window.terminated.all(-1) | window.first)[:usable].flatten() if settings.policy.start_alive else None
+        return self._roll_out(world, self._chosen(start, alive), predict=self.predict_by(world))
 
     @torch.no_grad()
     def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
@@ -183,9 +192,14 @@ class Dreamer(ImaginationLearner):
         super().restore_counters(counters)
         self.model_update_count = int(counters["model_updates"])
 
-    def _chosen(self, start: JointStates) -> JointStates:
-        """At most `policy.start_states` of them, at random."""
+    def _chosen(self, start: JointStates, alive: Tensor | None) -> JointStates:
+        """At most `policy.start_states` of them, at random; of those that are `alive` (bool [M], None: all)."""
         limit, count = self.settings.policy.start_states, start.ids.shape[0]
+        if alive is not None and alive.any():
+            # As many as without, however few are alive, so that shapes never change.
+            wanted = count if limit is None else min(limit, count)
+            twice = int(alive.sum()) < wanted
+            return start.rows(torch.multinomial(alive.to(start.deter.dtype), wanted, replacement=twice))
         if limit is None or limit >= count:
             return start
         return start.rows(torch.randperm(count, device=self.device)[:limit])

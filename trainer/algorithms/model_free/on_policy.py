@@ -17,12 +17,12 @@ from trainer.algorithms.model_free.agent_network import AgentNetwork
 from trainer.algorithms.model_free.carried import CARRIED, packed
 from trainer.algorithms.model_free.sequences import Sequences, sequences_of
 from trainer.algorithms.model_free.settings import PpoSettings
-from trainer.algorithms.model_free.value_scale import ValueScale
 from trainer.experience.columns import STATE, Column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import adam, gradient_step
 from trainer.nets.means import Means
+from trainer.nets.value_scale import ValueScale
 from trainer.policy.ppo import policy_loss, value_loss
 
 

@@ -17,9 +17,9 @@ from torch.nn import functional
 from trainer.algorithms.model_free.carried import CARRIED
 from trainer.algorithms.model_free.settings import PpoSettings
 from trainer.experience.columns import STATE
+from trainer.experience.earned import acted, returns_of
 from trainer.experience.window import Window
 from trainer.policy.ppo import normalised
-from trainer.policy.returns import episode_returns
 
 ADVANTAGE_EPSILON = 1e-8
 
@@ -93,7 +93,9 @@ def sequences_of(window: Window, new: Tensor, values: Tensor, settings: PpoSetti
     """
     state, carried = window.columns.get(STATE), window.columns[CARRIED]
     counts = acted(window) & new[1:].unsqueeze(-1)  # [T - 1, E, N]
-    returns = returns_of(window, values, settings)
+    returns = returns_of(
+        window, values, discount=settings.discount, trace=settings.trace, sharing=settings.reward_sharing
+    )
     advantage = returns - values[:-1]
     if settings.advantage_normalisation:
         advantage = normalised(advantage, over=advantage[counts], epsilon=ADVANTAGE_EPSILON)
@@ -118,32 +120,6 @@ def sequences_of(window: Window, new: Tensor, values: Tensor, settings: PpoSetti
         advantage=cut(advantage),
     )
     return whole.pick(whole.counts.any(-1).any(0).nonzero().squeeze(-1))
-
-
-def acted(window: Window) -> Tensor:
-    """bool [T - 1, E, N]: whose action at a row led to the next one, which neither closing nor absorbing rows have."""
-    gone = window.terminated.all(-1) & ~window.first  # [T, E]
-    return window.present[:-1] & ~(window.first[1:] | gone[:-1]).unsqueeze(-1)
-
-
-def returns_of(window: Window, values: Tensor, settings: PpoSettings) -> Tensor:
-    """Lambda-returns [T - 1, E, N] of what was done at each row but the last.
-
-    Where an episode was cut by its time limit, or the window ends, the value of the row that closes it stands for what
-    would have followed; where an agent terminated, nothing does.
-    """
-    reward, ended = window.reward[1:], window.terminated[1:]
-    if settings.reward_sharing == "team":
-        reward = reward.mean(-1, keepdim=True).expand_as(reward)
-        ended = ended.all(-1, keepdim=True).expand_as(ended)
-    return episode_returns(
-        reward,
-        ended=ended,
-        closing=window.first[1:].unsqueeze(-1),
-        value=values,
-        discount=settings.discount,
-        trace=settings.trace,
-    )
 
 
 def _cut(rows: Tensor, length: int) -> Tensor:
