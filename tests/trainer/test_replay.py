@@ -247,6 +247,25 @@ def test_what_has_not_been_read_is_read_once_and_never_more_than_a_ring_holds() 
     assert window.observation[new][:, 0, 1].min() == 104 - replay.capacity
 
 
+def test_what_has_not_been_learned_from_is_read_apart_with_rows_before_it() -> None:
+    replay = replay_of()
+    writer = Writer(replay)
+    for _ in range(4):
+        writer.add([0, 1, 2])
+    assert replay.unread()[1].sum() == replay.unlearned(leading=1)[1].sum() == 9
+    writer.add([0, 1])
+    replay.unread()
+    window, new = replay.unlearned(leading=3)
+    assert window.first.shape == (4, COPIES)
+    assert new.sum(0).tolist() == [1, 1, 0]
+    assert window.observation[:, 0, 0, 1].tolist() == [1, 2, 3, 4]
+    assert not replay.unlearned(leading=3)[1].any()
+    other = replay_of()
+    writer.add([2])
+    other.restore(replay.state())
+    assert other.unlearned(leading=1)[1].sum(0).tolist() == [0, 0, 1]
+
+
 def test_the_newest_rows_of_all_copies_are_one_window() -> None:
     replay = replay_of()
     assert replay.newest_window(12) is None

@@ -31,7 +31,7 @@ from trainer.policy.ppo import PolicyBatch, PolicyLoss, actor_loss, critic_loss,
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import survival
 
-SMALLEST_ENTROPY_SCALE, LARGEST_ENTROPY_SCALE = 1e-4, 1.0
+SMALLEST_ENTROPY_SCALE, LARGEST_ENTROPY_SCALE = 1e-3, 1.0
 """Between which an entropy target steers it."""
 
 

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ModelBasedSettings(Settings):
+    """Of an algorithm with a world model that is updated so often an iteration."""
+
+    model_updates: PositiveInt
+    """World-model updates per training iteration, each on fresh windows."""
+    train_ratio: PositiveFloat | None = None
+    """World-model updates per environment step: `model_updates` and `policy.rounds` become as many an iteration as that
+    makes, at least one, and keep their proportion to one another; none: they are as they are."""
+
+    def of_iteration(self, env_steps: int) -> Self:
+        """With the counts of an iteration of so many environment steps."""
+        if self.train_ratio is None:
+            return self
+        updates = max(1, round(self.train_ratio * env_steps))
+        policy: PolicySettings = self.policy  # type: ignore[attr-defined]  # a section of whoever has a world model
+        rounds = max(1, round(policy.rounds * updates / self.model_updates))
+        return self.model_copy(
+            update={"model_updates": updates, "policy": policy.model_copy(update={"rounds": rounds})}
+        )
 
 
 class PolicySettings(Settings):

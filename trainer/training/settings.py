@@ -27,6 +27,7 @@ from heliograph.reading import SMALL, read_json
 from heliograph.settings import Settings, Text, resolve
 from trainer.algorithms.registry import algorithm_entry, section_owner
 from trainer.experience.settings import ReplaySettings, SuitsReplay
+from trainer.policy.settings import ModelBasedSettings
 
 DEFAULT_ALGORITHM = "mamba"
 FINITE = Field(allow_inf_nan=False)
@@ -166,7 +167,9 @@ class TrainSettings(Settings):
 
     def sections(self) -> tuple[Settings, ...]:
         """Those of the algorithm, in the order in which it takes them."""
-        return tuple(getattr(self, name) for name in algorithm_entry(self.algorithm).sections)
+        env_steps = self.environment.copies * self.schedule.steps_per_iteration
+        found = (getattr(self, name) for name in algorithm_entry(self.algorithm).sections)
+        return tuple(each.of_iteration(env_steps) if isinstance(each, ModelBasedSettings) else each for each in found)
 
 
 def settings_class(algorithm: str) -> type[TrainSettings]:

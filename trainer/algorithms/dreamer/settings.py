@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
-from heliograph.settings import Settings
 from trainer.nets.settings import LatentSettings
-from trainer.policy.settings import PolicySettings
+from trainer.policy.settings import ModelBasedSettings, PolicySettings
 from trainer.world_model.settings import LossSettings, ModelOptimiserSettings
 
 
-class DreamerSettings(Settings):
+class DreamerSettings(ModelBasedSettings):
     model: LatentSettings
     loss: LossSettings = LossSettings()
     optimiser: ModelOptimiserSettings = ModelOptimiserSettings()

@@ -38,7 +38,7 @@ from trainer.nets.gradient_steps import summed_gradient_step
 from trainer.nets.means import Means
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws, RandomDraws
-from trainer.policy.imagined import ImaginedRollout
+from trainer.policy.imagined import Features, ImaginedRollout
 
 VISITS = {"tokenizer": ByVisits(column="tokenizer_visits"), "model": ByVisits(column="model_visits")}
 """Counted apart, by who learns."""
@@ -148,6 +148,20 @@ class Marie(ImaginationLearner):
             ended=window.terminated[1:],
             known=segments.acted.T,
         )
+
+    @torch.no_grad()
+    def features(self, window: Window) -> Features:
+        """See `ImaginationLearner`: what a team reads that acts through a window [T, B]."""
+        policy = self._team
+        history = policy.initial_state(window.first.shape[1]).history
+        newest = self.tokenizer.decode(self.tokenizer.encode(window.observation)).unsqueeze(-2)  # [T, B, N, 1, D]
+        found = []
+        for observed, action, first in zip(newest, window.action, window.first, strict=True):
+            before = history.masked_fill(first[:, None, None, None], 0.0)
+            stack = torch.cat([before, observed], dim=-2)
+            found.append(self.reads.features(stack, action=action, first=first))
+            history = stack[:, :, 1:]
+        return (torch.stack(found),)
 
     def lose(self, segments: Segments, sizes: LossSizes | None = None) -> MarieLoss:
         """The world model's loss of segments, or what they add to that of a whole batch of these sizes."""

@@ -6,11 +6,10 @@ from typing import Literal, Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from heliograph.settings import Settings
 from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings, MarieOptimiserSettings
 from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
 from trainer.experience.settings import ReplaySettings
-from trainer.policy.settings import PolicySettings, Share
+from trainer.policy.settings import ModelBasedSettings, PolicySettings, Share
 
 
 class MariePolicySettings(PolicySettings):
@@ -45,7 +44,7 @@ class MariePolicySettings(PolicySettings):
     """Model updates before the first round; published: those of ten iterations."""
 
 
-class MarieSettings(Settings):
+class MarieSettings(ModelBasedSettings):
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: MarieModelSettings = MarieModelSettings()
     loss: MarieLossSettings = MarieLossSettings()
