@@ -12,10 +12,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ModelBasedSettings(Settings):
-    """Of an algorithm with a world model that is updated so often an iteration."""
+    """Of an algorithm with a world model that is updated so often an iteration; it has `model_updates` and `policy`."""
 
-    model_updates: PositiveInt
-    """World-model updates per training iteration, each on fresh windows."""
     train_ratio: PositiveFloat | None = None
     """World-model updates per environment step: `model_updates` and `policy.rounds` become as many an iteration as that
     makes, at least one, and keep their proportion to one another; none: they are as they are."""
@@ -24,9 +22,10 @@ class ModelBasedSettings(Settings):
         """With the counts of an iteration of so many environment steps."""
         if self.train_ratio is None:
             return self
+        usual: int = self.model_updates  # type: ignore[attr-defined]  # declared by each, with what is published
+        policy: PolicySettings = self.policy  # type: ignore[attr-defined]  # the same
         updates = max(1, round(self.train_ratio * env_steps))
-        policy: PolicySettings = self.policy  # type: ignore[attr-defined]  # a section of whoever has a world model
-        rounds = max(1, round(policy.rounds * updates / self.model_updates))
+        rounds = max(1, round(policy.rounds * updates / usual))
         return self.model_copy(
             update={"model_updates": updates, "policy": policy.model_copy(update={"rounds": rounds})}
         )
