@@ -5,7 +5,8 @@
 Every case runs in a process of its own on one thread, ours beside the *published arrangement* on the same machine:
 attention scores and their dropout written out, three projections, anomaly detection on, losses of one sequence after
 the other, an optimiser that is not fused; in imagination every token a pass of its own.  What is computed, dropout
-included, is the same.  Ours goes through windows and rollouts some at a time (`at_once`), as is best on a CPU.  The
+included, is the same.  Ours goes through windows and rollouts some at a time (`at_once`), as is best on a CPU.  `bfloat16` is ours with
+`marie.model.precision = "bfloat16"`.  The
 speed of one product of large matrices is measured in the same process, before and after.
 """
 
@@ -49,7 +50,7 @@ def arrange_as_published(marie: Marie) -> None:
         scores = (query @ key.transpose(-2, -1)) * key.shape[-1] ** -0.5
         weights = torch.softmax(scores.masked_fill(~seen, -torch.inf), dim=-1)
         mixed = functional.dropout(weights, layer.dropout, layer.training) @ value
-        return layer._rest(rows, mixed)
+        return layer._rest(rows, mixed.transpose(1, 2).flatten(2))
 
     def projected(layer: TransformerLayer, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         normed = layer.norm_attention(rows)
@@ -67,8 +68,8 @@ def arrange_as_published(marie: Marie) -> None:
     def extend(layer: TransformerLayer, rows: Tensor, keys: Tensor, values: Tensor, *, filled: int) -> Tensor:
         query, key, value = projected(layer, rows)
         end = filled + rows.shape[1]
-        # Keys as the released code keeps them, [..., S, w], in the memory of ours.
-        keys = keys.view(*keys.shape[:2], keys.shape[3], keys.shape[2])
+        # Keys and values by head, as the released code keeps them, [R, h, S, w], in the memory of ours.
+        keys, values = (kept.view(len(kept), layer.heads, kept.shape[1], -1) for kept in (keys, values))
         keys[:, :, filled:end], values[:, :, filled:end] = key, value
         seen = torch.arange(end) <= torch.arange(filled, end)[:, None]
         return attended(layer, rows, keys[:, :, :end], values[:, :, :end], query, seen)
@@ -77,7 +78,7 @@ def arrange_as_published(marie: Marie) -> None:
         model = dream.model
         drawn: list[Tensor] = []
         for _ in range(model.observed):
-            drawn.append(draws.latent(torch.softmax(model.next_token(dream.last), dim=-1)))
+            drawn.append(draws.latent(torch.softmax(model.next_logits(dream.last), dim=-1)))
             dream._read(model.token_table(drawn[-1]).unsqueeze(1))
         return torch.stack(drawn, dim=1).reshape(dream.starts, model.agents, -1)
 
@@ -113,7 +114,7 @@ def arrange_as_published(marie: Marie) -> None:
     torch.autograd.set_detect_anomaly(True)
 
 
-def measure(part: str, *, published: bool, windows: int, starts: int) -> dict[str, float]:
+def measure(part: str, arrangement: str, *, windows: int, starts: int) -> dict[str, float]:
     """One case, in this process: a world-model update, or imagination from some starts and PPO on it."""
     import torch
 
@@ -124,6 +125,7 @@ def measure(part: str, *, published: bool, windows: int, starts: int) -> dict[st
     from trainer.algorithms.marie.settings import MarieSettings
     from trainer.nets.means import Means
 
+    published = arrangement == "published"
     torch.set_num_threads(1)
     torch.manual_seed(0)
     spec = EnvironmentSpec(
@@ -138,7 +140,12 @@ def measure(part: str, *, published: bool, windows: int, starts: int) -> dict[st
     )
     at_once = {"at_once": 0 if published else AT_ONCE[part]}
     settings = MarieSettings.model_validate(
-        {"loss": {"observation": "published"}, "optimiser": at_once, "policy": at_once}
+        {
+            "loss": {"observation": "published"},
+            "model": {"precision": "bfloat16" if arrangement == "bfloat16" else "float32"},
+            "optimiser": at_once,
+            "policy": at_once,
+        }
     )
     marie = Marie(settings, spec, device=torch.device("cpu"))
     marie.tokenizer_learner.update(torch.rand(256, AGENTS, OBSERVATION))
@@ -196,21 +203,21 @@ def main() -> int:
     if namespace.case:
         part, arrangement = namespace.case.split(",")
         sizes = {"windows": namespace.windows, "starts": namespace.starts}
-        print(json.dumps(measure(part, published=arrangement == "published", **sizes)))
+        print(json.dumps(measure(part, arrangement, **sizes)))
         return 0
     results = {}
     options = ["--windows", str(namespace.windows), "--starts", str(namespace.starts)]
     for part in namespace.parts:
-        ours, published = (case(part, arrangement, options) for arrangement in ("ours", "published"))
-        results[part] = {"ours": ours, "published": published}
-        print(
-            f"{part}: {ours['seconds']:.1f} s and {ours['peak_gib']:.2f} GiB, published arrangement "
-            f"{published['seconds']:.1f} s and {published['peak_gib']:.2f} GiB, ratios "
-            f"{ours['seconds'] / published['seconds']:.2f} and {ours['peak_gib'] / published['peak_gib']:.2f}  "
-            f"(authors' code elsewhere {AUTHORS[part][0]:.0f} s, {AUTHORS[part][1]:.1f} GiB);  matrices at "
-            f"{ours['roof_gflops']:.0f} and {published['roof_gflops']:.0f} GFLOP/s",
-            flush=True,
-        )
+        results[part] = {name: case(part, name, options) for name in ("published", "ours", "bfloat16")}
+        published = results[part]["published"]
+        print(f"{part}  (authors' code elsewhere {AUTHORS[part][0]:.0f} s, {AUTHORS[part][1]:.1f} GiB)")
+        for name, found in results[part].items():
+            print(
+                f"  {name:10} {found['seconds']:6.1f} s and {found['peak_gib']:.2f} GiB, ratios "
+                f"{found['seconds'] / published['seconds']:.2f} and {found['peak_gib'] / published['peak_gib']:.2f};  "
+                f"matrices at {found['roof_gflops']:.0f} GFLOP/s",
+                flush=True,
+            )
     if namespace.json:
         namespace.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0

@@ -15,7 +15,7 @@ from trainer.algorithms.marie.model import MarieModel, Predictions
 from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings
 from trainer.algorithms.marie.segments import Segments
 from trainer.policy.distributions import ActionDistribution, Categorical, ChoiceAndVector, SquashedGaussian
-from trainer.policy.draws import RandomDraws
+from trainer.policy.draws import GreedyDraws, RandomDraws
 
 AGENTS, TOKENS, VOCABULARY, STEPS = 3, 4, 11, 5
 SMALL = {
@@ -223,3 +223,26 @@ def test_a_part_of_one_step_weighs_as_much_as_a_long_one_only_as_published() -> 
             model, predictions, ids, segments, settings, loss_sizes(model, segments, settings)
         ).observation
         torch.testing.assert_close(found, expected)
+
+
+@torch.no_grad()
+def test_half_precision_tells_nearly_the_same_and_gives_what_is_whole() -> None:
+    (ids, action), cut = lived(model_of("aggregated")), torch.zeros(2, STEPS, dtype=torch.bool)
+    told, dreamt = [], []
+    for precision in ("float32", "bfloat16"):
+        model = model_of("aggregated", precision=precision).float()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.div_(4)  # so that nothing is all but certain
+        found = parts(model(ids, action, cut))
+        assert {each.dtype for each in found} == {torch.float32}
+        told.append(torch.cat([each.flatten() for each in found]))
+        dream = Dream(model, starts=2)
+        dream.act(ids[:, 0], action[:, 0])
+        dream.draw(GreedyDraws())
+        outcome = dream.act(ids[:, 1], action[:, 1])
+        dreamt.append(torch.cat([outcome.reward, outcome.continuation], dim=-1))
+        assert dreamt[-1].dtype == torch.float32
+    for whole, half in (told, dreamt):
+        assert not torch.equal(whole, half)
+        torch.testing.assert_close(whole, half, rtol=0.05, atol=0.05)

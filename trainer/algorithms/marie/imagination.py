@@ -30,31 +30,34 @@ class Dream:
 
     def __init__(self, model: MarieModel, *, starts: int) -> None:
         self.model, self.starts = model, starts
-        self._cache = model.transformer.cache(starts * model.agents // model.members)
+        with model.arithmetic():
+            self._cache = model.transformer.cache(starts * model.agents // model.members)
         self._filled = 0
         self._blocks: list[Tensor] = []  # [R, block, W] each, of the steps that are not forgotten
-        self.last = self._cache.keys.new_zeros(0)
+        self.last = self._cache.keys.new_empty(0)
         """[R, W]: the last hidden position."""
 
     def act(self, ids: Tensor, action: Tensor) -> Outcome:
         """Read what is left of a step, tokens int64 [M, N, K] and actions [M, N, ...], and say what it leads to."""
         model = self.model
-        block = model.embedded(ids.unsqueeze(1), action.unsqueeze(1))  # [R, block, W]
-        self._read(block[:, self._filled % model.block :])
-        outcome = model.outcome(self.last, segments=self.starts)
-        if model.settings.slide:
-            self._blocks.append(block)
-            self._slide()
+        with model.arithmetic():
+            block = model.embedded(ids.unsqueeze(1), action.unsqueeze(1))  # [R, block, W]
+            self._read(block[:, self._filled % model.block :])
+            outcome = model.outcome(self.last, segments=self.starts)
+            if model.settings.slide:
+                self._blocks.append(block)
+                self._slide()
         return outcome
 
     def draw(self, draws: Draws) -> Tensor:
         """The tokens of the next step, int64 [M, N, K], one after another; `act` reads the last one."""
         model = self.model
         drawn: list[Tensor] = []
-        for _ in range(model.observed):
-            if drawn:
-                self._read(model.token_table(drawn[-1]).unsqueeze(1))
-            drawn.append(draws.latent(torch.softmax(model.next_token(self.last), dim=-1)))
+        with model.arithmetic():
+            for _ in range(model.observed):
+                if drawn:
+                    self._read(model.token_table(drawn[-1]).unsqueeze(1))
+                drawn.append(draws.latent(torch.softmax(model.next_logits(self.last), dim=-1)))
         return torch.stack(drawn, dim=1).reshape(self.starts, model.agents, -1)  # [R, T] -> [M, N, K]
 
     def _read(self, embedded: Tensor) -> None:

@@ -108,9 +108,20 @@ class MarieModel(nn.Module):
 
     def forward(self, ids: Tensor, action: Tensor, cut: Tensor) -> Predictions:
         """Tokens int64 [B, L, N, K], actions [B, L, N, ...] and where an episode ends, bool [B, L]."""
-        embedded = self.embedded(ids, action)
-        hidden = self.transformer(embedded, self.allowed(cut))
-        return self.predictions(hidden.unflatten(1, (-1, self.block)), segments=ids.shape[0])
+        with self.arithmetic():
+            embedded = self.embedded(ids, action)
+            hidden = self.transformer(embedded, self.allowed(cut))
+            return self.predictions(hidden.unflatten(1, (-1, self.block)), segments=ids.shape[0])
+
+    def arithmetic(self) -> torch.autocast:
+        """The precision of matrix products that the settings say, within this context."""
+        half = self.settings.precision == "bfloat16"
+        return torch.autocast(self.token_table.weight.device.type, torch.bfloat16, enabled=half)
+
+    def next_logits(self, hidden: Tensor) -> Tensor:
+        """Of the token that comes next, [..., C], in the precision of the weights."""
+        logits: Tensor = self.next_token(hidden)
+        return logits.to(self.token_table.weight.dtype)
 
     def embedded(self, ids: Tensor, action: Tensor) -> Tensor:
         """Sequences [R, S, W] of tokens int64 [B, L, N, K] and actions [B, L, N, ...], without their positions."""
@@ -147,7 +158,7 @@ class MarieModel(nn.Module):
         predicting = torch.cat([blocks[:, :, : self.observed - 1], last.unsqueeze(2)], dim=2)
         by_team = (segments, -1)
         return Predictions(
-            observation=self.next_token(predicting.flatten(1, 2)).unflatten(0, by_team),
+            observation=self.next_logits(predicting.flatten(1, 2)).unflatten(0, by_team),
             reward=self._by_agent(self.reward(last), segments),
             continuation=self._by_agent(self.continuation(last), segments).squeeze(-1),
             available=None if self.available is None else self.available_logits(last, segments),
@@ -185,8 +196,10 @@ class MarieModel(nn.Module):
         return parts.reshape(-1, steps, self.members * rows.shape[3], rows.shape[4])
 
     def _by_agent(self, rows: Tensor, segments: int) -> Tensor:
-        """Sequences' rows [R, L, m * X] as those of their agents, [B, L, N, X]."""
-        parts: Tensor = rows.unflatten(0, (segments, -1)).unflatten(-1, (self.members, -1))  # [B, n, L, m, X]
+        """Sequences' rows [R, L, m * X] as those of their agents, [B, L, N, X], in the precision of the weights."""
+        parts: Tensor = (
+            rows.to(self.token_table.weight.dtype).unflatten(0, (segments, -1)).unflatten(-1, (self.members, -1))
+        )  # [B, n, L, m, X]
         return parts.transpose(1, 2).flatten(2, 3)
 
     def _initialise(self, *, published: bool) -> None:

@@ -54,6 +54,9 @@ class MarieModelSettings(Settings):
     layers: PositiveInt = 10
     heads: PositiveInt = 4
     """Attention heads; must divide `width`."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the world model's matrix products, in updates and in imagination; weights, norms, losses, draws, tokenizer and
+    policy keep single precision.  Half the time where a processor or GPU multiplies bfloat16 natively."""
     dropout: Probability = 0.1
     """After the embedding, on attention weights and after every block, in the Perceiver too; in model updates only."""
     initialisation: Literal["published", "scaled"] = "published"
