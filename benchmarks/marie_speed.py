@@ -5,9 +5,9 @@
 Every case runs in a process of its own on one thread, ours beside the *published arrangement* on the same machine:
 attention scores and their dropout written out, three projections, anomaly detection on, losses of one sequence after
 the other, an optimiser that is not fused; in imagination every token a pass of its own.  What is computed, dropout
-included, is the same.  Ours goes through windows and rollouts some at a time (`at_once`), as is best on a CPU.  `bfloat16` is ours with
-`marie.model.precision = "bfloat16"`.  The
-speed of one product of large matrices is measured in the same process, before and after.
+included, is the same.  Ours goes through windows and rollouts some at a time (`at_once`), as is best on a CPU, and once
+more with `marie.model.precision = "bfloat16"`.  The speed of one product of large matrices is measured in the same
+process, before and after.
 """
 
 from __future__ import annotations

@@ -124,7 +124,9 @@ class Transformer(nn.Module):
 
 
 def few_attended(query: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None, *, heads: int) -> Tensor:
-    """In the precision of keys and values, attention of few queries [R, s, W] to many keys and values [R, S, W], where `allowed`, bool [s, S] -> [R, s, W].
+    """Attention of few queries [R, s, W] to many keys and values [R, S, W] where `allowed`, bool [s, S].
+
+    Returns [R, s, W] in the precision of keys and values.
 
     It is bound by memory, and a kernel of attention goes through it head by head.  Here each head's query is as wide as
     a row and zero where other heads lie, so that rows are read whole and one after another, in two products for all
@@ -138,7 +140,8 @@ def few_attended(query: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | 
         scores = scores.masked_fill(~allowed.repeat_interleave(heads, dim=0), -torch.inf)
     mixed = torch.bmm(torch.softmax(scores, dim=-1), values)  # [R, s * h, W], of which each head wants its own part
     parts = mixed.unflatten(-1, (heads, -1)).unflatten(1, (steps, heads))  # [R, s, h, h, w]
-    return parts.diagonal(dim1=2, dim2=3).transpose(2, 3).flatten(2)
+    found: Tensor = parts.diagonal(dim1=2, dim2=3).transpose(2, 3).flatten(2)
+    return found
 
 
 def _causal(filled: int, end: int, device: torch.device) -> Tensor | None:
