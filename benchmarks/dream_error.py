@@ -2,10 +2,11 @@
 
     python benchmarks/dream_error.py RUN RUN ... [--episodes 10] [--segments 1000] [--out FOLDER]
 
-The final policy of every run plays some episodes at least, sampled.  Segments are drawn from all of them alike, and every model
-imagines each of them on from its first observation and what led up to it, with the actions that were really taken.
-Written are `dream_error.csv`, the mean absolute error per dimension of an observation by imagined step, with its
-standard error over segments, and `dream_error.png`.  *Nothing moves* is what says that all stays as it was.
+The final policy of every run plays in so many copies of its world for as long as an episode can be, sampled.  Segments
+are drawn from all of them alike, and every model imagines each of them on from its first observation and what led up to
+it, with the actions that were really taken.  Written are `dream_error.csv`, the mean absolute error per dimension of an
+observation by imagined step, with its standard error over segments, and `dream_error.png`.
+*Nothing moves* is what says that all stays as it was.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def write(found: list[Errors], folder: Path, *, title: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--episodes", type=int, default=10, help="that each final policy plays at least")
+    parser.add_argument("--episodes", type=int, default=10, help="that each final policy plays at once")
     parser.add_argument("--segments", type=int, default=1000, help="of all episodes together")
     parser.add_argument("--horizon", type=int, help="imagined steps (default: as far as all of the models can)")
     parser.add_argument("--seed", type=int, default=0)
