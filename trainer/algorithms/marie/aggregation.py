@@ -36,6 +36,11 @@ class Attention(nn.Module):
         rows: Tensor = self.projection_out(mixed.transpose(1, 2).flatten(2))  # [M, h, Q, w] -> [M, Q, W]
         return rows
 
+    def shares(self, queries: Tensor, context: Tensor) -> Tensor:
+        """How queries share out their attention over the context, [M, h, Q, X]."""
+        query, key = self._split(self.query(queries)), self._split(self.key_value(context).chunk(2, dim=-1)[0])
+        return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, dim=-1)
+
     def _split(self, rows: Tensor) -> Tensor:
         parts: Tensor = rows.unflatten(-1, (self.heads, -1))
         return parts.transpose(1, 2)
@@ -92,10 +97,19 @@ class Perceiver(nn.Module):
         self.register_buffer("agent_code", position_code(agents, width).unsqueeze(1), persistent=False)  # [N, 1, W]
         self.agent_code: Tensor
 
+    def shares(self, embedded: Tensor) -> Tensor:
+        """How agents' queries share out their attention over all embeddings [M, N, X, W], [M, h, N, N * X]."""
+        queries, context = self._read(embedded)
+        return self.cross.shares(self.norm_queries(queries), context)
+
     def forward(self, embedded: Tensor) -> Tensor:
         """Embeddings [M, N, X, W] of what agents see and do -> their aggregates [M, N, W]."""
-        context = self.norm_context((embedded + self.agent_code).flatten(1, 2))  # [M, N * X, W]
-        queries = self.queries.expand(embedded.shape[0], -1, -1)
+        queries, context = self._read(embedded)
         rows = self.cross_feed_forward(queries + self.cross(self.norm_queries(queries), context))
         aggregates: Tensor = self.inner(rows)
         return aggregates
+
+    def _read(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries [M, N, W], and their context [M, N * X, W], normalised."""
+        context: Tensor = self.norm_context((embedded + self.agent_code).flatten(1, 2))
+        return self.queries.expand(embedded.shape[0], -1, -1), context

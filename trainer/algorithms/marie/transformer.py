@@ -51,6 +51,11 @@ class TransformerLayer(nn.Module):
             mixed = few_attended(query, keys[:, :end], values[:, :end], allowed, heads=self.heads)
         return self._rest(rows, mixed)
 
+    def shares(self, rows: Tensor, bias: Tensor) -> Tensor:
+        """How the attention of rows [R, S, W] is shared out, [R, h, S, S]; `bias` as for `forward`."""
+        query, key, _ = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self._projected(rows))
+        return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias, dim=-1)
+
     def _projected(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [R, S, W]."""
         query, key, value = self.projection_in(self.norm_attention(rows)).chunk(3, dim=-1)
