@@ -34,6 +34,18 @@ def position_code(positions: int, width: int) -> Tensor:
     return code
 
 
+FEW = 5
+"""Tokens up to which attention is faster without matrix products."""
+
+
+def attention_of_few(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention among all tokens [M, N, heads, H/heads], by products of elements and sums."""
+    scores = (query.unsqueeze(2) * key.unsqueeze(1)).sum(-1).div_(math.sqrt(query.shape[-1]))  # [M, N, N, heads]
+    weights = (scores - scores.amax(2, keepdim=True)).exp_()
+    weights = weights / weights.sum(2, keepdim=True)
+    return (weights.unsqueeze(-1) * value.unsqueeze(1)).sum(2)
+
+
 class EncoderLayer(nn.Module):
     """Post-norm encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x))."""
 
@@ -62,20 +74,36 @@ class EncoderLayer(nn.Module):
             query = functional.linear(own, self.projection_in.weight[:width], self.projection_in.bias[:width])
             key_value = functional.linear(tokens, self.projection_in.weight[width:], self.projection_in.bias[width:])
             key, value = key_value.chunk(2, dim=-1)
-        scores = self._split(query) @ self._split(key).transpose(-1, -2) / math.sqrt(width / self.heads)
-        if allowed is not None:
-            scores = scores.masked_fill(~allowed.unsqueeze(1), -torch.inf)
-        weights = self._drop(torch.softmax(scores, dim=-1))
-        mixed = (weights @ self._split(value)).transpose(1, 2).flatten(2)  # [M, heads, Q, H/heads] -> [M, Q, H]
+        if own is None and allowed is None and self._few(tokens):
+            mixed = attention_of_few(*(self._heads(rows) for rows in (query, key, value))).flatten(2)
+        else:
+            mixed = self._attended(query, key, value, allowed)
         hidden = self.norm_attention(queries + self._drop(self.projection_out(mixed)))
         first, activation, second = self.feed_forward
         inner = second(self._drop(activation(first(hidden))))
         rows: Tensor = self.norm_feed_forward(hidden + self._drop(inner))
         return rows
 
-    def _split(self, rows: Tensor) -> Tensor:
+    def _attended(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
+        width = query.shape[-1]
+        scores = self._split(query) @ self._split(key).transpose(-1, -2) / math.sqrt(width / self.heads)
+        if allowed is not None:
+            scores = scores.masked_fill(~allowed.unsqueeze(1), -torch.inf)
+        weights = self._drop(torch.softmax(scores, dim=-1))
+        mixed: Tensor = (weights @ self._split(value)).transpose(1, 2).flatten(2)
+        return mixed  # [M, heads, Q, H/heads] -> [M, Q, H]
+
+    def _few(self, tokens: Tensor) -> bool:
+        """Whether there is a faster way: in inference on a CPU, which makes very small matrix products one by one."""
+        inference = not (torch.is_grad_enabled() or torch.compiler.is_compiling() or (self.training and self.dropout))
+        return inference and tokens.device.type == "cpu" and tokens.shape[1] <= FEW
+
+    def _heads(self, rows: Tensor) -> Tensor:
         parts: Tensor = rows.unflatten(-1, (self.heads, -1))
-        return parts.transpose(1, 2)  # [M, N, H] -> [M, heads, N, H/heads]
+        return parts  # [M, N, H] -> [M, N, heads, H/heads]
+
+    def _split(self, rows: Tensor) -> Tensor:
+        return self._heads(rows).transpose(1, 2)  # [M, N, H] -> [M, heads, N, H/heads]
 
     def _drop(self, rows: Tensor) -> Tensor:
         return functional.dropout(rows, self.dropout, self.training) if self.dropout else rows
