@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.nets.communication import CommunicationBlock, position_code
+from trainer.nets.communication import CommunicationBlock, EncoderLayer, position_code
 
 WIDTH = 8
 
@@ -132,3 +132,16 @@ def test_dropout_is_on_in_training_alone() -> None:
     assert torch.equal(block.complete(tokens), block.complete(tokens))
     block.train()
     assert not torch.equal(block.complete(tokens), block.complete(tokens))
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+def test_attention_of_few_tokens_without_matrix_products_is_attention(tokens: int) -> None:
+    layer = EncoderLayer(width=16, heads=4, dropout=0.3).double().eval()
+    rows = torch.randn(7, tokens, 16, dtype=torch.float64)
+    learning = layer(rows)
+    assert learning.requires_grad, "with products, which have a gradient"
+    with torch.inference_mode():
+        assert layer._few(rows)
+        torch.testing.assert_close(layer(rows), learning.detach(), rtol=0, atol=1e-12)
+        assert not layer.train()._few(rows), "dropout is on"
+        assert not layer._few(torch.zeros(7, 6, 16))
