@@ -10,7 +10,7 @@ from scripted_bundle import scripted_team
 
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.influence import Influence
-from analysis.bandwidth.language.plot import wrong_parts
+from analysis.bandwidth.language.plot import draw_language, wrong_parts
 from coordinator.plan.plan import make_plan
 from coordinator.recording.reader import read_trace
 from coordinator.running.local import evaluate
@@ -36,8 +36,13 @@ def recorded(path, **parameters):
     return bundles, read_trace(path)
 
 
-def test_what_receivers_act_on_is_found_by_intervention(tmp_path):
-    bundles, trace = recorded(tmp_path / "trace.jsonl")
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    return recorded(tmp_path_factory.mktemp("played") / "trace.jsonl")
+
+
+def test_what_receivers_act_on_is_found_by_intervention(played):
+    bundles, trace = played
     language = read_language(trace, bundles)
     found = language.influence
     shares = np.array([estimate.mean for estimate in found.categorical])
@@ -53,8 +58,21 @@ def test_what_receivers_act_on_is_found_by_intervention(tmp_path):
     assert read_language(trace, bundles).document() == language.document(), "a fixed seed"
 
 
-def test_other_bundles_are_not_asked(tmp_path):
-    bundles, trace = recorded(tmp_path / "trace.jsonl")
+def test_the_page_compares_with_another_message_instead(played, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    bundles, trace = played
+    language = read_language(trace, bundles)
+    draw_language(language, tmp_path / "page.png")
+    (at,) = [text.xy for axes in drawn[0].axes for text in axes.texts if text.get_text() == "another message instead"]
+    assert at == (1, language.influence.message.mean)
+
+
+def test_other_bundles_are_not_asked(played):
+    bundles, trace = played
     with pytest.raises(BundleMismatch, match="other bundles"):
         read_language(trace, bundles[::-1])
 

@@ -18,6 +18,8 @@ from coordinator.world.world import World
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 
+pytestmark = pytest.mark.slow
+
 FAULTS = [
     "erasure=0.4",
     "burst=0.4:3",
@@ -41,7 +43,6 @@ def relay(bundles, **parameters):
     return registry.make("relay", count=1, parameters=bundles[0].manifest.environment_parameters | parameters)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("late_policy", ["mask", "hold"])
 def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path, late_policy):
     bundles = relay_bundles(4, length=12, size=4, observation_noise=0.2)

@@ -17,6 +17,8 @@ from coordinator.running.local import evaluate
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 
+pytestmark = pytest.mark.slow
+
 AGENTS, CATEGORICALS, CLASSES = 3, 6, 8
 PACKED_BITS = CATEGORICALS * 3
 TABLES = LatentTables(np.tile([64, 32, 16, 8, 4, 2, 1, 1], (CATEGORICALS, 1)))

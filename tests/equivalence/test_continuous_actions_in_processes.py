@@ -13,6 +13,8 @@ from coordinator.running.distributed import run
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("action_bits", [8, 11])
 def test_recordings_are_equal_and_every_link_conserves(tmp_path, action_bits):

@@ -18,6 +18,8 @@ from coordinator.running.local import evaluate
 from coordinator.world.world import World
 from heliograph.environments import registry
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("agents", "parameters"),

@@ -227,25 +227,34 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> No
     assert any("policy/entropy" in record for record in RunFolder.open(tmp_path / "parts").history())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
-@pytest.mark.parametrize(
-    ("environment", "parameters"),
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         ("relay", {"agents": 3, "cue": "own"}),
         ("waiting_game:make", {"all_heard": True}),
         ("steering_team:make", {}),
     ],
+    ids=["relay", "waiting game", "steering team"],
 )
-def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
-    tmp_path: Path, environment: str, parameters: dict[str, Any], greedy: bool
-) -> None:
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mabl, Path, Any]:
+    """An untrained team, its bundles, and its world's name and parameters."""
+    environment, parameters = request.param
     algorithm = mabl(registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING).spec)
     with torch.no_grad():  # a policy whose memory shows in what it does
         for module, factor in ((algorithm.actor, 6.0), (algorithm.model.rssm.cell, 4.0)):
             for parameter in module.parameters():
                 parameter.mul_(factor if parameter.dim() > 1 else 0.0)
-    export_team(algorithm, algorithm.spec, tmp_path, run_id="equal", training_step=0)
+    folder = tmp_path_factory.mktemp("exported")
+    export_team(algorithm, algorithm.spec, folder, run_id="equal", training_step=0)
+    return algorithm, folder, request.param
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
+def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
+    exported: tuple[Mabl, Path, Any], greedy: bool
+) -> None:
+    algorithm, folder, (environment, parameters) = exported
     central = evaluate(
         algorithm.policy(),
         registry.make(environment, count=16, parameters=parameters, permission=EVERYTHING),
@@ -255,7 +264,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
         device=torch.device("cpu"),
     )
     team, world = (
-        LocalTeam(load_team(tmp_path), run_seed=11, greedy=greedy),
+        LocalTeam(load_team(folder), run_seed=11, greedy=greedy),
         World(registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING)),
     )
     results = [team.play(world, episode=episode).result for episode in range(24)]
