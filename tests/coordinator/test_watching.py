@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 from contextlib import aclosing
@@ -104,6 +105,28 @@ def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypat
     assert len(texts) == 1 + 4
     assert '"kind":"over"' in texts[-1]
     assert watcher.pages == 0
+
+
+def test_every_episode_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_module, "TELL_INTERVAL_S", 0.0)
+    plan, watcher = relay_plan(2), watched()
+    played(plan, watcher, episode=7)  # before anybody looked
+
+    async def watch() -> list[str]:
+        pages = pages_module.Pages(watcher, Gate(), Script(plan, plan.world("open").spec, title=""))
+        async with aclosing(pages.stream()) as stream:
+            first = await anext(stream)
+            for episode in range(3):
+                played(plan, watcher, episode=episode)
+                while watcher.steps:
+                    await asyncio.sleep(0)
+            pages.end()
+            return [first, *[text async for text in stream]]
+
+    events = [json.loads(text.removeprefix("data: ")) for text in asyncio.run(watch())]
+    told = [event for event in events if event["kind"] == "outcomes"]
+    assert [event["episodes"] for event in told] == [2, 3, 4]
+    assert [len(event["outcomes"]) for event in told] == [1, 1, 1]
 
 
 class Polls:
