@@ -201,9 +201,10 @@ def _cell(
     here = of_method.on.get(world_name, MethodInWorld())
     usual = in_world.preset.replace("{method}", of_method.preset or method_name)
     seeds = next(given for given in (here.seeds, of_method.seeds, in_world.seeds, campaign.seeds) if given is not None)
-    evaluation = campaign.evaluation
-    if in_world.episodes is not None:
-        evaluation = evaluation.model_copy(update={"episodes": in_world.episodes})
+    evaluation = campaign.evaluation.model_copy(
+        update={"search": campaign.evaluation.search or of_method.search}
+        | ({} if in_world.episodes is None else {"episodes": in_world.episodes})
+    )
     layers = (in_world.settings, of_method.settings, here.settings, {} if variant is None else variant.settings)
     values = _budget(in_world, here) | {
         "evaluation": {

@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.campaign.grid import Run
 from analysis.campaign.planning import Plan
-from analysis.campaign.result import DIVERGED, CurvePoint, PolicyScores, RunResult, Score
+from analysis.campaign.result import DIVERGED, CurvePoint, PolicyScores, RunResult, Score, SearchedScore
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, read_status
@@ -19,8 +19,16 @@ METRICS = "metrics.jsonl"
 """As `trainer.training.run_folder` names it, which imports torch."""
 
 
-def harvested(run: Run, plan: Plan, *, campaign: str, folder: Path, reports: Mapping[str, Path]) -> RunResult:
-    """What a finished run came to; `reports` are those of its evaluation, by policy.
+def harvested(
+    run: Run,
+    plan: Plan,
+    *,
+    campaign: str,
+    folder: Path,
+    reports: Mapping[str, Path],
+    searched: Mapping[str, Path],
+) -> RunResult:
+    """What a finished run came to; `reports` are those of its evaluation, by policy, `searched` those with a search.
 
     Raises SettingsError if the files are not as training and evaluation leave them.
     """
@@ -35,7 +43,7 @@ def harvested(run: Run, plan: Plan, *, campaign: str, folder: Path, reports: Map
             measure=summary["outcome_name"],
             blind_bound=summary["blind_bound"],
             lost_episodes=summary["lost_episodes"],
-            scores={policy: _scores(path) for policy, path in reports.items()},
+            scores={policy: _scores(path, searched.get(policy)) for policy, path in reports.items()},
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise _not_as_left(folder, error) from error
@@ -110,12 +118,12 @@ def _point(record: Mapping[str, Any]) -> CurvePoint:
     )
 
 
-def _scores(report: Path) -> PolicyScores:
+def _scores(report: Path, searched: Path | None) -> PolicyScores:
     document = read_json(report)
     if document["interrupted"]:
         raise ValueError(f"{report} is of an evaluation that was interrupted")
     passes = [_score(entry) for entry in document["summaries"]]
-    return PolicyScores(score=passes[0], masked=passes[1] if len(passes) > 1 else None)
+    return PolicyScores(score=passes[0], masked=passes[1] if len(passes) > 1 else None, searched=_searched(searched))
 
 
 def _score(entry: Mapping[str, Any]) -> Score:
@@ -129,6 +137,14 @@ def _score(entry: Mapping[str, Any]) -> Score:
         bits_per_agent_step=entry["bits_per_agent_step"],
         missed_deadlines=entry["idle"],
     )
+
+
+def _searched(report: Path | None) -> SearchedScore | None:
+    if report is None:
+        return None
+    (entry,) = read_json(report)["search"]
+    outcome = {name: round(entry["outcome"][name], 4) for name in ("mean", "low", "high")}
+    return SearchedScore(**outcome, episodes=entry["episodes"])
 
 
 def _machine() -> str:

@@ -50,12 +50,24 @@ class Score:
 
 
 @checked_dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SearchedScore:
+    """Of so many episodes, with the 95 % interval over them."""
+
+    mean: float
+    low: float
+    high: float
+    episodes: int
+
+
+@checked_dataclass(frozen=True, kw_only=True, config=_STRICT)
 class PolicyScores:
     """Of one policy at the end of training."""
 
     score: Score
     masked: Score | None
     """With every message masked; None where there are none, or it was not asked for."""
+    searched: SearchedScore | None = None
+    """With a search over the whole team before every step; None where it was not asked for."""
 
 
 @checked_dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -51,6 +51,8 @@ class EvaluationPlan(Settings):
     """Teams that exchange messages play as many episodes with every message masked."""
     processes: bool = True
     """A process per agent, as a team is used; else all in one, which plays the same episodes sooner."""
+    search: bool = False
+    """With a search over the whole team before every step as well; a method says so that plans, such as mazero."""
 
 
 class Budget(Settings):
@@ -96,6 +98,8 @@ class MethodPlan(Settings):
     settings: Table = {}
     worlds: tuple[str, ...] | None = None
     """None: all."""
+    search: bool = False
+    """It plans: its networks are also measured with a search over the whole team before every step, in one process."""
     seeds: str | tuple[int, ...] | None = None
     """None: those of the world, or of the campaign."""
     on: dict[str, MethodInWorld] = {}

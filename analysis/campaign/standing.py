@@ -146,6 +146,8 @@ def _not_of(run: Run, plan: Plan, result: RunResult) -> str:
     missing = [policy for policy in wanted.policies if policy not in result.scores]
     if missing:
         return f"an evaluation without the {' and the '.join(missing)} policy"
+    if wanted.search and any(result.scores[policy].searched is None for policy in wanted.policies):
+        return "an evaluation without a search"
     episodes = {score.score.episodes for score in result.scores.values()}
     if episodes != {wanted.episodes} or result.evaluation_seed != wanted.seed:
         return f"another evaluation: {', '.join(map(str, sorted(episodes)))} episodes of seed {result.evaluation_seed}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from analysis.campaign.document import CampaignReport, WorldReport
 from analysis.campaign.scores import AtSteps, LabelScores
@@ -12,6 +12,11 @@ from heliograph.display import interval
 from heliograph.figures import UNKNOWN
 
 LabelTable = Table[LabelScores]
+AT_THE_END: Mapping[str, Callable[[LabelScores], Aggregate | None]] = {
+    "every message masked": lambda found: found.masked,
+    "with a search": lambda found: found.searched,
+}
+"""What is shown beside the scores where some label has it."""
 
 
 def heading(world: WorldReport) -> str:
@@ -24,13 +29,13 @@ def tables(report: CampaignReport, world: WorldReport) -> Iterator[LabelTable]:
     """Scores, what they are worth over the baseline, and what they cost; none before a run has ended."""
     if not any(found.found for found in world.labels):
         return
-    masked = any(found.masked is not None for found in world.labels)
+    more = {name: get for name, get in AT_THE_END.items() if any(get(found) is not None for found in world.labels)}
     yield _table(
         "IQM over seeds [95 %] after so many environment steps",
         world,
         _score,
         before=[_column("runs", _runs)],
-        after=[_column("every message masked", lambda found: _written(found.masked, ""))] if masked else [],
+        after=[_at_the_end(name, get) for name, get in more.items()],
     )
     if report.baseline is not None and any(found.label != report.baseline for found in world.labels):
         others = [found for found in world.labels if found.label != report.baseline]
@@ -69,6 +74,10 @@ def _table(
         ],
         rows=list(world.labels if rows is None else rows),
     )
+
+
+def _at_the_end(name: str, get: Callable[[LabelScores], Aggregate | None]) -> Column[LabelScores]:
+    return _column(name, lambda found: _written(get(found), ""))
 
 
 def _column(name: str, value: Callable[[LabelScores], str]) -> Column[LabelScores]:

@@ -59,24 +59,26 @@ class Worker:
             longer = self._check_begun()
             code = self._train(longer)
             if code == DIVERGED_EXIT_CODE and read_status(self._folder).exit_code == DIVERGED_EXIT_CODE:
-                self._keep({}, is_diverged=True)
+                self._keep({}, {}, is_diverged=True)
                 return 0
             if code or self._stopping:
                 return code or INTERRUPTED_EXIT_CODE
-            reports: dict[str, Path] = {}
-            for policy in self._run.cell.evaluation.policies:
-                code, reports[policy] = self._evaluate(policy)
-                if code or self._stopping:
-                    return code or INTERRUPTED_EXIT_CODE
-            self._keep(reports, is_diverged=False)
+            chosen = self._run.cell.evaluation
+            reports: dict[bool, dict[str, Path]] = {False: {}, True: {}}
+            for searching in (False, True) if chosen.search else (False,):
+                for policy in chosen.policies:
+                    code, reports[searching][policy] = self._evaluate(policy, searching=searching)
+                    if code or self._stopping:
+                        return code or INTERRUPTED_EXIT_CODE
+            self._keep(reports[False], reports[True], is_diverged=False)
             return 0
 
-    def _keep(self, reports: dict[str, Path], *, is_diverged: bool) -> None:
+    def _keep(self, reports: dict[str, Path], searched: dict[str, Path], *, is_diverged: bool) -> None:
         run, plan, name = self._run, self._plan, self._places.name
         if is_diverged:
             result = diverged(run, plan, campaign=name, folder=self._folder)
         else:
-            result = harvested(run, plan, campaign=name, folder=self._folder, reports=reports)
+            result = harvested(run, plan, campaign=name, folder=self._folder, reports=reports, searched=searched)
         write_result(self._places.result(run), result)
 
     def _check_begun(self) -> list[str]:
@@ -119,11 +121,12 @@ class Worker:
         """A training that did all its steps must reach nothing here."""
         return 0 if code == TargetNotReached.exit_code else code
 
-    def _evaluate(self, policy: str) -> tuple[int, Path]:
+    def _evaluate(self, policy: str, *, searching: bool) -> tuple[int, Path]:
         """The exit code, and the report, which is there if that is 0."""
         chosen = self._run.cell.evaluation
-        masked = chosen.masked and sends_messages(self._folder)
-        how = "processes" if chosen.processes else "one-process"
+        masked = chosen.masked and not searching and sends_messages(self._folder)
+        apart = chosen.processes and not searching
+        how = "search" if searching else "processes" if apart else "one-process"
         steps = read_status(self._folder).env_steps
         name = f"{policy}-{steps}-{chosen.episodes}-{chosen.seed}-{how}{'-masked' if masked else ''}.json"
         report = self._folder / "measured" / name
@@ -134,10 +137,11 @@ class Worker:
             report.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputFailed(f"cannot make {report.parent}: {error.strerror}", remedy="Free space") from error
-        team = ["--bundles", str(self._folder), *PATIENT] if chosen.processes else [str(self._folder)]
+        team = ["--bundles", str(self._folder), *PATIENT] if apart else [str(self._folder)]
         words = ["--episodes", str(chosen.episodes), "--seed", str(chosen.seed), f"--{policy}"]
         words += ["--links", "both" if masked else "open", "--json", str(partial)]
-        code = self._command("run" if chosen.processes else "evaluate", *team, *words)
+        words += ["--search"] if searching else []
+        code = self._command("run" if apart else "evaluate", *team, *words)
         if code == 0 and not self._stopping:
             os.replace(partial, report)
         return code, report

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_team import SMALL_MAPPO
+from tiny_team import SMALL_MAPPO, SMALL_MAZERO
 
 from analysis.campaign.result import RunResult, read_result
 from heliograph.cli import main
@@ -178,6 +178,18 @@ def test_settings_are_tuned_by_runs_that_are_kept(tmp_path: Path, capsys: pytest
     assert (out / "results" / "w" / "mappo+trial-000" / "seed-0.json").read_bytes() == kept
     found = result(out, "w/mappo+trial-001/seed-0")
     assert found.settings["mappo.ppo.clip"] == second["trials"][1]["values"]["mappo.ppo.clip"]
+
+
+def test_a_method_that_plans_is_measured_with_its_search_too(tmp_path: Path) -> None:
+    settings = merge({}, SMALL_MAZERO)
+    world = {"preset": "{method}-relay-sighted", "env_steps": 24, "settings": settings}
+    file = write_campaign(tmp_path, worlds={"w": world}, methods={"mazero": {"search": True}})
+    out = tmp_path / "out"
+    assert main(["campaign", str(file), "--out", str(out)]) == 0
+    searched = result(out, "w/mazero/seed-0").scores["greedy"].searched
+    assert searched is not None
+    assert searched.episodes == 2
+    assert "with a search" in (out / "results" / "README.md").read_text()
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
