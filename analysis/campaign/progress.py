@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.campaign.estimates import duration, in_words, left, together
@@ -14,6 +15,8 @@ from analysis.campaign.planning import Plan
 from analysis.campaign.side_by_side import Telling
 from analysis.campaign.standing import Standing, State, last_record, standing, standings
 from heliograph import display
+from heliograph.errors import SettingsError
+from heliograph.run_status import read_status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -83,10 +86,13 @@ class CampaignProgress(Telling):
 
     def _words(self, run: Run) -> tuple[str, str, str, str]:
         """Steps, share, processor time and newest score of a run, each as far as it is known."""
-        record = last_record(self._places.folder(run))
+        folder = self._places.folder(run)
+        record = last_record(folder)
         limit = self._plans[run.cell.name].env_steps
         steps = record.get("env_steps")
         told = "" if steps is None else f"{steps:,} of {limit:,} steps"
+        if steps is not None and _is_trained(folder):
+            told = f"{steps:,} steps, being measured"
         share = "" if steps is None else f"{min(1.0, steps / limit):.0%}"
         cpu = f"{duration(record['cpu_seconds'])} of a processor" if "cpu_seconds" in record else ""
         return told, share, cpu, _score(record)
@@ -112,6 +118,13 @@ class CampaignProgress(Telling):
         for each in self._standing.values():
             cells.setdefault(each.run.cell.name, []).append(each)
         return in_words(together(map(left, cells.values())), jobs=self._jobs)
+
+
+def _is_trained(folder: Path) -> bool:
+    try:
+        return read_status(folder).ended
+    except SettingsError:  # its worker will say so
+        return False
 
 
 def _score(record: Mapping[str, Any]) -> str:
