@@ -17,6 +17,11 @@ from analysis.bandwidth.cell import Cell, read_result
 from analysis.bandwidth.grid import Setting
 from analysis.bandwidth.influence import read_audit
 from analysis.bandwidth.report.folder import read_document
+from analysis.campaign.places import Places
+from analysis.campaign.result import read_result as read_campaign_result
+from analysis.campaign.settings import CampaignSettings, read_campaign
+from analysis.campaign.standing import last_record
+from analysis.campaign.tuning.trials import read_trials
 from analysis.comparison.histories import read_run
 from coordinator.recording.journal import Logbook
 from coordinator.recording.reader import read_trace
@@ -44,6 +49,7 @@ BY_OTHER_MEANS = {
     "heliograph/doctor/trial.py": "what a process says that it has started",
     "heliograph/network/devices.py": "of the kernel",
     "heliograph/network/namespace.py": "of the kernel",
+    "heliograph/processor_time.py": "of the kernel",
     "trainer/training/preset_axes.py": "presets, which are installed",
 }
 """Who reads otherwise than by `heliograph.reading`, and what."""
@@ -58,6 +64,13 @@ def logbook(path: Path) -> None:
 
 def compared(run: Path) -> Any:
     return read_run(run, metric="outcome", policy="greedy", label=None, by=None)
+
+
+def trials(path: Path) -> Any:
+    tune = {"method": "m", "parameters": {"a": {"low": 0, "high": 1}}}
+    settings = {"name": "a", "worlds": {"w": {"preset": "p"}}, "methods": {"m": {}}, "tune": tune}
+    places = Places(name="a", out=path.parent, results=path.parent)
+    return read_trials(CampaignSettings.model_validate(settings), places)
 
 
 CELL = Cell(run="run", seed=0, setting=Setting())
@@ -84,6 +97,14 @@ READERS: dict[str, tuple[str, Reader]] = {
     "a report": ("bandwidth/report.json", lambda file: read_document(file.parent)),
     "an audit": ("bandwidth/report.json", lambda file: read_audit(file, relay_plan(2))),
     "a preset": ("preset.toml", read_toml),
+    "a campaign": ("campaign/own.toml", read_campaign),
+    "mark of a campaign": (
+        "campaign/campaign.json",
+        lambda file: Places(name="a", out=file.parent, results=file.parent).check(),
+    ),
+    "result of a campaign": ("campaign/seed-0.json", read_campaign_result),
+    "trials of a campaign": ("campaign/trials-m.json", trials),
+    "how far a run of a campaign is": ("run/metrics.jsonl", lambda file: last_record(file.parent)),
     "a signing key": ("signing.key", read_signing_key),
     "a trusted key": ("signing.key.pub", read_trusted_key),
     "a certificate": ("tls/ca.crt", lambda file: Tls(file.parent)),
@@ -134,7 +155,9 @@ def test_what_stands_in_a_files_place_is_named(released: Path, reader: str) -> N
                 assert "\n" not in str(error), what  # noqa: PT017
             else:
                 # An empty log has no entries; and what is no plain file is no part of a run folder.
-                assert what in ("nothing", "another kind of value", "a pipe", "a device"), f"{what} was read"
+                # How far a run is told by the last lines that can be read, and by nothing if none can.
+                fine = ("nothing", "another kind of value", "a pipe", "a device")
+                assert what in fine or reader.startswith("how far"), f"{what} was read"
     finally:
         path.unlink()
         if kept is not None:

@@ -56,7 +56,7 @@ def diverged(run: Run, plan: Plan, *, campaign: str, folder: Path) -> RunResult:
         return RunResult(
             **_common(run, plan, campaign, folder),
             ended=DIVERGED,
-            detail=status.detail,
+            detail="".join(letter if letter.isprintable() else " " for letter in status.detail),
             env_steps=history[-1]["env_steps"] if history else 0,
             seconds=round(history[-1]["seconds"], 1) if history else 0.0,
             measure="outcome",

@@ -185,6 +185,9 @@ def _parsed(fields: dict[str, Any]) -> RunResult:
         }
         for at in range(count)
     ]
+    texts = [*(value for value in fields.values() if isinstance(value, str)), *fields["settings"]]
+    if not all(map(str.isprintable, texts)):
+        raise ValueError("it holds text that would steer the terminal")
     try:
         return _RESULT.validate_python({**fields, "curve": points})
     except ValidationError as error:

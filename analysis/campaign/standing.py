@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from analysis.campaign.places import Places
 from analysis.campaign.planning import Plan, differences, goes_further
 from analysis.campaign.result import DIVERGED, RunResult, read_result
 from heliograph.errors import SettingsError
-from heliograph.reading import parse_json
+from heliograph.reading import LOG, open_plain, parse_json
 from heliograph.run_status import SETTINGS, RunState, read_status
 
 TAIL_BYTES = 64 * 2**10
@@ -98,8 +99,8 @@ def last_record(folder: Path) -> dict[str, Any]:
     """The newest line of a run's metrics, and what earlier ones among the last say besides; empty if there is none."""
     found: dict[str, Any] = {}
     try:
-        with (folder / METRICS).open("rb") as file:
-            file.seek(0, 2)
+        with open_plain(folder / METRICS, limit=LOG) as file:
+            file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - TAIL_BYTES))
             lines = file.read().split(b"\n")
         for line in lines[:-1]:  # what follows the last line's end is not whole
@@ -109,7 +110,7 @@ def last_record(folder: Path) -> dict[str, Any]:
                 continue
             if isinstance(record, dict):
                 found |= record
-    except OSError:
+    except (OSError, ValueError):  # there is none yet, or what is in its place is none
         return {}
     return found
 

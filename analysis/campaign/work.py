@@ -24,7 +24,7 @@ from analysis.campaign.planning import BUDGET, Plan, comparable, differences, go
 from analysis.campaign.result import write_result
 from heliograph.claim import claim
 from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError, TargetNotReached, TrainingError
-from heliograph.reading import SMALL, read_json
+from heliograph.reading import SMALL, open_plain, read_json
 from heliograph.run_status import SETTINGS, RunState, read_status
 from heliograph.toml_text import toml_document
 from heliograph.writing import write_text
@@ -176,10 +176,10 @@ class Worker:
         told = False
         while not self._stopping:
             try:
-                with (self._folder / SETTINGS).open() as file:
+                with open_plain(self._folder / SETTINGS, limit=SMALL) as file:
                     if claim(file.fileno()):
                         return True
-            except OSError:
+            except (OSError, ValueError):
                 return True  # there is no run yet, or `train` will say what is wrong
             if not told:
                 print(f"another process trains in {self._folder}; waiting until it ends", flush=True)

@@ -131,6 +131,8 @@ def test_a_result_that_the_disk_refuses_is_said_and_the_old_one_stays(
         ({"curve": {"env_steps": [1], "seconds": [], "cpu_seconds": []}}, "not of one length"),
         ({"curve": {"env_steps": [], "seconds": [], "cpu_seconds": [], "magic": []}}, "magic, which is unknown"),
         ({"magic": 1}, "magic"),
+        ({"detail": "\x1b[2J"}, "text that would steer the terminal"),
+        ({"settings": {"\x1b[2J": 1}}, "text that would steer the terminal"),
     ],
 )
 def test_what_is_no_result_is_said(tmp_path: Path, plans: dict[str, Plan], change: dict[str, Any], said: str) -> None:
