@@ -27,6 +27,7 @@ from trainer.algorithms.marie.imagination import ImaginedStarts
 from trainer.algorithms.marie.marie import Marie
 from trainer.policy.draws import GreedyDraws
 from trainer.training.preset import load_settings
+from trainer.training.restored import restored_algorithm
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
 from trainer.training.training import make_algorithm
@@ -152,6 +153,15 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("marie") / "run"
     start(folder, settings_for(*KINDS[request.param], env_steps=60)).run()
     return folder
+
+
+def test_a_summary_counts_the_weights_that_learn(finished: Path) -> None:
+    folder = RunFolder.open(finished)
+    algorithm, _, _ = restored_algorithm(folder, device=torch.device("cpu"))
+    assert isinstance(algorithm, Marie)
+    networks = (algorithm.tokenizer, algorithm.model, algorithm.actor, algorithm.critic)
+    expected = sum(weights.numel() for network in networks for weights in network.parameters())
+    assert json.loads(folder.summary.read_text())["parameters"] == expected > 1000
 
 
 @pytest.mark.slow

@@ -47,6 +47,8 @@ class Summary:
     """The same with every message masked; None without messages or if interrupted."""
     lost_episodes: int
     """Of training: those whose simulator died, which count nowhere."""
+    parameters: int | None = None
+    """Weights of all networks that learn, those that act and those that are needed in training alone."""
     limit: Limit | None = None
     """What limits the run; None where there is no model to ask."""
 
@@ -78,6 +80,7 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
         "env_steps": summary.env_steps,
         "iterations": summary.iterations,
         "seconds": summary.seconds,
+        "parameters": summary.parameters,
         "lost_episodes": summary.lost_episodes,
         "outcome_name": summary.outcome_name,
         "blind_bound": summary.blind_bound,
@@ -109,6 +112,8 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
         f"{_REASONS[summary.reason]}: {summary.env_steps} environment steps, {summary.iterations} iterations, "
         f"{summary.seconds:.0f} s of training",
     ]
+    if summary.parameters is not None:
+        lines[0] += f", {summary.parameters:,} weights"
     for label, evaluation in (
         (f"{summary.outcome_name}, greedy", summary.evaluation),
         (f"{summary.outcome_name}, every message masked", summary.links_cut),

@@ -388,6 +388,9 @@ class Training:
             evaluation=evaluation,
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,
+            parameters=sum(
+                weights.numel() for network in self.algorithm.modules().values() for weights in network.parameters()
+            ),
             limit=self._limit() if isinstance(self.algorithm, PredictingAlgorithm) else None,
         )
 
