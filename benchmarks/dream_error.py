@@ -82,7 +82,7 @@ def load(paths: list[Path]) -> list[Model]:
         if not isinstance(algorithm, DreamingAlgorithm):
             raise SystemExit(f"{path}: {folder.settings().algorithm} imagines no observations")
         models.append(Model(f"{folder.settings().algorithm} ({path.name})", folder, algorithm))
-    if len({model.algorithm.spec for model in models}) > 1:
+    if any(model.algorithm.spec != models[0].algorithm.spec for model in models):
         raise SystemExit("the runs are not of the same world")
     return models
 
