@@ -51,7 +51,7 @@ class Happo(OnPolicy):
         return super().columns() | state_column(self.spec)
 
     def learn(self, sequences: Sequences, random: np.random.Generator, metrics: Means) -> None:
-        """All epochs of one agent after another, then those of the critic (HAPPO, Algorithm 4)."""
+        """All epochs of one agent after another, then those of the critic, as in the paper's listing of HAPPO."""
         factor = torch.ones_like(sequences.advantage[..., :1])  # [L, Q, 1]
         for slot in random.permutation(self.spec.agents):
             own = sequences.of(int(slot))

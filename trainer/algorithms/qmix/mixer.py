@@ -17,7 +17,7 @@ from trainer.nets.value_codes import symlog
 
 
 class SumMixer(nn.Module):
-    """VDN (Sunehag et al. 2018, §4): the team's value is the sum."""
+    """VDN (Sunehag et al. 2018): the team's value is the sum."""
 
     def forward(self, values: Tensor, observation: Tensor, state: Tensor | None) -> Tensor:
         """values [..., N] -> [...]; reads nothing else."""

@@ -1,10 +1,10 @@
 """IPPO of BenchMARL (MIT, Bettini et al. 2024) on MPE's simple_spread, to be set beside ours under one budget.
 
     python3 -m venv ENV && ENV/bin/pip install benchmarl==1.5.2 'torchrl<0.12' pettingzoo==1.24.3 pygame
-    ENV/bin/python benchmarks/ippo_benchmarl.py --seeds 0 1 2 --out runs/benchmarl.json
+    ENV/bin/python benchmarks/spread_benchmarl.py --seeds 0 1 2 --out runs/benchmarl.json
 
 It needs an environment of its own, as its versions of packages are not this project's, and imports nothing of it.
-Budget and settings that both have are those of `benchmarks/ippo_ours.toml`: steps, copies, epochs, rates, widths.
+Budget and settings that both have are those of `benchmarks/spread.toml`: steps, copies, epochs, rates, widths.
 Networks are not the same: its agents are perceptrons, ours remember.  Written are the mean returns of 64 greedy and of
 64 sampled episodes after training, by seed; a return is the sum of rewards, averaged over the agents.
 """
