@@ -112,3 +112,11 @@ def test_an_observation_that_is_not_finite_is_told_with_its_agent():
 def test_a_world_is_one_copy():
     with pytest.raises(WorldError, match="not 2"):
         World(registry.make("relay", count=2))
+
+
+def test_a_new_episode_is_not_cut_because_the_one_before_was():
+    world = World(Departing())
+    world.reset(1)
+    world.cut = True
+    world.reset(2)
+    assert not world.cut

@@ -21,6 +21,8 @@ from heliograph.environments.vector import Percepts, Transition
 from heliograph.errors import SettingsError, WorldError
 from heliograph.settings import resolve
 
+pytestmark = [pytest.mark.slow, pytest.mark.arrays]
+
 DOUBLE = Path(__file__).parent / "smac_double"
 Made = Callable[..., SmacEnvironment]
 

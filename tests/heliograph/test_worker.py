@@ -23,6 +23,8 @@ from heliograph.environments.workers.protocol import Blueprint
 from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import SettingsError, UnknownEnvironment, WorldError
 
+pytestmark = [pytest.mark.slow, pytest.mark.arrays]
+
 DEADLINE_S = 60.0
 SEED_OF = {fault: seed for seed, fault in FAULTS.items()}
 GOOD = np.array([1, 2])

@@ -77,6 +77,7 @@ class Killed(Silent):
             raise ConnectionResetError("killed")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_checkpoint(uninterrupted: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     start(path, RunFolder.open(uninterrupted).settings(), stop_after=3).run()
@@ -91,6 +92,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(uninterrupted: Path, tmp_
     assert_equal_runs(uninterrupted, path)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_starts_over(uninterrupted: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     training = start(path, RunFolder.open(uninterrupted).settings())

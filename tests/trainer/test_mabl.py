@@ -217,6 +217,7 @@ def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finishe
     assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     settings = settings_for("each", "mabl.policy.entropy_decay=0.9", "replay.capacity=120", env_steps=10_000)
     start(tmp_path / "whole", settings, stop_after=8).run()

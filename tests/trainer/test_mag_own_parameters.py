@@ -91,6 +91,7 @@ def test_equal_parameters_of_ones_own_compute_what_shared_ones_do(communication:
         torch.testing.assert_close(copies, shared.model.get_parameter(name).grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_slot_exports_its_own_parameters_and_acts_as_it_does_in_the_team() -> None:
     algorithm, environment = team(shared=False)
     spec = environment.spec

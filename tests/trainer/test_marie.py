@@ -104,6 +104,7 @@ def test_presets_hold_what_the_paper_and_the_code_list_for_a_map() -> None:
     assert "mamba" not in code.model_dump()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_all_that_it_has_and_goes_on_as_if_it_had_not_been_interrupted(
     kind: str, tmp_path: Path

@@ -26,6 +26,7 @@ from trainer.training.evaluation import evaluate
 from trainer.training.run_folder import RunFolder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [

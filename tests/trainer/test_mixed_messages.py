@@ -80,6 +80,7 @@ def played(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Play
     return PlayedRun(plan=plan, report=evaluate(plan), trace=read_trace(path))
 
 
+@pytest.mark.slow
 def test_each_bundle_is_of_its_own_kind_and_knows_what_the_others_say(exported: Exported) -> None:
     categoricals = exported.algorithm.settings.model.categoricals
     for bundle, mask, action, logits in zip(exported.bundles, ([5], [2]), ([], [2]), ([5], [4]), strict=True):
