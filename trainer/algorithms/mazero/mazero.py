@@ -25,7 +25,7 @@ from trainer.algorithms.mazero.model import MazeroModel
 from trainer.algorithms.mazero.planning import PlanningModel
 from trainer.algorithms.mazero.predicting import predicted
 from trainer.algorithms.mazero.self_play import Learned, SearchingTeam, SelfPlay
-from trainer.algorithms.mazero.settings import MazeroSettings
+from trainer.algorithms.mazero.settings import MazeroOptimiserSettings, MazeroSettings
 from trainer.algorithms.mazero.targets import Targets, targets_of
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.algorithms.step_function import StepFunction
@@ -43,6 +43,13 @@ LEAST_PRIORITY = 1e-6
 """Added to every priority, so that none is zero."""
 
 
+def make_optimiser(model: MazeroModel, settings: MazeroOptimiserSettings) -> torch.optim.Optimizer:
+    """Of all parameters."""
+    if settings.kind == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=settings.epsilon, fused=True)
+
+
 class Mazero:
     """An `Algorithm`."""
 
@@ -58,10 +65,7 @@ class Mazero:
         self.actions = Categorical(spec.actions)
         self.draws: SearchDraws = RandomDraws()
         """Of searches in updates."""
-        chosen = settings.optimiser
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=chosen.learning_rate, eps=chosen.epsilon, fused=True
-        )
+        self.optimiser = make_optimiser(self.model, settings.optimiser)
         self.learned = Learned()
         self.held_out = HeldOut()
         self._clipping = Clipping()

@@ -121,6 +121,8 @@ class MazeroLossSettings(Settings):
 
 
 class MazeroOptimiserSettings(Settings):
+    kind: Literal["adam", "sgd"] = "adam"
+    """sgd, which most agents of MuZero's kind use, is the paper's ablation; it wants a larger learning rate."""
     learning_rate: PositiveFloat = 5e-4
     """The paper says 1e-4, the script takes 5e-4."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -128,6 +130,8 @@ class MazeroOptimiserSettings(Settings):
     decay_updates: PositiveInt = 100_000
     epsilon: PositiveFloat = 1e-5
     """Adam's."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """sgd's."""
     gradient_clip: PositiveFloat = 5.0
 
 
