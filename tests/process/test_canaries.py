@@ -47,6 +47,7 @@ REFUSING = {
     "campaign, one run": ["work", "campaign.toml", "--run", "theirs/theirs/seed-0"],
     "demo": ["--preset", "preset.toml", "--folder", "mine"],
     "export": ["run"],
+    "dream": ["run"],
 }
 """What names the environment is asked for its flag, and nothing is run or written."""
 

@@ -1,4 +1,4 @@
-"""Imagined beside real futures: which starts there are, what came of them, and what a dream is compared with."""
+"""Imagined beside real futures: which starts there are, what came of them, and what a rollout is compared with."""
 
 from __future__ import annotations
 
@@ -143,17 +143,19 @@ def signals() -> Replay:
     return collector.replay
 
 
-def test_a_dream_of_what_came_is_calibrated_and_one_that_pays_double_is_not(signals: Replay) -> None:
+def test_a_rollout_of_what_came_is_calibrated_and_one_that_pays_double_is_not(signals: Replay) -> None:
     exact, double = calibrated(signals), calibrated(signals, factor=2.0)
-    assert exact["dream/imagined_return"] == pytest.approx(exact["dream/real_return"])
-    assert exact["dream/imagined_length"] == pytest.approx(exact["dream/real_length"])
-    assert exact["dream/return_correlation"] == pytest.approx(1.0)
-    assert exact["dream/return_error"] == pytest.approx(0.0, abs=1e-12)
-    assert double["dream/imagined_return"] == pytest.approx(2 * double["dream/real_return"])
-    assert double["dream/real_return"] == exact["dream/real_return"] != 0
-    groups = [(exact[f"dream/imagined_return_{k}"], exact[f"dream/real_return_{k}"]) for k in range(1, GROUPS + 1)]
+    assert exact["imagination/imagined_return"] == pytest.approx(exact["imagination/real_return"])
+    assert exact["imagination/imagined_length"] == pytest.approx(exact["imagination/real_length"])
+    assert exact["imagination/return_correlation"] == pytest.approx(1.0)
+    assert exact["imagination/return_error"] == pytest.approx(0.0, abs=1e-12)
+    assert double["imagination/imagined_return"] == pytest.approx(2 * double["imagination/real_return"])
+    assert double["imagination/real_return"] == exact["imagination/real_return"] != 0
+    groups = [
+        (exact[f"imagination/imagined_return_{k}"], exact[f"imagination/real_return_{k}"]) for k in range(1, GROUPS + 1)
+    ]
     assert groups == sorted(groups)
-    assert all(dreamed == pytest.approx(earned) for dreamed, earned in groups)
+    assert all(imagined == pytest.approx(earned) for imagined, earned in groups)
 
 
 def test_nothing_is_measured_before_the_policy_learns_from_what_is_imagined(signals: Replay) -> None:

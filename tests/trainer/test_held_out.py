@@ -145,7 +145,7 @@ def test_mazeros_frames_are_known_within_an_episode_alone() -> None:
 
 def held_out_records(folder: Path) -> list[dict[str, float]]:
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    told = ("held_out/", "dream/", "policy/imagined_after_end")
+    told = ("held_out/", "imagination/", "policy/imagined_after_end")
     return [{name: value for name, value in record.items() if name.startswith(told)} for record in records]
 
 
@@ -164,7 +164,7 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
     assert "held_out/reward_r2" in records[-1]
     imagines = algorithm != "mazero"
     assert ("held_out/predicted_ends" in records[-1]) == imagines
-    assert (records[-1].get("dream/starts", 0) > 0) == imagines
+    assert (records[-1].get("imagination/starts", 0) > 0) == imagines
     assert ("policy/imagined_after_end" in records[-1]) == imagines
 
     start(tmp_path / "parts", settings, stop_after=6).run()

@@ -16,12 +16,12 @@ from trainer.training.summary import in_words
 WELL = {
     "held_out/transitions": 500.0,
     "held_out/reward_r2": 0.93,
-    "dream/imagined_return": 1.9,
-    "dream/real_return": 1.8,
-    "dream/return_error": 0.01,
-    "dream/real_return_deviation": 0.5,
-    "dream/imagined_length": 13.0,
-    "dream/real_length": 13.6,
+    "imagination/imagined_return": 1.9,
+    "imagination/real_return": 1.8,
+    "imagination/return_error": 0.01,
+    "imagination/real_return_deviation": 0.5,
+    "imagination/imagined_length": 13.0,
+    "imagination/real_length": 13.6,
     "policy/imagined_after_end": 0.2,
     "policy/entropy": 0.8,
     "evaluate/greedy_outcome": 0.5,
@@ -42,14 +42,14 @@ def limit(*, without: tuple[str, ...] = (), outcome: str = "won", **figures: flo
         ("tokenizer", {"tokenizer/perplexity": 1.4}, "perplexity of 1.40"),
         ("reward head", {"held_out/reward_r2": 0.034}, "explains 3% of held-out rewards"),
         ("reward head", {"held_out/reward_r2": -0.68}, "explains 0% of held-out rewards (R² -0.68)"),
-        ("dream's length", {"dream/imagined_length": 22.0}, "22.0 transitions against 13.6"),
-        ("dream's length", {"dream/imagined_length": 9.0}, "ends where the world goes on"),
+        ("imagined length", {"imagination/imagined_length": 22.0}, "22.0 transitions against 13.6"),
+        ("imagined length", {"imagination/imagined_length": 9.0}, "ends where the world goes on"),
         (
-            "dream's pay",
-            {"dream/imagined_return": 2.27, "dream/real_return": 1.28},
+            "imagined return",
+            {"imagination/imagined_return": 2.27, "imagination/real_return": 1.28},
             "pays 2.27 where the world pays 1.28",
         ),
-        ("dream's pay", {"dream/imagined_return": 0.4}, "what the team does well is not in it"),
+        ("imagined return", {"imagination/imagined_return": 0.4}, "what the team does well is not in it"),
         ("after the end", {"policy/imagined_after_end": 0.61}, "61% of the imagined rows"),
         ("decided policy", {"policy/entropy": 0.02}, "entropy is 0.02 of at most 2.20"),
         ("undecided policy", {"policy/entropy": 2.19}, "entropy is 2.19"),
@@ -74,19 +74,19 @@ def test_where_no_rule_holds_it_says_what_was_looked_at() -> None:
 def test_nothing_is_concluded_from_what_is_unknown() -> None:
     assert limit(without=("held_out/transitions", "held_out/reward_r2"))[0] == "too short"
     assert limit(without=("held_out/reward_r2",))[0] == "exploration"
-    dream = tuple(name for name in WELL if name.startswith(("dream/", "policy/")))
+    dream = tuple(name for name in WELL if name.startswith(("imagination/", "policy/")))
     by, sentence = limit(without=dream)
     assert by == "none"
-    assert "dream" not in sentence
+    assert "imagination" not in sentence
     found = limit_of([{"env_steps": 1, **WELL, "policy/entropy": -3.0}], outcome="return", most_entropy=None)
     assert found.by == "none", "the entropy of continuous actions has no largest value"
     assert limit_of([], outcome="won", most_entropy=MOST).by == "too short"
 
 
 def test_a_difference_counts_only_beyond_its_error_and_a_return_is_no_share() -> None:
-    figures = {"dream/imagined_return": 2.6, "dream/return_error": 0.5}
+    figures = {"imagination/imagined_return": 2.6, "imagination/return_error": 0.5}
     assert limit(**figures)[0] == "none"
-    assert limit(**figures | {"dream/return_error": 0.3})[0] == "dream's pay"
+    assert limit(**figures | {"imagination/return_error": 0.3})[0] == "imagined return"
     assert limit(outcome="return", **{"evaluate/greedy_outcome": 900.0})[0] == "none"
 
 
@@ -95,8 +95,8 @@ def test_what_comes_first_is_told_first() -> None:
     wrong: dict[str, float] = {
         "tokenizer/perplexity": 1.0,
         "held_out/reward_r2": 0.0,
-        "dream/imagined_length": 22.0,
-        "dream/imagined_return": 9.0,
+        "imagination/imagined_length": 22.0,
+        "imagination/imagined_return": 9.0,
         "policy/imagined_after_end": 0.9,
         "policy/entropy": 0.0,
     }
@@ -104,7 +104,7 @@ def test_what_comes_first_is_told_first() -> None:
     for name in list(wrong):
         told.append(limit(**wrong)[0])
         wrong[name] = WELL.get(name, 100.0)
-    assert told == ["tokenizer", "reward head", "dream's length", "dream's pay", "after the end", "decided policy"]
+    assert told == ["tokenizer", "reward head", "imagined length", "imagined return", "after the end", "decided policy"]
     assert [name for name in RULES if name in told] == told
 
 

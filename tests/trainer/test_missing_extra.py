@@ -25,7 +25,7 @@ def heliograph(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["train", "export"])
+@pytest.mark.parametrize("command", ["train", "export", "dream"])
 def test_a_command_that_needs_torch_says_how_to_get_it(command: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()

@@ -134,8 +134,8 @@ class ImaginationLearner(ABC):
         """Roll the model out under the policy, from what was seen."""
 
     @property
-    def longest_dream(self) -> int | None:
-        """See `dreaming.DreamingAlgorithm`, as of the next three."""
+    def longest_rollout(self) -> int | None:
+        """See `imagining.ImaginingAlgorithm`, as of the next three."""
         return None
 
     def leading_rows(self, window: int) -> int:

@@ -47,26 +47,12 @@ def _export(namespace: argparse.Namespace) -> int:
 
     from trainer.export.bundles import export_team
     from trainer.export.tables import learned_tables
-    from trainer.training.restored import restored_algorithm, restored_replay
-    from trainer.training.snapshots import ChosenNetworks, chosen_networks, load_snapshot
-    from trainer.training.summary import greedy_score
+    from trainer.training.restored import chosen_algorithm, restored_replay
 
-    algorithm, spec, env_steps = restored_algorithm(
-        folder, device=torch.device("cpu"), permission=permission_of(namespace)
+    algorithm, spec, chosen = chosen_algorithm(
+        folder, namespace.snapshot, device=torch.device("cpu"), permission=permission_of(namespace)
     )
     if namespace.snapshot is not None:
-        settings = folder.settings().evaluation
-        # Where the end was no evaluation of its own, the final one tells how good it is; that is greedy.
-        score = None if settings.sampled else greedy_score(folder, env_steps=env_steps)
-        chosen = chosen_networks(
-            folder.snapshots,
-            namespace.snapshot,
-            history=folder.history(),
-            measure=settings.judged_by,
-            final=ChosenNetworks(path=None, env_steps=env_steps, score=score),
-        )
-        if chosen.path is not None:
-            env_steps = load_snapshot(chosen.path, algorithm)
         print(chosen.in_words(), file=sys.stderr)
     target = namespace.out or folder.bundles
     paths = export_team(
@@ -74,7 +60,7 @@ def _export(namespace: argparse.Namespace) -> int:
         spec,
         target,
         run_id=folder.run_id,
-        training_step=env_steps,
+        training_step=chosen.env_steps,
         tables=learned_tables(algorithm, restored_replay(folder, algorithm)),
         suffix=".tar" if namespace.tar else "",
         signing_key=key,

@@ -227,9 +227,14 @@ class Replay:
         if not copies.size:
             return None
         chosen = random.permutation(copies.size)[:batch]
-        copies, rows = copies[chosen], rows[chosen]
+        return self.around(copies[chosen], rows[chosen], before=before, after=after)
+
+    def around(self, copies: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], *, before: int, after: int) -> Batch:
+        """Windows around the rows [B] of copies [B], counted from the first that each ever had, of which all are kept;
+        `before` lead up to each, `after` follow, both as in `sample` with `pad`."""
+        starts = self._starts()
         inside = np.concatenate([starts.leading(copies, rows, before), starts.inside(copies, rows, after + 1)])
-        return self._batch(copies, rows, inside, np.ones(chosen.size, np.float32), before=before)
+        return self._batch(copies, rows, inside, np.ones(copies.size, np.float32), before=before)
 
     def update(self, index: Index, column: str, values: npt.NDArray[Any] | Tensor) -> None:
         """Write values [..., *shape] of a column to the rows of an index [...] that are still there."""

@@ -1,7 +1,7 @@
-"""Imagined beside real futures of the same states: whether a dream pays what the world pays, and lasts as long.
+"""Imagined beside real futures of the same states: whether imagination pays what the world pays, and lasts as long.
 
 Starts are drawn from the newest rows of replay.  The world's side is what the episodes went on to earn there, at the
-hands of the policies that collected them, sampled; the dream's is one rollout of the policy as it is now.  Both count
+hands of the policies that collected them, sampled; the other is one rollout of the policy as it is now.  Both count
 the same transitions in the same way: as many as the policy learns from, rewards shared as it shares them, each agent's
 until its own end, discounted, with nothing of the critic.
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.algorithms.dreaming import DreamingAlgorithm
+from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.experience.batch import Batch
 from trainer.experience.replay import Replay
 from trainer.policy.draws import RandomDraws
@@ -53,19 +53,19 @@ class Calibration:
         """For the record of an evaluation."""
         imagined, real = self.imagined, self.real
         found = {
-            "dream/imagined_return": float(imagined.earned.mean()),
-            "dream/real_return": float(real.earned.mean()),
-            "dream/return_error": _standard_error(imagined.earned - real.earned),
-            "dream/real_return_deviation": float(real.earned.std()),
-            "dream/imagined_length": float(imagined.length.mean()),
-            "dream/real_length": float(real.length.mean()),
-            "dream/age_steps": self.age_steps,
-            "dream/starts": float(len(real.earned)),
+            "imagination/imagined_return": float(imagined.earned.mean()),
+            "imagination/real_return": float(real.earned.mean()),
+            "imagination/return_error": _standard_error(imagined.earned - real.earned),
+            "imagination/real_return_deviation": float(real.earned.std()),
+            "imagination/imagined_length": float(imagined.length.mean()),
+            "imagination/real_length": float(real.length.mean()),
+            "imagination/age_steps": self.age_steps,
+            "imagination/starts": float(len(real.earned)),
         }
         if imagined.earned.std() > 0 and real.earned.std() > 0:
-            found["dream/return_correlation"] = float(np.corrcoef(imagined.earned, real.earned)[0, 1])
-        for group, (dreamed, earned) in enumerate(self.groups(), start=1):
-            found |= {f"dream/imagined_return_{group}": dreamed, f"dream/real_return_{group}": earned}
+            found["imagination/return_correlation"] = float(np.corrcoef(imagined.earned, real.earned)[0, 1])
+        for group, (promised, came) in enumerate(self.groups(), start=1):
+            found |= {f"imagination/imagined_return_{group}": promised, f"imagination/real_return_{group}": came}
         return found
 
     def groups(self) -> list[tuple[float, float]]:
@@ -77,7 +77,7 @@ class Calibration:
 
 
 def calibrate(
-    algorithm: DreamingAlgorithm, replay: Replay, *, seed: tuple[int, ...], device: torch.device
+    algorithm: ImaginingAlgorithm, replay: Replay, *, seed: tuple[int, ...], device: torch.device
 ) -> Calibration | None:
     """Measure it, with draws of its own that follow from `seed`; None where nothing can be started from, or learned
     from what is imagined."""

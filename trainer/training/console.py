@@ -97,6 +97,8 @@ class TrainingConsole:
         line = f"step {record['env_steps']:>7}{self._outcome}"
         if "model/reconstruction" in record:
             line += f"  reconstruction {record['model/reconstruction']:.3f}  reward {record['model/reward']:.4f}"
+        if "held_out/reward_r2" in record:
+            line += f"  held-out R² {record['held_out/reward_r2']:.2f}"
         if "collect/lost_episodes" in record:
             line += f"  lost episodes {record['collect/lost_episodes']}"
         usual, left = self._left(record)
@@ -124,6 +126,10 @@ class TrainingConsole:
             from trainer.training.curve import draw_curve
 
             draw_curve(self._folder, measure=self._measure)
+        with optional("no plot of the calibration"):
+            from trainer.training.calibration_plot import draw_calibration
+
+            draw_calibration(self._folder)
 
     def _left(self, record: dict[str, Any]) -> tuple[int | None, str]:
         """The step at which runs like this one are usually done, if it is ahead, and how long it still takes."""

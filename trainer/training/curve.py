@@ -1,4 +1,6 @@
-"""The learning curve of a run as a PNG: what the team achieves, and what its model or its critic still gets wrong."""
+"""The learning curve of a run as a PNG: what the team achieves, what its model or its critic still gets wrong, and for
+a world model what it imagines beside what comes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,41 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHARES = ("won", "arrived")
+HIGH, LOW = 3.0, 1.7
+"""Inches of a panel: of the first two, and of those of a world model."""
+LEAST_SHOWN = -1.0
+"""An R² below is drawn there: a model that knows nothing yet would hide the rest."""
+IMAGINATION_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("return", (("imagination/real_return", "real"), ("imagination/imagined_return", "imagined"))),
+    ("length", (("imagination/real_length", "real"), ("imagination/imagined_length", "imagined"))),
+    (
+        "share",
+        (
+            ("held_out/reward_r2", "held-out R²\nof rewards"),
+            ("held_out/predicted_ends_at_ends", "probability\nof real ends"),
+            ("policy/imagined_after_end", "imagined\nafter the end"),
+        ),
+    ),
+    (
+        "nats",
+        (
+            ("policy/entropy", "policy's\nentropy"),
+            ("model/kl", "KL"),
+            ("model/kl_agent", "KL, agents'"),
+            ("model/kl_global", "KL, global"),
+        ),
+    ),
+    (
+        "codes",
+        (
+            ("tokenizer/codes_in_use", "in use"),
+            ("tokenizer/perplexity", "perplexity"),
+            ("held_out/codes_in_use", "in use"),
+            ("held_out/code_perplexity", "perplexity"),
+        ),
+    ),
+)
+"""Label of the y axis, and metrics with their labels; a panel is there if a run has one of its metrics."""
 BESIDE = {"bbox_to_anchor": (1.01, 1.0), "loc": "upper left", "frameon": False}
 """Where a legend hides no curve."""
 
@@ -30,9 +67,12 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    panels_of = _imagination_panels(records)
+    heights = [HIGH] * 2 + [LOW] * len(panels_of)
+    figure = Figure(figsize=(9, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    above, below = panels[:2]
     above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
     for kind, colour in zip(("greedy", "sampled"), PALETTE, strict=False):
         steps, values = _points(records, f"evaluate/{kind}_outcome")
@@ -47,13 +87,33 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
             below.plot(steps, values, color=colour, linewidth=1, label=metric.rpartition("/")[2].replace("_", " "))
     scale_logarithmically(below)
     below.set_ylabel(curves.label)
-    below.set_xlabel("environment steps")
-    for axes in (above, below):
+    for axes, (label, curves_of) in zip(panels[2:], panels_of, strict=True):
+        _draw_imagined(axes, records, curves_of)
+        axes.set_ylabel(label)
+    panels[-1].set_xlabel("environment steps")
+    for axes in panels:
         axes.grid(color="0.92", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(**BESIDE)
     figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}")
     figure.savefig(folder.curve, dpi=110)
+
+
+def _imagination_panels(records: Sequence[dict[str, Any]]) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Those of what is imagined, if the run has any of them; an entropy alone is nothing imagined."""
+    known = {name for record in records for name in record}
+    if not any(name.startswith("held_out/") for name in known):
+        return []
+    found = [(label, tuple(curve for curve in curves if curve[0] in known)) for label, curves in IMAGINATION_PANELS]
+    return [(label, curves) for label, curves in found if curves]
+
+
+def _draw_imagined(axes: Axes, records: Sequence[dict[str, Any]], curves: Sequence[tuple[str, str]]) -> None:
+    for (metric, label), colour in zip(curves, PALETTE, strict=False):
+        steps, values = _points(records, metric)
+        marker = "o" if metric.startswith("imagination/") else None
+        shown = [max(value, LEAST_SHOWN) for value in values] if metric == "held_out/reward_r2" else values
+        axes.plot(steps, shown, color=colour, linewidth=1, marker=marker, markersize=3, label=label)
 
 
 def scale_logarithmically(axes: Axes) -> None:

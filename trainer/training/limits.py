@@ -1,8 +1,8 @@
 """What limits a run of a world model: one sentence, by rules that are all here (`docs/concepts/dream.md`).
 
 The rules are asked in the order in which one thing depends on another: a policy cannot learn from a model that knows no
-rewards, and it does not help to explore more in a dream that pays what the world does not.  The first that holds is the
-answer.
+rewards, and it does not help to explore more in an imagination that pays what the world does not.  The first that holds
+is the answer.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from trainer.training.curve import SHARES
 LEAST_R2 = 0.3
 """Below it the reward head limits."""
 LONGER = 1.2
-"""A dream lasts too long, or ends too soon, by this factor."""
+"""Imagination lasts too long, or ends too soon, by this factor."""
 PAYS = 0.25
-"""A dream pays too much or too little by this share of what the world pays, or of its spread where that is more."""
+"""Imagination pays too much or too little by this share of what the world pays, or of its spread where that is more."""
 SURE = 2.0
 """Standard errors of the difference that it must be beyond, too."""
 AFTER_END = 0.5
@@ -119,32 +119,32 @@ def _reward_head(figures: Figures) -> str | None:
 
 
 def _length(figures: Figures) -> str | None:
-    dreamed, real = figures["dream/imagined_length"], figures["dream/real_length"]
-    if dreamed is None or real is None or real / LONGER <= dreamed <= real * LONGER:
+    imagined, real = figures["imagination/imagined_length"], figures["imagination/real_length"]
+    if imagined is None or real is None or real / LONGER <= imagined <= real * LONGER:
         return None
-    how = "goes on where the world ends" if dreamed > real else "ends where the world goes on"
+    how = "goes on where the world ends" if imagined > real else "ends where the world goes on"
     return (
-        f"The dream's length limits this run: it {how}, {dreamed:.1f} transitions against {real:.1f} from the same "
-        "states: more model updates per environment step, or more weight of the continuation's loss."
+        f"The imagined length limits this run: imagination {how}, {imagined:.1f} transitions against {real:.1f} from "
+        "the same states: more model updates per environment step, or more weight of the continuation's loss."
     )
 
 
 def _pay(figures: Figures) -> str | None:
-    dreamed, real = figures["dream/imagined_return"], figures["dream/real_return"]
-    error, spread = figures["dream/return_error"], figures["dream/real_return_deviation"]
-    if dreamed is None or real is None:
+    imagined, real = figures["imagination/imagined_return"], figures["imagination/real_return"]
+    error, spread = figures["imagination/return_error"], figures["imagination/real_return_deviation"]
+    if imagined is None or real is None:
         return None
-    gap = abs(dreamed - real)
+    gap = abs(imagined - real)
     if gap <= PAYS * max(abs(real), spread or 0.0) or gap <= SURE * (error or 0.0):
         return None
     what = (
-        "a policy learns to please a dream like that: a shorter horizon, or more model updates per environment step"
-        if dreamed > real
+        "a policy learns to please an imagination like that: a shorter horizon, or more model updates per step"
+        if imagined > real
         else "what the team does well is not in it: more model updates per environment step"
     )
     return (
-        f"The dream's pay limits this run: it pays {dreamed:.3g} where the world pays {real:.3g} from the same states "
-        f"over as many transitions: {what}."
+        f"The imagined return limits this run: imagination pays {imagined:.3g} where the world pays {real:.3g} from "
+        f"the same states over as many transitions: {what}."
     )
 
 
@@ -184,8 +184,8 @@ RULES: Mapping[str, Callable[[Figures], str | None]] = {
     "exploration": _no_reward,
     "tokenizer": _tokens,
     "reward head": _reward_head,
-    "dream's length": _length,
-    "dream's pay": _pay,
+    "imagined length": _length,
+    "imagined return": _pay,
     "after the end": _after_end,
     "decided policy": _decided,
     "undecided policy": _undecided,
@@ -198,9 +198,9 @@ def _all_well(figures: Figures) -> str:
     parts = []
     if (r2 := figures["held_out/reward_r2"]) is not None:
         parts.append(f"the model explains {r2:.0%} of held-out rewards")
-    dreamed, real = figures["dream/imagined_return"], figures["dream/real_return"]
-    if dreamed is not None and real is not None:
-        parts.append(f"the dream pays {dreamed:.3g} where the world pays {real:.3g}")
+    imagined, real = figures["imagination/imagined_return"], figures["imagination/real_return"]
+    if imagined is not None and real is not None:
+        parts.append(f"imagination pays {imagined:.3g} where the world pays {real:.3g}")
     if (entropy := figures["policy/entropy"]) is not None:
         parts.append(f"the policy's entropy is {entropy:.2f}")
     return ", ".join([*parts, "so what is left is more environment steps"])

@@ -8,7 +8,8 @@ runs/relay-20260101-120000/
     events.out.*        the same for TensorBoard
     checkpoints/        see trainer.training.checkpoint
     snapshots/          the networks at evaluations on the way, by environment steps; see trainer.training.snapshots
-    learning_curve.png  evaluation outcome and losses over environment steps
+    learning_curve.png  evaluation outcome, losses and what is imagined over environment steps
+    calibration.png     of a world model: imagined against real returns, at each evaluation
     bundles/            agent-0 ... agent-(N-1)
     summary.json        result of the final evaluation
     status.json         how far it is and how it ended; see heliograph.run_status
@@ -51,6 +52,7 @@ class RunFolder:
         self.bundles = path / "bundles"
         self.metrics = path / "metrics.jsonl"
         self.curve = path / "learning_curve.png"
+        self.calibration = path / "calibration.png"
         self.summary = path / SUMMARY
 
     @classmethod

@@ -23,8 +23,8 @@ from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsError, TargetNotReached
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
-from trainer.algorithms.dreaming import DreamingAlgorithm
 from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
+from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm, PausingAlgorithm
 from trainer.algorithms.registry import algorithm_entry
 from trainer.experience.collector import Collected, Collector
@@ -233,7 +233,7 @@ class Training:
 
     def _calibrate(self) -> dict[str, float]:
         """What the model imagines beside what came, where an algorithm imagines."""
-        if not isinstance(self.algorithm, DreamingAlgorithm):
+        if not isinstance(self.algorithm, ImaginingAlgorithm):
             return {}
         seed = (self.settings.seed, 0xD3, self._iteration)
         found = calibrate(self.algorithm, self.replay, seed=seed, device=self.device)

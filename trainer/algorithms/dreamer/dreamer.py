@@ -160,7 +160,7 @@ class Dreamer(ImaginationLearner):
 
     @torch.no_grad()
     def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
-        """See `dreaming.DreamingAlgorithm`."""
+        """See `imagining.ImaginingAlgorithm`."""
         window, reset = seen.window, self.settings.loss.reset_action_on_first
         posteriors = self.model.observe(window, draws.latent, reset_action_on_first=reset)
         hears = self.model.held(window)
@@ -173,7 +173,7 @@ class Dreamer(ImaginationLearner):
 
     @torch.no_grad()
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
-        """See `dreaming.DreamingAlgorithm`."""
+        """See `imagining.ImaginingAlgorithm`."""
         observation: Tensor = self.model.decoder(*rollout.features)[0]
         return torch.sigmoid(observation) if self.settings.loss.reconstruction_loss == "bernoulli" else observation
 

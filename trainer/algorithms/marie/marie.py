@@ -225,21 +225,21 @@ class Marie(ImaginationLearner):
         )
 
     @property
-    def longest_dream(self) -> int | None:
-        """See `dreaming.DreamingAlgorithm`; a context that does not slide has so many positions."""
+    def longest_rollout(self) -> int | None:
+        """See `imagining.ImaginingAlgorithm`; a context that does not slide has so many positions."""
         return None if self.settings.model.slide else self.settings.model.context - 1
 
     def leading_rows(self, window: int) -> int:
         return self.settings.policy.stack - 1
 
     def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
-        """See `dreaming.DreamingAlgorithm`."""
+        """See `imagining.ImaginingAlgorithm`."""
         settings = self.settings.policy.model_copy(update={"horizon": horizon})
         world = replace(self.imagination(), settings=settings, draws=draws)
         return world.roll_out(starts_of(seen), at_once=settings.at_once)
 
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
-        """See `dreaming.DreamingAlgorithm`: what actor and critic have read."""
+        """See `imagining.ImaginingAlgorithm`: what actor and critic have read."""
         size, stack = self.spec.observation_size, self.settings.policy.stack
         return rollout.features[0][..., (stack - 1) * size : stack * size]
 

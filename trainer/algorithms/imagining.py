@@ -17,7 +17,7 @@ from trainer.policy.settings import PolicySettings
 
 
 @runtime_checkable
-class DreamingAlgorithm(PredictingAlgorithm, Protocol):
+class ImaginingAlgorithm(PredictingAlgorithm, Protocol):
     """An algorithm whose actor and critic learn in the imagination of its model."""
 
     @property
@@ -26,7 +26,7 @@ class DreamingAlgorithm(PredictingAlgorithm, Protocol):
         ...
 
     @property
-    def longest_dream(self) -> int | None:
+    def longest_rollout(self) -> int | None:
         """Transitions that it can imagine at most; None: any number."""
         ...
 
