@@ -35,7 +35,7 @@ OVER, ILLEGAL = "the episode was over", "the next action was illegal there"
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which episode, and how it is imagined of."""
+    """Which episode, and what is imagined of it."""
 
     seed: int
     start: int = 0
@@ -107,7 +107,6 @@ class ImaginedBesideReal:
         }
 
 
-# Six parameters: what rollouts, what it rollouts of, and how.
 def imagined_beside_real(
     algorithm: ImaginingAlgorithm,
     environment: VectorEnvironment,

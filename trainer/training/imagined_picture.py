@@ -1,8 +1,8 @@
 """A rollout beside what is real, as a picture of its end (PNG) or of every step (GIF).
 
-Above, where the world can be drawn: the real episode, and the same world with the actions of the first rollout.  In the
-middle: what one agent observes, and what the rollout reconstructs of it.  Below: what was earned so far, and whether the
-episode still goes on.
+Above, where the world can be drawn: the real episode, and the same world with the actions of the first rollout.  Below
+on the left: what one agent observes, and what the rollout reconstructs of it; on the right: what was earned so far, and
+whether the episode still goes on.
 """
 
 from __future__ import annotations
