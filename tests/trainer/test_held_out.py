@@ -14,7 +14,15 @@ from tiny_team import SMALL_OF, resume, small_settings, start
 from torch import Tensor
 
 import trainer.training.training as training_module
-from trainer.algorithms.held_out import HALF_LIFE, HeldOut, Predicted, PredictingAlgorithm, counted_transitions, pieces
+from trainer.algorithms.held_out import (
+    HALF_LIFE,
+    HeldOut,
+    Predicted,
+    PredictingAlgorithm,
+    counted_transitions,
+    episodes_begun,
+    pieces,
+)
 from trainer.algorithms.mazero.predicting import _frames_known
 from trainer.experience.window import Window
 
@@ -128,6 +136,27 @@ def test_each_transition_lies_in_one_piece_whatever_its_length(
     expected = rows[1:] & ~first[1:]
     wanted = torch.cat([window.observation[:-1][expected], window.observation[1:][expected]], dim=1).tolist()
     assert sorted(pairs) == sorted(wanted)
+
+
+@given(st.integers(2, 20), st.integers(2, 8), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_episodes_that_are_learned_from_their_first_row_are_predicted_from_there(
+    total: int, length: int, copies: int, random: np.random.Generator
+) -> None:
+    first = torch.tensor([[random.random() < 0.3 for _ in range(copies)] for _ in range(total)])
+    rows = torch.tensor([[random.random() < 0.7 for _ in range(copies)] for _ in range(total)])
+    window = window_of(first)
+    cut, counted = episodes_begun(window, rows, length=length)
+    assert cut.first[0].all()
+    expected = []
+    for copy in range(copies):
+        begun = None
+        for row in range(total):
+            if first[row, copy]:
+                begun = row
+            elif begun is not None and row - begun < length and rows[row, copy]:
+                expected.append(float(window.observation[row, copy, 0, 0]))
+    chosen = counted_transitions(cut, counted)
+    assert sorted(cut.observation[1:][chosen].flatten().tolist()) == sorted(expected)
 
 
 def test_transitions_across_episodes_and_after_an_end_do_not_count() -> None:

@@ -132,9 +132,10 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
     Draws from a generator of its own, so nothing of a training changes by it.
     """
     used: dict[str, float] = {}
-    window, new = replay.unread()
-    if new.any() and len(new) > 1:
-        window, counted = pieces(window, new, length=replay.settings.window)
+    length, from_first = replay.settings.window, replay.settings.start == "first"
+    window, new = replay.unread(leading=length if from_first else 1)
+    window, counted = (episodes_begun if from_first else pieces)(window, new, length=length)
+    if counted.any() and len(counted) > 1:
         held_out = algorithm.held_out
         draws = RandomDraws(torch.Generator(device).manual_seed(held_out.count))
         predicted = algorithm.predict(window.to(device), draws)
@@ -149,6 +150,22 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
 def counted_transitions(window: Window, rows: Tensor) -> Tensor:
     """bool [S, B]: which transitions lead to one of `rows` (bool [T, B]) within an episode, from before its end."""
     return rows[1:] & ~window.first[1:] & window.present[:-1].any(-1)
+
+
+def episodes_begun(window: Window, rows: Tensor, *, length: int) -> tuple[Window, Tensor]:
+    """The beginnings of the episodes of a window, as windows of at most `length` rows, and of `rows` (bool [T, B])
+    theirs: for a model that learns of episodes from their first rows on, and of no more than that.
+
+    Where there is nothing more of an episode, its window goes on with others, which do not count.
+    """
+    begins, copies = window.first.nonzero(as_tuple=True)
+    wanted = begins + torch.arange(min(length, len(rows)), device=rows.device)[:, None]  # [T', B']
+    inside = wanted < len(rows)
+    places = wanted.clamp(max=len(rows) - 1)
+    counted = rows[places, copies] & inside & (window.first[places, copies].cumsum(0) == 1)
+    kept = counted[1:].any(0)  # others would be looked at for nothing
+    places, copies = places[:, kept], copies[kept]
+    return window.each(lambda tensor: tensor[places, copies]), counted[:, kept]
 
 
 def code_use(codes: Tensor) -> dict[str, float]:

@@ -256,13 +256,13 @@ class Replay:
             lowest, highest = min(lowest, rows.min(initial=np.inf)), max(highest, rows.max(initial=-np.inf))
         return float(lowest), float(highest)
 
-    def unread(self) -> tuple[Window, Tensor]:
-        """What has been added since this was called last, and bool [T, E]: the rows that this means.
+    def unread(self, *, leading: int = 1) -> tuple[Window, Tensor]:
+        """What has been added since this was called last, with up to `leading` rows before, and bool [T, E]: the new ones.
 
         One window of as many rows for each copy, that of a copy without so many new ones begins with others.  The row
         before a new one is always the one that it followed, so where that was overwritten, a row does not count as new.
         """
-        found = self._since(self._read, leading=1)
+        found = self._since(self._read, leading=leading)
         self._read = self._written.copy()
         return found
 
