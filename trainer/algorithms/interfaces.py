@@ -8,6 +8,9 @@
 collected; with overlap from a deep copy, made before the update that runs meanwhile |
 | `training.training` | `update()`, or `update_in_parts()` of a `PausingAlgorithm` | after each iteration's \
 experience, once replay is ready |
+| `training.training` | `predict()` of a `held_out.PredictingAlgorithm` | before each update, of what is new in replay |
+| `training.calibration`, `.imagined_episode` | what an `imagining.ImaginingAlgorithm` adds | at evaluations on the \
+way, and for `heliograph dream` |
 | `training.evaluation` | `policy()`: `act`, `noise_size` | on the way, at the end, and for `heliograph evaluate` |
 | `export.bundles` | `name`, `step_function()` | for every slot, with each export |
 | `export.tables` | `message`, `latents()` of a `MessagingAlgorithm` | before an export |

@@ -257,7 +257,7 @@ class Replay:
         return float(lowest), float(highest)
 
     def unread(self, *, leading: int = 1) -> tuple[Window, Tensor]:
-        """What has been added since this was called last, with up to `leading` rows before, and bool [T, E]: the new ones.
+        """What has been added since this was called last, up to `leading` rows before it, and bool [T, E]: what is new.
 
         One window of as many rows for each copy, that of a copy without so many new ones begins with others.  The row
         before a new one is always the one that it followed, so where that was overwritten, a row does not count as new.
