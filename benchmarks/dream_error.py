@@ -23,7 +23,7 @@ from torch import Tensor
 
 from heliograph.display import console
 from heliograph.environments.permission import CATALOGUE_ONLY
-from trainer.algorithms.dreaming import DreamingAlgorithm
+from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.experience.batch import Batch
 from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
@@ -53,7 +53,7 @@ class RepeatedActions(RandomDraws):
 class Model:
     label: str
     folder: RunFolder
-    algorithm: DreamingAlgorithm
+    algorithm: ImaginingAlgorithm
 
     @property
     def before(self) -> int:
@@ -79,7 +79,7 @@ def load(paths: list[Path]) -> list[Model]:
     for path in paths:
         folder = RunFolder.open(path)
         algorithm, _, _ = restored_algorithm(folder, device=CPU)
-        if not isinstance(algorithm, DreamingAlgorithm):
+        if not isinstance(algorithm, ImaginingAlgorithm):
             raise SystemExit(f"{path}: {folder.settings().algorithm} imagines no observations")
         models.append(Model(f"{folder.settings().algorithm} ({path.name})", folder, algorithm))
     if any(model.algorithm.spec != models[0].algorithm.spec for model in models):
@@ -202,7 +202,7 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(namespace.seed)
     models = load(namespace.runs)
-    reach = [model.algorithm.longest_dream or model.algorithm.learning.horizon for model in models]
+    reach = [model.algorithm.longest_rollout or model.algorithm.learning.horizon for model in models]
     horizon = min(reach) if namespace.horizon is None else namespace.horizon
     longest = max(model.before for model in models) + horizon + 1
     replays = [
