@@ -92,7 +92,7 @@ def episodes_in(replay: Replay) -> Iterator[Episode]:
             rows = {
                 name: array[copy, begin:end]
                 for name, array in state.items()
-                if name not in ("written", "oldest", "read")
+                if name not in ("written", "oldest", "read", "learned")
             }
             absorbing = (~rows["present"]).all(1) & rows["terminated"].all(1) & (rows["observation"] == 0).all((1, 2))
             # The closing row of a termination is a placeholder too, but earned something.
