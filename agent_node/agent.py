@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agent_node.agent_input import AgentInput
 from agent_node.message import Decision, Message
-from agent_node.percept import Percept
 from agent_node.step_function import StepFunction
 from heliograph import noise
 from heliograph.actions import Action, ActionSpace, DiscreteActions
@@ -35,7 +35,7 @@ class Agent:
         self, bundle: Bundle, *, run_seed: int, greedy: bool, step_function: StepFunction | None = None
     ) -> None:
         self.manifest = bundle.manifest
-        self._rows = bundle.manifest.heard_actions
+        self._rows = bundle.manifest.received_actions
         self.slot = bundle.manifest.slot
         self._function = StepFunction(bundle) if step_function is None else step_function
         self._run_seed = run_seed
@@ -47,71 +47,71 @@ class Agent:
         self._previous: tuple[int, int] | None = None
         self._own: Message | None = None
 
-    def starts_over(self, percept: Percept) -> bool:
-        """Whether this percept is a first step for the agent: it says so, is of a new episode, or steps were missed."""
-        return percept.first or self._previous != (percept.episode, percept.step - 1)
+    def starts_over(self, agent_input: AgentInput) -> bool:
+        """Whether this input is a first step for the agent: it says so, is of a new episode, or steps were missed."""
+        return agent_input.first or self._previous != (agent_input.episode, agent_input.step - 1)
 
-    def reads(self, percept: Percept) -> tuple[int, ...]:
+    def reads(self, agent_input: AgentInput) -> tuple[int, ...]:
         """The slots whose messages this step reads: nobody's at a first step, or by a bundle without messages."""
-        if self.manifest.message is None or percept.step == 0 or self.starts_over(percept):
+        if self.manifest.message is None or agent_input.step == 0 or self.starts_over(agent_input):
             return ()
-        return percept.hears
+        return agent_input.receives_from
 
-    def check_neighbours(self, percept: Percept) -> None:
-        """Raise WorldError if the percept names a neighbour that is not another slot of the team."""
-        for slot in (*percept.hears, *percept.heard_by, *percept.lost, *percept.late):
+    def check_neighbours(self, agent_input: AgentInput) -> None:
+        """Raise WorldError if the agent input names a neighbour that is not another slot of the team."""
+        for slot in (*agent_input.receives_from, *agent_input.sends_to, *agent_input.lost, *agent_input.late):
             if not 0 <= slot < self.manifest.team_size or slot == self.slot:
                 raise WorldError(
-                    f"observation of slot {self.slot} at episode {percept.episode} step {percept.step} names "
+                    f"observation of slot {self.slot} at episode {agent_input.episode} step {agent_input.step} names "
                     f"slot {slot} as a neighbour in a team of {self.manifest.team_size}"
                 )
 
-    def step(self, percept: Percept, inbox: Mapping[int, Message]) -> Decision:
-        """Decide one step from the percept and the messages of step - 1 by sender slot.
+    def step(self, agent_input: AgentInput, inbox: Mapping[int, Message]) -> Decision:
+        """Decide one step from the agent input and the messages of step - 1 by sender slot.
 
-        At a first step (see `starts_over`) state, inbox and own message count as zero; the slots of `percept.hears` are
+        At a first step (see `starts_over`) state, inbox and own message count as zero; its neighbours are
         present all the same, as they were in training.
-        Raises WorldError for an unusable percept, MessageError for a message of the wrong step, sender or shape,
+        Raises WorldError for an unusable agent input, MessageError for a message of the wrong step, sender or shape,
         BundleError if the graph answers nonsense; the agent is then as it was before.
         """
-        answers, decision = self._answers(percept, inbox)
+        answers, decision = self._answers(agent_input, inbox)
         self._state = {name: answers[f"state.{name}.next"] for name in self._initial}
-        self._previous = (percept.episode, percept.step)
+        self._previous = (agent_input.episode, agent_input.step)
         self._own = decision.message
         return decision
 
-    def consider(self, percept: Percept, inbox: Mapping[int, Message]) -> Decision:
+    def consider(self, agent_input: AgentInput, inbox: Mapping[int, Message]) -> Decision:
         """What `step` would decide here, for the sake of comparison: the agent stays as it is."""
-        return self._answers(percept, inbox)[1]
+        return self._answers(agent_input, inbox)[1]
 
     def _answers(
-        self, percept: Percept, inbox: Mapping[int, Message]
+        self, agent_input: AgentInput, inbox: Mapping[int, Message]
     ) -> tuple[Mapping[str, npt.NDArray[Any]], Decision]:
-        first = self.starts_over(percept)
+        first = self.starts_over(agent_input)
         feeds = {
-            "observation": self._checked_observation(percept),
-            "action_mask": self._checked_mask(percept),
+            "observation": self._checked_observation(agent_input),
+            "action_mask": self._checked_mask(agent_input),
             "first": np.array(first),
             "greedy": self._greedy,
             "noise": noise.uniform(
                 run_seed=self._run_seed,
                 slot=self.slot,
-                episode=percept.episode,
-                step=percept.step,
+                episode=agent_input.episode,
+                step=agent_input.step,
                 size=self.manifest.noise_size,
             ),
         }
         state = self._initial if first else self._state
         feeds |= {f"state.{name}": value for name, value in state.items()}
         if self.manifest.message is not None:
-            feeds |= self._first_inbox(percept) if first else self._inbox_tensors(percept, inbox, self._own)
+            feeds |= self._first_inbox(agent_input) if first else self._inbox_tensors(agent_input, inbox, self._own)
         elif inbox:
             raise MessageError(f"slot {self.slot} has a bundle without messages, but got some of {sorted(inbox)}")
         answers = self._function(feeds)
-        return answers, self._decision(percept, answers)
+        return answers, self._decision(agent_input, answers)
 
-    def _checked_observation(self, percept: Percept) -> npt.NDArray[np.float32]:
-        observation = np.ascontiguousarray(percept.observation, dtype=np.float32)
+    def _checked_observation(self, agent_input: AgentInput) -> npt.NDArray[np.float32]:
+        observation = np.ascontiguousarray(agent_input.observation, dtype=np.float32)
         if observation.shape != (self.manifest.observation_size,):
             raise WorldError(
                 f"observation of slot {self.slot} has shape {observation.shape}, "
@@ -120,30 +120,32 @@ class Agent:
         if not np.isfinite(observation).all():
             place = int(np.flatnonzero(~np.isfinite(observation))[0])
             raise WorldError(
-                f"observation of slot {self.slot} at episode {percept.episode} step {percept.step} "
+                f"observation of slot {self.slot} at episode {agent_input.episode} step {agent_input.step} "
                 f"holds {observation[place]} at index {place}"
             )
         return observation
 
-    def _checked_mask(self, percept: Percept) -> npt.NDArray[np.bool_]:
-        mask = np.ascontiguousarray(percept.action_mask, dtype=np.bool_)
+    def _checked_mask(self, agent_input: AgentInput) -> npt.NDArray[np.bool_]:
+        mask = np.ascontiguousarray(agent_input.action_mask, dtype=np.bool_)
         size = self.manifest.actions.mask_size
         if mask.shape != (size,):
             raise WorldError(f"action mask of slot {self.slot} has shape {mask.shape}, its bundle expects ({size},)")
         if not mask.any():
-            raise WorldError(f"slot {self.slot} has no legal action at episode {percept.episode} step {percept.step}")
+            raise WorldError(
+                f"slot {self.slot} has no legal action at episode {agent_input.episode} step {agent_input.step}"
+            )
         return mask
 
-    def _first_inbox(self, percept: Percept) -> dict[str, npt.NDArray[Any]]:
-        tensors = self._inbox_tensors(percept, {}, None)
-        for sender in percept.hears:
+    def _first_inbox(self, agent_input: AgentInput) -> dict[str, npt.NDArray[Any]]:
+        tensors = self._inbox_tensors(agent_input, {}, None)
+        for sender in agent_input.receives_from:
             self._check_sender(sender)
             # A zero vector among the tokens that attend to one another is not the same as no token.
             tensors["inbox_present"][sender] = True
         return tensors
 
     def _inbox_tensors(
-        self, percept: Percept, inbox: Mapping[int, Message], own: Message | None
+        self, agent_input: AgentInput, inbox: Mapping[int, Message], own: Message | None
     ) -> dict[str, npt.NDArray[Any]]:
         message_format = self.manifest.message
         assert message_format is not None
@@ -156,7 +158,7 @@ class Agent:
         if own is not None:
             latent[self.slot], action[self.slot] = own.latent, rows.row(self.slot, own.action)
         for sender, message in inbox.items():
-            self._check_message(sender, message, percept)
+            self._check_message(sender, message, agent_input)
             latent[sender], action[sender] = message.latent, rows.row(sender, message.action)
             present[sender] = True
         return {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
@@ -165,14 +167,14 @@ class Agent:
         if not 0 <= sender < self.manifest.team_size or sender == self.slot:
             raise MessageError(f"slot {self.slot} cannot get a message of slot {sender}")
 
-    def _check_message(self, sender: int, message: Message, percept: Percept) -> None:
+    def _check_message(self, sender: int, message: Message, agent_input: AgentInput) -> None:
         message_format = self.manifest.message
         assert message_format is not None
         self._check_sender(sender)
-        if message.label != (percept.episode, percept.step - 1):
+        if message.label != (agent_input.episode, agent_input.step - 1):
             raise MessageError(
                 f"message of slot {sender} is of episode {message.episode} step {message.step}, "
-                f"read at episode {percept.episode} step {percept.step}"
+                f"read at episode {agent_input.episode} step {agent_input.step}"
             )
         if message.latent.shape != (message_format.categoricals,):
             raise MessageError(
@@ -184,10 +186,10 @@ class Agent:
         if not actions.admits(message.action):
             raise MessageError(f"message of slot {sender} has action {message.action}, {_existing(actions)}")
 
-    def _decision(self, percept: Percept, answers: Mapping[str, npt.NDArray[Any]]) -> Decision:
-        logits, where = answers["logits"], f"slot {self.slot} at episode {percept.episode} step {percept.step}"
+    def _decision(self, agent_input: AgentInput, answers: Mapping[str, npt.NDArray[Any]]) -> Decision:
+        logits, where = answers["logits"], f"slot {self.slot} at episode {agent_input.episode} step {agent_input.step}"
         action = self._chosen(answers["action"], where)
-        if not self.manifest.actions.is_legal(action, percept.action_mask):
+        if not self.manifest.actions.is_legal(action, agent_input.action_mask):
             raise BundleError(f"bundle of {where} chose action {action}, which is not legal")
         if np.isnan(logits).any():
             raise BundleError(f"bundle of {where} answered logits that are not numbers")
@@ -196,7 +198,7 @@ class Agent:
         latent = answers["latent"]
         if int(latent.min()) < 0 or int(latent.max()) >= self.manifest.message.classes:
             raise BundleError(f"bundle of {where} chose a latent id outside 0..{self.manifest.message.classes - 1}")
-        message = Message(episode=percept.episode, step=percept.step, latent=latent, action=action)
+        message = Message(episode=agent_input.episode, step=agent_input.step, latent=latent, action=action)
         return Decision(action=action, message=message, logits=logits)
 
     def _chosen(self, answer: npt.NDArray[Any], where: str) -> Action:

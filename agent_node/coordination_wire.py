@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from agent_node.agent_input import AgentInput
 from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
-from agent_node.percept import Percept
 from agent_node.world import StepReport, Team
 from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs.bit_packed import BitPacked
@@ -83,19 +83,19 @@ def message_of(data: bytes) -> coordination_pb2.CoordinatorMessage:
         raise WorldError(f"the coordinator sent {len(data)} bytes that are no message of its") from None
 
 
-def percept_of(wire: coordination_pb2.Percept) -> Percept:
+def agent_input_of(wire: coordination_pb2.Percept) -> AgentInput:
     """Sizes are the agent's to check.  Raises WorldError if the bytes are no arrays, or a delay is missing."""
     if len(wire.observation) % 4:
         raise WorldError(f"observation has {len(wire.observation)} bytes, not a multiple of 4")
     if len(wire.late) != len(wire.late_by) or not all(wire.late_by):
         raise WorldError(f"messages of slots {list(wire.late)} are late by {list(wire.late_by)} steps")
-    return Percept(
+    return AgentInput(
         episode=wire.episode,
         step=wire.step,
         observation=np.frombuffer(wire.observation, dtype="<f4"),
         action_mask=np.frombuffer(wire.action_mask, dtype=np.uint8).astype(np.bool_),
-        hears=tuple(wire.hears),
-        heard_by=tuple(wire.heard_by),
+        receives_from=tuple(wire.hears),
+        sends_to=tuple(wire.heard_by),
         first=wire.first,
         lost=tuple(wire.lost),
         late=dict(zip(wire.late, wire.late_by, strict=True)),

@@ -1,4 +1,4 @@
-"""The world behind a coordinator: fetches the bundle, joins, and turns its stream into percepts, rosters and counters.
+"""The world behind a coordinator: fetches the bundle, joins, and turns its stream into inputs, rosters and counters.
 
 Imported by `command.py`.
 """
@@ -15,21 +15,21 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
+from agent_node.agent_input import AgentInput
 from agent_node.answers import Answers
 from agent_node.call_status import AnotherRun, ending, gone, refusal
 from agent_node.coordination_wire import (
     Switch,
     act_of,
+    agent_input_of,
     counters_of,
     grace_of,
     members_of,
     message_of,
-    percept_of,
     switch_of,
     team_of,
 )
 from agent_node.coordinator_channel import CoordinatorChannel, Session
-from agent_node.percept import Percept
 from agent_node.stream_writer import StreamWriter
 from agent_node.world import NodeHandle, StepReport, Team
 from heliograph import bundle as bundles
@@ -214,7 +214,7 @@ class CoordinatorWorld:
         self._reading = asyncio.get_running_loop().create_task(self._read(call, node))
         return team
 
-    async def percept(self) -> Percept | None:
+    async def agent_input(self) -> AgentInput | None:
         while not self._answers.has_pending or self._switch is not None:
             if self._switch is not None and self._failure is None:
                 await self._make_switch()
@@ -317,7 +317,7 @@ class CoordinatorWorld:
     def _handle(self, message: coordination_pb2.CoordinatorMessage, node: NodeHandle) -> None:
         kind = message.WhichOneof("kind")
         if kind == "percept":
-            act = self._answers.asked(percept_of(message.percept))
+            act = self._answers.asked(agent_input_of(message.percept))
             if act is not None:
                 self._send(coordination_pb2.NodeMessage(act=act))
             self._news.set()

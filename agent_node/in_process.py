@@ -1,6 +1,6 @@
 """The in-process transport: a whole team in one process, with the message rules of the node and none of its network.
 
-Public.  The same `Agent`, `Inbox` and `Outbox` run here as in a node, so under equal percepts the trajectories equal
+Public.  The same `Agent`, `Inbox` and `Outbox` run here as in a node, so under equal inputs the trajectories equal
 those of N processes bit for bit, as long as no message of theirs is late.
 """
 
@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.counters import CounterTable
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Label, Message
 from agent_node.outbox import Outbox
-from agent_node.percept import Percept
 from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph.codecs import Codec
 from heliograph.errors import SettingsError
@@ -22,7 +22,7 @@ from heliograph.link_counters import LinkCounters
 
 
 class InProcessTeam:
-    """N agents, slots 0..N-1 in order, that exchange their messages at once, with no losses but the percepts' ones.
+    """N agents, slots 0..N-1 in order, that exchange their messages at once, with no losses but the agent inputs' ones.
 
     `codec` is how messages are written, bit-packed if it is None; they are, so that the counts are those of processes.
     Raises SettingsError if the agents are not one whole team.
@@ -48,30 +48,32 @@ class InProcessTeam:
         self.computed_s: list[float] = [0.0 for _ in agents]
         """Per agent, how long it took to decide the last step."""
 
-    def step(self, percepts: Sequence[Percept | None]) -> list[Decision | None]:
-        """One step of the whole team.  A slot whose percept is None takes no part in it and has no decision.
+    def step(self, agent_inputs: Sequence[AgentInput | None]) -> list[Decision | None]:
+        """One step of the whole team.  A slot whose agent input is None takes no part in it and has no decision.
 
         Raises what `Agent.step` raises.
         """
-        if len(percepts) != len(self._members):
-            raise SettingsError(f"{len(percepts)} observations for a team of {len(self._members)}")
+        if len(agent_inputs) != len(self._members):
+            raise SettingsError(f"{len(agent_inputs)} observations for a team of {len(self._members)}")
         present = [
-            (member, percept) for member, percept in zip(self._members, percepts, strict=True) if percept is not None
+            (member, agent_input)
+            for member, agent_input in zip(self._members, agent_inputs, strict=True)
+            if agent_input is not None
         ]
         self.masked = [() for _ in self._members]
         # As on the wire: whoever is newly in hearing distance gets the last messages before anybody decides,
-        # and nobody hears of a decision before all are made.
-        for member, percept in present:
-            member.agent.check_neighbours(percept)
-        for member, percept in present:
-            member.outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)
+        # and nobody receives_from of a decision before all are made.
+        for member, agent_input in present:
+            member.agent.check_neighbours(agent_input)
+        for member, agent_input in present:
+            member.outbox.catch_up(agent_input.episode, agent_input.step, sends_to=agent_input.sends_to)
         decisions: list[Decision | None] = [None for _ in self._members]
-        for member, percept in present:
+        for member, agent_input in present:
             slot, started = member.agent.slot, time.perf_counter()
-            decisions[slot], self.masked[slot] = member.decide(percept)
+            decisions[slot], self.masked[slot] = member.decide(agent_input)
             self.computed_s[slot] = time.perf_counter() - started
-        for member, percept in present:
-            member.push(decisions[member.agent.slot], percept)
+        for member, agent_input in present:
+            member.push(decisions[member.agent.slot], agent_input)
         return decisions
 
     def counters(self, slot: int) -> dict[int, LinkCounters]:
@@ -100,15 +102,15 @@ class _Member:
         self.outbox = Outbox(wire=wire, send=self._send, is_silent=lambda peer: False, counts=counts)
         self._sent: dict[int, Label] = {}
 
-    def decide(self, percept: Percept) -> tuple[Decision, tuple[int, ...]]:
-        hears = self.agent.reads(percept)
-        self.inbox.begin(percept.episode, percept.step, lost=percept.lost, late=percept.late)
-        closed = self.inbox.close(hears, awaited=())
-        return self.agent.step(percept, closed.messages), closed.masked
+    def decide(self, agent_input: AgentInput) -> tuple[Decision, tuple[int, ...]]:
+        receives_from = self.agent.reads(agent_input)
+        self.inbox.begin(agent_input.episode, agent_input.step, lost=agent_input.lost, late=agent_input.late)
+        closed = self.inbox.close(receives_from, awaited=())
+        return self.agent.step(agent_input, closed.messages), closed.masked
 
-    def push(self, decision: Decision | None, percept: Percept) -> None:
+    def push(self, decision: Decision | None, agent_input: AgentInput) -> None:
         if decision is not None and decision.message is not None:
-            self.outbox.push(decision.message, heard_by=percept.heard_by)
+            self.outbox.push(decision.message, sends_to=agent_input.sends_to)
 
     def _send(self, peer: int, message: Outgoing) -> Written:
         written = message.written(self._sent.get(peer))

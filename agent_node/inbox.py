@@ -173,12 +173,12 @@ class Inbox:
         if not self._awaited:
             self._end_waiting()
 
-    def heard_anew(self, peer: int) -> None:
+    def received_again(self, peer: int) -> None:
         """A new stream of the peer is up: it is no longer silent."""
         self._silent_steps[peer] = 0
 
-    def close(self, hears: Iterable[int], *, awaited: Collection[int]) -> ClosedStep:
-        """Close the step: what it reads of `hears`.  Of `awaited`, those who are absent have been silent once more."""
+    def close(self, receives_from: Iterable[int], *, awaited: Collection[int]) -> ClosedStep:
+        """Close the step: what it reads of them.  Of `awaited`, those who are absent have been silent once more."""
         assert self._reads is not None
         reads = self._closed = self._reads
         here = {peer for peer, kept in self._kept.items() if reads in kept}
@@ -190,7 +190,7 @@ class Inbox:
             else:
                 arrived[peer] = self._deliver(peer, reads)
         messages, masked = {}, []
-        for peer in sorted(hears):
+        for peer in sorted(receives_from):
             if (arrival := arrived.get(peer)) is not None:
                 messages[peer], _, latent_bits = arrival
                 counters = self._counts[peer]

@@ -124,10 +124,10 @@ class Node:
             self._join(team)
             await health.serving()
             _log.info("serving slot=%d", self.slot)
-            while (percept := await world.percept()) is not None:
-                place.episode, place.step = percept.episode, percept.step
+            while (agent_input := await world.agent_input()) is not None:
+                place.episode, place.step = agent_input.episode, agent_input.step
                 assert self._stepper is not None
-                report = await self._stepper.step(percept)
+                report = await self._stepper.step(agent_input)
                 await world.act(report)
                 for observe in self.observers:
                     observe(report)

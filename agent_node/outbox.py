@@ -33,7 +33,7 @@ class Outbox:
         self._meant_for: set[int] = set()
         self._sent_to: set[int] = set()
 
-    def push(self, message: Message, *, heard_by: Iterable[int]) -> None:
+    def push(self, message: Message, *, sends_to: Iterable[int]) -> None:
         """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
         for peer in self._meant_for - self._sent_to:
             self._counts[peer].send_skipped += 1
@@ -41,14 +41,14 @@ class Outbox:
         before = None if self._newest is None else self._newest.message
         self._newest = Outgoing(message, before=before, wire=self._wire)
         self._meant_for, self._sent_to = set(), set()
-        self._offer(heard_by)
+        self._offer(sends_to)
 
-    def catch_up(self, episode: int, step: int, *, heard_by: Collection[int]) -> None:
+    def catch_up(self, episode: int, step: int, *, sends_to: Collection[int]) -> None:
         """At a new step: its listeners that have not got the message of the step before get it now."""
         newest = self._newest
-        if newest is None or newest.message.label != (episode, step - 1) or self._sent_to.issuperset(heard_by):
+        if newest is None or newest.message.label != (episode, step - 1) or self._sent_to.issuperset(sends_to):
             return
-        self._offer(heard_by)
+        self._offer(sends_to)
 
     def _offer(self, listeners: Iterable[int]) -> None:
         assert self._newest is not None

@@ -47,25 +47,25 @@ async def _run(arguments: argparse.Namespace) -> int:
     """SIGTERM and SIGINT drain the node at any moment: they end the one task that does everything."""
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []
-    playing = loop.create_task(_play(arguments))
+    running = loop.create_task(_take_part(arguments))
 
     def on_signal(number: signal.Signals) -> None:
         _log.info("signal name=%s", number.name)
         if not received:  # a second signal must not cut the drain short
-            playing.cancel()
+            running.cancel()
         received.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    await asyncio.wait({playing})
-    if not playing.cancelled():
-        playing.result()
+    await asyncio.wait({running})
+    if not running.cancelled():
+        running.result()
     return INTERRUPTED_EXIT_CODE if received and received[0] is signal.SIGINT else 0
 
 
-async def _play(arguments: argparse.Namespace) -> None:
+async def _take_part(arguments: argparse.Namespace) -> None:
     if arguments.tls is None:
-        await _play_as(arguments, None)
+        await _take_part_as(arguments, None)
         return
     with claimed(arguments.tls, slot=arguments.slot) as folder:
         tls = Tls(folder)
@@ -74,15 +74,15 @@ async def _play(arguments: argparse.Namespace) -> None:
             raise SettingsError(f"certificate in {folder} is of {tls.identity}, not of {wanted}")
         arguments.slot = tls.identity.slot
         async with tls.watched():
-            await _play_as(arguments, tls)
+            await _take_part_as(arguments, tls)
 
 
-async def _play_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
+async def _take_part_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
     """Play until a run is over, in as many sessions as it takes."""
     patience = _Patience(arguments.join_timeout_s)
     while True:
         try:
-            await _play_session(arguments, tls, patience)
+            await _run_session(arguments, tls, patience)
             return
         except CoordinatorGone as gone:
             if not patience.allows_another() or not _is_wanted(arguments):
@@ -103,13 +103,13 @@ class _Patience:
         self._until = time.monotonic() + join_timeout_s
         self._has_met = self._has_fetched_again = False
 
-    def has_lost(self, *, grace_left_s: float, has_played: bool) -> None:
+    def has_lost(self, *, grace_left_s: float, has_joined: bool) -> None:
         """A session is over whose coordinator was there: another may be looked for until the grace is over.
 
         Who has not played in it has the rest of the time to join as well, and the grace only once.
         """
         until = time.monotonic() + grace_left_s
-        if has_played:
+        if has_joined:
             self._until, self._has_met, self._has_fetched_again = until, False, False
         elif not self._has_met:
             self._until, self._has_met = max(self._until, until), True
@@ -128,7 +128,7 @@ class _Patience:
         return round(max(0.0, self._until - time.monotonic()), 3)
 
 
-async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience: _Patience) -> None:
+async def _run_session(arguments: argparse.Namespace, tls: Tls | None, patience: _Patience) -> None:
     bundle = None if arguments.bundle is None else bundles.load(arguments.bundle)
     if bundle is not None:
         _check(bundle, arguments)
@@ -154,7 +154,7 @@ async def _play_session(arguments: argparse.Namespace, tls: Tls | None, patience
             await node.run(world)
     finally:
         if world.has_met:
-            patience.has_lost(grace_left_s=world.grace_left_s, has_played=world.has_joined)
+            patience.has_lost(grace_left_s=world.grace_left_s, has_joined=world.has_joined)
         await world.leave()
 
 

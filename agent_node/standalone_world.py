@@ -1,6 +1,6 @@
 """A world of your own: attach a real sensor and actuator to a node, with a fixed roster and no coordinator.  Public.
 
-Subclass `StandaloneWorld`, implement `percept` and `act`, and hand it to `Node.run`; `examples/robots.py` does it.
+Subclass `StandaloneWorld`, implement `agent_input` and `act`, and hand it to `Node.run`; `examples/robots.py` does it.
 Steps should start on a `StepGrid`: with a timer of its own in each node, nodes drift apart and messages miss their
 steps.
 """
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agent_node.agent_input import AgentInput
 from agent_node.hello import Member
-from agent_node.percept import Percept
 from agent_node.world import NodeHandle, StepReport, Team
 from heliograph.actions import Action, ActionSpace, ContinuousActions
 from heliograph.errors import SettingsError
@@ -61,10 +61,10 @@ class StandaloneWorld(ABC):
         """What the node's bundle can do, once it has entered."""
 
     @abstractmethod
-    async def percept(self) -> Percept | None:
+    async def agent_input(self) -> AgentInput | None:
         """Wait for the next step, read the sensor; None ends the node.
 
-        `hears` is whom this agent can hear now (by the sensor, or everybody), `heard_by` who can hear it.
+        `receives_from` is whom this agent can hear now (by the sensor, or everybody), `sends_to` who can hear it.
         """
 
     @abstractmethod

@@ -79,7 +79,7 @@ def expected_tensors(manifest: Manifest) -> tuple[Tensors, Tensors]:
     }
     if manifest.message is not None:
         inputs["inbox_latent"] = ("int32", (agents, manifest.message.categoricals))
-        rows = manifest.heard_actions
+        rows = manifest.received_actions
         inputs["inbox_action"] = (np.dtype(rows.inbox_dtype).name, (agents, *rows.shape))
         inputs["inbox_present"] = ("bool", (agents,))
         outputs["latent"] = ("int32", (manifest.message.categoricals,))

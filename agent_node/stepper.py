@@ -1,6 +1,6 @@
 """One environment step of a node.  Imported by `node.py`.
 
-The percept arrives; listeners that have not got the last message get it; the messages of those in hearing are awaited
+The input arrives; listeners that have not got the last message get it; the messages of those in hearing are awaited
 until all are there or the deadline passes; the agent decides; its message goes out at once to whoever can hear it,
 which overlaps with the world's step.
 """
@@ -11,11 +11,11 @@ import asyncio
 import time
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.counters import CounterTable
 from agent_node.inbox import Inbox
 from agent_node.outbox import Outbox
 from agent_node.peers import Peers
-from agent_node.percept import Percept
 from agent_node.wire import MessageWire
 from agent_node.world import StepReport
 
@@ -29,31 +29,31 @@ class Stepper:
         self._agent = agent
         self._inbox = inbox
         self._peers = peers
-        self._hears: tuple[int, ...] = ()
+        self._receives_from: tuple[int, ...] = ()
         self._outbox = Outbox(wire=wire, send=peers.send, is_silent=self._is_silent, counts=counts)
 
-    async def step(self, percept: Percept) -> StepReport:
+    async def step(self, agent_input: AgentInput) -> StepReport:
         """Decide one step, at most `message_deadline_s` plus the time of the step function after this call.
 
         Raises what `Agent.step` raises.
         """
-        arrived_s, deadline_at = time.perf_counter(), asyncio.get_running_loop().time() + percept.message_deadline_s
-        self._agent.check_neighbours(percept)
+        arrived_s, deadline_at = time.perf_counter(), asyncio.get_running_loop().time() + agent_input.message_deadline_s
+        self._agent.check_neighbours(agent_input)
         self._peers.allow_more()
-        self._hears, hears = percept.hears, self._agent.reads(percept)
-        self._inbox.begin(percept.episode, percept.step, lost=percept.lost, late=percept.late)
-        self._outbox.catch_up(percept.episode, percept.step, heard_by=percept.heard_by)
-        awaited = [peer for peer in hears if self._peers.is_up(peer) and self._inbox.is_worth_waiting_for(peer)]
+        self._receives_from, receives_from = agent_input.receives_from, self._agent.reads(agent_input)
+        self._inbox.begin(agent_input.episode, agent_input.step, lost=agent_input.lost, late=agent_input.late)
+        self._outbox.catch_up(agent_input.episode, agent_input.step, sends_to=agent_input.sends_to)
+        awaited = [peer for peer in receives_from if self._peers.is_up(peer) and self._inbox.is_worth_waiting_for(peer)]
         await self._inbox.wait(awaited, until=deadline_at)
-        closed = self._inbox.close(hears, awaited=awaited)
+        closed = self._inbox.close(receives_from, awaited=awaited)
         closed_s = time.perf_counter()
-        decision = self._agent.step(percept, closed.messages)
+        decision = self._agent.step(agent_input, closed.messages)
         decided_s = time.perf_counter()
         if decision.message is not None:
-            self._outbox.push(decision.message, heard_by=percept.heard_by)
+            self._outbox.push(decision.message, sends_to=agent_input.sends_to)
         return StepReport(
-            episode=percept.episode,
-            step=percept.step,
+            episode=agent_input.episode,
+            step=agent_input.step,
             decision=decision,
             masked=closed.masked,
             waited_s=closed_s - arrived_s,
@@ -63,4 +63,4 @@ class Stepper:
     def _is_silent(self, peer: int) -> bool:
         # Silence says something of a peer that we should hear now.  One that came back, and that we cannot hear any
         # more, has no way to tell us that it listens again.
-        return peer in self._hears and self._inbox.is_silent(peer)
+        return peer in self._receives_from and self._inbox.is_silent(peer)

@@ -68,7 +68,7 @@ class Streams:
         assert self._inbox is not None
         previous = self._streams.get(slot)
         self._streams[slot] = stream
-        self._inbox.heard_anew(slot)
+        self._inbox.received_again(slot)
         _log.info("peer connected slot=%d instance=%s", slot, stream.instance)
         if previous is None:
             self._on_change(self.connected)

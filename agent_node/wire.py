@@ -97,7 +97,7 @@ class MessageWire:
             raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
         latent = self.codec.decode(wire.latent, self._previous(episode, step, before), codec == _FELL_BACK)
         actions = self._actions if sender is None or not self._team_actions else self._team_actions[sender]
-        action = received(actions, number=wire.action, levels=wire.levels, said_by="message")
+        action = received(actions, number=wire.action, levels=wire.levels, sender="message")
         if not actions.admits(action):
             raise MessageError(f"message has action {action}, there are {actions.mask_size}")
         message = Message(episode=episode, step=step, latent=latent, action=action)

@@ -1,4 +1,4 @@
-"""The world as a node sees it: percepts come in, actions go out.  Imported by the node and by those who attach a world.
+"""The world as a node sees it: inputs come in, actions go out.  Imported by the node and by those who attach a world.
 
 Two implementations are here: `CoordinatorWorld` (coordinator_world.py), where one process owns a simulated world and
 the roster, and `StandaloneWorld` (standalone_world.py), which you subclass to attach a real sensor and actuator and
@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent_node.agent_input import AgentInput
 from agent_node.hello import Member
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision
-from agent_node.percept import Percept
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.link_counters import LinkCounters
@@ -46,7 +46,7 @@ class StepReport:
     masked: tuple[int, ...]
     """Slots that should have been heard and were absent."""
     waited_s: float
-    """From the percept's arrival until the inbox was closed."""
+    """From the agent input's arrival until the inbox was closed."""
     computed_s: float
     """In the bundle's step function."""
 
@@ -97,13 +97,13 @@ class NodeHandle(Protocol):
 
 
 class World(Protocol):
-    """Where percepts come from and actions go to; all calls come from one task of the node, in this order."""
+    """Where agent inputs come from and actions go to; all calls come from one task of the node, in this order."""
 
     async def enter(self, node: NodeHandle) -> Team:
         """Take part; returns once the run is known.  The roster follows through the handle, now or later."""
 
-    async def percept(self) -> Percept | None:
-        """Wait for the next step and return the newest percept, skipping older ones; None if the world is over."""
+    async def agent_input(self) -> AgentInput | None:
+        """Wait for the next step and return the newest agent input, skipping older ones; None if the world is over."""
 
     async def act(self, report: StepReport) -> None:
         """Carry out the decision, or hand it to whoever does; must not wait for the next step."""

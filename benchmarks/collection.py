@@ -79,7 +79,7 @@ class Bare:
         for _ in range(steps):
             transition = self._environment.step(self._actions(self._mask))
             over = np.flatnonzero(transition.over)
-            self._mask = self._begin(over) if over.size else transition.percepts.action_mask
+            self._mask = self._begin(over) if over.size else transition.agent_inputs.action_mask
 
     def _begin(self, copies: np.ndarray) -> np.ndarray:
         numbers = range(self._episodes, self._episodes + copies.size)

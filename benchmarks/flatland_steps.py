@@ -67,11 +67,11 @@ def play(
     team.step_native = recorded  # type: ignore[method-assign]
     policy.begin(0, episode=seed)
     with resetting:
-        percepts = environment.reset(np.array([seed]))
+        agent_inputs = environment.reset(np.array([seed]))
     with stepping:
-        transition = policy.step(percepts)
+        transition = policy.step(agent_inputs)
         while not transition.over[0]:
-            transition = policy.step(transition.percepts)
+            transition = policy.step(transition.agent_inputs)
     del team.step_native
     return [dict(enumerate(actions.tolist())) for actions in taken]
 

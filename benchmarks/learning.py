@@ -101,7 +101,7 @@ def central_score(folder: Path, bundles: Path, *, links_cut: bool, episodes: int
     from trainer.commands.central_evaluator import CentralEvaluator
 
     networks = CentralEvaluator(folder)
-    played = networks.play(
+    played = networks.run_episodes(
         load_team(bundles)[0].manifest.training_step,
         episodes=episodes,
         seed=FINAL_SEED,
@@ -116,13 +116,13 @@ def central_score(folder: Path, bundles: Path, *, links_cut: bool, episodes: int
 
 def references(folder: Path, *, episodes: int = 1024) -> list[str]:
     """What policies that learn nothing reach in a finished run's environment, a line each."""
-    from heliograph.environments.reference import play_reference, reference_names
+    from heliograph.environments.reference import reference_names, run_reference
     from heliograph.estimates import estimate
 
     settings = json.loads((folder / "settings.json").read_text())["environment"]
     lines = []
     for policy in reference_names(settings["id"]):
-        played = play_reference(
+        played = run_reference(
             settings["id"], policy, parameters=settings["parameters"], episodes=episodes, seed=FINAL_SEED
         )
         found = estimate(played.outcome.tolist())

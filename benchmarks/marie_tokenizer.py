@@ -39,16 +39,16 @@ def collect(world: str, rows: int, *, first_seed: int) -> Tensor:
     """Observations [rows, N, D] of whole episodes, one after another, under random legal actions."""
     environment = registry.make(world, count=COPIES)
     random = np.random.default_rng(first_seed)
-    percepts, next_seed = environment.reset(np.arange(first_seed, first_seed + COPIES)), first_seed + COPIES
+    agent_inputs, next_seed = environment.reset(np.arange(first_seed, first_seed + COPIES)), first_seed + COPIES
     seen: list[np.ndarray] = []
     while len(seen) * COPIES < rows:
-        seen.append(percepts.observation.copy())
-        mask = percepts.action_mask
+        seen.append(agent_inputs.observation.copy())
+        mask = agent_inputs.action_mask
         transition = environment.step((random.random(mask.shape, dtype=np.float32) * mask).argmax(-1).astype(np.int32))
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
         over = np.flatnonzero(transition.over)
         if over.size:
-            percepts = environment.reset(np.arange(next_seed, next_seed + over.size), over)
+            agent_inputs = environment.reset(np.arange(next_seed, next_seed + over.size), over)
             next_seed += over.size
     environment.close()
     return torch.from_numpy(np.concatenate(seen)[:rows])

@@ -18,12 +18,12 @@ import grpc
 import grpc.aio
 import numpy as np
 
+from agent_node.agent_input import AgentInput
 from agent_node.counters import CounterTable
 from agent_node.hello import Hello, Member
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
 from agent_node.peers import Peers
-from agent_node.percept import Percept
 from agent_node.stepper import Stepper
 from agent_node.wire import MessageWire
 from heliograph import rpc
@@ -84,7 +84,7 @@ class Mesh(ABC):
 
 
 class HeliographMesh(Mesh):
-    """The node's own code between percept and report."""
+    """The node's own code between agent input and report."""
 
     def __init__(self, slot: int, size: int) -> None:
         super().__init__(slot, size)
@@ -102,8 +102,8 @@ class HeliographMesh(Mesh):
         self._view = {
             "observation": np.zeros(4, dtype=np.float32),
             "action_mask": np.ones(ACTIONS, dtype=np.bool_),
-            "hears": tuple(self.peers),
-            "heard_by": tuple(self.peers),
+            "receives_from": tuple(self.peers),
+            "sends_to": tuple(self.peers),
         }
 
     async def serve(self, host: str) -> str:
@@ -120,8 +120,8 @@ class HeliographMesh(Mesh):
         await self._connected.wait()
 
     async def round(self, episode: int, step: int) -> None:
-        percept = Percept(episode=episode, step=step, message_deadline_s=ROUND_TIMEOUT_S, **self._view)
-        self.missed += len((await self._stepper.step(percept)).masked)
+        agent_input = AgentInput(episode=episode, step=step, message_deadline_s=ROUND_TIMEOUT_S, **self._view)
+        self.missed += len((await self._stepper.step(agent_input)).masked)
 
     async def close(self) -> None:
         await self._peers.close(timeout_s=1.0)
@@ -139,14 +139,14 @@ class Speaker:
         self._latent = latent
         self._logits = np.zeros(ACTIONS, dtype=np.float32)
 
-    def check_neighbours(self, percept: Percept) -> None:
+    def check_neighbours(self, agent_input: AgentInput) -> None:
         return
 
-    def reads(self, percept: Percept) -> tuple[int, ...]:
-        return percept.hears if percept.step else ()
+    def reads(self, agent_input: AgentInput) -> tuple[int, ...]:
+        return agent_input.hears if agent_input.step else ()
 
-    def step(self, percept: Percept, _inbox: dict[int, Message]) -> Decision:
-        message = Message(episode=percept.episode, step=percept.step, latent=self._latent, action=1)
+    def step(self, agent_input: AgentInput, _inbox: dict[int, Message]) -> Decision:
+        message = Message(episode=agent_input.episode, step=agent_input.step, latent=self._latent, action=1)
         return Decision(action=1, message=message, logits=self._logits)
 
 

@@ -53,10 +53,10 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
     everyone, shape, rewards = np.arange(COPIES), (COPIES, agents), []
     for episode in range(EPISODES_PER_COPY):
         seeds = [episode_seed(run_seed=seed, episode=episode * COPIES + copy) for copy in range(COPIES)]
-        percepts = environment.reset(np.array(seeds))
+        agent_inputs = environment.reset(np.array(seeds))
         action, reward = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         for step in range(environment.spec.episode_limit + 1):
-            fields = {name: getattr(percepts, name) for name in ("observation", "action_mask", "hears", "present")}
+            fields = {name: getattr(agent_inputs, name) for name in ("observation", "action_mask", "hears", "present")}
             replay.add(
                 everyone,
                 Rows(
@@ -68,9 +68,9 @@ def measure(overrides: list[str], *, agents: int, seed: int, updates: int) -> li
                 ),
             )
             if step < environment.spec.episode_limit:
-                action = (random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1)
+                action = (random.random(agent_inputs.action_mask.shape) * agent_inputs.action_mask).argmax(-1)
                 transition = environment.step(action)
-                percepts, reward = transition.percepts, transition.reward
+                agent_inputs, reward = transition.agent_inputs, transition.reward
                 rewards.append(reward)
     variance = float(np.var(rewards))
     points, metrics, began = [], Means(), time.process_time()

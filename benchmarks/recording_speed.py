@@ -49,7 +49,7 @@ def main() -> int:
         played: list[tuple[EpisodeResult, list[StepRecord]]] = []
         for episode in range(namespace.episodes):
             steps: list[StepRecord] = []
-            result = team.play(world, episode=episode, observe=steps.append, report_latents=True).result
+            result = team.run_episode(world, episode=episode, observe=steps.append, report_latents=True).result
             played.append((result, steps))
 
         def write() -> None:

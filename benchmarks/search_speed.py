@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matrix_roof import matrix_roof_gflops
 from torch import Tensor
 
 from heliograph.environments.vector import EnvironmentSpec
@@ -207,22 +208,17 @@ def search_of_arrays(root: Root, model: TimedModel, settings: SearchSettings) ->
     return int(run.tree.paths.depth.max())
 
 
-def gflops() -> float:
-    """Of single-precision matrix products on this thread, now."""
-    left = torch.randn(1024, 1024)
-    left @ left
-    began = time.process_time()
-    for _ in range(5):
-        left @ left
-    return 5 * 2 * 1024**3 / (time.process_time() - began) / 1e9
-
-
 def timed(search: Any, root: Root, model: TimedModel, settings: SearchSettings) -> dict[str, float]:
     model.spent_s = 0.0
     began = clock(root.value.device)
     search(root, model, settings)
     total = clock(root.value.device) - began
-    return {"total_s": total, "model_s": model.spent_s, "tree_s": total - model.spent_s, "gflops": gflops()}
+    return {
+        "total_s": total,
+        "model_s": model.spent_s,
+        "tree_s": total - model.spent_s,
+        "gflops": matrix_roof_gflops(time.process_time, repeats=6),
+    }
 
 
 def made(roots: int, agents: int, device: str = "cpu") -> tuple[TimedModel, Root]:

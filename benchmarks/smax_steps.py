@@ -41,17 +41,17 @@ def adapter(scenario: str, copies: int) -> tuple[Callable[[], Any], float]:
     environment = registry.make(f"smax-{scenario}", count=copies)
     random = np.random.default_rng(0)
     began = time.perf_counter()
-    percepts = environment.reset(np.arange(copies))
+    agent_inputs = environment.reset(np.arange(copies))
     compiled_s = time.perf_counter() - began
     next_seed = copies
 
     def step() -> None:
-        nonlocal percepts, next_seed
-        transition = environment.step(legal(percepts.action_mask, random))
-        percepts = transition.percepts
+        nonlocal agent_inputs, next_seed
+        transition = environment.step(legal(agent_inputs.action_mask, random))
+        agent_inputs = transition.agent_inputs
         over = np.flatnonzero(transition.over)
         if over.size:
-            percepts = environment.reset(np.arange(next_seed, next_seed + over.size), over)
+            agent_inputs = environment.reset(np.arange(next_seed, next_seed + over.size), over)
             next_seed += over.size
 
     return step, compiled_s

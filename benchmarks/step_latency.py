@@ -4,7 +4,7 @@
 
 Teams: `heliograph run` with real node processes and `heliograph evaluate` (all agents in one process) play the same
 episodes of relay with the bundles of an untrained team of the paper's size (see untrained_team.py); the two take
-turns, and the row shows the median of the repeats.  Latency is from sending the percepts until all have acted.  CPU per
+turns, and the row shows the median of the repeats.  Latency is from sending the inputs until all have acted.  CPU per
 step is user and system time of coordinator and nodes while they play, start-up left out.
 
 Collection: environment steps per second of the trainer's collector with the networks of the preset `relay`, beside
@@ -125,12 +125,12 @@ def collection(preset: str) -> dict[str, float]:
     )
     bare = make()
     seeds = np.arange(count)
-    percepts = bare.reset(seeds)
-    mask_now = percepts.action_mask
+    agent_inputs = bare.reset(seeds)
+    mask_now = agent_inputs.action_mask
     scores = np.random.default_rng(0).random((COLLECTED_STEPS, *mask_now.shape), dtype=np.float32)
     tensors = {
-        "observation": torch.from_numpy(percepts.observation),
-        "action_mask": torch.from_numpy(percepts.action_mask),
+        "observation": torch.from_numpy(agent_inputs.observation),
+        "action_mask": torch.from_numpy(agent_inputs.action_mask),
         "first": torch.zeros(count, dtype=torch.bool),
         "hears": None,
     }
@@ -144,7 +144,7 @@ def collection(preset: str) -> dict[str, float]:
         for score in scores:
             transition = bare.step((score * mask_now).argmax(-1))
             over = np.flatnonzero(transition.over)
-            mask_now = (bare.reset(seeds[over], over) if over.size else transition.percepts).action_mask
+            mask_now = (bare.reset(seeds[over], over) if over.size else transition.agent_inputs).action_mask
 
     def act_alone() -> None:
         team = algorithm.behaviour()

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
+from agent_node.agent_input import AgentInput
 from agent_node.hello import Member
 from agent_node.node import Node
-from agent_node.percept import Percept
 from agent_node.standalone_world import StandaloneWorld, StepGrid
 from agent_node.world import StepReport, Team
 from heliograph import bundle as bundles
@@ -90,7 +90,7 @@ class Robot(StandaloneWorld):
         if len(slots) == len(self.roster) - 1:
             self._in_touch.set()
 
-    async def percept(self) -> Percept | None:
+    async def agent_input(self) -> AgentInput | None:
         if self._grid is None:
             await asyncio.wait_for(self._in_touch.wait(), START_DEADLINE_S)
             self._grid = StepGrid(period_s=PERIOD_S, origin_unix_s=await self._start())
@@ -98,13 +98,13 @@ class Robot(StandaloneWorld):
         if step >= self._steps:
             return None
         others = tuple(member.slot for member in self.roster if member.slot != self._slot)
-        return Percept(
+        return AgentInput(
             episode=episode,
             step=step,
             observation=self.read_sensor(),
             action_mask=np.ones(self._actions.mask_size, dtype=bool),
-            hears=others,  # everybody is in sight; a camera or a radio could tell
-            heard_by=others,
+            receives_from=others,  # everybody is in sight; a camera or a radio could tell
+            sends_to=others,
             first=step == 0,
             message_deadline_s=MESSAGE_DEADLINE_S,
         )

@@ -207,15 +207,15 @@ class ContinuousActions:
 ActionSpace = DiscreteActions | ContinuousActions
 
 
-def received(actions: ActionSpace, *, number: int, levels: bytes, said_by: str) -> Action:
-    """The action in what `said_by` names, of whose two fields for one a space fills only its own.
+def received(actions: ActionSpace, *, number: int, levels: bytes, sender: str) -> Action:
+    """The action in what `sender` names, of whose two fields for one a space fills only its own.
 
     Raises MessageError for an action of the other kind, and for levels that are none.
     """
     if isinstance(actions, DiscreteActions):
         if levels:
-            raise MessageError(f"{said_by} has the levels of a continuous action, here they are numbered")
+            raise MessageError(f"{sender} has the levels of a continuous action, here they are numbered")
         return number
     if number:
-        raise MessageError(f"{said_by} has action {number}, here they are continuous")
+        raise MessageError(f"{sender} has action {number}, here they are continuous")
     return actions.unpack(levels)

@@ -10,6 +10,7 @@ import argparse
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ LOG_FORMATS = ("text", "json")
 
 MACHINE_EXIT_CODE = 1
 """The machine refused what no error of the project's tree speaks of."""
+
+_NO_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
+"""What torch's RuntimeErrors say for want of it, on CPUs and accelerators."""
 
 _OF_THE_MACHINE = frozenset(
     (
@@ -128,6 +132,17 @@ def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
         logging.getLogger(__name__).debug("command failed", exc_info=True)
         where = "" if error.filename is None else f": {error.filename}"
         print(f"heliograph {namespace.command}: {error.strerror}{where}", file=sys.stderr)
+        return MACHINE_EXIT_CODE
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and _NO_MEMORY.search(str(error)) is None:
+            raise
+        logging.getLogger(__name__).debug("command failed", exc_info=True)
+        what = " ".join(str(error).split())
+        print(
+            f"heliograph {namespace.command}: there is not enough memory{what and f' ({what})'}. Fewer copies, "
+            "smaller networks, batches or replay need less; the settings, or the file with them, ask for that much",
+            file=sys.stderr,
+        )
         return MACHINE_EXIT_CODE
     except KeyboardInterrupt:
         print(f"heliograph {namespace.command}: interrupted", file=sys.stderr)

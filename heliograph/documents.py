@@ -69,13 +69,13 @@ class DocumentFormat:
         Raises WrongDocument unless it says that it is of this format and version, ValueError if it is no object.
         """
         if not isinstance(document, dict):
-            raise ValueError(f"it is no object, and what is read here is {self._said(self.name, self.version)}")
+            raise ValueError(f"it is no object, and what is read here is {self._named(self.name, self.version)}")
         found = {key: document.get(key) for key in self._stamp}
         name, version = found.get("format"), next(reversed(found.values()))
         if found != self._stamp or type(version) is not int:
-            read_here = self._said(self.name, self.version)
+            read_here = self._named(self.name, self.version)
             raise WrongDocument(
-                f"it is {self._said(name, version)}, and what is read here is {read_here}",
+                f"it is {self._named(name, version)}, and what is read here is {read_here}",
                 remedy=self._remedy_for(name, version),
             )
         return {key: value for key, value in document.items() if key not in found}
@@ -121,7 +121,7 @@ class DocumentFormat:
             return {"format_version": self.version}
         return {"format": self.name, "version": self.version}
 
-    def _said(self, name: Any, version: Any) -> str:
+    def _named(self, name: Any, version: Any) -> str:
         return f"of version {version!r}" if self.name is None else f"{name!r} of version {version!r}"
 
     def _remedy_for(self, name: Any, version: Any) -> str:

@@ -32,7 +32,7 @@ class LinkCounters:
     masked: int = 0
     """Steps at which the peer should have been heard and was absent."""
     lost: int = 0
-    """Got through, but the simulated channel had lost them (`Percept.lost`)."""
+    """Got through, but the simulated channel had lost them (`AgentInput.lost`)."""
     read: int = 0
     """Of those delivered: read by a step, so neither out of hearing nor after the last step."""
     read_bits: int = 0

@@ -79,12 +79,12 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _OF_EVERY_LINE}
 
 
-class _Spoken(io.TextIOBase):
+class _Lines(io.TextIOBase):
     """A standard error on which each printed line becomes a record, whatever the level: progress, how it ended."""
 
     def __init__(self, handler: logging.Handler) -> None:
         self._handler = handler
-        self._said = ""
+        self._unfinished = ""
         self._speaking = False
 
     def writable(self) -> bool:
@@ -94,7 +94,7 @@ class _Spoken(io.TextIOBase):
         # A handler that cannot write complains here, which must not go round in circles.
         if self._speaking:
             return len(text)
-        *lines, self._said = (self._said + text).split("\n")
+        *lines, self._unfinished = (self._unfinished + text).split("\n")
         self._speaking = True
         try:
             for line in lines:
@@ -116,11 +116,11 @@ def json_lines(stream: TextIO, *, level: str) -> Iterator[None]:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler])
     # The handler keeps the stream that it was given, so nothing that it writes comes back here.
-    with contextlib.redirect_stderr(_Spoken(handler)) as spoken:
+    with contextlib.redirect_stderr(_Lines(handler)) as lines:
         try:
             yield
         except Exception as error:
             logging.getLogger("heliograph").critical("crashed cause=%r", error, exc_info=True)
             raise SystemExit(1) from None
         finally:
-            spoken.write("\n")
+            lines.write("\n")

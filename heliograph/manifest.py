@@ -113,7 +113,7 @@ class Manifest:
             raise ValueError("team_actions are given for a team whose agents all act alike")
 
     @property
-    def heard_actions(self) -> ActionRows:
+    def received_actions(self) -> ActionRows:
         """What messages of the team tell of actions, by the slot of who says it; bounds are its own alone."""
         return ActionRows(self.team_actions or (self.actions,) * self.team_size)
 

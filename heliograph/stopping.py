@@ -60,18 +60,18 @@ class StopRequest:
 def obeying_signals(
     request: StopRequest,
     *,
-    told: Callable[[], None] = lambda: None,
+    on_request: Callable[[], None] = lambda: None,
     patience_s: float = PATIENCE_S,
     insisting: bool = True,
 ) -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM asks for a stop and calls `told`; for the main thread, which signals reach.
+    """Inside, the first Ctrl-C or SIGTERM asks to stop and calls `on_request`; for the main thread.
     In another one whoever waits for it asks, by what it has put into `asked_elsewhere`.
 
     Unless the work obeys within `patience_s`, KeyboardInterrupt is raised wherever it is, and with a second signal at
     once; if that is `insisting`, even where the work obeys already.
     """
     if threading.current_thread() is not threading.main_thread():
-        with _obeying_elsewhere(request, told):
+        with _obeying_elsewhere(request, on_request):
             yield
         return
     ended = threading.Event()
@@ -83,7 +83,7 @@ def obeying_signals(
             return
         request.ask()
         threading.Thread(target=cut_short, name="patience", daemon=True).start()
-        told()
+        on_request()
 
     def cut_short() -> None:
         # Again and again, for an environment may swallow the interruption.
@@ -101,10 +101,10 @@ def obeying_signals(
 
 
 @contextmanager
-def _obeying_elsewhere(request: StopRequest, told: Callable[[], None]) -> Iterator[None]:
+def _obeying_elsewhere(request: StopRequest, on_request: Callable[[], None]) -> Iterator[None]:
     def ask() -> None:
         request.ask()
-        told()
+        on_request()
 
     waiting = asked_elsewhere.get([])
     waiting.append(ask)

@@ -62,7 +62,7 @@ class Tls:
         self.identity = self._pair.identity
         self._channel_credentials: tuple[_Pair, grpc.ChannelCredentials] | None = None
         self._warned: set[tuple[Validity, str]] = set()
-        self._tell()
+        self._log_expiry()
 
     @property
     def validities(self) -> tuple[Validity, ...]:
@@ -145,7 +145,7 @@ class Tls:
                     if pair.identity != self.identity:
                         raise SettingsError(f"certificate is of {pair.identity}, this process is {self.identity}")
                     self._pair = pair
-                    self._tell()
+                    self._log_expiry()
                 except SettingsError as error:
                     _log.warning("certificate not taken, the one before serves on reason=%r", str(error))
             return self._pair
@@ -200,7 +200,7 @@ class Tls:
             validities=(validity, *signers[:1]),
         )
 
-    def _tell(self) -> None:
+    def _log_expiry(self) -> None:
         own = self._pair.validities[0]
         _log.info(
             "certificate identity=%s until=%s days_left=%.2f", self.identity, own.until.isoformat(), own.days_left()

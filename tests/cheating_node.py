@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent_node import process
+from agent_node.agent_input import AgentInput
 from agent_node.command import COMMAND
 from agent_node.coordinator_world import CoordinatorWorld
-from agent_node.percept import Percept
 from heliograph.cli import run
 
 CHEAT, CHEATER, FOLDER = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
@@ -29,33 +29,33 @@ PEEK_DEADLINE_S = 10.0
 
 
 class CheatingWorld(CoordinatorWorld):
-    async def percept(self) -> Percept | None:
-        percept = await super().percept()
-        if percept is None:
+    async def agent_input(self) -> AgentInput | None:
+        agent_input = await super().agent_input()
+        if agent_input is None:
             return None
         if CHEAT == "peek":
-            leave(percept)
+            leave(agent_input)
             if SLOT == CHEATER:
-                return replace(percept, observation=percept.observation + await peek(percept))
-        if CHEAT == "die" and SLOT == CHEATER and (percept.episode, percept.step) == (1, 3):
+                return replace(agent_input, observation=agent_input.observation + await peek(agent_input))
+        if CHEAT == "die" and SLOT == CHEATER and (agent_input.episode, agent_input.step) == (1, 3):
             print("that was enough", file=sys.stderr)
             os._exit(9)
-        return percept
+        return agent_input
 
 
-def leave(percept: Percept) -> None:
+def leave(agent_input: AgentInput) -> None:
     partial = FOLDER / f"{SLOT}.part"
-    partial.write_text(json.dumps([percept.episode, percept.step, float(percept.observation.sum())]))
+    partial.write_text(json.dumps([agent_input.episode, agent_input.step, float(agent_input.observation.sum())]))
     partial.rename(FOLDER / f"{SLOT}.json")
 
 
-async def peek(percept: Percept) -> float:
+async def peek(agent_input: AgentInput) -> float:
     async with asyncio.timeout(PEEK_DEADLINE_S):
         while True:
             path = FOLDER / f"{SLOT + 1}.json"
             if path.exists():
                 episode, step, value = json.loads(path.read_text())
-                if (episode, step) == (percept.episode, percept.step):
+                if (episode, step) == (agent_input.episode, agent_input.step):
                     return value
             await asyncio.sleep(0.001)
 

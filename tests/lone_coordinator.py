@@ -32,7 +32,7 @@ class NodeSession:
     async def send(self, **kind: object) -> None:
         await self._context.write(pb.CoordinatorMessage(**kind))
 
-    async def percept(self, step: int, *, episode: int = 0, size: int = 6, **fields: object) -> None:
+    async def agent_input(self, step: int, *, episode: int = 0, size: int = 6, **fields: object) -> None:
         observation = np.full(size, 0.5, dtype="<f4").tobytes()
         fields = {"observation": observation, "action_mask": b"\1" * 5, "message_deadline_us": 50_000} | fields
         await self.send(percept=pb.Percept(episode=episode, step=step, **fields))

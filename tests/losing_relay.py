@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from heliograph.environments.relay import RelayEnvironment, RelaySettings
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.vector import AgentInputs, Transition
 
 LOSSES: dict[int, int] = {}
 """Seed to how often its episode is still going to be lost; tests fill it, and it counts down."""
@@ -19,7 +19,7 @@ class LosingRelay(RelayEnvironment):
         self._seeds = np.zeros(count, dtype=np.int64)
         self._made = np.zeros(count, dtype=np.int64)
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> AgentInputs:
         chosen = np.arange(self.count) if copies is None else copies
         self._seeds[chosen], self._made[chosen] = seeds, 0
         return super().reset(seeds, copies)

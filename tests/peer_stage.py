@@ -12,9 +12,9 @@ import grpc.aio
 import numpy as np
 from scripted_bundle import scripted_team
 
+from agent_node.agent_input import AgentInput
 from agent_node.hello import HELLO_METADATA, Hello, Member
 from agent_node.node import Node
-from agent_node.percept import Percept
 from agent_node.standalone_world import StandaloneWorld
 from agent_node.world import StepReport, Team
 from heliograph import rpc
@@ -37,13 +37,13 @@ class Stage(StandaloneWorld):
 
     def __init__(self, roster: list[Member], coding: Coding = BIT_PACKED) -> None:
         super().__init__(team=Team(run_id="run", run_seed=1, greedy=True, coding=coding), roster=roster)
-        self._percepts: asyncio.Queue[Percept | None] = asyncio.Queue()
+        self._agent_inputs: asyncio.Queue[AgentInput | None] = asyncio.Queue()
         self._reports: asyncio.Queue[StepReport] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._seen: asyncio.Event = asyncio.Event()
 
-    async def percept(self) -> Percept | None:
-        return await self._percepts.get()
+    async def agent_input(self) -> AgentInput | None:
+        return await self._agent_inputs.get()
 
     async def act(self, report: StepReport) -> None:
         self._reports.put_nowait(report)
@@ -59,15 +59,15 @@ class Stage(StandaloneWorld):
                 self._seen.clear()
                 await self._seen.wait()
 
-    async def step(self, step: int, *, hears: tuple[int, ...] = (0,), deadline_s: float = 10.0) -> StepReport:
-        self._percepts.put_nowait(
-            Percept(
+    async def step(self, step: int, *, receives_from: tuple[int, ...] = (0,), deadline_s: float = 10.0) -> StepReport:
+        self._agent_inputs.put_nowait(
+            AgentInput(
                 episode=0,
                 step=step,
                 observation=np.zeros(6, np.float32),
                 action_mask=np.ones(5, bool),
-                hears=hears,
-                heard_by=hears,
+                receives_from=receives_from,
+                sends_to=receives_from,
                 first=step == 0,
                 message_deadline_s=deadline_s,
             )
@@ -75,7 +75,7 @@ class Stage(StandaloneWorld):
         return await asyncio.wait_for(self._reports.get(), DEADLINE_S)
 
     def end(self) -> None:
-        self._percepts.put_nowait(None)
+        self._agent_inputs.put_nowait(None)
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def node_of_slot_1(
     node = Node(bundle, tls=tls[1])
     running = asyncio.create_task(node.run(world))
     try:
-        await world.step(0, hears=())
+        await world.step(0, receives_from=())
         async with rpc.channel(
             node.peer_address, max_message_bytes=2**20, tls=tls[0], peer=Identity(slot=1)
         ) as channel:

@@ -65,10 +65,10 @@ class PlainNode:
                 if message.WhichOneof("kind") == kind:
                     return getattr(message, kind)
 
-    async def act(self, percept: pb.Percept, **fields: Any) -> None:
-        """Answer a percept with its first legal action, unless fields say otherwise."""
-        legal = percept.action_mask.index(1)
-        act = pb.Act(**{"episode": percept.episode, "step": percept.step, "action": legal, **fields})
+    async def act(self, agent_input: pb.Percept, **fields: Any) -> None:
+        """Answer an agent input with its first legal action, unless fields say otherwise."""
+        legal = agent_input.action_mask.index(1)
+        act = pb.Act(**{"episode": agent_input.episode, "step": agent_input.step, "action": legal, **fields})
         await self.call.write(pb.NodeMessage(act=act))
 
     async def send(self, **kind: Any) -> None:

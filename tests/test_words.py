@@ -47,6 +47,50 @@ TERMS = {
 }
 ALLOWED = (r"(?:make|has|had) room",)
 """Other senses of these words."""
+NAMES = {
+    "percepts": "agent input",
+    "percept": "agent input",
+    "play": "run (an episode)",
+    "plays": "run",
+    "played": "run, finished",
+    "player": "policy",
+    "heard": "received",
+    "hears": "receives_from, neighbours",
+    "hearing": "reach, neighbours",
+    "audible": "receivable",
+    "said": "sent, reported, last output",
+    "told": "reported, printed, on_request",
+    "tell": "write, report, send, notify",
+    "tells": "offers, reports",
+    "spoken": "sent, printed",
+    "speaker": "sender",
+    "script": "input sequence",
+    "scripts": "input sequences",
+    "scripted": "replayed",
+    "witness": "observer",
+    "ledger": "counters",
+    "harvest": "staging buffer",
+}
+"""Words that no package, module, class, function, parameter, field or attribute has in its name, and what has."""
+FORMATS = {
+    "hears": "of recordings, of replay in checkpoints, of the wire and of worlds' parameters, and their arrays",
+    "heard": "of recordings: coordinator/recording/schema.py",
+    "played": "of report.json",
+    "said": "of the audit's JSON",
+    "told": "of language.json",
+    "script": "of the audit's JSON",
+    "scripts": "of the audit's JSON, and an option",
+    "play": "a section of MAZero's settings",
+}
+"""Names as they stand alone in files, which keep them: `hears`, but not `hears_tensor`."""
+OTHER_SENSES = {
+    "SelfPlay": "MuZero's term",
+    "SelfPlayState": "the same",
+    "SelfPlaySettings": "the same",
+    "self_play": "the same",
+    "DROP_SCRIPT": "a program of nft",
+    "_hears": "what the parameter `hears` of these worlds comes to",
+}
 REPORTS = {
     "coordinator": ("running/report*", "scoring/score_table*", "commands/demo*", "commands/exit_status*"),
     "analysis": ("audit/report*", "audit/finding*", "bandwidth/report/*", "bandwidth/measure*", "comparison/report*"),
@@ -126,6 +170,42 @@ def document_texts(name: str) -> Iterator[str]:
     text = re.sub(r"^(`{3,}).*?^\1$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^ {4,}.*$", "", text, flags=re.MULTILINE)
     yield from re.split(r"\n\s*\n", re.sub(r"\]\([^)]*\)", "]", text))
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """Every name that the module gives to what others see: its own, and those of what it defines."""
+    yield path.stem
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.arg(arg=name) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+
+
+def strange_names(names: Iterator[str]) -> dict[str, str]:
+    """Names with a word that the field has a term for, each with that term."""
+    found = {}
+    for name in names:
+        words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+        if name not in FORMATS and name not in OTHER_SENSES:
+            found.update((name, NAMES[word]) for word in words if word in NAMES)
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_in_code_are_the_fields(package: str) -> None:
+    found = {
+        str(path.relative_to(ROOT)): strange for path in sources(package) if (strange := strange_names(names_in(path)))
+    }
+    assert not found
+
+
+def test_the_search_for_names_finds_words_and_not_parts_of_words() -> None:
+    names = ["PlayedEpisodes", "replay", "display", "hears", "hears_tensor", "self_play", "_told", "Perceptron"]
+    assert set(strange_names(iter(names))) == {"PlayedEpisodes", "hears_tensor", "_told"}
 
 
 PLACES = {

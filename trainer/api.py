@@ -60,7 +60,7 @@ def train(
         begun = False
         try:
             log.enter(run=run.run_id)
-            with run.claimed(), run.ending_told(), TrainingConsole(run) as console:
+            with run.claimed(), run.status_at_exit(), TrainingConsole(run) as console:
                 training = Training(run, console, resume=False, permission=permission, init_from=weights)
                 begun = True
                 console.begin(training.horizon, measure=training.environment.spec.outcome)

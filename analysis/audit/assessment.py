@@ -12,11 +12,11 @@ from analysis.audit.finding import Findings, step_or_none
 
 
 def assess(
-    findings: Findings, condition: Condition, *, script: int, start: int, plain: Answers, changed: Answers
+    findings: Findings, condition: Condition, *, sequence: int, start: int, plain: Answers, changed: Answers
 ) -> None:
     """Compare the plays of a script without and with the perturbation from `start` on."""
     found = difference(plain, changed)
-    findings.played[condition.check] = findings.played.get(condition.check, 0) + 1
+    findings.runs[condition.check] = findings.runs.get(condition.check, 0) + 1
     first, allowed = found.first(), found.allowed(perturbed=condition.perturbed, start=start)
     for agent in np.flatnonzero(first < allowed):
         findings.leaks.append(
@@ -24,7 +24,7 @@ def assess(
                 check=condition.check,
                 perturbed=condition.perturbed,
                 observed=int(agent),
-                script=script,
+                script=sequence,
                 start=start,
                 step=int(first[agent]),
                 allowed=step_or_none(allowed[agent]),

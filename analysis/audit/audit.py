@@ -1,6 +1,6 @@
 """The audit of a team: records, plays every condition on one team of processes, assesses, and sums up.
 
-Greedy answers are a pure function of percepts and messages, so episodes of one team of processes can be compared with
+Greedy answers are a pure function of inputs and messages, so episodes of one team of processes can be compared with
 one another.  Under the sampled policy they also depend on the episode's number, under which the noise is drawn and
 which a node plays once; what the processes do with a perturbation is then compared with what the team in one process
 does without it under the same number.
@@ -21,11 +21,11 @@ from analysis.audit.budget import AuditBudget
 from analysis.audit.condition import ISOLATION, WORLD, Condition, conditions, start_of
 from analysis.audit.evidence import NOT_CHECKED, Check
 from analysis.audit.finding import Findings
+from analysis.audit.input_sequence import InputSequence, Recorded, perturbed, record
 from analysis.audit.networks import NAME, check_networks
 from analysis.audit.one_process import OneProcess
 from analysis.audit.processes import Inspector
 from analysis.audit.replaying_nodes import NodeCommand, ReplayingNodes, standard_node
-from analysis.audit.script import Recorded, Script, perturbed, record
 from coordinator.observers.progress import Progress
 from coordinator.plan.plan import Plan
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
@@ -72,7 +72,7 @@ def audit(
     try:
         work.record()
         with asyncio.Runner() as runner:
-            runner.run(work.play(node_command, log_folder))
+            runner.run(work.assess_processes(node_command, log_folder))
         work.compare_networks()
     except KeyboardInterrupt:
         findings.interrupted = True
@@ -94,7 +94,7 @@ class _Audit:
         self._random = random
         self._networks, self._permission = networks, permission
         self._plain: dict[tuple[object, ...], Answers] = {}
-        self._samples: list[tuple[Script, Answers]] = []  # for the networks
+        self._samples: list[tuple[InputSequence, Answers]] = []  # for the networks
 
     def record(self) -> None:
         scripts = self._request.scripts
@@ -106,10 +106,10 @@ class _Audit:
                 steps=self._request.steps,
                 progress=bar.advance,
             )
-        hears = np.concatenate([script.hears for script in self._recorded.scripts])
+        hears = np.concatenate([sequence.hears for sequence in self._recorded.scripts])
         self._findings.world_share = hears.mean(axis=0).T.round(3).tolist()
 
-    async def play(self, command: NodeCommand, log_folder: Path | None) -> None:
+    async def assess_processes(self, command: NodeCommand, log_folder: Path | None) -> None:
         plan, findings = self._plan, self._findings
         asked = [
             (condition, number)
@@ -131,13 +131,13 @@ class _Audit:
             await inspector.look(last=True)
 
     async def _ask(self, condition: Condition, number: int, nodes: ReplayingNodes, one_process: OneProcess) -> None:
-        script = self._recorded.scripts[number]
-        script = replace(script, hears=condition.hears(script))
-        start, changed = 0, script
+        sequence = self._recorded.scripts[number]
+        sequence = replace(sequence, hears=condition.hears(sequence))
+        start, changed = 0, sequence
         if condition.perturbed is not None:
-            start = start_of(condition, script, self._random)
+            start = start_of(condition, sequence, self._random)
             found = perturbed(
-                script, agent=condition.perturbed, start=start, moments=self._recorded.moments, random=self._random
+                sequence, agent=condition.perturbed, start=start, moments=self._recorded.moments, random=self._random
             )
             if found is None:
                 self._findings.untested.append(
@@ -146,25 +146,25 @@ class _Audit:
                 )
                 return
             changed = found
-        plain = await self._plain_answers(condition, number, script, nodes, one_process)
-        played = await nodes.replay(changed)
-        alone = one_process.compare(changed, played)
+        plain = await self._plain_answers(condition, number, sequence, nodes, one_process)
+        answered = await nodes.replay(changed)
+        alone = one_process.compare(changed, answered)
         if condition.check == (WORLD if self._findings.conditions.pairs else ISOLATION):
             self._samples.append((changed, alone))
         if plain is None:
-            plain = one_process.replay(script, episode=played.episode)
-        assess(self._findings, condition, script=number, start=start, plain=plain, changed=played)
+            plain = one_process.replay(sequence, episode=answered.episode)
+        assess(self._findings, condition, sequence=number, start=start, plain=plain, changed=answered)
 
     async def _plain_answers(
-        self, condition: Condition, number: int, script: Script, nodes: ReplayingNodes, one_process: OneProcess
+        self, condition: Condition, number: int, sequence: InputSequence, nodes: ReplayingNodes, one_process: OneProcess
     ) -> Answers | None:
         """The processes' play without a perturbation, once for each graph; None where noise makes it incomparable."""
         if not self._plan.greedy:
             return None
         key = (number, *condition.graph)
         if key not in self._plain:
-            self._plain[key] = played = await nodes.replay(script)
-            one_process.compare(script, played)
+            self._plain[key] = answered = await nodes.replay(sequence)
+            one_process.compare(sequence, answered)
         return self._plain[key]
 
     def compare_networks(self) -> None:

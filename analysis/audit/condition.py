@@ -12,7 +12,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from analysis.audit.script import Script
+from analysis.audit.input_sequence import InputSequence
 
 REPEAT, WORLD, ISOLATION, LINK, TWO_HOPS = "repeat", "world graph", "isolation", "one link", "two hops"
 
@@ -39,9 +39,9 @@ class Condition:
         """Equal for conditions in which everybody hears the same."""
         return self.silenced, self.path
 
-    def hears(self, script: Script) -> npt.NDArray[np.bool_]:
+    def hears(self, sequence: InputSequence) -> npt.NDArray[np.bool_]:
         """Who can hear whom, bool [T, N, N]."""
-        hears = script.hears.copy()
+        hears = sequence.hears.copy()
         if self.path:
             hears[:] = False
             for sender, receiver in zip(self.path, self.path[1:], strict=False):
@@ -88,9 +88,9 @@ def conditions(*, agents: int, messages: bool, greedy: bool, limit: int, random:
     )
 
 
-def start_of(condition: Condition, script: Script, random: np.random.Generator) -> int:
+def start_of(condition: Condition, sequence: InputSequence, random: np.random.Generator) -> int:
     """A step to perturb from: early, and with room for the change to arrive."""
-    last = min(script.steps // 3, script.steps - 1 - condition.hops)
+    last = min(sequence.steps // 3, sequence.steps - 1 - condition.hops)
     return int(random.integers(max(0, last) + 1))
 
 

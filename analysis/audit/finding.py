@@ -24,7 +24,7 @@ class Findings:
     conditions: Conditions
     world_share: list[list[float]] = field(default_factory=list)
     """[j][i]: the share of the scripts' steps at which the world lets i hear j."""
-    played: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
     """Plays compared, by check."""
     leaks: list[Leak] = field(default_factory=list)
     influences: dict[tuple[str, tuple[int, ...]], Influence] = field(default_factory=dict)
@@ -109,12 +109,12 @@ class Findings:
             pairs = sorted({(leak.perturbed, leak.observed) for leak in leaks if leak.perturbed is not None})
             named = "".join(f"{j} -> {i}, " for j, i in pairs)
             return Check(name=name, verdict=REFUTED, said=f"{named}{len(leaks)} times; the first: {leaks[0]}")
-        if not self.played.get(name):
+        if not self.runs.get(name):
             return Check(name=name, verdict=NOT_CHECKED, said=self._why_not(name))
         return Check(name=name, verdict=HOLDS, said=f"{_SENTENCES[name]} ({self._how_many(name)})")
 
     def _how_many(self, name: str) -> str:
-        parts = [f"{self.played[name]} script runs"]
+        parts = [f"{self.runs[name]} script runs"]
         tried = [found.delay for (check, _), found in self.influences.items() if check == name]
         arrived = len(tried) - tried.count(None)
         if name == ISOLATION:

@@ -1,4 +1,4 @@
-"""The trainer's networks on the same percepts and messages: they must decide as the bundles do, up to rounding."""
+"""The trainer's networks on the same agent inputs and messages: they must decide as the bundles do, up to rounding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from analysis.audit.answers import Answers
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED, Check
-from analysis.audit.script import Script
+from analysis.audit.input_sequence import InputSequence
 from coordinator.plan.plan import Plan
 from coordinator.scoring.centralised import CentralTeam, central_team
 from heliograph.actions import ContinuousActions
@@ -34,16 +34,16 @@ def run_folder_of(path: Path) -> Path | None:
 
 
 def check_networks(
-    path: Path, plan: Plan, plays: list[tuple[Script, Answers]], permission: Permission = CATALOGUE_ONLY
+    path: Path, plan: Plan, replays: list[tuple[InputSequence, Answers]], permission: Permission = CATALOGUE_ONLY
 ) -> Check:
-    """Compare plays in the world's own graph, which hold their logits, with the networks of the run at `path`.
+    """Compare replays in the world's own graph, which hold their logits, with the networks of the run at `path`.
 
     `permission` is that to make the world which the run's settings name.
     """
     folder = run_folder_of(path)
     if folder is None:
         return _unchecked(f"{path} is not in a run folder, which would have the networks")
-    if not plays:
+    if not replays:
         return _unchecked("interrupted before")
     try:
         team = central_team(folder, permission)
@@ -54,41 +54,41 @@ def check_networks(
             f"bundles are of run {plan.manifest.run_id} at step {plan.manifest.training_step}, "
             f"the newest networks of run {team.run_id} at {team.newest}"
         )
-    return _compare(team, plan, plays)
+    return _compare(team, plan, replays)
 
 
-def _compare(team: CentralTeam, plan: Plan, plays: list[tuple[Script, Answers]]) -> Check:
+def _compare(team: CentralTeam, plan: Plan, replays: list[tuple[InputSequence, Answers]]) -> Check:
     decisions = categoricals = ties = 0
     largest = 0.0
-    for script, played in plays:
+    for sequence, answered in replays:
         found = team.replay(
             run_seed=plan.run_seed,
             greedy=plan.greedy,
-            episode=played.episode,
-            observation=script.observation,
-            action_mask=script.action_mask,
-            present=script.present,
-            hears=played.hears,
-            latent=played.latent,
-            action=played.action,
+            episode=answered.episode,
+            observation=sequence.observation,
+            action_mask=sequence.action_mask,
+            present=sequence.present,
+            hears=answered.hears,
+            latent=answered.latent,
+            action=answered.action,
         )
-        same = script.present.copy()  # [T, N]
-        if played.latent is not None and found.latent is not None:
-            different = (found.latent != played.latent) & script.present[..., None]
+        same = sequence.present.copy()  # [T, N]
+        if answered.latent is not None and found.latent is not None:
+            different = (found.latent != answered.latent) & sequence.present[..., None]
             ties += int(different.sum())
-            categoricals += int(script.present.sum()) * played.latent.shape[2]
+            categoricals += int(sequence.present.sum()) * answered.latent.shape[2]
             same &= ~different.any(axis=2)
-        assert played.logits is not None
-        counts = plan.rows.counting_outputs(script.action_mask)
-        apart = np.where(counts, np.abs(found.logits - played.logits), 0.0).max(axis=2)
+        assert answered.logits is not None
+        counts = plan.rows.counting_outputs(sequence.action_mask)
+        apart = np.where(counts, np.abs(found.logits - answered.logits), 0.0).max(axis=2)
         largest = max(largest, float(apart[same].max(initial=0.0)))
         decisions += int(same.sum())
-        otherwise = found.action != played.action
+        otherwise = found.action != answered.action
         for step, slot in np.argwhere(same & (otherwise.any(axis=2) if otherwise.ndim == 3 else otherwise)):
-            if not tied(plan, slot, found.logits[step, slot], found.action[step, slot], played.action[step, slot]):
+            if not tied(plan, slot, found.logits[step, slot], found.action[step, slot], answered.action[step, slot]):
                 return _refuted(
-                    f"agent {slot} takes action {played.action[step, slot]} at step {step} "
-                    f"of script run {played.episode}, the networks {found.action[step, slot]}"
+                    f"agent {slot} takes action {answered.action[step, slot]} at step {step} "
+                    f"of script run {answered.episode}, the networks {found.action[step, slot]}"
                 )
     said = f"{decisions} decisions, logits at most {largest:.1e} apart, {ties} of {categoricals} categoricals differ"
     if largest > LOGIT_TOLERANCE or math.isnan(largest) or ties > TIES * categoricals:

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from analysis.audit.answers import Answers
 from analysis.audit.imports import LOG_PREFIX, traced
-from analysis.audit.script import Script, ScriptedEnvironment
+from analysis.audit.input_sequence import InputSequence, ReplayedInputs
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan
@@ -89,7 +89,7 @@ class ReplayingNodes:
     ) -> None:
         await self._nodes.__aexit__(kind, error, trace)
 
-    async def replay(self, script: Script) -> Answers:
+    async def replay(self, sequence: InputSequence) -> Answers:
         """Replay a script under the next free number."""
         for _ in range(ATTEMPTS):
             records: list[StepRecord] = []
@@ -97,7 +97,7 @@ class ReplayingNodes:
             result = await self._nodes.during(
                 run_episode(
                     self.server.team,
-                    World(ScriptedEnvironment(script, self._spec)),
+                    World(ReplayedInputs(sequence, self._spec)),
                     episode=episode,
                     seed=0,
                     pace=PACE,

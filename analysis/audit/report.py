@@ -78,7 +78,7 @@ def remarks(findings: Findings) -> list[str]:
     if unheard:
         lines.append(f"Links that the world never opened in the scripts: {_some(unheard)}")
     mute = sorted(set(range(findings.agents)) - findings.responsive)
-    if mute and findings.played and not findings.interrupted:
+    if mute and findings.runs and not findings.interrupted:
         lines.append(
             f"Agents that answered the same whatever they observed, so that the audit says nothing about them: {mute}"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.channel import hearing
+from coordinator.channel import reach
 from coordinator.channel.delay import Delay
 from coordinator.channel.losses import Erasure, Fading, GilbertElliott
 from coordinator.channel.rate import Sizes, TokenBuckets
@@ -49,7 +49,7 @@ class Medium:
     ) -> None:
         self._channel, self._agents = channel, agents
         self._step = 0
-        self._heard_before = np.zeros((agents, agents), dtype=bool)
+        self._neighbours_before = np.zeros((agents, agents), dtype=bool)
         self._buckets = None
         self.sizes = Sizes(codec=codec, longest_bits=longest_bits, agents=agents)
         if channel.rate_bits is not None:
@@ -68,11 +68,11 @@ class Medium:
         `hears` bool [N, N] is what the world allows, `distances` float32 [N, N] are needed where the channel asks for
         them.
         """
-        hears = hearing.heard(self._channel, hears, distances)
+        hears = reach.within_reach(self._channel, hears, distances)
         # To whoever could hear it when it was made, and to whoever hears of that step only now; see `Outbox`.
-        sent = self._heard_before | hears
+        sent = self._neighbours_before | hears
         verdict = self.judge(self._step - 1, sent=sent, distances=distances) if self._step else None
-        self._step, self._heard_before = self._step + 1, hears
+        self._step, self._neighbours_before = self._step + 1, hears
         return hears, verdict
 
     def judge(self, step: int, *, sent: npt.NDArray[np.bool_], distances: npt.NDArray[np.float32] | None) -> Verdict:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from coordinator.plan.pace import Pace
 from coordinator.plan.settings import RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
-from heliograph.errors import SettingsError
+from heliograph.errors import HeliographError, SettingsError
 
 if TYPE_CHECKING:
     from coordinator.running.report import Report
@@ -125,11 +127,20 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
     (plan,) = plans_of(path, request)
     report = evaluate(plan, jobs=request.jobs, observers=ObserverSettings(watch=namespace.watch))
     networks: dict[str, list[Score]] = {kind: [] for kind, wanted in asked.items() if wanted}
+    failure: HeliographError | None = None
     if team is not None and not report.interrupted and report.output_failure is None:
-        for kind, scores in networks.items():
-            for name in plan.conditions:
-                scores.append(score_central_team(path, team, team.newest, plan, name, searching=kind == "search"))
-        team.close()
+        # Whatever ends them early, the bundles' episodes are finished, and are reported.
+        try:
+            with closing(team):
+                for kind, scores in networks.items():
+                    for name in plan.conditions:
+                        scores.append(
+                            score_central_team(path, team, team.newest, plan, name, searching=kind == "search")
+                        )
+        except KeyboardInterrupt:
+            report = replace(report, interrupted=True)
+        except HeliographError as error:
+            failure = error
     document = report.as_dict()
     for kind, scores in networks.items():
         document[kind] = [
@@ -148,6 +159,8 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
             _print_search_bits(*bits)
 
     deliver(document, namespace.json, show=show)
+    if failure is not None:
+        raise failure
     return exit_code(report, namespace.minimum_outcome)
 
 
@@ -157,7 +170,8 @@ def _print_comparison(report: Report, central: list[Score]) -> None:
 
     other_team = TEAMS[central[0].team]
     table = display.table(f"bundles, and the trainer's {other_team}", "", "bundles", other_team, "intervals")
-    for summary, other in zip(report.summaries, central, strict=True):
+    # Fewer than conditions, if they were interrupted.
+    for summary, other in zip(report.summaries, central, strict=False):
         alone, together = summary.outcome, other.estimate
         overlap = alone.low <= together.high and together.low <= alone.high
         table.add_row(
@@ -196,11 +210,15 @@ def _evaluate_several(namespace: argparse.Namespace, request: EvaluationRequest)
     file = namespace.marl_eval
     earlier = marl_eval.read(file) if file is not None and file.exists() else []
     scores: list[Score] = []
-    interrupted = False
+    interrupted, failure = False, None  # type: bool, HeliographError | None
     try:
         evaluate_suite(request, scores)
     except KeyboardInterrupt:
         interrupted = True
+    except HeliographError as error:
+        if not scores:
+            raise
+        failure = error  # told last, after what was finished
     found = groups(scores, every_checkpoint=every)
     document = as_dict(scores, found, episodes=namespace.episodes, seed=namespace.seed, interrupted=interrupted)
     deliver(
@@ -208,6 +226,8 @@ def _evaluate_several(namespace: argparse.Namespace, request: EvaluationRequest)
         namespace.json,
         show=lambda: print_scores(scores, found, episodes=namespace.episodes, seed=namespace.seed),
     )
+    if failure is not None:
+        raise failure
     if file is not None and not interrupted:
         marl_eval.write(file, marl_eval.merge(earlier, evaluated_runs(scores, evaluation_seed=namespace.seed)))
         print(f"written to {file}", file=sys.stderr)

@@ -64,8 +64,8 @@ class MessageTable:
     ) -> None:
         assert manifest.message is not None
         self._size, self._http2_bytes = team_size, http2_bytes
-        self._written = Writing(rows=manifest.heard_actions, codec=codec, message=manifest.message)
-        self._played: list[tuple[str, list[_Seen]]] = []
+        self._written = Writing(rows=manifest.received_actions, codec=codec, message=manifest.message)
+        self._conditions: list[tuple[str, list[_Seen]]] = []
         self._before: list[int] | None = None
         self.doubts: dict[int, str] = {}
         """By slot: why not every message of its node is known."""
@@ -80,9 +80,9 @@ class MessageTable:
         for slot in np.flatnonzero(record.present & ~record.acted).tolist():
             self.doubts[slot] = "its sender did not answer every step in time"
         if record.step == 0:
-            self._played.append((pass_name, []))
+            self._conditions.append((pass_name, []))
         seen = _Seen(record.episode, record.present, record.hears, record.action, record.latent, self._http2_bytes())
-        self._played[-1][1].append(seen)
+        self._conditions[-1][1].append(seen)
 
     def episode(self, result: EpisodeResult) -> None:
         """The episode of the last steps is over."""
@@ -92,7 +92,7 @@ class MessageTable:
     def episodes(self) -> list[EpisodeLinks]:
         """Everything so far, unfinished episodes included."""
         before, episodes = self._before, []
-        for pass_name, steps in self._played:
+        for pass_name, steps in self._conditions:
             episodes.append(self._links(pass_name, steps, before))
             before = steps[-1].http2_bytes
         return episodes

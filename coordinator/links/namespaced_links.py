@@ -83,7 +83,7 @@ class NamespacedLinks(Links):
                 for node in self.namespaces:
                     script = can.DROP_SCRIPT.format(per_million=round(self._plan.loss * 1e6))
                     node.tool("nft", "-f", "-", script=script)
-            self._remarks = self._told(by_nft=by_nft, why_not=known[can.DROP].reason)
+            self._remarks = self._remarks_on(by_nft=by_nft, why_not=known[can.DROP].reason)
             self._stack = stack.pop_all()
         return self
 
@@ -182,7 +182,7 @@ class NamespacedLinks(Links):
             lines = [f"qdisc add dev peer{peer} root {limit}" for peer in peers]
             node.tool("tc", "-batch", "-", script="\n".join(lines) + "\n")
 
-    def _told(self, *, by_nft: bool, why_not: str) -> list[str]:
+    def _remarks_on(self, *, by_nft: bool, why_not: str) -> list[str]:
         plan, remarks = self._plan, []
         if plan.rate_kbit is not None:
             remarks.append(f"Each direction of each link carries {plan.rate_kbit:g} kbit/s (tc tbf).")

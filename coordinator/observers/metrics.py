@@ -43,7 +43,7 @@ class RunMetrics:
 
         self._seconds = Histogram(
             "heliograph_run_step_seconds",
-            "From sending the percepts until the last awaited action was there",
+            "From sending the agent inputs until the last awaited action was there",
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )

@@ -23,7 +23,7 @@ from heliograph.metrics import serving_metrics
 from heliograph.tracing import sending_spans
 
 if TYPE_CHECKING:
-    from coordinator.watch.events import Script
+    from coordinator.watch.events import PageEvents
     from coordinator.watch.gate import Gate
     from coordinator.watch.watcher import Watcher
     from heliograph.tls import Tls
@@ -63,12 +63,12 @@ class Observers:
     gate: Gate | None = None
     """Where the run waits while somebody looks at it."""
     watcher: Watcher | None = None
-    tell_of_bundles: tuple[Callable[[Sequence[Bundle]], None], ...] = ()
+    on_bundles: tuple[Callable[[Sequence[Bundle]], None], ...] = ()
     """Whom it matters to which bundles the team has."""
 
     def switched(self, bundles: Sequence[Bundle]) -> None:
         """The team goes on with these."""
-        for tell in self.tell_of_bundles:
+        for tell in self.on_bundles:
             tell(bundles)
 
     def begin(self, name: str, world: World) -> None:
@@ -114,41 +114,41 @@ def observing(
     """
     with ExitStack() as stack:
         observers: list[RunObserver] = []
-        tell_of_bundles: list[Callable[[Sequence[Bundle]], None]] = []
+        on_bundles: list[Callable[[Sequence[Bundle]], None]] = []
         if settings.metrics is not None:
             from coordinator.observers.metrics import RunMetrics
 
             registry, address = stack.enter_context(serving_metrics(settings.metrics))
             metrics = RunMetrics(registry, plan, live=team.live, refusals=team.refusals, tls=team.tls)
             observers.append(metrics)
-            tell_of_bundles.append(metrics.switched)
+            on_bundles.append(metrics.switched)
             print(f"metrics at http://{address}/metrics", file=sys.stderr, flush=True)
         if settings.trace is not None:
             from coordinator.observers.tracing import RunTraces
 
             observers.append(RunTraces(stack.enter_context(sending_spans(settings.trace, service="heliograph-run"))))
         if settings.watch is None:
-            yield Observers(each=tuple(observers), tell_of_bundles=tuple(tell_of_bundles))
+            yield Observers(each=tuple(observers), on_bundles=tuple(on_bundles))
             return
-        gate, watcher, script = stack.enter_context(_page(settings.watch, plan, spec, team=team.name))
+        gate, watcher, page_events = stack.enter_context(_page(settings.watch, plan, spec, team=team.name))
         yield Observers(
             each=(*observers, watcher),
             gate=gate,
             watcher=watcher,
-            tell_of_bundles=(*tell_of_bundles, script.switched),
+            on_bundles=(*on_bundles, page_events.switched),
         )
 
 
 @contextmanager
-def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[tuple[Gate, Watcher, Script]]:
-    from coordinator.watch.events import Script
+def _page(listen: str, plan: Plan, spec: EnvironmentSpec, *, team: str) -> Iterator[tuple[Gate, Watcher, PageEvents]]:
+    from coordinator.watch.events import PageEvents
     from coordinator.watch.gate import Gate
     from coordinator.watch.server import WatchServer
     from coordinator.watch.watcher import Watcher
 
     gate = Gate()
     watcher = Watcher(gate)
-    script = Script(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
-    with WatchServer(watcher, gate, script, listen=listen) as server:
+    page_events = PageEvents(plan, spec, title=f"{team}, {plan.manifest.algorithm} in {spec.id}")
+    with WatchServer(watcher, gate, page_events, listen=listen) as server:
         print(f"watch the team at http://{server.address}/", file=sys.stderr, flush=True)
-        yield gate, watcher, script
+        yield gate, watcher, page_events

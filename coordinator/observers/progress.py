@@ -40,7 +40,7 @@ class Progress:
         self._advance_other: Callable[[], None] | None = None
 
     def __enter__(self) -> Progress:
-        self._started = self._spoken = time.monotonic()
+        self._started = self._printed_at = time.monotonic()
         self._advance_other = _counted_by.get()
         if self._advance_other is None and sys.stderr.isatty():
             from rich import progress
@@ -74,8 +74,8 @@ class Progress:
             self._bar.update(self._task, completed=done)
             return
         now = time.monotonic()
-        if now - self._spoken >= LINE_INTERVAL_S and 0 < self._done < self._total:
-            self._spoken = now
+        if now - self._printed_at >= LINE_INTERVAL_S and 0 < self._done < self._total:
+            self._printed_at = now
             left_s = (now - self._started) / self._done * (self._total - self._done)
             print(f"{self._description}: {self._done}/{self._total}, about {left_s:.0f} s left", file=sys.stderr)
 

@@ -89,17 +89,17 @@ class TraceEpisode:
         return self._sent
 
     @property
-    def heard(self) -> npt.NDArray[np.bool_]:
+    def received(self) -> npt.NDArray[np.bool_]:
         """bool [T, N, N]: [t, i, j] says that i really read at step t what j said at step t - 1."""
-        return self._heard
+        return self._received
 
     @cached_property
     def _sent(self) -> npt.NDArray[np.bool_]:
         return delivery.sent(spoke=self.spoke, present=self.present, hears=self.hears)
 
     @cached_property
-    def _heard(self) -> npt.NDArray[np.bool_]:
-        return delivery.heard(sent=self._sent, hears=self.hears, absent=self.masked | self.lost | self.late)
+    def _received(self) -> npt.NDArray[np.bool_]:
+        return delivery.received(sent=self._sent, hears=self.hears, absent=self.masked | self.lost | self.late)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ def _check_totals(end: EndLine, episodes: list[TraceEpisode]) -> None:
         episodes=len(episodes),
         steps=sum(episode.steps for episode in episodes),
         sent=sum((episode.sent().sum(0) for episode in episodes), none),
-        heard=sum((episode.heard.sum(0) for episode in episodes), none),
+        heard=sum((episode.received.sum(0) for episode in episodes), none),
     ).written()
     for name, value in end.written().items():
         if value != found[name]:

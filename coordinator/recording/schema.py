@@ -192,7 +192,7 @@ class StepLine(Line):
 
     @field_validator("masked")
     @classmethod
-    def _was_hearable(cls, masked: npt.NDArray[np.bool_], info: ValidationInfo) -> npt.NDArray[np.bool_]:
+    def _was_readable(cls, masked: npt.NDArray[np.bool_], info: ValidationInfo) -> npt.NDArray[np.bool_]:
         hears = info.data.get("hears")
         if hears is not None and (masked & ~hears).any():
             raise unexpected(Pairs().write(masked), "some of the neighbours")

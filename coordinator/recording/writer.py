@@ -40,7 +40,7 @@ class Recorder:
         self._steps: list[StepRecord] = []
         self._episodes = self._steps_written = 0
         self._sent = np.zeros((spec.agents, spec.agents), dtype=np.int64)
-        self._heard = np.zeros((spec.agents, spec.agents), dtype=np.int64)
+        self._received = np.zeros((spec.agents, spec.agents), dtype=np.int64)
 
     def __enter__(self) -> Recorder:
         try:
@@ -67,7 +67,7 @@ class Recorder:
             return
         self._write(
             EndLine.model_construct(
-                episodes=self._episodes, steps=self._steps_written, sent=self._sent, heard=self._heard
+                episodes=self._episodes, steps=self._steps_written, sent=self._sent, heard=self._received
             )
         )
         try:
@@ -107,7 +107,7 @@ class Recorder:
         self._episodes += 1
         self._steps_written += len(self._steps)
         self._sent += sent.sum(0)
-        self._heard += delivery.heard(sent=sent, hears=hears, absent=masked | lost | (delay > 0)).sum(0)
+        self._received += delivery.received(sent=sent, hears=hears, absent=masked | lost | (delay > 0)).sum(0)
 
     def _write(self, line: Line) -> None:
         try:

@@ -56,10 +56,10 @@ async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) 
         request.obey()  # the loop is not held up by a world that does not return
         stop.set()
 
-    def tell() -> None:
+    def announce() -> None:
         loop.call_soon_threadsafe(end)
 
-    with obeying_signals(request, told=tell, patience_s=HELD_UP_S, insisting=False):
+    with obeying_signals(request, on_request=announce, patience_s=HELD_UP_S, insisting=False):
         return await work(stop)
 
 

@@ -26,9 +26,9 @@ PREPARE_DEADLINE_S = 30.0
 
 
 class Versions:
-    """`played` is told of what plays from which episode; `following` None: that never changes.
+    """`used` is told which bundles act from which episode on; `following` None: that never changes.
 
-    `worlds` are those of the plan; `told` is called with bundles that the team has switched to.
+    `worlds` are those of the plan; `on_switch` is called with bundles that the team has switched to.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Versions:
         worlds: Iterable[World],
         *,
         connect_timeout_s: float,
-        told: Callable[[Sequence[Bundle]], None],
+        on_switch: Callable[[Sequence[Bundle]], None],
     ) -> None:
-        self._plan, self._worlds, self._told = plan, tuple(worlds), told
+        self._plan, self._worlds, self._on_switch = plan, tuple(worlds), on_switch
         self._connect_timeout_s = connect_timeout_s
         self._newer = None if following is None else NewerBundles(following, plan, self._worlds[0].spec)
         self._current: tuple[Bundle, ...] = plan.bundles
-        self.played = [Version.of(plan.bundles, first_episode=0)]
+        self.used = [Version.of(plan.bundles, first_episode=0)]
 
     async def before(self, episode: int, server: CoordinationServer) -> None:
         """Have the team go on with newer bundles from this episode on, if there are any and every node can."""
@@ -65,13 +65,13 @@ class Versions:
             logger.warning("nobody has switched episode=%d training_step=%d reason=%r", episode, training_step, reasons)
             return
         self._current = newer
-        if self.played[-1].first_episode == episode:
-            del self.played[-1]
-        self.played.append(Version.of(newer, first_episode=episode))
+        if self.used[-1].first_episode == episode:
+            del self.used[-1]
+        self.used.append(Version.of(newer, first_episode=episode))
         message = newer[0].manifest.message
         for world in self._worlds:
             world.codec = None if message is None else codecs.make(self._plan.codec, message, newer[0].tables)
-        self._told(newer)
+        self._on_switch(newer)
         digests = [bundle.digest[:12] for bundle in newer]
         logger.info("switched bundles episode=%d training_step=%d digests=%s", episode, training_step, digests)
 

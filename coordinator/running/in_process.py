@@ -1,4 +1,4 @@
-"""The team in one process: the same worlds, percepts, noise and messages, without processes, clocks or network.
+"""The team in one process: the same worlds, agent inputs, noise and messages, without processes, clocks or network.
 
 The only module of this house that imports `agent_node`, whose in-process team holds the rules of messages.  What it
 plays equals what N processes play, bit for bit, as long as no message is late there; a test holds that.
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.in_process import InProcessTeam
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision
-from agent_node.percept import Percept
 from coordinator.serving.conservation import LinkBalance, NodeReport, balance
 from coordinator.world.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world.world import View, World
@@ -57,7 +57,7 @@ class LocalTeam:
         """float32 [A], or [2k] of continuous actions, by slot, of the newest step; not on the wire, so known here
         alone."""
 
-    def play(
+    def run_episode(
         self, world: World, *, episode: int, observe: Observer | None = None, report_latents: bool = False
     ) -> LocalEpisode:
         """Play one episode in `world`.
@@ -81,7 +81,7 @@ class LocalTeam:
         while True:
             place.episode, place.step = episode, step
             started = time.perf_counter()
-            decisions = team.step([_percept(view, episode=episode, step=step) for view in views])
+            decisions = team.step([_agent_input(view, episode=episode, step=step) for view in views])
             replies = _replies(team, decisions)
             self.logits = {slot: decision.logits for slot, decision in enumerate(decisions) if decision is not None}
             latency_s = time.perf_counter() - started
@@ -94,16 +94,16 @@ class LocalTeam:
             views, step = advance.views, step + 1
 
 
-def _percept(view: View | None, *, episode: int, step: int) -> Percept | None:
+def _agent_input(view: View | None, *, episode: int, step: int) -> AgentInput | None:
     if view is None:
         return None
-    return Percept(
+    return AgentInput(
         episode=episode,
         step=step,
         observation=view.observation,
         action_mask=view.action_mask,
-        hears=view.hears,
-        heard_by=view.heard_by,
+        receives_from=view.receives_from,
+        sends_to=view.sends_to,
         first=step == 0,
         lost=view.lost,
         late=view.late,

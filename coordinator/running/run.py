@@ -134,7 +134,7 @@ class Run:
             plan,
             self._worlds.values(),
             connect_timeout_s=self._launch.connect_timeout_s,
-            told=self._beside.switched,
+            on_switch=self._beside.switched,
         )
         observers: tuple[RunObserver | None, ...] = (self._recorder, self._account, *self._beside.each)
         self._observers = [observer for observer in observers if observer is not None]
@@ -267,7 +267,7 @@ class Run:
             team=self._title,
             summaries=self._summaries,
             launch=self._launch,
-            versions=tuple(self._versions.played),
+            versions=tuple(self._versions.used),
             links=None if self._reading is None else self._reading.links,
             wire=self._wire,
             endings=tuple(self._nodes.exits),

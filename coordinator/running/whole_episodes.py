@@ -65,10 +65,10 @@ class _TeamAndWorld:
         recorded = self.plan.record is not None
         for attempt in range(1 + LOST_EPISODE_REPEATS):
             steps: list[StepRecord] = []
-            told = [tell for tell in (steps.append if recorded else None, self.observe) if tell is not None]
+            observers = [each for each in (steps.append if recorded else None, self.observe) if each is not None]
             try:
-                return self.team.play(
-                    self.world, episode=episode, observe=_all_of(told), report_latents=bool(told)
+                return self.team.run_episode(
+                    self.world, episode=episode, observe=_all_of(observers), report_latents=bool(observers)
                 ), steps
             except EpisodeLost as lost:
                 logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
@@ -78,13 +78,13 @@ class _TeamAndWorld:
         )
 
 
-def _all_of(told: Sequence[Observer]) -> Observer | None:
-    if len(told) < 2:
-        return told[0] if told else None
+def _all_of(observers: Sequence[Observer]) -> Observer | None:
+    if len(observers) < 2:
+        return observers[0] if observers else None
 
     def observe(record: StepRecord) -> None:
-        for tell in told:
-            tell(record)
+        for observer in observers:
+            observer(record)
 
     return observe
 

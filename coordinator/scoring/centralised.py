@@ -56,13 +56,14 @@ class CentralTeam(Protocol):
     """Bits that an agent would send at every step for a search over the whole team (its hidden state and its action
     mask), and get from it (its action); None if the algorithm plans nothing."""
 
-    # Seven parameters: whoever implements it may not import a class of this package.
-    def play(
+    # Eight parameters: whoever implements it may not import a class of this package.
+    def run_episodes(
         self,
         checkpoint: int,
         *,
         episodes: int,
         seed: int,
+        most_steps: int,
         greedy: bool,
         links_cut: bool,
         searching: bool,

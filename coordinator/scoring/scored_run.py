@@ -14,7 +14,7 @@ from coordinator.scoring.centralised import CentralTeam
 from coordinator.scoring.scores import ALONE, REFERENCE, SEARCHING, TOGETHER, Score
 from heliograph.environments.defaults import changed_parameters
 from heliograph.environments.permission import Permission
-from heliograph.environments.reference import play_reference
+from heliograph.environments.reference import run_reference
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.marl_eval import environment_and_task
@@ -75,14 +75,15 @@ def score_central_team(
     path: Path, team: CentralTeam, checkpoint: int, settings: RunSettings, name: str, *, searching: bool = False
 ) -> Score:
     """Run the trainer's networks of a checkpoint under the condition `name`, `searching` or not; of the settings they
-    heed the episodes, their seed, and whether they are greedy."""
+    heed the episodes, their seed and longest length, and whether they are greedy."""
     started = time.perf_counter()
     title = f"{path} at {checkpoint:,} steps, {POLICIES[settings.greedy]}, {LABELS[name]}"
     with Progress(title, total=settings.episodes) as bar:
-        found = team.play(
+        found = team.run_episodes(
             checkpoint,
             episodes=settings.episodes,
             seed=settings.run_seed,
+            most_steps=settings.most_steps,
             greedy=settings.greedy,
             links_cut=name == "cut",
             searching=searching,
@@ -109,7 +110,7 @@ def score_reference(name: str, world: EnvironmentSpec, settings: RunSettings, *,
     """Run a reference policy on the episodes that teams run with the same seed; `permission` is to make the world."""
     started = time.perf_counter()
     with Progress(f"{name} in {world.id}", total=settings.episodes) as bar:
-        found = play_reference(
+        found = run_reference(
             world.id,
             name,
             parameters=world.parameters,

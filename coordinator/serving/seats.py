@@ -219,9 +219,9 @@ class Seats:
         self._changed.set()
 
     def _roster_for(self, slot: int) -> pb.CoordinatorMessage:
-        return wire.roster(self._as_told(slot, member) for member in self.roster.members)
+        return wire.roster(self._as_seen_by(slot, member) for member in self.roster.members)
 
-    def _as_told(self, slot: int, member: Member) -> Member:
+    def _as_seen_by(self, slot: int, member: Member) -> Member:
         return member if member.slot == slot else replace(member, peer_address=self._address_of(slot, member))
 
     def _is_seated(self, session: Session) -> bool:

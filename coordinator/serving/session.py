@@ -12,7 +12,7 @@ from heliograph.link_counters import LinkCounters
 from heliograph.pb import coordination_pb2 as pb
 
 Outbox = asyncio.Queue[pb.CoordinatorMessage | None]
-"""Messages to a node over one call, in order; None ends the call.  Bounded by the protocol: one percept at a time."""
+"""Messages to a node over one call, in order; None ends the call.  Bounded by the protocol: one input at a time."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -26,12 +26,12 @@ class Session:
     """When the newest call broke, on the loop's clock; None: it goes on."""
     connected: frozenset[int] = frozenset()
     outstanding: tuple[int, int] | None = None
-    """(episode, step) of the percept that it has not answered."""
-    percept: pb.CoordinatorMessage | None = None
-    """That percept."""
-    last_percept: tuple[int, int] | None = None
-    said: int = 0
-    """Messages since it was sent a percept."""
+    """(episode, step) of the agent input that it has not answered."""
+    agent_input: pb.CoordinatorMessage | None = None
+    """That agent input."""
+    last_agent_input: tuple[int, int] | None = None
+    sent_this_step: int = 0
+    """Messages since it was sent an agent input."""
     owes_counters: bool = False
     counters: Mapping[int, LinkCounters] | None = None
     prepared: str | None = None
@@ -45,12 +45,12 @@ class Session:
     def is_cut(self) -> bool:
         return self.cut_at is not None
 
-    def ask(self, percept: pb.CoordinatorMessage, *, episode: int, step: int) -> None:
-        """Send a percept, which it then owes an answer to."""
-        self.outbox.put_nowait(percept)
-        self.percept = percept
-        self.outstanding = self.last_percept = (episode, step)
-        self.said = 0
+    def ask(self, agent_input: pb.CoordinatorMessage, *, episode: int, step: int) -> None:
+        """Send an agent input, which it then owes an answer to."""
+        self.outbox.put_nowait(agent_input)
+        self.agent_input = agent_input
+        self.outstanding = self.last_agent_input = (episode, step)
+        self.sent_this_step = 0
 
     def ask_counters(self) -> None:
         self.owes_counters, self.counters = True, None
@@ -61,11 +61,11 @@ class Session:
         again."""
         self.close()
         self.outbox = asyncio.Queue()
-        self.cut_at, self.said = None, 0
+        self.cut_at, self.sent_this_step = None, 0
         self.outbox.put_nowait(greeting)
         self.outbox.put_nowait(roster)
-        if self.outstanding is not None and self.percept is not None:
-            self.outbox.put_nowait(self.percept)
+        if self.outstanding is not None and self.agent_input is not None:
+            self.outbox.put_nowait(self.agent_input)
         if self.owes_counters:
             self.ask_counters()
 

@@ -40,7 +40,7 @@ LAST_STEP_DEADLINE_S = 5.0
 """How long nodes may take to finish the step in which a run is stopped; within a step their counts do not match."""
 
 MESSAGES_PER_STEP = 1000
-"""A node says what it does, and which peers come and go; one that says so much between two percepts is out of order."""
+"""A node says what it does, and which peers come and go; one that says so much between two inputs is out of order."""
 
 SILENCE_S = rpc.NOTICED_WITHIN_S + 1.0
 """How long a step that nobody answers is held beyond its deadline: by then it is known whether all are cut off."""
@@ -90,8 +90,8 @@ class Team(Seats):
 
     def on_message(self, session: Session) -> None:
         """Before anything else of a message.  Raises MessageError if there are too many."""
-        session.said += 1
-        if session.said > MESSAGES_PER_STEP:
+        session.sent_this_step += 1
+        if session.sent_this_step > MESSAGES_PER_STEP:
             raise MessageError(f"slot {session.slot} sent more than {MESSAGES_PER_STEP} messages in one step")
 
     def on_connected(self, session: Session, slots: Iterable[int]) -> None:
@@ -107,7 +107,7 @@ class Team(Seats):
                 f"slot {session.slot} sent an act for episode {act.episode} step {act.step}, but owes {owed}"
             )
         latent = self.codec.unpack(act.latent) if self.codec is not None and act.latent else None
-        session.outstanding = session.percept = None
+        session.outstanding = session.agent_input = None
         if session not in self._awaited:
             self.stale_acts += 1
             logger.warning("stale act slot=%d episode=%d step=%d", session.slot, act.episode, act.step)
@@ -144,7 +144,7 @@ class Team(Seats):
 
     @property
     def responsive(self) -> tuple[int, ...]:
-        """Live slots that will be sent the next percept."""
+        """Live slots that will be sent the next agent input."""
         return tuple(slot for slot in self.live if slot not in self.unresponsive)
 
     def missing_links(self) -> list[tuple[int, int]]:
@@ -166,7 +166,7 @@ class Team(Seats):
             )
 
     def ask(self, views: Iterable[View | None], *, episode: int, step: int, message_deadline_s: float) -> None:
-        """Send each live, responsive node its percept of this step."""
+        """Send each live, responsive node its agent input of this step."""
         self._asked, self._replies, self._awaited, self.is_held = (episode, step), {}, set(), False
         self.steps += 1
         for view in views:
@@ -174,9 +174,11 @@ class Team(Seats):
             if view is None or session is None or session.outstanding is not None:
                 continue
             # A node that missed a step cannot know what happened meanwhile, so it starts afresh, alone.
-            first = session.last_percept != (episode, step - 1)
-            percept = wire.percept(view, episode=episode, step=step, first=first, message_deadline_s=message_deadline_s)
-            session.ask(percept, episode=episode, step=step)
+            first = session.last_agent_input != (episode, step - 1)
+            agent_input = wire.agent_input(
+                view, episode=episode, step=step, first=first, message_deadline_s=message_deadline_s
+            )
+            session.ask(agent_input, episode=episode, step=step)
             self._awaited.add(session)
 
     async def replies(self, *, timeout_s: float) -> dict[int, Reply]:
@@ -266,7 +268,7 @@ class Team(Seats):
         for member in members:
             session = self._sessions[member.slot]
             session.member, session.connected = member, frozenset()
-            told = [self._as_told(member.slot, other) for other in members]
+            told = [self._as_seen_by(member.slot, other) for other in members]
             session.outbox.put_nowait(wire.switch(digest=member.bundle_digest, coding=coding, members=told))
 
     async def dismiss(self, reason: str, *, timeout_s: float) -> bool:

@@ -39,7 +39,7 @@ class Join:
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """A node's answer to a percept, as it came; `latent` is still encoded."""
+    """A node's answer to an agent input, as it came; `latent` is still encoded."""
 
     episode: int
     step: int
@@ -87,7 +87,7 @@ def parse_act(act: pb.Act, *, actions: ActionSpace, team_size: int) -> Act:
     return Act(
         episode=act.episode,
         step=act.step,
-        action=received(actions, number=act.action, levels=act.levels, said_by="act"),
+        action=received(actions, number=act.action, levels=act.levels, sender="act"),
         latent=act.latent,
         masked=tuple(sorted(set(act.masked))),
         waited_s=act.waited_us / 1e6,
@@ -137,15 +137,17 @@ def roster(members: Iterable[Member]) -> pb.CoordinatorMessage:
     )
 
 
-def percept(view: View, *, episode: int, step: int, first: bool, message_deadline_s: float) -> pb.CoordinatorMessage:
+def agent_input(
+    view: View, *, episode: int, step: int, first: bool, message_deadline_s: float
+) -> pb.CoordinatorMessage:
     return pb.CoordinatorMessage(
         percept=pb.Percept(
             episode=episode,
             step=step,
             observation=view.observation.astype("<f4", copy=False).tobytes(),
             action_mask=view.action_mask.astype(np.uint8).tobytes(),
-            hears=view.hears,
-            heard_by=view.heard_by,
+            hears=view.receives_from,
+            heard_by=view.sends_to,
             first=first,
             lost=view.lost,
             late=view.late.keys(),

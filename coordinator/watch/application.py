@@ -45,7 +45,7 @@ def application(pages: Pages, *, hosts: Sequence[str]) -> Starlette:
     async def show(_request: Request) -> Response:
         return HTMLResponse(document, headers=HEADERS)
 
-    async def tell(_request: Request) -> Response:
+    async def events(_request: Request) -> Response:
         return StreamingResponse(pages.stream(), media_type="text/event-stream", headers=HEADERS)
 
     async def control(request: Request) -> Response:
@@ -60,6 +60,6 @@ def application(pages: Pages, *, hosts: Sequence[str]) -> Starlette:
         return JSONResponse({"paused": pages.gate.closed})
 
     return Starlette(
-        routes=[Route("/", show), Route("/events", tell), Route("/control/{name}", control, methods=["POST"])],
+        routes=[Route("/", show), Route("/events", events), Route("/control/{name}", control, methods=["POST"])],
         middleware=[Middleware(HostCheck, names=hosts)],
     )

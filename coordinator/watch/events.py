@@ -1,8 +1,8 @@
 """What a page is told, as JSON objects.  Made by the server's side, in its own thread.
 
-hello:    once per page: what is run, and what has been found so far (see `Script.hello`)
-steps:    what happened since the last one, with its newest step in full (see `Script.steps`); a continuous action is
-          a list of numbers between -1 and 1
+hello:    once per page: what is run, and what has been found so far (see `PageEvents.hello`)
+steps:    what happened since the last one, with its newest step in full (see `PageEvents.steps`); a continuous action
+          is a list of numbers between -1 and 1
 outcomes: {"outcomes": [[pass, episode, outcome, return, steps] …], "episodes": how many have ended}
 state:    {"paused": …}
 frame:    {"png": the world after the newest drawn step, base64}
@@ -30,7 +30,7 @@ from heliograph.environments.vector import EnvironmentSpec
 Event = dict[str, Any]
 
 
-class Script:
+class PageEvents:
     """Turns what a watcher kept into events.  Told of every step in order; some may be missing."""
 
     def __init__(self, plan: Plan, spec: EnvironmentSpec, *, title: str) -> None:

@@ -59,7 +59,7 @@ class Gate:
 
 
 class GatedClock(Clock):
-    """A clock whose steps also wait for the gate; nodes meanwhile wait for their next percept."""
+    """A clock whose steps also wait for the gate; nodes meanwhile wait for their next agent input."""
 
     def __init__(self, period_s: float | None, gate: Gate) -> None:
         super().__init__(period_s)

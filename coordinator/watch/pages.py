@@ -7,11 +7,11 @@ import json
 from collections.abc import AsyncIterator
 
 from coordinator.watch import events
-from coordinator.watch.events import Event, Script
+from coordinator.watch.events import Event, PageEvents
 from coordinator.watch.gate import Gate
 from coordinator.watch.watcher import Watcher
 
-TELL_INTERVAL_S = 0.05
+SEND_INTERVAL_S = 0.05
 """Twenty times a second is as often as anybody can look."""
 
 QUEUED_EVENTS = 32
@@ -27,20 +27,20 @@ RELEASE_AFTER_S = 3.0
 class Pages:
     """Takes what `watcher` keeps and tells it to every page."""
 
-    def __init__(self, watcher: Watcher, gate: Gate, script: Script) -> None:
+    def __init__(self, watcher: Watcher, gate: Gate, page_events: PageEvents) -> None:
         self.gate = gate
-        self._watcher, self._script = watcher, script
+        self._watcher, self._page_events = watcher, page_events
         self._open: set[asyncio.Queue[str]] = set()
         self._telling: asyncio.Task[None] | None = None
         self._newest: dict[str, Event] = {}
-        self._told_episodes = 0
-        self._told_paused = False
+        self._sent_episodes = 0
+        self._sent_paused = False
         self._over = False
 
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events for one page, from now on until the run ends or the page is closed."""
         queue: asyncio.Queue[str] = asyncio.Queue(QUEUED_EVENTS)
-        queue.put_nowait(_as_text(self._script.hello(list(self._watcher.outcomes), paused=self.gate.closed)))
+        queue.put_nowait(_as_text(self._page_events.hello(list(self._watcher.outcomes), paused=self.gate.closed)))
         for event in self._newest.values():
             queue.put_nowait(_as_text(event))
         self._enter(queue)
@@ -57,8 +57,8 @@ class Pages:
 
     def end(self) -> None:
         """Tell every page the rest, and that the run is over; their streams end."""
-        self._tell_news()
-        self._tell(events.OVER)
+        self._send_news()
+        self._send(events.OVER)
         self._over = True
 
     @property
@@ -70,8 +70,8 @@ class Pages:
         if self._over:
             queue.put_nowait(_as_text(events.OVER))
         if self._telling is None:
-            self._told_episodes = self._watcher.episodes
-            self._telling = asyncio.get_running_loop().create_task(self._tell_all())
+            self._sent_episodes = self._watcher.episodes
+            self._telling = asyncio.get_running_loop().create_task(self._broadcast())
         self._watcher.pages = len(self._open)
 
     def _leave(self, queue: asyncio.Queue[str]) -> None:
@@ -88,26 +88,26 @@ class Pages:
         if not self._open:
             self.gate.resume()
 
-    async def _tell_all(self) -> None:
+    async def _broadcast(self) -> None:
         while True:
-            self._tell_news()
-            await asyncio.sleep(TELL_INTERVAL_S)
+            self._send_news()
+            await asyncio.sleep(SEND_INTERVAL_S)
 
-    def _tell_news(self) -> None:
+    def _send_news(self) -> None:
         watcher = self._watcher
-        if (paused := self.gate.closed) != self._told_paused:
-            self._told_paused = paused
-            self._tell(events.state(paused=paused))
+        if (paused := self.gate.closed) != self._sent_paused:
+            self._sent_paused = paused
+            self._send(events.state(paused=paused))
         records = [watcher.steps.popleft() for _ in range(len(watcher.steps))]
         if records:
-            self._tell(self._script.steps(watcher.pass_name, records))
+            self._send(self._page_events.steps(watcher.pass_name, records))
         if watcher.frames:
-            self._tell(events.frame(watcher.frames.popleft()))
-        if (new := watcher.episodes - self._told_episodes) > 0:
-            self._told_episodes += new
-            self._tell(events.outcomes(list(watcher.outcomes)[-new:], episodes=self._told_episodes))
+            self._send(events.frame(watcher.frames.popleft()))
+        if (new := watcher.episodes - self._sent_episodes) > 0:
+            self._sent_episodes += new
+            self._send(events.outcomes(list(watcher.outcomes)[-new:], episodes=self._sent_episodes))
 
-    def _tell(self, event: Event) -> None:
+    def _send(self, event: Event) -> None:
         text = _as_text(event)
         if event["kind"] in ("steps", "frame"):
             self._newest[event["kind"]] = event

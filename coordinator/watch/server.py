@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 
-from coordinator.watch.events import Script
+from coordinator.watch.events import PageEvents
 from coordinator.watch.gate import Gate
 from coordinator.watch.pages import Pages
 from coordinator.watch.watcher import Watcher
@@ -27,8 +27,8 @@ class WatchServer:
     Entering raises MissingExtra, SettingsError or PortTaken.
     """
 
-    def __init__(self, watcher: Watcher, gate: Gate, script: Script, *, listen: str) -> None:
-        self._pages = Pages(watcher, gate, script)
+    def __init__(self, watcher: Watcher, gate: Gate, page_events: PageEvents, *, listen: str) -> None:
+        self._pages = Pages(watcher, gate, page_events)
         self._gate = gate
         self._listen = listen
         self.address = ""

@@ -24,7 +24,7 @@ def sent(
     return meant & spoke[:, :, None]
 
 
-def heard(
+def received(
     *, sent: npt.NDArray[np.bool_], hears: npt.NDArray[np.bool_], absent: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """bool [T, N, N]: [t, i, j] says that i read at step t the very message that j made at step t - 1.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.world.world import NOT_TOLD, Advance, View, World
+from coordinator.world.world import NOT_REPORTED, Advance, View, World
 from heliograph.actions import Action
 from heliograph.environments.animation import write_gif
 from heliograph.environments.png import write_png
@@ -69,7 +69,9 @@ class FilmedWorld(World):
         self._draw()
         return views
 
-    def advance(self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_TOLD) -> Advance:
+    def advance(
+        self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_REPORTED
+    ) -> Advance:
         advance = super().advance(actions, latents)
         self._draw()
         if advance.over and self._filming and self._is_animated:

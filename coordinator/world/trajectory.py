@@ -47,7 +47,7 @@ class StepRecord:
     state: npt.NDArray[np.float32] | None
     """float32 [S], the simulator's global state before the actions, where it has one; no agent is ever told of it."""
     latency_s: float
-    """From sending the percepts until the last awaited action was there."""
+    """From sending the agent inputs until the last awaited action was there."""
     waited_s: npt.NDArray[np.float64]
     """float64 [N]: how long each agent waited for its messages; NaN where nobody waited."""
 
@@ -57,14 +57,14 @@ Observer = Callable[[StepRecord], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What an agent answered to a percept."""
+    """What an agent answered to an agent input."""
 
     action: Action
     latent: npt.NDArray[np.int32] | None = None
     """int32 [K], if latents are reported."""
     masked: tuple[int, ...] = ()
     waited_s: float | None = None
-    """From the percept's arrival until the inbox was closed; None where nobody waits."""
+    """From the agent input's arrival until the inbox was closed; None where nobody waits."""
     computed_s: float = 0.0
     """In the bundle's step function."""
 
@@ -85,7 +85,7 @@ class EpisodeResult:
     team_return: float
     """Sum of rewards, mean over agents."""
     latency_s: array[float]
-    """Per step: from sending the percepts until the last awaited action was there.  Doubles, as in the next two,
+    """Per step: from sending the agent inputs until the last awaited action was there.  Doubles, as in the next two,
     because they are kept for all episodes of a run."""
     waited_s: array[float]
     computed_s: array[float]
@@ -151,7 +151,7 @@ class Tally:
             self._computed_s.append(reply.computed_s)
             view = views[slot]
             if step > 0 and view is not None:
-                self._hearable += len(view.hears)
+                self._hearable += len(view.receives_from)
                 self._masked += len(reply.masked)
         if self._observe is not None:
             self._observe(self._record(step, views, replies, actions, reward, latency_s))
@@ -206,7 +206,7 @@ class Tally:
             if view is not None:
                 record.observation[slot] = view.observation
                 record.action_mask[slot] = spec.rows.mask_row(slot, view.action_mask)
-                record.hears[slot, list(view.hears)] = True
+                record.hears[slot, list(view.receives_from)] = True
                 record.lost[slot, list(view.lost)] = True
                 record.delay[slot, list(view.late)] = list(view.late.values())
         for slot, reply in replies.items():

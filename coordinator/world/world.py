@@ -17,16 +17,16 @@ from heliograph.actions import Action, ContinuousActions
 from heliograph.codecs import Codec
 from heliograph.environments.vector import (
     MOST_STEPS,
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     VectorEnvironment,
-    checked_percepts,
+    checked_agent_inputs,
     checked_transition,
     cut_outcome,
 )
 from heliograph.errors import WorldError
 
-NOT_TOLD: Mapping[int, npt.NDArray[np.int32]] = {}
+NOT_REPORTED: Mapping[int, npt.NDArray[np.int32]] = {}
 
 
 class EpisodeLost(Exception):
@@ -42,9 +42,9 @@ class View:
     """float32 [D]."""
     action_mask: npt.NDArray[np.bool_]
     """bool [A], true where the action is legal; of the agent's own actions, in a mixed team as well."""
-    hears: tuple[int, ...]
+    receives_from: tuple[int, ...]
     """The slots whose messages of the step before it may read, ascending."""
-    heard_by: tuple[int, ...]
+    sends_to: tuple[int, ...]
     """The slots that can hear it, ascending."""
     lost: tuple[int, ...] = ()
     """The slots whose message of the step before the simulated channel lost on its way here, ascending."""
@@ -107,16 +107,20 @@ class World:
 
     def reset(self, seed: int) -> tuple[View | None, ...]:
         """Start an episode; returns one view per slot."""
-        percepts = checked_percepts(self.environment.reset(np.array([seed], dtype=np.int64)), of=self.environment)
-        self._present = percepts.present[0]
+        agent_inputs = checked_agent_inputs(
+            self.environment.reset(np.array([seed], dtype=np.int64)), of=self.environment
+        )
+        self._present = agent_inputs.present[0]
         self.cut, self._made, self._return = False, 0, 0.0
         if self.channel is not None:
             self._medium = Medium(
                 self.channel, seed=seed, agents=self.spec.agents, codec=self.codec, longest_bits=self.longest_bits
             )
-        return self._look(percepts)
+        return self._look(agent_inputs)
 
-    def advance(self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_TOLD) -> Advance:
+    def advance(
+        self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_REPORTED
+    ) -> Advance:
         """Apply one action per slot, float32 [k] of continuous ones.  `latents` int32 [K] by slot are what is
         said at this step; a channel with a limited rate takes those that are not told for the longest.
 
@@ -132,7 +136,7 @@ class World:
         self._return += float(transition.reward[0].mean())
         self.cut = not transition.over[0] and self._made >= self.most_steps
         return Advance(
-            views=self._look(transition.percepts),
+            views=self._look(transition.agent_inputs),
             reward=np.array(transition.reward[0], dtype=np.float32),
             over=self.cut or bool(transition.over[0]),
             outcome=cut_outcome(self.spec, self._return) if self.cut else float(transition.outcome[0]),
@@ -157,25 +161,25 @@ class World:
             return self.spec.idle_action
         return int(np.argmax(view.action_mask))
 
-    def _look(self, percepts: Percepts) -> tuple[View | None, ...]:
-        present = percepts.present[0].copy()
+    def _look(self, agent_inputs: AgentInputs) -> tuple[View | None, ...]:
+        present = agent_inputs.present[0].copy()
         # Whoever was not part of the step before has no message of it, so nobody should wait for one.
-        hears = percepts.hears[0] & present[:, None] & self._present[None, :]
+        receives_from = agent_inputs.hears[0] & present[:, None] & self._present[None, :]
         if self.links_cut:
-            hears = np.zeros_like(hears)
+            receives_from = np.zeros_like(receives_from)
         verdict = None
         if self._medium is not None:
             distances = self.environment.distances()
-            hears, verdict = self._medium.carry(hears, None if distances is None else distances[0])
+            receives_from, verdict = self._medium.carry(receives_from, None if distances is None else distances[0])
         self._present = present
         # Copies, because an environment may write its next step into the same arrays.
         self._views = tuple(
             View(
                 slot=slot,
-                observation=np.array(percepts.observation[0, slot], dtype=np.float32),
-                action_mask=np.array(percepts.action_mask[0, slot, self.spec.rows.own(slot)], dtype=bool),
-                hears=_indices(hears[slot]),
-                heard_by=_indices(hears[:, slot]),
+                observation=np.array(agent_inputs.observation[0, slot], dtype=np.float32),
+                action_mask=np.array(agent_inputs.action_mask[0, slot, self.spec.rows.own(slot)], dtype=bool),
+                receives_from=_indices(receives_from[slot]),
+                sends_to=_indices(receives_from[:, slot]),
                 lost=() if verdict is None else verdict.lost_by(slot),
                 late={} if verdict is None else verdict.late_at(slot),
             )

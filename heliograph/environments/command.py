@@ -119,7 +119,10 @@ def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
         ("episode", f"at most {spec.episode_limit} steps"),
         ("outcome", spec.outcome),
         *bound,
-        ("who hears whom", "everyone everyone" if spec.complete_graph else "some others, changing with the step"),
+        (
+            "who receives from whom",
+            "everyone from everyone" if spec.complete_graph else "some others, changing with the step",
+        ),
         ("global state", f"{spec.state_size} numbers, for the trainer alone" if spec.state_size else "none"),
         ("can be drawn", "yes" if spec.renders else f"no{', ' if spec.cannot_draw else ''}{spec.cannot_draw}"),
     ]

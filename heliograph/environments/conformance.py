@@ -23,6 +23,7 @@ from heliograph.environments.contract import (
     ask,
     checked_team,
     found_limit,
+    neighbour_key,
     state_numbers,
 )
 from heliograph.environments.spaces import AgentSpaces
@@ -142,7 +143,7 @@ class _Examination:
         self._asked: set[str] = set()
         self._broken: dict[str, str] = {}
         self._place = ""
-        self._hears_told = False
+        self._neighbour_key: str | None = None
         self._won_name: str | None = None
         self._state_size: int | None = None
 
@@ -190,10 +191,10 @@ class _Examination:
             return
         self._spaces = spaces
         self._limit = min(limit or _UNLIMITED_STEPS, MOST_STEPS)
-        traces = [self._play(self._seed + episode, number=episode) for episode in range(episodes)]
+        traces = [self._run_episode(self._seed + episode, number=episode) for episode in range(episodes)]
         if not set(self._broken) - {"limit"}:
             self._place = f"episode 0 (seed {self._seed}) again: "
-            again = self._play(self._seed, number=0, shown=False)
+            again = self._run_episode(self._seed, number=0, shown=False)
             self._judge("repeats", lambda: self._check_same(traces[0], again))
         self._place = ""
         try:
@@ -212,7 +213,7 @@ class _Examination:
         if len(first) != len(again):
             raise WorldError(f"it took {len(again)} steps, and {len(first)} before, though every action was the same")
 
-    def _play(self, seed: int, *, number: int, shown: bool = True) -> list[Any]:
+    def _run_episode(self, seed: int, *, number: int, shown: bool = True) -> list[Any]:
         """Play an episode; what happened at each step, to be compared.  It ends where nothing can follow a breach."""
         said = EpisodeShown(seed=seed)
         if shown:
@@ -269,7 +270,7 @@ class _Examination:
     def _learn_offers(self, observations: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
         """What the first reset tells, which all later ones and all steps must tell as well."""
         told = [info if isinstance(info := infos.get(name), Mapping) else {} for name in self._names]
-        self._hears_told = any("hears" in info for info in told)
+        self._neighbour_key = neighbour_key(told)
         self._won_name = next((key for key in WON_NAMES if any(key in info for info in told)), None)
         self._spaces.masks_actions(observations, infos)
         for name in self._names:
@@ -285,7 +286,7 @@ class _Examination:
             if factors is None:
                 continue
             self._shown.agents[-1].factors = factors.sizes
-            if factors.ambiguous and self._spaces.tells_mask(name, observations.get(name), infos.get(name, {})):
+            if factors.ambiguous and self._spaces.offers_mask(name, observations.get(name), infos.get(name, {})):
                 self._shown.notes.append(
                     f"an action mask of {name} in one row counts for its {factors.words}; for one mask per factor "
                     "return a tuple of them"
@@ -312,11 +313,12 @@ class _Examination:
                         max(shown.highest, float(own.max())),
                     )
                 newest.append(seen.tobytes())
-            if not (last and "hears" not in info) and (self._hears_told or "hears" in info):
-                told = partial(self._contract.hears, name, info, offered=self._hears_told)
-                heard = self._judge("neighbours", told)
-                if heard is not None and shown.hears is None:
-                    shown.hears = [str(self._names[slot]) for slot in np.flatnonzero(heard)]
+            told = neighbour_key([info])
+            if told or (self._neighbour_key and not last):
+                judged = partial(self._contract.neighbours, name, info, key=self._neighbour_key)
+                row = self._judge("neighbours", judged)
+                if row is not None and shown.hears is None:
+                    shown.hears = [str(self._names[slot]) for slot in np.flatnonzero(row)]
             mask = self._mask(name, observations.get(name), info, shown, last=last)
             if mask is not None:
                 masks[name] = mask
@@ -328,7 +330,7 @@ class _Examination:
     def _mask(
         self, name: Any, observation: Any, info: Mapping[str, Any], shown: AgentShown, *, last: bool
     ) -> npt.NDArray[np.bool_] | None:
-        if not self._spaces.tells_mask(name, observation, info):
+        if not self._spaces.offers_mask(name, observation, info):
             return self._spaces.any_action(name)
         mask = self._judge("masks", lambda: self._spaces.mask(name, observation, info, last=last))
         if mask is not None and shown.legal is None:

@@ -26,6 +26,8 @@ Answer = TypeVar("Answer")
 
 LIMIT_NAMES = ("max_cycles", "episode_limit", "max_steps", "max_episode_steps", "_max_episode_steps", "horizon")
 """Attributes of an environment that are taken for the number of steps after which an episode ends."""
+NEIGHBOUR_NAMES = ("neighbours", "hears")
+"""Of the list of agents in `infos` whose messages an agent receives; the second is the older name."""
 WON_NAMES = ("won", "is_success")
 """Entries of `infos` that say whether an episode is won."""
 _LARGEST = float(np.finfo(np.float32).max)
@@ -137,28 +139,33 @@ class ParallelContract:
             raise self._of("infos", name, f"is {_form(given)}", "Return a dict for each agent, empty if need be")
         return given
 
-    def hears(self, name: Any, info: Mapping[Any, Any], *, offered: bool) -> npt.NDArray[np.bool_] | None:
-        """bool [N]: whom an agent can hear, or None where everyone hears everyone.
+    def neighbours(self, name: Any, info: Mapping[Any, Any], *, key: str | None) -> npt.NDArray[np.bool_] | None:
+        """bool [N]: whose messages an agent receives, or None where it is everyone's.
 
-        `offered` says that the first reset told it of at least one agent.  Raises WorldError if it is missing then or
-        there otherwise, and for a name that is not of the team.
+        `key` is the name under which the first reset told it of at least one agent.  Raises WorldError if it is missing
+        then or there otherwise, if both names are there and differ, and for a name that is not of the team.
         """
-        if ("hears" in info) != offered:
-            raise self._of(
-                "hears", name, *_now_and_then("hears", offered, "an empty list for an agent without neighbours")
-            )
-        if not offered:
+        found = [each for each in NEIGHBOUR_NAMES if each in info]
+        if key not in info if key else found:
+            remedy = "an empty list for an agent without neighbours"
+            raise self._of(key or found[0], name, *_now_and_then(key or found[0], bool(key), remedy))
+        if not key:
             return None
-        given = info["hears"]
-        heard = None if isinstance(given, Mapping) else ask(self._adapter, "hears", lambda: _listed(given))
-        if heard is None:
-            raise self._of("hears", name, f"is {_form(given)}", "Return a list of agents, by name or slot")
+        rows = [self._neighbour_row(each, name, info[each]) for each in found]
+        if any((row != rows[0]).any() for row in rows):
+            raise self._of(found[1], name, f"is another than {found[0]!r}", f"Return {found[0]!r} alone, its new name")
+        return rows[0]
+
+    def _neighbour_row(self, key: str, name: Any, given: Any) -> npt.NDArray[np.bool_]:
+        listed = None if isinstance(given, Mapping) else ask(self._adapter, key, lambda: _listed(given))
+        if listed is None:
+            raise self._of(key, name, f"is {_form(given)}", "Return a list of agents, by name or slot")
         row = np.zeros(len(self.names), dtype=bool)
-        for other in heard:
+        for other in listed:
             named = self._slot(other)
             slot = other if named is None else named
             if not isinstance(slot, int | np.integer) or isinstance(slot, bool) or not 0 <= slot < len(self.names):
-                raise self._of("hears", name, f"names {other!r}, not of the team", self._known())
+                raise self._of(key, name, f"names {other!r}, not of the team", self._known())
             row[slot] = True
         row[self._slots[name]] = False
         return row
@@ -358,6 +365,12 @@ def _listed(given: Any) -> list[Any] | None:
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         return None
     return list(given)
+
+
+def neighbour_key(infos: Iterable[Mapping[Any, Any]]) -> str | None:
+    """The name under which some of the infos tell whose messages an agent receives; None if none does."""
+    found = {key for info in infos for key in NEIGHBOUR_NAMES if key in info}
+    return next((key for key in NEIGHBOUR_NAMES if key in found), None)
 
 
 def _now_and_then(field: str, offered: bool, remedy: str) -> tuple[str, str]:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     check_running,
@@ -78,7 +78,7 @@ class CueTask(VectorEnvironment):
     def _hears(self) -> npt.NDArray[np.bool_]:
         """bool [E, N, N], false on the diagonal."""
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
@@ -87,7 +87,7 @@ class CueTask(VectorEnvironment):
             self._draw(copy, random)
         self._step[chosen] = 0
         self._draw_noise(chosen.tolist())
-        return self._percepts()
+        return self._agent_inputs()
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
@@ -99,7 +99,7 @@ class CueTask(VectorEnvironment):
         self._draw_noise(range(self.count))
         over = self._step >= self.settings.length
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=reward.astype(np.float32),
             terminated=np.zeros(right.shape, dtype=bool),
             truncated=over,
@@ -108,8 +108,8 @@ class CueTask(VectorEnvironment):
             lost=np.zeros(self.count, dtype=bool),
         )
 
-    def _percepts(self) -> Percepts:
-        return Percepts(
+    def _agent_inputs(self) -> AgentInputs:
+        return AgentInputs(
             observation=self._observe() + self._noise,
             action_mask=self._action_mask(),
             hears=self._hears(),

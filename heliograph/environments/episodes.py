@@ -19,10 +19,10 @@ import numpy.typing as npt
 from heliograph.environments.vector import (
     LOST_EPISODE_REPEATS,
     MOST_STEPS,
-    Percepts,
+    AgentInputs,
     Transition,
     VectorEnvironment,
-    checked_percepts,
+    checked_agent_inputs,
     checked_transition,
     cut_outcome,
 )
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlayedEpisodes:
+class EpisodeResults:
     """One number per episode, in the order of their numbers."""
 
     outcome: npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ class PlayedEpisodes:
     """bool [episodes]: its environment had not ended it after the most steps, and it counts for what it was then."""
 
 
-class Player(ABC):
+class TeamPolicy(ABC):
     """Plays for all agents in all copies of an environment at once."""
 
     @abstractmethod
@@ -54,21 +54,21 @@ class Player(ABC):
         """An episode of that number has begun in a copy."""
 
     @abstractmethod
-    def step(self, percepts: Percepts) -> Transition:
-        """Act on the newest percepts and step the environment."""
+    def step(self, agent_inputs: AgentInputs) -> Transition:
+        """Act on the newest agent inputs and step the environment."""
 
 
 # Seven parameters: who plays what and how much of it; three have a default that only long evaluations change.
-def play_episodes(
+def run_episodes(
     environment: VectorEnvironment,
-    player: Player,
+    team_policy: TeamPolicy,
     *,
     episodes: int,
     seed: int,
     most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
     check: Callable[[], None] = lambda: None,
-) -> PlayedEpisodes:
+) -> EpisodeResults:
     """Play episodes 0 … `episodes` - 1 of the run seed `seed`; `progress` is told how many are finished.
 
     An episode that has not ended after `most_steps` is cut, see `cut_outcome`.  `check` is called before every step and
@@ -82,11 +82,11 @@ def play_episodes(
     results = np.full((4, episodes), np.nan)
     losses: Counter[int] = Counter()
     following, finished = environment.count, 0
-    percepts = _begin(environment, player, number, number, seed=seed)
+    agent_inputs = _begin(environment, team_policy, number, number, seed=seed)
     while finished < episodes:
         check()
-        transition = checked_transition(player.step(percepts), of=environment)
-        percepts, step = transition.percepts, step + 1
+        transition = checked_transition(team_policy.step(agent_inputs), of=environment)
+        agent_inputs, step = transition.agent_inputs, step + 1
         team_return += transition.reward.mean(1)
         cut = ~transition.over & (step >= most_steps)
         over = np.flatnonzero(transition.over | cut)
@@ -104,27 +104,27 @@ def play_episodes(
         if over.size:
             progress(finished)
         if over.size and finished < episodes:
-            percepts = _begin(environment, player, over, number[over], seed=seed)
+            agent_inputs = _begin(environment, team_policy, over, number[over], seed=seed)
             step[over], team_return[over] = 0, 0.0
     outcome, returns, length, was_cut = results
-    return PlayedEpisodes(
+    return EpisodeResults(
         outcome=outcome, team_return=returns, length=length.astype(np.int64), cut=was_cut.astype(bool)
     )
 
 
 def _begin(
     environment: VectorEnvironment,
-    player: Player,
+    team_policy: TeamPolicy,
     copies: npt.NDArray[np.int64],
     numbers: npt.NDArray[np.int64],
     *,
     seed: int,
-) -> Percepts:
+) -> AgentInputs:
     seeds = np.array([episode_seed(run_seed=seed, episode=episode) for episode in numbers.tolist()])
-    percepts = checked_percepts(environment.reset(seeds, copies), of=environment)
+    agent_inputs = checked_agent_inputs(environment.reset(seeds, copies), of=environment)
     for copy, episode in zip(copies.tolist(), numbers.tolist(), strict=True):
-        player.begin(copy, episode=episode)
-    return percepts
+        team_policy.begin(copy, episode=episode)
+    return agent_inputs
 
 
 def _count_loss(losses: Counter[int], episode: int, environment: VectorEnvironment) -> None:

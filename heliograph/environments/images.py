@@ -74,7 +74,7 @@ def team_images(observed: Mapping[Any, Any], *, adapter: str) -> dict[Any, Image
     for name, space in observed.items():
         if name not in images or images[name].shape != image.shape:
             raise WorldError(
-                f"{adapter}: agent {seen!r} observes an image of {_sides(image)}, agent {name!r} {_said(space)}",
+                f"{adapter}: agent {seen!r} observes an image of {_sides(image)}, agent {name!r} {_described(space)}",
                 remedy="Give all agents of a team images of one size, or vectors",
             )
     if image.low.size > LARGEST_IMAGE:
@@ -98,6 +98,6 @@ def _sides(image: ImageSpace) -> str:
     return " x ".join(map(str, image.shape))
 
 
-def _said(space: Any) -> str:
+def _described(space: Any) -> str:
     image = image_space(space)
     return f"a {type(space).__name__} of shape {space.shape}" if image is None else f"one of {_sides(image)}"

@@ -21,12 +21,13 @@ from heliograph.environments.contract import (
     ask,
     checked_team,
     found_limit,
+    neighbour_key,
     state_numbers,
 )
 from heliograph.environments.spaces import AgentSpaces
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     check_running,
@@ -60,7 +61,8 @@ class ParallelVector(VectorEnvironment):
     Read from `infos` where the first reset offers them, which every later reset and step must do then:
     - infos[agent]["action_mask"] (or in a Dict observation beside "observation"): the legal actions, of
       several factors jointly or one mask for each;
-    - infos[agent]["hears"]: agents, by name or slot, whom it can hear; without it everyone hears everyone;
+    - infos[agent]["neighbours"], or by its older name ["hears"]: agents, by name or slot, whose messages it receives;
+      without it it receives everyone's;
     - infos[agent]["won"] or ["is_success"]: outcome "won", 1 if true for all at the end; without it the outcome is
       "return", the mean over agents of the summed reward.
     An agent that leaves before the episode is over stays as an absorbing slot: not present, observation and reward
@@ -97,7 +99,7 @@ class ParallelVector(VectorEnvironment):
         )
         observations, infos = self._contract.reset_answer(self._ask("reset", lambda: first.reset(seed=0)))
         offered = [self._contract.info(infos, name) for name in self._names]
-        self._offers_hears = any("hears" in info for info in offered)
+        self._neighbour_key = neighbour_key(offered)
         self._won_name = next((key for key in WON_NAMES if any(key in info for info in offered)), None)
         agents = len(self._names)
         self._spec = EnvironmentSpec(
@@ -111,7 +113,7 @@ class ParallelVector(VectorEnvironment):
             mixed=self._spaces.mixed,
             factors=self._spaces.factor_sizes,
             episode_limit=self._ask("its attributes", lambda: found_limit(first, step_limit, adapter=self._name)),
-            complete_graph=not self._offers_hears,
+            complete_graph=self._neighbour_key is None,
             outcome="return" if self._won_name is None else "won",
             has_action_mask=self._spaces.masks_actions(observations, infos),
             state_size=self._ask("state", lambda: self._state_size(first)),
@@ -126,7 +128,7 @@ class ParallelVector(VectorEnvironment):
         self._elapsed = np.zeros(count, dtype=np.int64)
         self._running = np.zeros(count, dtype=bool)
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
@@ -137,7 +139,7 @@ class ParallelVector(VectorEnvironment):
             self._elapsed[copy] = 0
             self._running[copy] = True
             self._perceive(copy, self._contract.alive(environment, begun=True), observations, infos)
-        return self._percepts()
+        return self._agent_inputs()
 
     def _reset_copy(self, copy: int, seed: int) -> Any:
         return self._ask("reset", lambda: self._copies[copy].reset(seed=seed))
@@ -152,7 +154,7 @@ class ParallelVector(VectorEnvironment):
         for copy in range(self.count):
             truncated[copy], outcome[copy] = self._step_copy(copy, legal[copy], reward[copy])
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=reward,
             terminated=self._terminated.copy(),
             truncated=truncated,
@@ -210,19 +212,19 @@ class ParallelVector(VectorEnvironment):
             info = self._contract.info(infos, name)
             self._observation[copy, slot] = self._spaces.observation(name, observations)
             self._mask[copy, slot] = self._spaces.mask(name, observations[name], info, last=last)
-            if last and "hears" not in info:
+            if last and neighbour_key([info]) is None:
                 continue
-            heard = self._contract.hears(name, info, offered=self._offers_hears)
-            if heard is not None:
-                self._graph[copy, slot] = heard
+            neighbours = self._contract.neighbours(name, info, key=self._neighbour_key)
+            if neighbours is not None:
+                self._graph[copy, slot] = neighbours
 
     def _outcome(self, copy: int, acting: list[Any], infos: Mapping[Any, Any]) -> float:
         if self._won_name is None:
             return float(self._return[copy].mean())
         return float(self._contract.won(self._won_name, infos, acting))
 
-    def _percepts(self) -> Percepts:
-        return Percepts(
+    def _agent_inputs(self) -> AgentInputs:
+        return AgentInputs(
             observation=self._observation.copy(),
             action_mask=self._mask.copy(),
             hears=self._graph.copy(),

@@ -15,8 +15,9 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from heliograph.actions import Action, ActionSpace, DiscreteActions
+from heliograph.environments.contract import NEIGHBOUR_NAMES
 from heliograph.environments.factors import Factors
-from heliograph.environments.vector import Percepts, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, VectorEnvironment
 from heliograph.errors import WorldError
 
 
@@ -25,10 +26,10 @@ class ParallelView(ParallelEnv):
 
     Observations are float32 [D], or [height, width, channels] in 0..1 where they are an image and nothing else;
     {"observation", "action_mask"} where some actions are illegal at times, as PettingZoo's samplers expect.
-    infos[agent] holds "action_mask" int8 [A], "hears" (names), and "won" where that is
-    the environment's outcome.  Continuous actions are between their real bounds, as many numbers as the agent has, and
-    have no mask; in a mixed team each agent has what is its own.  Actions of several factors keep their joint numbers;
-    `metadata["joint_actions"]` says what of.
+    infos[agent] holds "action_mask" int8 [A], "neighbours" (names; also as "hears", its older name), and "won" where
+    that is the environment's outcome.  Continuous actions are between their real bounds, as many as the agent has,
+    and have no mask; in a mixed team each agent has what is its own.  Actions of several factors keep their joint
+    numbers; `metadata["joint_actions"]` says what of.
     """
 
     def __init__(self, environment: VectorEnvironment) -> None:
@@ -81,9 +82,9 @@ class ParallelView(ParallelEnv):
         else:
             self._seeds = np.random.default_rng(seed)
         seeds = np.full(self._environment.count, seed, dtype=np.int64)
-        percepts = self._environment.reset(seeds)
-        self.agents = [name for name in self.possible_agents if percepts.present[0, self._slots[name]]]
-        return self._shown(percepts, self.agents, won=False)
+        agent_inputs = self._environment.reset(seeds)
+        self.agents = [name for name in self.possible_agents if agent_inputs.present[0, self._slots[name]]]
+        return self._shown(agent_inputs, self.agents, won=False)
 
     def step(
         self, actions: dict[str, Any]
@@ -92,13 +93,13 @@ class ParallelView(ParallelEnv):
         joint = self._joint(actions)
         transition = self._environment.step(np.repeat(joint[None], self._environment.count, axis=0))
         acted, over = self.agents, bool(transition.over[0])
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
         terminated = {name: bool(transition.terminated[0, self._slots[name]]) for name in acted}
-        left = {name: over or not percepts.present[0, self._slots[name]] for name in acted}
+        left = {name: over or not agent_inputs.present[0, self._slots[name]] for name in acted}
         truncated = {name: left[name] and not terminated[name] for name in acted}
         self.agents = [name for name in acted if not (terminated[name] or truncated[name])]
         won = over and bool(transition.outcome[0] == 1.0)
-        observations, infos = self._shown(percepts, acted, won=won)
+        observations, infos = self._shown(agent_inputs, acted, won=won)
         rewards = {name: float(transition.reward[0, self._slots[name]]) for name in acted}
         return observations, rewards, terminated, truncated, infos
 
@@ -149,19 +150,22 @@ class ParallelView(ParallelEnv):
     def close(self) -> None:
         self._environment.close()
 
-    def _shown(self, percepts: Percepts, names: list[str], *, won: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _shown(
+        self, agent_inputs: AgentInputs, names: list[str], *, won: bool
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         spec = self._environment.spec
-        self._mask = percepts.action_mask[0].copy()
+        self._mask = agent_inputs.action_mask[0].copy()
         observations: dict[str, Any] = {}
         infos: dict[str, dict[str, Any]] = {}
         for name in names:
             slot = self._slots[name]
-            seen, mask = percepts.observation[0, slot], self._mask[slot, self._rows.own(slot)].astype(np.int8)
+            seen, mask = agent_inputs.observation[0, slot], self._mask[slot, self._rows.own(slot)].astype(np.int8)
             if self._image is not None:
                 seen = seen.reshape(self._image)
             observations[name] = {"observation": seen, "action_mask": mask} if self._shows_mask(slot) else seen
-            hears = tuple(self.possible_agents[other] for other in np.flatnonzero(percepts.hears[0, slot]))
-            infos[name] = {"hears": hears} if self._rows.is_vector(slot) else {"action_mask": mask, "hears": hears}
+            neighbours = tuple(self.possible_agents[other] for other in np.flatnonzero(agent_inputs.hears[0, slot]))
+            infos[name] = {} if self._rows.is_vector(slot) else {"action_mask": mask}
+            infos[name] |= dict.fromkeys(NEIGHBOUR_NAMES, neighbours)
             if spec.outcome == "won":
                 infos[name]["won"] = won
         return observations, infos

@@ -1,7 +1,7 @@
 """Scores to compare a learned team with: reference policies on the episodes that an evaluation plays.
 
 Every environment has `random`; further ones are named in `heliograph.environments.catalogue`, as classes made from
-(environment, seed=) with the methods of `Player`.  They may know more than an agent does.
+(environment, seed=) with the methods of `TeamPolicy`.  They may know more than an agent does.
 
 Axis legend: E copies, N agents.  May be imported by `coordinator`.
 """
@@ -16,9 +16,9 @@ import numpy as np
 
 from heliograph.environments import registry
 from heliograph.environments.catalogue import CATALOGUE
-from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
+from heliograph.environments.episodes import EpisodeResults, TeamPolicy, run_episodes
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
-from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import MOST_STEPS, AgentInputs, Transition, VectorEnvironment
 from heliograph.errors import SettingsError
 
 RANDOM = "random"
@@ -27,7 +27,7 @@ EPISODES_PER_COPY = 8
 """Fewer would not be worth a copy: what copies play after the last episode is for nothing."""
 
 
-class RandomPolicy(Player):
+class RandomPolicy(TeamPolicy):
     """Every agent takes one of its legal actions, all with the same probability; of continuous ones, any vector."""
 
     def __init__(self, environment: VectorEnvironment, *, seed: int) -> None:
@@ -38,13 +38,13 @@ class RandomPolicy(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         self._random[copy] = np.random.default_rng([self._seed, episode])
 
-    def step(self, percepts: Percepts) -> Transition:
-        mask = percepts.action_mask
+    def step(self, agent_inputs: AgentInputs) -> Transition:
+        mask = agent_inputs.action_mask
         drawn = np.stack([random.random(mask.shape[1:]) for random in self._random])
         return self._environment.step(self._environment.spec.rows.drawn(drawn, mask))
 
 
-class IdlePolicy(Player):
+class IdlePolicy(TeamPolicy):
     """Every agent holds its continuous action in the middle between the bounds."""
 
     def __init__(self, environment: VectorEnvironment, *, seed: int) -> None:
@@ -54,18 +54,18 @@ class IdlePolicy(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         return
 
-    def step(self, percepts: Percepts) -> Transition:
-        return self._environment.step(np.zeros(percepts.action_mask.shape, dtype=np.float32))
+    def step(self, agent_inputs: AgentInputs) -> Transition:
+        return self._environment.step(np.zeros(agent_inputs.action_mask.shape, dtype=np.float32))
 
 
 def reference_names(environment_id: str) -> tuple[str, ...]:
-    """Names of the policies that `play_reference` knows for an environment."""
+    """Names of the policies that `run_reference` knows for an environment."""
     entry = CATALOGUE.get(environment_id)
     return (RANDOM, *(entry.references if entry is not None else ()))
 
 
 # Eight parameters: the world, the policy, and how an evaluation is asked for; the last three have a default.
-def play_reference(
+def run_reference(
     environment_id: str,
     policy: str,
     *,
@@ -75,10 +75,10 @@ def play_reference(
     most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
     permission: Permission = CATALOGUE_ONLY,
-) -> PlayedEpisodes:
+) -> EpisodeResults:
     """Play episodes 0 … `episodes` - 1 of the run seed `seed`, those that an evaluation with this seed plays.
 
-    `progress` is told how many are finished; `most_steps` is that of `play_episodes`.  The result does not depend on
+    `progress` is told how many are finished; `most_steps` is that of `run_episodes`.  The result does not depend on
     how many copies play at once.  Raises SettingsError for a policy that the environment does not have or less than one
     episode, and what `heliograph.environments.registry.make` raises; WorldError for an episode that is lost again and
     again.
@@ -89,15 +89,15 @@ def play_reference(
     count = min(MOST_COPIES, 1 + episodes // EPISODES_PER_COPY)
     environment = registry.make(environment_id, count=count, parameters=parameters, permission=permission)
     try:
-        player = made(environment, seed=seed)
-        return play_episodes(
-            environment, player, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress
+        team_policy = made(environment, seed=seed)
+        return run_episodes(
+            environment, team_policy, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress
         )
     finally:
         environment.close()
 
 
-def _policy_class(environment_id: str, policy: str) -> Callable[..., Player]:
+def _policy_class(environment_id: str, policy: str) -> Callable[..., TeamPolicy]:
     if policy not in reference_names(environment_id):
         raise SettingsError(
             f"environment {environment_id!r} has no reference policy {policy!r}",
@@ -106,5 +106,5 @@ def _policy_class(environment_id: str, policy: str) -> Callable[..., Player]:
     if policy == RANDOM:
         return RandomPolicy
     module, _, name = CATALOGUE[environment_id].references[policy].partition(":")
-    policy_class: Callable[..., Player] = getattr(importlib.import_module(module), name)
+    policy_class: Callable[..., TeamPolicy] = getattr(importlib.import_module(module), name)
     return policy_class

@@ -39,7 +39,7 @@ class RelaySettings(CueTaskSettings):
     hearing is directed, and it changes as the agents move."""
 
 
-def hearing_graph(settings: RelaySettings, position: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def neighbour_graph(settings: RelaySettings, position: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """bool [E, N, N] for positions [E, N, 2]: [e, i, j] says that i hears j; false on the diagonal."""
     copies, agents = position.shape[:2]
     slots = np.arange(agents)
@@ -131,7 +131,7 @@ class RelayEnvironment(CueTask):
         return legal
 
     def _hears(self) -> npt.NDArray[np.bool_]:
-        return hearing_graph(self.settings, self._position)
+        return neighbour_graph(self.settings, self._position)
 
     def distances(self) -> npt.NDArray[np.float32]:
         """In cells, Chebyshev, as hearing ranges are."""

@@ -60,20 +60,20 @@ class RelaySignalEnvironment(CueTask):
         super().__init__(settings, count=count, spec=spec)
         self.settings: RelaySignalSettings = settings
         self._target = np.zeros((count, agents), dtype=np.int64)
-        self._played: npt.NDArray[np.integer[Any]] = np.full((count, agents), -1, dtype=np.int64)  # -1: nothing yet
+        self._chosen: npt.NDArray[np.integer[Any]] = np.full((count, agents), -1, dtype=np.int64)  # -1: nothing yet
         graph = informed_by(agents, offset=1) if settings.hears == "ring" else ~np.eye(agents, dtype=bool)
         self._graph = np.broadcast_to(graph, (count, agents, agents))
 
     def _draw(self, copy: int, random: np.random.Generator) -> None:
         cues = random.integers(self.settings.symbols, size=self.spec.agents)
         self._target[copy] = np.roll(cues, -1)
-        self._played[copy] = -1
+        self._chosen[copy] = -1
 
     def _apply(
         self, actions: npt.NDArray[np.integer[Any]]
     ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]:
-        self._played = actions.copy()  # ours to overwrite at the next reset
-        right = self._played == self._target
+        self._chosen = actions.copy()  # ours to overwrite at the next reset
+        right = self._chosen == self._target
         return right.astype(np.float32), right
 
     def _observe(self) -> npt.NDArray[np.float32]:
@@ -94,6 +94,6 @@ class RelaySignalEnvironment(CueTask):
         canvas = Canvas.grid(self.settings.agents, self.settings.symbols)
         for slot in range(self.settings.agents):
             canvas.ring(np.array([slot, self._target[copy, slot]]), slot)
-            if self._played[copy, slot] >= 0:
-                canvas.disc(np.array([slot, self._played[copy, slot]]), slot, 1)
+            if self._chosen[copy, slot] >= 0:
+                canvas.disc(np.array([slot, self._chosen[copy, slot]]), slot, 1)
         return canvas.pixels

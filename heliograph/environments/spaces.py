@@ -74,7 +74,7 @@ class AgentSpaces:
 
         A mask that the observation space promises counts as told.
         """
-        told = {name for name in self._acting.sizes if _told_masks(observations.get(name), infos.get(name))}
+        told = {name for name in self._acting.sizes if _offered_masks(observations.get(name), infos.get(name))}
         self._telling = told | self._promising
         surplus = not all(self.any_action(name).all() for name in self._acting.sizes)
         self._masked = surplus or bool(self._telling)
@@ -122,7 +122,7 @@ class AgentSpaces:
 
         Raises WorldError for one of a wrong size, one that allows nothing, and two that contradict each other.
         """
-        told = _told_masks(observation, info)
+        told = _offered_masks(observation, info)
         mask = self.any_action(name)
         if (not told and name in self._telling and not last) or (told and not self._masked):
             missing = "its observation space promises" if name in self._promising else "the first reset told"
@@ -194,9 +194,9 @@ class AgentSpaces:
                     remedy=f"Let it promise MultiBinary({size}){parts}",
                 )
 
-    def tells_mask(self, name: Any, observation: Any, info: Mapping[str, Any]) -> bool:
+    def offers_mask(self, name: Any, observation: Any, info: Mapping[str, Any]) -> bool:
         """Whether there is a mask to look at, now or after the first reset."""
-        return name in self._telling or bool(_told_masks(observation, info))
+        return name in self._telling or bool(_offered_masks(observation, info))
 
     @property
     def continuous(self) -> tuple[ContinuousActions, ...]:
@@ -295,7 +295,7 @@ class AgentSpaces:
         return WorldError(f"{self._adapter}: field {what!r} of agent {name!r} {problem}", remedy=remedy)
 
 
-def _told_masks(observation: Any, info: Any) -> list[Any]:
+def _offered_masks(observation: Any, info: Any) -> list[Any]:
     """The masks that an agent was told: in its observation, in its info, in both or in none."""
     places = [place for place in (observation, info) if isinstance(place, Mapping)]
     return [place["action_mask"] for place in places if place.get("action_mask") is not None]

@@ -104,7 +104,7 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Percepts:
+class AgentInputs:
     """What the agents of all copies perceive at one step."""
 
     observation: npt.NDArray[np.float32]
@@ -121,7 +121,7 @@ class Percepts:
 class Transition:
     """What one joint action led to."""
 
-    percepts: Percepts
+    agent_inputs: AgentInputs
     """After the action; of the last state where `over`."""
     reward: npt.NDArray[np.float32]
     """float32 [E, N]."""
@@ -175,10 +175,10 @@ class VectorEnvironment(ABC):
         return self._spec
 
     @abstractmethod
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """Start new episodes in `copies` (indices; None: all), one int64 seed each.
 
-        Returns the percepts of all copies.  Raises WorldError for a negative seed or a copy that does not exist.
+        Returns the agent inputs of all copies.  Raises WorldError for a negative seed or a copy that does not exist.
         """
 
     @abstractmethod
@@ -280,26 +280,26 @@ def _checked_vectors(given: npt.NDArray[Any], *, mask: npt.NDArray[np.bool_]) ->
     return given.astype(np.float32)
 
 
-def checked_percepts(
-    percepts: Percepts, *, of: VectorEnvironment, lost: npt.NDArray[np.bool_] | None = None
-) -> Percepts:
-    """Return the percepts `of` an environment.
+def checked_agent_inputs(
+    agent_inputs: AgentInputs, *, of: VectorEnvironment, lost: npt.NDArray[np.bool_] | None = None
+) -> AgentInputs:
+    """Return the agent inputs `of` an environment.
 
     Raises WorldError, with adapter and field, for a wrong shape and for an observation that is not finite; of the
     copies in `lost`, bool [E], only the shapes count.
     """
     spec = of.spec
     agents = (of.count, spec.agents)
-    _check_shape("observation", percepts.observation, (*agents, spec.observation_size), spec)
-    _check_shape("action_mask", percepts.action_mask, (*agents, spec.actions), spec)
-    _check_shape("hears", percepts.hears, (*agents, spec.agents), spec)
-    _check_shape("present", percepts.present, agents, spec)
-    _check_finite("observation", percepts.observation, spec, lost)
-    return percepts
+    _check_shape("observation", agent_inputs.observation, (*agents, spec.observation_size), spec)
+    _check_shape("action_mask", agent_inputs.action_mask, (*agents, spec.actions), spec)
+    _check_shape("hears", agent_inputs.hears, (*agents, spec.agents), spec)
+    _check_shape("present", agent_inputs.present, agents, spec)
+    _check_finite("observation", agent_inputs.observation, spec, lost)
+    return agent_inputs
 
 
 def checked_state(*, of: VectorEnvironment, lost: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float32]:
-    """Return the global state `of` an environment that says it has one.  Raises WorldError as `checked_percepts`."""
+    """Return the global state `of` an environment that says it has one.  Raises WorldError for a wrong one."""
     state = of.state()
     if state is None:
         raise WorldError(f"adapter of {of.spec.id!r}: no state, though {of.spec.state_size} numbers were announced")
@@ -313,10 +313,10 @@ def checked_state(*, of: VectorEnvironment, lost: npt.NDArray[np.bool_] | None =
 
 
 def checked_transition(transition: Transition, *, of: VectorEnvironment) -> Transition:
-    """Return a transition `of` an environment.  Raises WorldError as `checked_percepts`, for its rewards as well."""
+    """Return a transition `of` an environment.  Raises WorldError as `checked_agent_inputs`, and for its rewards."""
     _check_shape("reward", transition.reward, (of.count, of.spec.agents), of.spec)
     _check_finite("reward", transition.reward, of.spec, transition.lost)
-    checked_percepts(transition.percepts, of=of, lost=transition.lost)
+    checked_agent_inputs(transition.agent_inputs, of=of, lost=transition.lost)
     return transition
 
 

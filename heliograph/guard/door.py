@@ -35,7 +35,7 @@ OPENING_DEADLINE_S = 5.0
 
 BACKLOG = 1024
 
-_MAX_TOLD = 1024
+_MAX_LOGGED = 1024
 """Clients that have been warned of, each once."""
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Door:
         self._waiting: dict[_Client, None] = {}  # in the order of their coming
         self._calling: set[_Client] = set()
         self._of_host: Counter[str] = Counter()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._clients_by_port: dict[int, str] = {}
         self._dialling: set[asyncio.Task[None]] = set()
 
@@ -141,8 +141,8 @@ class Door:
         self._refused(status)
         # A flood must not become one of log lines.
         level = logging.DEBUG
-        if client.host not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add(client.host)
+        if client.host not in self._logged and len(self._logged) < _MAX_LOGGED:
+            self._logged.add(client.host)
             level = logging.WARNING
         _log.log(level, "connection cut client=%s reason=%r", client.address, reason)
         # At once, and not when the transport tells of it: others may come before that.

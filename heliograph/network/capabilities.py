@@ -73,7 +73,7 @@ def _tried() -> Iterator[Capability]:
             join(one, other, names=("peer", "peer"), addresses=("02:00:00:00:00:01", "02:00:00:00:00:02"))
         except (OSError, SettingsError) as error:
             remedy = "Run as root, in a container with the capabilities SYS_ADMIN and NET_ADMIN"
-            yield from (Capability(name=name, reason=_said(error), remedy=remedy) for name in NAMES[1:])
+            yield from (Capability(name=name, reason=_reason(error), remedy=remedy) for name in NAMES[1:])
             return
         yield Capability(name=NAMESPACES)
         tbf = ("tc", "qdisc", "add", "dev", "peer", "root", "tbf", "rate", "1mbit", "burst", "2000", "latency", "1s")
@@ -117,7 +117,7 @@ def _try(name: str, attempt: Callable[[], None], *, tool: str | None, package: s
     try:
         attempt()
     except (OSError, SettingsError) as error:
-        return Capability(name=name, reason=_said(error), remedy=f"Use a kernel with {kernel}")
+        return Capability(name=name, reason=_reason(error), remedy=f"Use a kernel with {kernel}")
     return Capability(name=name)
 
 
@@ -127,5 +127,5 @@ def _raw_frames() -> None:
         raw.bind(("peer", 0))
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return error.message if isinstance(error, SettingsError) else str(error)

@@ -9,8 +9,8 @@ import pytest
 from scripted_bundle import predict, scripted_bundle, scripted_team
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.message import Message
-from agent_node.percept import Percept
 from heliograph import bundle as bundles
 from heliograph import noise
 from heliograph.bundle import Bundle
@@ -18,8 +18,8 @@ from heliograph.errors import BundleCorrupt, BundleMismatch, MessageError, World
 from heliograph.manifest import sha256
 
 
-def percept(step: int, *, episode: int = 0, first: bool = False, value: float = 0.5, size: int = 6) -> Percept:
-    return Percept(
+def agent_input(step: int, *, episode: int = 0, first: bool = False, value: float = 0.5, size: int = 6) -> AgentInput:
+    return AgentInput(
         episode=episode,
         step=step,
         observation=np.full(size, value, dtype=np.float32),
@@ -45,7 +45,7 @@ def test_a_team_of_agents_follows_the_oracle_exactly(greedy: bool, messages: boo
         for slot, agent in enumerate(agents):
             mask = random.random(5) < 0.5
             mask[random.integers(5)] = True
-            now = Percept(
+            now = AgentInput(
                 episode=3,
                 step=step,
                 observation=random.standard_normal(6).astype(np.float32),
@@ -80,19 +80,19 @@ def test_a_team_of_agents_follows_the_oracle_exactly(greedy: bool, messages: boo
 @pytest.mark.parametrize(
     ("then", "starts_over"),
     [
-        (percept(3), False),
-        (percept(3, first=True), True),
-        (percept(4), True),
-        (percept(2), True),
-        (percept(3, episode=1), True),
+        (agent_input(3), False),
+        (agent_input(3, first=True), True),
+        (agent_input(4), True),
+        (agent_input(2), True),
+        (agent_input(3, episode=1), True),
     ],
     ids=["next step", "told to", "gap", "repeated step", "new episode"],
 )
-def test_first_steps_forget_state_and_ignore_the_inbox(then: Percept, starts_over: bool) -> None:
+def test_first_steps_forget_state_and_ignore_the_inbox(then: AgentInput, starts_over: bool) -> None:
     bundle = scripted_bundle(slot=0, team_size=2)
     agent = Agent(bundle, run_seed=0, greedy=True)
     for step in range(3):
-        agent.step(percept(step), {})
+        agent.step(agent_input(step), {})
     assert agent.starts_over(then) is starts_over
     inbox = {1: message(then.step - 1, episode=then.episode)}
     fresh = Agent(bundle, run_seed=0, greedy=True).step(then, {})
@@ -105,7 +105,7 @@ def test_sampling_depends_on_the_run_seed_alone_and_greedy_does_not() -> None:
 
     def actions(run_seed: int, greedy: bool) -> list[int]:
         agent = Agent(bundle, run_seed=run_seed, greedy=greedy)
-        return [agent.step(percept(step), {}).action for step in range(30)]
+        return [agent.step(agent_input(step), {}).action for step in range(30)]
 
     assert actions(1, False) == actions(1, False)
     assert actions(1, False) != actions(2, False)
@@ -116,19 +116,21 @@ def test_sampling_depends_on_the_run_seed_alone_and_greedy_does_not() -> None:
 def test_an_observation_that_is_not_finite_is_refused_and_changes_nothing(value: float) -> None:
     bundle = scripted_bundle(slot=0, team_size=2)
     agent, untouched = (Agent(bundle, run_seed=0, greedy=True) for _ in range(2))
-    bad = percept(0)
+    bad = agent_input(0)
     bad.observation[4] = value
     with pytest.raises(WorldError, match=r"slot 0 at episode 0 step 0 holds .* at index 4"):
         agent.step(bad, {})
-    assert agent.step(percept(0), {}).logits.tolist() == untouched.step(percept(0), {}).logits.tolist()
+    assert agent.step(agent_input(0), {}).logits.tolist() == untouched.step(agent_input(0), {}).logits.tolist()
 
 
 def test_percepts_of_another_shape_are_refused() -> None:
     agent = Agent(scripted_bundle(slot=0, team_size=2), run_seed=0, greedy=True)
     with pytest.raises(WorldError, match=r"shape \(7,\), its bundle expects \(6,\)"):
-        agent.step(percept(0, size=7), {})
+        agent.step(agent_input(0, size=7), {})
     with pytest.raises(WorldError, match="no legal action"):
-        agent.step(Percept(episode=0, step=0, observation=np.zeros(6, np.float32), action_mask=np.zeros(5, bool)), {})
+        agent.step(
+            AgentInput(episode=0, step=0, observation=np.zeros(6, np.float32), action_mask=np.zeros(5, bool)), {}
+        )
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,9 @@ def test_percepts_of_another_shape_are_refused() -> None:
 )
 def test_messages_that_do_not_fit_are_refused(sender: int, text: Message, complaint: str) -> None:
     agent = Agent(scripted_bundle(slot=0, team_size=2), run_seed=0, greedy=True)
-    agent.step(percept(0), {})
+    agent.step(agent_input(0), {})
     with pytest.raises(MessageError, match=complaint):
-        agent.step(percept(1), {sender: text})
+        agent.step(agent_input(1), {sender: text})
 
 
 def test_a_graph_that_is_not_the_manifests_is_refused() -> None:
@@ -169,7 +171,7 @@ def test_a_graph_that_is_not_the_manifests_is_refused() -> None:
 def test_an_agent_that_considers_stays_as_it_is() -> None:
     asked, silent = (Agent(scripted_bundle(slot=1, team_size=3), run_seed=5, greedy=False) for _ in range(2))
     for step in range(5):
-        now, heard = percept(step, first=step == 0), {2: message(step - 1)} if step else {}
+        now, heard = agent_input(step, first=step == 0), {2: message(step - 1)} if step else {}
         other = {2: message(step - 1, latent=(7, 2, 3, 4))} if step else {}
         considered = asked.consider(now, other)
         expected = silent.step(now, heard)

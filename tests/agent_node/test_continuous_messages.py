@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from steering_bundles import continuous_bundle, steering_bundles
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.in_process import InProcessTeam
 from agent_node.message import Decision, Message
-from agent_node.percept import Percept
 from agent_node.standalone_world import StandaloneWorld
 from agent_node.wire import MessageWire
 from agent_node.world import StepReport, Team
@@ -28,8 +28,8 @@ THREE = ContinuousActions(low=(-1.0,) * 3, high=(1.0,) * 3, bits=6)
 UINT32 = st.integers(0, 2**32 - 1)
 
 
-def percept(step: int, *, mask: tuple[bool, ...] = (True, True), **arguments: object) -> Percept:
-    return Percept(
+def agent_input(step: int, *, mask: tuple[bool, ...] = (True, True), **arguments: object) -> AgentInput:
+    return AgentInput(
         episode=0,
         step=step,
         observation=np.full(5, 0.5, dtype=np.float32),
@@ -92,21 +92,21 @@ def test_levels_are_malformed_where_actions_are_numbered() -> None:
 )
 def test_an_agent_reads_no_action_that_cannot_be(action: np.ndarray | int) -> None:
     agent = Agent(steering_bundles()[0], run_seed=0, greedy=True)
-    agent.step(percept(0), {})
+    agent.step(agent_input(0), {})
     with pytest.raises(MessageError, match="message of slot 1 has action"):
-        agent.step(percept(1), {1: message(action)})
-    agent.step(percept(1), {1: message(np.float32([0.2, 0.0]))})
+        agent.step(agent_input(1), {1: message(action)})
+    agent.step(agent_input(1), {1: message(np.float32([0.2, 0.0]))})
 
 
 def test_an_agent_acts_on_the_grid_and_in_its_own_dimensions() -> None:
     oar = Agent(steering_bundles()[1], run_seed=0, greedy=True)
-    decision = oar.step(percept(0, mask=(True, False)), {})
+    decision = oar.step(agent_input(0, mask=(True, False)), {})
     assert isinstance(decision.action, np.ndarray)
     assert (decision.action.dtype, decision.action.shape, decision.action[1]) == (np.float32, (2,), 0)
     space = oar.manifest.actions
     assert space.settled(decision.action).tobytes() == decision.action.tobytes()
     with pytest.raises(WorldError, match=r"its bundle expects \(2,\)"):
-        oar.step(percept(1, mask=(True,)), {})
+        oar.step(agent_input(1, mask=(True,)), {})
 
 
 @pytest.mark.parametrize(("shift", "accepted"), [(1e-7, True), (2e-3, False), (2.0, False)])
@@ -121,10 +121,10 @@ def test_what_is_rounded_off_the_grid_is_put_back_and_the_rest_refused(shift: fl
         for off in (shift, 0.0)
     )
     if accepted:
-        assert made.step(percept(0), {}).action.tobytes() == plain.step(percept(0), {}).action.tobytes()
+        assert made.step(agent_input(0), {}).action.tobytes() == plain.step(agent_input(0), {}).action.tobytes()
     else:
         with pytest.raises(BundleError, match="which is none of 255 levels"):
-            made.step(percept(0), {})
+            made.step(agent_input(0), {})
 
 
 def test_a_graph_of_the_other_kind_is_no_bundle() -> None:
@@ -143,8 +143,10 @@ def test_neighbours_in_one_process_read_what_was_done() -> None:
     decided: list[Decision] = []
     for step in range(3):
         masks = ((True, True), (True, False))
-        percepts = [percept(step, mask=masks[slot], hears=(1 - slot,), heard_by=(1 - slot,)) for slot in range(2)]
-        decided = [decision for decision in team.step(percepts) if decision is not None]
+        agent_inputs = [
+            agent_input(step, mask=masks[slot], receives_from=(1 - slot,), sends_to=(1 - slot,)) for slot in range(2)
+        ]
+        decided = [decision for decision in team.step(agent_inputs) if decision is not None]
     assert len(decided) == 2
     assert [counters.read for slot in range(2) for counters in team.counters(slot).values()] == [2, 2]
     # 2 bytes of latent, 2 of levels, a tag and a length for each, and the step where it is not 0.
@@ -152,7 +154,7 @@ def test_neighbours_in_one_process_read_what_was_done() -> None:
 
 
 class Actuator(StandaloneWorld):
-    async def percept(self) -> Percept | None:
+    async def agent_input(self) -> AgentInput | None:
         return None
 
     async def act(self, report: StepReport) -> None:

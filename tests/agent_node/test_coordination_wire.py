@@ -1,4 +1,4 @@
-"""Percepts on the wire: what the coordinator wrote is what the node reads, and what makes no sense is refused."""
+"""Agent inputs on the wire: what the coordinator wrote is what the node reads, and what makes no sense is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_node.coordination_wire import act_of, percept_of
+from agent_node.coordination_wire import act_of, agent_input_of
 from agent_node.message import Decision
 from agent_node.world import StepReport
 from coordinator.serving import wire
@@ -19,16 +19,34 @@ from heliograph.pb import coordination_pb2
 slots = st.lists(st.integers(0, 40), unique=True).map(lambda numbers: tuple(sorted(numbers)))
 
 
-@given(hears=slots, heard_by=slots, lost=slots, late=st.dictionaries(st.integers(0, 40), st.integers(1, 99)))
-def test_a_percept_reads_back(hears, heard_by, lost, late) -> None:
+@given(receives_from=slots, sends_to=slots, lost=slots, late=st.dictionaries(st.integers(0, 40), st.integers(1, 99)))
+def test_a_percept_reads_back(receives_from, sends_to, lost, late) -> None:
     observation, mask = np.array([0.5, -2.0], dtype=np.float32), np.array([True, False, True])
-    view = View(slot=1, observation=observation, action_mask=mask, hears=hears, heard_by=heard_by, lost=lost, late=late)
-    message = wire.percept(view, episode=3, step=4, first=True, message_deadline_s=0.25)
-    percept = percept_of(coordination_pb2.CoordinatorMessage.FromString(message.SerializeToString()).percept)
-    assert (percept.episode, percept.step, percept.first, percept.message_deadline_s) == (3, 4, True, 0.25)
-    assert (percept.hears, percept.heard_by, percept.lost, percept.late) == (hears, heard_by, lost, late)
-    assert np.array_equal(percept.observation, observation)
-    assert np.array_equal(percept.action_mask, mask)
+    view = View(
+        slot=1,
+        observation=observation,
+        action_mask=mask,
+        receives_from=receives_from,
+        sends_to=sends_to,
+        lost=lost,
+        late=late,
+    )
+    message = wire.agent_input(view, episode=3, step=4, first=True, message_deadline_s=0.25)
+    agent_input = agent_input_of(coordination_pb2.CoordinatorMessage.FromString(message.SerializeToString()).percept)
+    assert (agent_input.episode, agent_input.step, agent_input.first, agent_input.message_deadline_s) == (
+        3,
+        4,
+        True,
+        0.25,
+    )
+    assert (agent_input.receives_from, agent_input.sends_to, agent_input.lost, agent_input.late) == (
+        receives_from,
+        sends_to,
+        lost,
+        late,
+    )
+    assert np.array_equal(agent_input.observation, observation)
+    assert np.array_equal(agent_input.action_mask, mask)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +60,7 @@ def test_a_percept_reads_back(hears, heard_by, lost, late) -> None:
 )
 def test_a_percept_that_makes_no_sense_is_refused(fields, complaint) -> None:
     with pytest.raises(WorldError, match=complaint):
-        percept_of(coordination_pb2.Percept(**fields))
+        agent_input_of(coordination_pb2.Percept(**fields))
 
 
 def report(action: int | np.ndarray) -> StepReport:

@@ -9,9 +9,9 @@ import pytest
 from scripted_bundle import predict, scripted_team
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.in_process import InProcessTeam
 from agent_node.inbox import LatePolicy
-from agent_node.percept import Percept
 from heliograph import noise
 from heliograph.errors import SettingsError, WorldError
 from heliograph.link_counters import LinkCounters
@@ -30,36 +30,36 @@ def play(late_policy: LatePolicy, *, seed: int) -> None:
         reached: dict[tuple[int, int], dict[int, tuple]] = {}  # [receiver, sender][step]
         told_before = np.zeros((SIZE, SIZE), dtype=bool)
         for step in range(STEPS):
-            hears = random.random((SIZE, SIZE)) < 0.6
-            np.fill_diagonal(hears, False)
+            receives_from = random.random((SIZE, SIZE)) < 0.6
+            np.fill_diagonal(receives_from, False)
             away = {3} if random.random() < 0.25 else set()
-            percepts = [
+            agent_inputs = [
                 None
                 if slot in away
-                else Percept(
+                else AgentInput(
                     episode=episode,
                     step=step,
                     observation=random.standard_normal(6).astype(np.float32),
                     action_mask=np.ones(5, dtype=bool),
-                    hears=tuple(np.flatnonzero(hears[slot]).tolist()),
-                    heard_by=tuple(np.flatnonzero(hears[:, slot]).tolist()),
+                    receives_from=tuple(np.flatnonzero(receives_from[slot]).tolist()),
+                    sends_to=tuple(np.flatnonzero(receives_from[:, slot]).tolist()),
                     first=step == 0,
                 )
                 for slot in range(SIZE)
             ]
             for sender, spoken in enumerate(said):
                 for receiver in range(SIZE):
-                    now = sender not in away and hears[receiver, sender]
+                    now = sender not in away and receives_from[receiver, sender]
                     if spoken is not None and spoken[0] == step - 1 and (told_before[receiver, sender] or now):
                         reached.setdefault((receiver, sender), {})[spoken[0]] = spoken[1]
-            decisions = team.step(percepts)
-            for slot, percept in enumerate(percepts):
-                if percept is None:
+            decisions = team.step(agent_inputs)
+            for slot, agent_input in enumerate(agent_inputs):
+                if agent_input is None:
                     assert decisions[slot] is None
                     continue
                 first = step == 0 or last_step[slot] != step - 1
                 present: dict[int, tuple] = {}
-                for peer in percept.hears:
+                for peer in agent_input.receives_from:
                     known = reached.get((slot, peer), {})
                     if first:
                         present[peer] = ((0,) * 4, 0)
@@ -68,14 +68,14 @@ def play(late_policy: LatePolicy, *, seed: int) -> None:
                     elif late_policy is LatePolicy.HOLD and known:
                         present[peer] = known[max(known)]
                 if not first:
-                    assert team.masked[slot] == tuple(peer for peer in percept.hears if peer not in present)
+                    assert team.masked[slot] == tuple(peer for peer in agent_input.receives_from if peer not in present)
                     present[slot] = said[slot][1]
                 else:
                     assert team.masked[slot] == ()
                 expected = predict(
                     agents[slot].manifest,
-                    observation=percept.observation,
-                    action_mask=percept.action_mask,
+                    observation=agent_input.observation,
+                    action_mask=agent_input.action_mask,
                     inbox=present,
                     counter=counters[slot],
                     first=first,
@@ -87,7 +87,7 @@ def play(late_policy: LatePolicy, *, seed: int) -> None:
                 assert tuple(decision.message.latent.tolist()) == expected.latent, (episode, step, slot)
                 counters[slot], last_step[slot] = expected.counter, step
                 said[slot] = (step, (expected.latent, expected.action))
-            told_before = hears & np.array([slot not in away for slot in range(SIZE)])
+            told_before = receives_from & np.array([slot not in away for slot in range(SIZE)])
 
 
 @pytest.mark.parametrize("late_policy", list(LatePolicy))
@@ -96,14 +96,14 @@ def test_a_changing_directed_team_follows_the_rules_exactly(late_policy: LatePol
     play(late_policy, seed=seed)
 
 
-def percept(step: int, hears: tuple[int, ...]) -> Percept:
-    return Percept(
+def agent_input(step: int, receives_from: tuple[int, ...]) -> AgentInput:
+    return AgentInput(
         episode=0,
         step=step,
         observation=np.zeros(6, np.float32),
         action_mask=np.ones(5, bool),
-        hears=hears,
-        heard_by=hears,
+        receives_from=receives_from,
+        sends_to=receives_from,
     )
 
 
@@ -111,7 +111,7 @@ def test_counters_balance_without_a_network() -> None:
     agents = [Agent(bundle, run_seed=0, greedy=True) for bundle in scripted_team(team_size=2)]
     team = InProcessTeam(agents)
     for step in range(5):
-        team.step([percept(step, (1,)), percept(step, (0,))])
+        team.step([agent_input(step, (1,)), agent_input(step, (0,))])
     for slot in range(2):
         (counters,) = team.counters(slot).values()
         assert counters.delivered_bytes == counters.sent_bytes > 5 * 2
@@ -130,4 +130,4 @@ def test_teams_and_percepts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(SettingsError, match="3 observations for a team of 2"):
         team.step([None, None, None])
     with pytest.raises(WorldError, match="names slot 2 as a neighbour"):
-        team.step([percept(0, (2,)), percept(0, (0,))])
+        team.step([agent_input(0, (2,)), agent_input(0, (0,))])

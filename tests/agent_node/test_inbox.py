@@ -26,10 +26,10 @@ def new_inbox(policy: LatePolicy = LatePolicy.MASK) -> tuple[Inbox, CounterTable
     return Inbox(late_policy=policy, counts=counts), counts
 
 
-def read(inbox: Inbox, step: int, hears: tuple[int, ...], *, episode: int = 0) -> dict[int, tuple[int, int]]:
+def read(inbox: Inbox, step: int, receives_from: tuple[int, ...], *, episode: int = 0) -> dict[int, tuple[int, int]]:
     """Begin and close a step without waiting; by sender (label's step, content)."""
     inbox.begin(episode, step)
-    closed = inbox.close(hears, awaited=hears)
+    closed = inbox.close(receives_from, awaited=receives_from)
     assert all(message.episode == episode for message in closed.messages.values())
     return {peer: (message.step, message.action) for peer, message in closed.messages.items()}
 
@@ -204,7 +204,7 @@ def test_a_peer_is_silent_after_some_steps_in_a_row_and_speaks_again() -> None:
     for step in range(21, 21 + SILENT_STEPS + 1):
         read(inbox, step, (1,))
     assert inbox.is_silent(1)
-    inbox.heard_anew(1)
+    inbox.received_again(1)
     assert not inbox.is_silent(1)
 
 

@@ -30,7 +30,7 @@ def test_a_node_tells_of_its_steps_links_refusals_and_bundle(caplog: pytest.LogC
                 await admitted(channel)
                 stranger = exchange(channel, replace(HELLO, run_id="another").serialise())
                 await stranger.code()
-                await world.step(1, hears=(0,), deadline_s=0.1)
+                await world.step(1, receives_from=(0,), deadline_s=0.1)
                 (said,) = (message for message in caplog.messages if message.startswith("metrics address="))
                 return await asyncio.to_thread(scraped, said.removeprefix("metrics address="))
 

@@ -30,16 +30,16 @@ def test_each_listener_of_either_step_gets_the_message_once() -> None:
         return message.written(None)
 
     outbox = Outbox(wire=WIRE, send=send, is_silent=silent.__contains__, counts=counts)
-    outbox.catch_up(0, 0, heard_by=(1, 2))
+    outbox.catch_up(0, 0, sends_to=(1, 2))
     assert sent == [], "nothing was said yet"
-    outbox.push(said(0), heard_by=(1, 3, 4))
+    outbox.push(said(0), sends_to=(1, 3, 4))
     assert sent == [(1, 0)], "not to the silent, not without a stream"
     up.add(4)
-    outbox.catch_up(0, 1, heard_by=(1, 2, 4))
+    outbox.catch_up(0, 1, sends_to=(1, 2, 4))
     assert sent[1:] == [(2, 0), (4, 0)]
-    outbox.push(said(1), heard_by=())
-    outbox.catch_up(0, 3, heard_by=(1,))
-    outbox.catch_up(1, 0, heard_by=(1,))
+    outbox.push(said(1), sends_to=())
+    outbox.catch_up(0, 3, sends_to=(1,))
+    outbox.catch_up(1, 0, sends_to=(1,))
     assert len(sent) == 3, "no step reads an old message"
     once = LinkCounters(sent=1, sent_bytes=len(WIRE.serialise(said(0)).data), sent_bits=4 * 3)
     assert counts == {1: once, 2: once, 3: LinkCounters(send_skipped=1), 4: once}

@@ -119,7 +119,7 @@ def test_bad_messages_are_counted_and_the_stream_goes_on(name: str) -> None:
 
     async def script(node: Node, world: Stage, channel: grpc.aio.Channel) -> None:
         call = await admitted(channel)
-        assert (await world.step(1, hears=())).masked == ()
+        assert (await world.step(1, receives_from=())).masked == ()
         await call.write(data)
         await call.write(said(1))
         await call.write(said(1))
@@ -231,10 +231,10 @@ def test_the_deadline_masks_who_did_not_speak_and_silence_ends_the_waiting_and_t
 
 def test_nobody_is_awaited_without_a_stream_or_at_a_first_step() -> None:
     async def script(node: Node, world: Stage, channel: grpc.aio.Channel) -> None:
-        assert (await world.step(1, hears=(0, 2), deadline_s=NEVER_S)).masked == (0, 2)
+        assert (await world.step(1, receives_from=(0, 2), deadline_s=NEVER_S)).masked == (0, 2)
         await admitted(channel)
         await world.until(lambda: world.peers == (0,))
-        report = await world.step(7, hears=(0, 2), deadline_s=NEVER_S)
+        report = await world.step(7, receives_from=(0, 2), deadline_s=NEVER_S)
         assert report.masked == (), "a gap makes it a first step, which reads nothing"
 
     play(script)

@@ -70,7 +70,7 @@ async def node_of_slot_2(tls: Tls, *, listen: str = "127.0.0.1:0") -> AsyncItera
     world, node = Stage([ONE]), Node(TEAM[2], listen=listen, tls=tls)
     running = asyncio.create_task(node.run(world))
     try:
-        await world.step(0, hears=())
+        await world.step(0, receives_from=())
         yield node, world
     finally:
         world.end()
@@ -144,15 +144,15 @@ def test_a_stream_without_end_is_cut_until_the_next_step_and_others_are_heard_me
             assert f"far more than {MESSAGES_PER_STEP} messages within one step" in await flood.details()
             back_at_once = exchange(channel)
             assert await back_at_once.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            await other_world.step(1, hears=(1,), deadline_s=0.0)
-            assert (await world.step(1, hears=(0,))).masked == ()  # its first words count, as anybody's
-            assert (await world.step(2, hears=(2,))).masked == ()
+            await other_world.step(1, receives_from=(1,), deadline_s=0.0)
+            assert (await world.step(1, receives_from=(0,))).masked == ()  # its first words count, as anybody's
+            assert (await world.step(2, receives_from=(2,))).masked == ()
             counters = (await node.totals())[0]
             assert counters.delivered == 1
             assert counters.rejected >= MESSAGES_PER_STEP + OVERDRAFT
             back = await admitted(channel)
             await back.write(said(2))
-            assert (await world.step(3, hears=(0,))).masked == ()
+            assert (await world.step(3, receives_from=(0,))).masked == ()
 
     play(script)
 

@@ -45,13 +45,13 @@ def test_only_what_was_prepared_last_is_gone_on_with() -> None:
         with pytest.raises(BundleMismatch):
             switch(node, NEWER)
         # The score of a first step is 3, and the training step more (see scripted_bundle).
-        assert (await world.step(0, hears=())).decision.action == 3
+        assert (await world.step(0, receives_from=())).decision.action == 3
         switch(node, NEWEST)
         assert node.bundle_digest == NEWEST.digest
         assert node.manifest.training_step == 2
         with pytest.raises(BundleMismatch, match="has prepared none"):
             switch(node, NEWEST)
-        assert (await world.step(0, hears=())).decision.action == (3 + 2) % 5
+        assert (await world.step(0, receives_from=())).decision.action == (3 + 2) % 5
 
     on_a_node(script)
 

@@ -20,13 +20,13 @@ from analysis.audit.condition import ISOLATION, LINK, REPEAT, TWO_HOPS, Conditio
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
 from analysis.audit.finding import Findings
 from analysis.audit.imports import forbidden_among, forbidden_packages
+from analysis.audit.input_sequence import perturbed, record
 from analysis.audit.networks import LOGIT_TOLERANCE, check_networks
 from analysis.audit.one_process import OneProcess
-from analysis.audit.script import perturbed, record
 
 PLAN = relay_plan(3, greedy=True, observation_noise=0.5, length=8)
 RECORDED = record(PLAN, scripts=1, others=2, steps=8)
-SCRIPT = RECORDED.scripts[0]
+SEQUENCE = RECORDED.scripts[0]
 
 
 def played(latent: np.ndarray, hears: np.ndarray) -> Answers:
@@ -41,33 +41,33 @@ def empty_findings() -> Findings:
 @given(agent=st.integers(0, 2), start=st.integers(0, 7), seed=st.integers(0, 99))
 def test_a_perturbation_changes_one_agents_observations_from_its_start_and_nothing_else(agent, start, seed):
     random = np.random.default_rng(seed)
-    changed = perturbed(SCRIPT, agent=agent, start=start, moments=RECORDED.moments, random=random)
-    different = (changed.observation != SCRIPT.observation).any(axis=2)
+    changed = perturbed(SEQUENCE, agent=agent, start=start, moments=RECORDED.moments, random=random)
+    different = (changed.observation != SEQUENCE.observation).any(axis=2)
     expected = np.zeros_like(different)
     expected[start:, agent] = True
     assert np.array_equal(different, expected)
     assert all(changed.observation[step, agent] in RECORDED.moments[agent] for step in range(start, 8))
     for name in ("action_mask", "hears", "present"):
-        assert np.array_equal(getattr(changed, name), getattr(SCRIPT, name))
+        assert np.array_equal(getattr(changed, name), getattr(SEQUENCE, name))
 
 
 def test_an_agent_that_only_ever_saw_one_thing_cannot_be_perturbed():
     moments = [np.zeros((1, 18), dtype=np.float32)] * 3
-    assert perturbed(SCRIPT, agent=0, start=0, moments=moments, random=np.random.default_rng(0)) is None
+    assert perturbed(SEQUENCE, agent=0, start=0, moments=moments, random=np.random.default_rng(0)) is None
 
 
 def test_a_script_is_shown_whatever_the_agents_do_and_under_the_graph_that_is_asked_for():
     condition = Condition(check=TWO_HOPS, perturbed=2, path=(2, 0, 1))
-    script = SCRIPT.__class__(**{**vars(SCRIPT), "hears": condition.hears(SCRIPT)})
-    found = OneProcess(PLAN, RECORDED.spec).replay(script, episode=0)
+    sequence = SEQUENCE.__class__(**{**vars(SEQUENCE), "hears": condition.hears(SEQUENCE)})
+    found = OneProcess(PLAN, RECORDED.spec).replay(sequence, episode=0)
     assert found.action.shape == (8, 3)
     links = {tuple(pair) for pair in np.argwhere(found.hears[3])}
     assert links == {(0, 2), (1, 0)}, "(who hears, whom)"
-    for step in condition.hears(SCRIPT):
+    for step in condition.hears(SEQUENCE):
         assert np.argwhere(step).tolist() == [[0, 2], [1, 0]], "0 hears 2, 1 hears 0, nobody anybody else"
-    silenced = Condition(check=ISOLATION, perturbed=1, silenced=1).hears(SCRIPT)
+    silenced = Condition(check=ISOLATION, perturbed=1, silenced=1).hears(SEQUENCE)
     assert not silenced[:, :, 1].any()
-    assert np.array_equal(silenced[:, :, [0, 2]], SCRIPT.hears[:, :, [0, 2]])
+    assert np.array_equal(silenced[:, :, [0, 2]], SEQUENCE.hears[:, :, [0, 2]])
 
 
 @given(agents=st.integers(2, 7), limit=st.integers(1, 40), seed=st.integers(0, 9))
@@ -86,7 +86,7 @@ def test_pairs_and_triples_are_all_tried_or_drawn_without_repeats(agents, limit,
 @pytest.mark.parametrize(("check", "path", "latest"), [(LINK, (0, 1), 2), (TWO_HOPS, (0, 1, 2), 2)])
 def test_perturbations_start_early_enough_to_arrive(check, path, latest):
     condition = Condition(check=check, perturbed=0, path=path)
-    starts = {start_of(condition, SCRIPT, np.random.default_rng(seed)) for seed in range(40)}
+    starts = {start_of(condition, SEQUENCE, np.random.default_rng(seed)) for seed in range(40)}
     assert starts == set(range(latest + 1))
 
 
@@ -122,7 +122,7 @@ def test_only_what_a_message_explains_is_no_leak(changes, links, leaks):
     path = (0, 1, 2) if (1, 2) in links else (0, 1)
     check = TWO_HOPS if len(path) == 3 else LINK
     condition = Condition(check=check, perturbed=0, path=path)
-    assess(findings, condition, script=0, start=2, plain=plain, changed=changed)
+    assess(findings, condition, sequence=0, start=2, plain=plain, changed=changed)
     assert [(leak.observed, leak.step, leak.allowed) for leak in findings.leaks] == leaks
     found = findings.influences[check, path]
     last = [step for (step, agent) in changes if agent == path[-1]]
@@ -133,7 +133,7 @@ def test_only_what_a_message_explains_is_no_leak(changes, links, leaks):
 def test_a_repeat_that_differs_is_a_leak_of_nothing_known():
     plain, changed = two_plays({(4, 1): 3}, {(0, 1)})
     findings = empty_findings()
-    assess(findings, Condition(check=REPEAT, perturbed=None), script=0, start=0, plain=plain, changed=changed)
+    assess(findings, Condition(check=REPEAT, perturbed=None), sequence=0, start=0, plain=plain, changed=changed)
     assert [check.verdict for check in findings.checks if check.name == REPEAT] == [REFUTED]
     assert "2 categoricals of its latent" in str(findings.leaks[0])
 
@@ -143,10 +143,10 @@ def test_the_shortest_delay_over_scripts_counts_and_a_link_that_changed_nothing_
     for step in (5, 3):
         plain, changed = two_plays({(2, 0): 1, (step, 1): 1}, {(0, 1)})
         assess(
-            findings, Condition(check=LINK, perturbed=0, path=(0, 1)), script=0, start=2, plain=plain, changed=changed
+            findings, Condition(check=LINK, perturbed=0, path=(0, 1)), sequence=0, start=2, plain=plain, changed=changed
         )
     plain, changed = two_plays({(2, 2): 1}, {(2, 1)})
-    assess(findings, Condition(check=LINK, perturbed=2, path=(2, 1)), script=0, start=2, plain=plain, changed=changed)
+    assess(findings, Condition(check=LINK, perturbed=2, path=(2, 1)), sequence=0, start=2, plain=plain, changed=changed)
     assert findings.matrix(LINK) == [[None, 1, None], [None, None, None], [None, None, None]]
     assert findings.unused == [(2, 1)]
     assert findings.influences[LINK, (0, 1)].scripts == 2
@@ -180,9 +180,9 @@ class Networks:
 
 def test_networks_are_compared_over_every_decision_of_every_play(monkeypatch, tmp_path):
     (tmp_path / "settings.json").write_text("{}")
-    plays = [(SCRIPT, OneProcess(PLAN, RECORDED.spec).replay(SCRIPT, episode=episode)) for episode in (0, 0)]
+    plays = [(SEQUENCE, OneProcess(PLAN, RECORDED.spec).replay(SEQUENCE, episode=episode)) for episode in (0, 0)]
     honest = plays[0][1]
-    present = int(SCRIPT.present.sum())
+    present = int(SEQUENCE.present.sum())
     categoricals = honest.latent.shape[2]
 
     def checked(**changes):

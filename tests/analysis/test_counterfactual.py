@@ -28,8 +28,8 @@ def test_every_decision_is_that_of_the_trace(played):
     replay = CounterfactualReplay(plan.bundles, trace.header)
     heard = 0
     for asked in replay.steps(trace.episodes):
-        step, episode = asked.percept.step, trace.episodes[asked.percept.episode]
-        assert sorted(asked.messages) == np.flatnonzero(episode.heard[step, asked.slot]).tolist()
+        step, episode = asked.agent_input.step, trace.episodes[asked.agent_input.episode]
+        assert sorted(asked.messages) == np.flatnonzero(episode.received[step, asked.slot]).tolist()
         before = asked.consider({})
         assert before.action == episode.action[step, asked.slot]
         heard += len(asked.messages)
@@ -48,7 +48,7 @@ def test_questions_change_answers_and_nothing_else(played):
             latent[1] = (latent[1] + 1) % 8
             score, other = (step.consider(said).action for said in ({}, {peer: latent}))
             moved = (peer + 1) * 2 * (int(latent[1]) - int(message.latent[1]))
-            if step.percept.action_mask.all():
+            if step.agent_input.action_mask.all():
                 assert (score + moved) % 5 == other
                 asked += 1
     assert asked > 0
@@ -64,7 +64,7 @@ def test_what_was_withheld_stays_withheld(played):
     assert replay.differing > 0, "it was recorded with messages"
     held = CounterfactualReplay(plan.bundles, trace.header.model_copy(update={"late_policy": "hold"}))
     late = replace(whole, delay=np.where(whole.hears, 1, 0))
-    stale = {(each.slot, each.percept.step): set(each.messages) for each in held.steps([late]) if each.messages}
+    stale = {(each.slot, each.agent_input.step): set(each.messages) for each in held.steps([late]) if each.messages}
     assert stale, "what was late before stands in"
     assert all(step >= 2 for _, step in stale)
 
@@ -82,7 +82,7 @@ def test_a_faulty_channel_is_replayed_as_it_was(tmp_path, late_policy, codec):
     evaluate(plan)
     trace = read_trace(plan.record)
     assert (Channel.parse(trace.header.channel), trace.header.codec) == (channel, codec)
-    assert all(sum(getattr(e, name).sum() for e in trace.episodes) > 20 for name in ("lost", "late", "heard"))
+    assert all(sum(getattr(e, name).sum() for e in trace.episodes) > 20 for name in ("lost", "late", "received"))
     assert max(episode.delay.max() for episode in trace.episodes) > 1
     replay = CounterfactualReplay(plan.bundles, trace.header)
     list(replay.steps(trace.episodes))

@@ -12,9 +12,9 @@ from relay_team import relay_plan
 from steering_bundles import steering_bundles, steering_plan
 
 from analysis.audit.answers import difference
+from analysis.audit.input_sequence import perturbed, record
 from analysis.audit.networks import tied
 from analysis.audit.one_process import OneProcess
-from analysis.audit.script import perturbed, record
 from analysis.bandwidth.alternatives import alternatives
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.counterfactual import CounterfactualReplay
@@ -24,7 +24,7 @@ from coordinator.recording.reader import read_trace
 from coordinator.running.in_process import LocalTeam
 from coordinator.running.local import evaluate
 from coordinator.serving import wire
-from coordinator.watch.events import Script
+from coordinator.watch.events import PageEvents
 from heliograph.actions import DiscreteActions
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import BundleMismatch, MessageError, SettingsError
@@ -78,7 +78,7 @@ def test_a_recording_reads_back_and_can_be_rehearsed(played):
     plan, _, trace = played
     assert trace.header.continuous == tuple(bundle.manifest.actions for bundle in BUNDLES)
     steps = []
-    LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy).play(
+    LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy).run_episode(
         plan.world("open"), episode=2, observe=steps.append, report_latents=True
     )
     assert trace.episodes[2].action.dtype == np.float32
@@ -111,8 +111,8 @@ def test_the_page_is_told_vectors_in_few_digits(played):
     plan, _, _ = played
     records = []
     world = plan.world("open")
-    LocalTeam(plan.bundles, run_seed=0, greedy=True).play(world, episode=0, observe=records.append)
-    event = Script(plan, world.spec, title="").steps("open", records)
+    LocalTeam(plan.bundles, run_seed=0, greedy=True).run_episode(world, episode=0, observe=records.append)
+    event = PageEvents(plan, world.spec, title="").steps("open", records)
     assert np.allclose(event["action"], records[-1].action, atol=5e-4)
     assert len(json.dumps(event["action"])) < 50
 

@@ -19,7 +19,7 @@ from waiting_game import ANNOUNCEMENT
 from heliograph.aggregates import aggregate
 from heliograph.bundle import make
 from heliograph.cli import main
-from heliograph.environments.reference import play_reference
+from heliograph.environments.reference import run_reference
 from heliograph.manifest import sha256
 from heliograph.marl_eval import EvaluatedRun, read, write
 
@@ -72,7 +72,7 @@ def test_references_play_the_runs_episodes_in_the_runs_worlds(runs, tmp_path: Pa
     capsys.readouterr()
     scores = json.loads(document.read_text())["scores"]
     assert [(score["run"], score["links"]) for score in scores] == [(runs[0], "open"), (runs[0], "cut"), ("random", "")]
-    expected = play_reference("relay", "random", parameters={"size": 3}, episodes=4, seed=0)
+    expected = run_reference("relay", "random", parameters={"size": 3}, episodes=4, seed=0)
     assert scores[-1]["outcomes"] == expected.outcome.tolist()
     assert scores[-1]["team_return"] == pytest.approx(expected.team_return.tolist())
     assert evaluate("--reference", "random", "--environment", "relay", "--episodes", 4, "--json", document) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coordinator.world.delivery import heard, sent
+from coordinator.world.delivery import received, sent
 
 STEPS, AGENTS = 4, 3
 
@@ -45,5 +45,5 @@ def test_who_departs_after_its_step_has_said_so_at_once_and_says_nothing_later()
 def test_read_is_what_was_sent_the_step_before_can_be_heard_now_and_is_not_absent() -> None:
     said = table((0, 0, 1), (1, 0, 1), (1, 2, 1), (2, 0, 2))
     hears = table((0, 1, 0), (1, 1, 0), (2, 1, 0), (2, 1, 2), (3, 1, 0))
-    assert entries(heard(sent=said, hears=hears, absent=table())) == {(1, 1, 0), (2, 1, 0), (2, 1, 2)}
-    assert entries(heard(sent=said, hears=hears, absent=table((2, 1, 0)))) == {(1, 1, 0), (2, 1, 2)}
+    assert entries(received(sent=said, hears=hears, absent=table())) == {(1, 1, 0), (2, 1, 0), (2, 1, 2)}
+    assert entries(received(sent=said, hears=hears, absent=table((2, 1, 0)))) == {(1, 1, 0), (2, 1, 2)}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.channel import Channel
-from coordinator.channel.hearing import heard
 from coordinator.channel.losses import GilbertElliott
 from coordinator.channel.medium import Medium
+from coordinator.channel.reach import within_reach
 from coordinator.world.world import World
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.environments import registry
@@ -154,7 +154,7 @@ def test_only_the_nearest_are_heard_and_the_silent_take_nobodys_place():
     distances = np.array([[0, 5, 2, 2], [5, 0, 1, 3], [2, 1, 0, 9], [2, 3, 9, 0]], dtype=np.float32)
 
     def who(text: str) -> list[list[int]]:
-        return [np.flatnonzero(row).tolist() for row in heard(Channel.parse(text), hears, distances)]
+        return [np.flatnonzero(row).tolist() for row in within_reach(Channel.parse(text), hears, distances)]
 
     assert who("nearest=1") == [[2], [2], [3], []]
     assert who("nearest=2") == [[2, 3], [2, 3], [3], []]

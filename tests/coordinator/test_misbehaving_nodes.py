@@ -70,7 +70,7 @@ async def follow(node, *, to_the=None, acts=None):
     return None
 
 
-def percept_of(episode, step):
+def agent_input_of(episode, step):
     return lambda message: (
         message.WhichOneof("kind") == "percept" and (message.percept.episode, message.percept.step) == (episode, step)
     )
@@ -99,7 +99,7 @@ def test_a_node_that_leaves_before_its_counters_were_read_leaves_links_unknown_a
 def test_a_node_that_leaves_between_passes_is_missed_from_the_next_percept_on():
     async def leave(node, *_):
         # Not before that: of a node that left while others still told their counters nothing is known.
-        await follow(node, to_the=percept_of(CUT_BEGINS, 0))
+        await follow(node, to_the=agent_input_of(CUT_BEGINS, 0))
         await node.call.done_writing()
 
     report = play(leave)
@@ -109,7 +109,7 @@ def test_a_node_that_leaves_between_passes_is_missed_from_the_next_percept_on():
 
 def test_a_node_that_leaves_between_percept_and_act_idles_from_there_on():
     async def leave(node, *_):
-        await follow(node, to_the=percept_of(1, 2))
+        await follow(node, to_the=agent_input_of(1, 2))
         await node.call.done_writing()
 
     report = play(leave)
@@ -133,7 +133,7 @@ def test_an_act_for_another_step_or_episode_ends_the_session_with_what_was_owed(
     """Of a node that answers another step nobody knows whether it would ever answer this one."""
 
     async def answer_another(node, *_):
-        message = await follow(node, to_the=percept_of(1, 3))
+        message = await follow(node, to_the=agent_input_of(1, 3))
         await node.act(message.percept, **wrong)
         status, sentence = await node.status()
         assert status == "INVALID_ARGUMENT"
@@ -150,7 +150,7 @@ def test_an_act_for_another_step_or_episode_ends_the_session_with_what_was_owed(
 
 def test_a_second_act_for_a_step_ends_the_session():
     async def act_twice(node, *_):
-        message = await follow(node, to_the=percept_of(CUT_BEGINS, LENGTH - 1))
+        message = await follow(node, to_the=agent_input_of(CUT_BEGINS, LENGTH - 1))
         await node.act(message.percept)
         await node.act(message.percept)
         status, sentence = await node.status()
@@ -164,7 +164,7 @@ def test_a_second_act_for_a_step_ends_the_session():
 
 def test_a_process_that_joins_twice_has_its_second_session_refused_and_plays_on_in_the_first():
     async def join_again(node, address, _):
-        message = await follow(node, to_the=percept_of(0, 2))
+        message = await follow(node, to_the=agent_input_of(0, 2))
         instance = node.join_message.join.instance
         async with PlainNode(address, PLAN.bundles[1], instance=instance) as twin:
             status, sentence = await twin.status()
@@ -188,7 +188,7 @@ def test_a_process_that_leaves_and_joins_again_plays_on_and_its_links_count_as_u
     """The same instance has begun to count anew, and nobody can tell."""
 
     async def come_back(node, address, others_act):
-        await follow(node, to_the=percept_of(0, 2))
+        await follow(node, to_the=agent_input_of(0, 2))
         others_act.clear()  # so that the step after this one lasts until it is back
         node.call.cancel()
         while not await came_back(address, node.join_message.join.instance, others_act):

@@ -34,7 +34,9 @@ def test_a_recording_holds_every_step_exactly(tmp_path, name):
     team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy)
     for read in trace.episodes:
         steps = []
-        played = team.play(plan.world(read.pass_name), episode=read.episode, observe=steps.append, report_latents=True)
+        played = team.run_episode(
+            plan.world(read.pass_name), episode=read.episode, observe=steps.append, report_latents=True
+        )
         assert played.result.outcome == read.outcome
         sent = read.sent().sum(0)
         assert {(link.sender, link.receiver): link.sent for link in played.links} == {
@@ -55,7 +57,7 @@ def test_a_trace_says_who_was_sent_and_who_read_a_message(tmp_path):
     evaluate(plan)
     changes = 0
     for episode in read_trace(plan.record).episodes:
-        sent, heard, hears = episode.sent(), episode.heard, episode.hears
+        sent, heard, hears = episode.sent(), episode.received, episode.hears
         changes += (hears[1:] != hears[:-1]).sum()
         for step, i, j in np.ndindex(sent.shape):
             last = step + 1 == episode.steps

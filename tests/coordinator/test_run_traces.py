@@ -1,4 +1,4 @@
-"""Spans of episodes and steps: none begins before what it follows, and the first begins with its percepts."""
+"""Spans of episodes and steps: none begins before what it follows, and the first begins with its agent inputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def result() -> EpisodeResult:
     return EpisodeResult(episode=3, seed=1, steps=2, outcome=0.5, team_return=1.5, **times, **counts)
 
 
-def test_spans_follow_one_another_from_the_first_percepts_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_follow_one_another_from_the_first_inputs_on(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10_000_000_000, 11_000_000_000, 12_000_000_000, 20_000_000_000])
     monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     written = Written()

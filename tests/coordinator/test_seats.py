@@ -55,9 +55,9 @@ def test_a_node_that_calls_again_is_asked_again_what_it_owes_and_nobody_else_is_
             async with PlainNode(server.address, BUNDLES[0], instance=INSTANCE, resumes=server.run_id) as again:
                 assert (await again.read("welcome")).run_id == server.run_id
                 assert [member.slot for member in (await again.read("roster")).members] == [0, 1]
-                percept = await again.read("percept")
-                assert percept == asked
-                await again.act(percept)
+                agent_input = await again.read("percept")
+                assert agent_input == asked
+                await again.act(agent_input)
                 assert sorted(await replies) == [0, 1]
                 assert [(cut.slots, cut.back) for cut in server.team.cuts] == [((0,), (0,))]
                 assert server.team.departures == {}

@@ -9,7 +9,7 @@ import socket
 import pytest
 from relay_team import relay_plan
 
-from coordinator.watch.events import Script
+from coordinator.watch.events import PageEvents
 from coordinator.watch.gate import Gate
 from coordinator.watch.server import WatchServer
 from coordinator.watch.watcher import Watcher
@@ -38,8 +38,8 @@ def asked(address: str, *hosts: str) -> tuple[int, dict[str, str], str]:
 @pytest.fixture(params=LISTENS)
 def address(request):
     plan, gate = relay_plan(2), Gate()
-    script = Script(plan, plan.world("open").spec, title="two")
-    with WatchServer(Watcher(gate), gate, script, listen=request.param) as server:
+    events = PageEvents(plan, plan.world("open").spec, title="two")
+    with WatchServer(Watcher(gate), gate, events, listen=request.param) as server:
         yield server.address
 
 

@@ -19,7 +19,7 @@ from coordinator.running.in_process import LocalTeam
 from coordinator.watch import gate as gate_module
 from coordinator.watch import pages as pages_module
 from coordinator.watch import watcher as watcher_module
-from coordinator.watch.events import Script
+from coordinator.watch.events import PageEvents
 from coordinator.watch.gate import Gate, GatedClock
 from coordinator.watch.watcher import Watcher
 from coordinator.world.trajectory import StepRecord
@@ -34,7 +34,9 @@ def played(plan, watcher: Watcher, *, episode: int = 0):  # type: ignore[no-unty
     team = LocalTeam(plan.bundles, run_seed=plan.run_seed, greedy=plan.greedy, codec=plan.codec)
     world = plan.world("open")
     watcher.begin("open", world)
-    found = team.play(world, episode=episode, observe=lambda record: watcher.step("open", record), report_latents=True)
+    found = team.run_episode(
+        world, episode=episode, observe=lambda record: watcher.step("open", record), report_latents=True
+    )
     watcher.episode("open", found.result)
     return found
 
@@ -50,7 +52,7 @@ def test_the_bits_of_all_steps_are_those_that_were_counted(codec: str) -> None:
     tables = LatentTables(np.arange(1, 33).reshape(4, 8)) if codec == "entropy" else None
     plan, watcher = relay_plan(3, codec=codec, tables=tables), watched()
     found = played(plan, watcher)
-    event = Script(plan, plan.world("open").spec, title="").steps("open", list(watcher.steps))
+    event = PageEvents(plan, plan.world("open").spec, title="").steps("open", list(watcher.steps))
     counted = sum(link.sent_bits + 3 * link.sent for link in found.links)  # an action of 5 has 3 bits
     assert sum(row[2] for row in event["trail"]) == counted
     assert sum(row[5] for row in event["trail"]) == sum(link.read for link in found.links)
@@ -60,7 +62,7 @@ def test_the_bits_of_all_steps_are_those_that_were_counted(codec: str) -> None:
 def test_links_say_what_became_of_their_messages() -> None:
     plan, watcher = relay_plan(3, channel=Channel.parse("erasure=0.4")), watched()
     found = played(plan, watcher)
-    event = Script(plan, plan.world("open").spec, title="").steps("open", list(watcher.steps))
+    event = PageEvents(plan, plan.world("open").spec, title="").steps("open", list(watcher.steps))
     told = {(listener, speaker): counts for listener, speaker, *counts in event["links"]}
     for link in found.links:
         # The last messages come after the last step that could read them.
@@ -90,7 +92,7 @@ def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypat
     plan, watcher = relay_plan(2), watched()
 
     async def watch() -> list[str]:
-        pages = pages_module.Pages(watcher, Gate(), Script(plan, plan.world("open").spec, title=""))
+        pages = pages_module.Pages(watcher, Gate(), PageEvents(plan, plan.world("open").spec, title=""))
         async with aclosing(pages.stream()) as stream:
             first = await anext(stream)
             for episode in range(12):
@@ -113,7 +115,7 @@ def test_every_episode_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     played(plan, watcher, episode=7)  # before anybody looked
 
     async def watch() -> list[str]:
-        pages = pages_module.Pages(watcher, Gate(), Script(plan, plan.world("open").spec, title=""))
+        pages = pages_module.Pages(watcher, Gate(), PageEvents(plan, plan.world("open").spec, title=""))
         async with aclosing(pages.stream()) as stream:
             first = await anext(stream)
             for episode in range(3):
@@ -187,7 +189,7 @@ def test_records_say_how_long_things_took() -> None:
     records: list[StepRecord] = []
     plan = relay_plan(2)
     team = LocalTeam(plan.bundles, run_seed=0, greedy=False)
-    found = team.play(plan.world("open"), episode=0, observe=records.append)
+    found = team.run_episode(plan.world("open"), episode=0, observe=records.append)
     assert [record.latency_s for record in records] == list(found.result.latency_s)
     assert all(np.isnan(record.waited_s).all() for record in records), "nobody waits within a process"
 

@@ -5,7 +5,7 @@ import pytest
 
 from coordinator.world.world import World
 from heliograph.environments import registry
-from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, EnvironmentSpec, Transition, VectorEnvironment
 from heliograph.errors import WorldError
 
 
@@ -27,12 +27,12 @@ class Departing(VectorEnvironment):
 
     def reset(self, seeds, copies=None):
         self._step = 0
-        return self._percepts()
+        return self._agent_inputs()
 
     def step(self, actions):
         self._step += 1
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=np.zeros((1, 3), dtype=np.float32),
             terminated=np.zeros((1, 3), dtype=bool),
             truncated=np.zeros(1, dtype=bool),
@@ -41,13 +41,13 @@ class Departing(VectorEnvironment):
             lost=np.zeros(1, dtype=bool),
         )
 
-    def _percepts(self):
+    def _agent_inputs(self):
         mask = np.ones((1, 3, 3), dtype=bool)
         mask[0, 1, 0] = False
-        return Percepts(
+        return AgentInputs(
             observation=np.full((1, 3, 2), self._observation, dtype=np.float32),
             action_mask=mask,
-            hears=~np.eye(3, dtype=bool)[None],
+            receives_from=~np.eye(3, dtype=bool)[None],
             present=np.array([[True, True, self._step in (1, 3)]]),
         )
 
@@ -57,17 +57,17 @@ def test_heard_by_is_the_other_side_of_hears_on_a_directed_graph():
     directed = False
     for seed in range(20):
         views = world.reset(seed)
-        hears = {(view.slot, peer) for view in views for peer in view.hears}
-        assert hears == {(peer, view.slot) for view in views for peer in view.heard_by}
-        directed |= any((peer, slot) not in hears for slot, peer in hears)
+        receives_from = {(view.slot, peer) for view in views for peer in view.receives_from}
+        assert receives_from == {(peer, view.slot) for view in views for peer in view.sends_to}
+        directed |= any((peer, slot) not in receives_from for slot, peer in receives_from)
     assert directed
 
 
 def test_cut_links_leave_nobody_to_hear_and_change_nothing_else():
     worlds = [World(registry.make("relay", count=1), links_cut=cut) for cut in (False, True)]
     heard, deaf = (world.reset(7) for world in worlds)
-    assert all(view.hears for view in heard)
-    assert all(view.hears == view.heard_by == () for view in deaf)
+    assert all(view.receives_from for view in heard)
+    assert all(view.receives_from == view.sends_to == () for view in deaf)
     assert all(np.array_equal(a.observation, b.observation) for a, b in zip(heard, deaf, strict=True))
 
 
@@ -76,12 +76,12 @@ def test_an_absent_agent_neither_hears_nor_is_awaited_at_the_step_after():
     views = world.reset(0)
     assert views[2] is None
     views = world.advance([0, 1, 0]).views
-    assert views[0].hears == (1,), "agent 2 was not there at step 0, so it has nothing to say at step 1"
-    assert views[2].hears == (0, 1)
+    assert views[0].receives_from == (1,), "agent 2 was not there at step 0, so it has nothing to say at step 1"
+    assert views[2].receives_from == (0, 1)
     views = world.advance([0, 1, 0]).views
     assert views[2] is None
-    assert views[0].hears == (1, 2), "what agent 2 said at step 1 is read at step 2"
-    assert views[0].heard_by == (1,)
+    assert views[0].receives_from == (1, 2), "what agent 2 said at step 1 is read at step 2"
+    assert views[0].sends_to == (1,)
 
 
 def test_the_idle_action_is_legal():

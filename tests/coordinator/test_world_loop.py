@@ -63,23 +63,23 @@ def test_every_percept_is_the_agents_own_view():
     async def script(server, nodes, _):
         async def keep(node):
             for _ in range(LENGTH):
-                percept = await node.read("percept")
-                seen.append((node.slot, percept))
-                await node.act(percept)
+                agent_input = await node.read("percept")
+                seen.append((node.slot, agent_input))
+                await node.act(agent_input)
 
         await asyncio.gather(*(keep(node) for node in nodes))
 
     result, records, _ = stage(script)
     assert (result.episode, result.steps, result.idle, result.masked) == (4, LENGTH, 0, 0)
     assert result.hearable == 2 * (LENGTH - 1)
-    for slot, percept in seen:
-        record = records[percept.step]
-        assert percept.episode == 4
-        assert percept.first == (percept.step == 0)
-        assert np.array_equal(np.frombuffer(percept.observation, "<f4"), record.observation[slot])
-        assert np.array_equal(np.frombuffer(percept.action_mask, np.uint8), record.action_mask[slot])
-        assert list(percept.hears) == list(percept.heard_by) == [1 - slot]
-        assert percept.message_deadline_us == 100_000
+    for slot, agent_input in seen:
+        record = records[agent_input.step]
+        assert agent_input.episode == 4
+        assert agent_input.first == (agent_input.step == 0)
+        assert np.array_equal(np.frombuffer(agent_input.observation, "<f4"), record.observation[slot])
+        assert np.array_equal(np.frombuffer(agent_input.action_mask, np.uint8), record.action_mask[slot])
+        assert list(agent_input.hears) == list(agent_input.heard_by) == [1 - slot]
+        assert agent_input.message_deadline_us == 100_000
 
 
 def test_a_silent_node_gets_the_idle_action_and_is_waited_for_once():
@@ -93,7 +93,7 @@ def test_a_silent_node_gets_the_idle_action_and_is_waited_for_once():
         await nodes[0].act(last)
 
     result, records, stale = stage(script)
-    assert result.idle == LENGTH, "it answered only the first percept, and that too late"
+    assert result.idle == LENGTH, "it answered only the first agent input, and that too late"
     assert stale == 1
     assert [bool(record.acted[1]) for record in records] == [False] * LENGTH
     assert all(record.acted[0] for record in records)
@@ -116,9 +116,9 @@ def test_a_node_that_answers_late_comes_back_as_if_it_had_just_begun():
 
     async def go_on(node):
         for _ in range(LENGTH - 3):
-            percept = await node.read("percept")
-            assert not percept.first
-            await node.act(percept)
+            agent_input = await node.read("percept")
+            assert not agent_input.first
+            await node.act(agent_input)
 
     result, _, stale = stage(script)
     assert result.idle == 2
@@ -139,13 +139,13 @@ def test_a_node_that_joins_in_the_middle_starts_at_the_next_step_with_first_for_
     async def script(server, nodes, _):
         nodes[1].call.cancel()
         assert await server.team.wait_until(lambda: server.team.live == (0,), timeout_s=10)
-        percept = await nodes[0].read("percept")
-        while percept.step < 2:
-            await nodes[0].act(percept)
-            percept = await nodes[0].read("percept")
+        agent_input = await nodes[0].read("percept")
+        while agent_input.step < 2:
+            await nodes[0].act(agent_input)
+            agent_input = await nodes[0].read("percept")
         async with PlainNode(server.address, BUNDLES[1]) as successor:
             await successor.read("roster")
-            await nodes[0].act(percept)
+            await nodes[0].act(agent_input)
             joined = await successor.read("percept")
             assert joined.step == 3
             assert joined.first
@@ -166,8 +166,8 @@ def test_an_illegal_action_is_replaced_and_counted():
 
     async def illegal(node):
         for _ in range(LENGTH):
-            percept = await node.read("percept")
-            await node.act(percept, action=77)
+            agent_input = await node.read("percept")
+            await node.act(agent_input, action=77)
 
     result, records, _ = stage(script)
     assert (result.illegal, result.idle) == (LENGTH, 0)

@@ -63,7 +63,7 @@ def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path,
     for episode, ((text, hears), (result, records, links)) in enumerate(zip(cases, played, strict=True)):
         alone = []
         stage = World(relay(bundles, hears=hears), **world(bundles, text))
-        local = team.play(stage, episode=episode, observe=alone.append, report_latents=True)
+        local = team.run_episode(stage, episode=episode, observe=alone.append, report_latents=True)
         for over_grpc, here in zip(records, alone, strict=True):
             for name in ("observation", "hears", "masked", "lost", "delay", "action", "latent", "reward"):
                 assert np.array_equal(getattr(over_grpc, name), getattr(here, name)), (text, here.step, name)
@@ -123,8 +123,8 @@ def test_a_plan_with_a_channel_is_played_the_same_by_both(tmp_path, text, codec,
 class Hushed(World):
     """Nobody hears anybody from the second step on."""
 
-    def _look(self, percepts):
-        views = super()._look(percepts)
+    def _look(self, agent_inputs):
+        views = super()._look(agent_inputs)
         self.links_cut = True
         return views
 
@@ -144,7 +144,7 @@ def test_to_lose_everything_is_to_be_cut_off_after_the_first_step(hears):
         ("cut", World(relay(bundles), links_cut=True)),
     ):
         records = []
-        found = team.play(stage, episode=3, observe=records.append, report_latents=True)
+        found = team.run_episode(stage, episode=3, observe=records.append, report_latents=True)
         assert all(link.read == 0 for link in found.links)
         played[name] = records
     for lost, hushed, cut in zip(*played.values(), strict=True):

@@ -17,7 +17,7 @@ from heliograph import noise
 def test_every_latent_and_action_is_the_predicted_one(agents, parameters, links):
     plan = relay_plan(agents, run_seed=3, conditions=(links,), **parameters)
     records = []
-    played = LocalTeam(plan.bundles, run_seed=3, greedy=False).play(
+    played = LocalTeam(plan.bundles, run_seed=3, greedy=False).run_episode(
         plan.world(links), episode=2, observe=records.append, report_latents=True
     )
     said: dict[int, tuple[tuple[int, ...], int]] = {}
@@ -47,7 +47,7 @@ def test_every_latent_and_action_is_the_predicted_one(agents, parameters, links)
 
 def test_a_complete_graph_sends_each_message_once_to_each_listener():
     plan = relay_plan(3)
-    played = LocalTeam(plan.bundles, run_seed=0, greedy=True).play(plan.world("open"), episode=0)
+    played = LocalTeam(plan.bundles, run_seed=0, greedy=True).run_episode(plan.world("open"), episode=0)
     assert [link.sent for link in played.links] == [played.result.steps] * 3 * 2
     assert [link.delivered for link in played.links] == [played.result.steps] * 3 * 2
     assert played.result.hearable == 3 * 2 * (played.result.steps - 1)
@@ -61,7 +61,7 @@ def test_episodes_do_not_depend_on_what_was_played_before():
     for episodes in ((0, 1, 2), (2, 0, 1)):
         records = {episode: [] for episode in episodes}
         for episode in episodes:
-            team.play(world, episode=episode, observe=records[episode].append, report_latents=True)
+            team.run_episode(world, episode=episode, observe=records[episode].append, report_latents=True)
         runs.append({episode: [record.action.tolist() for record in records[episode]] for episode in episodes})
     assert runs[0] == runs[1]
     assert runs[0][0] != runs[0][1], "episodes differ from one another"

@@ -71,7 +71,7 @@ def test_the_order_of_arrival_changes_nothing(tmp_path):
     result, records = asyncio.run(play())
     alone = []
     environment = registry.make("relay", count=1, parameters=bundles[0].manifest.environment_parameters)
-    LocalTeam(bundles, run_seed=5, greedy=False).play(
+    LocalTeam(bundles, run_seed=5, greedy=False).run_episode(
         World(environment), episode=1, observe=alone.append, report_latents=True
     )
     assert max(result.waited_s) > 0.005, "the detours did hold messages back"

@@ -67,7 +67,7 @@ def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], greedy: bool,
         registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING), links_cut=links_cut
     )
     alone = LocalTeam(bundles, run_seed=SEED, greedy=greedy)
-    results = [alone.play(world, episode=episode).result for episode in range(EPISODES)]
+    results = [alone.run_episode(world, episode=episode).result for episode in range(EPISODES)]
     assert [result.steps for result in results] == central.length.tolist()
     assert [result.outcome for result in results] == central.outcome.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-5)

@@ -86,11 +86,11 @@ class ForeignTeam(ParallelEnv):
     def _infos(self, *, won: bool) -> dict[str, dict[str, Any]]:
         infos: dict[str, dict[str, Any]] = {agent: {} for agent in self.agents}
         for agent in self.agents:
-            if "hears" in self._offers:
+            if key := next((each for each in ("neighbours", "hears") if each in self._offers), None):
                 # Directed, and the other way round at every second step.
                 listener = "scout" if self._step % 2 == 0 else "carrier"
                 others = [other for other in self.possible_agents if other != agent]
-                infos[agent]["hears"] = others if agent == listener else []
+                infos[agent][key] = others if agent == listener else []
             if "won" in self._offers:
                 infos[agent]["is_success"] = won
             if "mask" in self._offers:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, Transition, VectorEnvironment
 
 
-def random_actions(percepts: Percepts, random: np.random.Generator) -> np.ndarray:
-    return (random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1)
+def random_actions(agent_inputs: AgentInputs, random: np.random.Generator) -> np.ndarray:
+    return (random.random(agent_inputs.action_mask.shape) * agent_inputs.action_mask).argmax(-1)
 
 
-def episode(environment: VectorEnvironment, seeds: np.ndarray, *, action_seed: int) -> list[Percepts | Transition]:
+def episode(environment: VectorEnvironment, seeds: np.ndarray, *, action_seed: int) -> list[AgentInputs | Transition]:
     """Play one episode in all copies with random legal actions."""
     random = np.random.default_rng(action_seed)
-    percepts = environment.reset(seeds)
-    history: list[Percepts | Transition] = [percepts]
+    agent_inputs = environment.reset(seeds)
+    history: list[AgentInputs | Transition] = [agent_inputs]
     for _ in range(environment.spec.episode_limit):
-        transition = environment.step(random_actions(percepts, random))
-        percepts = transition.percepts
+        transition = environment.step(random_actions(agent_inputs, random))
+        agent_inputs = transition.agent_inputs
         history.append(transition)
     return history
 
 
-def flat(history: list[Percepts | Transition], *, copy: int) -> list[bytes]:
+def flat(history: list[AgentInputs | Transition], *, copy: int) -> list[bytes]:
     """Everything that one copy showed, as bytes."""
     arrays: list[np.ndarray] = []
     for entry in history:
-        percepts = entry.percepts if isinstance(entry, Transition) else entry
-        arrays += [percepts.observation, percepts.action_mask, percepts.hears, percepts.present]
+        agent_inputs = entry.agent_inputs if isinstance(entry, Transition) else entry
+        arrays += [agent_inputs.observation, agent_inputs.action_mask, agent_inputs.hears, agent_inputs.present]
         if isinstance(entry, Transition):
             arrays += [entry.reward, entry.terminated, entry.truncated, entry.over, entry.outcome]
     return [array[copy].tobytes() for array in arrays]

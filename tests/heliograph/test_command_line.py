@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from heliograph.cli import main
+from heliograph.cli import MACHINE_EXIT_CODE, Command, main, run
 
 
 def test_grpc_tells_of_errors_alone_unless_the_user_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +16,33 @@ def test_grpc_tells_of_errors_alone_unless_the_user_wants_more(monkeypatch: pyte
     monkeypatch.setenv("GRPC_VERBOSITY", "DEBUG")
     assert main(["environments", "--json"]) == 0
     assert os.environ["GRPC_VERBOSITY"] == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7.28 TiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: 99 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    ],
+    ids=["numpy", "cpu", "gpu"],
+)
+def test_what_asks_for_more_memory_than_there_is_gets_a_sentence(
+    capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def ask(_: object) -> int:
+        raise error
+
+    greedy = Command(summary="asks for too much", configure=lambda _: None, run=ask)
+    assert run({"greedy": greedy}, ["greedy"]) == MACHINE_EXIT_CODE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"heliograph greedy: there is not enough memory ({error}). Fewer copies")
+
+
+def test_another_error_of_the_program_is_no_want_of_memory() -> None:
+    def break_down(_: object) -> int:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    broken = Command(summary="breaks", configure=lambda _: None, run=break_down)
+    with pytest.raises(RuntimeError, match="shapes"):
+        run({"broken": broken}, ["broken"])

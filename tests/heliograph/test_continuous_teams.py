@@ -98,7 +98,7 @@ def test_there_and_back_again_the_world_goes_the_same_way() -> None:
     for _ in range(steering_team.STEPS):
         actions = grid.snapped(random.uniform(-1, 1, (1, 2, 2)))
         left, right = ours.step(actions), back.step(actions)
-        assert np.allclose(left.percepts.observation, right.percepts.observation[..., :5], atol=1e-5)
+        assert np.allclose(left.agent_inputs.observation, right.agent_inputs.observation[..., :5], atol=1e-5)
         assert np.allclose(left.reward, right.reward, atol=1e-5)
 
 
@@ -109,7 +109,10 @@ def test_workers_step_them_all_the_same() -> None:
         alone.reset(np.array([1, 2]))
         spread.reset(np.array([1, 2]))
         actions = np.linspace(-1, 1, 8).reshape(2, 2, 2)
-        assert alone.step(actions).percepts.observation.tobytes() == spread.step(actions).percepts.observation.tobytes()
+        assert (
+            alone.step(actions).agent_inputs.observation.tobytes()
+            == spread.step(actions).agent_inputs.observation.tobytes()
+        )
         with pytest.raises(WorldError, match="outside"):
             spread.step(actions * 2)
     finally:
@@ -120,10 +123,10 @@ def test_reference_policies_act_within_bounds() -> None:
     inner = steering_team.make()
     world = ParallelVector(lambda: inner, count=1)
     for policy in (RandomPolicy(world, seed=0), IdlePolicy(world, seed=0)):
-        percepts = world.reset(np.array([0]))
+        agent_inputs = world.reset(np.array([0]))
         policy.begin(0, episode=0)
-        while not (transition := policy.step(percepts)).over[0]:
-            percepts = transition.percepts
+        while not (transition := policy.step(agent_inputs)).over[0]:
+            agent_inputs = transition.agent_inputs
         told = [step["mast"].tolist() for step in inner.given]
         assert len(told) == steering_team.STEPS
         if isinstance(policy, IdlePolicy):

@@ -320,9 +320,9 @@ def test_masks_that_contradict_each_other_are_an_error_and_not_a_choice() -> Non
         made([1, 0], [1, 1]).reset(np.array([0]))
 
 
-@pytest.mark.parametrize("field", ["action_mask", "hears"])
+@pytest.mark.parametrize("field", ["action_mask", "neighbours", "hears"])
 def test_what_a_reset_told_must_be_told_again_but_not_in_the_last_state(field: str) -> None:
-    offers = ("mask",) if field == "action_mask" else ("hears",)
+    offers = ("mask",) if field == "action_mask" else (field,)
     silent = swap(4, {"scout": {}, "carrier": {}})
     with pytest.raises(WorldError, match=f"'{field}' of agent 'scout' is missing, though the first reset told it"):
         played(offers=offers, after_step=silent)
@@ -332,6 +332,15 @@ def test_what_a_reset_told_must_be_told_again_but_not_in_the_last_state(field: s
     ragged = put(4, "scout", {"is_success": RAGGED})
     with pytest.raises(WorldError, match=r"'is_success' of agent 'scout' is 2 values that differ in length. Return Tr"):
         played(offers=("won",), after_step=ragged, max_cycles=2)
+
+
+def test_neighbours_are_told_by_their_name_or_the_older_one_and_under_both_alike() -> None:
+    both = {"neighbours": ["carrier"], "hears": [1]}
+    played(offers=("neighbours",), after_reset=put(1, "scout", both))
+    with pytest.raises(WorldError, match=r"'hears' of agent 'scout' is another than 'neighbours'. Return 'neighbours'"):
+        played(offers=("neighbours",), after_reset=put(1, "scout", {**both, "hears": []}))
+    with pytest.raises(WorldError, match="'neighbours' of agent 'scout' is missing, though the first reset told it"):
+        played(offers=("neighbours",), after_step=put(4, "scout", {"hears": []}))
 
 
 def test_a_mask_that_the_observation_space_promises_must_be_told() -> None:

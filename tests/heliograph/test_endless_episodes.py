@@ -13,7 +13,7 @@ from scripted_bundle import save_team, scripted_team
 from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
-from heliograph.environments.reference import play_reference
+from heliograph.environments.reference import run_reference
 from heliograph.environments.vector import cut_outcome
 from heliograph.errors import WorldError
 
@@ -22,11 +22,11 @@ ENDLESS = {"endless": True, "all_heard": True}
 
 
 def test_reference_policies_are_cut_and_count_as_not_won() -> None:
-    played = play_reference(GAME, "random", parameters=ENDLESS, episodes=3, seed=0, most_steps=7, permission=EVERYTHING)
+    played = run_reference(GAME, "random", parameters=ENDLESS, episodes=3, seed=0, most_steps=7, permission=EVERYTHING)
     assert played.length.tolist() == [7, 7, 7]
     assert played.cut.all()
     assert not played.outcome.any(), "not won within that many steps"
-    ended = play_reference(GAME, "random", parameters={"all_heard": True}, episodes=3, seed=0, permission=EVERYTHING)
+    ended = run_reference(GAME, "random", parameters={"all_heard": True}, episodes=3, seed=0, permission=EVERYTHING)
     assert not ended.cut.any()
 
 

@@ -81,7 +81,7 @@ def test_ctrl_c_reaches_the_work_which_may_still_say_what_it_has() -> None:
 def test_ctrl_c_asks_work_that_obeys_signals_to_stop_in_order() -> None:
     def counts(begun: threading.Event) -> str:
         request, told = StopRequest(), threading.Event()
-        with obeying_signals(request, told=told.set):
+        with obeying_signals(request, on_request=told.set):
             begun.set()
             assert told.wait(60)
         return "in order" if request.wanted else "not asked"

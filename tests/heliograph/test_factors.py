@@ -84,11 +84,11 @@ def test_the_environment_gets_a_sample_of_its_own_space_for_every_number(kind: s
 def test_masks_are_those_of_the_joint_actions_however_they_are_told(kind: str, masks: str) -> None:
     world = registry.make(NAME, count=1, parameters={"kind": kind, "masks": masks}, permission=EVERYTHING)
     policy, legal = RandomPolicy(world, seed=0), []
-    percepts = world.reset(np.array([0]))
+    agent_inputs = world.reset(np.array([0]))
     policy.begin(0, episode=0)
-    while not (transition := policy.step(percepts)).over[0]:  # the environment itself checks each action
-        legal.append(percepts.action_mask[0].sum(-1).tolist())
-        percepts = transition.percepts
+    while not (transition := policy.step(agent_inputs)).over[0]:  # the environment itself checks each action
+        legal.append(agent_inputs.action_mask[0].sum(-1).tolist())
+        agent_inputs = transition.agent_inputs
     crane = 6 if kind == "multi" else 12
     assert legal == [[crane, 4], [crane * 2 // 3, 4 if masks == "row" else 2]] * 2
 

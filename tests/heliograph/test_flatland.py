@@ -18,29 +18,31 @@ from heliograph.environments.drawing import BACKGROUND
 from heliograph.environments.flatland import drawing
 from heliograph.environments.flatland.team import RailTeam
 from heliograph.environments.parallel import as_parallel
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, Transition, VectorEnvironment
 from heliograph.errors import SettingsError, WorldError
 
 SMALL: dict[str, Any] = {"agents": 4, "width": 24, "height": 24, "cities": 2, "malfunction_interval": 40}
 
 
-def random_actions(percepts: Percepts, random: np.random.Generator) -> np.ndarray:
-    return (random.random(percepts.action_mask.shape) * percepts.action_mask).argmax(-1)
+def random_actions(agent_inputs: AgentInputs, random: np.random.Generator) -> np.ndarray:
+    return (random.random(agent_inputs.action_mask.shape) * agent_inputs.action_mask).argmax(-1)
 
 
-def episode(environment: VectorEnvironment, seeds: list[int], *, action_seed: int = 0) -> list[Percepts | Transition]:
+def episode(
+    environment: VectorEnvironment, seeds: list[int], *, action_seed: int = 0
+) -> list[AgentInputs | Transition]:
     """Random play until one copy is over."""
     random = np.random.default_rng(action_seed)
-    played: list[Percepts | Transition] = [environment.reset(np.array(seeds))]
-    percepts = played[0]
-    while isinstance(played[-1], Percepts) or not played[-1].over.any():
-        played.append(environment.step(random_actions(percepts, random)))
-        percepts = played[-1].percepts
+    played: list[AgentInputs | Transition] = [environment.reset(np.array(seeds))]
+    agent_inputs = played[0]
+    while isinstance(played[-1], AgentInputs) or not played[-1].over.any():
+        played.append(environment.step(random_actions(agent_inputs, random)))
+        agent_inputs = played[-1].agent_inputs
     return played
 
 
-def flat(played: list[Percepts | Transition], *, copy: int) -> list[bytes]:
-    shown = [entry.percepts if isinstance(entry, Transition) else entry for entry in played]
+def flat(played: list[AgentInputs | Transition], *, copy: int) -> list[bytes]:
+    shown = [entry.agent_inputs if isinstance(entry, Transition) else entry for entry in played]
     fields = [(p.observation[copy], p.action_mask[copy], p.hears[copy], p.present[copy]) for p in shown]
     steps = [entry for entry in played if isinstance(entry, Transition)]
     fields += [(t.reward[copy], t.terminated[copy], t.truncated[copy]) for t in steps]
@@ -57,18 +59,18 @@ def test_shapes_and_ends_of_episodes() -> None:
         gone = np.zeros((2, 4), dtype=bool)
         for entry in played[1:]:
             assert isinstance(entry, Transition)
-            percepts = entry.percepts
-            assert percepts.observation.dtype == np.float32
-            assert (np.abs(percepts.observation) <= 2).all()
+            agent_inputs = entry.agent_inputs
+            assert agent_inputs.observation.dtype == np.float32
+            assert (np.abs(agent_inputs.observation) <= 2).all()
             # Who is done stays done, sees nothing, is heard by nobody, earns nothing, and may do anything.
             assert (entry.terminated >= gone).all()
             assert not entry.reward[gone].any()
             gone = entry.terminated
-            assert (percepts.present == ~gone).all()
-            assert not percepts.observation[gone].any()
-            assert percepts.action_mask[gone].all()
-            assert not percepts.hears[gone].any()
-            assert not percepts.hears.transpose(0, 2, 1)[gone].any()
+            assert (agent_inputs.present == ~gone).all()
+            assert not agent_inputs.observation[gone].any()
+            assert agent_inputs.action_mask[gone].all()
+            assert not agent_inputs.hears[gone].any()
+            assert not agent_inputs.hears.transpose(0, 2, 1)[gone].any()
             assert np.array_equal(np.isnan(entry.outcome), ~entry.over)
             assert np.array_equal(entry.over, entry.truncated | gone.all(-1))
             assert not (entry.truncated & gone.all(-1)).any()
@@ -81,8 +83,8 @@ def test_a_step_limit_truncates_and_shows_the_last_state() -> None:
     assert isinstance(last, Transition)
     assert last.truncated.all()
     assert not last.terminated.any()
-    assert last.percepts.present.all()
-    assert last.percepts.observation.any(-1).all()
+    assert last.agent_inputs.present.all()
+    assert last.agent_inputs.observation.any(-1).all()
     assert last.outcome.tolist() == [0.0]
     with pytest.raises(WorldError, match="no running episode"):
         environment.step(np.zeros((1, 4), dtype=int))
@@ -100,7 +102,7 @@ def test_a_seed_repeats_its_episode_whatever_came_before_and_beside(more: dict[s
     swapped = environment.reset(np.array(seeds[::-1]))
     assert swapped.observation[1].tobytes() == first[0].observation[0].tobytes()
     assert swapped.observation[0].tobytes() != swapped.observation[1].tobytes()
-    broken = [entry.percepts.observation[..., 4] < 0 for entry in first[1:] if isinstance(entry, Transition)]
+    broken = [entry.agent_inputs.observation[..., 4] < 0 for entry in first[1:] if isinstance(entry, Transition)]
     assert np.any(broken), "no malfunction: the test is about nothing"
 
 
@@ -108,18 +110,18 @@ def test_a_forced_move_is_the_only_legal_one_and_published_leaves_the_choice_wit
     own = registry.make("flatland", count=1, parameters=SMALL)
     theirs = registry.make("flatland", count=1, parameters={**SMALL, "published": True})
     assert (own.spec.has_action_mask, theirs.spec.has_action_mask) == (True, False)
-    percepts, published = own.reset(np.array([4])), theirs.reset(np.array([4]))
+    agent_inputs, published = own.reset(np.array([4])), theirs.reset(np.array([4]))
     random, forced_steps = np.random.default_rng(0), 0
     for _ in range(60):
         assert published.action_mask.all()
-        free = percepts.action_mask.all(-1)
-        assert (percepts.action_mask[~free] == (True, False, False)).all()
+        free = agent_inputs.action_mask.all(-1)
+        assert (agent_inputs.action_mask[~free] == (True, False, False)).all()
         wanted = random.integers(3, size=(1, 4))
         forced_steps += int(np.count_nonzero(~free & (wanted > 0)))
         left, right = own.step(np.where(free, wanted, 0)), theirs.step(wanted)
         assert left.reward.tobytes() == right.reward.tobytes()
-        assert np.array_equal(left.percepts.hears, right.percepts.hears)
-        percepts, published = left.percepts, right.percepts
+        assert np.array_equal(left.agent_inputs.hears, right.agent_inputs.hears)
+        agent_inputs, published = left.agent_inputs, right.agent_inputs
         if left.over.any():
             break
     assert forced_steps > 5
@@ -140,12 +142,12 @@ def test_hearing_along_rails_is_mutual_and_grows_with_its_reach() -> None:
     for reach in (0, 6, 1000):
         more = {"neighbours": "rail", "rail_reach": reach, "malfunction_interval": 0}
         played = episode(registry.make("flatland", count=1, parameters={**SMALL, **more}), [3], action_seed=1)
-        percepts = [entry.percepts for entry in played if isinstance(entry, Transition)]
-        heard.append(np.stack([entry.hears[0] for entry in percepts]))
+        agent_inputs = [entry.agent_inputs for entry in played if isinstance(entry, Transition)]
+        heard.append(np.stack([entry.hears[0] for entry in agent_inputs]))
         assert np.array_equal(heard[-1], heard[-1].transpose(0, 2, 1))
     assert (heard[0] <= heard[1]).all()
     assert heard[1].sum() < heard[2].sum()
-    present = np.stack([entry.present[0] for entry in percepts])
+    present = np.stack([entry.present[0] for entry in agent_inputs])
     assert np.array_equal(heard[2], present[:, None] & present[:, :, None] & ~np.eye(4, dtype=bool))
 
 
@@ -153,17 +155,17 @@ def test_a_train_hears_the_first_ones_on_its_edges_which_need_not_hear_it() -> N
     one_way = out_of_play = 0
     for seed in range(3):
         environment = registry.make("flatland", count=1, parameters={**SMALL, "malfunction_interval": 0})
-        percepts, random = environment.reset(np.array([seed])), np.random.default_rng(seed)
+        agent_inputs, random = environment.reset(np.array([seed])), np.random.default_rng(seed)
         over = False
         while not over:
             ahead = environment.teams[0].sight().edge_train  # type: ignore[attr-defined]
             pairs = {(train, int(other)) for train in range(4) for other in ahead[train] if other not in (-1, train)}
-            both_there = {(i, j) for i, j in pairs if percepts.present[0, i] and percepts.present[0, j]}
-            assert set(map(tuple, np.argwhere(percepts.hears[0]).tolist())) == both_there
+            both_there = {(i, j) for i, j in pairs if agent_inputs.present[0, i] and agent_inputs.present[0, j]}
+            assert set(map(tuple, np.argwhere(agent_inputs.hears[0]).tolist())) == both_there
             one_way += len({(i, j) for i, j in both_there if (j, i) not in both_there})
             out_of_play += len(pairs - both_there)
-            transition = environment.step(random_actions(percepts, random))
-            percepts, over = transition.percepts, bool(transition.over[0])
+            transition = environment.step(random_actions(agent_inputs, random))
+            agent_inputs, over = transition.agent_inputs, bool(transition.over[0])
     assert one_way > 20
     assert out_of_play > 0, "nobody stood deadlocked on another's edge"
 
@@ -172,14 +174,14 @@ def test_a_deadlock_ends_the_part_of_its_trains_and_of_no_others() -> None:
     ended = {"arrived": 0, "deadlocked": 0}
     for seed in range(4):
         environment = registry.make("flatland", count=1, parameters={**SMALL, "malfunction_interval": 0})
-        percepts, random = environment.reset(np.array([seed])), np.random.default_rng(seed)
+        agent_inputs, random = environment.reset(np.array([seed])), np.random.default_rng(seed)
         over = False
         while not over:
-            present = percepts.present[0]
-            transition = environment.step(random_actions(percepts, random))
-            trains, percepts = environment.teams[0].trains, transition.percepts  # type: ignore[attr-defined]
+            present = agent_inputs.present[0]
+            transition = environment.step(random_actions(agent_inputs, random))
+            trains, agent_inputs = environment.teams[0].trains, transition.agent_inputs  # type: ignore[attr-defined]
             assert np.array_equal(transition.terminated[0], trains.arrived | trains.deadlocked)
-            assert np.array_equal(percepts.present[0], ~transition.terminated[0])
+            assert np.array_equal(agent_inputs.present[0], ~transition.terminated[0])
             assert not transition.reward[0][~present].any()
             over = bool(transition.over[0])
         ended["arrived"] += int(trains.arrived.sum())
@@ -192,7 +194,7 @@ def test_distances_are_as_the_crow_flies_and_known_before_trains_depart() -> Non
     environment = registry.make("flatland", count=2, parameters=SMALL)
     with pytest.raises(WorldError, match="nowhere before their first episode"):
         environment.distances()
-    percepts = environment.reset(np.array([3, 4]))
+    agent_inputs = environment.reset(np.array([3, 4]))
     random = np.random.default_rng(0)
     for _ in range(30):
         distances = environment.distances()
@@ -201,7 +203,7 @@ def test_distances_are_as_the_crow_flies_and_known_before_trains_depart() -> Non
                 for j, other in enumerate(team.cells):
                     rows, columns = np.subtract(divmod(cell, 24), divmod(other, 24))
                     assert distances[copy, i, j] == pytest.approx(np.hypot(rows, columns))
-        percepts = environment.step(random_actions(percepts, random)).percepts
+        agent_inputs = environment.step(random_actions(agent_inputs, random)).agent_inputs
     assert distances[distances > 0].size
 
 

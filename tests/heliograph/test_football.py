@@ -65,7 +65,7 @@ def test_an_observation_has_its_parts_at_their_places() -> None:
     assert first[:, 94:97].tolist() == [[1, 0, 0]] * 3, "nobody has the ball"
     assert np.array_equal(first[:, 97:108], np.eye(3, 11))
     assert first[:, 108:].tolist() == [[1, 0, 0, 0, 0, 0, 0]] * 3
-    assert world.step(np.full((1, 3), RUN)).percepts.observation[0, 0, 94:97].tolist() == [0, 1, 0]
+    assert world.step(np.full((1, 3), RUN)).agent_inputs.observation[0, 0, 94:97].tolist() == [0, 1, 0]
 
 
 @pytest.mark.usefixtures("double")
@@ -75,7 +75,7 @@ def test_goals_for_and_against_and_a_lost_ball_are_terminations(action: int, rew
     assert not any(step.reward.any() or step.over.any() for step in before)
     assert last.reward.tolist() == [[reward] * 3]
     assert (last.terminated.all(), last.truncated[0], last.outcome[0]) == (True, False, won)
-    assert not last.percepts.present.any()
+    assert not last.agent_inputs.present.any()
 
 
 @pytest.mark.usefixtures("double")
@@ -84,7 +84,7 @@ def test_the_limit_is_a_truncation_with_a_last_observation(parameters: dict[str,
     steps = played(registry.make(PASS, count=1, parameters=parameters), 0)
     assert len(steps) == parameters.get("step_limit", 400)
     assert (steps[-1].truncated[0], steps[-1].terminated.any(), steps[-1].outcome[0]) == (True, False, 0)
-    assert steps[-1].percepts.observation.any()
+    assert steps[-1].agent_inputs.observation.any()
 
 
 @pytest.mark.usefixtures("double")
@@ -107,7 +107,7 @@ def test_a_seed_repeats_and_copies_have_their_own() -> None:
 
     def seen(seeds: list[int]) -> list[bytes]:
         world.reset(np.array(seeds))
-        steps = [world.step(np.full((2, 3), 0)).percepts.observation for _ in range(5)]
+        steps = [world.step(np.full((2, 3), 0)).agent_inputs.observation for _ in range(5)]
         return [np.stack(steps)[:, copy].tobytes() for copy in (0, 1)]
 
     first = seen([3, 2**62])
@@ -158,7 +158,7 @@ def test_gfootball_itself_has_the_sizes_and_repeats_a_seed(scenario: str) -> Non
         shown = [world.reset(np.array(seeds)).observation]
         for _ in range(8):
             transition = world.step(random.integers(world.spec.actions, size=(2, world.spec.agents)))
-            shown.append(transition.percepts.observation)
+            shown.append(transition.agent_inputs.observation)
             if transition.over.any():
                 break
         return [np.stack(shown)[:, copy].tobytes() for copy in (0, 1)]

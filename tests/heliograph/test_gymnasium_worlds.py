@@ -57,7 +57,7 @@ def played(world: VectorEnvironment, seeds: list[int], *, steps: int = 60) -> li
     shown = [world.reset(np.array(seeds)).observation.tobytes()]
     for _ in range(steps):
         transition = world.step(random_action(world, random))
-        shown += [part.tobytes() for part in (transition.percepts.observation, transition.reward, transition.over)]
+        shown += [part.tobytes() for part in (transition.agent_inputs.observation, transition.reward, transition.over)]
         if transition.over.any():
             break
     return shown
@@ -102,7 +102,7 @@ def test_a_limit_is_a_truncation_with_a_last_observation_and_a_fall_is_a_termina
     for _ in range(3):
         transition = short.step(np.zeros((1, 1), dtype=np.int64))
     assert (transition.over[0], transition.truncated[0], transition.terminated.any()) == (True, True, False)
-    assert transition.percepts.observation.any()
+    assert transition.agent_inputs.observation.any()
     assert transition.outcome[0] == 3
     world = registry.make("cartpole", count=1)
     world.reset(np.array([0]))
@@ -112,7 +112,7 @@ def test_a_limit_is_a_truncation_with_a_last_observation_and_a_fall_is_a_termina
         transition = world.step(np.zeros((1, 1), dtype=np.int64))  # pushed left until the pole falls
         steps, over = steps + 1, bool(transition.over[0])
     assert (transition.truncated[0], transition.terminated.all()) == (False, True)
-    assert not transition.percepts.observation.any()
+    assert not transition.agent_inputs.observation.any()
     assert transition.outcome[0] == steps < 20
 
 
@@ -144,7 +144,7 @@ def test_levels_reach_evenly_from_bound_to_bound() -> None:
     for level, torque in enumerate((-1.0, -0.5, 0.0, 0.5, 1.0)):
         numbered, vector = levelled_and_continuous("gymnasium", pendulum, [level], np.float32([[torque]]))
         assert numbered.reward[0] == pytest.approx(vector.reward[0], abs=1e-5)
-        assert np.allclose(numbered.percepts.observation, vector.percepts.observation, atol=1e-5)
+        assert np.allclose(numbered.agent_inputs.observation, vector.agent_inputs.observation, atol=1e-5)
 
 
 @pytest.mark.skipif(find_spec("Box2D") is None, reason="Box2D is not installed")
@@ -152,7 +152,7 @@ def test_the_landers_joint_actions_are_its_engines_levels_main_engine_first() ->
     for main, side in ((19, 0), (0, 19), (13, 4)):
         vector = np.float32([[2 * main / 19 - 1, 2 * side / 19 - 1]])
         numbered, real = levelled_and_continuous("lunarlander", {}, [20 * main + side], vector)
-        assert np.allclose(numbered.percepts.observation, real.percepts.observation, atol=1e-5)
+        assert np.allclose(numbered.agent_inputs.observation, real.agent_inputs.observation, atol=1e-5)
         assert numbered.reward[0] == pytest.approx(real.reward[0], abs=1e-3)
 
 
@@ -160,15 +160,15 @@ def test_the_landers_joint_actions_are_its_engines_levels_main_engine_first() ->
 def test_split_agents_move_a_joint_each_and_get_the_same_reward() -> None:
     levels = np.array([0, 1, 2, 3, 4, 6])
     split, whole = levelled_and_continuous("walker2d-6x7", {}, levels, np.float32([levels / 3 - 1]))
-    assert np.allclose(split.percepts.observation[0, :, :17], whole.percepts.observation[0], atol=1e-5)
-    assert np.array_equal(split.percepts.observation[0, :, 17:], np.eye(6))
+    assert np.allclose(split.agent_inputs.observation[0, :, :17], whole.agent_inputs.observation[0], atol=1e-5)
+    assert np.array_equal(split.agent_inputs.observation[0, :, 17:], np.eye(6))
     assert np.allclose(split.reward[0], whole.reward[0, 0], atol=1e-5)
-    assert split.percepts.hears.sum() == 30
+    assert split.agent_inputs.hears.sum() == 30
     one, other = (
         levelled_and_continuous("walker2d-6x7", {}, order, np.float32([levels / 3 - 1]))[0]
         for order in (levels, levels[::-1])
     )
-    assert not np.allclose(one.percepts.observation, other.percepts.observation)
+    assert not np.allclose(one.agent_inputs.observation, other.agent_inputs.observation)
 
 
 @pytest.mark.skipif(find_spec("mujoco") is None, reason="mujoco is not installed")
@@ -176,7 +176,7 @@ def test_split_continuous_agents_are_the_dimensions_of_the_whole() -> None:
     parameters = {"task": "Hopper-v5", "split": True}
     vector = np.float32([[0.5], [-0.25], [1.0]])
     split, whole = levelled_and_continuous("gymnasium", parameters, vector, vector.reshape(1, 3))
-    assert np.allclose(split.percepts.observation[0, 0, :11], whole.percepts.observation[0, 0], atol=1e-6)
+    assert np.allclose(split.agent_inputs.observation[0, 0, :11], whole.agent_inputs.observation[0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from heliograph.environments import registry
 from heliograph.environments.conformance import examine
 from heliograph.environments.matrix.games import GAMES
 from heliograph.environments.parallel import as_parallel
-from heliograph.environments.reference import play_reference
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.reference import run_reference
+from heliograph.environments.vector import AgentInputs, Transition
 from heliograph.errors import SettingsError, WorldError
 
 every_game = pytest.mark.parametrize("game", GAMES)
@@ -43,8 +43,8 @@ def test_the_optimum_is_the_bound_of_a_team_without_messages_and_the_reference_r
 ) -> None:
     name = f"matrix-{game}"
     assert registry.make(name, count=1).spec.blind_bound == optimum
-    assert play_reference(name, "optimum", episodes=3, seed=0).outcome.tolist() == [optimum] * 3
-    assert play_reference(name, "random", episodes=20, seed=0).outcome.max() < optimum
+    assert run_reference(name, "optimum", episodes=3, seed=0).outcome.tolist() == [optimum] * 3
+    assert run_reference(name, "random", episodes=20, seed=0).outcome.max() < optimum
 
 
 @every_game
@@ -52,28 +52,28 @@ def test_the_clock_runs_and_the_last_step_is_a_termination(game: str) -> None:
     world = registry.make(f"matrix-{game}", count=2, parameters={"length": 4})
     history = episode(world, np.arange(2), action_seed=0)
     for step, entry in enumerate(history):
-        percepts = entry.percepts if isinstance(entry, Transition) else entry
-        assert percepts.action_mask.all()
-        assert percepts.hears.sum() == 4
+        agent_inputs = entry.agent_inputs if isinstance(entry, Transition) else entry
+        assert agent_inputs.action_mask.all()
+        assert agent_inputs.hears.sum() == 4
         if isinstance(entry, Transition):
             assert not entry.truncated.any()
             assert (entry.terminated == (step == 4)).all()
             assert (entry.over == (step == 4)).all()
             assert np.isnan(entry.outcome).all() == (step < 4)
         if step < 4:
-            assert percepts.present.all()
-            assert percepts.observation[0].tolist() == [[1, 0, step / 4], [0, 1, step / 4]]
+            assert agent_inputs.present.all()
+            assert agent_inputs.observation[0].tolist() == [[1, 0, step / 4], [0, 1, step / 4]]
         else:
-            assert not percepts.present.any()
-            assert not percepts.observation.any()
+            assert not agent_inputs.present.any()
+            assert not agent_inputs.observation.any()
 
 
 def test_resetting_one_copy_leaves_the_other_alone() -> None:
     world = registry.make("matrix", count=2, parameters={"length": 3})
     world.reset(np.array([1, 2]))
     world.step(np.zeros((2, 2), dtype=np.int64))
-    percepts = world.reset(np.array([5]), np.array([1]))
-    assert percepts.observation[:, 0, 2].tolist() == [np.float32(1 / 3), 0]
+    agent_inputs = world.reset(np.array([5]), np.array([1]))
+    assert agent_inputs.observation[:, 0, 2].tolist() == [np.float32(1 / 3), 0]
     for _ in range(2):
         transition = world.step(np.zeros((2, 2), dtype=np.int64))
     assert transition.over.tolist() == [True, False]
@@ -115,7 +115,7 @@ def test_what_is_no_game_is_told() -> None:
 
 def test_the_picture_shows_the_best_choices_and_the_latest_one() -> None:
     world = registry.make("matrix-penalty", count=2)
-    started: Percepts = world.reset(np.array([0, 1]))
+    started: AgentInputs = world.reset(np.array([0, 1]))
     assert started.present.all()
     before = world.render(1)
     assert before.shape == (145, 145, 3)
@@ -135,17 +135,17 @@ def test_in_the_two_step_game_agent_0_chooses_the_table_that_both_then_choose_fr
     assert not between.reward.any()
     assert not between.over.any()
     states = [[0, 1, 0]] * 4 + [[0, 0, 1]] * 4
-    assert between.percepts.observation[:, 1, 2:].tolist() == states
+    assert between.agent_inputs.observation[:, 1, 2:].tolist() == states
     assert world.state().tolist() == states
     last = world.step(choices[:, 1:])
     assert last.outcome.tolist() == [7, 7, 7, 7, 0, 1, 1, 8]
     assert np.array_equal(last.reward, np.repeat(last.outcome[:, None], 2, axis=1))
     assert last.terminated.all()
-    assert not last.percepts.present.any()
+    assert not last.agent_inputs.present.any()
     with pytest.raises(WorldError, match="no running episode"):
         world.step(choices[:, 1:])
     assert world.spec.blind_bound == 8
-    assert play_reference("matrix-two-step", "optimum", episodes=3, seed=0).outcome.tolist() == [8] * 3
+    assert run_reference("matrix-two-step", "optimum", episodes=3, seed=0).outcome.tolist() == [8] * 3
 
 
 def test_the_two_step_game_keeps_every_rule_resets_copies_alone_and_is_drawn() -> None:
@@ -162,7 +162,7 @@ def test_the_two_step_game_keeps_every_rule_resets_copies_alone_and_is_drawn() -
         changed = (world.render(copy) != before).any(-1).nonzero()[1]
         assert changed.size
         assert set(changed.tolist()) <= set(range(241)[half])
-    percepts = world.reset(np.array([5]), np.array([0]))
-    assert percepts.present[:, 0].tolist() == [True, False]
+    agent_inputs = world.reset(np.array([5]), np.array([0]))
+    assert agent_inputs.present[:, 0].tolist() == [True, False]
     with pytest.raises(WorldError, match="at least one copy, not 0"):
         registry.make("matrix-two-step", count=0)

@@ -81,9 +81,9 @@ def test_the_spec_says_what_each_agent_can_do() -> None:
 
 def test_each_agent_gets_an_action_of_its_own_space() -> None:
     world = make(buoy=True, masks=True)
-    percepts = world.reset(np.array([3]))
+    agent_inputs = world.reset(np.array([3]))
     own = world._copies[0]
-    assert percepts.action_mask[0].astype(int).tolist() == [
+    assert agent_inputs.action_mask[0].astype(int).tolist() == [
         [1, 1, 1, 1, 1, 0, 0, 0],
         [1, 0, 0, 0, 0, 0, 1, 1],
         [1, 0, 0, 0, 0, 0, 1, 0],
@@ -96,7 +96,7 @@ def test_each_agent_gets_an_action_of_its_own_space() -> None:
     np.testing.assert_allclose(given["boat"], [1.0, 0.0])
     np.testing.assert_allclose(given["buoy"], [-0.5])
     assert given["lamp"].tolist() == [1, 1]
-    assert transition.percepts.action_mask[0, 0].astype(int).tolist() == [1, 1, 1, 1, 0, 0, 0, 0], "its own mask"
+    assert transition.agent_inputs.action_mask[0, 0].astype(int).tolist() == [1, 1, 1, 1, 0, 0, 0, 0], "its own mask"
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_actions_of_another_shape_are_refused() -> None:
 
 def test_random_policies_take_legal_actions_of_each_kind() -> None:
     world = make(count=3, masks=True, buoy=True)
-    player, percepts = RandomPolicy(world, seed=0), world.reset(np.arange(3))
+    team_policy, agent_inputs = RandomPolicy(world, seed=0), world.reset(np.arange(3))
     for copy in range(3):
-        player.begin(copy, episode=copy)
+        team_policy.begin(copy, episode=copy)
     for _ in range(5):
-        percepts = player.step(percepts).percepts
+        agent_inputs = team_policy.step(agent_inputs).agent_inputs
     given = [each for copy in world._copies for each in copy.given]
     assert len({each["crane"] for each in given}) > 2
     assert np.std([each["boat"] for each in given]) > 0
@@ -171,7 +171,7 @@ def test_workers_play_the_same() -> None:
         for world in (alone, group):
             world.reset(np.array([5, 6]))
         one, other = alone.step(joint), group.step(joint)
-        np.testing.assert_array_equal(one.percepts.observation, other.percepts.observation)
+        np.testing.assert_array_equal(one.agent_inputs.observation, other.agent_inputs.observation)
         np.testing.assert_array_equal(one.reward, other.reward)
     finally:
         group.close()

@@ -15,7 +15,7 @@ from heliograph.environments import registry
 from heliograph.environments.listing import describe
 from heliograph.environments.mujoco.robots import NAMED_ROBOTS, PARTITIONS
 from heliograph.environments.parallel import as_parallel
-from heliograph.environments.reference import play_reference
+from heliograph.environments.reference import run_reference
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import SettingsError
 
@@ -29,7 +29,7 @@ def drawn(world: VectorEnvironment, seed: int, *, steps: int) -> list[bytes]:
     seen = [world.reset(np.full(world.count, seed)).observation[0].tobytes()]
     for _ in range(steps):
         transition = world.step(random.uniform(-1, 1, (world.count, world.spec.agents, world.spec.actions)))
-        seen.append(transition.percepts.observation[0].tobytes())
+        seen.append(transition.agent_inputs.observation[0].tobytes())
         if transition.over[0]:
             break
     return seen
@@ -57,10 +57,10 @@ def test_sizes(name: str, agents: int, observation: int, actions: int, state: in
 
 def test_unequal_agents_are_padded() -> None:
     world = registry.make("humanoid-9-8", count=1)
-    percepts = world.reset(np.array([0]))
-    assert percepts.action_mask[0].sum(-1).tolist() == [9, 8]
-    assert percepts.observation[0, :, -2:].tolist() == [[1, 0], [0, 1]]
-    assert not percepts.observation[0, 1, 167:-2].any()
+    agent_inputs = world.reset(np.array([0]))
+    assert agent_inputs.action_mask[0].sum(-1).tolist() == [9, 8]
+    assert agent_inputs.observation[0, :, -2:].tolist() == [[1, 0], [0, 1]]
+    assert not agent_inputs.observation[0, 1, 167:-2].any()
     assert np.allclose(world.spec.continuous[0].high, 0.4)
     assert (world.spec.continuous[1].low[8], world.spec.continuous[1].high[8]) == (0, 0)
 
@@ -84,7 +84,7 @@ def test_the_time_limit_is_no_termination_and_a_fall_is_one() -> None:
     for _ in range(3):
         transition = cheetah.step(np.zeros((1, 2, 3), dtype=np.float32))
     assert (transition.over[0], transition.truncated[0], transition.terminated.any()) == (True, True, False)
-    assert transition.percepts.observation.any()
+    assert transition.agent_inputs.observation.any()
     walker = registry.make("walker2d-2x3", count=1)
     walker.reset(np.array([0]))
     over = False
@@ -173,6 +173,6 @@ def test_a_wrong_partition_lists_the_right_ones() -> None:
 
 
 def test_standing_still_scores_about_nothing_for_a_cheetah() -> None:
-    idle = play_reference("halfcheetah-2x3", "idle", parameters={"step_limit": 50}, episodes=2, seed=0)
+    idle = run_reference("halfcheetah-2x3", "idle", parameters={"step_limit": 50}, episodes=2, seed=0)
     assert np.abs(idle.outcome).max() < 5
     assert idle.length.tolist() == [50, 50]

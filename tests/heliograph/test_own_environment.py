@@ -22,11 +22,11 @@ def test_the_example_plays_with_unequal_sizes_padded_and_every_agent_named() -> 
     spec = environment.spec
     # The longest observation has 3 numbers, and a one-hot of the two agents says whose it is.
     assert (spec.agents, spec.observation_size, spec.actions, spec.has_action_mask) == (2, 3 + 2, 3, True)
-    percepts = environment.reset(np.array([5, 6, 5]))
-    np.testing.assert_array_equal(percepts.observation[0], percepts.observation[2])
-    np.testing.assert_array_equal(percepts.observation[0, 1], [1, 0, 0, 0, 1])
-    np.testing.assert_array_equal(percepts.action_mask[0], [[True, False, False], [True, True, True]])
-    door = percepts.observation[:, 0, :3].argmax(1)
+    agent_inputs = environment.reset(np.array([5, 6, 5]))
+    np.testing.assert_array_equal(agent_inputs.observation[0], agent_inputs.observation[2])
+    np.testing.assert_array_equal(agent_inputs.observation[0, 1], [1, 0, 0, 0, 1])
+    np.testing.assert_array_equal(agent_inputs.action_mask[0], [[True, False, False], [True, True, True]])
+    door = agent_inputs.observation[:, 0, :3].argmax(1)
     for step in range(spec.episode_limit):
         transition = environment.step(np.stack([np.zeros(3, dtype=np.int64), door], axis=1))
         np.testing.assert_array_equal(transition.reward, 1.0)

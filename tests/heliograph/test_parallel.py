@@ -65,7 +65,7 @@ def test_there_and_back_again_nothing_is_lost(name: str, parameters: dict[str, A
         for field in ("reward", "terminated", "truncated", "over"):
             assert (getattr(stepped, field) == getattr(again, field)).all(), field
         assert np.array_equal(stepped.outcome, again.outcome, equal_nan=True)
-        left, right = stepped.percepts, again.percepts
+        left, right = stepped.agent_inputs, again.agent_inputs
     assert (ours.render(1) == back.render(1)).all()
 
 
@@ -85,13 +85,13 @@ def test_sizes_are_asked_for_and_padded_with_the_agents_identity() -> None:
     world = ParallelVector(foreign_team.make, count=2)
     assert (world.spec.agents, world.spec.observation_size, world.spec.actions) == (2, 3 + 2, 4)
     assert (world.spec.episode_limit, world.spec.outcome, world.spec.has_action_mask) == (5, "return", True)
-    percepts = world.reset(np.array([1, 2]))
-    assert (percepts.observation[:, 0, 2] == 0).all()
-    assert percepts.observation[:, :, 3:].tolist() == [[[1, 0], [0, 1]]] * 2
-    assert percepts.action_mask.tolist() == [[[True, True, False, False], [True] * 4]] * 2
+    agent_inputs = world.reset(np.array([1, 2]))
+    assert (agent_inputs.observation[:, 0, 2] == 0).all()
+    assert agent_inputs.observation[:, :, 3:].tolist() == [[[1, 0], [0, 1]]] * 2
+    assert agent_inputs.action_mask.tolist() == [[[True, True, False, False], [True] * 4]] * 2
     plain, _ = foreign_team.make().reset(seed=2)
-    assert percepts.observation[1, 0, :2].tolist() == plain["scout"].tolist()
-    assert percepts.observation[1, 1, :3].tolist() == plain["carrier"].ravel().tolist()
+    assert agent_inputs.observation[1, 0, :2].tolist() == plain["scout"].tolist()
+    assert agent_inputs.observation[1, 1, :3].tolist() == plain["carrier"].ravel().tolist()
 
 
 def test_time_is_no_termination_and_the_last_state_is_shown() -> None:
@@ -101,8 +101,8 @@ def test_time_is_no_termination_and_the_last_state_is_shown() -> None:
         transition = world.step(np.array([[1, 2]]))
     assert (transition.over[0], transition.truncated[0]) == (True, True)
     assert not transition.terminated.any()
-    assert transition.percepts.present.all()
-    assert transition.percepts.observation[0, 0, 0] > 0
+    assert transition.agent_inputs.present.all()
+    assert transition.agent_inputs.observation[0, 0, 0] > 0
     assert transition.reward.tolist() == [[1.0, 12.0]], "the environment numbers the carrier's actions from 10"
     assert transition.outcome[0] == (5 * 1 + 5 * 12) / 2
 
@@ -117,8 +117,8 @@ def test_a_termination_of_all_is_no_truncation() -> None:
     assert overs == [False, False, True]
     assert not transition.truncated[0]
     assert transition.terminated.all()
-    assert not transition.percepts.present.any()
-    assert not transition.percepts.observation.any()
+    assert not transition.agent_inputs.present.any()
+    assert not transition.agent_inputs.observation.any()
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -129,23 +129,24 @@ def test_an_agent_that_leaves_early_becomes_absorbing(cut: bool) -> None:
     leaving = world.step(np.array([[1, 0]]))
     assert leaving.reward[0, 0] == 1
     for transition in (leaving, world.step(np.array([[1, 0]])), world.step(np.array([[0, 0]]))):
-        assert transition.percepts.present.tolist() == [[False, True]]
-        assert not transition.percepts.observation[0, 0].any()
-        assert transition.percepts.action_mask[0, 0].tolist() == [True, True, False, False]
+        assert transition.agent_inputs.present.tolist() == [[False, True]]
+        assert not transition.agent_inputs.observation[0, 0].any()
+        assert transition.agent_inputs.action_mask[0, 0].tolist() == [True, True, False, False]
         assert transition.terminated.tolist() == [[not cut, False]]
         assert not transition.over[0]
     assert transition.reward[0].tolist() == [0.0, 10.0]
     assert world.step(STAY).truncated[0]
 
 
-def test_hears_masks_and_success_are_taken_where_they_are_offered() -> None:
-    world = ParallelVector(lambda: foreign_team.make(carrier_ends=2, offers=("hears", "won", "mask")), count=1)
+@pytest.mark.parametrize("name", ["neighbours", "hears"])
+def test_neighbours_masks_and_success_are_taken_where_they_are_offered(name: str) -> None:
+    world = ParallelVector(lambda: foreign_team.make(carrier_ends=2, offers=(name, "won", "mask")), count=1)
     assert (world.spec.complete_graph, world.spec.outcome) == (False, "won")
-    percepts = world.reset(np.array([0]))
-    assert percepts.hears[0].tolist() == [[False, True], [False, False]]
-    assert percepts.action_mask[0].tolist() == [[False, True, False, False], [False, True, True, True]]
+    agent_inputs = world.reset(np.array([0]))
+    assert agent_inputs.hears[0].tolist() == [[False, True], [False, False]]
+    assert agent_inputs.action_mask[0].tolist() == [[False, True, False, False], [False, True, True, True]]
     transition = world.step(np.array([[1, 1]]))
-    assert transition.percepts.hears[0].tolist() == [[False, False], [True, False]]
+    assert transition.agent_inputs.hears[0].tolist() == [[False, False], [True, False]]
     with pytest.raises(WorldError, match="action 0 of agent 0 in copy 0 is illegal"):
         world.step(np.array([[0, 1]]))
 
@@ -198,7 +199,7 @@ def test_a_limit_that_cannot_be_found_must_be_given() -> None:
     assert not world.step(STAY).over[0]
     last = world.step(STAY)
     assert (last.over[0], last.truncated[0]) == (True, True)
-    assert last.percepts.present.all()
+    assert last.agent_inputs.present.all()
     with pytest.raises(WorldError, match="no running episode"):
         world.step(STAY)
 
@@ -232,7 +233,7 @@ def test_simple_spread_repeats_a_seed_on_the_same_object() -> None:
     shown = []
     for seed in (3, 4, 3):
         world.reset(np.array([seed]))
-        shown.append(world.step(np.array([[1, 2, 3]])).percepts.observation.tobytes())
+        shown.append(world.step(np.array([[1, 2, 3]])).agent_inputs.observation.tobytes())
     assert shown[0] == shown[2]
     assert shown[0] != shown[1]
 

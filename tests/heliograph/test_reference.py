@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.environments import reference
-from heliograph.environments.reference import play_reference, reference_names
+from heliograph.environments.reference import reference_names, run_reference
 from heliograph.errors import SettingsError, UnknownEnvironment
 
 RELAY: dict[str, Any] = {"agents": 2, "size": 2, "length": 4}
@@ -20,9 +20,9 @@ RAILS: dict[str, Any] = {
 
 def test_random_play_does_not_depend_on_how_many_copies_play(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
-    many = play_reference("relay", "random", parameters=RELAY, episodes=20, seed=5, progress=told.append)
+    many = run_reference("relay", "random", parameters=RELAY, episodes=20, seed=5, progress=told.append)
     monkeypatch.setattr(reference, "MOST_COPIES", 1)
-    few = play_reference("relay", "random", parameters=RELAY, episodes=20, seed=5)
+    few = run_reference("relay", "random", parameters=RELAY, episodes=20, seed=5)
     for field in ("outcome", "team_return", "length"):
         assert np.array_equal(getattr(many, field), getattr(few, field)), field
     assert told == [3, 6, 9, 12, 15, 18, 20]
@@ -30,9 +30,9 @@ def test_random_play_does_not_depend_on_how_many_copies_play(monkeypatch: pytest
     assert np.isfinite(many.outcome).all()
     assert np.unique(many.team_return).size > 3
     assert np.array_equal(
-        play_reference("relay", "random", parameters=RELAY, episodes=3, seed=5).outcome, many.outcome[:3]
+        run_reference("relay", "random", parameters=RELAY, episodes=3, seed=5).outcome, many.outcome[:3]
     )
-    other = play_reference("relay", "random", parameters=RELAY, episodes=20, seed=6)
+    other = run_reference("relay", "random", parameters=RELAY, episodes=20, seed=6)
     assert not np.array_equal(other.team_return, many.team_return)
 
 
@@ -42,17 +42,17 @@ def test_wrong_names_and_numbers_are_refused_with_the_right_ones() -> None:
     with pytest.raises(
         SettingsError, match=r"no reference policy 'shortest'.*random, shortest-path, deadlock-avoidance"
     ):
-        play_reference("flatland", "shortest", episodes=1, seed=0)
+        run_reference("flatland", "shortest", episodes=1, seed=0)
     with pytest.raises(SettingsError, match="cannot run 0 episodes"):
-        play_reference("relay", "random", episodes=0, seed=0)
+        run_reference("relay", "random", episodes=0, seed=0)
     with pytest.raises(UnknownEnvironment, match="relai"):
-        play_reference("relai", "random", episodes=1, seed=0)
+        run_reference("relai", "random", episodes=1, seed=0)
 
 
 def test_heuristics_bring_more_trains_home_than_chance_on_the_same_episodes() -> None:
     pytest.importorskip("flatland_baselines")
     shares = {
-        name: play_reference("flatland", name, parameters=RAILS, episodes=7, seed=0).outcome.mean()
+        name: run_reference("flatland", name, parameters=RAILS, episodes=7, seed=0).outcome.mean()
         for name in reference_names("flatland")
     }
     assert shares["random"] < shares["shortest-path"] < shares["deadlock-avoidance"]
@@ -62,7 +62,7 @@ def test_a_train_alone_arrives_as_fast_as_its_shortest_path_is_long() -> None:
     pytest.importorskip("flatland_baselines")
     alone = {**RAILS, "agents": 1, "malfunction_interval": 0}
     results = [
-        play_reference("flatland", name, parameters=alone, episodes=4, seed=1)
+        run_reference("flatland", name, parameters=alone, episodes=4, seed=1)
         for name in ("shortest-path", "deadlock-avoidance")
     ]
     for result in results:

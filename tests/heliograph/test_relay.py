@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from relay_play import episode, flat, places, random_actions
 
 from heliograph.environments import registry
-from heliograph.environments.relay import MOVES, RelaySettings, hearing_graph
+from heliograph.environments.relay import MOVES, RelaySettings, neighbour_graph
 from heliograph.environments.vector import Transition
 from heliograph.errors import SettingsError, WorldError
 
@@ -25,7 +25,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("relay-signal", {"agents": 3, "symbols": 5, "hears": "ring", "observation_noise": 0.1, "reward": "team"}),
     ("relay-signal", {"cue": "none"}),
 ]
-PERCEPT_FIELDS = ("observation", "action_mask", "hears", "present")
+INPUT_FIELDS = ("observation", "action_mask", "hears", "present")
 every_case = pytest.mark.parametrize(("name", "parameters"), CASES, ids=lambda value: str(value)[:40])
 
 
@@ -34,17 +34,17 @@ def test_shapes_types_and_spec_agree(name: str, parameters: dict[str, Any]) -> N
     environment = registry.make(name, count=3, parameters=parameters)
     spec = environment.spec
     for entry in episode(environment, np.arange(3), action_seed=0):
-        percepts = entry.percepts if isinstance(entry, Transition) else entry
-        assert percepts.observation.shape == (3, spec.agents, spec.observation_size)
-        assert percepts.observation.dtype == np.float32
-        assert percepts.action_mask.shape == (3, spec.agents, spec.actions)
-        assert percepts.action_mask.any(-1).all()
-        assert percepts.action_mask.all() != spec.has_action_mask
-        assert percepts.hears.shape == (3, spec.agents, spec.agents)
-        assert not percepts.hears[:, np.arange(spec.agents), np.arange(spec.agents)].any()
-        assert percepts.present.all()
+        agent_inputs = entry.agent_inputs if isinstance(entry, Transition) else entry
+        assert agent_inputs.observation.shape == (3, spec.agents, spec.observation_size)
+        assert agent_inputs.observation.dtype == np.float32
+        assert agent_inputs.action_mask.shape == (3, spec.agents, spec.actions)
+        assert agent_inputs.action_mask.any(-1).all()
+        assert agent_inputs.action_mask.all() != spec.has_action_mask
+        assert agent_inputs.hears.shape == (3, spec.agents, spec.agents)
+        assert not agent_inputs.hears[:, np.arange(spec.agents), np.arange(spec.agents)].any()
+        assert agent_inputs.present.all()
         if spec.complete_graph:
-            assert percepts.hears.sum() == 3 * spec.agents * (spec.agents - 1)
+            assert agent_inputs.hears.sum() == 3 * spec.agents * (spec.agents - 1)
     assert registry.make(name, count=1, parameters=spec.parameters).spec == spec
 
 
@@ -80,14 +80,14 @@ def test_a_seed_repeats_its_episode_whatever_came_before_and_beside(name: str, p
 def test_resetting_some_copies_leaves_the_others_alone(name: str, parameters: dict[str, Any]) -> None:
     environment = registry.make(name, count=3, parameters=parameters)
     before = environment.reset(np.arange(3))
-    moved = environment.step(random_actions(before, np.random.default_rng(0))).percepts
+    moved = environment.step(random_actions(before, np.random.default_rng(0))).agent_inputs
     after = environment.reset(np.array([1]), copies=np.array([1]))
     for copy, expected in ((0, moved), (1, before), (2, moved)):
         assert after.observation[copy].tobytes() == expected.observation[copy].tobytes()
     # The copies are now at different steps and end at different times.
     for remaining in range(environment.spec.episode_limit - 1, 0, -1):
         transition = environment.step(random_actions(after, np.random.default_rng(remaining)))
-        after = transition.percepts
+        after = transition.agent_inputs
     assert transition.over.tolist() == [True, False, True]
 
 
@@ -95,11 +95,11 @@ def test_resetting_some_copies_leaves_the_others_alone(name: str, parameters: di
 def test_what_was_given_and_returned_is_never_written_to(name: str, parameters: dict[str, Any]) -> None:
     environment = registry.make(name, count=3, parameters=parameters)
     seeds = np.arange(3)
-    percepts = environment.reset(seeds)
-    actions = random_actions(percepts, np.random.default_rng(0))
+    agent_inputs = environment.reset(seeds)
+    actions = random_actions(agent_inputs, np.random.default_rng(0))
     transition = environment.step(actions)
     arrays = [seeds, actions, transition.reward, transition.over, transition.truncated, transition.outcome]
-    arrays += [getattr(shown, field) for shown in (percepts, transition.percepts) for field in PERCEPT_FIELDS]
+    arrays += [getattr(shown, field) for shown in (agent_inputs, transition.agent_inputs) for field in INPUT_FIELDS]
     before = [array.tobytes() for array in arrays]
     later = environment.reset(seeds + 10)
     environment.step(random_actions(later, np.random.default_rng(1)))
@@ -133,7 +133,7 @@ def test_noise_has_the_given_deviation_and_is_new_at_every_step() -> None:
     clean = registry.make("relay", count=200)
     first = noisy.reset(np.arange(200)).observation - clean.reset(np.arange(200)).observation
     stay = np.zeros((200, 2), dtype=int)
-    second = noisy.step(stay).percepts.observation - clean.step(stay).percepts.observation
+    second = noisy.step(stay).agent_inputs.observation - clean.step(stay).agent_inputs.observation
     for noise in (first, second):
         assert abs(noise.std() - 0.5) < 0.02
         assert abs(noise.mean()) < 0.03
@@ -142,22 +142,22 @@ def test_noise_has_the_given_deviation_and_is_new_at_every_step() -> None:
 
 def test_relay_moves_and_masks_follow_the_grid() -> None:
     environment = registry.make("relay", count=200)
-    percepts = environment.reset(np.arange(200))
+    agent_inputs = environment.reset(np.arange(200))
     for step in range(6):
         position, _ = places(environment)
         for copy, agent, action in itertools.product(range(200), range(2), range(5)):
             inside = ((position[copy, agent] + MOVES[action] >= 0) & (position[copy, agent] + MOVES[action] < 3)).all()
-            assert percepts.action_mask[copy, agent, action] == inside
-        actions = random_actions(percepts, np.random.default_rng(step))
-        percepts = environment.step(actions).percepts
+            assert agent_inputs.action_mask[copy, agent, action] == inside
+        actions = random_actions(agent_inputs, np.random.default_rng(step))
+        agent_inputs = environment.step(actions).agent_inputs
         assert (places(environment)[0] == position + MOVES[actions]).all()
 
 
 def test_relay_rewards_distance_gained_and_standing_on_the_target() -> None:
     environment = registry.make("relay", count=300)
-    percepts = environment.reset(np.arange(300))
+    agent_inputs = environment.reset(np.arange(300))
     before, target = places(environment)
-    transition = environment.step(random_actions(percepts, np.random.default_rng(0)))
+    transition = environment.step(random_actions(agent_inputs, np.random.default_rng(0)))
     after, _ = places(environment)
     for copy, agent in itertools.product(range(300), range(2)):
         goal = target[copy, agent]
@@ -196,7 +196,7 @@ def test_range_is_directed_by_slot_and_measured_in_kings_moves() -> None:
     ranged = RelaySettings(agents=3, size=5, hears="range", range=1)
     position = np.array([[[0, 0], [2, 2], [1, 1]]])
     # Slot 1, odd, hears two cells far; slots 0 and 2 hear one cell far.
-    assert hearing_graph(ranged, position)[0].tolist() == [
+    assert neighbour_graph(ranged, position)[0].tolist() == [
         [False, False, True],
         [True, False, True],
         [True, True, False],
@@ -205,18 +205,18 @@ def test_range_is_directed_by_slot_and_measured_in_kings_moves() -> None:
 
 def test_distances_are_those_by_which_hearing_ranges_are_measured() -> None:
     environment = registry.make("relay", count=8, parameters={"agents": 4, "size": 6, "hears": "range", "range": 2})
-    percepts = environment.reset(np.arange(8))
+    agent_inputs = environment.reset(np.arange(8))
     for _ in range(4):
         distances = environment.distances()
         assert distances.dtype == np.float32
-        assert np.array_equal(percepts.hears[:, 0], (distances <= 2)[:, 0] & (np.arange(4) > 0))
-        percepts = environment.step(percepts.action_mask.argmax(-1)).percepts
+        assert np.array_equal(agent_inputs.hears[:, 0], (distances <= 2)[:, 0] & (np.arange(4) > 0))
+        agent_inputs = environment.step(agent_inputs.action_mask.argmax(-1)).agent_inputs
 
 
 def test_range_changes_as_agents_move() -> None:
     environment = registry.make("relay", count=32, parameters={"agents": 3, "size": 5, "hears": "range"})
     graphs = [
-        (entry.percepts if isinstance(entry, Transition) else entry).hears
+        (entry.agent_inputs if isinstance(entry, Transition) else entry).hears
         for entry in episode(environment, np.arange(32), action_seed=0)
     ]
     stacked = np.stack(graphs)
@@ -235,10 +235,10 @@ def test_impossible_actions_are_refused(actions: list) -> None:
 
 def test_an_illegal_move_names_agent_and_copy_and_changes_nothing() -> None:
     environment = registry.make("relay", count=2)
-    percepts = environment.reset(np.array([0, 1]))
+    agent_inputs = environment.reset(np.array([0, 1]))
     actions = np.zeros((2, 2), dtype=int)
-    actions[1, 0] = int(np.argmin(percepts.action_mask[1, 0]))
-    assert not percepts.action_mask[1, 0, actions[1, 0]], "choose a seed with an agent at the edge"
+    actions[1, 0] = int(np.argmin(agent_inputs.action_mask[1, 0]))
+    assert not agent_inputs.action_mask[1, 0, actions[1, 0]], "choose a seed with an agent at the edge"
     state = environment.state()
     with pytest.raises(WorldError, match=f"action {actions[1, 0]} of agent 0 in copy 1 is illegal"):
         environment.step(actions)
@@ -286,7 +286,7 @@ def test_any_parameters_make_a_world_or_a_settings_error(parameters: dict[str, A
 @every_case
 def test_pictures_show_every_agent_and_change_with_the_world(name: str, parameters: dict[str, Any]) -> None:
     environment = registry.make(name, count=2, parameters=parameters)
-    percepts = environment.reset(np.array([3, 4]))
+    agent_inputs = environment.reset(np.array([3, 4]))
     before = environment.render(1)
     assert before.dtype == np.uint8
     assert before.ndim == 3
@@ -295,6 +295,6 @@ def test_pictures_show_every_agent_and_change_with_the_world(name: str, paramete
     random = np.random.default_rng(0)
     pictures = []
     for _ in range(environment.spec.episode_limit):
-        percepts = environment.step(random_actions(percepts, random)).percepts
+        agent_inputs = environment.step(random_actions(agent_inputs, random)).agent_inputs
         pictures.append(environment.render(1))
     assert any((picture != before).any() for picture in pictures)

@@ -40,12 +40,12 @@ def test_no_deterministic_blind_team_beats_the_bound_of_signal_and_one_reaches_i
 
 def test_a_blind_team_reaches_the_bound_of_relay_exactly() -> None:
     environment, seeds = one_copy_per_case("relay", {}, cases=81)
-    percepts = environment.reset(seeds)
+    agent_inputs = environment.reset(seeds)
     for _ in range(6):
         # Everyone walks to the target that it sees, as if it were its own.
-        own, cue = percepts.observation[..., :9].argmax(-1), percepts.observation[..., 9:].argmax(-1)
+        own, cue = agent_inputs.observation[..., :9].argmax(-1), agent_inputs.observation[..., 9:].argmax(-1)
         transition = environment.step(towards(np.stack(np.divmod(own, 3), -1), np.stack(np.divmod(cue, 3), -1)))
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
     assert transition.outcome.mean() == pytest.approx(environment.spec.blind_bound, rel=1e-6)
 
 
@@ -53,33 +53,33 @@ def test_a_blind_team_reaches_the_bound_of_relay_exactly() -> None:
 @pytest.mark.parametrize("hears", ["all", "ring"])
 def test_a_team_that_passes_on_what_it_sees_always_wins_relay(agents: int, hears: str) -> None:
     environment = registry.make("relay", count=200, parameters={"agents": agents, "hears": hears})
-    percepts = environment.reset(np.arange(200))
-    goal = percepts.observation[..., :9].argmax(-1)  # until told, stay
+    agent_inputs = environment.reset(np.arange(200))
+    goal = agent_inputs.observation[..., :9].argmax(-1)  # until told, stay
     said = np.full((200, agents), -1)
     informant = (np.arange(agents) - 1) % agents
     for _ in range(6):
-        may_hear = percepts.hears[:, np.arange(agents), informant]
+        may_hear = agent_inputs.hears[:, np.arange(agents), informant]
         told = said[:, informant]
         goal = np.where(may_hear & (told >= 0), told, goal)
-        own = percepts.observation[..., :9].argmax(-1)
-        said = percepts.observation[..., 9:].argmax(-1)
+        own = agent_inputs.observation[..., :9].argmax(-1)
+        said = agent_inputs.observation[..., 9:].argmax(-1)
         transition = environment.step(towards(np.stack(np.divmod(own, 3), -1), np.stack(np.divmod(goal, 3), -1)))
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
     assert transition.outcome.tolist() == [1.0] * 200
 
 
 @pytest.mark.parametrize("agents", [2, 4])
 def test_a_team_that_passes_on_what_it_sees_is_right_from_the_second_step_of_signal(agents: int) -> None:
     environment = registry.make("relay-signal", count=100, parameters={"agents": agents, "hears": "ring"})
-    percepts = environment.reset(np.arange(100))
+    agent_inputs = environment.reset(np.arange(100))
     told = np.zeros((100, agents), dtype=int)
     rewards = []
     for _ in range(3):
         transition = environment.step(told)
         rewards.append(transition.reward.mean())
-        said = percepts.observation.argmax(-1)
-        told = np.stack([said[:, np.flatnonzero(percepts.hears[0, agent])[0]] for agent in range(agents)], axis=1)
-        percepts = transition.percepts
+        said = agent_inputs.observation.argmax(-1)
+        told = np.stack([said[:, np.flatnonzero(agent_inputs.hears[0, agent])[0]] for agent in range(agents)], axis=1)
+        agent_inputs = transition.agent_inputs
     assert rewards[0] < 0.5
     assert rewards[1:] == [1.0, 1.0]
     assert transition.outcome.all()

@@ -17,7 +17,7 @@ from heliograph.environments.parallel import as_parallel
 from heliograph.environments.smac.environment import SmacEnvironment
 from heliograph.environments.smac.maps import RACES
 from heliograph.environments.smac.settings import BattleSettings, SmacSettings, Smacv2Settings
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.vector import AgentInputs, Transition
 from heliograph.errors import SettingsError, WorldError
 from heliograph.settings import resolve
 
@@ -43,35 +43,35 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
         environment.close()
 
 
-def attacking(percepts: Percepts) -> np.ndarray:
+def attacking(agent_inputs: AgentInputs) -> np.ndarray:
     """The last legal action: shoot if anything is in reach, else move."""
-    return percepts.action_mask.shape[-1] - 1 - percepts.action_mask[..., ::-1].argmax(-1)
+    return agent_inputs.action_mask.shape[-1] - 1 - agent_inputs.action_mask[..., ::-1].argmax(-1)
 
 
-def stopping(percepts: Percepts) -> np.ndarray:
+def stopping(agent_inputs: AgentInputs) -> np.ndarray:
     """Stand still, dead or alive."""
-    return percepts.action_mask[..., 1].astype(int)
+    return agent_inputs.action_mask[..., 1].astype(int)
 
 
 def played(
-    environment: SmacEnvironment, seed: int, policy: Callable[[Percepts], np.ndarray] = attacking
+    environment: SmacEnvironment, seed: int, policy: Callable[[AgentInputs], np.ndarray] = attacking
 ) -> list[Transition]:
     """One episode of copy 0, while other copies begin anew as often as they end."""
-    percepts = environment.reset(np.full(environment.count, seed))
+    agent_inputs = environment.reset(np.full(environment.count, seed))
     transitions: list[Transition] = []
     while True:
-        transitions.append(environment.step(policy(percepts)))
-        percepts = transitions[-1].percepts
+        transitions.append(environment.step(policy(agent_inputs)))
+        agent_inputs = transitions[-1].agent_inputs
         over = np.flatnonzero(transitions[-1].over)
         if 0 in over:
             return transitions
         if over.size:
-            percepts = environment.reset(np.full(over.size, seed), over)
+            agent_inputs = environment.reset(np.full(over.size, seed), over)
 
 
 def same(left: list[Transition], right: list[Transition]) -> bool:
     def shown(transition: Transition) -> tuple[bytes, bytes]:
-        return transition.percepts.observation.tobytes(), transition.reward.tobytes()
+        return transition.agent_inputs.observation.tobytes(), transition.reward.tobytes()
 
     return [shown(one) for one in left] == [shown(other) for other in right]
 
@@ -101,7 +101,7 @@ def test_a_battle_has_the_recorded_sizes_and_ends_for_the_whole_team(made: Made)
     )
     assert sum(float(transition.reward[0, 0]) for transition in episode) == pytest.approx(20.0, rel=1e-5)
     with pytest.raises(WorldError, match="no running episode"):
-        environment.step(attacking(end.percepts))
+        environment.step(attacking(end.agent_inputs))
 
 
 def test_dead_units_stay_and_can_do_nothing(made: Made) -> None:
@@ -109,29 +109,29 @@ def test_dead_units_stay_and_can_do_nothing(made: Made) -> None:
     episode = played(environment, 1, stopping)
     assert episode[-1].outcome.tolist() == [0.0]
     assert episode[-1].terminated.all()
-    died = [t for t in episode if t.percepts.action_mask[0, :, 0].any() and not t.over[0]]
+    died = [t for t in episode if t.agent_inputs.action_mask[0, :, 0].any() and not t.over[0]]
     assert died
     for transition in died:
-        dead = transition.percepts.action_mask[0, :, 0]
-        assert not transition.percepts.observation[0, dead].any()
-        assert transition.percepts.observation[0, ~dead].any(axis=-1).all()
-        assert transition.percepts.action_mask[0, dead].sum(-1).tolist() == [1] * int(dead.sum())
-        assert transition.percepts.present.all()
+        dead = transition.agent_inputs.action_mask[0, :, 0]
+        assert not transition.agent_inputs.observation[0, dead].any()
+        assert transition.agent_inputs.observation[0, ~dead].any(axis=-1).all()
+        assert transition.agent_inputs.action_mask[0, dead].sum(-1).tolist() == [1] * int(dead.sum())
+        assert transition.agent_inputs.present.all()
         assert not transition.terminated.any()
 
 
 def test_an_illegal_action_is_refused_before_the_simulator_dies_of_it(made: Made) -> None:
     environment = made()
-    percepts = environment.reset(np.array([1]))
+    agent_inputs = environment.reset(np.array([1]))
     with pytest.raises(WorldError, match="action 0 of agent 0 in copy 0 is illegal"):
         environment.step(np.zeros((1, 3), dtype=int))
-    assert not environment.step(attacking(percepts)).lost.any()
+    assert not environment.step(attacking(agent_inputs)).lost.any()
     assert environment.restarts == 0
 
 
 def test_time_that_runs_out_is_a_truncation(made: Made) -> None:
-    def walking_away(percepts: Percepts) -> np.ndarray:
-        mask = percepts.action_mask
+    def walking_away(agent_inputs: AgentInputs) -> np.ndarray:
+        mask = agent_inputs.action_mask
         return np.where(mask[..., 5], 5, np.where(mask[..., 0], 0, 1))
 
     environment = made(SmacSettings(map="3m"), idle_enemies=True)
@@ -139,17 +139,17 @@ def test_time_that_runs_out_is_a_truncation(made: Made) -> None:
     assert end.truncated.tolist() == [True]
     assert end.outcome.tolist() == [0.0]
     assert not end.terminated.any()
-    assert end.percepts.present.all(), "the last state still has a value"
+    assert end.agent_inputs.present.all(), "the last state still has a value"
 
 
 def test_a_crash_of_the_game_loses_the_episode_of_its_copy_alone(made: Made) -> None:
     environment = made(count=2, crash=[[0, 1, 3]])
     played(environment, 1)
-    percepts = environment.reset(np.array([1, 2]))
+    agent_inputs = environment.reset(np.array([1, 2]))
     for _ in range(3):
-        percepts = environment.step(attacking(percepts)).percepts
-    percepts = environment.reset(np.array([2]), np.array([1]))  # moves the second copy out of step with the first
-    transition = environment.step(attacking(percepts))
+        agent_inputs = environment.step(attacking(agent_inputs)).agent_inputs
+    agent_inputs = environment.reset(np.array([2]), np.array([1]))  # moves the second copy out of step with the first
+    transition = environment.step(attacking(agent_inputs))
     assert transition.lost.tolist() == [True, False]
     assert transition.over.tolist() == [True, False]
     assert np.isnan(transition.outcome).all()
@@ -234,8 +234,8 @@ def test_hearing_by_sight_leaves_out_the_far_and_the_dead(made: Made) -> None:
     environment = made(SmacSettings(hears="sight"))
     assert not environment.spec.complete_graph
     episode = played(environment, 1, stopping)
-    graphs = np.concatenate([transition.percepts.hears for transition in episode])
-    dead = np.concatenate([transition.percepts.action_mask[..., 0] for transition in episode])
+    graphs = np.concatenate([transition.agent_inputs.hears for transition in episode])
+    dead = np.concatenate([transition.agent_inputs.action_mask[..., 0] for transition in episode])
     assert graphs.any()
     assert not graphs.all(where=~np.eye(3, dtype=bool))
     assert not graphs[:, np.arange(3), np.arange(3)].any()

@@ -22,7 +22,7 @@ from heliograph.environments.parallel import as_parallel
 from heliograph.environments.smax.environment import SmaxEnvironment, SmaxSettings
 from heliograph.environments.smax.picture import DEAD, PIXELS_PER_UNIT, draw
 from heliograph.environments.smax.scenarios import SCENARIOS
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.vector import AgentInputs, Transition
 from heliograph.errors import MissingExtra, SettingsError, WorldError
 from heliograph.settings import resolve
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("jaxmarl") is None,
 
 COPIES, RIGHT, STOP, FIRST_ATTACK = 3, 1, 4, 5
 RULES = {"see_enemy_actions": True, "walls_cause_death": True, "enemy_shoots": True, "attack_mode": "closest"}
-PERCEPT_FIELDS = ("observation", "action_mask", "hears", "present")
+INPUT_FIELDS = ("observation", "action_mask", "hears", "present")
 Policy = Callable[[np.ndarray], np.ndarray]
 
 
@@ -77,15 +77,15 @@ def drawn(seed: int) -> Policy:
     return lambda mask: (random.random(mask.shape) * mask).argmax(-1)
 
 
-def battles(team: SmaxEnvironment, seeds: np.ndarray, policy: Policy) -> Iterator[tuple[Percepts, Transition]]:
-    """Percepts before and the transition after each step, until the first copy is over."""
-    percepts = team.reset(seeds)
+def battles(team: SmaxEnvironment, seeds: np.ndarray, policy: Policy) -> Iterator[tuple[AgentInputs, Transition]]:
+    """Agent inputs before and the transition after each step, until the first copy is over."""
+    agent_inputs = team.reset(seeds)
     while True:
-        transition = team.step(policy(percepts.action_mask))
-        yield percepts, transition
+        transition = team.step(policy(agent_inputs.action_mask))
+        yield agent_inputs, transition
         if transition.over.any():
             return
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
 
 
 def units(world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,20 +135,20 @@ def test_shapes_types_and_spec_agree(team: SmaxEnvironment) -> None:
     spec = team.spec
     assert registry.make("smax-3m", count=1, parameters=spec.parameters).spec == spec
     for _, transition in battles(team, np.arange(COPIES), focus):
-        percepts, world = transition.percepts, team.state()
-        assert (percepts.observation.shape, percepts.observation.dtype) == ((COPIES, 3, 75), np.float32)
-        assert (percepts.action_mask.shape, percepts.action_mask.dtype) == ((COPIES, 3, 8), bool)
+        agent_inputs, world = transition.agent_inputs, team.state()
+        assert (agent_inputs.observation.shape, agent_inputs.observation.dtype) == ((COPIES, 3, 75), np.float32)
+        assert (agent_inputs.action_mask.shape, agent_inputs.action_mask.dtype) == ((COPIES, 3, 8), bool)
         assert (transition.reward.shape, transition.reward.dtype) == ((COPIES, 3), np.float32)
         assert (world.shape, world.dtype) == ((COPIES, spec.state_size), np.float32)
         assert transition.terminated.shape == (COPIES, 3)
-        assert all(getattr(percepts, name).flags.writeable for name in PERCEPT_FIELDS)
-        assert (percepts.hears == ~np.eye(3, dtype=bool)).all()
+        assert all(getattr(agent_inputs, name).flags.writeable for name in INPUT_FIELDS)
+        assert (agent_inputs.hears == ~np.eye(3, dtype=bool)).all()
         assert not transition.lost.any()
 
 
 def test_a_seed_repeats_on_the_same_object_and_all_its_bits_count(team: SmaxEnvironment) -> None:
     def shown(seeds: list[int]) -> list[bytes]:
-        return [t.percepts.observation.tobytes() for _, t in battles(team, np.array(seeds), drawn(0))]
+        return [t.agent_inputs.observation.tobytes() for _, t in battles(team, np.array(seeds), drawn(0))]
 
     first = shown([5, 6, 2**62 + 5])
     assert shown([7, 8, 9]) != first
@@ -164,21 +164,21 @@ def test_a_copy_is_what_it_would_be_alone_and_the_step_compiles_once(team: SmaxE
     lonely = list(battles(alone, np.array([11]), drawn(3)))
     assert steps._cache_size() == before + 1
     random, others = drawn(3), drawn(4)
-    percepts = team.reset(np.array([20, 11, 21]))
+    agent_inputs = team.reset(np.array([20, 11, 21]))
     for _, expected in lonely:
-        actions = others(percepts.action_mask)
-        actions[1] = random(percepts.action_mask[1:2])[0]
+        actions = others(agent_inputs.action_mask)
+        actions[1] = random(agent_inputs.action_mask[1:2])[0]
         transition = team.step(actions)
-        percepts = transition.percepts
-        for name in PERCEPT_FIELDS:
-            assert (getattr(percepts, name)[1] == getattr(expected.percepts, name)[0]).all(), name
+        agent_inputs = transition.agent_inputs
+        for name in INPUT_FIELDS:
+            assert (getattr(agent_inputs, name)[1] == getattr(expected.agent_inputs, name)[0]).all(), name
         for name in ("reward", "terminated", "over"):
             assert (getattr(transition, name)[1] == getattr(expected, name)[0]).all(), name
         # The others begin anew all the time; nobody else may notice, nor may anything compile again.
-        before_reset = percepts
-        percepts = team.reset(np.array([30, 31]), np.array([2, 0]))
-        for name in PERCEPT_FIELDS:
-            assert (getattr(percepts, name)[1] == getattr(before_reset, name)[1]).all(), name
+        before_reset = agent_inputs
+        agent_inputs = team.reset(np.array([30, 31]), np.array([2, 0]))
+        for name in INPUT_FIELDS:
+            assert (getattr(agent_inputs, name)[1] == getattr(before_reset, name)[1]).all(), name
     assert transition.over[1]
     assert steps._cache_size() == before + 1
 
@@ -218,30 +218,30 @@ def test_the_limit_truncates_what_is_undecided() -> None:
     assert not last.terminated.any()
     assert last.outcome.tolist() == [0.0] * COPIES
     with pytest.raises(WorldError, match="copy 0 has no running episode"):
-        short.step(hold(last.percepts.action_mask))
-    percepts = short.reset(np.array([1, 2]), np.array([0, 1]))
+        short.step(hold(last.agent_inputs.action_mask))
+    agent_inputs = short.reset(np.array([1, 2]), np.array([0, 1]))
     with pytest.raises(WorldError, match="copy 2 has no running episode"):
-        short.step(hold(percepts.action_mask))
+        short.step(hold(agent_inputs.action_mask))
 
 
 def test_a_dead_unit_stays_or_leaves_and_the_battle_does_not_depend_on_it(team: SmaxEnvironment) -> None:
     leaving = marines(termination="agent", neighbours="sight")
     seeds, dead_steps = np.arange(40, 40 + COPIES), 0
-    percepts, other = team.reset(seeds), leaving.reset(seeds)
+    agent_inputs, other = team.reset(seeds), leaving.reset(seeds)
     while True:
-        actions = focus(percepts.action_mask)
+        actions = focus(agent_inputs.action_mask)
         # Any action of a unit that has left is legal, and none has an effect.
         stays = team.step(actions)
         leaves = leaving.step(np.where(other.present, actions, RIGHT))
-        dead = ~leaves.percepts.present
-        percepts, seen = stays.percepts, leaves.percepts
-        assert percepts.present.all()
-        assert (percepts.observation == seen.observation).all()
-        assert not percepts.observation[dead].any()
-        assert percepts.observation[~dead].any(-1).all()
-        assert (percepts.action_mask[dead] == (np.arange(8) == STOP)).all()
+        dead = ~leaves.agent_inputs.present
+        agent_inputs, seen = stays.agent_inputs, leaves.agent_inputs
+        assert agent_inputs.present.all()
+        assert (agent_inputs.observation == seen.observation).all()
+        assert not agent_inputs.observation[dead].any()
+        assert agent_inputs.observation[~dead].any(-1).all()
+        assert (agent_inputs.action_mask[dead] == (np.arange(8) == STOP)).all()
         assert seen.action_mask[dead].all()
-        assert (percepts.action_mask[~dead] == seen.action_mask[~dead]).all()
+        assert (agent_inputs.action_mask[~dead] == seen.action_mask[~dead]).all()
         assert not seen.hears[dead].any()
         assert not seen.hears.transpose(0, 2, 1)[dead].any()
         assert (leaves.terminated == (dead | stays.terminated)).all()
@@ -260,7 +260,7 @@ def test_masks_allow_what_is_in_range(team: SmaxEnvironment) -> None:
         alive = health > 0
         distance = np.linalg.norm(position[:, :3, None] - position[:, None, 3:], axis=-1)  # [E, 3 allies, 3 enemies]
         reachable = (distance < 5.0) & alive[:, :3, None] & alive[:, None, 3:]
-        mask = transition.percepts.action_mask
+        mask = transition.agent_inputs.action_mask
         assert (mask[..., FIRST_ATTACK:] == reachable).all()
         assert (mask[..., :STOP] == alive[:, :3, None]).all()
         assert mask[..., STOP].all()

@@ -18,7 +18,7 @@ import troubled_relay
 from troubled_relay import FAULTS, LAST_WORDS, TroubledRelay, TroubledSettings
 
 from heliograph.environments import registry
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, Transition, VectorEnvironment
 from heliograph.environments.workers.protocol import Blueprint
 from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import SettingsError, UnknownEnvironment, WorldError
@@ -52,25 +52,29 @@ def troubled(**settings: Any) -> Blueprint:
     )
 
 
-def legal(percepts: Percepts) -> np.ndarray:
-    return percepts.action_mask.argmax(-1)
+def legal(agent_inputs: AgentInputs) -> np.ndarray:
+    return agent_inputs.action_mask.argmax(-1)
 
 
-def same(left: Percepts | Transition, right: Percepts | Transition) -> bool:
+def same(left: AgentInputs | Transition, right: AgentInputs | Transition) -> bool:
     """Every array equal to the bit, NaN included."""
-    if isinstance(left, Transition) and isinstance(right, Transition) and not same(left.percepts, right.percepts):
+    if (
+        isinstance(left, Transition)
+        and isinstance(right, Transition)
+        and not same(left.agent_inputs, right.agent_inputs)
+    ):
         return False
-    names = [name for name in vars(left) if name != "percepts"]
+    names = [name for name in vars(left) if name != "agent_inputs"]
     pairs = [(getattr(left, name), getattr(right, name)) for name in names]
     return all(one.dtype == other.dtype and one.tobytes() == other.tobytes() for one, other in pairs)
 
 
 def played(environment: VectorEnvironment, seeds: np.ndarray) -> list[Transition]:
-    percepts = environment.reset(seeds)
+    agent_inputs = environment.reset(seeds)
     transitions = []
     for _ in range(environment.spec.episode_limit):
-        transitions.append(environment.step(legal(percepts)))
-        percepts = transitions[-1].percepts
+        transitions.append(environment.step(legal(agent_inputs)))
+        agent_inputs = transitions[-1].agent_inputs
     return transitions
 
 
@@ -78,12 +82,12 @@ def assert_lost(transition: Transition) -> None:
     assert transition.lost.all()
     assert transition.over.all()
     assert np.isnan(transition.outcome).all()
-    percepts = transition.percepts
+    agent_inputs = transition.agent_inputs
     for nothing in (transition.truncated, transition.terminated, transition.reward):
         assert not nothing.any()
-    assert not percepts.observation.any()
-    assert not percepts.present.any()
-    assert percepts.action_mask.any(axis=-1).all()
+    assert not agent_inputs.observation.any()
+    assert not agent_inputs.present.any()
+    assert agent_inputs.action_mask.any(axis=-1).all()
 
 
 def test_a_worker_gives_the_same_numbers_as_the_environment_itself(started: Started) -> None:
@@ -92,13 +96,13 @@ def test_a_worker_gives_the_same_numbers_as_the_environment_itself(started: Star
     there = started(Blueprint(environment="relay", count=3, parameters=parameters))
     assert there.spec == here.spec
     assert there.count == 3
-    percepts = here.reset(np.array([1, 2, 3]))
-    assert same(there.reset(np.array([1, 2, 3])), percepts)
-    mask = percepts.action_mask
+    agent_inputs = here.reset(np.array([1, 2, 3]))
+    assert same(there.reset(np.array([1, 2, 3])), agent_inputs)
+    mask = agent_inputs.action_mask
     for turn in range(here.spec.episode_limit):
         actions = np.where(mask[..., turn % 5], turn % 5, 0)
         stepped = here.step(actions)
-        mask = stepped.percepts.action_mask
+        mask = stepped.agent_inputs.action_mask
         assert same(there.step(actions), stepped)
         assert there.state().tobytes() == here.state().tobytes()
         assert there.distances().tobytes() == here.distances().tobytes()
@@ -127,11 +131,11 @@ def test_a_child_that_dies_loses_its_episodes_and_the_next_ones_are_fine(
     started: Started, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     worker = started(troubled())
-    percepts = worker.reset(np.array([1, SEED_OF[fault]]))
+    agent_inputs = worker.reset(np.array([1, SEED_OF[fault]]))
     before = worker.pid
-    assert not worker.step(legal(percepts)).lost.any()
+    assert not worker.step(legal(agent_inputs)).lost.any()
     with caplog.at_level(logging.WARNING):
-        assert_lost(worker.step(legal(percepts)))
+        assert_lost(worker.step(legal(agent_inputs)))
     assert worker.restarts == 1
     assert worker.pid != before
     line = caplog.messages[-1]
@@ -139,7 +143,7 @@ def test_a_child_that_dies_loses_its_episodes_and_the_next_ones_are_fine(
     assert {"killed": "signal SIGKILL", "exits": "exit code 3"}[fault] in line
     assert (LAST_WORDS in line) == (fault == "exits")
     with pytest.raises(WorldError, match="no running episode"):
-        worker.step(legal(percepts))
+        worker.step(legal(agent_inputs))
     again = played(worker, GOOD)
     fresh = played(TroubledRelay(TroubledSettings(), id="troubled", count=2), GOOD)
     assert all(same(one, other) for one, other in zip(again, fresh, strict=True))
@@ -148,15 +152,15 @@ def test_a_child_that_dies_loses_its_episodes_and_the_next_ones_are_fine(
 
 def test_a_death_between_two_calls_is_noticed_too(started: Started) -> None:
     worker = started(troubled())
-    percepts = worker.reset(GOOD)
+    agent_inputs = worker.reset(GOOD)
     os.kill(worker.pid, signal.SIGKILL)
-    assert_lost(worker.step(legal(percepts)))
+    assert_lost(worker.step(legal(agent_inputs)))
     assert not played(worker, GOOD)[-1].lost.any()
     os.kill(worker.pid, signal.SIGKILL)
     assert not worker.state().any()
     assert not worker.distances().any()
-    assert_lost(worker.step(legal(percepts)))
-    percepts = worker.reset(GOOD)
+    assert_lost(worker.step(legal(agent_inputs)))
+    agent_inputs = worker.reset(GOOD)
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(WorldError, match="ended with signal SIGKILL while it drew"):
         worker.render()
@@ -167,20 +171,20 @@ def test_a_death_between_two_calls_is_noticed_too(started: Started) -> None:
 def test_a_death_in_a_reset_loses_the_episode_at_its_first_step(started: Started) -> None:
     worker = started(troubled())
     worker.reset(GOOD)
-    percepts = worker.reset(np.array([SEED_OF["dies in reset"]]), np.array([1]))
-    assert not percepts.present.any()
-    assert_lost(worker.step(legal(percepts)))
+    agent_inputs = worker.reset(np.array([SEED_OF["dies in reset"]]), np.array([1]))
+    assert not agent_inputs.present.any()
+    assert_lost(worker.step(legal(agent_inputs)))
     assert not played(worker, GOOD)[-1].lost.any()
     assert worker.restarts == 1
 
 
 def test_a_child_that_hangs_is_ended_and_started_again(started: Started) -> None:
     worker = started(troubled())
-    percepts = worker.reset(np.array([SEED_OF["hangs"], 1]))
-    worker.step(legal(percepts))
+    agent_inputs = worker.reset(np.array([SEED_OF["hangs"], 1]))
+    worker.step(legal(agent_inputs))
     hanging = psutil.Process(worker.pid)
     worker.answer_timeout_s = 0.2
-    assert_lost(worker.step(legal(percepts)))
+    assert_lost(worker.step(legal(agent_inputs)))
     worker.answer_timeout_s = DEADLINE_S
     assert not hanging.is_running()
     assert not played(worker, GOOD)[-1].lost.any()
@@ -199,9 +203,9 @@ def test_restarts_without_a_finished_step_come_to_an_end(started: Started) -> No
 def test_a_finished_step_makes_the_count_of_restarts_start_anew(started: Started) -> None:
     worker = started(troubled(), restart_limit=1)
     for _ in range(3):
-        percepts = worker.reset(np.array([SEED_OF["killed"], 1]))
-        assert not worker.step(legal(percepts)).lost.any()
-        assert_lost(worker.step(legal(percepts)))
+        agent_inputs = worker.reset(np.array([SEED_OF["killed"], 1]))
+        assert not worker.step(legal(agent_inputs)).lost.any()
+        assert_lost(worker.step(legal(agent_inputs)))
     assert worker.restarts == 3
 
 
@@ -221,10 +225,10 @@ def test_an_exception_in_the_child_is_raised_here(
     started: Started, fault: str, error: type[Exception], message: str
 ) -> None:
     worker = started(troubled())
-    percepts = worker.reset(np.array([SEED_OF[fault], 1]))
-    worker.step(legal(percepts))
+    agent_inputs = worker.reset(np.array([SEED_OF[fault], 1]))
+    worker.step(legal(agent_inputs))
     with pytest.raises(error) as caught:
-        worker.step(legal(percepts))
+        worker.step(legal(agent_inputs))
     assert type(caught.value) is error
     assert str(caught.value) == message
     assert not played(worker, GOOD)[-1].lost.any()

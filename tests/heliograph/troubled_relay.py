@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from heliograph.environments.relay import RelayEnvironment, RelaySettings
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.vector import AgentInputs, Transition
 from heliograph.errors import SettingsError
 
 FAULTS = {901: "killed", 902: "exits", 903: "hangs", 904: "raises", 905: "refuses", 906: "dies in reset"}
@@ -36,7 +36,7 @@ class TroubledRelay(RelayEnvironment):
             os._exit(3)
         self._fault = ""
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> AgentInputs:
         self._fault = next((FAULTS[seed] for seed in seeds.tolist() if seed in FAULTS), "")
         if self._fault == "dies in reset":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -84,7 +84,7 @@ def test_a_team_plays_in_namespaces_as_on_the_loopback_and_the_kernel_counts_its
     assert {wire.layers[name].label for name in ("http2", "tcp", "ip")} == {"measured"}
     for link in wire.links:
         assert link.messages == 24
-        # Peers alone are counted: what came with percepts, or asked for addresses, would not fit.
+        # Peers alone are counted: what came with agent_inputs, or asked for addresses, would not fit.
         assert link.http2_bytes < 60 * link.messages
     # A kernel that is kept waiting sends a segment again; on most links it was not.
     sent_again = sorted(link.ip_bytes - link.http2_bytes - 52 * link.tcp_segments for link in wire.links)

@@ -47,7 +47,7 @@ OLD, NEW = (
 def following(folder: Path, stage: Stage, *, codec: str = "bit-packed") -> Versions:
     plan = make_plan(stage.bundles, codec=codec)
     return Versions(
-        Following(bundles=folder), plan, [plan.world("open")], connect_timeout_s=10, told=lambda bundles: None
+        Following(bundles=folder), plan, [plan.world("open")], connect_timeout_s=10, on_switch=lambda bundles: None
     )
 
 
@@ -61,7 +61,7 @@ def alone(bundles: Sequence[Bundle], stage: Stage, episode: int) -> list[tuple[l
     records: list[StepRecord] = []
     team = LocalTeam(bundles, run_seed=stage.run_seed, greedy=False)
     world = make_plan(bundles).world("open")
-    team.play(world, episode=episode, observe=records.append, report_latents=True)
+    team.run_episode(world, episode=episode, observe=records.append, report_latents=True)
     return said(records)
 
 

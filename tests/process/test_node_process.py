@@ -78,7 +78,7 @@ def test_a_coordinator_that_goes_away_ends_its_nodes_with_code_7() -> None:
     coordinator = LoneCoordinator(BUNDLE)
 
     async def script(node: subprocess.Popen, session: NodeSession) -> None:
-        await session.percept(0, first=True)
+        await session.agent_input(0, first=True)
         await session.receive("act")
         await coordinator.__aexit__(None, None, None)
 
@@ -111,7 +111,7 @@ def test_shutdown_ends_a_node_with_code_0_after_it_has_half_closed() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals_drain_a_node(number: signal.Signals, code: int) -> None:
     async def script(node: subprocess.Popen, session: NodeSession) -> None:
-        await session.percept(0, first=True)
+        await session.agent_input(0, first=True)
         await session.receive("act")
         node.send_signal(number)
         await asyncio.wait_for(session.left(), DEADLINE_S)
@@ -159,14 +159,14 @@ def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_perce
 
     async def script(node: subprocess.Popen, session: NodeSession) -> None:
         for step in range(3):
-            await session.percept(step, first=step == 0)
+            await session.agent_input(step, first=step == 0)
             acts.append(await session.receive("act"))
         node.send_signal(signal.SIGSTOP)
-        # The world went on without it: a coordinator sends no second percept before it has an answer to the first.
-        await session.percept(3)
+        # The world went on without it: a coordinator sends no second agent_input before it has an answer to the first.
+        await session.agent_input(3)
         node.send_signal(signal.SIGCONT)
         acts.append(await asyncio.wait_for(session.receive("act"), DEADLINE_S))
-        await session.percept(39)
+        await session.agent_input(39)
         acts.append(await asyncio.wait_for(session.receive("act"), DEADLINE_S))
         node.terminate()
         await asyncio.wait_for(session.left(), DEADLINE_S)
@@ -191,7 +191,7 @@ def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_perce
 
 def test_an_unusable_percept_ends_the_node_with_the_worlds_code() -> None:
     async def script(node: subprocess.Popen, session: NodeSession) -> None:
-        await session.percept(0, observation=np.full(6, np.nan, dtype="<f4").tobytes())
+        await session.agent_input(0, observation=np.full(6, np.nan, dtype="<f4").tobytes())
 
     code, said = with_session(script, LoneCoordinator(BUNDLE))
     assert code == 5
@@ -279,7 +279,7 @@ def test_an_address_that_peers_cannot_dial_is_refused() -> None:
 
 
 def test_a_node_loads_no_framework_no_simulator_and_no_other_role() -> None:
-    """Decentralisation is checkable: what could tell an agent more than its percepts is not even in its process."""
+    """Decentralisation is checkable: what could tell an agent more than its agent inputs is not even in its process."""
     code = "import json, sys, agent_node.process; print(json.dumps(sorted(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=DEADLINE_S)
     loaded = json.loads(ended.stdout)

@@ -15,7 +15,7 @@ import pytest
 from released_files import VERSIONS, unpacked
 
 from agent_node.agent import Agent
-from agent_node.percept import Percept
+from agent_node.agent_input import AgentInput
 from coordinator.recording.reader import read_trace
 from heliograph import marl_eval
 from heliograph.bundle import load, load_team
@@ -56,13 +56,13 @@ def test_bundles_of_every_algorithm_act(left: Path, algorithm: str) -> None:
         manifest = bundle.manifest
         agent = Agent(bundle, run_seed=0, greedy=True)
         decision = agent.step(
-            Percept(
+            AgentInput(
                 episode=0,
                 step=0,
                 first=True,
                 observation=np.zeros(manifest.observation_size, np.float32),
                 action_mask=np.ones(manifest.actions.mask_size, np.bool_),
-                hears=(),
+                receives_from=(),
             ),
             {},
         )

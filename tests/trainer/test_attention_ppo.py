@@ -96,7 +96,7 @@ def test_a_masked_message_changes_nothing_and_a_heard_one_does(algorithm: Attent
     other = replace(before, ids=before.ids.clone(), action=before.action.clone())
     other.ids[:, SENDER] = (other.ids[:, SENDER] + 3) % CLASSES
     other.action[:, SENDER] = (other.action[:, SENDER] + 1) % 4
-    percepts = {
+    agent_inputs = {
         "observation": torch.randn(COUNT, AGENTS, 5, generator=generator),
         "action_mask": torch.ones(COUNT, AGENTS, 4, dtype=torch.bool),
         "first": torch.zeros(COUNT, dtype=torch.bool),
@@ -105,7 +105,7 @@ def test_a_masked_message_changes_nothing_and_a_heard_one_does(algorithm: Attent
     for heard in (True, False):
         graph = torch.zeros(COUNT, AGENTS, AGENTS, dtype=torch.bool)
         graph[:, RECEIVER, SENDER] = heard
-        one, two = (algorithm.network.act(state, hears=graph, **percepts)[1].deter for state in (before, other))
+        one, two = (algorithm.network.act(state, hears=graph, **agent_inputs)[1].deter for state in (before, other))
         changed = (one != two).any(-1).all(0).tolist()
         assert changed == [True, False, heard], "the sender knows what it said"
 

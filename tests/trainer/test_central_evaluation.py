@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_team import small_team
 
-from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.episodes import EpisodeResults
 from heliograph.environments.relay import RelaySettings
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
@@ -23,7 +23,7 @@ def seed(episode: int) -> int:
 def test_a_lost_episode_is_played_again_and_one_always_lost_ends_the_evaluation(monkeypatch):
     algorithm, _ = small_team("relay", {})
 
-    def outcome(losses: dict[int, int]) -> PlayedEpisodes:
+    def outcome(losses: dict[int, int]) -> EpisodeResults:
         monkeypatch.setattr(losing_relay, "LOSSES", losses)
         world = losing_relay.LosingRelay(RelaySettings(), id="relay", count=3)
         device = torch.device("cpu")

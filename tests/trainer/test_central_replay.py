@@ -1,4 +1,4 @@
-"""The trainer's networks on recorded percepts and messages decide as the exported bundles do, and another's do not."""
+"""The trainer's networks on recorded inputs and messages decide as the exported bundles do, and another's do not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tiny_team import small_settings, start
 
 from analysis.audit.answers import Answers
 from analysis.audit.evidence import HOLDS, NOT_CHECKED, REFUTED
+from analysis.audit.input_sequence import InputSequence, record
 from analysis.audit.networks import check_networks
 from analysis.audit.one_process import OneProcess
-from analysis.audit.script import Script, record
 from coordinator.plan.plan import Plan, make_plan
 from heliograph.bundle import load_team
 from heliograph.environments.permission import EVERYTHING
@@ -32,7 +32,7 @@ def run_folder(tmp_path_factory):
     return path
 
 
-def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[Script, Answers]]]:
+def plays(run_folder, *, greedy: bool) -> tuple[Plan, list[tuple[InputSequence, Answers]]]:
     plan = make_plan(load_team(run_folder / "bundles"), permission=EVERYTHING, greedy=greedy, run_seed=3)
     recorded = record(plan, scripts=24, others=1, steps=9)
     alone = OneProcess(plan, recorded.spec)

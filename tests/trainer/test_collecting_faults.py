@@ -15,7 +15,7 @@ from tiny_team import resume, small_settings, start
 
 from heliograph.environments import registry
 from heliograph.environments.catalogue import CATALOGUE, Entry
-from heliograph.environments.vector import Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, Transition, VectorEnvironment
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
 from trainer.experience.collector import LOST_AT_MOST
@@ -77,14 +77,14 @@ def test_losses_in_a_row_are_counted_from_the_last_episode_that_ended(losing: Lo
 
 
 class Changed(VectorEnvironment):
-    """Relay, changed on the way out by `change`, which gets the percepts or transition and the step since the reset."""
+    """Relay, changed on the way out by `change`, which gets the inputs or transition and the step since the reset."""
 
     def __init__(self, change: Callable[[Any, int], Any], *, count: int = 2) -> None:
         self.count, self._change, self._step = count, change, 0
         self._inner = registry.make("relay", count=count)
         self._spec = self._inner.spec
 
-    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> Percepts:
+    def reset(self, seeds: np.ndarray, copies: np.ndarray | None = None) -> AgentInputs:
         return self._inner.reset(seeds, copies)
 
     def step(self, actions: np.ndarray) -> Transition:
@@ -98,7 +98,7 @@ def test_a_world_that_announced_a_state_and_has_none_is_told_so() -> None:
 
 
 def perceived(transition: Transition, **changes: Any) -> Transition:
-    return replace(transition, percepts=replace(transition.percepts, **changes))
+    return replace(transition, agent_inputs=replace(transition.agent_inputs, **changes))
 
 
 def broken(array: np.ndarray, value: float) -> np.ndarray:
@@ -111,14 +111,14 @@ def broken(array: np.ndarray, value: float) -> np.ndarray:
     ("change", "message"),
     [
         (
-            lambda t: perceived(t, observation=broken(t.percepts.observation, np.nan)),
+            lambda t: perceived(t, observation=broken(t.agent_inputs.observation, np.nan)),
             "'observation' of agent 0 in copy",
         ),
         (lambda t: replace(t, reward=broken(t.reward, -np.inf)), "'reward' of agent 0 in copy 1"),
-        (lambda t: perceived(t, observation=t.percepts.observation[..., :-1]), r"'observation' has shape \(2, 2, "),
-        (lambda t: perceived(t, action_mask=t.percepts.action_mask[:1]), r"'action_mask' has shape \(1, 2, 5\)"),
-        (lambda t: perceived(t, hears=t.percepts.hears[:, 0]), r"'hears' has shape \(2, 2\)"),
-        (lambda t: perceived(t, present=t.percepts.present[:, :1]), r"'present' has shape \(2, 1\)"),
+        (lambda t: perceived(t, observation=t.agent_inputs.observation[..., :-1]), r"'observation' has shape \(2, 2, "),
+        (lambda t: perceived(t, action_mask=t.agent_inputs.action_mask[:1]), r"'action_mask' has shape \(1, 2, 5\)"),
+        (lambda t: perceived(t, hears=t.agent_inputs.hears[:, 0]), r"'hears' has shape \(2, 2\)"),
+        (lambda t: perceived(t, present=t.agent_inputs.present[:, :1]), r"'present' has shape \(2, 1\)"),
         (lambda t: replace(t, reward=t.reward[:, :1]), r"'reward' has shape \(2, 1\)"),
     ],
 )
@@ -133,7 +133,7 @@ def test_what_a_dead_simulator_shows_need_not_be_finite() -> None:
         if step != 3:
             return transition
         lost = np.array([False, True])
-        nothing = perceived(transition, observation=broken(transition.percepts.observation, np.nan))
+        nothing = perceived(transition, observation=broken(transition.agent_inputs.observation, np.nan))
         outcome = np.full(2, np.nan, dtype=np.float32)
         return replace(nothing, lost=lost, over=lost, outcome=outcome, reward=broken(transition.reward, np.nan))
 
@@ -151,7 +151,7 @@ def test_an_episode_that_cannot_be_repeated_is_lost_when_the_run_is_resumed(capl
 
     def drift(transition: Transition, step: int) -> Transition:
         """Copy 1 comes to another place than it did."""
-        return perceived(transition, observation=broken(transition.percepts.observation, 0.5))
+        return perceived(transition, observation=broken(transition.agent_inputs.observation, 0.5))
 
     resumed = collector_of(Changed(drift))
     resumed.replay.restore(rows)

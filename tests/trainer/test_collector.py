@@ -45,20 +45,20 @@ def test_rows_are_what_the_same_episodes_are_when_played_again(environment: str,
     lengths, kinds = set(), set()
     for number, episode in enumerate(episodes_in(collector.replay)):
         rows = episode.rows
-        percepts = alone.reset(np.array([episode_seed(run_seed=7, episode=number)]))
+        agent_inputs = alone.reset(np.array([episode_seed(run_seed=7, episode=number)]))
         assert rows["first"].tolist() == [True] + [False] * (len(rows["first"]) - 1)
         for row in range(episode.steps + 1):
             for name in ("observation", "action_mask", "present"):
-                assert np.array_equal(rows[name][row], getattr(percepts, name)[0]), name
+                assert np.array_equal(rows[name][row], getattr(agent_inputs, name)[0]), name
             if alone.spec.state_size:
                 assert np.array_equal(rows["state"][row], alone.state()[0])
             # An agent that has left says nothing; until a step after, its last message is heard.
             spoke = rows["present"][max(row - 1, 0)]
-            assert np.array_equal(rows["hears"][row], percepts.hears[0] & spoke)
+            assert np.array_equal(rows["hears"][row], agent_inputs.hears[0] & spoke)
             if row == episode.steps:
                 break
             transition = alone.step(rows["action"][row + 1][None].astype(np.int64))
-            percepts = transition.percepts
+            agent_inputs = transition.agent_inputs
             assert np.array_equal(rows["reward"][row + 1], transition.reward[0])
             assert np.array_equal(rows["terminated"][row + 1], transition.terminated[0])
             assert transition.over[0] == (row + 1 == episode.steps and not episode.running)

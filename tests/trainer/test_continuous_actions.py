@@ -60,7 +60,7 @@ def test_agents_know_their_bounds_and_act_in_their_world(finished: tuple[RunFold
     assert [bundle.manifest.actions.high for bundle in bundles] == [(2.0, 2.0), (0.5, 0.0)]
     world = World(registry.make("steering_team:make", count=1, parameters={}, permission=EVERYTHING))
     team = LocalTeam(bundles, run_seed=3, greedy=False)
-    returns = [team.play(world, episode=episode).result.team_return for episode in range(4)]
+    returns = [team.run_episode(world, episode=episode).result.team_return for episode in range(4)]
     assert len(set(returns)) == 4, "the episodes differ from one another"
 
 

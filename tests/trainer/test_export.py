@@ -98,7 +98,7 @@ def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
     spec, size = environment.spec, algorithm.policy().noise_size
     state = initial_state(algorithm.model, copies=EPISODES, agents=spec.agents)
     seeds = [episode_seed(run_seed=1, episode=episode) for episode in range(EPISODES)]
-    percepts = environment.reset(np.array(seeds))
+    agent_inputs = environment.reset(np.array(seeds))
     for step in range(spec.episode_limit):
         noise = np.array(
             [
@@ -111,9 +111,9 @@ def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
             algorithm.model,
             algorithm.actor,
             state,
-            observation=torch.from_numpy(percepts.observation),
-            action_mask=torch.from_numpy(percepts.action_mask),
-            hears=None if spec.complete_graph else torch.from_numpy(percepts.hears),
+            observation=torch.from_numpy(agent_inputs.observation),
+            action_mask=torch.from_numpy(agent_inputs.action_mask),
+            hears=None if spec.complete_graph else torch.from_numpy(agent_inputs.hears),
             first=torch.full((EPISODES,), step == 0),
             draws=GreedyDraws() if greedy else NoiseDraws(torch.from_numpy(noise)),
         )
@@ -122,9 +122,9 @@ def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
             inbox_latent=before.ids.int().numpy(),
             inbox_action=before.action.to(algorithm.actions.executed_dtype).numpy(),
             deter=before.deter.numpy(),
-            observation=percepts.observation,
-            action_mask=percepts.action_mask,
-            hears=percepts.hears,
+            observation=agent_inputs.observation,
+            action_mask=agent_inputs.action_mask,
+            hears=agent_inputs.hears,
             first=step == 0,
             noise=noise,
             latent=state.ids.numpy(),
@@ -132,7 +132,7 @@ def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
             logits=decision.logits.numpy(),
             next_deter=state.deter.numpy(),
         )
-        percepts = environment.step(decision.action.numpy()).percepts
+        agent_inputs = environment.step(decision.action.numpy()).agent_inputs
 
 
 def feeds_of(moment: Moment, episode: int, slot: int, *, greedy: bool) -> dict[str, np.ndarray]:

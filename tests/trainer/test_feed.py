@@ -110,10 +110,10 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_its_rows_are_asked_for() 
 
 def test_a_copy_for_acting_stays_what_it_was() -> None:
     algorithm, environment = small_team("relay", {}, copies=3)
-    percepts = environment.reset(torch.arange(3).numpy())
+    agent_inputs = environment.reset(torch.arange(3).numpy())
     perceived = {
-        "observation": torch.from_numpy(percepts.observation),
-        "action_mask": torch.from_numpy(percepts.action_mask),
+        "observation": torch.from_numpy(agent_inputs.observation),
+        "action_mask": torch.from_numpy(agent_inputs.action_mask),
         "hears": None,
         "first": torch.ones(3, dtype=torch.bool),
         "draws": GreedyDraws(),

@@ -101,7 +101,7 @@ def test_what_is_trained_plays_like_its_bundles(
     )
     one = registry.make(CAMERA, count=1, parameters=bundles[0].manifest.environment_parameters, permission=EVERYTHING)
     alone = LocalTeam(bundles, run_seed=11, greedy=False)
-    results = [alone.play(World(one), episode=episode).result for episode in range(12)]
+    results = [alone.run_episode(World(one), episode=episode).result for episode in range(12)]
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-5)
     assert len(np.unique(central.team_return)) > 3, "the episodes differ from one another"
 

@@ -197,7 +197,7 @@ def test_the_ablation_runs_from_collecting_to_bundles_without_messages(finished:
     assert bundles[0].tables is None
     world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
     team = LocalTeam(bundles, run_seed=5, greedy=True)
-    assert team.play(world, episode=0).result.steps == 6
+    assert team.run_episode(world, episode=0).result.steps == 6
 
 
 @pytest.mark.slow
@@ -213,7 +213,7 @@ def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finishe
     assert summary["masked"] == summary["hearable"] == summary["late"] == 0
     team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
     world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
-    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
+    alone = [team.run_episode(world, episode=episode).result.team_return for episode in range(3)]
     assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)
 
 
@@ -268,7 +268,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
         LocalTeam(load_team(folder), run_seed=11, greedy=greedy),
         World(registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING)),
     )
-    results = [team.play(world, episode=episode).result for episode in range(24)]
+    results = [team.run_episode(world, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()
     assert [result.outcome for result in results] == central.outcome.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-5)

@@ -95,7 +95,7 @@ def test_equal_parameters_of_ones_own_compute_what_shared_ones_do(communication:
 def test_every_slot_exports_its_own_parameters_and_acts_as_it_does_in_the_team() -> None:
     algorithm, environment = team(shared=False)
     spec = environment.spec
-    percepts = environment.reset(np.arange(4))
+    agent_inputs = environment.reset(np.arange(4))
     state = initial_state(algorithm.model, copies=4, agents=3)
     for step in range(2):
         before = state
@@ -103,9 +103,9 @@ def test_every_slot_exports_its_own_parameters_and_acts_as_it_does_in_the_team()
             algorithm.model,
             algorithm.actor,
             state,
-            observation=torch.from_numpy(percepts.observation),
-            action_mask=torch.from_numpy(percepts.action_mask),
-            hears=torch.from_numpy(percepts.hears),
+            observation=torch.from_numpy(agent_inputs.observation),
+            action_mask=torch.from_numpy(agent_inputs.action_mask),
+            hears=torch.from_numpy(agent_inputs.hears),
             first=torch.full((4,), step == 0),
             draws=GreedyDraws(),
         )
@@ -113,11 +113,11 @@ def test_every_slot_exports_its_own_parameters_and_acts_as_it_does_in_the_team()
     for slot in range(3):
         function = algorithm.step_function(slot)
         for episode in range(4):
-            present = torch.from_numpy(percepts.hears[episode, slot].copy())
+            present = torch.from_numpy(agent_inputs.hears[episode, slot].copy())
             present[slot] = True
             latent, action, logits, deter = function.module(
-                torch.from_numpy(percepts.observation[episode, slot]),
-                torch.from_numpy(percepts.action_mask[episode, slot]),
+                torch.from_numpy(agent_inputs.observation[episode, slot]),
+                torch.from_numpy(agent_inputs.action_mask[episode, slot]),
                 before.ids[episode].int(),
                 before.action[episode].int(),
                 present,

@@ -41,18 +41,18 @@ def test_agents_that_see_and_remember_the_same_differ_by_who_they_are_and_hear_n
     torch.manual_seed(0)
     algorithm = Mappo(MappoSettings(), SPEC, device=torch.device("cpu"))
     observation = torch.randn(1, 1, 5).expand(1, 3, 5).clone()
-    percepts = {
+    agent_inputs = {
         "action_mask": torch.ones(1, 3, 4, dtype=torch.bool),
         "hears": None,
         "first": torch.zeros(1, dtype=torch.bool),
         "draws": GreedyDraws(),
     }
     state = algorithm.network.initial_state(1)
-    alike = algorithm.network.act(state, observation=observation, **percepts)[1].hidden
+    alike = algorithm.network.act(state, observation=observation, **agent_inputs)[1].hidden
     assert not torch.equal(alike[0, 0], alike[0, 1])
     observation[:, 1] += 1
     other = algorithm.network.act(
-        replace(state, action=torch.tensor([[0, 3, 0]])), observation=observation, **percepts
+        replace(state, action=torch.tensor([[0, 3, 0]])), observation=observation, **agent_inputs
     )[1].hidden
     assert (other != alike).any(-1).tolist() == [[False, True, False]]
 
@@ -103,5 +103,5 @@ def test_as_processes_a_team_plays_as_it_does_in_one(finished: Path, tmp_path: P
     summary = json.loads(report.read_text())["summaries"][0]
     team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
     world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
-    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
+    alone = [team.run_episode(world, episode=episode).result.team_return for episode in range(3)]
     assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)

@@ -176,7 +176,7 @@ def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finishe
     assert summary["masked"] == summary["hearable"] == summary["late"] == 0
     team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
     world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
-    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
+    alone = [team.run_episode(world, episode=episode).result.team_return for episode in range(3)]
     assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)
 
 

@@ -81,9 +81,9 @@ class Case:
             temperature=self.temperature,
         )
         learner = TokenizerLearner(tokenizer)
-        percepts = world.reset(np.arange(COPIES))
+        agent_inputs = world.reset(np.arange(COPIES))
         for _ in range(20):
-            learner.update(torch.from_numpy(percepts.observation))
+            learner.update(torch.from_numpy(agent_inputs.observation))
         return team, world
 
 
@@ -120,7 +120,7 @@ class Moment:
 
 
 def moments(team: Team, world: VectorEnvironment, *, greedy: bool, steps: int = 5) -> list[Moment]:
-    state, percepts, told = team.initial_state(COPIES), world.reset(np.arange(COPIES)), []
+    state, agent_inputs, told = team.initial_state(COPIES), world.reset(np.arange(COPIES)), []
     for step in range(min(steps, world.spec.episode_limit)):
         noise = np.array(
             [
@@ -131,7 +131,7 @@ def moments(team: Team, world: VectorEnvironment, *, greedy: bool, steps: int = 
                 for copy in range(COPIES)
             ]
         )
-        observation, mask = percepts.observation.copy(), percepts.action_mask.copy()
+        observation, mask = agent_inputs.observation.copy(), agent_inputs.action_mask.copy()
         decision = team.decide(
             state,
             observation=torch.from_numpy(observation),
@@ -150,7 +150,7 @@ def moments(team: Team, world: VectorEnvironment, *, greedy: bool, steps: int = 
             )
         )
         state = decision.state
-        percepts = world.step(decision.action.numpy()).percepts
+        agent_inputs = world.step(decision.action.numpy()).agent_inputs
     return told
 
 

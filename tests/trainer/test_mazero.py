@@ -24,7 +24,7 @@ from trainer.algorithms.mazero.loss import Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
 from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.self_play import temperature
-from trainer.algorithms.mazero.settings import PlaySettings
+from trainer.algorithms.mazero.settings import SelfPlaySettings
 from trainer.algorithms.mazero.targets import advantages, value_targets
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.experience.collector import Collector
@@ -36,7 +36,7 @@ from trainer.search.draws import RandomDraws
 from trainer.training.preset import load_settings
 
 
-def percepts(**changes: Any) -> dict[str, Any]:
+def agent_inputs(**changes: Any) -> dict[str, Any]:
     return {
         "observation": torch.randn(1, 3, 5, generator=torch.Generator().manual_seed(1)),
         "action_mask": torch.ones(1, 3, 4, dtype=torch.bool),
@@ -67,12 +67,12 @@ def test_a_next_state_depends_on_the_others_where_the_structure_says_so_and_a_po
 def test_an_agent_sees_its_last_frames_its_last_action_and_who_it_is_where_the_settings_say_so() -> None:
     bare, seeing = mazero().policy(), mazero(model=SEEING).policy()
     for team, remembers in ((bare, False), (seeing, True)):
-        before = team.act(team.initial_state(1), **percepts())[1]
-        again = percepts(first=torch.zeros(1, dtype=torch.bool), observation=torch.ones(1, 3, 5))
+        before = team.act(team.initial_state(1), **agent_inputs())[1]
+        again = agent_inputs(first=torch.zeros(1, dtype=torch.bool), observation=torch.ones(1, 3, 5))
         other = replace(before, done=(before.done + 1) % 4)
         frames = [team.act(state, **again)[1].frames for state in (before, other)]
         assert torch.equal(*frames) != remembers
-        fresh = [team.act(state, **percepts())[1].frames for state in (before, team.initial_state(1))]
+        fresh = [team.act(state, **agent_inputs())[1].frames for state in (before, team.initial_state(1))]
         assert torch.equal(*fresh), "nothing is left of an episode before"
     assert seeing.initial_state(1).frames.shape == (1, 3, 3, 5 + 4)
 
@@ -240,7 +240,7 @@ def test_a_support_that_the_targets_outgrow_is_told_once_and_again_when_twice_as
 
 
 def test_actions_are_drawn_from_visits_at_temperatures_that_follow_one_another() -> None:
-    play = PlaySettings(temperatures=(1.0, 0.5, 0.25), temperature_updates=30)
+    play = SelfPlaySettings(temperatures=(1.0, 0.5, 0.25), temperature_updates=30)
     assert [temperature(play, updates) for updates in (0, 9, 10, 19, 20, 1000)] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
 
 
@@ -287,13 +287,13 @@ def test_a_model_that_is_broken_is_told_by_the_search_that_meets_it() -> None:
     team = algorithm.searching_policy(torch.Generator())
     state = team.initial_state(1)
     with pytest.raises(TrainingError, match="not finite in simulation 1 of root 0"):
-        team.act(state, **percepts())
+        team.act(state, **agent_inputs())
 
 
 def test_a_search_finds_the_same_whenever_it_begins_with_the_same_numbers() -> None:
     algorithm = mazero()
     teams = [algorithm.searching_policy(torch.Generator().manual_seed(seed)) for seed in (4, 4, 5)]
-    found = [team.act(team.initial_state(1), **percepts())[1] for team in teams]
+    found = [team.act(team.initial_state(1), **agent_inputs())[1] for team in teams]
     assert torch.equal(found[0].q, found[1].q)
     assert not torch.equal(found[0].q, found[2].q)
 

@@ -84,7 +84,7 @@ def test_self_play_and_what_it_stores_equal_the_released_code(reference: MazeroR
         run = play.searched(frames, legal, RecordedSearch(*recorded), noise=True)
         same_roots(reference, found_by(run.result(), mazero.settings.search), "act", step)
         picks = RecordedPicks(samples["act.pick_uniform"][step])
-        action, state = play.played(run, frames, picks)
+        action, state = play.decided(run, frames, picks)
         picked = samples["act.pick"][step].astype(np.int64)
         assert np.array_equal(action.numpy(), state.actions.numpy()[np.arange(2), picked])
         columns = state.columns()

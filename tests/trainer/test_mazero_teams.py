@@ -21,6 +21,9 @@ from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.cli import main
 from heliograph.environments import registry
+from heliograph.environments.episodes import EpisodeResults
+from heliograph.errors import WorldError
+from trainer.commands.central_evaluator import CentralEvaluator
 from trainer.export.bundles import export_team
 from trainer.training.evaluation import evaluate
 from trainer.training.run_folder import RunFolder
@@ -67,7 +70,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     )
     team = LocalTeam(load_team(tmp_path), run_seed=11, greedy=greedy)
     world = World(registry.make("relay", count=1, parameters=parameters))
-    results = [team.play(world, episode=episode).result for episode in range(24)]
+    results = [team.run_episode(world, episode=episode).result for episode in range(24)]
     assert [result.outcome for result in results] == central.outcome.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-5)
     assert len(np.unique(central.team_return.round(4))) >= 3, "the episodes differ from one another"
@@ -92,24 +95,32 @@ def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(tmp_pat
     assert (summary["episodes"], summary["bits_per_agent_step"], summary["message_bits"]) == (3, 0, None)
     team = LocalTeam(load_team(bundles), run_seed=5, greedy=False)
     world = World(registry.make("relay", count=1, parameters={"cue": "own"}))
-    alone = [team.play(world, episode=episode).result.team_return for episode in range(3)]
+    alone = [team.run_episode(world, episode=episode).result.team_return for episode in range(3)]
     assert summary["team_return"]["mean"] == pytest.approx(np.mean(alone), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("mazero") / "run"
+    start(run, small_settings("mazero-relay-sighted", small=SMALL_MAZERO, env_steps=48)).run()
+    return run
 
 
 @pytest.mark.slow
 def test_a_search_is_evaluated_beside_the_bundles_and_told_what_it_would_take(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, told = tmp_path / "run", tmp_path / "told.json"
-    start(run, small_settings("mazero-relay-sighted", small=SMALL_MAZERO, env_steps=48)).run()
-    command = ["evaluate", str(run), "--search", "--episodes", "4", "--json", str(told)]
+    told = tmp_path / "told.json"
+    command = ["evaluate", str(trained), "--search", "--episodes", "4", "--json", str(told)]
     assert main([*command, "--central"]) == 0
     document, shown = json.loads(told.read_text()), capsys.readouterr().out
     assert "bundles, and the trainer's centralised search" in shown
     assert "would take 517 bits up and 3 down per agent-step" in shown
     assert document["search_bits_per_agent_step"] == {"up": 16 * 32 + 5, "down": 3}
-    assert main(["export", str(run)]) == 0
-    assert main(["bandwidth", "measure", str(run), "--local", "--episodes", "2", "--out", str(tmp_path / "bits")]) == 0
+    assert main(["export", str(trained)]) == 0
+    assert (
+        main(["bandwidth", "measure", str(trained), "--local", "--episodes", "2", "--out", str(tmp_path / "bits")]) == 0
+    )
     shown, report = capsys.readouterr().out, json.loads((tmp_path / "bits" / "report.json").read_text())
     designs = {design["name"]: design["bits_per_agent_step"] for design in report["alternatives"]}
     assert "central search in the learned model" in shown
@@ -123,6 +134,49 @@ def test_a_search_is_evaluated_beside_the_bundles_and_told_what_it_would_take(
         (team, policy) for policy in ("greedy", "sampled") for team in ("each alone",)
     ] + [("all at once, by search", policy) for policy in ("greedy", "sampled")]
     assert scores[2]["outcome"] == search["outcome"], "the same numbers, the same search"
+
+
+@pytest.mark.parametrize("other", [(), ("--reference", "random")], ids=["one", "several"])
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (WorldError("lost"), 5)], ids=["stop", "error"])
+@pytest.mark.slow
+def test_what_ends_the_networks_episodes_costs_none_that_were_finished(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: BaseException,
+    code: int,
+    other: tuple[str, ...],
+) -> None:
+    run_episodes = CentralEvaluator.run_episodes
+
+    def until_the_search(self: CentralEvaluator, *given: Any, **more: Any) -> EpisodeResults:
+        if more["searching"]:
+            raise end
+        return run_episodes(self, *given, **more)
+
+    monkeypatch.setattr(CentralEvaluator, "run_episodes", until_the_search)
+    told = tmp_path / "told.json"
+    command = ["evaluate", str(trained), "--central", "--search", "--episodes", "4", "--json", str(told), *other]
+    assert main(command) == code
+    document, shown = json.loads(told.read_text()), capsys.readouterr()
+    assert document["interrupted"] is (code == 130)
+    if other:
+        assert [score["team"] for score in document["scores"]] == ["each alone", "all at once"]
+    else:
+        assert document["summaries"][0]["episodes"] == 4
+        assert (len(document["central"]), document["search"]) == (1, [])
+    assert "centralised networks" in shown.out
+    assert ("interrupted" in (shown.out + shown.err).lower()) is (code == 130)
+    assert ("lost" in shown.err) is (code == 5)
+
+
+@pytest.mark.slow
+def test_an_episode_of_the_networks_is_cut_where_one_of_the_bundles_is(trained: Path, tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    command = ["evaluate", str(trained), "--search", "--central", "--episodes", "3", "--most-steps", "2"]
+    assert main([*command, "--policy", "both", "--json", str(told)]) == 0
+    assert {score["cut_episodes"] for score in json.loads(told.read_text())["scores"]} == {3}
 
 
 @pytest.mark.slow

@@ -17,12 +17,12 @@ import torch
 from tiny_team import small_team
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.message import Message
-from agent_node.percept import Percept
 from agent_node.wire import MessageWire
+from analysis.audit.input_sequence import record
 from analysis.audit.networks import tied
 from analysis.audit.one_process import OneProcess
-from analysis.audit.script import record
 from analysis.bandwidth.alternatives import alternatives
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.counterfactual import CounterfactualReplay
@@ -33,7 +33,7 @@ from coordinator.running.in_process import LocalTeam
 from coordinator.running.local import evaluate
 from coordinator.running.report import Report
 from coordinator.serving import wire as coordinator_wire
-from coordinator.watch.events import Script
+from coordinator.watch.events import PageEvents
 from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.bundle import Bundle, load_team, make
 from heliograph.environments.permission import EVERYTHING
@@ -108,7 +108,7 @@ def test_bundles_decide_as_the_trainers_networks_do(exported: Exported, played: 
                 observation=episode.observation,
                 action_mask=episode.action_mask,
                 present=episode.present,
-                hears=episode.hears,
+                receives_from=episode.receives_from,
                 latent=episode.latent,
                 action=episode.action,
             ),
@@ -129,7 +129,7 @@ def test_in_imagination_everyone_does_what_is_of_its_kind(exported: Exported) ->
     states = JointStates(
         ids=torch.randint(sizes.classes, (50, 2, sizes.categoricals), generator=generator),
         deter=torch.randn(50, 2, sizes.recurrent, generator=generator),
-        hears=None,
+        receives_from=None,
     )
     crane, boat = exported.algorithm.imagination().decide(states).action.unbind(1)
     assert (crane[:, 1:] == 0).all()
@@ -138,13 +138,13 @@ def test_in_imagination_everyone_does_what_is_of_its_kind(exported: Exported) ->
     assert boat[:, 1].unique().numel() > 1
 
 
-def percept(step: int, mask: list[int]) -> Percept:
-    return Percept(
+def agent_input(step: int, mask: list[int]) -> AgentInput:
+    return AgentInput(
         episode=0,
         step=step,
         observation=np.full(4, 0.5, dtype=np.float32),
         action_mask=np.array(mask, dtype=np.bool_),
-        hears=(1,) if len(mask) == 5 else (0,),
+        receives_from=(1,) if len(mask) == 5 else (0,),
         first=step == 0,
     )
 
@@ -155,14 +155,14 @@ def said(action: Any, *, step: int = 0) -> Message:
 
 def test_what_the_other_did_reaches_an_agents_decision(exported: Exported) -> None:
     crane, boat = (Agent(bundle, run_seed=1, greedy=False) for bundle in exported.bundles)
-    assert isinstance(crane.step(percept(0, [1] * 5), {}).action, int)
-    done = boat.step(percept(0, [1, 1]), {}).action
+    assert isinstance(crane.step(agent_input(0, [1] * 5), {}).action, int)
+    done = boat.step(agent_input(0, [1, 1]), {}).action
     assert isinstance(done, np.ndarray)
     assert done.shape == (2,)
-    still = crane.consider(percept(1, [1] * 5), {1: said(BOAT.snapped(np.zeros(2)))})
-    full = crane.consider(percept(1, [1] * 5), {1: said(BOAT.snapped(np.full(2, 0.9)))})
+    still = crane.consider(agent_input(1, [1] * 5), {1: said(BOAT.snapped(np.zeros(2)))})
+    full = crane.consider(agent_input(1, [1] * 5), {1: said(BOAT.snapped(np.full(2, 0.9)))})
     assert not np.array_equal(still.logits, full.logits)
-    first, last = (boat.consider(percept(1, [1, 1]), {0: said(choice)}) for choice in (0, 4))
+    first, last = (boat.consider(agent_input(1, [1, 1]), {0: said(choice)}) for choice in (0, 4))
     assert not np.array_equal(first.logits, last.logits)
 
 
@@ -170,9 +170,9 @@ def test_what_the_other_did_reaches_an_agents_decision(exported: Exported) -> No
 def test_an_agent_refuses_an_action_that_its_neighbour_cannot_take(exported: Exported, sender: int, bad: Any) -> None:
     agent = Agent(exported.bundles[1 - sender], run_seed=1, greedy=False)
     mask = [1, 1] if sender == 0 else [1] * 5
-    agent.step(percept(0, mask), {})
+    agent.step(agent_input(0, mask), {})
     with pytest.raises(MessageError, match=f"message of slot {sender} has action"):
-        agent.step(percept(1, mask), {sender: said(bad)})
+        agent.step(agent_input(1, mask), {sender: said(bad)})
 
 
 def test_on_the_wire_each_says_what_an_agent_of_its_kind_says(exported: Exported) -> None:
@@ -221,7 +221,7 @@ def test_a_recording_reads_back_and_can_be_rehearsed(played: PlayedRun) -> None:
     assert header.continuous == (None, BOAT)
     assert header.rows == played.plan.rows
     steps: list[Any] = []
-    LocalTeam(played.plan.bundles, run_seed=played.plan.run_seed, greedy=False).play(
+    LocalTeam(played.plan.bundles, run_seed=played.plan.run_seed, greedy=False).run_episode(
         played.plan.world("open"), episode=2, observe=steps.append, report_latents=True
     )
     assert episode.action.tobytes() == np.array([step.action for step in steps]).tobytes()
@@ -274,8 +274,8 @@ def test_bits_and_bytes_are_those_of_each_senders_kind(played: PlayedRun) -> Non
 def test_the_page_is_told_a_number_and_a_vector(played: PlayedRun) -> None:
     records: list[Any] = []
     world = played.plan.world("open")
-    LocalTeam(played.plan.bundles, run_seed=0, greedy=True).play(world, episode=0, observe=records.append)
-    number, vector = Script(played.plan, world.spec, title="").steps("open", records)["action"]
+    LocalTeam(played.plan.bundles, run_seed=0, greedy=True).run_episode(world, episode=0, observe=records.append)
+    number, vector = PageEvents(played.plan, world.spec, title="").steps("open", records)["action"]
     assert number == int(records[-1].action[0, 0])
     np.testing.assert_allclose(vector, records[-1].action[1, 1:], atol=5e-4)
     json.dumps([number, vector])

@@ -59,6 +59,6 @@ def test_it_trains_and_moves_the_robot_as_processes(method: str, tmp_path: Path)
     (summary,) = json.loads((tmp_path / "report.json").read_text())["summaries"]
     alone = LocalTeam(team, run_seed=SEED, greedy=False)
     world = World(registry.make(robot, count=1, parameters={"step_limit": STEPS}))
-    returns = [alone.play(world, episode=episode).result.team_return for episode in range(EPISODES)]
+    returns = [alone.run_episode(world, episode=episode).result.team_return for episode in range(EPISODES)]
     assert summary["team_return"]["mean"] == pytest.approx(np.mean(returns), abs=1e-6)
     assert (summary["steps"], summary["illegal"], summary["idle"]) == (STEPS * EPISODES, 0, 0)

@@ -101,8 +101,8 @@ class Watched:
     def initial_state(self, copies: int) -> Any:
         return self.network.initial_state(copies)
 
-    def act(self, state: Any, **percepts: Any) -> tuple[torch.Tensor, Any]:
-        action, after = self.network.act(state, **percepts | {"draws": self.draws})
+    def act(self, state: Any, **agent_inputs: Any) -> tuple[torch.Tensor, Any]:
+        action, after = self.network.act(state, **agent_inputs | {"draws": self.draws})
         for carried, drawn in zip(packed(after), self.draws.log_probability[-1], strict=True):
             self.seen[carried.numpy().tobytes()] = drawn
         return action, after
@@ -301,7 +301,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     )
     team = LocalTeam(load_team(path), run_seed=11, greedy=greedy)
     played = World(registry.make(algorithm.spec.id, count=1, permission=EVERYTHING))
-    results = [team.play(played, episode=episode).result for episode in range(24)]
+    results = [team.run_episode(played, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)
     assert len(np.unique(central.team_return.round(4))) >= 6, "the episodes differ from one another"

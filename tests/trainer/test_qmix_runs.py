@@ -41,7 +41,7 @@ def test_in_the_two_step_game_qmix_earns_8_and_vdn_7(tmp_path: Path, preset: str
     assert algorithm.settings.mixer.kind == kind
     world = registry.make("matrix-two-step", count=1)
     world.reset(np.array([0]))
-    second = world.step(np.array([[1, 0]])).percepts
+    second = world.step(np.array([[1, 0]])).agent_inputs
 
     @torch.no_grad()
     def value_of_the_second_table() -> float:

@@ -55,5 +55,5 @@ def test_it_trains_and_its_bundles_play(preset: str, package: str, tmp_path: Pat
     assert np.isfinite(losses).any(), "it learned"
     team = LocalTeam(load_team(folder.bundles), run_seed=5, greedy=True)
     world = World(registry.make(name, count=1, parameters=parameters))
-    results = [team.play(world, episode=episode).result for episode in range(2)]
+    results = [team.run_episode(world, episode=episode).result for episode in range(2)]
     assert all(np.isfinite(result.team_return) for result in results)

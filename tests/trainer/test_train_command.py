@@ -252,6 +252,6 @@ def test_of_a_run_that_is_still_training_it_is_said_that_it_has_no_checkpoint_ye
     told = capsys.readouterr().err
     assert f"{path} is still training, and holds no checkpoint yet" in told
     assert "Train it first" not in told
-    folder.tell(RunStatus(state=RunState.INTERRUPTED, env_steps=0))
+    folder.write_status(RunStatus(state=RunState.INTERRUPTED, env_steps=0))
     assert main(evaluation) == 9
     assert "Train it first" in capsys.readouterr().err

@@ -52,7 +52,7 @@ class ImaginationLearner(ABC):
         self.learning, self.spec, self.actions, self.device = learning, spec, actions, device
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.entropy_scale = learning.entropy_scale
-        self._told_rewards = False
+        self._reported_rewards = False
         self.held_out = HeldOut()
         """How well the model predicts what it has not learned from, as of this iteration's fresh experience: it is
         measured before `update` (`held_out.measure_held_out`), so `update` may act on it."""
@@ -80,7 +80,7 @@ class ImaginationLearner(ABC):
         self.learn_model(replay, random, metrics)
         if self.learning.experience_epochs:
             self.learn_from_experience(replay, metrics)
-        if self.model_is_ready() and self._tells_rewards():
+        if self.model_is_ready() and self._reports_rewards():
             for _ in range(self.learning.rounds):
                 self.learn_policy(self.imagine(replay, random), metrics)
         return metrics.result()
@@ -106,11 +106,11 @@ class ImaginationLearner(ABC):
         """What actor and critic read at each row of a window, [T, B, N, ...] each."""
         raise NotImplementedError
 
-    def _tells_rewards(self) -> bool:
+    def _reports_rewards(self) -> bool:
         """Whether the model has once told new rewards as well as the settings ask for."""
         least, r2 = self.learning.reward_r2, self.held_out.reward_r2
-        self._told_rewards |= least is None or (r2 is not None and r2 >= least)
-        return self._told_rewards
+        self._reported_rewards |= least is None or (r2 is not None and r2 >= least)
+        return self._reported_rewards
 
     @abstractmethod
     def learn_model(self, replay: Replay, random: np.random.Generator, metrics: Means) -> None:
@@ -219,10 +219,10 @@ class ImaginationLearner(ABC):
         return dict(self._optimisers)
 
     def counters(self) -> dict[str, float]:
-        told = {} if self.learning.reward_r2 is None else {"told_rewards": float(self._told_rewards)}
+        told = {} if self.learning.reward_r2 is None else {"told_rewards": float(self._reported_rewards)}
         return {"entropy_scale": self.entropy_scale} | self.held_out.counters() | told
 
     def restore_counters(self, counters: dict[str, float]) -> None:
         self.entropy_scale = counters["entropy_scale"]
-        self._told_rewards = bool(counters.get("told_rewards", False))
+        self._reported_rewards = bool(counters.get("told_rewards", False))
         self.held_out.restore(counters)

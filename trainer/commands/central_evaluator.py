@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from heliograph.environments import registry
-from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.episodes import EpisodeResults
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from trainer.algorithms.interfaces import SearchingAlgorithm
@@ -57,18 +57,19 @@ class CentralEvaluator:
         """Environment steps of the snapshots, ascending."""
         return tuple(self._snapshots)
 
-    # Seven parameters, those of `CentralTeam.play`.
-    def play(
+    # Eight parameters, those of `CentralTeam.run_episodes`.
+    def run_episodes(
         self,
         checkpoint: int,
         *,
         episodes: int,
         seed: int,
+        most_steps: int,
         greedy: bool,
         links_cut: bool,
         searching: bool,
         progress: Callable[[int], None],
-    ) -> PlayedEpisodes:
+    ) -> EpisodeResults:
         """Play with the networks as they were after `checkpoint` steps: those of a snapshot, or the newest ones."""
         self._load(checkpoint)
         if self._environment is None:
@@ -81,7 +82,7 @@ class CentralEvaluator:
             greedy=greedy,
             device=self._device,
             links_cut=links_cut,
-            most_steps=self._settings.evaluation.most_steps,
+            most_steps=most_steps,
             progress=progress,
         )
 

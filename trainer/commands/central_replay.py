@@ -1,4 +1,4 @@
-"""What the trainer's networks decide on recorded percepts and messages, agent by agent.  For `central_evaluator.py`.
+"""What the trainer's networks decide on recorded inputs and messages, agent by agent.  For `central_evaluator.py`.
 
 Every message comes from the record, so a decision that differs, because rounding broke a tie, changes no later one.
 

@@ -26,7 +26,7 @@ from heliograph.run_status import SUMMARY, RunState, read_status
 LOOK_S = 0.5
 """How often the runs are looked at while they go on."""
 
-TOLD_S = 15.0
+REPORT_INTERVAL_S = 15.0
 """How often it is told how far they are."""
 
 METRICS = "metrics.jsonl"
@@ -92,7 +92,7 @@ class _Side:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        telling = loop.create_task(self._tell(runs))
+        telling = loop.create_task(self._report_progress(runs))
         tasks = [loop.create_task(self._one(run)) for run in runs]
         try:
             ended = await asyncio.gather(*tasks)
@@ -138,9 +138,9 @@ class _Side:
             with suppress(ProcessLookupError):  # it has just ended, and the others are still to be told
                 process.send_signal(signal.SIGINT)
 
-    async def _tell(self, runs: Sequence[SeedRun]) -> None:
+    async def _report_progress(self, runs: Sequence[SeedRun]) -> None:
         while True:
-            await asyncio.sleep(TOLD_S)
+            await asyncio.sleep(REPORT_INTERVAL_S)
             going = [f"seed {run.seed} {_progress(run)}" for run in runs if run.seed in self._processes]
             print("; ".join(going), file=sys.stderr, flush=True)
 

@@ -207,7 +207,7 @@ def _train(
         log.enter(run=folder.run_id)
         with (
             folder.claimed(),
-            folder.ending_told(),
+            folder.status_at_exit(),
             TrainingConsole(folder, wandb=namespace.wandb) as console,
             scraped(console, namespace.metrics) as progress,
         ):
@@ -221,7 +221,7 @@ def _train(
 
             try:
                 with obeying_signals(
-                    training.stopping, told=lambda: console.note("stopping; a checkpoint will be written")
+                    training.stopping, on_request=lambda: console.note("stopping; a checkpoint will be written")
                 ):
                     summary = training.run()
                 console.end(in_words(folder, summary))

@@ -15,21 +15,21 @@ import numpy.typing as npt
 import torch
 
 from heliograph.environments.vector import (
-    Percepts,
+    AgentInputs,
     Transition,
     VectorEnvironment,
-    checked_percepts,
+    checked_agent_inputs,
     checked_state,
     checked_transition,
 )
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
 from trainer.experience.columns import STATE, zero_columns
-from trainer.experience.readable import hears_tensor
+from trainer.experience.readable import neighbour_tensor
 from trainer.experience.replay import Replay
 from trainer.experience.replayed_restore import rewind
 from trainer.experience.rows import Rows, absorbing_rows, empty_rows, random_actions
-from trainer.experience.staging import Harvest
+from trainer.experience.staging import StagingBuffer
 from trainer.policy.acting import Behaviour
 from trainer.policy.draws import RandomDraws
 
@@ -60,7 +60,7 @@ class Collected:
 class Collector:
     """Steps the environment; episodes run on from one call to the next, and so do the states of the teams.
 
-    Rows wait in a harvest until `commit` hands them to replay, which nothing else here writes to.  Episode k of a run
+    They are staged until `commit` hands them to replay, which nothing else here writes to.  Episode k of a run
     (counted over all copies, in the order of their starts) is seeded by (run seed, k).
     """
 
@@ -80,7 +80,7 @@ class Collector:
         self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
         self._draws = RandomDraws(self._generator)
         self._team = behaviour.initial_state(count)
-        self._harvest = Harvest(environment.spec, columns=replay.columns)
+        self._staged = StagingBuffer(environment.spec, columns=replay.columns)
         self._everyone = np.arange(count)
         self._seeds = np.zeros(count, dtype=np.int64)
         self._returns = np.zeros((count, agents))  # of the running episodes
@@ -133,7 +133,7 @@ class Collector:
 
     def commit(self) -> None:
         """Hand everything that was collected to replay."""
-        lost, copies, rows = self._harvest.take()
+        lost, copies, rows = self._staged.take()
         for copy in lost:
             self.replay.discard(copy)
         self.replay.add(copies, rows)
@@ -142,19 +142,19 @@ class Collector:
         action, self._team = behaviour.act(
             self._team,
             **{name: tensor.to(self.device) for name, tensor in self._inputs.items()},
-            hears=hears_tensor(self._now.hears, self.environment.spec, device=self.device),
+            hears=neighbour_tensor(self._now.hears, self.environment.spec, device=self.device),
             draws=self._draws,
         )
         return action.cpu().numpy()
 
     def _perceive(self, transition: Transition, actions: npt.NDArray[Any], behaviour: Behaviour) -> None:
         """Take in what a step of all copies led to."""
-        now, percepts = self._now, transition.percepts
+        now, agent_inputs = self._now, transition.agent_inputs
         # Whoever had no part in the step before has no message of it.
-        np.logical_and(percepts.hears, now.present[:, None], out=now.hears)
-        np.copyto(now.observation, percepts.observation)
-        np.copyto(now.action_mask, percepts.action_mask)
-        np.copyto(now.present, percepts.present)
+        np.logical_and(agent_inputs.hears, now.present[:, None], out=now.hears)
+        np.copyto(now.observation, agent_inputs.observation)
+        np.copyto(now.action_mask, agent_inputs.action_mask)
+        np.copyto(now.present, agent_inputs.present)
         np.copyto(now.reward, transition.reward)
         np.copyto(now.terminated, transition.terminated)
         if self.replay.settings.time_limit_is_terminal:
@@ -165,7 +165,7 @@ class Collector:
             np.copyto(now.columns[STATE], checked_state(of=self.environment, lost=transition.lost))
         now.action[:] = actions
         now.first[:] = False
-        self._harvest.add(self._everyone, now)
+        self._staged.add(self._everyone, now)
         self._returns += transition.reward
         self._lengths += 1
 
@@ -184,13 +184,13 @@ class Collector:
             rows = absorbing_rows(
                 self.environment.spec, action=action.repeat(times, axis=0), columns=self.replay.columns
             )
-            self._harvest.add(gone.repeat(times), rows)
+            self._staged.add(gone.repeat(times), rows)
         return transition.outcome[over], self._returns[over], self._lengths[over]
 
     def _lose(self, copies: npt.NDArray[Any]) -> None:
         """Forget the running episodes of some copies.  Raises WorldError if nothing but that happens any more."""
         for copy in copies:
-            self._harvest.discard(int(copy))
+            self._staged.discard(int(copy))
         self.lost_episodes += copies.size
         self._lost_in_a_row += copies.size
         if self._lost_in_a_row > LOST_AT_MOST * self.environment.count:
@@ -204,17 +204,17 @@ class Collector:
         numbers = self.episodes_started + np.arange(copies.size)
         self.episodes_started += copies.size
         self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
-        percepts = checked_percepts(self.environment.reset(self._seeds[copies], copies), of=self.environment)
-        present = percepts.present[copies]
+        agent_inputs = checked_agent_inputs(self.environment.reset(self._seeds[copies], copies), of=self.environment)
+        present = agent_inputs.present[copies]
         nothing = np.zeros(present.shape, dtype=bool)
         columns = zero_columns(self.replay.columns, copies.size)
         if STATE in columns:
             columns[STATE] = checked_state(of=self.environment)[copies]
         rows = Rows(
-            observation=percepts.observation[copies],
-            action_mask=percepts.action_mask[copies],
+            observation=agent_inputs.observation[copies],
+            action_mask=agent_inputs.action_mask[copies],
             # The zero vector, which counts as the message of whoever is there, is heard at a first step.
-            hears=percepts.hears[copies] & present[:, None],
+            hears=agent_inputs.hears[copies] & present[:, None],
             present=present,
             first=np.ones(copies.size, dtype=bool),
             action=np.zeros_like(self._now.action[copies]),
@@ -226,14 +226,14 @@ class Collector:
         for name, array in rows.arrays().items():
             now[name][copies] = array
         self._returns[copies], self._lengths[copies] = 0, 0
-        self._harvest.add(copies, rows)
+        self._staged.add(copies, rows)
 
     def state(self) -> dict[str, Any]:
         """Counters, random states and the running episodes, as JSON values and arrays by name.
 
         Belongs to the replay after a `commit`, which holds what was done and seen in the running episodes.
         """
-        assert not len(self._harvest), "rows that are not in replay would be lost"
+        assert not len(self._staged), "rows that are not in replay would be lost"
         ended = dict(zip(_ENDED, self._all_ended(), strict=True))
         team = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
         return {
@@ -272,7 +272,7 @@ class Collector:
                 for field in fields(self._team)
             }
         )
-        self._harvest.take()
+        self._staged.take()
         now = self._now.arrays()
         # What updates have written beside the newest rows is nothing that the next ones begin with.
         written = self.replay.columns.keys() - {STATE}
@@ -280,10 +280,10 @@ class Collector:
             np.copyto(now[name], np.zeros_like(array) if name in written else array)
         done = [self.replay.running_actions(copy) for copy in self._everyone]
         none = self._now.action[0, None][:0]
-        percepts, faithful = rewind(
+        agent_inputs, faithful = rewind(
             self.environment, self._seeds, [none if actions is None else actions for actions in done]
         )
-        same = faithful & np.array([actions is not None for actions in done]) & self._equals(percepts)
+        same = faithful & np.array([actions is not None for actions in done]) & self._equals(agent_inputs)
         if not same.all():
             lost = np.flatnonzero(~same)
             logger.warning("episodes cannot be repeated and are lost copies=%s", lost.tolist())
@@ -291,10 +291,10 @@ class Collector:
             self._begin(lost)
             self.commit()
 
-    def _equals(self, percepts: Percepts) -> npt.NDArray[Any]:
+    def _equals(self, agent_inputs: AgentInputs) -> npt.NDArray[Any]:
         """bool [E]: the copies that show what is seen now."""
         equal = np.ones(self.environment.count, dtype=bool)
         for name in ("observation", "action_mask", "present"):
-            found, expected = getattr(percepts, name), getattr(self._now, name)
+            found, expected = getattr(agent_inputs, name), getattr(self._now, name)
             equal &= (found == expected).reshape(len(found), -1).all(1)
         return equal

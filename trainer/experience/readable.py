@@ -16,25 +16,25 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from heliograph.environments.vector import EnvironmentSpec, Percepts
+from heliograph.environments.vector import AgentInputs, EnvironmentSpec
 
 
-def audible(percepts: Percepts, *, spoke: npt.NDArray[Any]) -> Percepts:
-    """The percepts with nobody hearing agents outside of `spoke`, bool [E, N]: who took part in the step before.
+def receivable(agent_inputs: AgentInputs, *, spoke: npt.NDArray[Any]) -> AgentInputs:
+    """The agent inputs with nobody hearing agents outside of `spoke`, bool [E, N]: who took part in the step before.
 
     At a first step that is whoever is present, with the zero vector as message.
     """
-    return replace(percepts, hears=percepts.hears & spoke[:, None])
+    return replace(agent_inputs, hears=agent_inputs.hears & spoke[:, None])
 
 
-def hears_tensor(hears: npt.NDArray[Any], spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
-    """`Percepts.hears` for an algorithm: bool [E, N, N], or None where everyone hears everyone."""
-    if spec.complete_graph and everyone_heard(hears):
+def neighbour_tensor(hears: npt.NDArray[Any], spec: EnvironmentSpec, *, device: torch.device) -> Tensor | None:
+    """`AgentInputs.hears` for an algorithm: bool [E, N, N], or None where everyone hears everyone."""
+    if spec.complete_graph and is_complete(hears):
         return None
     return torch.from_numpy(np.ascontiguousarray(hears)).to(device)
 
 
-def everyone_heard(hears: npt.NDArray[Any]) -> bool:
+def is_complete(hears: npt.NDArray[Any]) -> bool:
     """Whether the graphs [..., N, N] are complete."""
     return bool((hears | _oneself(hears.shape[-1])).all())
 

@@ -18,7 +18,7 @@ from heliograph.errors import CheckpointError
 from trainer.experience.batch import Batch, ByPriority, ByVisits, Index
 from trainer.experience.chances import by_priority, by_visits
 from trainer.experience.columns import PRIORITY, Column
-from trainer.experience.readable import everyone_heard
+from trainer.experience.readable import is_complete
 from trainer.experience.rows import FIELDS, NO_COLUMNS, Rows, empty_rows
 from trainer.experience.settings import ReplaySettings
 from trainer.experience.starts import Starts
@@ -314,7 +314,7 @@ class Replay:
         """The rows at places [T, B] of copies [B]."""
         picked = self._rows.pick((copies[None], places))  # [T, B, ...]
         tensors: dict[str, Any] = {name: torch.from_numpy(getattr(picked, name)) for name in FIELDS}
-        if self.complete_graph and everyone_heard(picked.hears):
+        if self.complete_graph and is_complete(picked.hears):
             tensors["hears"] = None
         if not tensors["action"].is_floating_point():
             tensors["action"] = tensors["action"].long()

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.environments.vector import EnvironmentSpec, Percepts, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, EnvironmentSpec, VectorEnvironment
 
 
 def rewind(
     environment: VectorEnvironment, seeds: npt.NDArray[Any], actions: list[npt.NDArray[Any]]
-) -> tuple[Percepts, npt.NDArray[np.bool_]]:
+) -> tuple[AgentInputs, npt.NDArray[np.bool_]]:
     """Play `actions[copy]` [n, N, ...] of the episode with seed `seeds[copy]` in every copy, each with an n of its own.
 
-    Returns the percepts of all copies, and bool [E] which of them could be played to the end: an episode that does not
+    Returns the inputs of all copies, and bool [E] which of them could be played to the end: an episode that does not
     repeat itself from its seed may refuse an action, or be over too early.
 
     All copies step together, so the shorter an episode, the later its copy is reset to it; until then it plays legal
@@ -24,26 +24,26 @@ def rewind(
     lengths = np.array([len(done) for done in actions])
     longest = int(lengths.max())
     faithful = np.ones(environment.count, dtype=bool)
-    percepts = environment.reset(seeds)
+    agent_inputs = environment.reset(seeds)
     for step in range(longest):
         left = longest - step
         if step and (starting := np.flatnonzero(lengths == left)).size:
-            percepts = environment.reset(seeds[starting], starting)
-        joint = _some_legal(environment.spec, percepts.action_mask)
+            agent_inputs = environment.reset(seeds[starting], starting)
+        joint = _some_legal(environment.spec, agent_inputs.action_mask)
         for copy in np.flatnonzero((lengths >= left) & faithful):
             wanted = actions[copy][lengths[copy] - left]
-            faithful[copy] = _legal(environment.spec, wanted, percepts.action_mask[copy])
+            faithful[copy] = _legal(environment.spec, wanted, agent_inputs.action_mask[copy])
             if faithful[copy]:
                 joint[copy] = wanted
         transition = environment.step(joint)
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
         faithful &= ~(transition.over & (lengths >= left))
         if (over := np.flatnonzero(transition.over)).size:
-            percepts = environment.reset(seeds[over], over)
+            agent_inputs = environment.reset(seeds[over], over)
     fresh = np.flatnonzero(lengths == 0)
     if longest and fresh.size:
-        percepts = environment.reset(seeds[fresh], fresh)
-    return percepts, faithful
+        agent_inputs = environment.reset(seeds[fresh], fresh)
+    return agent_inputs, faithful
 
 
 def _some_legal(spec: EnvironmentSpec, mask: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ _ROWS_AT_FIRST = 256
 _NOBODY = -1
 
 
-class Harvest:
+class StagingBuffer:
     """Rows of all copies in the order in which they came; rows of a lost episode leave again."""
 
     def __init__(self, spec: EnvironmentSpec, *, columns: Mapping[str, Column]) -> None:

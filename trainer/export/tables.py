@@ -27,12 +27,12 @@ def learned_tables(algorithm: Algorithm, replay: Replay) -> LatentTables | None:
     window = replay.newest_window(ROWS)
     if window is None or not isinstance(algorithm, MessagingAlgorithm):
         return None
-    ids = algorithm.latents(window, GreedyDraws()).cpu()[_spoken(window)]  # [messages, K]
+    ids = algorithm.latents(window, GreedyDraws()).cpu()[_sent(window)]  # [messages, K]
     counts = [torch.bincount(column, minlength=algorithm.message.classes) for column in ids.unbind(-1)]
     return LatentTables(np.stack([column.numpy() for column in counts]))
 
 
-def _spoken(window: Window) -> Tensor:
+def _sent(window: Window) -> Tensor:
     """bool [T, B, N]: rows at which an agent acted, so neither after its end nor where its episode closes."""
     goes_on = ~window.first & window.present.any(-1)  # [T, B]: after the row before
     spoken = window.present.clone()

@@ -31,8 +31,8 @@ class TrainingConsole:
         self._pace = Pace()
         self._bar: Any = None
         self._writer: Any = None
-        self._told_at_s = time.monotonic()
-        self._told_pace = False
+        self._printed_at_s = time.monotonic()
+        self._printed_pace = False
         self._outcome = ""
 
     def __enter__(self) -> TrainingConsole:
@@ -107,9 +107,9 @@ class TrainingConsole:
             self._bar.update(self._task, completed=done, description=line, left=left)
             return
         # At once when it is first known, and then at intervals.
-        first = bool(left) and not self._told_pace
-        if first or now - self._told_at_s >= LINE_INTERVAL_S:
-            self._told_at_s, self._told_pace = now, bool(left)
+        first = bool(left) and not self._printed_pace
+        if first or now - self._printed_at_s >= LINE_INTERVAL_S:
+            self._printed_at_s, self._printed_pace = now, bool(left)
             print(f"{line}  ({done:.0%}{f', {left}' if left else ''})", file=sys.stderr, flush=True)
 
     def __exit__(

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from heliograph.environments.episodes import PlayedEpisodes, Player, play_episodes
-from heliograph.environments.vector import MOST_STEPS, Percepts, Transition, VectorEnvironment
+from heliograph.environments.episodes import EpisodeResults, TeamPolicy, run_episodes
+from heliograph.environments.vector import MOST_STEPS, AgentInputs, Transition, VectorEnvironment
 from heliograph.noise import uniform
-from trainer.experience.readable import audible, hears_tensor
+from trainer.experience.readable import neighbour_tensor, receivable
 from trainer.policy.acting import Policy
 from trainer.policy.draws import Draws, GreedyDraws, NoiseDraws
 
@@ -36,18 +36,18 @@ def evaluate(
     most_steps: int = MOST_STEPS,
     progress: Callable[[int], None] = lambda _finished: None,
     check: Callable[[], None] = lambda: None,
-) -> PlayedEpisodes:
+) -> EpisodeResults:
     """Play `episodes` whole episodes; with `links_cut` nobody hears anybody.
 
-    `most_steps`, `progress` and `check` are those of `play_episodes`.  Raises WorldError as it does.
+    `most_steps`, `progress` and `check` are those of `run_episodes`.  Raises WorldError as it does.
     """
     networks = _Networks(policy, environment, seed=seed, greedy=greedy, links_cut=links_cut, device=device)
-    return play_episodes(
+    return run_episodes(
         environment, networks, episodes=episodes, seed=seed, most_steps=most_steps, progress=progress, check=check
     )
 
 
-class _Networks(Player):
+class _Networks(TeamPolicy):
     """A policy as a player, with the noise of the runtime's agents."""
 
     def __init__(
@@ -70,25 +70,27 @@ class _Networks(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         self._number[copy], self._step[copy] = episode, 0
 
-    def step(self, percepts: Percepts) -> Transition:
+    def step(self, agent_inputs: AgentInputs) -> Transition:
         first = self._step == 0
-        spoke = np.where(first[:, None], percepts.present, self._spoke)
+        spoke = np.where(first[:, None], agent_inputs.present, self._spoke)
         action, self._state = self._policy.act(
             self._state,
-            observation=torch.from_numpy(percepts.observation).to(self._device),
-            action_mask=torch.from_numpy(np.ascontiguousarray(percepts.action_mask)).to(self._device),
-            hears=self._hears(percepts, spoke=spoke),
+            observation=torch.from_numpy(agent_inputs.observation).to(self._device),
+            action_mask=torch.from_numpy(np.ascontiguousarray(agent_inputs.action_mask)).to(self._device),
+            hears=self._hears(agent_inputs, spoke=spoke),
             first=torch.from_numpy(first).to(self._device),
             draws=GreedyDraws() if self._greedy else self._noise(),
         )
-        self._spoke = percepts.present.copy()
+        self._spoke = agent_inputs.present.copy()
         self._step += 1
         return self._environment.step(action.cpu().numpy())
 
-    def _hears(self, percepts: Percepts, *, spoke: npt.NDArray[Any]) -> torch.Tensor | None:
+    def _hears(self, agent_inputs: AgentInputs, *, spoke: npt.NDArray[Any]) -> torch.Tensor | None:
         if self._links_cut:
-            return torch.zeros(percepts.hears.shape, dtype=torch.bool, device=self._device)
-        return hears_tensor(audible(percepts, spoke=spoke).hears, self._environment.spec, device=self._device)
+            return torch.zeros(agent_inputs.hears.shape, dtype=torch.bool, device=self._device)
+        return neighbour_tensor(
+            receivable(agent_inputs, spoke=spoke).hears, self._environment.spec, device=self._device
+        )
 
     def _noise(self) -> Draws:
         size = self._policy.noise_size

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.episodes import EpisodeResults
 from heliograph.environments.vector import VectorEnvironment
 from trainer.policy.acting import Policy
 from trainer.training.evaluation import evaluate
@@ -36,7 +36,7 @@ class Evaluations:
                     record[f"evaluate/{name}_cut_episodes"] = int(result.cut.sum())
         return record
 
-    def final(self, policy: Policy, *, links_cut: bool = False) -> PlayedEpisodes:
+    def final(self, policy: Policy, *, links_cut: bool = False) -> EpisodeResults:
         """Greedy, on episodes that no evaluation on the way has seen."""
         seed = self.settings.seed + 1
         return self._evaluate(
@@ -45,7 +45,7 @@ class Evaluations:
 
     def _evaluate(
         self, policy: Policy, *, episodes: int, seed: int, greedy: bool, links_cut: bool = False
-    ) -> PlayedEpisodes:
+    ) -> EpisodeResults:
         return evaluate(
             policy,
             self.environment,

@@ -125,7 +125,7 @@ class RunFolder:
             yield
 
     @contextmanager
-    def ending_told(self) -> Iterator[None]:
+    def status_at_exit(self) -> Iterator[None]:
         """Inside, what breaks the training off is written down as its end, and raised again.
 
         A run that had come to its end stays what it is.
@@ -136,7 +136,7 @@ class RunFolder:
             with optional("how the training ended is not in status.json"):
                 status = self.status()
                 if not status.ended:
-                    self.tell(_broken_off(status, error))
+                    self.write_status(_broken_off(status, error))
             raise
 
     @property
@@ -161,7 +161,7 @@ class RunFolder:
         """How far the run is.  Raises SettingsError if that cannot be read."""
         return read_status(self.path)
 
-    def tell(self, status: RunStatus) -> None:
+    def write_status(self, status: RunStatus) -> None:
         """Write down how far the run is.  Raises as `log`."""
         with _checked_writing(self.path / STATUS):
             write_status(self.path, status)

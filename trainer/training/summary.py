@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.display import interval
-from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.episodes import EpisodeResults
 from heliograph.errors import CheckpointError, TargetNotReached
 from heliograph.estimates import estimate
 from heliograph.reading import SMALL, read_json
@@ -41,9 +41,9 @@ class Summary:
     """The outcome that ends a run early; None: there is none."""
     must_reach: bool
     """Whether a run without it has missed its purpose."""
-    evaluation: PlayedEpisodes | None
+    evaluation: EpisodeResults | None
     """Greedy, on fresh episodes; None if the run was interrupted."""
-    links_cut: PlayedEpisodes | None
+    links_cut: EpisodeResults | None
     """The same with every message masked; None without messages or if interrupted."""
     lost_episodes: int
     """Of training: those whose simulator died, which count nowhere."""
@@ -136,7 +136,7 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _document(evaluation: PlayedEpisodes | None) -> dict[str, Any] | None:
+def _document(evaluation: EpisodeResults | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
     found = estimate(evaluation.outcome.tolist())
@@ -148,7 +148,7 @@ def _document(evaluation: PlayedEpisodes | None) -> dict[str, Any] | None:
     }
 
 
-def _cut(evaluation: PlayedEpisodes) -> str:
+def _cut(evaluation: EpisodeResults) -> str:
     cut = evaluation.length[evaluation.cut]
     return (
         f", {cut.size} of them cut after {cut.max()} steps, which their environment had not ended" if cut.size else ""

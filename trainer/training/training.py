@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from heliograph.environments import registry
-from heliograph.environments.episodes import PlayedEpisodes
+from heliograph.environments.episodes import EpisodeResults
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsError, TargetNotReached
@@ -167,7 +167,7 @@ class Training:
         What is in the folder then says how it ended: `summary.json` and `status.json`, in this order.
         """
         settings = self.settings
-        self._tell(RunState.RUNNING)
+        self._write_status(RunState.RUNNING)
         self._clock.begin()
         saved = time.monotonic()
         while (reason := self._reason_to_end()) is None:
@@ -225,7 +225,7 @@ class Training:
             return {}
         record = self._evaluations.on_the_way(self.algorithm.policy()) | self._calibrate()
         self._snapshot(record[settings.judged_by])
-        self._tell(RunState.RUNNING)
+        self._write_status(RunState.RUNNING)
         if settings.export:
             self.feed.settle()  # what traces a network should not run beside another that is used
             self.export()
@@ -350,7 +350,7 @@ class Training:
         )
 
     def _interrupted(self) -> Summary:
-        self._tell(RunState.INTERRUPTED, exit_code=INTERRUPTED_EXIT_CODE)
+        self._write_status(RunState.INTERRUPTED, exit_code=INTERRUPTED_EXIT_CODE)
         return self._summary("interrupted", None, None)
 
     def _finished(self, reason: str) -> Summary:
@@ -365,16 +365,16 @@ class Training:
         write_summary(self.folder, summary)
         if summary.missed:
             detail = f"{summary.outcome_name} {summary.outcome:.3f}, asked for {summary.target:g}"
-            self._tell(RunState.UNREACHED, detail=detail, exit_code=TargetNotReached.exit_code)
+            self._write_status(RunState.UNREACHED, detail=detail, exit_code=TargetNotReached.exit_code)
         else:
-            self._tell(RunState.FINISHED, exit_code=0)
+            self._write_status(RunState.FINISHED, exit_code=0)
         return summary
 
-    def _tell(self, state: RunState, *, detail: str = "", exit_code: int | None = None) -> None:
+    def _write_status(self, state: RunState, *, detail: str = "", exit_code: int | None = None) -> None:
         status = RunStatus(state=state, env_steps=self.env_steps, detail=detail, exit_code=exit_code)
-        self.folder.tell(limited(status, self.horizon))
+        self.folder.write_status(limited(status, self.horizon))
 
-    def _summary(self, reason: str, evaluation: PlayedEpisodes | None, links_cut: PlayedEpisodes | None) -> Summary:
+    def _summary(self, reason: str, evaluation: EpisodeResults | None, links_cut: EpisodeResults | None) -> Summary:
         spec, schedule = self.environment.spec, self.settings.schedule
         return Summary(
             reason=reason,

@@ -100,7 +100,7 @@ class WorldModel(LatentModel):
             window.action,
             window.first,
             draw_ids=draw_ids,
-            hears=self._audible(window),
+            hears=self._receivable(window),
             reset_action_on_first=reset_action_on_first,
         )
 
@@ -114,7 +114,7 @@ class WorldModel(LatentModel):
         held = self.settings.train_with_neighbours and self.settings.imagine_with_neighbours
         return window.hears if held else None
 
-    def _audible(self, window: Window) -> Tensor | None:
+    def _receivable(self, window: Window) -> Tensor | None:
         """The neighbour sets that a model update uses: recorded ones, thinned by message dropout."""
         settings = self.settings
         hears = window.hears if settings.train_with_neighbours else None

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agent_node.agent import Agent
+from agent_node.agent_input import AgentInput
 from agent_node.counters import CounterTable
 from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
-from agent_node.percept import Percept
 from coordinator.recording.reader import TraceEpisode
 from coordinator.recording.schema import TraceHeader
 from heliograph import codecs
@@ -28,7 +28,7 @@ class ReplayedStep:
     """One agent at one recorded step, about to decide; valid until the next one is asked for."""
 
     slot: int
-    percept: Percept
+    agent_input: AgentInput
     messages: Mapping[int, Message]
     """What it read, by sender."""
     _agent: Agent
@@ -36,7 +36,7 @@ class ReplayedStep:
     def consider(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> Decision:
         """What it would decide if these senders of what it received had sent other latents, int32 [K] each."""
         sent = {peer: replace(self.messages[peer], latent=latent) for peer, latent in latents.items()}
-        return self._agent.consider(self.percept, {**self.messages, **sent})
+        return self._agent.consider(self.agent_input, {**self.messages, **sent})
 
 
 class CounterfactualReplay:
@@ -64,13 +64,13 @@ class CounterfactualReplay:
     def _of_one(self, agent: Agent, episode: TraceEpisode) -> Iterator[ReplayedStep]:
         slot, inbox = agent.slot, Inbox(late_policy=self._late_policy, counts=CounterTable())
         for step in np.flatnonzero(episode.present[:, slot] & episode.acted[:, slot]).tolist():
-            percept = _recorded_percept(episode, slot, step, own=self._rows.own(slot))
+            agent_input = _recorded_agent_input(episode, slot, step, own=self._rows.own(slot))
             for peer in np.flatnonzero(episode.sent()[step - 1, :, slot]).tolist() if step else ():
                 inbox.receive(peer, self._as_read(episode, peer, step - 1))
-            inbox.begin(episode.episode, step, lost=percept.lost, late=percept.late)
-            messages = inbox.close(agent.reads(percept), awaited=()).messages
-            yield ReplayedStep(slot=slot, percept=percept, messages=messages, _agent=agent)
-            decision = agent.step(percept, messages)
+            inbox.begin(episode.episode, step, lost=agent_input.lost, late=agent_input.late)
+            messages = inbox.close(agent.reads(agent_input), awaited=()).messages
+            yield ReplayedStep(slot=slot, agent_input=agent_input, messages=messages, _agent=agent)
+            decision = agent.step(agent_input, messages)
             same = np.array_equal(decision.action, self._rows.action(slot, episode.action[step, slot]))
             if decision.message is not None and episode.latent is not None:
                 same = same and np.array_equal(decision.message.latent, episode.latent[step, slot])
@@ -88,17 +88,17 @@ class CounterfactualReplay:
         return Message(episode=episode.episode, step=step, latent=latent, action=done)
 
 
-def _recorded_percept(episode: TraceEpisode, slot: int, step: int, *, own: slice) -> Percept:
+def _recorded_agent_input(episode: TraceEpisode, slot: int, step: int, *, own: slice) -> AgentInput:
     """`own` are the agent's own entries of its recorded mask."""
     delay = episode.delay[step, slot]
     # What no simulated channel took, but was not there in time, is as good as lost to this step.
     lost = episode.lost[step, slot] | (episode.masked[step, slot] & (delay == 0))
-    return Percept(
+    return AgentInput(
         episode=episode.episode,
         step=step,
         observation=episode.observation[step, slot],
         action_mask=episode.action_mask[step, slot, own],
-        hears=tuple(np.flatnonzero(episode.hears[step, slot]).tolist()),
+        receives_from=tuple(np.flatnonzero(episode.hears[step, slot]).tolist()),
         first=step == 0,
         lost=tuple(np.flatnonzero(lost).tolist()),
         late={peer: int(delay[peer]) for peer in np.flatnonzero(delay).tolist()},

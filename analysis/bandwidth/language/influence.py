@@ -63,7 +63,7 @@ def influence(trace: Trace, bundles: Sequence[Bundle], sent: SentMessages, *, se
     asked_at = {(trace.episodes[place].episode, slot, step) for place, slot, step in chosen}
     changed = []
     for step in replay.steps(episodes):
-        if (step.percept.episode, step.slot, step.percept.step) in asked_at:
+        if (step.agent_input.episode, step.slot, step.agent_input.step) in asked_at:
             changed.append(_changed(step, sent.latent, random))
     found = [wilson(column) for column in np.array(changed, dtype=np.float64).T]
     categoricals = sent.format.categoricals
@@ -85,7 +85,7 @@ def _chosen(trace: Trace, random: np.random.Generator) -> list[tuple[int, int, i
     places: list[tuple[int, int, int]] = []
     for place in random.permutation(len(trace.episodes)).tolist():
         episode: TraceEpisode = trace.episodes[place]
-        received = episode.heard.any(-1) & episode.acted & episode.present
+        received = episode.received.any(-1) & episode.acted & episode.present
         places += [(place, slot, step) for step, slot in np.argwhere(received).tolist()]
         if len(places) >= 4 * ASKED:
             break

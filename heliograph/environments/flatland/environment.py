@@ -20,8 +20,8 @@ from heliograph.environments.flatland.observation import OBSERVATION_SIZE
 from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
 from heliograph.environments.flatland.team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     check_running,
@@ -72,7 +72,7 @@ class FlatlandEnvironment(VectorEnvironment):
         self._started: set[int] = set()
         self._maps: dict[int, Any] = {}
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment.  Also raises WorldError for a map that the simulator's generator cannot fill."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
@@ -81,7 +81,7 @@ class FlatlandEnvironment(VectorEnvironment):
             self._maps.pop(copy, None)
             self._running[copy] = True
             self._perceive(copy)
-        return self._percepts()
+        return self._agent_inputs()
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
@@ -109,7 +109,7 @@ class FlatlandEnvironment(VectorEnvironment):
             if not self._running[copy]:
                 outcome[copy] = team.trains.arrived.mean()
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=reward,
             terminated=~self._present,
             truncated=truncated,
@@ -152,12 +152,12 @@ class FlatlandEnvironment(VectorEnvironment):
         self._forced[copy] = team.forced()
         if not self.settings.published:
             self._mask[copy, :, 1:] = ~self._forced[copy, :, None]
-        hears = team.within_reach() if self.settings.neighbours == "rail" else _heard(sight.edge_train)
+        hears = team.within_reach() if self.settings.neighbours == "rail" else _neighbours_on_edges(sight.edge_train)
         self._hears[copy] = hears & present & present[:, None]
         np.fill_diagonal(self._hears[copy], False)
 
-    def _percepts(self) -> Percepts:
-        return Percepts(
+    def _agent_inputs(self) -> AgentInputs:
+        return AgentInputs(
             observation=self._observation.copy(),
             action_mask=self._mask.copy(),
             hears=self._hears.copy(),
@@ -165,7 +165,7 @@ class FlatlandEnvironment(VectorEnvironment):
         )
 
 
-def _heard(edge_train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _neighbours_on_edges(edge_train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """bool [N, N] of who is the first train on an edge [N, 14] of whom."""
     count = edge_train.shape[0]
     heard = np.zeros((count, count + 1), dtype=bool)

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.environments.episodes import Player
+from heliograph.environments.episodes import TeamPolicy
 from heliograph.environments.flatland.environment import FlatlandEnvironment
 from heliograph.environments.flatland.team import NOTHING
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.vector import AgentInputs, Transition
 from heliograph.extras import extra
 
 
-class ShortestPath(Player):
+class ShortestPath(TeamPolicy):
     """Every train departs at once and takes the shortest way to its target, whoever comes towards it."""
 
     def __init__(self, environment: FlatlandEnvironment, *, seed: int) -> None:
@@ -28,9 +28,9 @@ class ShortestPath(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         return
 
-    def step(self, percepts: Percepts) -> Transition:
+    def step(self, agent_inputs: AgentInputs) -> Transition:
         actions = np.stack([_shortest(team.rails.distance, team) for team in self._environment.teams])
-        legal = np.take_along_axis(percepts.action_mask, actions[..., None], axis=-1)[..., 0]
+        legal = np.take_along_axis(agent_inputs.action_mask, actions[..., None], axis=-1)[..., 0]
         return self._environment.step(np.where(legal, actions, 0))
 
 
@@ -41,7 +41,7 @@ def _shortest(distance: npt.NDArray[np.float64], team: Any) -> npt.NDArray[np.in
     return nearer
 
 
-class DeadlockAvoidance(Player):
+class DeadlockAvoidance(TeamPolicy):
     """DeadLockAvoidancePolicy of flatland-baselines: a train goes on while it leaves room for those that come towards
     it on its shortest path.  It gives native actions."""
 
@@ -56,7 +56,7 @@ class DeadlockAvoidance(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         self._policies[copy] = self._make()
 
-    def step(self, percepts: Percepts) -> Transition:
+    def step(self, agent_inputs: AgentInputs) -> Transition:
         handles = list(range(self._environment.spec.agents))
         natives = np.full((self._environment.count, len(handles)), NOTHING)
         for copy, (policy, team) in enumerate(zip(self._policies, self._environment.teams, strict=True)):

@@ -19,8 +19,8 @@ from pydantic import Field
 from heliograph.environments.drawing import Canvas
 from heliograph.environments.matrix.games import DEFAULT_PENALTY, GAMES
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     check_running,
@@ -70,11 +70,11 @@ class MatrixEnvironment(VectorEnvironment):
         self._return = np.zeros(count)
         self._chosen = np.full((count, AGENTS), -1, dtype=np.int64)  # -1: nothing yet
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment.  The seeds change nothing."""
         chosen, _ = checked_seeds(seeds, copies, count=self.count)
         self._step[chosen], self._return[chosen], self._chosen[chosen] = 0, 0.0, -1
-        return self._percepts()
+        return self._agent_inputs()
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
@@ -86,7 +86,7 @@ class MatrixEnvironment(VectorEnvironment):
         self._return += paid
         over = self._step >= self.settings.length
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=np.repeat(paid[:, None], AGENTS, axis=1).astype(np.float32),
             terminated=np.repeat(over[:, None], AGENTS, axis=1),
             truncated=np.zeros(self.count, dtype=bool),
@@ -98,12 +98,12 @@ class MatrixEnvironment(VectorEnvironment):
     def _all_legal(self) -> npt.NDArray[np.bool_]:
         return np.ones((self.count, AGENTS, self.spec.actions), dtype=bool)
 
-    def _percepts(self) -> Percepts:
+    def _agent_inputs(self) -> AgentInputs:
         present = np.repeat((self._step < self.settings.length)[:, None], AGENTS, axis=1)
         observation = np.zeros((self.count, AGENTS, self.spec.observation_size), dtype=np.float32)
         observation[..., :AGENTS] = np.eye(AGENTS)
         observation[..., AGENTS] = (self._step / self.settings.length)[:, None]
-        return Percepts(
+        return AgentInputs(
             observation=observation * present[..., None],
             action_mask=self._all_legal(),
             hears=np.broadcast_to(~np.eye(AGENTS, dtype=bool), (self.count, AGENTS, AGENTS)).copy(),

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from heliograph.environments.episodes import Player
+from heliograph.environments.episodes import TeamPolicy
 from heliograph.environments.matrix.environment import MatrixEnvironment
-from heliograph.environments.vector import Percepts, Transition
+from heliograph.environments.vector import AgentInputs, Transition
 
 
-class Optimum(Player):
+class Optimum(TeamPolicy):
     """Both agents choose the first of the best joint actions at every step."""
 
     def __init__(self, environment: MatrixEnvironment, *, seed: int) -> None:
@@ -23,5 +23,5 @@ class Optimum(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         return
 
-    def step(self, percepts: Percepts) -> Transition:
+    def step(self, agent_inputs: AgentInputs) -> Transition:
         return self._environment.step(np.tile(self._best, (self._environment.count, 1)))

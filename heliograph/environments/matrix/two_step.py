@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.environments.drawing import Canvas
-from heliograph.environments.episodes import Player
+from heliograph.environments.episodes import TeamPolicy
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     check_running,
@@ -69,11 +69,11 @@ class TwoStepEnvironment(VectorEnvironment):
         self._step = np.full(count, STEPS, dtype=np.int64)  # as after an episode: nothing runs yet
         self._chosen = np.full((count, AGENTS), -1, dtype=np.int64)  # -1: nothing yet
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment.  The seeds change nothing."""
         chosen, _ = checked_seeds(seeds, copies, count=self.count)
         self._state[chosen], self._step[chosen], self._chosen[chosen] = BEGINNING, 0, -1
-        return self._percepts()
+        return self._agent_inputs()
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
@@ -86,7 +86,7 @@ class TwoStepEnvironment(VectorEnvironment):
         self._chosen[:] = legal
         self._step += 1
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=np.repeat(paid[:, None], AGENTS, axis=1).astype(np.float32),
             terminated=np.repeat(over[:, None], AGENTS, axis=1),
             truncated=np.zeros(self.count, dtype=bool),
@@ -102,12 +102,12 @@ class TwoStepEnvironment(VectorEnvironment):
     def _all_legal(self) -> npt.NDArray[np.bool_]:
         return np.ones((self.count, AGENTS, ACTIONS), dtype=bool)
 
-    def _percepts(self) -> Percepts:
+    def _agent_inputs(self) -> AgentInputs:
         present = np.repeat((self._step < STEPS)[:, None], AGENTS, axis=1)
         observation = np.zeros((self.count, AGENTS, AGENTS + STATES), dtype=np.float32)
         observation[..., :AGENTS] = np.eye(AGENTS)
         observation[..., AGENTS:] = self.state()[:, None]
-        return Percepts(
+        return AgentInputs(
             observation=observation * present[..., None],
             action_mask=self._all_legal(),
             hears=np.broadcast_to(~np.eye(AGENTS, dtype=bool), (self.count, AGENTS, AGENTS)).copy(),
@@ -125,7 +125,7 @@ class TwoStepEnvironment(VectorEnvironment):
         return canvas.pixels
 
 
-class Optimum(Player):
+class Optimum(TeamPolicy):
     """Both agents choose action 1 at both steps, as a reference policy."""
 
     def __init__(self, environment: TwoStepEnvironment, *, seed: int) -> None:
@@ -135,5 +135,5 @@ class Optimum(Player):
     def begin(self, copy: int, *, episode: int) -> None:
         return
 
-    def step(self, percepts: Percepts) -> Transition:
+    def step(self, agent_inputs: AgentInputs) -> Transition:
         return self._environment.step(np.ones((self._environment.count, AGENTS), dtype=np.int64))

@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from heliograph.environments.smac.settings import OPERATIONAL, BattleSettings, Smacv2Settings
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     checked_actions,
@@ -70,7 +70,7 @@ class SmacGame(VectorEnvironment):
         self._elapsed = 0
         self._saved = 0
         self._running = False
-        self._percepts = self._nothing()
+        self._agent_inputs = self._nothing()
 
     def _make(self, *, seed: int | None) -> None:
         from smacv2.env import StarCraft2Env, StarCraftCapabilityEnvWrapper
@@ -89,17 +89,17 @@ class SmacGame(VectorEnvironment):
         """Episodes of this game.  At 0 a reset makes the simulator anew: with a first episode unfinished it would start
         a second game beside the first, and after a crash wait for units to die that the new game does not have."""
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         if not chosen.size:
-            return self._percepts
+            return self._agent_inputs
         with self._ending_the_process():
             self._begin(int(given[-1]))
-            self._percepts = self._perceived()
+            self._agent_inputs = self._perceived()
         self._elapsed = 0
         self._running = True
-        return self._percepts
+        return self._agent_inputs
 
     def _begin(self, seed: int) -> None:
         """Start an episode.  What the simulator's `reset` returns is None at times, so nobody looks at it."""
@@ -136,12 +136,12 @@ class SmacGame(VectorEnvironment):
         """See VectorEnvironment.  Also raises WorldError if no episode is running."""
         if not self._running:
             raise WorldError("copy 0 has no running episode", remedy="Reset it before its next step")
-        legal = checked_actions(actions, mask=self._percepts.action_mask)
+        legal = checked_actions(actions, mask=self._agent_inputs.action_mask)
         with self._ending_the_process():
             reward, over, info = self._simulator.step([int(action) for action in legal[0]])
             self._elapsed += 1
             lost = over and "battle_won" not in info  # the game has crashed and was started again
-            self._percepts = self._nothing() if lost else self._perceived()
+            self._agent_inputs = self._nothing() if lost else self._perceived()
         won = bool(info.get("battle_won", False))
         cut = bool(info.get("episode_limit", False)) or (self._elapsed >= self.spec.episode_limit and not over)
         over = bool(over) or cut
@@ -152,7 +152,7 @@ class SmacGame(VectorEnvironment):
             self._finished += 1
             self._save_replay()
         return Transition(
-            percepts=self._percepts,
+            agent_inputs=self._agent_inputs,
             reward=np.full((1, self.spec.agents), reward, dtype=np.float32),
             terminated=np.full((1, self.spec.agents), over and not cut and not lost),
             truncated=np.array([cut]),
@@ -166,11 +166,11 @@ class SmacGame(VectorEnvironment):
         if self._settings.save_replay_every and self._saved % self._settings.save_replay_every == 0:
             self._simulator.save_replay()
 
-    def _perceived(self) -> Percepts:
+    def _perceived(self) -> AgentInputs:
         agents = range(self.spec.agents)
         # Agent by agent: what the call for all returns differs between versions of the wrapper.
         mask = [self._simulator.get_avail_agent_actions(agent) for agent in agents]
-        return Percepts(
+        return AgentInputs(
             observation=np.stack(self._simulator.get_obs()).astype(np.float32)[None],
             action_mask=np.array(mask, dtype=bool)[None],
             hears=self._hears()[None],
@@ -185,11 +185,11 @@ class SmacGame(VectorEnvironment):
             return others
         return np.asarray(self._simulator.get_visibility_matrix(), dtype=bool)[:, :agents] & others
 
-    def _nothing(self) -> Percepts:
+    def _nothing(self) -> AgentInputs:
         """Before the first episode and after a lost one."""
         agents = self.spec.agents
         others = ~np.eye(agents, dtype=bool) & self.spec.complete_graph
-        return Percepts(
+        return AgentInputs(
             observation=np.zeros((1, agents, self.spec.observation_size), dtype=np.float32),
             action_mask=np.ones((1, agents, self.spec.actions), dtype=bool),
             hears=others[None],
@@ -198,7 +198,7 @@ class SmacGame(VectorEnvironment):
 
     def state(self) -> npt.NDArray[np.float32]:
         """See VectorEnvironment; zeros where no episode has begun, or the last one was lost."""
-        if not self._percepts.present.any():
+        if not self._agent_inputs.present.any():
             return np.zeros((1, self.spec.state_size), dtype=np.float32)
         with self._ending_the_process():
             return np.asarray(self._simulator.get_state(), dtype=np.float32)[None]

@@ -18,8 +18,8 @@ from pydantic import Field
 from heliograph.environments.smax.names import observation_names, state_names
 from heliograph.environments.smax.scenarios import SCENARIOS
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
     check_running,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _OWN_NUMBERS, _SEEN_NUMBERS, _WORLD_NUMBERS = 10, 13, 12
 """Of a unit: in its own observation, in another's, in the world state."""
 _MOVES_AND_STOP = 5
-_PERCEPT_FIELDS = ("observation", "action_mask", "hears", "present")
+_INPUT_FIELDS = ("observation", "action_mask", "hears", "present")
 _BEGIN_AT_ONCE = 4
 """Copies that one call begins: with random actions, about as many of 32 end in one step."""
 
@@ -95,7 +95,7 @@ class SmaxEnvironment(VectorEnvironment):
         self._step = np.zeros(count, dtype=np.int64)
         self._running = np.zeros(count, dtype=bool)
         self._everyone = np.repeat(~np.eye(agents, dtype=bool)[None], count, axis=0)
-        self._percepts = Percepts(
+        self._agent_inputs = AgentInputs(
             observation=np.zeros((count, agents, self.spec.observation_size), dtype=np.float32),
             action_mask=np.ones((count, agents, self.spec.actions), dtype=bool),
             hears=self._everyone,
@@ -103,12 +103,12 @@ class SmaxEnvironment(VectorEnvironment):
         )
         self._world = np.zeros((count, self.spec.state_size), dtype=np.float32)
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment.  The first reset compiles, for seconds.  Raises MissingExtra if jaxmarl is broken."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         new = self._battle is None
         battle = self._loaded()
-        percepts = {name: getattr(self._percepts, name).copy() for name in _PERCEPT_FIELDS}
+        agent_inputs = {name: getattr(self._agent_inputs, name).copy() for name in _INPUT_FIELDS}
         self._world = self._world.copy()
         width = min(self.count, _BEGIN_AT_ONCE)  # always the same, so that it compiles once
         for start in range(0, chosen.size, width):
@@ -117,22 +117,22 @@ class SmaxEnvironment(VectorEnvironment):
             keys[: seeds_now.size], row[copies_now] = _keys(seeds_now), np.arange(copies_now.size)
             self._units, moment = battle.begin(keys, row, self._units)
             shown = self._seen(moment)
-            for name, values in percepts.items():
+            for name, values in agent_inputs.items():
                 values[copies_now] = getattr(shown, name)[: copies_now.size]
             self._world[copies_now] = np.asarray(moment.world)[: copies_now.size]
         if new:  # compile the step as well, so that no later one takes seconds
             battle.advance(self._units, np.full((self.count, self.spec.agents), self.spec.idle_action, dtype=np.int32))
         self._step[chosen], self._running[chosen] = 0, True
-        self._percepts = Percepts(**percepts)
-        return self._percepts
+        self._agent_inputs = AgentInputs(**agent_inputs)
+        return self._agent_inputs
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         check_running(self._running)
-        told = checked_actions(actions, mask=self._percepts.action_mask)
-        acted = self._percepts.present
+        told = checked_actions(actions, mask=self._agent_inputs.action_mask)
+        acted = self._agent_inputs.present
         self._units, moment = self._loaded().advance(self._units, told.astype(np.int32))
-        self._percepts, self._world = self._seen(moment), np.asarray(moment.world)
+        self._agent_inputs, self._world = self._seen(moment), np.asarray(moment.world)
         self._step += 1
         decided = np.asarray(moment.decided)
         reward: npt.NDArray[np.float32] = np.asarray(moment.reward)
@@ -140,9 +140,9 @@ class SmaxEnvironment(VectorEnvironment):
         over = decided | truncated
         self._running = ~over
         return Transition(
-            percepts=self._percepts,
+            agent_inputs=self._agent_inputs,
             reward=reward[:, None] * acted,
-            terminated=decided[:, None] | ~self._percepts.present,  # none leaves but by its death
+            terminated=decided[:, None] | ~self._agent_inputs.present,  # none leaves but by its death
             truncated=truncated,
             over=over,
             outcome=np.where(over, np.asarray(moment.won), np.float32(np.nan)),
@@ -189,10 +189,10 @@ class SmaxEnvironment(VectorEnvironment):
             self._units = self._battle.nothing(self.count)
         return self._battle
 
-    def _seen(self, moment: Moment) -> Percepts:
+    def _seen(self, moment: Moment) -> AgentInputs:
         alive, legal = np.array(moment.alive), np.array(moment.legal)  # copies, for the caller may write to them
         leave = self.settings.termination == "agent"
-        return Percepts(
+        return AgentInputs(
             observation=np.array(moment.observation),
             action_mask=legal | ~alive[..., None] if leave else legal,
             hears=np.array(moment.sees) if self.settings.neighbours == "sight" else self._everyone[: len(alive)].copy(),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.environments.vector import (
-    Percepts,
+    AgentInputs,
     Transition,
     VectorEnvironment,
     check_running,
@@ -42,7 +42,7 @@ class WorkerGroup(VectorEnvironment):
             self.close()
             raise
         self._spec = specs[0]
-        self._latest: list[Percepts | None] = [None] * len(self.workers)
+        self._latest: list[AgentInputs | None] = [None] * len(self.workers)
         self._over = np.ones(self.count, dtype=bool)
 
     @property
@@ -50,7 +50,7 @@ class WorkerGroup(VectorEnvironment):
         """How often a process has been started again."""
         return sum(worker.restarts for worker in self.workers)
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment."""
         chosen, given = checked_seeds(seeds, copies, count=self.count)
         asked = []
@@ -60,28 +60,28 @@ class WorkerGroup(VectorEnvironment):
                 self.workers[index].send_reset(given[mine], chosen[mine] - place.start)
                 asked.append(index)
         answers = _all_answers([self.workers[index].receive_reset for index in asked])
-        for index, percepts in zip(asked, answers, strict=True):
-            self._latest[index] = percepts
+        for index, agent_inputs in zip(asked, answers, strict=True):
+            self._latest[index] = agent_inputs
         self._over[chosen] = False
-        return _joined_percepts(self._latest)
+        return _joined_agent_inputs(self._latest)
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
         # Checked here as well as in the workers, which do not know how their copies are numbered.
         check_running(~self._over)
-        mask = np.concatenate([percepts.action_mask for percepts in self._latest if percepts is not None])
+        mask = np.concatenate([agent_inputs.action_mask for agent_inputs in self._latest if agent_inputs is not None])
         legal = checked_actions(actions, mask=mask, rows=self.spec.rows)
         for worker, place in zip(self.workers, self._copies, strict=True):
             worker.send_step(legal[place])
         transitions = _all_answers([worker.receive_step for worker in self.workers])
-        self._latest = [transition.percepts for transition in transitions]
+        self._latest = [transition.agent_inputs for transition in transitions]
         arrays = {
             field.name: np.concatenate([getattr(transition, field.name) for transition in transitions])
             for field in fields(Transition)
-            if field.name != "percepts"
+            if field.name != "agent_inputs"
         }
         self._over = arrays["over"].copy()
-        return Transition(percepts=_joined_percepts(self._latest), **arrays)
+        return Transition(agent_inputs=_joined_agent_inputs(self._latest), **arrays)
 
     def state(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment."""
@@ -122,7 +122,7 @@ def _all_answers(receivers: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
     return answers
 
 
-def _joined_percepts(parts: Sequence[Percepts | None]) -> Percepts:
-    return Percepts(
-        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Percepts)}
+def _joined_agent_inputs(parts: Sequence[AgentInputs | None]) -> AgentInputs:
+    return AgentInputs(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(AgentInputs)}
     )

@@ -68,7 +68,7 @@ class WorkerHandle:
         assert self._process.stdout is not None
         self._owed = 0  # answers
         self._closing_by: float | None = None  # on the monotonic clock
-        self._said: deque[str] = deque(maxlen=_LAST_LINES)
+        self._last_output: deque[str] = deque(maxlen=_LAST_LINES)
         self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._listener.start()
         self.send(blueprint)
@@ -98,7 +98,7 @@ class WorkerHandle:
 
     def last_lines(self) -> str:
         """The end of what the process has written to stdout and stderr."""
-        return "\n".join(self._said)
+        return "\n".join(self._last_output)
 
     def begin_closing(self) -> None:
         """Tell the simulator to close, without waiting; several then close at once."""
@@ -130,7 +130,7 @@ class WorkerHandle:
         with output:
             for line in output:
                 text = line.decode(errors="replace").rstrip()
-                self._said.append(text)
+                self._last_output.append(text)
                 _logger.debug("worker pid=%d said=%r", self._process.pid, text)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph import errors
-from heliograph.environments.vector import EnvironmentSpec, Percepts, Transition, VectorEnvironment
+from heliograph.environments.vector import AgentInputs, EnvironmentSpec, Transition, VectorEnvironment
 from heliograph.environments.workers.handle import WorkerDied, WorkerHandle
 from heliograph.environments.workers.protocol import Blueprint, Failure
 from heliograph.errors import WorldError
@@ -75,7 +75,7 @@ class WorkerEnvironment(VectorEnvironment):
         """Of the present process."""
         return self._handle.pid
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         """See VectorEnvironment."""
         self.send_reset(seeds, copies)
         return self.receive_reset()
@@ -86,14 +86,14 @@ class WorkerEnvironment(VectorEnvironment):
             self._lost = False  # nothing is left that was begun before the process died
         self._send("reset", seeds, copies)
 
-    def receive_reset(self) -> Percepts:
+    def receive_reset(self) -> AgentInputs:
         """Finish a reset."""
         try:
-            percepts: Percepts = self._receive()
+            agent_inputs: AgentInputs = self._receive()
         except WorkerDied as death:
             self._start_again(death)
             self._lost = True
-        return self._placeholder() if self._lost else percepts
+        return self._placeholder() if self._lost else agent_inputs
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         """See VectorEnvironment."""
@@ -120,14 +120,14 @@ class WorkerEnvironment(VectorEnvironment):
 
     def state(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment; zeros where the process has died."""
-        return self._told("state", self.count, self.spec.state_size) if self.spec.state_size else None
+        return self._shared_array("state", self.count, self.spec.state_size) if self.spec.state_size else None
 
     def distances(self) -> npt.NDArray[np.float32] | None:
         """See VectorEnvironment; zeros where the process has died."""
         agents = self.spec.agents
-        return self._told("distances", self.count, agents, agents) if self.spec.has_distances else None
+        return self._shared_array("distances", self.count, agents, agents) if self.spec.has_distances else None
 
-    def _told(self, name: str, *shape: int) -> npt.NDArray[np.float32]:
+    def _shared_array(self, name: str, *shape: int) -> npt.NDArray[np.float32]:
         try:
             self._send(name)
             answer: npt.NDArray[np.float32] = self._receive()
@@ -205,12 +205,12 @@ class WorkerEnvironment(VectorEnvironment):
         self._ready = False
         self._handle = WorkerHandle(self._blueprint, variables=self._variables)
 
-    def _placeholder(self) -> Percepts:
+    def _placeholder(self) -> AgentInputs:
         """Of copies whose state nobody knows: zeros, and any action legal."""
         spec = self.spec
         agents = (self.count, spec.agents)
         others = ~np.eye(spec.agents, dtype=bool) if spec.complete_graph else np.zeros((spec.agents,) * 2, dtype=bool)
-        return Percepts(
+        return AgentInputs(
             observation=np.zeros((*agents, spec.observation_size), dtype=np.float32),
             action_mask=np.ones((*agents, spec.actions), dtype=bool),
             hears=np.broadcast_to(others, (*agents, spec.agents)).copy(),
@@ -220,7 +220,7 @@ class WorkerEnvironment(VectorEnvironment):
     def _lost_transition(self) -> Transition:
         agents = (self.count, self.spec.agents)
         return Transition(
-            percepts=self._placeholder(),
+            agent_inputs=self._placeholder(),
             reward=np.zeros(agents, dtype=np.float32),
             terminated=np.zeros(agents, dtype=bool),
             truncated=np.zeros(self.count, dtype=bool),

@@ -36,7 +36,7 @@ class TokenizerLearner:
             if tokenizer.learns
             else None
         )
-        self._begun = self._told = False
+        self._begun = self._warned = False
         self._chosen = torch.zeros(tokenizer.vocabulary, dtype=torch.bool, device=tokenizer.discretiser.codes.device)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -59,7 +59,7 @@ class TokenizerLearner:
         if isinstance(discretiser, Codebook):
             # Before the step, as published: codes follow what the encoder made of this batch.
             metrics["tokenizer/codes_revived"] = float(discretiser.follow(loss.vectors, loss.ids))
-            self._tell_of_collapse(metrics)
+            self._warn_of_collapse(metrics)
         if self._optimiser is not None:
             metrics["tokenizer/gradient_norm"] = gradient_step(
                 "tokenizer", tokenizer, self._optimiser, loss.total, clip=settings.gradient_clip
@@ -94,16 +94,16 @@ class TokenizerLearner:
             discretiser.begin(tokenizer.vectors(observation).flatten(0, -2))
         self._begun = True
 
-    def _tell_of_collapse(self, metrics: dict[str, float]) -> None:
+    def _warn_of_collapse(self, metrics: dict[str, float]) -> None:
         collapsed = metrics["tokenizer/perplexity"] < COLLAPSED
-        if collapsed and not self._told:
+        if collapsed and not self._warned:
             logger.warning(
                 "the tokenizer's codebook has collapsed: %d of %d codes chosen in a batch, perplexity %.2f",
                 metrics["tokenizer/codes_in_batch"],
                 self.tokenizer.vocabulary,
                 metrics["tokenizer/perplexity"],
             )
-        self._told = self._told or collapsed
+        self._warned = self._warned or collapsed
 
 
 def _metrics(loss: TokenizerLoss) -> dict[str, float]:

@@ -17,7 +17,7 @@ from trainer.algorithms.mazero.found import Found, found_by, tempered
 from trainer.algorithms.mazero.model import MazeroModel
 from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.seeing import frame_size, remembered, seen
-from trainer.algorithms.mazero.settings import MazeroSettings, PlaySettings
+from trainer.algorithms.mazero.settings import MazeroSettings, SelfPlaySettings
 from trainer.policy.draws import Draws, GreedyDraws, RandomDraws
 from trainer.search import draws as search_draws
 from trainer.search.reuse import Subtree, nothing
@@ -32,7 +32,7 @@ class Learned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlayState(Found, Subtree):
+class SelfPlayState(Found, Subtree):
     """What a team carries from step to step: what the search found that chose its last action, [E, ...], and what of
     its tree the next one goes on with, which is nothing unless the settings want it."""
 
@@ -56,12 +56,12 @@ class SearchingTeam:
     generator: torch.Generator | None = None
     noise_size = 1
 
-    def initial_state(self, copies: int) -> PlayState:
+    def initial_state(self, copies: int) -> SelfPlayState:
         """Its content does not matter."""
         settings, like = self.settings.model, next(self.model.parameters())
         agents, samples = self.spec.agents, self.settings.search.samples
         shares = like.new_zeros(copies, samples)
-        return PlayState(
+        return SelfPlayState(
             **vars(self._nothing_known(like.new_zeros(copies, agents, settings.hidden))),
             frames=like.new_zeros(copies, agents, settings.frames, frame_size(settings, self.spec)),
             done=torch.zeros(copies, agents, dtype=torch.int64, device=like.device),
@@ -76,14 +76,14 @@ class SearchingTeam:
 
     def act(
         self,
-        state: PlayState,
+        state: SelfPlayState,
         *,
         observation: Tensor,
         action_mask: Tensor,
         hears: Tensor | None,
         first: Tensor,
         draws: Draws,
-    ) -> tuple[Tensor, PlayState]:
+    ) -> tuple[Tensor, SelfPlayState]:
         frames = self.see(state, observation, first)
         run = self.searched(
             frames, action_mask, search_draws.RandomDraws(self.generator), noise=False, known=known_in(state, first)
@@ -98,7 +98,7 @@ class SearchingTeam:
         agents = self.spec.agents
         return draws.latent(found.policy.unsqueeze(1).expand(-1, agents, -1).unsqueeze(2))[:, 0, 0]
 
-    def see(self, state: PlayState, observation: Tensor, first: Tensor) -> Tensor:
+    def see(self, state: SelfPlayState, observation: Tensor, first: Tensor) -> Tensor:
         """The frames [E, N, F, O] that the agents see now."""
         settings = self.model.settings
         return remembered(settings, state.frames, state.done, observation, first, self.spec.actions)
@@ -119,11 +119,11 @@ class SearchingTeam:
         settings = self.settings.search
         return planned(planning, root, settings, draws, noise=noise, known=known if settings.reuse else None)
 
-    def done(self, run: Search, found: Found, frames: Tensor, chosen: Tensor) -> tuple[Tensor, PlayState]:
+    def done(self, run: Search, found: Found, frames: Tensor, chosen: Tensor) -> tuple[Tensor, SelfPlayState]:
         """The joint actions [E, N] at `chosen` places [E], and the state after them."""
         action = found.actions[torch.arange(len(chosen), device=chosen.device), chosen]
         left = run.below(chosen) if self.settings.search.reuse else self._nothing_known(run.tree.hidden[0])
-        return action, PlayState(**vars(found), **vars(left), frames=frames, done=action)
+        return action, SelfPlayState(**vars(found), **vars(left), frames=frames, done=action)
 
     def _nothing_known(self, hidden: Tensor) -> Subtree:
         """For teams with such hidden states [E, N, H]."""
@@ -142,25 +142,25 @@ class SelfPlay(SearchingTeam):
 
     learned: Learned
 
-    def columns(self, state: PlayState) -> dict[str, Tensor]:
+    def columns(self, state: SelfPlayState) -> dict[str, Tensor]:
         return state.columns()
 
     def act(
         self,
-        state: PlayState,
+        state: SelfPlayState,
         *,
         observation: Tensor,
         action_mask: Tensor,
         hears: Tensor | None,
         first: Tensor,
         draws: Draws,
-    ) -> tuple[Tensor, PlayState]:
+    ) -> tuple[Tensor, SelfPlayState]:
         generator = draws.generator if isinstance(draws, RandomDraws) else None
         frames, searching = self.see(state, observation, first), search_draws.RandomDraws(generator)
         run = self.searched(frames, action_mask, searching, noise=True, known=known_in(state, first))
-        return self.played(run, frames, draws)
+        return self.decided(run, frames, draws)
 
-    def played(self, run: Search, frames: Tensor, draws: Draws) -> tuple[Tensor, PlayState]:
+    def decided(self, run: Search, frames: Tensor, draws: Draws) -> tuple[Tensor, SelfPlayState]:
         """What is done after a search in view of frames [E, N, F, O]; before anything has been learned all sampled
         joint actions are alike, and are kept as such."""
         found, play = found_by(run.result(), self.settings.search), self.settings.play
@@ -171,17 +171,17 @@ class SelfPlay(SearchingTeam):
         return self.done(run, found, frames, chosen)
 
 
-def known_in(state: PlayState, first: Tensor) -> Subtree:
+def known_in(state: SelfPlayState, first: Tensor) -> Subtree:
     """What a state knows of the trees to come; nothing where an episode begins (`first`, bool [E])."""
     part = {field.name: getattr(state, field.name) for field in fields(Subtree)}
     return Subtree(**part | {"nodes": part["nodes"].masked_fill(first, 0)})
 
 
-def temperature(settings: PlaySettings, updates: int) -> float:
+def temperature(settings: SelfPlaySettings, updates: int) -> float:
     """After so many updates."""
     phases = settings.temperatures
     return phases[min(len(phases) * updates // settings.temperature_updates, len(phases) - 1)]
 
 
-def _found(state: PlayState) -> Found:
+def _found(state: SelfPlayState) -> Found:
     return Found(**{field.name: getattr(state, field.name) for field in fields(Found)})

@@ -145,7 +145,7 @@ class PrioritySettings(Settings):
     """Updates after which they make up for it wholly."""
 
 
-class PlaySettings(Settings):
+class SelfPlaySettings(Settings):
     """How experience is collected: by search, with noise."""
 
     temperatures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
@@ -172,4 +172,4 @@ class MazeroSettings(Settings):
     loss: MazeroLossSettings = MazeroLossSettings()
     optimiser: MazeroOptimiserSettings = MazeroOptimiserSettings()
     priority: PrioritySettings = PrioritySettings()
-    play: PlaySettings = PlaySettings()
+    play: SelfPlaySettings = SelfPlaySettings()

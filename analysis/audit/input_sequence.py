@@ -1,4 +1,4 @@
-"""Scripts: recorded percepts that are played again whatever the agents do, with the changes that the audit makes.
+"""Scripts: recorded agent inputs that are played again whatever the agents do, with the changes that the audit makes.
 
 Axis legend: T steps, N agents, D observation size, A actions.
 """
@@ -18,8 +18,8 @@ from coordinator.world.trajectory import StepRecord
 from coordinator.world.world import EpisodeLost
 from heliograph.environments.vector import (
     LOST_EPISODE_REPEATS,
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     Transition,
     VectorEnvironment,
 )
@@ -27,8 +27,8 @@ from heliograph.errors import WorldError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Script:
-    """The percepts of one recorded episode."""
+class InputSequence:
+    """The agent inputs of one recorded episode."""
 
     observation: npt.NDArray[np.float32]
     """float32 [T, N, D]."""
@@ -49,28 +49,28 @@ class Recorded:
     """What the audit plays with."""
 
     spec: EnvironmentSpec
-    scripts: tuple[Script, ...]
+    scripts: tuple[InputSequence, ...]
     moments: tuple[npt.NDArray[np.float32], ...]
     """Per agent, float32 [moments, D]: the different observations that it had in any recorded episode."""
 
 
-class ScriptedEnvironment(VectorEnvironment):
-    """One copy that shows a script's percepts step by step; actions change nothing."""
+class ReplayedInputs(VectorEnvironment):
+    """One copy that shows a script's agent inputs step by step; actions change nothing."""
 
-    def __init__(self, script: Script, spec: EnvironmentSpec) -> None:
+    def __init__(self, sequence: InputSequence, spec: EnvironmentSpec) -> None:
         self._spec, self.count = spec, 1
-        self._script, self._step = script, 0
+        self._sequence, self._step = sequence, 0
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> Percepts:
+    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
         self._step = 0
-        return self._percepts()
+        return self._agent_inputs()
 
     def step(self, actions: npt.NDArray[np.int64 | np.float32]) -> Transition:
-        over = self._step + 1 == self._script.steps
+        over = self._step + 1 == self._sequence.steps
         self._step += not over
         agents = self.spec.agents
         return Transition(
-            percepts=self._percepts(),
+            agent_inputs=self._agent_inputs(),
             reward=np.zeros((1, agents), dtype=np.float32),
             terminated=np.full((1, agents), over),
             truncated=np.zeros(1, dtype=bool),
@@ -79,13 +79,13 @@ class ScriptedEnvironment(VectorEnvironment):
             lost=np.zeros(1, dtype=bool),
         )
 
-    def _percepts(self) -> Percepts:
-        script, now = self._script, slice(self._step, self._step + 1)
-        return Percepts(
-            observation=script.observation[now],
-            action_mask=script.action_mask[now],
-            hears=script.hears[now],
-            present=script.present[now],
+    def _agent_inputs(self) -> AgentInputs:
+        sequence, now = self._sequence, slice(self._step, self._step + 1)
+        return AgentInputs(
+            observation=sequence.observation[now],
+            action_mask=sequence.action_mask[now],
+            hears=sequence.hears[now],
+            present=sequence.present[now],
         )
 
 
@@ -104,7 +104,7 @@ def record(
         while len(episodes) < scripts + others:
             records: list[StepRecord] = []
             try:
-                team.play(world, episode=number, observe=records.append)
+                team.run_episode(world, episode=number, observe=records.append)
                 episodes.append(records)
                 progress()
             except EpisodeLost as lost:
@@ -113,7 +113,7 @@ def record(
             number += 1
     return Recorded(
         spec=world.spec,
-        scripts=tuple(_script(records[:steps]) for records in episodes[:scripts]),
+        scripts=tuple(_sequence(records[:steps]) for records in episodes[:scripts]),
         moments=tuple(
             np.unique([r.observation[slot] for records in episodes for r in records if r.present[slot]], axis=0)
             for slot in range(world.spec.agents)
@@ -122,25 +122,30 @@ def record(
 
 
 def perturbed(
-    script: Script, *, agent: int, start: int, moments: Sequence[npt.NDArray[np.float32]], random: np.random.Generator
-) -> Script | None:
+    sequence: InputSequence,
+    *,
+    agent: int,
+    start: int,
+    moments: Sequence[npt.NDArray[np.float32]],
+    random: np.random.Generator,
+) -> InputSequence | None:
     """The script with `agent` seeing other moments of its own from `start` on; its legal actions stay.
 
     None if it is not there then, or has only ever had one observation.
     """
     choices = moments[agent]
-    if len(choices) < 2 or not script.present[start, agent]:
+    if len(choices) < 2 or not sequence.present[start, agent]:
         return None
-    observation = script.observation.copy()
-    for step in range(start, script.steps):
-        if script.present[step, agent]:
-            others = np.flatnonzero((choices != script.observation[step, agent]).any(axis=1))
+    observation = sequence.observation.copy()
+    for step in range(start, sequence.steps):
+        if sequence.present[step, agent]:
+            others = np.flatnonzero((choices != sequence.observation[step, agent]).any(axis=1))
             observation[step, agent] = choices[random.choice(others)]
-    return replace(script, observation=observation)
+    return replace(sequence, observation=observation)
 
 
-def _script(records: list[StepRecord]) -> Script:
-    return Script(
+def _sequence(records: list[StepRecord]) -> InputSequence:
+    return InputSequence(
         observation=np.array([record.observation for record in records]),
         action_mask=np.array([record.action_mask for record in records]),
         hears=np.array([record.hears for record in records]),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, kw_only=True)
-class Percept:
+class AgentInput:
     """One agent's own view of one step (D observation size, A actions); nothing of another agent is in it."""
 
     episode: int
@@ -21,9 +21,9 @@ class Percept:
     """float32 [D]."""
     action_mask: npt.NDArray[np.bool_]
     """bool [A], true where the action is legal; at least one is."""
-    hears: tuple[int, ...] = ()
+    receives_from: tuple[int, ...] = ()
     """Slots whose messages of step - 1 may be read now: the neighbours of this step, never the own slot."""
-    heard_by: tuple[int, ...] = ()
+    sends_to: tuple[int, ...] = ()
     """Slots that can hear this agent at this step."""
     first: bool = False
     """First step of this agent in this episode; it starts over from zero state and reads no messages."""
@@ -32,4 +32,4 @@ class Percept:
     late: Mapping[int, int] = field(default_factory=dict)
     """Slots whose message of step - 1 it delayed, and by how many steps, 1 or more."""
     message_deadline_s: float = 0.05
-    """How long after the percept's arrival to wait for the messages of `hears`; what comes later is late."""
+    """How long to wait, from its arrival on, for the messages of `receives_from`; what comes later is late."""

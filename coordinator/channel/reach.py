@@ -11,7 +11,7 @@ import numpy.typing as npt
 from coordinator.channel.settings import Channel
 
 
-def heard(
+def within_reach(
     channel: Channel, hears: npt.NDArray[np.bool_], distances: npt.NDArray[np.float32] | None
 ) -> npt.NDArray[np.bool_]:
     """bool [N, N]: what the channel leaves of `hears`.  Of two neighbours at the same distance the lower slot counts.
