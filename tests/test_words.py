@@ -69,7 +69,6 @@ NAMES = {
     "scripted": "replayed",
     "witness": "observer",
     "ledger": "counters",
-    "harvest": "staging buffer",
 }
 """Words that no package, module, class, function, parameter, field or attribute has in its name, and what has."""
 FORMATS = {

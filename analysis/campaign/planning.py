@@ -111,7 +111,7 @@ def differences(found: Mapping[str, Any], plan: Plan) -> list[Difference]:
     for key in sorted({*found, *plan.settings}):
         if key not in found and plan.settings[key] == defaults.get(key, _NOTHING):
             continue
-        then, wanted = _said(found, key), _said(plan.settings, key)
+        then, wanted = _spelled(found, key), _spelled(plan.settings, key)
         if then != wanted:
             differing.append(Difference(setting=key, found=then, wanted=wanted))
     return differing
@@ -177,5 +177,5 @@ def _evaluating(cell: Cell, found: PlannedTraining) -> Mapping[str, Any]:
     return overlay(cell.values, {"evaluation": {"every": every}})
 
 
-def _said(settings: Mapping[str, Any], key: str) -> str:
+def _spelled(settings: Mapping[str, Any], key: str) -> str:
     return json.dumps(settings[key]) if key in settings else "absent"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-TOLD_S = 30.0
+REPORT_INTERVAL_S = 30.0
 """Between two lines about the same run, where no table is drawn."""
 
 
@@ -34,7 +34,7 @@ class CampaignProgress(Telling):
         self._standing = {each.run.name: each for each in standings(runs, plans, places)}
         self._console = display.console(stderr=True)
         self._live: Live | None = None
-        self._told_at: dict[str, float] = {}
+        self._printed_at: dict[str, float] = {}
 
     def __enter__(self) -> CampaignProgress:
         if self._console.is_terminal:
@@ -54,8 +54,8 @@ class CampaignProgress(Telling):
             return
         now = time.monotonic()
         for run in running:
-            if now - self._told_at.get(run.name, -TOLD_S) >= TOLD_S:
-                self._told_at[run.name] = now
+            if now - self._printed_at.get(run.name, -REPORT_INTERVAL_S) >= REPORT_INTERVAL_S:
+                self._printed_at[run.name] = now
                 self._say(f"{run.name}: {self._line(run)}")
 
     def ended(self, run: Run, code: int) -> None:

@@ -62,7 +62,7 @@ class SideBySide:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        telling = loop.create_task(self._tell())
+        telling = loop.create_task(self._report())
         tasks = [loop.create_task(self._one(run, job)) for run, job in jobs]
         try:
             await asyncio.gather(*tasks)
@@ -108,7 +108,7 @@ class SideBySide:
         for _, work in self._running.values():
             work.stop()
 
-    async def _tell(self) -> None:
+    async def _report(self) -> None:
         while True:
             self._telling.look([run for run, _ in self._running.values()])
             await asyncio.sleep(LOOK_S)
