@@ -73,15 +73,15 @@ def test_a_rollout_begins_at_the_step_that_is_asked_for_and_is_no_longer_than_th
 
 def test_who_is_gone_does_anything_and_who_is_there_only_what_is_legal() -> None:
     world = registry.make("relay", count=1, parameters={}, permission=EVERYTHING)
-    percepts = world.reset(np.array([0]))
-    mask = percepts.action_mask.copy()
+    agent_inputs = world.reset(np.array([0]))
+    mask = agent_inputs.action_mask.copy()
     mask[0, 0] = [False, True, *[False] * (mask.shape[2] - 2)]
     action = np.zeros(world.spec.agents, dtype=np.int64)
     mask[0, 1:] = True
-    assert _executed(replace(percepts, action_mask=mask), action, world.spec) is None
-    gone = percepts.present.copy()
+    assert _executed(replace(agent_inputs, action_mask=mask), action, world.spec) is None
+    gone = agent_inputs.present.copy()
     gone[0, 0] = False
-    done = _executed(replace(percepts, action_mask=mask, present=gone), action, world.spec)
+    done = _executed(replace(agent_inputs, action_mask=mask, present=gone), action, world.spec)
     assert done is not None
     assert done.tolist() == [1, *[0] * (world.spec.agents - 1)]
 

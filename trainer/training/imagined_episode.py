@@ -14,10 +14,10 @@ import torch
 
 from heliograph.actions import DiscreteActions
 from heliograph.environments.vector import (
+    AgentInputs,
     EnvironmentSpec,
-    Percepts,
     VectorEnvironment,
-    checked_percepts,
+    checked_agent_inputs,
     checked_transition,
 )
 from heliograph.errors import SettingsError, WorldError
@@ -185,23 +185,23 @@ def _played(
     start: int,
 ) -> Played:
     """A world's episode under actions [start + H, N, ...], from `start` on."""
-    percepts = checked_percepts(environment.reset(np.array([seed])), of=environment)
+    agent_inputs = checked_agent_inputs(environment.reset(np.array([seed])), of=environment)
     observations, rewards, frames, ended = [], [], [], ""
 
     def look() -> None:
-        observations.append(percepts.observation[0].copy())
+        observations.append(agent_inputs.observation[0].copy())
         if environment.spec.renders:
             frames.append(environment.render().copy())
 
     for step, action in enumerate(actions):
         if step == start:
             look()
-        executed = _executed(percepts, action, environment.spec)
+        executed = _executed(agent_inputs, action, environment.spec)
         if executed is None:
             ended = ILLEGAL
             break
         transition = checked_transition(environment.step(executed[None]), of=environment)
-        percepts = transition.percepts
+        agent_inputs = transition.agent_inputs
         if step >= start:
             rewards.append(float(transition.reward[0].mean()))
             look()
@@ -211,7 +211,7 @@ def _played(
     return Played(observation=np.stack(observations), reward=np.array(rewards), frames=frames, ended=ended)
 
 
-def _executed(percepts: Percepts, action: npt.NDArray[Any], spec: EnvironmentSpec) -> npt.NDArray[Any] | None:
+def _executed(agent_inputs: AgentInputs, action: npt.NDArray[Any], spec: EnvironmentSpec) -> npt.NDArray[Any] | None:
     """What a team [N, ...] that wants this does: agents that are gone do anything; None if one that is there may not.
 
     Numbers are checked by the masks, vectors may be any.
@@ -219,10 +219,10 @@ def _executed(percepts: Percepts, action: npt.NDArray[Any], spec: EnvironmentSpe
     done = action.copy()
     numbers = done if not spec.rows.size else done[:, 0]  # of a mixed team, whose vectors have one that is ignored
     for slot in range(spec.agents):
-        mask = percepts.action_mask[0, slot]
+        mask = agent_inputs.action_mask[0, slot]
         if not isinstance(spec.action_space(slot), DiscreteActions) or mask[int(numbers[slot])]:
             continue
-        if percepts.present[0, slot]:
+        if agent_inputs.present[0, slot]:
             return None
         numbers[slot] = mask.argmax()
     return done
