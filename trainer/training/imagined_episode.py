@@ -48,7 +48,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class EpisodeRun:
     """What a world did from the start on."""
 
     observation: npt.NDArray[np.float32]
@@ -81,9 +81,9 @@ class Imagined:
 @dataclass(frozen=True, kw_only=True)
 class ImaginedBesideReal:
     wanted: Wanted
-    real: Played
+    real: EpisodeRun
     imagined: Imagined
-    replayed: Played
+    replayed: EpisodeRun
     """The same world from the same state, where the team does what it did in the first rollout."""
 
     def document(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def imagined_beside_real(
     Draws follow from the seed alone.  Raises SettingsError where the episode has no such step, WorldError as
     environments do.
     """
-    replay, length = _play(algorithm, environment, settings, wanted, device=device)
+    replay, length = _run_episode(algorithm, environment, settings, wanted, device=device)
     if wanted.start >= length:
         raise SettingsError(
             f"the episode of seed {wanted.seed} has {length} steps, so there is nothing after step {wanted.start}",
@@ -137,9 +137,9 @@ def imagined_beside_real(
     imagined = rollout.action[:, 0].cpu()
     seed, led = episode_seed(run_seed=wanted.seed, episode=0), done[: wanted.start]
 
-    def played(actions: torch.Tensor) -> Played:
+    def played(actions: torch.Tensor) -> EpisodeRun:
         given = torch.cat([led, actions.to(led.dtype)])
-        return _played(environment, given.numpy(), seed=seed, start=wanted.start)
+        return _episode_run(environment, given.numpy(), seed=seed, start=wanted.start)
 
     lasts = survival(rollout.continuation).double().mean(-1).cpu().numpy().T
     return ImaginedBesideReal(
@@ -154,7 +154,7 @@ def imagined_beside_real(
     )
 
 
-def _play(
+def _run_episode(
     algorithm: ImaginingAlgorithm,
     environment: VectorEnvironment,
     settings: ReplaySettings,
@@ -177,13 +177,13 @@ def _play(
     return replay, wanted.most_steps
 
 
-def _played(
+def _episode_run(
     environment: VectorEnvironment,
     actions: npt.NDArray[Any],
     *,
     seed: int,
     start: int,
-) -> Played:
+) -> EpisodeRun:
     """A world's episode under actions [start + H, N, ...], from `start` on."""
     agent_inputs = checked_agent_inputs(environment.reset(np.array([seed])), of=environment)
     observations, rewards, frames, ended = [], [], [], ""
@@ -208,7 +208,7 @@ def _played(
         if transition.over[0]:
             ended = OVER if step + 1 < len(actions) else ""
             break
-    return Played(observation=np.stack(observations), reward=np.array(rewards), frames=frames, ended=ended)
+    return EpisodeRun(observation=np.stack(observations), reward=np.array(rewards), frames=frames, ended=ended)
 
 
 def _executed(agent_inputs: AgentInputs, action: npt.NDArray[Any], spec: EnvironmentSpec) -> npt.NDArray[Any] | None:
@@ -228,7 +228,7 @@ def _executed(agent_inputs: AgentInputs, action: npt.NDArray[Any], spec: Environ
     return done
 
 
-def _document(played: Played) -> dict[str, Any]:
+def _document(played: EpisodeRun) -> dict[str, Any]:
     return {
         "return": float(played.reward.sum()),
         "length": len(played.reward),

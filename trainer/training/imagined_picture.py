@@ -18,7 +18,7 @@ from heliograph.display import BLUE, VERMILION
 from heliograph.environments.animation import write_gif
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed
-from trainer.training.imagined_episode import ImaginedBesideReal, Played
+from trainer.training.imagined_episode import EpisodeRun, ImaginedBesideReal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ class _Picture:
             above, below = self.figure.subfigures(2, 1, height_ratios=(1, 1.2)).flat
         else:
             below = self.figure.subfigures(1, 1, squeeze=False)[0, 0]
-        self._images: list[tuple[Any, Axes, Played, str]] = []
+        self._images: list[tuple[Any, Axes, EpisodeRun, str]] = []
         if drawn:
             for axes, played, name in zip(
                 above.subplots(1, 2),
