@@ -92,6 +92,15 @@ CHECKS = {
 }
 
 
+def given_to(block: Block) -> str:
+    """What a Python block goes on from: an earlier one of its document, and what a reader has by then."""
+    entry = TREATMENTS.entry("python", block) or {}
+    if "after" not in entry:
+        return str(entry.get("given", ""))
+    (before,) = (each for each in BLOCKS if each.document == block.document and each.name == entry["after"])
+    return f"{before.text}\n{entry.get('given', '')}"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # for a block of many commands; each of them has a deadline of its own
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"{block.document}: {block.name[:50]}" for block in BLOCKS])
@@ -110,7 +119,7 @@ def test_a_block_does_what_it_says(block: Block, workplace_of: Callable[[str], W
         finally:
             place.end_block()
     elif block.language in PYTHON:
-        place.python(block, given=(TREATMENTS.entry("python", block) or {}).get("given", ""))
+        place.python(block, given=given_to(block))
     else:
         pytest.fail(f"this block of {block.document} is neither run nor listed in treatments.toml:\n{block.text}")
 

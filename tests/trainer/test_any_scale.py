@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 from tiny_team import SMALL, SMALL_MABL, SMALL_MARIE, resume, small_settings, start
 from torch import Tensor, nn
 
+from heliograph.errors import SettingsError
 from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.marie.marie import Marie
+from trainer.experience.window import Window
+from trainer.nets.means import Means
 from trainer.nets.perceptron import perceptron
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.value_codes import SpreadTwoHot
@@ -214,6 +218,31 @@ def test_imagination_starts_from_nothing_that_has_ended(tmp_path: Path) -> None:
     alive = algorithm.features(window)[1][2, 1]
     assert starts[0].deter.shape[0] == window.first.numel(), "as many as without, so that shapes never change"
     assert (starts[0].deter == alive).all()
+
+
+def test_experience_is_that_of_the_newest_policy() -> None:
+    """As with algorithms that learn from nothing else: what is collected ahead is of the one before."""
+    for preset, small in WAYS.values():
+        with pytest.raises(SettingsError, match=r"newest policy too, with policy\.experience_epochs"):
+            small_settings(preset, "schedule.overlap=true", small=small)
+        assert not small_settings(preset, small=small).overlaps("cuda")
+    assert small_settings("relay-signal").overlaps("cuda")
+
+
+def test_experience_is_seen_with_all_that_the_policy_had_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a window of the model, where more observations are stacked."""
+    training = run(tmp_path / "run", "marie", "policy.stack=9", stop_after=3)
+    algorithm, replay, asked = training.algorithm, training.replay, list[int]()
+    assert isinstance(algorithm, Marie)
+
+    def unlearned(*, leading: int) -> tuple[Window, Tensor]:
+        asked.append(leading)
+        return replay.unread(leading=leading)
+
+    monkeypatch.setattr(replay, "unlearned", unlearned)
+    algorithm.learn_from_experience(replay, Means())
+    assert replay.settings.window == 4
+    assert asked == [8]
 
 
 def test_a_train_ratio_makes_as_many_updates_a_step_and_keeps_the_rounds_in_proportion() -> None:

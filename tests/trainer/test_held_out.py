@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,16 @@ def test_transitions_across_episodes_and_after_an_end_do_not_count() -> None:
     first = torch.tensor([[True], [False], [False], [False], [True], [False]])
     present = torch.tensor([True, True, False, False, True, True]).reshape(6, 1, 1)
     counted = counted_transitions(window_of(first, present=present), torch.ones_like(first))
+    assert counted[:, 0].tolist() == [True, True, False, False, True]
+
+
+def test_an_end_counts_once_though_all_agents_see_the_row_that_closes_the_episode() -> None:
+    """As most worlds show it; absorbing rows follow."""
+    first = torch.tensor([[True], [False], [False], [False], [True], [False]])
+    terminated = torch.tensor([True, False, True, True, False, False]).reshape(6, 1, 1)  # of the first row: as it was
+    present = torch.tensor([True, True, True, False, True, True]).reshape(6, 1, 1)
+    window = replace(window_of(first, present=present), terminated=terminated)
+    counted = counted_transitions(window, torch.ones_like(first))
     assert counted[:, 0].tolist() == [True, True, False, False, True]
 
 

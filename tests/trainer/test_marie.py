@@ -73,6 +73,10 @@ def settings_for(*overrides: str, **changes: Any) -> TrainSettings:
         (["marie.model.slide=7"], r"model\.slide = 7 leaves nothing of model\.context = 7"),
         (["replay.window=9"], r"replay\.window = 9 rows are 8 steps, but marie\.model\.context = 7"),
         (["compile=default"], "marie has nothing to compile"),
+        (
+            ["marie.policy.experience_epochs=2", "marie.policy.temperature=2"],
+            r"policy\.temperature = 2 has it act by another",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_a_sentence(overrides: list[str], told: str) -> None:

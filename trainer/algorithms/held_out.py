@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.algorithms.interfaces import Algorithm
+from trainer.experience.earned import acted
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.policy.draws import RandomDraws
@@ -149,7 +150,7 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
 
 def counted_transitions(window: Window, rows: Tensor) -> Tensor:
     """bool [S, B]: which transitions lead to one of `rows` (bool [T, B]) within an episode, from before its end."""
-    return rows[1:] & ~window.first[1:] & window.present[:-1].any(-1)
+    return rows[1:] & acted(window).any(-1)
 
 
 def episodes_begun(window: Window, rows: Tensor, *, length: int) -> tuple[Window, Tensor]:

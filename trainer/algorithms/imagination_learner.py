@@ -88,7 +88,8 @@ class ImaginationLearner(ABC):
     def learn_from_experience(self, replay: Replay, metrics: Means) -> None:
         """`experience_epochs` of PPO over what was collected since the last update."""
         learning = self.learning
-        recent = recent_experience(replay, leading=replay.settings.window, device=self.device)
+        window = replay.settings.window
+        recent = recent_experience(replay, leading=max(window, self.leading_rows(window)), device=self.device)
         if recent is None:
             return
         batch = experience_batch(

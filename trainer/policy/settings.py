@@ -18,6 +18,12 @@ class ModelBasedSettings(Settings):
     """World-model updates per environment step: `model_updates` and `policy.rounds` become as many an iteration as that
     makes, at least one, and keep their proportion to one another; none: they are as they are."""
 
+    @property
+    def learns_from_experience(self) -> bool:
+        """Whether the policy learns from what it has just done, too."""
+        policy: PolicySettings = self.policy  # type: ignore[attr-defined]  # declared by each
+        return policy.experience_epochs > 0
+
     def of_iteration(self, env_steps: int) -> Self:
         """With the counts of an iteration of so many environment steps."""
         if self.train_ratio is None:
@@ -77,7 +83,7 @@ class PolicySettings(Settings):
     survival_weighting: bool = False
     """An imagined row counts as much as it is likely to be reached; published: every row the same."""
     start_alive: bool = False
-    """Imagine from no state in which everything has ended; published: from all."""
+    """Imagine from no state in which everything has ended; published: from all, but for MARIE, which never does."""
     value_normalisation: bool = False
     """The critic learns returns less their running mean, in units of their deviation; published: as they are."""
     entropy_target: Share | None = None

@@ -147,10 +147,14 @@ class TrainSettings(Settings):
         for section in self.sections():
             if isinstance(section, SuitsReplay) and (misfit := section.misfit(self.replay)):
                 raise ValueError(misfit)
+        if self.schedule.overlap is True and self._wants_newest_policy():
+            why = "alone" if entry.on_policy else "too, with policy.experience_epochs"
+            raise ValueError(
+                f"schedule.overlap is true, but {self.algorithm} learns from its newest policy {why}, and what is "
+                "collected ahead is of the one before"
+            )
         if not entry.on_policy:
             return self
-        if self.schedule.overlap is True:
-            raise ValueError(f"schedule.overlap is true, but {self.algorithm} learns from its newest policy alone")
         # A row for every step, and at worst one more for an episode that begins.
         needed = 2 * self.environment.copies * self.schedule.steps_per_iteration
         if self.replay.capacity < needed:
@@ -162,8 +166,14 @@ class TrainSettings(Settings):
     def overlaps(self, device_type: str) -> bool:
         """Whether an iteration's experience is collected while the one before is learned from."""
         if self.schedule.overlap == "auto":
-            return device_type == "cuda" and not algorithm_entry(self.algorithm).on_policy
+            return device_type == "cuda" and not self._wants_newest_policy()
         return self.schedule.overlap
+
+    def _wants_newest_policy(self) -> bool:
+        """Whether what is learned of experience takes it for the doing of the policy as it is."""
+        if algorithm_entry(self.algorithm).on_policy:
+            return True
+        return any(isinstance(each, ModelBasedSettings) and each.learns_from_experience for each in self.sections())
 
     def sections(self) -> tuple[Settings, ...]:
         """Those of the algorithm, in the order in which it takes them."""

@@ -44,6 +44,7 @@ class LossSettings(Settings):
     """Mean KL per latent below which it is not trained down; published: none."""
     reward_scale: NonNegativeFloat = 1.0
     reward_loss: Literal["smooth_l1", "squared"] = "smooth_l1"
+    """Of a `linear` or `scaled` head; a `two_hot` one (`model.reward_head`) has cross entropy alone."""
     reconstruction_scale: NonNegativeFloat = 1.0
     reconstruction_loss: Literal["smooth_l1", "squared", "bernoulli"] = "smooth_l1"
     """`bernoulli` is for observations that consist of zeros and ones."""

@@ -79,6 +79,16 @@ class MarieSettings(ModelBasedSettings):
         return self
 
     @model_validator(mode="after")
+    def _learns_from_its_own_doing(self) -> Self:
+        policy = self.policy
+        if policy.experience_epochs and policy.temperature != 1:
+            raise ValueError(
+                f"policy.experience_epochs = {policy.experience_epochs} learns from what the policy did, but "
+                f"policy.temperature = {policy.temperature:g} has it act by another: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _shares_its_width(self) -> Self:
         hidden, heads = self.policy.hidden, self.policy.critic_heads
         if hidden % heads:
