@@ -200,7 +200,10 @@ def _bytes_of(path: Path) -> bytes:
 
 def _result(entry: dict[str, Any]) -> EpisodeResult:
     fields = {key: value for key, value in entry.items() if key not in ("kind", "pass")}
-    return EpisodeResult(**fields | {key: array("d", fields[key]) for key in _SEQUENCES})
+    # Earlier coordinators did not write who was absent; where everybody has acted, nobody was.
+    absent = fields.get("absent", None if fields["idle"] else ())
+    sequences = {key: array("d", fields[key]) for key in _SEQUENCES}
+    return EpisodeResult(**fields | sequences | {"absent": None if absent is None else tuple(map(int, absent))})
 
 
 def _in_words(value: Any) -> str:

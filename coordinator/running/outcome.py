@@ -60,6 +60,11 @@ class Summary:
     illegal: int
     cut_episodes: int = 0
     """Those that the environment had not ended after the most steps; they count for what they were then."""
+    absent_episodes: int | None = 0
+    """Those in which an agent was to act and did at no step: outcome and return are then not the whole team's.  None:
+    not known."""
+    absent_slots: tuple[int, ...] = ()
+    """Slots of those agents, as far as they are known."""
     inexact: Mapping[str, Inexact] = field(default_factory=dict)
 
 
@@ -96,6 +101,7 @@ def summarise(
     unsettled = f"an end of {traffic.unknown_links} links died or did not report" if traffic.unknown_links else ""
     mean = {"message_bits": bits / traffic.sent if traffic.sent else None}
     outcomes = [result.outcome for result in results]
+    absent = [result.absent for result in results]
     latency = [value for result in results for value in result.latency_s]
     waited = [value for result in results for value in result.waited_s]
     computed = [value for result in results for value in result.computed_s]
@@ -119,6 +125,8 @@ def summarise(
         idle=sum(result.idle for result in results),
         illegal=sum(result.illegal for result in results),
         cut_episodes=sum(result.cut for result in results),
+        absent_episodes=None if None in absent else sum(map(bool, absent)),
+        absent_slots=tuple(sorted({slot for slots in absent if slots for slot in slots})),
         **joined(
             figures(sums, doubt=everywhere),
             figures({"missing": traffic.missing}, doubt=everywhere or unsettled),

@@ -16,7 +16,7 @@ from heliograph import display
 from heliograph.documents import DocumentFormat, finite
 from heliograph.environments.vector import MOST_STEPS
 from heliograph.estimates import Estimate
-from heliograph.figures import doubts, written
+from heliograph.figures import UNKNOWN, doubts, written
 
 if TYPE_CHECKING:
     from coordinator.links.wire_report import WireReport
@@ -134,13 +134,14 @@ def rows(report: Report) -> list[Row]:
     summaries = report.summaries
     measure = summaries[0].measure if summaries else "outcome"
     name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
-    table: list[Row] = [(f"{name} (95 % interval)", [_estimate(s.outcome) for s in summaries])]
+    table: list[Row] = [(f"{name} (95 % interval)", [_score(s, s.outcome) for s in summaries])]
     if report.blind_bound is not None:
         table.append(("bound without communication", [f"{report.blind_bound:.3g}"] * len(summaries)))
     if measure != "return":
-        table.append(("return per agent", [_estimate(s.team_return) for s in summaries]))
+        table.append(("return per agent", [_score(s, s.team_return) for s in summaries]))
     table += [
         ("episodes", [str(s.episodes) for s in summaries]),
+        ("  of them without some agent", [_absent(s) for s in summaries]),
         ("environment steps", [_pace(s) for s in summaries]),
         ("bits per agent-step", [written(s, "bits_per_agent_step", _number) for s in summaries]),
         ("  of them read in time", [written(s, "read_bits_per_agent_step", _number) for s in summaries]),
@@ -188,6 +189,7 @@ def remarks(report: Report) -> list[str]:
             f"{report.earlier_episodes} of the episodes were run by an earlier coordinator; bits and bytes per "
             "agent-step and steps per second are of those that this one ran."
         )
+    lines += [_not_the_teams(summary) for summary in report.summaries if summary.absent_episodes != 0]
     for summary in report.summaries:
         lines += [f"{summary.label}: not everything was counted, because {why}." for why in doubts(summary)]
     if len(report.versions) > 1:
@@ -233,8 +235,29 @@ def _pace(summary: Summary) -> str:
     return f"{summary.steps}{rate}"
 
 
-def _estimate(value: Estimate) -> str:
-    return display.interval(value.mean, value.low, value.high)
+def _score(summary: Summary, value: Estimate) -> str:
+    """With a mark where it is not the whole team's."""
+    return display.interval(value.mean, value.low, value.high) + (" *" if summary.absent_episodes != 0 else "")
+
+
+def _absent(summary: Summary) -> str:
+    """Nothing where all agents were there."""
+    if summary.absent_episodes is None:
+        return UNKNOWN
+    return f"{summary.absent_episodes} of {summary.episodes}" if summary.absent_episodes else ""
+
+
+def _not_the_teams(summary: Summary) -> str:
+    """Why a score has a mark."""
+    if summary.absent_episodes is None:
+        return (
+            f"* {summary.label}: an earlier coordinator did not tell in how many episodes an agent did nothing at all."
+        )
+    slots = ", ".join(map(str, summary.absent_slots))
+    return (
+        f"* {summary.label}: in {summary.absent_episodes} of {summary.episodes} episodes an agent did nothing from "
+        f"the first step to the last (slot {slots}), so this is no score of the whole team."
+    )
 
 
 def _in_words(version: Version) -> str:

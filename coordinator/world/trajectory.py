@@ -99,6 +99,8 @@ class EpisodeResult:
     """Actions that the world replaced because the agent's was not legal."""
     cut: bool = False
     """The environment had not ended it after the most steps; it counts for what it was then."""
+    absent: tuple[int, ...] | None = ()
+    """Slots that were to act and did at no step, ascending; None: not known."""
 
 
 class Tally:
@@ -112,6 +114,7 @@ class Tally:
         self._waited_s = array("d")
         self._computed_s = array("d")
         self._hearable = self._masked = self._idle = self._illegal = 0
+        self._asked, self._answered = set[int](), set[int]()
         self._state: npt.NDArray[np.float32] | None = None
 
     def actions(self, replies: dict[int, Reply]) -> list[Action]:
@@ -145,6 +148,8 @@ class Tally:
         step = len(self._latency_s)
         self._latency_s.append(latency_s)
         self._returns += reward
+        self._asked.update(slot for slot, view in enumerate(views) if view is not None)
+        self._answered.update(replies)
         for slot, reply in replies.items():
             if reply.waited_s is not None:
                 self._waited_s.append(reply.waited_s)
@@ -171,6 +176,7 @@ class Tally:
             idle=self._idle,
             illegal=self._illegal,
             cut=self._world.cut,
+            absent=tuple(sorted(self._asked - self._answered)),
         )
 
     def _record(

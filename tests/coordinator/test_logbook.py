@@ -146,3 +146,17 @@ def test_a_recording_beside_it_is_refused_before_it_is_touched(tmp_path):
     with pytest.raises(SettingsError, match="recording is of one coordinator"):
         logbook(tmp_path / "kept.jsonl", plan)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("idle", "absent"), [(0, ()), (3, None)], ids=["all_acted", "some_were_idle"])
+def test_who_was_absent_is_unknown_where_an_earlier_version_did_not_write_it(tmp_path, idle, absent):
+    path = tmp_path / "kept.jsonl"
+    with logbook(path) as book:
+        book.finished("open", replace(result(0), idle=idle, absent=(1,)))
+    with logbook(path) as book:
+        assert book.earlier("open") == [replace(result(0), idle=idle, absent=(1,))]
+    header, line = (json.loads(each) for each in path.read_text().splitlines())
+    del line["absent"]
+    path.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+    with logbook(path) as book:
+        assert book.earlier("open") == [replace(result(0), idle=idle, absent=absent)]

@@ -85,15 +85,42 @@ def test_a_stop_while_counters_are_read_loses_none_of_them(monkeypatch):
     assert [(summary.episodes, summary.messages) for summary in report.summaries] == [(3, 36)]
 
 
-def test_what_a_killed_node_counted_is_not_passed_over(during_step, monkeypatch):
-    started: dict[int, int] = {}
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """The first process of each slot."""
+    found: dict[int, int] = {}
     start = Supervisor.start
 
     def noting(self: Supervisor, slot: int) -> None:
         start(self, slot)
-        started.setdefault(slot, self.process(slot).pid)
+        found.setdefault(slot, self.process(slot).pid)
 
     monkeypatch.setattr(Supervisor, "start", noting)
+    return found
+
+
+def test_a_score_without_one_of_the_agents_is_marked(during_step, started):
+    during_step(1, lambda: os.kill(started[1], signal.SIGKILL))
+    report = play(episodes=4, conditions=("open", "cut"))
+    assert [summary.absent_episodes for summary in report.summaries] == [4, 4]
+    table = dict(rows(report))
+    assert [cell.endswith(" *") for cell in table["success (95 % interval)"]] == [True, True]
+    assert table["  of them without some agent"] == ["4 of 4", "4 of 4"]
+    (line,) = (line for line in remarks(report) if line.startswith("* with messages"))
+    assert "4 of 4 episodes" in line
+    assert "slot 1" in line
+    written = json.loads(json.dumps(report.as_dict(), allow_nan=False))["summaries"][0]
+    assert (written["absent_episodes"], written["absent_slots"]) == (4, [1])
+
+
+def test_an_agent_that_has_acted_in_an_episode_was_there(during_step, started):
+    during_step(6 + 3, lambda: os.kill(started[1], signal.SIGKILL))
+    (summary,) = play(episodes=4).summaries
+    assert (summary.absent_episodes, summary.absent_slots) == (2, (1,))
+    assert summary.idle == 4 + 2 * 6
+
+
+def test_what_a_killed_node_counted_is_not_passed_over(during_step, started):
     during_step(6 * 10 + 3, lambda: os.kill(started[1], signal.SIGKILL))
     report = play(episodes=20, restarts=2, conditions=("open", "cut"))
     opened, cut = report.summaries
