@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from analysis.campaign.standing import Standing
+from analysis.campaign.standing import Standing, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def pace(standings: Iterable[Standing]) -> float | None:
 
 def left(of_cell: Sequence[Standing]) -> Left:
     """What the runs of one cell still need."""
-    unsettled = [each for each in of_cell if not each.state.is_settled]
+    unsettled = [each for each in of_cell if not each.state.is_settled and each.state is not State.MEASURING]
     if not unsettled:
         return Left(seconds=0.0, unknown=0, at_most=0.0)
     limits = [_limit(each) for each in unsettled]

@@ -120,7 +120,8 @@ def differences(found: Mapping[str, Any], plan: Plan) -> list[Difference]:
 def goes_further(found: Mapping[str, Any], plan: Plan) -> bool:
     """Whether another training is the plan's, but that it ends after fewer steps."""
     others = [each for each in differences(found, plan) if each.setting not in BUDGET]
-    return not others and found["schedule.env_steps"] < plan.env_steps
+    steps = found.get("schedule.env_steps")  # whoever wrote the file may have left it out
+    return not others and isinstance(steps, int) and steps < plan.env_steps
 
 
 _NOTHING = object()

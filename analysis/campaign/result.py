@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from heliograph.documents import DocumentFormat
@@ -32,20 +32,25 @@ RESULT = DocumentFormat(
 DIVERGED = "diverged"
 """How a run ended whose loss was no number any more; the others end by steps, time or outcome."""
 _STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
+_MOST = 1e100
+Count = Annotated[int, Field(ge=0)]
+Figure = Annotated[float, Field(ge=-_MOST, le=_MOST)]
+"""Sums and products of such numbers are numbers, too."""
+Seconds = Annotated[float, Field(ge=0, le=_MOST)]
 
 
 @checked_dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Score:
     """Of so many episodes, with the 95 % interval over them."""
 
-    mean: float
-    low: float
-    high: float
-    team_return: float
-    episodes: int
-    bits_per_agent_step: float | None
+    mean: Figure
+    low: Figure
+    high: Figure
+    team_return: Figure
+    episodes: Count
+    bits_per_agent_step: Figure | None
     """That agents sent one another; None: not known, or nothing is sent."""
-    missed_deadlines: int
+    missed_deadlines: Count
     """Actions that came too late and were left out: on a machine that is too busy, a score is not the team's."""
 
 
@@ -53,10 +58,10 @@ class Score:
 class SearchedScore:
     """Of so many episodes, with the 95 % interval over them."""
 
-    mean: float
-    low: float
-    high: float
-    episodes: int
+    mean: Figure
+    low: Figure
+    high: Figure
+    episodes: Count
 
 
 @checked_dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -74,12 +79,12 @@ class PolicyScores:
 class CurvePoint:
     """One evaluation on the way."""
 
-    env_steps: int
-    seconds: float
-    cpu_seconds: float | None
-    outcome: dict[str, float]
+    env_steps: Count
+    seconds: Seconds
+    cpu_seconds: Seconds | None
+    outcome: dict[str, Figure]
     """By policy."""
-    team_return: dict[str, float]
+    team_return: dict[str, Figure]
     """By policy."""
 
 
@@ -91,7 +96,7 @@ class RunResult:
     world: str
     method: str
     variant: str | None
-    seed: int
+    seed: Count
     preset: str
     algorithm: str
     heliograph: str
@@ -101,17 +106,17 @@ class RunResult:
     ended: str
     """steps, time, outcome, or DIVERGED."""
     detail: str
-    env_steps: int
-    seconds: float
+    env_steps: Count
+    seconds: Seconds
     """Wall time of training."""
-    cpu_seconds: float | None
+    cpu_seconds: Seconds | None
     """Processor time of training, its evaluations on the way included; None: not counted."""
     measure: str
     """What outcomes are: won, arrived, return, …"""
-    blind_bound: float | None
+    blind_bound: Figure | None
     """Outcome that a team which cannot hear reaches at most; None: not known."""
-    lost_episodes: int
-    evaluation_seed: int
+    lost_episodes: Count
+    evaluation_seed: Count
     by_processes: bool
     scores: dict[str, PolicyScores]
     """By policy; none if it diverged."""
@@ -169,6 +174,9 @@ _RESULT = TypeAdapter(RunResult)
 def _parsed(fields: dict[str, Any]) -> RunResult:
     """Raises ValueError or KeyError for what `write_result` does not write."""
     columns = fields["curve"]
+    names = [*fields["settings"], *fields["scores"], *columns]
+    if not all(map(str.isprintable, [*names, *(value for value in fields.values() if isinstance(value, str))])):
+        raise ValueError("it holds text that would steer the terminal")
     known = {"env_steps", "seconds", "cpu_seconds"}
     policies = {name: name.rpartition("_outcome")[0] for name in columns if name.endswith("_outcome")}
     returns = {name: name.rpartition("_team_return")[0] for name in columns if name.endswith("_team_return")}
@@ -185,9 +193,6 @@ def _parsed(fields: dict[str, Any]) -> RunResult:
         }
         for at in range(count)
     ]
-    texts = [*(value for value in fields.values() if isinstance(value, str)), *fields["settings"]]
-    if not all(map(str.isprintable, texts)):
-        raise ValueError("it holds text that would steer the terminal")
     try:
         return _RESULT.validate_python({**fields, "curve": points})
     except ValidationError as error:

@@ -154,6 +154,16 @@ class ParameterRange(Settings):
             raise ValueError("one choice is none")
         return self
 
+    def takes(self, value: Any) -> bool:
+        """Whether it is a value that may be drawn."""
+        if self.choices is not None:
+            return any(type(value) is type(choice) and value == choice for choice in self.choices)
+        assert self.low is not None
+        assert self.high is not None
+        whole = isinstance(self.low, int) and isinstance(self.high, int)
+        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
+
 
 class TunePlan(Settings):
     """A search for one method's settings: trials, each a variant that all its worlds and seeds are run with."""

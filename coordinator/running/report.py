@@ -250,9 +250,7 @@ def _absent(summary: Summary) -> str:
 def _not_the_teams(summary: Summary) -> str:
     """Why a score has a mark."""
     if summary.absent_episodes is None:
-        return (
-            f"* {summary.label}: an earlier coordinator did not tell in how many episodes an agent did nothing at all."
-        )
+        return f"* {summary.label}: an earlier coordinator did not tell in how many episodes an agent did nothing."
     slots = ", ".join(map(str, summary.absent_slots))
     return (
         f"* {summary.label}: in {summary.absent_episodes} of {summary.episodes} episodes an agent did nothing from "

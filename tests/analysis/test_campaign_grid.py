@@ -200,6 +200,9 @@ def test_only_a_longer_budget_is_the_same_training_that_goes_further(tmp_path: P
     assert not goes_further(further.settings, found)
     assert not goes_further(found.settings, found)
     assert not goes_further(found.settings | {"mappo.ppo.clip": 0.3}, further)
+    assert not goes_further(found.settings | {"schedule.env_steps": "few"}, further), "a result may be of anybody"
+    without = {key: value for key, value in found.settings.items() if key != "schedule.env_steps"}
+    assert not goes_further(without, further)
 
 
 def test_the_machine_makes_no_other_training() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from analysis.campaign import result as result_module
 from analysis.campaign.document import CampaignReport, document_of, report_of
+from analysis.campaign.estimates import left
 from analysis.campaign.grid import Run, cells_of, runs_of
 from analysis.campaign.page import markdown
 from analysis.campaign.places import places_of
@@ -18,7 +19,7 @@ from analysis.campaign.planning import Plan, plans_of
 from analysis.campaign.result import CurvePoint, PolicyScores, RunResult, Score, read_result, write_result
 from analysis.campaign.scores import series_of
 from analysis.campaign.settings import CampaignSettings
-from analysis.campaign.standing import State, standings
+from analysis.campaign.standing import Standing, State, standings
 from heliograph.aggregates import interquartile_mean
 from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import OutputFailed, SettingsError
@@ -133,6 +134,9 @@ def test_a_result_that_the_disk_refuses_is_said_and_the_old_one_stays(
         ({"magic": 1}, "magic"),
         ({"detail": "\x1b[2J"}, "text that would steer the terminal"),
         ({"settings": {"\x1b[2J": 1}}, "text that would steer the terminal"),
+        ({"scores": {"\x1b[2J": {}}}, "text that would steer the terminal"),
+        ({"env_steps": -1}, "env_steps: Input should be greater than or equal to 0"),
+        ({"blind_bound": 1e308}, "blind_bound: Input should be less than or equal to 1"),
     ],
 )
 def test_what_is_no_result_is_said(tmp_path: Path, plans: dict[str, Plan], change: dict[str, Any], said: str) -> None:
@@ -218,6 +222,14 @@ def test_results_of_other_settings_or_evaluations_count_for_nothing(tmp_path: Pa
     assert "other settings: schedule.env_steps 7, not 1000" in told["w/mag/seed-0"]
     assert "another evaluation: 50 episodes of seed 3" in told["w/mag/seed-1"]
     assert "another run: mag in w, seed 1" in told["w/mag/seed-2"]
+
+
+def test_what_is_trained_and_being_measured_has_no_training_left(plans: dict[str, Plan]) -> None:
+    run = next(each for each in runs_of(cells_of(CAMPAIGN)) if each.cell.name == "w/mag")
+    early: dict[str, Any] = {"run": run, "plan": plans["w/mag"], "env_steps": 400, "cpu_seconds": 4.0}
+    measuring, begun = Standing(state=State.MEASURING, **early), Standing(state=State.BEGUN, **early)
+    assert left([measuring]).seconds == 0.0, "it ended at its target, before its steps"
+    assert left([measuring, begun]).seconds == pytest.approx(6.0)
 
 
 def test_the_curve_of_cost_is_drawn_only_where_all_runs_counted_it(tmp_path: Path, plans: dict[str, Plan]) -> None:

@@ -12,8 +12,8 @@ import pytest
 from analysis.campaign.grid import Run, runs_of
 from analysis.campaign.places import Places, places_of
 from analysis.campaign.planning import plans_of
-from analysis.campaign.result import CurvePoint, PolicyScores, RunResult, Score
-from analysis.campaign.settings import CampaignSettings, TunePlan
+from analysis.campaign.result import CurvePoint, PolicyScores, RunResult, Score, write_result
+from analysis.campaign.settings import CampaignSettings, TunePlan, read_campaign
 from analysis.campaign.standing import Standing, State
 from analysis.campaign.tuning.proposals import proposed
 from analysis.campaign.tuning.trials import (
@@ -24,14 +24,17 @@ from analysis.campaign.tuning.trials import (
     read_trials,
     write_trials,
 )
+from heliograph.cli import main
 from heliograph.environments.permission import CATALOGUE_ONLY
-from heliograph.errors import MissingExtra, SettingsError
+from heliograph.errors import MissingExtra, OutputFailed, SettingsError
 
 PARAMETERS = {
     "mappo.ppo.clip": {"low": 0.05, "high": 0.5, "log": True},
     "mappo.ppo.epochs": {"low": 1, "high": 9},
     "mappo.ppo.reward_sharing": {"choices": ["team", "individual"]},
 }
+
+VALUES = {"mappo.ppo.clip": 0.1, "mappo.ppo.epochs": 3, "mappo.ppo.reward_sharing": "team"}
 
 
 def campaign(**more: Any) -> CampaignSettings:
@@ -57,9 +60,6 @@ def places(tmp_path: Path) -> Places:
     return places_of("try", tmp_path / "out", None)
 
 
-VALUES = {"mappo.ppo.clip": 0.1, "mappo.ppo.epochs": 3, "mappo.ppo.reward_sharing": "team"}
-
-
 def test_trials_are_read_as_they_were_written(places: Places) -> None:
     trials = [
         Trial(number=0, values=VALUES, state=TrialState.SCORED, score=0.5),
@@ -79,6 +79,10 @@ def test_trials_are_read_as_they_were_written(places: Places) -> None:
         ({"number": 4}, "not numbered from 0 on"),
         ({"score": 0.3}, "has a score and is not scored"),
         ({"state": "lost"}, "'lost' is not a valid TrialState"),
+        ({"state": "scored", "score": "nan"}, "a score that is no number"),
+        ({"values": VALUES | {"mappo.ppo.clip": 0.6}}, r"a mappo\.ppo\.clip that is none of those that may be drawn"),
+        ({"values": VALUES | {"mappo.ppo.epochs": 2.5}}, r"a mappo\.ppo\.epochs that is none"),
+        ({"values": VALUES | {"mappo.ppo.reward_sharing": "\x1b[2J"}}, r"a mappo\.ppo\.reward_sharing that is none"),
     ],
 )
 def test_what_are_no_trials_is_said(places: Places, change: dict[str, Any], said: str) -> None:
@@ -89,6 +93,49 @@ def test_what_are_no_trials_is_said(places: Places, change: dict[str, Any], said
     path.write_text(json.dumps(document))
     with pytest.raises(SettingsError, match=said):
         read_trials(campaign(), places)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": "0-2"}, {"worlds": ["v"]}, {"env_steps": 50}, {"policy": "greedy"}],
+    ids=["seeds", "worlds", "env_steps", "policy"],
+)
+def test_scores_of_other_seeds_worlds_or_budgets_are_not_gone_on_with(places: Places, change: dict[str, Any]) -> None:
+    trials = [Trial(number=0, values=VALUES, state=TrialState.SCORED, score=0.5)]
+    write_trials(campaign(), places, trials)
+    assert read_trials(campaign(trials=60), places) == trials
+    with pytest.raises(SettingsError, match="judged by other worlds, seeds, settings or budgets"):
+        read_trials(campaign(**change), places)
+
+
+def test_what_earlier_trials_have_taken_is_of_the_same_budget(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    file = tmp_path / "try.toml"
+    file.write_text(
+        'name = "try"\ncpu_hours = 1\nworlds.w = { preset = "mappo-relay-sighted" }\nmethods.mappo = {}\n'
+        'tune = { method = "mappo", seeds = "0", trials = 2, parameters."mappo.ppo.epochs" = { low = 1, high = 9 } }\n'
+    )
+    settings, found = read_campaign(file), places_of("try", tmp_path / "out", None)
+    done = Trial(number=0, values={"mappo.ppo.epochs": 3}, state=TrialState.SCORED, score=0.5)
+    found.make()
+    write_trials(settings, found, [done])
+    (run,) = runs_of(cells_of_trials(settings, [done]))
+    result = standing_of(run, 0.5, cpu_seconds=7200.0).result
+    assert result is not None
+    write_result(found.result(run), result)
+    assert main(["campaign", "tune", str(file), "--out", str(found.out)]) == OutputFailed.exit_code
+    assert "the runs have taken 2.0 processor hours of 1" in capsys.readouterr().err
+    assert not found.log(Run(cell=run.cell, seed=0)).exists()
+
+
+def test_short_numbers_stay_within_their_range() -> None:
+    pytest.importorskip("optuna")
+    narrow = plan_of(campaign(parameters={"mappo.ppo.clip": {"low": 0.12345671, "high": 0.12345674}}))
+    asked = proposed(narrow, [])
+    assert narrow.parameters["mappo.ppo.clip"].takes(asked.values["mappo.ppo.clip"])
+    assert proposed(narrow, [asked]).number == 1
 
 
 def test_a_trial_is_a_variant_in_every_world_with_seeds_of_its_own() -> None:

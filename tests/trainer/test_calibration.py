@@ -19,7 +19,7 @@ from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import discounted_return, survival
-from trainer.training.calibration import GROUPS, calibrate, led_up_to, real_futures
+from trainer.training.calibration import GROUPS, Calibration, Futures, calibrate, led_up_to, real_futures
 
 CPU = torch.device("cpu")
 BEFORE, AFTER = 2, 3
@@ -156,6 +156,13 @@ def test_a_rollout_of_what_came_is_calibrated_and_one_that_pays_double_is_not(si
     ]
     assert groups == sorted(groups)
     assert all(imagined == pytest.approx(earned) for imagined, earned in groups)
+
+
+def test_of_one_start_neither_an_error_nor_a_spread_is_known() -> None:
+    one = Futures(earned=np.array([1.0]), length=np.array([2.0]))
+    found = Calibration(imagined=one, real=one, age_steps=0.0).metrics()
+    assert found["imagination/real_return"] == 1.0
+    assert not {"imagination/return_error", "imagination/real_return_deviation"} & set(found)
 
 
 def test_nothing_is_measured_before_the_policy_learns_from_what_is_imagined(signals: Replay) -> None:

@@ -16,9 +16,18 @@ from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import VectorEnvironment
+from heliograph.errors import WorldError
 from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.experience.settings import ReplaySettings
-from trainer.training.imagined_episode import ILLEGAL, OVER, ImaginedBesideReal, Wanted, _executed, imagined_beside_real
+from trainer.training.imagined_episode import (
+    ILLEGAL,
+    OVER,
+    ImaginedBesideReal,
+    Wanted,
+    _episode_run,
+    _executed,
+    imagined_beside_real,
+)
 from trainer.training.imagined_picture import TRACES, draw_imagined
 from trainer.training.training import Training, make_algorithm
 
@@ -84,6 +93,13 @@ def test_who_is_gone_does_anything_and_who_is_there_only_what_is_legal() -> None
     done = _executed(replace(agent_inputs, action_mask=mask, present=gone), action, world.spec)
     assert done is not None
     assert done.tolist() == [1, *[0] * (world.spec.agents - 1)]
+
+
+def test_a_world_that_does_not_come_to_the_same_step_again_is_said() -> None:
+    _, world = untrained("mabl")
+    actions = np.zeros((50, world.spec.agents), dtype=np.int64)
+    with pytest.raises(WorldError, match="does not repeat an episode of the same seed and actions"):
+        _episode_run(world, actions, seed=0, start=49)
 
 
 def test_a_world_that_cannot_be_drawn_has_traces_alone(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def test_a_difference_counts_only_beyond_its_error_and_a_return_is_no_share() ->
     assert limit(outcome="return", **{"evaluate/greedy_outcome": 900.0})[0] == "none"
 
 
+def test_one_start_tells_nothing_of_returns() -> None:
+    figures = {"imagination/imagined_return": 9.0}
+    assert limit(**figures)[0] == "imagined return"
+    assert limit(without=("imagination/return_error", "imagination/real_return_deviation"), **figures)[0] == "none"
+
+
 def test_what_comes_first_is_told_first() -> None:
     """Everything is wrong at once, and is mended in the order of the rules."""
     wrong: dict[str, float] = {

@@ -55,13 +55,14 @@ class Calibration:
         found = {
             "imagination/imagined_return": float(imagined.earned.mean()),
             "imagination/real_return": float(real.earned.mean()),
-            "imagination/return_error": _standard_error(imagined.earned - real.earned),
-            "imagination/real_return_deviation": float(real.earned.std()),
             "imagination/imagined_length": float(imagined.length.mean()),
             "imagination/real_length": float(real.length.mean()),
             "imagination/age_steps": self.age_steps,
             "imagination/starts": float(len(real.earned)),
         }
+        if len(real.earned) > 1:
+            found["imagination/return_error"] = _standard_error(imagined.earned - real.earned)
+            found["imagination/real_return_deviation"] = float(real.earned.std())
         if imagined.earned.std() > 0 and real.earned.std() > 0:
             found["imagination/return_correlation"] = float(np.corrcoef(imagined.earned, real.earned)[0, 1])
         for group, (promised, came) in enumerate(self.groups(), start=1):
@@ -134,4 +135,5 @@ def _futures(reward: Tensor, continuation: Tensor, alive: Tensor, settings: Poli
 
 
 def _standard_error(values: npt.NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    """Of the mean of several values."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -208,6 +208,12 @@ def _episode_run(
         if transition.over[0]:
             ended = OVER if step + 1 < len(actions) else ""
             break
+    if not observations:
+        raise WorldError(
+            f"{environment.spec.id} does not repeat an episode of the same seed and actions: it did not come to step "
+            f"{start} again",
+            remedy="Make its random numbers follow from the seed alone",
+        )
     return EpisodeRun(observation=np.stack(observations), reward=np.array(rewards), frames=frames, ended=ended)
 
 

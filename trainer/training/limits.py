@@ -132,10 +132,10 @@ def _length(figures: Figures) -> str | None:
 def _pay(figures: Figures) -> str | None:
     imagined, real = figures["imagination/imagined_return"], figures["imagination/real_return"]
     error, spread = figures["imagination/return_error"], figures["imagination/real_return_deviation"]
-    if imagined is None or real is None:
+    if imagined is None or real is None or spread is None or error is None:
         return None
     gap = abs(imagined - real)
-    if gap <= PAYS * max(abs(real), spread or 0.0) or gap <= SURE * (error or 0.0):
+    if gap <= PAYS * max(abs(real), spread) or gap <= SURE * error:
         return None
     what = (
         "a policy learns to please an imagination like that: a shorter horizon, or more model updates per step"

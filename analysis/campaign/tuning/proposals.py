@@ -46,7 +46,7 @@ def proposed(plan: TunePlan, trials: Sequence[Trial]) -> Trial:
                 state=states[trial.state], params=dict(trial.values), distributions=ranges, value=trial.score
             )
         )
-    return Trial(number=len(trials), values=_plain(study.ask(ranges).params))
+    return Trial(number=len(trials), values=_plain(plan, study.ask(ranges).params))
 
 
 def _distribution(given: ParameterRange) -> BaseDistribution:
@@ -61,6 +61,7 @@ def _distribution(given: ParameterRange) -> BaseDistribution:
     return FloatDistribution(given.low, given.high, log=given.log)
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Floats to six digits, which is all that a setting needs and a file shows."""
-    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
+def _plain(plan: TunePlan, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Floats to six digits, which is all that a setting needs and a file shows, unless they are no value then."""
+    short = {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
+    return {name: short[name] if plan.parameters[name].takes(short[name]) else value for name, value in values.items()}

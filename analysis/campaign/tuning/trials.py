@@ -1,6 +1,7 @@
 """The trials of a tuning, kept as one file beside the results, from which it goes on.
 
     {"format": "heliograph-campaign-trials", "version": 1, "campaign": "mine", "method": "mamba", "parameters": {…},
+     "seed": 0, "judged_by": "3f0c…",
      "trials": [{"number": 0, "values": {"mamba.loss.kl_scale": 0.13}, "state": "scored", "score": 0.42}, …]}
 
 What was asked for and is not settled is `open`: its runs go on, whoever proposes the next ones.
@@ -8,6 +9,9 @@ What was asked for and is not settled is `open`: its runs go on, whoever propose
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,12 +78,17 @@ def trials_file(campaign: CampaignSettings, places: Places) -> Path:
 
 
 def read_trials(campaign: CampaignSettings, places: Places) -> list[Trial]:
-    """Those that were asked for so far.  Raises SettingsError if they are of other parameters, or of another method."""
+    """Those that were asked for so far.
+
+    Raises SettingsError if they are of other parameters, or were judged by something else than the campaign's.
+    """
     plan, path = tune_plan(campaign), trials_file(campaign, places)
 
     def parse(fields: dict[str, Any]) -> list[Trial]:
         if fields["parameters"] != _ranges(plan) or fields["seed"] != plan.seed:
             raise ValueError("it is of other parameters than the campaign's")
+        if fields["judged_by"] != _judged_by(campaign):
+            raise ValueError("its trials were judged by other worlds, seeds, settings or budgets than the campaign's")
         trials = [
             Trial(
                 number=int(each["number"]),
@@ -89,6 +98,11 @@ def read_trials(campaign: CampaignSettings, places: Places) -> list[Trial]:
             )
             for each in fields["trials"]
         ]
+        for name, range_ in plan.parameters.items():
+            if not all(range_.takes(trial.values[name]) for trial in trials):
+                raise ValueError(f"a trial has a {name} that is none of those that may be drawn")
+        if not all(trial.score is None or math.isfinite(trial.score) for trial in trials):
+            raise ValueError("a trial has a score that is no number")
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise ValueError("its trials are not numbered from 0 on")
         if any((trial.score is None) == (trial.state is TrialState.SCORED) for trial in trials):
@@ -106,6 +120,7 @@ def write_trials(campaign: CampaignSettings, places: Places, trials: Sequence[Tr
         "method": plan.method,
         "parameters": _ranges(plan),
         "seed": plan.seed,
+        "judged_by": _judged_by(campaign),
         "trials": [{**vars(trial), "values": dict(trial.values)} for trial in trials],
     }
     TRIALS.write(trials_file(campaign, places), fields)
@@ -147,6 +162,17 @@ def judged(trial: Trial, runs: Sequence[Standing], campaign: CampaignSettings) -
     return Trial(
         number=trial.number, values=trial.values, state=TrialState.SCORED, score=round(float(np.mean(means)), 6)
     )
+
+
+def _judged_by(campaign: CampaignSettings) -> str:
+    """16 hexadecimal digits of all that trials have in common: scores compare where these agree."""
+    plan = tune_plan(campaign)
+    cells = [
+        {**vars(cell), "evaluation": cell.evaluation.model_dump(mode="json")}
+        for cell in cells_of_trials(campaign, [Trial(number=0, values={})])
+    ]
+    common = {"cells": cells, "policy": plan.policy, "env_steps": plan.env_steps}
+    return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _ranges(plan: TunePlan) -> dict[str, Any]:

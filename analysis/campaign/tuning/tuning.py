@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
+from analysis.campaign.grid import Run
 from analysis.campaign.request import Request
 from analysis.campaign.running import run_all
 from analysis.campaign.standing import Standing, standings
@@ -49,7 +50,7 @@ class Tuning:
         with self._places.claimed():
             self._judge()
             while self._ask():
-                ending = run_all(self._request, self._request.runs(), jobs=self._jobs, nice=self._nice)
+                ending = run_all(self._request, self._open_runs(), jobs=self._jobs, nice=self._nice)
                 self._judge()
                 if ending.interrupted:
                     print("interrupted; the same command goes on", file=sys.stderr)
@@ -98,12 +99,18 @@ class Tuning:
         wanted = self._plan.trials - len(self._trials)
         for _ in range(min(wanted, max(0, self._side_by_side - len(open_trials)))):
             self._trials.append(proposed(self._plan, self._trials))
-        open_trials = [trial for trial in self._trials if trial.state is TrialState.OPEN]
-        if open_trials:
-            # Resolved before it is kept: what no training takes is said, and not tried again for ever.
-            self._request = self._request_of(open_trials)
-            write_trials(self._settings, self._places, self._trials)
-        return bool(open_trials)
+        if not any(trial.state is TrialState.OPEN for trial in self._trials):
+            return False
+        # Resolved before it is kept: what no training takes is said, and not tried again for ever.  All, since what the
+        # runs of earlier ones have taken is of the same budget.
+        self._request = self._request_of(self._trials)
+        write_trials(self._settings, self._places, self._trials)
+        return True
+
+    def _open_runs(self) -> list[Run]:
+        """What trials that are not judged still wait for, or have."""
+        still = {trial.variant for trial in self._trials if trial.state is TrialState.OPEN}
+        return [run for run in self._request.runs() if run.cell.variant in still]
 
     def _judge(self) -> None:
         """Take in what runs have come to, and keep it."""
@@ -121,9 +128,7 @@ class Tuning:
 
     def _refuse_failed(self) -> None:
         """Raise TrainingError for runs that have failed, of which a trial would stay open for ever."""
-        found = standings(self._request.runs(), self._request.plans, self._places)
-        still = {trial.variant for trial in self._trials if trial.state is TrialState.OPEN}
-        failed = [each for each in found if each.run.cell.variant in still]
+        failed = standings(self._open_runs(), self._request.plans, self._places)
         if failed:
             named = ", ".join(f"{each.run.name} ({each.state})" for each in failed[:5])
             raise TrainingError(
