@@ -27,8 +27,9 @@ from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.value_codes import SpreadTwoHot
 from trainer.policy.distributions import ILLEGAL_LOGIT, Categorical, ChoiceAndVector, SquashedGaussian
 from trainer.policy.imagined import ImaginedRollout
-from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
+from trainer.policy.ppo import actor_loss, critic_loss, policy_batch, policy_loss
 from trainer.policy.settings import PolicySettings
+from trainer.training.preset import load_settings
 from trainer.training.training import Training
 from trainer.world_model.imagination import JointStates
 
@@ -159,6 +160,13 @@ def test_what_is_imagined_after_the_end_counts_for_nothing() -> None:
     assert losses[2] != pytest.approx(losses[3])
 
 
+def test_what_does_not_count_is_not_counted_as_clipped() -> None:
+    old, now = torch.zeros(4), torch.tensor([0.0, 1.0, 1.0, 1.0])
+    weight = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    loss = policy_loss(now, old, advantage=old, entropy=old, clip=0.2, entropy_scale=0.0, weight=weight)
+    assert float(loss.clipped) == 0.5
+
+
 def run(path: Path, way: str, *changes: str, stop_after: int) -> Training:
     preset, small = WAYS[way]
     section = "mamba" if way == "mag" else way
@@ -243,6 +251,13 @@ def test_experience_is_seen_with_all_that_the_policy_had_read(tmp_path: Path, mo
     algorithm.learn_from_experience(replay, Means())
     assert replay.settings.window == 4
     assert asked == [8]
+
+
+def test_only_a_world_model_has_a_reward_head_to_choose() -> None:
+    for name, section in (("relay-signal", "mamba"), ("mag-relay", "mamba"), ("mabl-relay", "mabl")):
+        load_settings(name, [f"{section}.model.reward_head=scaled"])
+    with pytest.raises(SettingsError, match=r"unknown key attention_ppo\.policy\.reward_head"):
+        load_settings("attention-ppo-relay", ["attention_ppo.policy.reward_head=scaled"])
 
 
 def test_a_train_ratio_makes_as_many_updates_a_step_and_keeps_the_rounds_in_proportion() -> None:

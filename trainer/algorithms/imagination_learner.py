@@ -171,7 +171,7 @@ class ImaginationLearner(ABC):
         learning = self.learning
         if not torch.isfinite(batch.advantage).all():
             raise NonFiniteLoss(
-                "the advantages of the imagined rows are not finite: the critic or the reward head has diverged",
+                "the advantages of what is learned from are not finite: the critic or the reward head has diverged",
                 remedy="The last checkpoint is whole; resume it with a smaller learning rate",
             )
         if self.value_scale is not None:

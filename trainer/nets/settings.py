@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
@@ -26,9 +24,5 @@ class LatentSettings(Settings):
     """Initial scale of the posterior's last layer.  Above 1, latents start as informative codes, not as noise."""
     uniform_mix: NonNegativeFloat = 0.0
     """Share of a uniform distribution mixed into prior and posterior; published: 0."""
-    reward_head: Literal["linear", "scaled", "two_hot"] = "linear"
-    """The reward head learns rewards as they are, as published; or on a scale that adapts, so that a world's decides
-    nothing: less their running mean, in units of their deviation, in which its loss counts then, too; or by cross
-    entropy, coded on points of the symmetrical logarithm of rewards in units of their running magnitude."""
     image_channels: PositiveInt = 16
     """Channels of the first convolution over an observed image; the next layers have two and four times as many."""

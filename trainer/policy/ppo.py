@@ -65,7 +65,7 @@ def policy_loss(
         loss=policy - entropy_scale * mean_entropy,
         policy=policy,
         entropy=mean_entropy,
-        clipped=((ratio.detach() - 1).abs() > clip).float().mean(),
+        clipped=mean(((ratio.detach() - 1).abs() > clip).float(), weight),
     )
 
 

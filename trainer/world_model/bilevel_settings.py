@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from trainer.nets.settings import LatentSettings
+from trainer.world_model.settings import LatentModelSettings
 
 
-class BilevelSettings(LatentSettings):
+class BilevelSettings(LatentModelSettings):
     """Both levels have the same sizes, as published."""
 
     global_level: Literal["each", "shared", "none"] = "each"

@@ -22,7 +22,7 @@ from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
-from trainer.world_model.settings import WorldModelSettings
+from trainer.world_model.settings import LatentModelSettings, WorldModelSettings
 
 
 class Decoder(nn.Module):
@@ -137,7 +137,7 @@ def prediction_head(settings: LatentSettings, *, out: int, activation: Callable[
     )
 
 
-def reward_head(settings: LatentSettings, head: Callable[[int], nn.Module]) -> nn.Module:
+def reward_head(settings: LatentModelSettings, head: Callable[[int], nn.Module]) -> nn.Module:
     """[..., 1], made of heads with so many outputs, on the scale that the settings say."""
     if settings.reward_head == "two_hot":
         return TwoHotHead(head(TARGETS.points))

@@ -10,7 +10,16 @@ from heliograph.settings import Settings
 from trainer.nets.settings import LatentSettings
 
 
-class WorldModelSettings(LatentSettings):
+class LatentModelSettings(LatentSettings):
+    """A world model of latents."""
+
+    reward_head: Literal["linear", "scaled", "two_hot"] = "linear"
+    """The reward head learns rewards as they are, as published; or on a scale that adapts, so that a world's decides
+    nothing: less their running mean, in units of their deviation, in which its loss counts then, too; or by cross
+    entropy, coded on points of the symmetrical logarithm of rewards in units of their running magnitude."""
+
+
+class WorldModelSettings(LatentModelSettings):
     """A world model whose agents communicate."""
 
     shared: bool = True

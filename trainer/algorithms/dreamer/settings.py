@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
-from trainer.nets.settings import LatentSettings
 from trainer.policy.settings import ModelBasedSettings, PolicySettings
-from trainer.world_model.settings import LossSettings, ModelOptimiserSettings
+from trainer.world_model.settings import LatentModelSettings, LossSettings, ModelOptimiserSettings
 
 
 class DreamerSettings(ModelBasedSettings):
-    model: LatentSettings
+    model: LatentModelSettings
     loss: LossSettings = LossSettings()
     optimiser: ModelOptimiserSettings = ModelOptimiserSettings()
     policy: PolicySettings = PolicySettings()

@@ -1,4 +1,7 @@
-"""Settings of QMIX and VDN; the defaults are what QMIX's authors publish (Rashid et al. 2018, and their PyMARL)."""
+"""Settings of QMIX and VDN; the defaults are what QMIX's authors publish (Rashid et al. 2018, and their PyMARL).
+
+But for how the mixer reads the state, and how many updates an iteration has; the -paper presets have theirs.
+"""
 
 from __future__ import annotations
 
