@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from replay_model import COPIES, SPEC, Episodes, replay_of
 
 from trainer.experience.batch import Batch, ByPriority, ByVisits, Index
-from trainer.experience.chances import visit_weights
+from trainer.experience.chances import by_visits, visit_weights
 from trainer.experience.columns import PRIORITY, Column, priority_column
 from trainer.experience.replay import Replay
 from trainer.experience.rows import empty_rows
@@ -267,3 +267,7 @@ def test_by_visits_no_row_comes_twice_in_a_batch_and_seldom_drawn_rows_are_likel
     assert len(replay.sample(random, batch=30, length=1, by=by).age) == 30, "more than there are: some come again"
     np.testing.assert_allclose(visit_weights(np.array([0, 1, 3])), [1, 0.75, 0.25])
     np.testing.assert_allclose(visit_weights(np.array([7])), [1])
+    # One that has them all has no chance, and the others are too few: they are drawn again, which ends nothing.
+    drawn = by_visits(np.array([5, 0, 0]), 3, random)
+    assert drawn.shape == (3,)
+    assert set(drawn) <= {1, 2}

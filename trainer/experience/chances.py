@@ -27,9 +27,11 @@ def by_priority(
 
 
 def by_visits(visits: npt.NDArray[Any], count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Which of the starts with these visits [S] are drawn, int64 [B]; none twice, if there are as many as wanted."""
+    """Which of the starts with these visits [S] are drawn, int64 [B]; none twice, if as many as wanted have a chance,
+    which one that has all the visits has not."""
     chances = visit_weights(visits)
-    return random.choice(len(visits), size=count, replace=len(visits) < count, p=chances / chances.sum())
+    again = np.count_nonzero(chances) < count
+    return random.choice(len(visits), size=count, replace=again, p=chances / chances.sum())
 
 
 def visit_weights(visits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
