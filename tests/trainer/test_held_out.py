@@ -60,7 +60,7 @@ def predicted(reward: list[float], earned: list[float], **more: Tensor | None) -
 def seen(*parts: Predicted) -> HeldOut:
     held_out = HeldOut()
     for part in parts:
-        held_out.see(part, torch.ones_like(part.known))
+        held_out.see(part, torch.ones_like(part.known), torch.ones_like(part.ended))
     return held_out
 
 
@@ -175,6 +175,24 @@ def test_an_end_counts_once_though_all_agents_see_the_row_that_closes_the_episod
     window = replace(window_of(first, present=present), terminated=terminated)
     counted = counted_transitions(window, torch.ones_like(first))
     assert counted[:, 0].tolist() == [True, True, False, False, True]
+
+
+def test_who_is_gone_does_not_end_again() -> None:
+    """Of two agents the second dies at the first of three transitions."""
+    ended = torch.tensor([[False, True]] * 3).unsqueeze(1)
+    given = Predicted(
+        reward=torch.zeros(3, 1, 2),
+        earned=torch.zeros(3, 1, 2),
+        continuation=torch.tensor([[0.9, 0.5], [0.9, 0.0], [0.9, 0.0]]).unsqueeze(1),
+        ended=ended,
+        known=torch.ones(3, 1, dtype=torch.bool),
+    )
+    held_out = HeldOut()
+    held_out.see(given, given.known, torch.tensor([[True, True], [True, False], [True, False]]).unsqueeze(1))
+    found = held_out.metrics()
+    assert found["held_out/ends"] == pytest.approx(1 / 4)
+    assert found["held_out/predicted_ends"] == pytest.approx((3 * 0.1 + 0.5) / 4)
+    assert found["held_out/predicted_ends_at_ends"] == pytest.approx(0.5)
 
 
 def test_mazeros_frames_are_known_within_an_episode_alone() -> None:

@@ -96,10 +96,11 @@ class HeldOut:
         # What is left of equal rewards by rounding is no variance.
         return 1 - sums["squared_error"] / variance if variance > 1e-9 * sums["earned_squared"] else None
 
-    def see(self, predicted: Predicted, counted: Tensor) -> None:
-        """Take in transitions, where `counted` (bool [S, B])."""
+    def see(self, predicted: Predicted, counted: Tensor, there: Tensor) -> None:
+        """Take in transitions, where `counted` (bool [S, B]); ends are of agents that were `there` (bool [S, B, N]),
+        since whoever is gone does not end again."""
         counted = counted & predicted.known
-        fresh = _sums_of(predicted, counted)
+        fresh = _sums_of(predicted, counted, there)
         keep = 0.5 ** (float(counted.sum()) / HALF_LIFE)
         self._sums = {name: keep * self._sums[name] + fresh[name] for name in _SUMS}
 
@@ -142,7 +143,7 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
         predicted = algorithm.predict(window.to(device), draws)
         held_out.count += 1
         if predicted is not None:
-            held_out.see(predicted, counted_transitions(window, counted).to(device))
+            held_out.see(predicted, counted_transitions(window, counted).to(device), acted(window).to(device))
             if predicted.codes is not None:
                 used = code_use(predicted.codes[counted.to(device)])
     return algorithm.held_out.metrics() | used
@@ -200,14 +201,15 @@ def pieces(window: Window, rows: Tensor, *, length: int) -> tuple[Window, Tensor
     return cut, torch.cat(counted, dim=1)
 
 
-def _sums_of(predicted: Predicted, counted: Tensor) -> dict[str, float]:
+def _sums_of(predicted: Predicted, counted: Tensor, there: Tensor) -> dict[str, float]:
     """Over transitions (bool [S, B]), each agent's apart."""
     earned, reward = predicted.earned[counted].double(), predicted.reward[counted].double()
     ended = torch.zeros(0, dtype=torch.float64, device=earned.device)
     predicted_end = ended
     if predicted.continuation is not None:
-        predicted_end = 1 - predicted.continuation[counted].double()
-        ended = predicted.ended[counted].double()
+        judged = counted.unsqueeze(-1) & there
+        predicted_end = 1 - predicted.continuation[judged].double()
+        ended = predicted.ended[judged].double()
     sums = [
         torch.tensor(float(earned.numel()), dtype=torch.float64, device=earned.device),
         earned.sum(),
