@@ -134,7 +134,7 @@ def test_an_audit_returns_its_findings(folder: Path, call: Callable[[Callable[[]
     findings = call(lambda: heliograph.audit(folder, episodes=1, steps=4, limit=2))
     assert not findings.refuted
     assert not findings.interrupted
-    assert findings.played
+    assert findings.runs
 
 
 @pytest.mark.parametrize("environment", [SYSTEM, MODULE])

@@ -108,7 +108,7 @@ def test_bundles_decide_as_the_trainers_networks_do(exported: Exported, played: 
                 observation=episode.observation,
                 action_mask=episode.action_mask,
                 present=episode.present,
-                receives_from=episode.receives_from,
+                hears=episode.hears,
                 latent=episode.latent,
                 action=episode.action,
             ),
@@ -129,7 +129,7 @@ def test_in_imagination_everyone_does_what_is_of_its_kind(exported: Exported) ->
     states = JointStates(
         ids=torch.randint(sizes.classes, (50, 2, sizes.categoricals), generator=generator),
         deter=torch.randn(50, 2, sizes.recurrent, generator=generator),
-        receives_from=None,
+        hears=None,
     )
     crane, boat = exported.algorithm.imagination().decide(states).action.unbind(1)
     assert (crane[:, 1:] == 0).all()

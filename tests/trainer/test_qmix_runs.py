@@ -127,7 +127,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_run_the_same_episode
     )
     team = LocalTeam(load_team(training.folder.bundles), run_seed=11, greedy=greedy)
     played = World(registry.make("waiting_game:make", count=1, permission=EVERYTHING))
-    results = [team.play(played, episode=episode).result for episode in range(24)]
+    results = [team.run_episode(played, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)
 

@@ -169,4 +169,5 @@ def test_nothing_that_only_people_look_at_costs_a_run_its_results(
     assert [record.getMessage() for record in caplog.records if record.name == "heliograph.optional"] == [
         "no log for TensorBoard: RuntimeError: built for numpy 1",
         "no learning curve: ImportError: numpy.core.multiarray failed",
+        "no plot of the calibration: ImportError: numpy.core.multiarray failed",
     ]

@@ -136,8 +136,10 @@ def measure_held_out(algorithm: PredictingAlgorithm, replay: Replay, device: tor
     used: dict[str, float] = {}
     length, from_first = replay.settings.window, replay.settings.start == "first"
     window, new = replay.unread(leading=length if from_first else 1)
+    if len(new) < 2:
+        return algorithm.held_out.metrics()  # nothing came since, and a transition takes two rows
     window, counted = (episodes_begun if from_first else pieces)(window, new, length=length)
-    if counted.any() and len(counted) > 1:
+    if counted.any():
         held_out = algorithm.held_out
         draws = RandomDraws(torch.Generator(device).manual_seed(held_out.count))
         predicted = algorithm.predict(window.to(device), draws)
