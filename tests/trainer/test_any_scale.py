@@ -29,6 +29,7 @@ from trainer.policy.distributions import ILLEGAL_LOGIT, Categorical, ChoiceAndVe
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch, policy_loss
 from trainer.policy.settings import PolicySettings
+from trainer.policy.survival import share_after_end
 from trainer.training.preset import load_settings
 from trainer.training.training import Training
 from trainer.world_model.imagination import JointStates
@@ -158,6 +159,13 @@ def test_what_is_imagined_after_the_end_counts_for_nothing() -> None:
             losses.append((loss.loss.item(), critic_loss(critic, batch).item()))
     assert losses[0] == pytest.approx(losses[1])
     assert losses[2] != pytest.approx(losses[3])
+
+
+def test_rows_that_count_for_nothing_are_not_told_as_learned_from_after_the_end() -> None:
+    certain, likely = rollout(after=0.0).continuation, torch.full((2, 1, 1), 0.5)
+    assert float(share_after_end(certain, weighted=False)) == pytest.approx(1 / 3)
+    assert float(share_after_end(certain, weighted=True)) == 0.0
+    assert float(share_after_end(likely, weighted=True)) == pytest.approx(0.25 / 1.5)
 
 
 def test_what_does_not_count_is_not_counted_as_clipped() -> None:

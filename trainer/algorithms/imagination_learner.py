@@ -29,7 +29,7 @@ from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.ppo import PolicyBatch, PolicyLoss, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
-from trainer.policy.survival import survival
+from trainer.policy.survival import share_after_end
 
 SMALLEST_ENTROPY_SCALE, LARGEST_ENTROPY_SCALE = 1e-3, 1.0
 """Between which an entropy target steers it."""
@@ -156,7 +156,9 @@ class ImaginationLearner(ABC):
             {
                 "policy/imagined_reward": float(rollout.reward.mean()),
                 "policy/imagined_return": float(batch.returns.mean()),
-                "policy/imagined_after_end": float(1 - survival(rollout.continuation).mean()),
+                "policy/imagined_after_end": float(
+                    share_after_end(rollout.continuation, weighted=self.learning.survival_weighting)
+                ),
                 "policy/entropy_scale": self.entropy_scale,
             }
         )

@@ -38,11 +38,6 @@ class ValueScale(nn.Module):
         return values * deviation + mean
 
     @property
-    def deviation(self) -> Tensor:
-        """Of what was seen, scalar."""
-        return self._moments()[1]
-
-    @property
     def magnitude(self) -> Tensor:
         """Root of the mean square of what was seen, scalar; 1 before."""
         known = self.weight > 0

@@ -16,6 +16,13 @@ def survival(continuation: Tensor) -> Tensor:
     return before.cumprod(0)
 
 
+def share_after_end(continuation: Tensor, *, weighted: bool) -> Tensor:
+    """Of transitions with such continuations [H, ...], those from after the end, scalar; `weighted`: where each counts
+    as much as it is likely to be reached."""
+    alive = survival(continuation)
+    return (alive * (1 - alive)).sum() / alive.sum() if weighted else (1 - alive).mean()
+
+
 def discounted_return(reward: Tensor, continuation: Tensor, *, discount: float) -> Tensor:
     """[...] of rewards [H, ...]: their sum, each weighted by its discount and by the probability of getting there."""
     weights = discount ** torch.arange(len(reward), dtype=reward.dtype, device=reward.device)
