@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 UNKNOWN = "unknown"
+SHARES = ("won", "arrived")
+"""Outcomes from 0 to 1, which can be averaged over worlds as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,10 @@ from analysis.campaign.tables import heading, tables
 from analysis.tables.columns import Table
 from analysis.tables.terminal import terminal_table
 from heliograph import display
-from heliograph.figures import UNKNOWN
+from heliograph.figures import SHARES, UNKNOWN
 
 PLAIN_WIDTH = 180
 SHOWN_MISSING = 30
-SHARES = ("won", "arrived")
-"""Measures of which 1 is the most, so that a bound of 1 tells nothing."""
 
 
 def markdown(report: CampaignReport, *, file: str, plots: Sequence[str]) -> str:
@@ -57,6 +55,7 @@ def _sum(report: CampaignReport) -> str:
 def _notes(report: CampaignReport, world: WorldReport) -> Iterator[str]:
     if not any(found.found for found in world.labels):
         yield "No run has ended."
+    # A bound of 1 tells nothing of a share.
     elif world.blind_bound is not None and (world.measure not in SHARES or world.blind_bound < 1):
         yield f"A team that cannot hear reaches {world.blind_bound:.3f} at best."
 

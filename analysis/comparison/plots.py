@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis.comparison.results import SHARES, Curves, Section
+from analysis.comparison.results import Curves, Section
 from heliograph.aggregates import Aggregate
 from heliograph.display import BLUE, PALETTE, colour
 from heliograph.errors import SettingsError
+from heliograph.figures import SHARES
 
 LINES = ("-", "--", ":", "-.")
 """After the last colour they begin again with the next kind of line."""

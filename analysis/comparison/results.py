@@ -25,9 +25,8 @@ from heliograph.aggregates import (
     performance_profile,
     probability_of_improvement,
 )
+from heliograph.figures import SHARES
 
-SHARES = ("won", "arrived")
-"""Measures from 0 to 1, which can be averaged over tasks as they are."""
 PROFILE_POINTS = 101
 
 

@@ -130,6 +130,28 @@ def test_what_earlier_trials_have_taken_is_of_the_same_budget(
     assert not found.log(Run(cell=run.cell, seed=0)).exists()
 
 
+def test_of_equal_trials_the_first_is_the_best_and_told_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "try.toml"
+    file.write_text(
+        'name = "try"\nworlds.w = { preset = "mappo-relay-sighted" }\nmethods.mappo = {}\n'
+        'tune = { method = "mappo", seeds = "0", trials = 3, parameters."mappo.ppo.epochs" = { low = 1, high = 9 } }\n'
+    )
+    settings, found = read_campaign(file), places_of("try", tmp_path / "out", None)
+    found.make()
+    scores = (-0.5, -0.2, -0.2)
+    trials = [
+        Trial(number=number, values={"mappo.ppo.epochs": 3 + number}, state=TrialState.SCORED, score=score)
+        for number, score in enumerate(scores)
+    ]
+    write_trials(settings, found, trials)
+    assert main(["campaign", "tune", str(file), "--out", str(found.out)]) == 0
+    shown = capsys.readouterr().out
+    assert "settings.mappo.ppo.epochs = 4" in shown
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith("│")] == ["1", "2", "0"]
+
+
 def test_short_numbers_stay_within_their_range() -> None:
     pytest.importorskip("optuna")
     narrow = plan_of(campaign(parameters={"mappo.ppo.clip": {"low": 0.12345671, "high": 0.12345674}}))

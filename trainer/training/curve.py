@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from heliograph.display import PALETTE
+from heliograph.figures import SHARES
 from trainer.algorithms.registry import algorithm_entry
 from trainer.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHARES = ("won", "arrived")
 HIGH, LOW = 3.0, 1.7
 """Inches of a panel: of the first two, and of those of a world model."""
 LEAST_SHOWN = -1.0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.training.curve import SHARES
+from heliograph.figures import SHARES
 
 LEAST_R2 = 0.3
 """Below it the reward head limits."""

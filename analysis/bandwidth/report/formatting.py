@@ -38,9 +38,6 @@ COUNTS = {
 }
 """What is counted of a link, and what it is called."""
 
-SHARES = ("won", "arrived")
-"""Measures between 0 and 1."""
-
 
 def number(value: float | int | None) -> str:
     """Three figures behind the point below ten, one above; nothing where there is no number."""

@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from analysis.bandwidth.grid import BLIND, CLEAR
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.report.document import BandwidthReport, Curve, CurvePoint, SweepDocument
-from analysis.bandwidth.report.formatting import AXES, SCORES, SHARES
+from analysis.bandwidth.report.formatting import AXES, SCORES
 from heliograph.display import BLUE, PALETTE, VERMILION, colour
+from heliograph.figures import SHARES
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")

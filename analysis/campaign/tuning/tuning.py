@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from analysis.campaign.grid import Run
@@ -77,8 +77,7 @@ class Tuning:
             f"{self._settings.name}: {len(self._trials)} trials of {self._plan.method}",
             *("trial", "score", *names),
         )
-        order = sorted(self._trials, key=lambda trial: -float("inf") if trial.score is None else trial.score)
-        for trial in reversed(order):
+        for trial in sorted(self._trials, key=_loss):
             score = str(trial.state) if trial.score is None else display.score(trial.score)
             shown.add_row(str(trial.number), score, *(str(trial.values[name]) for name in names))
         output = display.console(width=160)
@@ -136,5 +135,11 @@ class Tuning:
             )
 
     def _best(self) -> Trial | None:
-        scored = [trial for trial in self._trials if trial.score is not None]
-        return max(scored, key=lambda trial: trial.score or 0.0) if scored else None
+        """Of equal ones the first."""
+        best = min(self._trials, key=_loss, default=None)
+        return None if best is None or best.score is None else best
+
+
+def _loss(trial: Trial) -> float:
+    """Less is better, and what has no score the worst."""
+    return inf if trial.score is None else -trial.score
