@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,15 +91,20 @@ def report_of(campaign: CampaignSettings, found: Sequence[Standing]) -> Campaign
 def _remarks(results: Sequence[RunResult]) -> list[str]:
     told = []
     if early := [each for each in results if each.ended == "outcome"]:
-        told.append(f"{len(early)} runs ended at their target and count with their last score from there on.")
+        told.append(f"Runs that ended at their target, and count with their last score from there on: {len(early)}.")
     if timed := [each for each in results if each.ended == "time"]:
         named = ", ".join(sorted({f"{each.label} in {each.world}" for each in timed}))
-        told.append(f"{len(timed)} runs ended by their time, before their steps: {named}.")
-    late = {each.label: 0 for each in results}
+        told.append(f"Runs that ended by their time, before their steps: {len(timed)}, {named}.")
+    late, lost = Counter[str](), Counter[str]()
     for each in results:
         late[each.label] += sum(score.score.missed_deadlines for score in each.scores.values())
-    if any(late.values()):
-        told.append(f"Actions that came too late: {', '.join(f'{k} {v}' for k, v in late.items() if v)}.")
+        lost[each.label] += each.lost_episodes
+    for what, counted in (
+        ("Actions that came too late", late),
+        ("Episodes of training lost with their simulator", lost),
+    ):
+        if named := ", ".join(f"{label} {count}" for label, count in counted.items() if count):
+            told.append(f"{what}: {named}.")
     versions = sorted({each.heliograph for each in results})
     if len(versions) > 1:
         told.append(f"Results are of several versions: {', '.join(versions)}.")

@@ -147,7 +147,10 @@ def _not_of(run: Run, plan: Plan, result: RunResult) -> str:
     missing = [policy for policy in wanted.policies if policy not in result.scores]
     if missing:
         return f"an evaluation without the {' and the '.join(missing)} policy"
-    if wanted.search and any(result.scores[policy].searched is None for policy in wanted.policies):
+    of_policies = [result.scores[policy] for policy in wanted.policies]
+    if wanted.masked and any(each.masked is None and each.score.bits_per_agent_step for each in of_policies):
+        return "an evaluation without masked messages"
+    if wanted.search and any(each.searched is None for each in of_policies):
         return "an evaluation without a search"
     episodes = {score.score.episodes for score in result.scores.values()}
     if episodes != {wanted.episodes} or result.evaluation_seed != wanted.seed:

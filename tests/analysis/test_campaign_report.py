@@ -182,7 +182,7 @@ def test_what_is_not_known_is_unknown_and_never_nought(tmp_path: Path, plans: di
     row = next(line for line in page.splitlines() if line.startswith("| mappo"))
     assert row.count("unknown") == 3
     assert "| mag | 2 of 3 |" in page
-    assert "1 runs ended by their time, before their steps: mag in w." in page
+    assert "Runs that ended by their time, before their steps: 1, mag in w." in page
     assert "- w/mag/seed-2: not begun" in page
     document = document_of(report)
     assert document["worlds"][0]["labels"]["mappo"]["at"][0]["iqm"] is None
@@ -222,6 +222,29 @@ def test_results_of_other_settings_or_evaluations_count_for_nothing(tmp_path: Pa
     assert "other settings: schedule.env_steps 7, not 1000" in told["w/mag/seed-0"]
     assert "another evaluation: 50 episodes of seed 3" in told["w/mag/seed-1"]
     assert "another run: mag in w, seed 1" in told["w/mag/seed-2"]
+
+
+def test_a_team_that_talks_and_was_not_masked_is_another_evaluation(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    score = Score(
+        mean=0.5, low=0.0, high=1.0, team_return=1.0, episodes=50, bits_per_agent_step=15.0, missed_deadlines=0
+    )
+    open_alone = PolicyScores(score=score, masked=None)
+    both = PolicyScores(score=score, masked=score)
+    more = {
+        "w/mag/seed-0": {"scores": {"sampled": open_alone, "greedy": both}},
+        "w/mag/seed-1": {"scores": {"sampled": both, "greedy": both}},
+    }
+    report = reported(tmp_path, plans, ALL | more)
+    (differing,) = (each for each in report.missing if each.state is State.DIFFERS)
+    assert differing.run.name == "w/mag/seed-0"
+    assert differing.detail.endswith("is of an evaluation without masked messages")
+
+
+def test_what_runs_have_lost_is_told(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    more = {"w/mag/seed-0": {"lost_episodes": 2, "ended": "outcome"}, "w/mag/seed-1": {"lost_episodes": 1}}
+    report = reported(tmp_path, plans, ALL | more)
+    assert "Episodes of training lost with their simulator: mag 3." in report.remarks
+    assert "Runs that ended at their target, and count with their last score from there on: 1." in report.remarks
 
 
 def test_what_is_trained_and_being_measured_has_no_training_left(plans: dict[str, Plan]) -> None:
