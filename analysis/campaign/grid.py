@@ -25,6 +25,8 @@ from heliograph.settings import did_you_mean
 
 MAX_RUNS = 10_000
 """A grid of more is a slip of the hand: at a minute each they are a week."""
+MAX_NAME = 200
+"""Of a cell: file systems allow 255 for each folder."""
 _NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._=-]+")
 
 
@@ -75,7 +77,7 @@ class Run:
 def cells_of(campaign: CampaignSettings) -> list[Cell]:
     """All cells: world by world, method by method, what is plain before its variants.
 
-    Raises SettingsError if they come to too many runs, or to two of one name.
+    Raises SettingsError if they come to too many runs, to two of one name, or to a name that no folder can have.
     """
     _refuse_too_many(campaign)
     variants = list(_variants(campaign))
@@ -91,6 +93,11 @@ def cells_of(campaign: CampaignSettings) -> list[Cell]:
     names = [cell.name for cell in cells]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"campaign {campaign.name}: {', '.join(twice)} is there twice", remedy="Rename a variant")
+    if long := next((name for name in names if len(name.encode()) > MAX_NAME), None):
+        raise SettingsError(
+            f"campaign {campaign.name}: the name {long[:60]}… has more than {MAX_NAME} characters",
+            remedy="Give shorter ones to a sweep's settings: `names`, or write it as several variants",
+        )
     if not cells:
         raise SettingsError(f"campaign {campaign.name} has no runs", remedy="Name methods for its worlds")
     runs = sum(len(cell.seeds) for cell in cells)
@@ -183,13 +190,17 @@ def _written(value: Any) -> str:
 
 
 def _nested(values: Mapping[str, Any]) -> Table:
-    """Tables of dotted keys."""
+    """Tables of dotted keys.  Raises SettingsError where one is a setting, and the table of another."""
     made: Table = {}
     for key, value in values.items():
         *path, last = key.split(".")
         table = made
         for part in path:
             table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                break
+        if not isinstance(table, dict) or last in table:
+            raise SettingsError(f"{key} is within another setting, or another within it: {', '.join(values)}")
         table[last] = value
     return made
 

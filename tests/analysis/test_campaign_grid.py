@@ -145,6 +145,12 @@ MINIMAL = 'name = "a"\n[worlds.w]\npreset = "{method}-relay"\n[methods.mappo]\n'
         ),
         (MINIMAL.replace("name", 'seeds = "0-999"\nname') + f"[sweeps.s.values]\na = {list(range(11))}", "12,000 runs"),
         (MINIMAL + "[variants.'a=1']\nsettings = {}\n[sweeps.s]\nvalues.a = [1]", "w/mappo+a=1 is there twice"),
+        (MINIMAL + "[sweeps.s]\nvalues = {'a' = [1], 'a.b' = [2]}", "a.b is within another setting"),
+        (
+            MINIMAL + "[sweeps.s]\nvalues = {'a.b' = [1], 'a' = [2]}",
+            "a is within another setting, or another within it",
+        ),
+        (MINIMAL + f"[sweeps.s]\nvalues.a = ['{'x' * 200}']", "has more than 200 characters"),
         (MINIMAL.replace("name", "plain = false\nname"), "has no runs"),
         ("name = 3 = 4", "is not valid TOML"),
     ],
