@@ -143,7 +143,7 @@ class Speaker:
         return
 
     def reads(self, agent_input: AgentInput) -> tuple[int, ...]:
-        return agent_input.hears if agent_input.step else ()
+        return agent_input.receives_from if agent_input.step else ()
 
     def step(self, agent_input: AgentInput, _inbox: dict[int, Message]) -> Decision:
         message = Message(episode=agent_input.episode, step=agent_input.step, latent=self._latent, action=1)

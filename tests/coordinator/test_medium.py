@@ -180,7 +180,7 @@ def test_the_world_tells_each_receiver_what_the_channel_did_to_what_was_sent_to_
         for actions in script:
             views = faulty.advance(actions).views
             for old, view in zip(before, views, strict=True):
-                assert set(view.lost) | set(view.late) <= set(old.hears) | set(view.hears)
+                assert set(view.lost) | set(view.late) <= set(old.receives_from) | set(view.receives_from)
                 assert not set(view.lost) & set(view.late)
                 told += len(view.lost) + len(view.late)
             before = views

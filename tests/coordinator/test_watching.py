@@ -88,7 +88,7 @@ def test_nothing_is_kept_without_a_page_and_no_more_than_is_allowed_with_one(mon
 
 def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages_module, "QUEUED_EVENTS", 4)
-    monkeypatch.setattr(pages_module, "TELL_INTERVAL_S", 0.0)
+    monkeypatch.setattr(pages_module, "SEND_INTERVAL_S", 0.0)
     plan, watcher = relay_plan(2), watched()
 
     async def watch() -> list[str]:
@@ -110,7 +110,7 @@ def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypat
 
 
 def test_every_episode_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages_module, "TELL_INTERVAL_S", 0.0)
+    monkeypatch.setattr(pages_module, "SEND_INTERVAL_S", 0.0)
     plan, watcher = relay_plan(2), watched()
     played(plan, watcher, episode=7)  # before anybody looked
 

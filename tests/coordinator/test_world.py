@@ -47,7 +47,7 @@ class Departing(VectorEnvironment):
         return AgentInputs(
             observation=np.full((1, 3, 2), self._observation, dtype=np.float32),
             action_mask=mask,
-            receives_from=~np.eye(3, dtype=bool)[None],
+            hears=~np.eye(3, dtype=bool)[None],
             present=np.array([[True, True, self._step in (1, 3)]]),
         )
 
