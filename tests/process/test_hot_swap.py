@@ -87,7 +87,7 @@ def test_all_slots_switch_at_the_same_episode_and_a_mixture_is_never_taken(
                 _, records = await stage.play(episode=episode)
                 assert said(records) == alone(OLD if episode < 3 else NEW, stage, episode), episode
                 assert not any(record.masked.any() for record in records), "every stream was there in time"
-            assert versions.played == [Version.of(OLD, first_episode=0), Version.of(NEW, first_episode=3)]
+            assert versions.used == [Version.of(OLD, first_episode=0), Version.of(NEW, first_episode=3)]
             links = (await stage.team.reading()).links
             assert len(links) == AGENTS * (AGENTS - 1)
             assert all((link.missing, link.rejected) == (0, 0) for link in links)
@@ -131,7 +131,7 @@ def test_nobody_switches_while_one_node_cannot(tmp_path: Path, caplog: pytest.Lo
                 await versions.before(episode, stage.server)
                 _, records = await stage.play(episode=episode)
                 assert said(records) == alone(old if episode < 2 else NEW, stage, episode), episode
-            assert [version.first_episode for version in versions.played] == [0, 2]
+            assert [version.first_episode for version in versions.used] == [0, 2]
 
     asyncio.run(play())
     (unsigned,) = warnings(caplog)
