@@ -134,7 +134,7 @@ def test_a_restored_collector_collects_what_the_saved_one_would_have(environment
     for name in one:
         written = one["written"]
         for copy in range(COPIES):
-            here = (copy, ...) if name in ("written", "oldest", "read") else (copy, slice(written[copy]))
+            here = (copy, ...) if name in ("written", "oldest", "read", "learned") else (copy, slice(written[copy]))
             assert np.array_equal(one[name][here], other[name][here]), name
 
 
