@@ -293,7 +293,7 @@ def test_a_team_that_says_nothing_costs_nothing_and_has_nothing_to_sweep(tmp_pat
     assert centre["name"] == "central execution"
     assert centre["bits_per_agent_step"] > 0
     assert report["layers"][0]["bytes_per_agent_step"] == 0
-    assert (report["information"], report["codecs"], report["alternatives"]) == (None, [], [])
+    assert (report["information"], report["codecs"]) == (None, [])
     assert bandwidth(bundles, "--local", "--sweep", "--out", tmp_path / "swept") == 2
     assert "send no messages, so there is nothing to sweep over" in capsys.readouterr().err
 

@@ -19,7 +19,11 @@ from trainer.algorithms.registry import ALGORITHMS, algorithm_entry, known_algor
 from trainer.training.preset import load_settings
 from trainer.training.settings import read_settings, resolve_settings, settings_class
 
-WORLD = {"environment": {"id": "relay"}, "schedule": {"env_steps": 9, "steps_per_iteration": 1}}
+WORLD = {
+    "environment": {"id": "relay"},
+    "schedule": {"env_steps": 9, "steps_per_iteration": 1},
+    "replay": {"window": 15},  # as long as MARIE's context
+}
 
 
 @pytest.fixture

@@ -77,6 +77,16 @@ class Calibration:
         return [(float(self.imagined.earned[part].mean()), float(self.real.earned[part].mean())) for part in parts]
 
 
+def calibration_metrics(
+    algorithm: object, replay: Replay, *, seed: tuple[int, ...], device: torch.device
+) -> dict[str, float]:
+    """What `calibrate` finds, for a record; nothing where an algorithm does not imagine."""
+    if not isinstance(algorithm, ImaginingAlgorithm):
+        return {}
+    found = calibrate(algorithm, replay, seed=seed, device=device)
+    return {} if found is None else found.metrics()
+
+
 def calibrate(
     algorithm: ImaginingAlgorithm, replay: Replay, *, seed: tuple[int, ...], device: torch.device
 ) -> Calibration | None:

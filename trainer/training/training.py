@@ -24,14 +24,13 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsErro
 from heliograph.run_status import RunState, RunStatus
 from heliograph.stopping import Stopped, StopRequest
 from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
-from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm, PausingAlgorithm
 from trainer.algorithms.registry import algorithm_entry
 from trainer.experience.collector import Collected, Collector
 from trainer.experience.overlap import Feed
 from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
-from trainer.training.calibration import calibrate
+from trainer.training.calibration import calibration_metrics
 from trainer.training.checkpoint import (
     from_newest,
     load_experience,
@@ -203,7 +202,9 @@ class Training:
             raise explained(error, self.replay) from error
         self._iteration, self._learning = self._iteration + 1, None
         now = time.monotonic()
-        return self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
+        record = self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
+        # Here, not beside the evaluation: what is collected ahead is in replay once a run was stopped there.
+        return record | self._calibrate() if self._is_evaluated() else record
 
     def _update(self) -> dict[str, float]:
         """Let the algorithm learn, once its model has predicted what it has not learned from yet.
@@ -221,9 +222,9 @@ class Training:
     def _assess(self) -> dict[str, float]:
         """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, and may be repeated."""
         settings = self.settings.evaluation
-        if not self.replay.ready or self._iteration % settings.every:
+        if not self._is_evaluated():
             return {}
-        record = self._evaluations.on_the_way(self.algorithm.policy()) | self._calibrate()
+        record = self._evaluations.on_the_way(self.algorithm.policy())
         self._snapshot(record[settings.judged_by])
         self._write_status(RunState.RUNNING)
         if settings.export:
@@ -231,13 +232,12 @@ class Training:
             self.export()
         return record
 
+    def _is_evaluated(self) -> bool:
+        return self.replay.ready and self._iteration % self.settings.evaluation.every == 0
+
     def _calibrate(self) -> dict[str, float]:
-        """What the model imagines beside what came, where an algorithm imagines."""
-        if not isinstance(self.algorithm, ImaginingAlgorithm):
-            return {}
         seed = (self.settings.seed, 0xD3, self._iteration)
-        found = calibrate(self.algorithm, self.replay, seed=seed, device=self.device)
-        return {} if found is None else found.metrics()
+        return calibration_metrics(self.algorithm, self.replay, seed=seed, device=self.device)
 
     def close(self) -> None:
         """Wait for what is being collected, and free what the environments hold."""
