@@ -21,8 +21,9 @@ def test_work_of_a_child_counts_once_while_it_runs_and_after_it() -> None:
         assert child.stdout.readline() == b"worked\n"
         running = processor_seconds() - before
     ended = processor_seconds() - before
-    assert running >= 0.39
-    assert running <= ended + 0.02  # clocks of the two places tick apart
+    # The system tells times in whole ticks of a hundredth, user's and its own apart, of each process.
+    assert running >= 0.35
+    assert running <= ended + 0.05
     assert ended < 0.4 + 2.0
 
 
