@@ -75,7 +75,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_NUMPY2)
-	$(VENV_NUMPY2)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,mujoco,box2d,test]' 'numpy>=2'
+	$(VENV_NUMPY2)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,tune,mpe,mujoco,box2d,test]' 'numpy>=2'
 	touch $@
 
 # The documentation site, into site/; a warning is an error, and nothing is fetched.  The reference is made from the code.
