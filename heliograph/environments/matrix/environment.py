@@ -10,7 +10,7 @@ For `heliograph.environments`; made by `heliograph.environments.registry`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +18,9 @@ from pydantic import Field
 
 from heliograph.environments.drawing import Canvas
 from heliograph.environments.matrix.games import DEFAULT_PENALTY, GAMES
-from heliograph.environments.vector import (
-    AgentInputs,
-    EnvironmentSpec,
-    Transition,
-    VectorEnvironment,
-    check_running,
-    checked_actions,
-    checked_seeds,
-)
-from heliograph.errors import WorldError
+from heliograph.environments.matrix.two_agents import AGENTS, TwoAgentGame
+from heliograph.environments.vector import EnvironmentSpec
 from heliograph.settings import Settings
-
-AGENTS = 2
 
 
 class MatrixSettings(Settings):
@@ -44,16 +34,14 @@ class MatrixSettings(Settings):
     """Payoff of the mixed choices of the game `penalty`; no other game has it."""
 
 
-class MatrixEnvironment(VectorEnvironment):
+class MatrixEnvironment(TwoAgentGame):
     """Vectorised over copies."""
 
     def __init__(self, settings: MatrixSettings, *, id: str = "matrix", count: int) -> None:
         """Make `count` copies.  Raises WorldError if that is less than one."""
-        if count < 1:
-            raise WorldError(f"an environment needs at least one copy, not {count}")
-        self.count, self.settings = count, settings
+        self.settings = settings
         self.payoff = GAMES[settings.game].payoff(penalty=settings.penalty)
-        self._spec = EnvironmentSpec(
+        spec = EnvironmentSpec(
             id=id,
             parameters=settings.model_dump(mode="json"),
             agents=AGENTS,
@@ -66,49 +54,14 @@ class MatrixEnvironment(VectorEnvironment):
             renders=True,
             observation_names=("agent = 0", "agent = 1", "share of the episode"),
         )
-        self._step = np.full(count, settings.length, dtype=np.int64)  # as after an episode: nothing runs yet
-        self._return = np.zeros(count)
-        self._chosen = np.full((count, AGENTS), -1, dtype=np.int64)  # -1: nothing yet
+        super().__init__(spec, count=count)
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
-        """See VectorEnvironment.  The seeds change nothing."""
-        chosen, _ = checked_seeds(seeds, copies, count=self.count)
-        self._step[chosen], self._return[chosen], self._chosen[chosen] = 0, 0.0, -1
-        return self._agent_inputs()
+    def _pay(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        paid: npt.NDArray[np.float64] = self.payoff[chosen[:, 0], chosen[:, 1]]
+        return paid
 
-    def step(self, actions: npt.NDArray[Any]) -> Transition:
-        """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        check_running(self._step < self.settings.length)
-        legal = checked_actions(actions, mask=self._all_legal())
-        paid = self.payoff[legal[:, 0], legal[:, 1]]  # [E]
-        self._chosen[:] = legal
-        self._step += 1
-        self._return += paid
-        over = self._step >= self.settings.length
-        return Transition(
-            agent_inputs=self._agent_inputs(),
-            reward=np.repeat(paid[:, None], AGENTS, axis=1).astype(np.float32),
-            terminated=np.repeat(over[:, None], AGENTS, axis=1),
-            truncated=np.zeros(self.count, dtype=bool),
-            over=over,
-            outcome=np.where(over, self._return, np.nan).astype(np.float32),
-            lost=np.zeros(self.count, dtype=bool),
-        )
-
-    def _all_legal(self) -> npt.NDArray[np.bool_]:
-        return np.ones((self.count, AGENTS, self.spec.actions), dtype=bool)
-
-    def _agent_inputs(self) -> AgentInputs:
-        present = np.repeat((self._step < self.settings.length)[:, None], AGENTS, axis=1)
-        observation = np.zeros((self.count, AGENTS, self.spec.observation_size), dtype=np.float32)
-        observation[..., :AGENTS] = np.eye(AGENTS)
-        observation[..., AGENTS] = (self._step / self.settings.length)[:, None]
-        return AgentInputs(
-            observation=observation * present[..., None],
-            action_mask=self._all_legal(),
-            hears=np.broadcast_to(~np.eye(AGENTS, dtype=bool), (self.count, AGENTS, AGENTS)).copy(),
-            present=present,
-        )
+    def _seen(self) -> npt.NDArray[np.float64]:
+        return (self._step / self.settings.length)[:, None]
 
     def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """The table: a ring around every best choice, a disc on the latest."""

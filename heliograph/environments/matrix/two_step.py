@@ -11,26 +11,16 @@ For `heliograph.environments`; made by `heliograph.environments.registry`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.environments.drawing import Canvas
 from heliograph.environments.episodes import TeamPolicy
-from heliograph.environments.vector import (
-    AgentInputs,
-    EnvironmentSpec,
-    Transition,
-    VectorEnvironment,
-    check_running,
-    checked_actions,
-    checked_seeds,
-)
-from heliograph.errors import WorldError
+from heliograph.environments.matrix.two_agents import AGENTS, TwoAgentGame
+from heliograph.environments.vector import AgentInputs, EnvironmentSpec, Transition
 from heliograph.settings import Settings
 
-AGENTS, ACTIONS, STEPS = 2, 2, 2
+ACTIONS, STEPS = 2, 2
 PAYOFF = np.array([[[7.0, 7.0], [7.0, 7.0]], [[0.0, 1.0], [1.0, 8.0]]])
 """By the table, agent 0's and agent 1's action."""
 BEGINNING, STATES = 0, 1 + len(PAYOFF)
@@ -41,16 +31,14 @@ class TwoStepSettings(Settings):
     """The environment `matrix-two-step` has no parameters."""
 
 
-class TwoStepEnvironment(VectorEnvironment):
+class TwoStepEnvironment(TwoAgentGame):
     """Vectorised over copies."""
 
     def __init__(self, settings: TwoStepSettings, *, id: str = "matrix-two-step", count: int) -> None:
         """Make `count` copies.  Raises WorldError if that is less than one."""
-        if count < 1:
-            raise WorldError(f"an environment needs at least one copy, not {count}")
-        self.count, self.settings = count, settings
+        self.settings = settings
         states = tuple(f"state = {name}" for name in ("beginning", "table 0", "table 1"))
-        self._spec = EnvironmentSpec(
+        spec = EnvironmentSpec(
             id=id,
             parameters=settings.model_dump(mode="json"),
             agents=AGENTS,
@@ -65,54 +53,25 @@ class TwoStepEnvironment(VectorEnvironment):
             observation_names=("agent = 0", "agent = 1", *states),
             state_names=states,
         )
+        super().__init__(spec, count=count)
         self._state = np.zeros(count, dtype=np.int64)
-        self._step = np.full(count, STEPS, dtype=np.int64)  # as after an episode: nothing runs yet
-        self._chosen = np.full((count, AGENTS), -1, dtype=np.int64)  # -1: nothing yet
 
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
-        """See VectorEnvironment.  The seeds change nothing."""
-        chosen, _ = checked_seeds(seeds, copies, count=self.count)
-        self._state[chosen], self._step[chosen], self._chosen[chosen] = BEGINNING, 0, -1
-        return self._agent_inputs()
+    def _begin(self, copies: npt.NDArray[np.int64]) -> None:
+        self._state[copies] = BEGINNING
 
-    def step(self, actions: npt.NDArray[Any]) -> Transition:
-        """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        check_running(self._step < STEPS)
-        legal = checked_actions(actions, mask=self._all_legal())
-        over = self._state != BEGINNING  # [E]
-        tables = np.where(over, self._state - 1, 0)
-        paid = np.where(over, PAYOFF[tables, legal[:, 0], legal[:, 1]], 0.0)
-        self._state = np.where(over, self._state, 1 + legal[:, 0])
-        self._chosen[:] = legal
-        self._step += 1
-        return Transition(
-            agent_inputs=self._agent_inputs(),
-            reward=np.repeat(paid[:, None], AGENTS, axis=1).astype(np.float32),
-            terminated=np.repeat(over[:, None], AGENTS, axis=1),
-            truncated=np.zeros(self.count, dtype=bool),
-            over=over,
-            outcome=np.where(over, paid, np.nan).astype(np.float32),
-            lost=np.zeros(self.count, dtype=bool),
-        )
+    def _pay(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        second = self._state != BEGINNING  # [E]
+        tables = np.where(second, self._state - 1, 0)
+        paid: npt.NDArray[np.float64] = np.where(second, PAYOFF[tables, chosen[:, 0], chosen[:, 1]], 0.0)
+        self._state = np.where(second, self._state, 1 + chosen[:, 0])
+        return paid
 
     def state(self) -> npt.NDArray[np.float32]:
         """One-hot of the game's state, float32 [E, 3]."""
         return np.eye(STATES, dtype=np.float32)[self._state]
 
-    def _all_legal(self) -> npt.NDArray[np.bool_]:
-        return np.ones((self.count, AGENTS, ACTIONS), dtype=bool)
-
-    def _agent_inputs(self) -> AgentInputs:
-        present = np.repeat((self._step < STEPS)[:, None], AGENTS, axis=1)
-        observation = np.zeros((self.count, AGENTS, AGENTS + STATES), dtype=np.float32)
-        observation[..., :AGENTS] = np.eye(AGENTS)
-        observation[..., AGENTS:] = self.state()[:, None]
-        return AgentInputs(
-            observation=observation * present[..., None],
-            action_mask=self._all_legal(),
-            hears=np.broadcast_to(~np.eye(AGENTS, dtype=bool), (self.count, AGENTS, AGENTS)).copy(),
-            present=present,
-        )
+    def _seen(self) -> npt.NDArray[np.float32]:
+        return self.state()
 
     def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """Both tables side by side, a free column between them: a ring around the best choice of each table that has
