@@ -5,23 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from made_up_team import MADE_UP as SPEC
 
-from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.ippo.ippo import Ippo
 from trainer.algorithms.model_free.critics import OwnCritic
 from trainer.algorithms.model_free.settings import MappoSettings
 from trainer.training.preset import load_settings
-
-SPEC = EnvironmentSpec(
-    id="made-up",
-    agents=3,
-    observation_size=5,
-    actions=4,
-    episode_limit=9,
-    complete_graph=True,
-    outcome="won",
-    state_size=7,
-)
 
 
 def test_the_critic_values_an_agent_by_what_it_sees_itself_and_by_who_it_is() -> None:

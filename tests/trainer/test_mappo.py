@@ -12,29 +12,18 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from made_up_team import MADE_UP as SPEC
 from tiny_team import SMALL_MAPPO, small_settings, start
 
 from coordinator.running.in_process import LocalTeam
 from coordinator.world.world import World
 from heliograph.bundle import load_team
 from heliograph.environments import registry
-from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.model_free.critics import CentralCritic
 from trainer.algorithms.model_free.mappo import Mappo
 from trainer.algorithms.model_free.settings import MappoSettings
 from trainer.policy.draws import GreedyDraws
 from trainer.training.run_folder import RunFolder
-
-SPEC = EnvironmentSpec(
-    id="made-up",
-    agents=3,
-    observation_size=5,
-    actions=4,
-    episode_limit=9,
-    complete_graph=True,
-    outcome="won",
-    state_size=7,
-)
 
 
 def test_agents_that_see_and_remember_the_same_differ_by_who_they_are_and_hear_nobody() -> None:

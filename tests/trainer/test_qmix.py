@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_team import MADE_UP as TEAM
 from replay_model import COPIES, SPEC, Episodes, replay_of
 
 from heliograph.environments import registry
@@ -30,16 +31,6 @@ from trainer.experience.settings import ReplaySettings
 from trainer.nets.means import Means
 from trainer.policy.draws import RandomDraws
 
-TEAM = EnvironmentSpec(
-    id="made-up",
-    agents=3,
-    observation_size=5,
-    actions=4,
-    episode_limit=9,
-    complete_graph=True,
-    outcome="won",
-    state_size=7,
-)
 SMALL = {"hidden": 12, "recurrent": 10, "mixer": {"width": 6, "hypernetwork": 8}}
 
 
