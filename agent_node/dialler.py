@@ -6,17 +6,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from typing import TypeAlias
 
-import grpc.aio
-
-from agent_node.hello import EXCHANGE, HELLO_METADATA, Hello, Member, hello_bytes, refusal
+from agent_node.hello import Hello, Member, refusal
 from agent_node.peer_stream import PeerStream
 from agent_node.streams import Streams
-from heliograph import rpc
+from agent_node.transport.seam import CallEnded, DialledCall, Line, Transport
 from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError, PeerRefused
-from heliograph.renewed_channel import RenewedChannel
 from heliograph.tls import Tls
 
 HANDSHAKE_TIMEOUT_S = 5.0
@@ -26,17 +22,16 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
 """Pause before dialling again: doubled with every failure up to the last, times 0.5..1.5 so that a team that lost one
 of its nodes does not dial it in step."""
 
-Exchange: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
-
 _log = logging.getLogger(__name__)
 
 
 class Dialler:
     """Keeps a stream with every member of a higher slot.  With `tls` that must have the certificate of its slot."""
 
-    def __init__(self, streams: Streams, *, team_size: int, tls: Tls | None) -> None:
+    def __init__(self, streams: Streams, *, team_size: int, transport: Transport, tls: Tls | None) -> None:
         self._streams = streams
         self._team_size = team_size
+        self._transport = transport
         self._tls = tls
         self._dialled: dict[int, tuple[Member, asyncio.Task[None]]] = {}
 
@@ -65,46 +60,46 @@ class Dialler:
 
     async def _dial(self, member: Member, own: Hello) -> None:
         """Keep a stream with one member, until the roster says otherwise or this node leaves."""
-        channel = RenewedChannel(
-            member.peer_address,
-            max_message_bytes=rpc.MAX_PEER_BYTES,
-            tls=self._tls,
-            peer=Identity(slot=member.slot),
-        )
+        line = self._transport.line(member.peer_address, tls=self._tls, peer=Identity(slot=member.slot))
         failures = 0
         try:
             while not self._streams.closing:
                 try:
-                    await self._converse((await channel.newest()).stream_stream(EXCHANGE), member, own)
+                    await self._converse(line, member, own)
                     failures = 0
-                except (grpc.aio.AioRpcError, PeerRefused, MessageError, TimeoutError) as error:
+                except (CallEnded, PeerRefused, MessageError, TimeoutError) as error:
                     failures += 1
                     level = logging.WARNING if failures == 1 and isinstance(error, PeerRefused) else logging.DEBUG
-                    cause = channel.cause(error)
+                    cause = line.cause(error)
                     _log.log(level, "dialling failed slot=%d times=%d error=%s", member.slot, failures, cause)
                 if not self._streams.closing:
                     await asyncio.sleep(retry_pause_s(failures))
         finally:
-            await channel.close()
+            await line.close()
 
-    async def _converse(self, exchange: Exchange, member: Member, own: Hello) -> None:
+    async def _converse(self, line: Line, member: Member, own: Hello) -> None:
         """One stream from hello to end.  Raises if it never came up."""
-        call = exchange(metadata=((HELLO_METADATA, own.serialise()),))
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+            call = await line.call(own.serialise())
         try:
-            answer = hello_bytes(await asyncio.wait_for(call.initial_metadata(), HANDSHAKE_TIMEOUT_S))
-            if not answer:
-                raise PeerRefused(f"slot {member.slot} refused: {await call.code()}: {await call.details()}")
-            hello = Hello.parse(answer)
+            hello = await self._answer(call, member)
             self._check_answer(hello, member, own)
-            stream = PeerStream(instance=hello.instance, write=call.write)
+            stream = PeerStream(instance=hello.instance, call=call)
             with self._streams.attached(member.slot, stream):
                 try:
-                    await self._streams.exchange(member.slot, stream, call.read)
-                    await call.done_writing()
-                except grpc.aio.AioRpcError as error:
-                    _log.info("peer lost slot=%d cause=%s %s", member.slot, error.code().name, error.details())
+                    await self._streams.exchange(member.slot, stream)
+                    await call.half_close()
+                except CallEnded as lost:
+                    _log.info("peer lost slot=%d cause=%s %s", member.slot, lost.grpc_status, lost.message)
         finally:
             call.cancel()
+
+    async def _answer(self, call: DialledCall, member: Member) -> Hello:
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                return Hello.parse(await call.answer())
+        except PeerRefused as refused:
+            raise PeerRefused(f"slot {member.slot} refused: {refused.message}") from None
 
     def _check_answer(self, hello: Hello, member: Member, own: Hello) -> None:
         refused = refusal(hello, own=own, team_size=self._team_size, roster={member.slot: member})

@@ -1,27 +1,19 @@
-"""Serves the Peer service, and admits the peers of lower slots, who dial this node.  Imported by `peers.py`.
-
-The service works on bytes, so that a malformed message is counted and refused by this code and does not end the
-stream inside gRPC.
-"""
+"""Admits the peers of lower slots, who dial this node.  Imported by `peers.py`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import NoReturn
 
-import grpc
-import grpc.aio
-
-from agent_node.hello import HELLO_METADATA, METHOD, SERVICE, Hello, Member, hello_bytes, refusal
+from agent_node.hello import Hello, Member, refusal
 from agent_node.peer_stream import PeerStream
 from agent_node.streams import TOO_MUCH, Streams
+from agent_node.transport.seam import AcceptedCall, CallEnded
 from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError
 from heliograph.refusals import Refusals
-from heliograph.tls import Tls, peer_identity
-
-Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+from heliograph.tls import Tls
 
 _log = logging.getLogger(__name__)
 
@@ -37,45 +29,43 @@ class Listener:
         self._own: Hello | None = None
         self._roster: Mapping[int, Member] = {}
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve the Peer service; call before the server starts."""
-        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
-
     def admit(self, roster: Mapping[int, Member], *, own: Hello | None) -> None:
         """Admit these members from now on, and answer as `own`; nobody if that is None."""
         self._roster, self._own = roster, own
 
-    async def _serve(self, _messages: AsyncIterator[bytes], context: Context) -> None:
+    async def serve(self, call: AcceptedCall) -> None:
         """Serve one incoming stream: judge the hello, answer with our own, read until one side leaves."""
-        hello, own = await self._judged(context)
-        await context.send_initial_metadata(((HELLO_METADATA, own.serialise()),))
-        stream = PeerStream(instance=hello.instance, write=context.write)
+        hello, own = self._judged(call)
+        await call.accept(own.serialise())
+        stream = PeerStream(instance=hello.instance, call=call)
         with self._streams.attached(hello.slot, stream):
-            reason = await self._streams.exchange(hello.slot, stream, context.read)
+            reason = await self._streams.exchange(hello.slot, stream)
         if reason is not None and not self._streams.closing:
-            await context.abort(grpc.StatusCode.ABORTED, reason)
+            raise CallEnded("ABORTED", reason)
 
-    async def _judged(self, context: Context) -> tuple[Hello, Hello]:
+    def _judged(self, call: AcceptedCall) -> tuple[Hello, Hello]:
         """The hello of a peer that may come in, and ours for it; ends the call of any other."""
         try:
-            hello = Hello.parse(hello_bytes(context.invocation_metadata()))
+            hello = Hello.parse(call.hello)
         except MessageError as error:
-            await self._refusals.refuse(context, error.grpc_status, str(error))
-        if self._tls is not None and (certified := peer_identity(context)) != Identity(slot=hello.slot):
-            _log.warning("peer refused slot=%d peer=%s certificate=%s", hello.slot, context.peer(), certified)
-            sentence = f"certificate of {certified or 'nobody'} does not speak for slot {hello.slot}"
-            await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
+            self._refuse(error.grpc_status, str(error))
+        if self._tls is not None and call.identity != Identity(slot=hello.slot):
+            _log.warning("peer refused slot=%d peer=%s certificate=%s", hello.slot, call.peer, call.identity)
+            sentence = f"certificate of {call.identity or 'nobody'} does not speak for slot {hello.slot}"
+            self._refuse("PERMISSION_DENIED", sentence)
         own = self._own
         if own is None or self._streams.closing:
-            await self._refusals.refuse(context, "UNAVAILABLE", "this node does not know its team yet, or leaves it")
+            self._refuse("UNAVAILABLE", "this node does not know its team yet, or leaves it")
         refused = refusal(hello, own=own, team_size=self._team_size, roster=self._roster)
         if refused is not None:
             _log.warning("peer refused slot=%d status=%s reason=%r", hello.slot, refused.status, refused.sentence)
-            await self._refusals.refuse(context, refused.status, refused.sentence)
+            self._refuse(refused.status, refused.sentence)
         if hello.slot > own.slot:
-            sentence = f"slot {hello.slot} is dialled by slot {own.slot}, not the reverse"
-            await self._refusals.refuse(context, "PERMISSION_DENIED", sentence)
+            self._refuse("PERMISSION_DENIED", f"slot {hello.slot} is dialled by slot {own.slot}, not the reverse")
         if self._streams.is_overdrawn(hello.slot):
-            await self._refusals.refuse(context, "RESOURCE_EXHAUSTED", TOO_MUCH)
+            self._refuse("RESOURCE_EXHAUSTED", TOO_MUCH)
         return hello, own
+
+    def _refuse(self, status: str, sentence: str) -> NoReturn:
+        self._refusals.count(status)
+        raise CallEnded(status, sentence)

@@ -17,9 +17,10 @@ from agent_node.inbox import Inbox
 from agent_node.peers import Peers
 from agent_node.step_function import StepFunction
 from agent_node.stepper import Stepper
+from agent_node.transport.choice import transport_of
 from agent_node.wire import MessageWire
 from agent_node.world import StepReport, Team, World
-from heliograph import codecs, log, rpc
+from heliograph import codecs, log
 from heliograph.bundle import Bundle
 from heliograph.codecs.coding import Coding
 from heliograph.errors import BundleMismatch, SettingsError
@@ -28,6 +29,7 @@ from heliograph.listening import as_address, parse_address
 from heliograph.manifest import Manifest
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
+from heliograph.transports import DEFAULT_TRANSPORT
 
 FLUSH_TIMEOUT_S = 1.0
 """What a peer's transport does not take within so long is given up at the end of a run."""
@@ -54,8 +56,9 @@ class Node:
 
     `listen` is host:port, port 0 for any free one.  `advertise` is the host that peers are told to dial; by default
     that of `listen`.  With `tls` peers are admitted to the slots of their certificates alone; without it only this
-    machine can be listened on, unless `insecure`.  Raises BundleError for an unusable bundle and SettingsError for an
-    unusable address.
+    machine can be listened on, unless `insecure`.  `transport` is one of `heliograph.transports.TRANSPORTS`; nodes of
+    different ones understand one another.  Raises BundleError for an unusable bundle and SettingsError for an unusable
+    address or transport.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Node:
         advertise: str | None = None,
         tls: Tls | None = None,
         insecure: bool = False,
+        transport: str = DEFAULT_TRANSPORT,
     ) -> None:
         host, _ = parse_address(listen)
         if advertise is None and host in _WILDCARD_HOSTS:
@@ -75,6 +79,7 @@ class Node:
         self.peer_address = ""  # known once it listens
         self._listen, self._advertised = listen, (advertise or host).strip("[]")
         self._tls, self._insecure = tls, insecure
+        self._transport = transport_of(transport)
         self._loaded = _Loaded.of(bundle)
         self._next: _Loaded | None = None
         self._peers: Peers | None = None
@@ -103,17 +108,18 @@ class Node:
         written by other tables than the bundle's, and what `Agent.step` raises.
         """
         place = log.enter(slot=self.slot)
-        server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES, refusals=self.refusals)
-        health = rpc.Health(server)
+        server = self._transport.server(tls=self._tls, refusals=self.refusals)
+        health = server.health
         self._peers = Peers(
             slot=self.slot,
             team_size=self.manifest.team_size,
+            transport=self._transport,
             on_change=world.connected,
             tls=self._tls,
             refusals=self.refusals,
         )
         self._peers.add_to(server)
-        port = rpc.bind(server, self._listen, tls=self._tls, insecure=self._insecure)
+        port = server.bind(self._listen, insecure=self._insecure)
         self.peer_address = as_address(self._advertised, port)
         await health.starting()
         await server.start()
@@ -135,7 +141,7 @@ class Node:
             await health.draining()
             await self._peers.close(timeout_s=FLUSH_TIMEOUT_S)
             await world.leave()
-            await server.stop(grace=FLUSH_TIMEOUT_S)
+            await server.stop(grace_s=FLUSH_TIMEOUT_S)
             _log.info("left slot=%d", self.slot)
 
     def update_roster(self, members: Iterable[Member]) -> None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 from agent_node.message import Label, Message
-from agent_node.stream_writer import StreamWriter
+from agent_node.transport.seam import Call
 from agent_node.wire import Outgoing, Written
-
-QUEUED_MESSAGES = 8
-"""A stream that has so many messages unwritten does not keep up; a message that would wait longer is late anyway."""
 
 
 class PeerStream:
-    """The sending half of a stream, what went over it last, and a way to end it from outside.
+    """A call of the transport, what went over it last, and a way to end it from outside.
 
     `end` resolves `ended`; whoever reads the stream waits on that too and then leaves.
     """
 
-    def __init__(self, *, instance: str, write: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(self, *, instance: str, call: Call) -> None:
         self.instance = instance
-        self.writer: StreamWriter[bytes] = StreamWriter(write, limit=QUEUED_MESSAGES)
+        self.call = call
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.received: Message | None = None
         """The peer's newest message; one that says what changed is read by it."""
@@ -31,7 +28,7 @@ class PeerStream:
     def send(self, message: Outgoing) -> Written | None:
         """Hand over a message and return at once; None if the stream is broken or does not keep up."""
         written = message.written(self._sent)
-        if not self.writer.send(written.data):
+        if not self.call.send(written.data):
             return None
         self._sent = message.message.label
         return written

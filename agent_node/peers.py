@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-import grpc.aio
-
 from agent_node.dialler import Dialler
 from agent_node.hello import Hello, Member
 from agent_node.inbox import Inbox
 from agent_node.listener import Listener
 from agent_node.streams import Streams
+from agent_node.transport.seam import PeerServer, Transport
 from agent_node.wire import MessageWire, Outgoing, Written
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
@@ -32,13 +31,14 @@ class Peers:
         *,
         slot: int,
         team_size: int,
+        transport: Transport,
         on_change: Callable[[tuple[int, ...]], None],
         tls: Tls | None = None,
         refusals: Refusals | None = None,
     ) -> None:
         self._slot = slot
         self._streams = Streams(on_change=on_change)
-        self._dialler = Dialler(self._streams, team_size=team_size, tls=tls)
+        self._dialler = Dialler(self._streams, team_size=team_size, transport=transport, tls=tls)
         self._listener = Listener(
             self._streams, team_size=team_size, tls=tls, refusals=Refusals() if refusals is None else refusals
         )
@@ -46,9 +46,9 @@ class Peers:
         self._inbox: Inbox | None = None
         self._roster: dict[int, Member] = {}
 
-    def add_to(self, server: grpc.aio.Server) -> None:
+    def add_to(self, server: PeerServer) -> None:
         """Serve the Peer service; call before the server starts."""
-        self._listener.add_to(server)
+        server.serve(self._listener.serve)
 
     def introduce(self, own: Hello, *, inbox: Inbox, wire: MessageWire | None) -> None:
         """Say who this node is, how messages are written and where they go; from now on peers are dialled and admitted.
@@ -101,7 +101,7 @@ class Peers:
 
     async def flush(self, *, timeout_s: float) -> None:
         """Wait until what was sent so far is written, at most `timeout_s`."""
-        await asyncio.gather(*(stream.writer.flush(timeout_s=timeout_s) for _, stream in self._streams.live()))
+        await asyncio.gather(*(stream.call.flush(timeout_s=timeout_s) for _, stream in self._streams.live()))
 
     async def close(self, *, timeout_s: float) -> None:
         """Write what is outstanding and half-close every stream, at most `timeout_s` for each of the two."""

@@ -5,8 +5,9 @@ them, `dialler.py` and `listener.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from agent_node.allowance import MESSAGES_PER_STEP, Allowance
 from agent_node.inbox import Inbox
@@ -82,25 +83,20 @@ class Streams:
     def detach(self, slot: int, stream: PeerStream) -> None:
         """The stream is over; nothing more is written to it.  The second time nothing happens."""
         assert self._inbox is not None
-        stream.writer.abandon()
+        stream.call.abandon()
         if self._streams.get(slot) is stream:
             del self._streams[slot]
             self._inbox.give_up(slot)
             _log.info("peer disconnected slot=%d", slot)
             self._on_change(self.connected)
 
-    async def exchange(self, slot: int, stream: PeerStream, read: Callable[[], Awaitable[object]]) -> str | None:
-        """Take what `read` gives until the peer has said all (None) or the stream is ended here (why); then write what
-        is left, unless it was ended.  Raises what `read` raises.
+    async def exchange(self, slot: int, stream: PeerStream) -> str | None:
+        """Take what the peer says until it has said all (None) or the stream is ended here (why); then write what is
+        left, unless it was ended.  Raises CallEnded if the stream breaks.
         """
-        reason = await stream.read_until_ended(self._read(slot, stream, read))
-        await stream.writer.flush(timeout_s=LAST_WRITES_TIMEOUT_S if reason is None else 0)
+        reason = await stream.read_until_ended(stream.call.receive(partial(self._receive, slot, stream)))
+        await stream.call.flush(timeout_s=LAST_WRITES_TIMEOUT_S if reason is None else 0)
         return reason
-
-    async def _read(self, slot: int, stream: PeerStream, read: Callable[[], Awaitable[object]]) -> None:
-        # Cheaper than a call's iterator, which is a generator around the same read.
-        while isinstance(data := await read(), bytes):  # until it is EOF
-            self._receive(slot, stream, data)
 
     def _receive(self, slot: int, stream: PeerStream, data: bytes) -> None:
         assert self._inbox is not None

@@ -25,11 +25,12 @@ from agent_node.inbox import Inbox, LatePolicy
 from agent_node.message import Decision, Message
 from agent_node.peers import Peers
 from agent_node.stepper import Stepper
+from agent_node.transport.choice import transport_of
 from agent_node.wire import MessageWire
-from heliograph import rpc
 from heliograph.actions import DiscreteActions
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.pb import peer_pb2
+from heliograph.refusals import Refusals
 
 FORMAT = MessageFormat(categoricals=32, classes=32)
 ACTIONS = 5
@@ -86,11 +87,14 @@ class Mesh(ABC):
 class HeliographMesh(Mesh):
     """The node's own code between agent input and report."""
 
+    transport = "grpcio"
+
     def __init__(self, slot: int, size: int) -> None:
         super().__init__(slot, size)
         self._wire, counts = MessageWire(FORMAT, actions=DiscreteActions(count=ACTIONS)), CounterTable()
         self._connected = asyncio.Event()
-        self._peers = Peers(slot=slot, team_size=size, on_change=self._on_change)
+        self._transport = transport_of(self.transport)
+        self._peers = Peers(slot=slot, team_size=size, transport=self._transport, on_change=self._on_change)
         self._inbox = Inbox(late_policy=LatePolicy.MASK, counts=counts)
         self._stepper = Stepper(
             Speaker(self.latent),
@@ -107,9 +111,9 @@ class HeliographMesh(Mesh):
         }
 
     async def serve(self, host: str) -> str:
-        self._server = rpc.server(max_message_bytes=rpc.MAX_PEER_BYTES)
+        self._server = self._transport.server(tls=None, refusals=Refusals())
         self._peers.add_to(self._server)
-        port = rpc.bind(self._server, f"{host}:0", insecure=True)
+        port = self._server.bind(f"{host}:0", insecure=True)
         await self._server.start()
         return f"{host}:{port}"
 
@@ -125,7 +129,7 @@ class HeliographMesh(Mesh):
 
     async def close(self) -> None:
         await self._peers.close(timeout_s=1.0)
-        await self._server.stop(grace=0)
+        await self._server.stop(grace_s=0)
 
     def _on_change(self, slots: tuple[int, ...]) -> None:
         if len(slots) == len(self.peers):

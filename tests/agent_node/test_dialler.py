@@ -9,6 +9,7 @@ from typing import cast
 from agent_node.dialler import Dialler
 from agent_node.hello import Hello, Member
 from agent_node.streams import Streams
+from agent_node.transport.choice import transport_of
 
 
 def member(slot: int, *, port: int = 7) -> Member:
@@ -19,7 +20,8 @@ class Dialled(Dialler):
     """Writes down whom it dials and for how long, and says nothing to anybody."""
 
     def __init__(self) -> None:
-        super().__init__(cast(Streams, SimpleNamespace(closing=False)), team_size=4, tls=None)
+        streams = cast(Streams, SimpleNamespace(closing=False))
+        super().__init__(streams, team_size=4, transport=transport_of("grpcio"), tls=None)
         self.now: list[Member] = []
 
     async def _dial(self, member: Member, own: Hello) -> None:

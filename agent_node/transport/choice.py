@@ -1,0 +1,14 @@
+"""The transports by name.  Imported by whoever makes a node."""
+
+from __future__ import annotations
+
+from agent_node.transport.seam import Transport
+from heliograph.transports import check_transport
+
+
+def transport_of(name: str) -> Transport:
+    """Raises SettingsError unless it is one of `heliograph.transports.TRANSPORTS`."""
+    check_transport(name)
+    from agent_node.transport.over_grpcio import GrpcioTransport
+
+    return GrpcioTransport()
