@@ -11,7 +11,7 @@ ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-COPY pyproject.toml constraints.txt deploy/image-constraints.txt ./
+COPY pyproject.toml setup.py constraints.txt deploy/image-constraints.txt ./
 COPY heliograph/__init__.py heliograph/
 RUN python -m venv --without-pip /opt/heliograph \
     && touch README.md \

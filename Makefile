@@ -54,11 +54,12 @@ test-docker: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/docker
 
 # Wheel and sdist, built, installed and tried outside the checkout with the oldest and the newest supported Python; the last
-# lines say what could not be tried, for want of an interpreter.
+# lines say what could not be tried, for want of an interpreter.  Then whether the base comes as wheels for every platform.
 PYTHONS ?= python3.11 python3.13
 test-release: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet 'setuptools>=77'
 	$(BIN)/python tests/released/try_distribution.py $(PYTHONS)
+	$(BIN)/python tests/released/try_resolving.py
 
 install: $(VENV)/.installed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from heliograph.certificates.folder import own, slots_below
 from heliograph.certificates.identity import Identity
 from heliograph.claim import claim
-from heliograph.errors import SlotTaken
+from heliograph.errors import SettingsError, SlotTaken
 
 
 @contextmanager
@@ -24,6 +24,10 @@ def claimed(folder: Path, *, slot: int | None) -> Iterator[Path]:
     if slot is not None or not shared:
         yield own(folder, Identity(slot=slot or 0))
         return
+    if os.name == "nt":
+        raise SettingsError(
+            "on Windows no node can tell which certificates of a team others have taken", remedy="Name --slot"
+        )
     for identity in shared:
         descriptor = os.open(folder / identity.name, os.O_RDONLY)
         try:

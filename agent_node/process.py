@@ -10,8 +10,6 @@ import signal
 import time
 from functools import partial
 
-import uvloop
-
 from agent_node import footprint
 from agent_node.certificate_claim import claimed
 from agent_node.coordinator_world import CoordinatorWorld
@@ -22,6 +20,7 @@ from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import require_trusted
 from heliograph.errors import INTERRUPTED_EXIT_CODE, BundleMismatch, CoordinatorGone, SettingsError
+from heliograph.event_loops import call_on_signal, loop_factory
 from heliograph.grace import check_rejoin
 from heliograph.tls import Tls
 
@@ -39,7 +38,7 @@ def run_node(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
     check_rejoin(arguments.rejoin_s)
     footprint.bound_allocator()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(arguments))
 
 
@@ -56,7 +55,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         received.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+        call_on_signal(loop, number, on_signal)
     await asyncio.wait({running})
     if not running.cancelled():
         running.result()

@@ -12,13 +12,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
-from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError, MissingExtra
+from heliograph.foreign_packages import ForeignPackage, foreign
 from heliograph.stopping import interrupted_by_sigterm
 
 if TYPE_CHECKING:
@@ -67,18 +68,32 @@ class Command:
 
 def available_commands() -> dict[str, EntryPoint]:
     """The subcommands whose module is installed, by name, in alphabetical order."""
+    return {name: entry for name, entry in _declared_commands().items() if _is_installed(entry.module)}
+
+
+def _declared_commands() -> dict[str, EntryPoint]:
     # Here and not above: it costs a process 5 MB, and one that knows its command does not ask.
     from importlib.metadata import entry_points
 
     found = {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}
-    return {name: found[name] for name in sorted(found) if _is_installed(found[name].module)}
+    return {name: found[name] for name in sorted(found)}
 
 
 def _is_installed(module: str) -> bool:
     try:
+        # Of another distribution's package nothing is to run, as looking for a module in it would.
+        if foreign(module.partition(".")[0]) is not None:
+            return False
         return find_spec(module) is not None
     except ModuleNotFoundError:  # a package above it is not
         return False
+
+
+def _hidden_commands(available: Collection[str]) -> dict[str, ForeignPackage]:
+    """The subcommands in place of whose package Python finds another, by name."""
+    declared = _declared_commands()
+    found = {name: foreign(declared[name].module.partition(".")[0]) for name in declared if name not in available}
+    return {name: other for name, other in found.items() if other is not None}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only the module of the command that was asked for is imported; the overview needs them all, and each is cheap.
     chosen = next((word for word in argv if not word.startswith("-")), None)
     wanted = [chosen] if chosen in commands else list(commands)
+    hidden = {} if chosen in commands else _hidden_commands(commands)
+    if chosen in hidden:
+        other = hidden[chosen]
+        print(f"heliograph {chosen}: {MissingExtra(other.sentence, remedy=other.remedy)}", file=sys.stderr)
+        return MissingExtra.exit_code
+    for package in dict.fromkeys(hidden.values()):
+        names = ", ".join(name for name, other in hidden.items() if other == package)
+        print(f"heliograph: without {names}, for {package.sentence}. {package.remedy}", file=sys.stderr)
     return run({name: commands[name].load() for name in wanted}, argv)
 
 

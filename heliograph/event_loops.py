@@ -1,6 +1,6 @@
-"""Work that runs an event loop of its own, called where one runs already: in a notebook, or in a coroutine.
+"""Event loops: which kind, their signals, and work that runs one of its own where one runs already (in a notebook).
 
-For the public functions of the roles.  Imports nothing heavy.
+For the roles.  Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ctypes
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -65,3 +66,22 @@ def _interrupt(thread: threading.Thread) -> None:
     """Raise KeyboardInterrupt in a thread, at its next instruction: signals reach the main thread alone."""
     assert thread.ident is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop's, where it is installed; there is none for Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def call_on_signal(
+    loop: asyncio.AbstractEventLoop, number: signal.Signals, callback: Callable[[signal.Signals], None]
+) -> None:
+    """Have the loop call back with the signal whenever it comes; for the main thread."""
+    try:
+        loop.add_signal_handler(number, callback, number)
+    except NotImplementedError:  # on Windows, where Python's own handlers reach the main thread alone
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback, number))

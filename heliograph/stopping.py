@@ -8,6 +8,7 @@ For every command with long work in its main thread.  Imports nothing heavy.
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -88,7 +89,7 @@ def obeying_signals(
     def cut_short() -> None:
         # Again and again, for an environment may swallow the interruption.
         while not request.obeyed(within_s=patience_s) and not ended.is_set():
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            _interrupt_main_thread()
 
     previous = [signal.signal(number, on_signal) for number in NUMBERS]
     try:
@@ -98,6 +99,13 @@ def obeying_signals(
         request.obey()
         for number, handler in zip(NUMBERS, previous, strict=True):
             signal.signal(number, handler)
+
+
+def _interrupt_main_thread() -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:  # on Windows, where no call that waits is woken by it
+        _thread.interrupt_main()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 
 from heliograph.errors import MissingExtra
 from heliograph.extras import install
+from heliograph.foreign_packages import PACKAGES, foreign
 
 GROUP = "heliograph.api"
 """Entry points of the roles' public names."""
@@ -18,9 +19,6 @@ OWN = {
     "load_team": "heliograph.api:load_team",
     "make_environment": "heliograph.environments.api:make_environment",
 }
-
-PACKAGES = ("heliograph", "agent_node", "coordinator", "analysis", "trainer")
-"""Of this project; an image leaves out those, and parts of them, that its role does not need."""
 
 
 def resolve(name: str) -> object:
@@ -47,4 +45,6 @@ def _brought(name: str) -> object:
         raise MissingExtra(
             f"no installed package offers heliograph.{name}", remedy=f"{install()}, with --force-reinstall"
         )
+    if (other := foreign(found.module.partition(".")[0])) is not None:
+        raise MissingExtra(f"heliograph.{name} is not there: {other.sentence}", remedy=other.remedy)
     return found.load()

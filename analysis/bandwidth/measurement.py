@@ -37,7 +37,7 @@ LAYER_NAMES = {
     "http2": "gRPC / HTTP/2",
     "ip": "IP",
 }
-PACKAGES = ("numpy", "onnxruntime", "grpcio", "protobuf", "constriction")
+PACKAGES = ("numpy", "onnxruntime", "grpcio", "protobuf")
 
 
 @dataclass(frozen=True, kw_only=True)

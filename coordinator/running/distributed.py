@@ -6,10 +6,11 @@ import asyncio
 
 from coordinator.links.links_of import links_of
 from coordinator.plan.plan import Plan
-from coordinator.running.ending import loop_factory, until_signal
+from coordinator.running.ending import until_signal
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.report import Report
 from coordinator.running.run import Run
+from heliograph.event_loops import loop_factory
 
 
 def run_processes(plan: Plan, launch: LaunchSettings) -> Report:

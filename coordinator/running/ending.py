@@ -61,12 +61,3 @@ async def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) 
 
     with obeying_signals(request, on_request=announce, patience_s=HELD_UP_S, insisting=False):
         return await work(stop)
-
-
-def loop_factory() -> Any:
-    """uvloop's, where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

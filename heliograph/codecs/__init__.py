@@ -1,6 +1,4 @@
-"""How latents are written for the wire, one codec per file.  May be imported by every house; needs numpy alone, and the
-entropy codec `constriction` once it is made.
-"""
+"""How latents are written for the wire, one codec per file.  May be imported by every house; needs numpy alone."""
 
 from heliograph.codecs.codec import Codec, Encoded
 from heliograph.codecs.registry import BIT_PACKED, make, names

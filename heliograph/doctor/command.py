@@ -60,7 +60,12 @@ def _examine(part: str) -> list[Finding]:
     from heliograph.doctor import machine, network, packages, starcraft
 
     if part == BASE:
-        return [*packages.examine_python(), *packages.examine_extra(packages.BASE), *machine.examine_machine()]
+        return [
+            *packages.examine_python(),
+            *packages.examine_names(),
+            *packages.examine_extra(packages.BASE),
+            *machine.examine_machine(),
+        ]
     if part == "docker":
         return machine.examine_docker()
     if part == "network":

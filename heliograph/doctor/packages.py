@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from heliograph.doctor.finding import Finding
 from heliograph.doctor.trial import try_imports
 from heliograph.extras import install
+from heliograph.foreign_packages import PACKAGES, claimants, foreign
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -25,7 +26,6 @@ _MODULES = {
         "onnxruntime",
         "cryptography",
         "pydantic",
-        "constriction",
     ),
     "trainer": ("torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"),
     "bandwidth": ("jinja2", "matplotlib", "PIL", "psutil"),
@@ -57,6 +57,22 @@ def examine_python() -> list[Finding]:
     if version not in SpecifierSet(needed):
         return [Finding(name="Python", state="wrong", detail=f"{version}, needs {needed}", remedy="Use another Python")]
     return [Finding(name="Python", state="ok", detail=version)]
+
+
+def examine_names() -> list[Finding]:
+    """Whether the packages of this project are those that Python finds by their names."""
+    findings = []
+    for package in PACKAGES:
+        others = claimants(package)
+        if (other := foreign(package)) is not None:
+            findings.append(
+                Finding(name=f"package {package}", state="wrong", detail=other.sentence, remedy=other.remedy)
+            )
+        elif others:
+            detail = f"{', '.join(others)} installed a package of the same name; one has written over the other"
+            remedy = f"pip uninstall {others[0].partition(' ')[0]}, and then install heliograph again"
+            findings.append(Finding(name=f"package {package}", state="wrong", detail=detail, remedy=remedy))
+    return findings
 
 
 def examine_extra(extra: str) -> list[Finding]:

@@ -45,6 +45,23 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(built: tuple[Pa
     assert {".py", ".pyi", ".toml", ".html", ".css", ".js"} <= kinds
 
 
+def test_the_index_shows_a_page_whose_links_lead_somewhere(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[0]) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = archive.read(name).decode()
+    assert "Classifier: Programming Language :: Python :: 3.14" in metadata
+    assert "# Heliograph" in metadata
+    assert "](docs/" not in metadata, "a link that is right in the repository alone"
+    assert "![" not in metadata
+    program = (
+        "import setup, pathlib; print(setup.described(pathlib.Path('README.md').read_text(), 'https://h.example/r'))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "](https://h.example/r/raw/main/docs/processes.svg)" in shown
+    assert "](https://h.example/r/blob/main/docs/getting-started.md)" in shown
+    assert "](docs/" not in shown
+
+
 def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Path) -> None:
     wheel, sdist = built
     with tarfile.open(sdist) as archive:
