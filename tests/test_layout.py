@@ -40,7 +40,7 @@ FORBIDDEN = {
     "models-run-in-nodes": ("coordinator/world/world.py", "onnxruntime"),
     "protobuf-stays-on-the-wire": ("coordinator/world/world.py", "heliograph.pb.peer_pb2"),
     "comparison-reads-files": ("analysis/comparison/results.py", "coordinator.recording.reader"),
-    "within-the-coordinator": ("coordinator/channel/models.py", "coordinator.world.world"),
+    "within-the-coordinator": ("coordinator/channel/keys.py", "coordinator.world.world"),
     "within-analysis": ("analysis/audit/files.py", "analysis.bandwidth.page"),
     "within-the-trainer": ("trainer/policy/returns.py", "trainer.world_model.loss"),
     "no-circles": ("heliograph/codecs/bit_packed.py", "heliograph.manifest"),

@@ -6,7 +6,7 @@ or share one; nothing is ever dropped from a wire.  Two options act before that,
 what is not heard is not sent.
 """
 
-from coordinator.channel.models import Burst, Distance
 from coordinator.channel.settings import Channel
+from heliograph.link_faults import Burst, Distance
 
 __all__ = ["Burst", "Channel", "Distance"]

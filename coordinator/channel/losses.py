@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from coordinator.channel.draws import Fault, uniform
-from coordinator.channel.models import Burst, Distance
 from coordinator.channel.settings import Channel
+from heliograph.link_faults import Burst, Distance
 
 
 class Erasure:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from coordinator.channel.keys import KEYS
-from coordinator.channel.models import Burst, Distance
 from heliograph.errors import SettingsError
+from heliograph.link_faults import Burst, Distance
 from heliograph.settings import did_you_mean
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coordinator.channel.models import Burst, Distance, check_probability
 from coordinator.channel.parsing import fields_of
 from heliograph.errors import SettingsError
+from heliograph.link_faults import Burst, Distance, check_probability
 
 if TYPE_CHECKING:
     from heliograph.environments.vector import EnvironmentSpec

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from coordinator.channel.limit import best_score
 from coordinator.plan.options import as_json
+from coordinator.plan.plan import LABELS
 from coordinator.running.outcome import Summary
 from coordinator.serving.conservation import LinkBalance
 from coordinator.serving.cuts import Cut, in_words
@@ -17,6 +19,7 @@ from heliograph.documents import DocumentFormat, finite
 from heliograph.environments.vector import MOST_STEPS
 from heliograph.estimates import Estimate
 from heliograph.figures import UNKNOWN, doubts, written
+from heliograph.relay_limit import Limit
 
 if TYPE_CHECKING:
     from coordinator.links.wire_report import WireReport
@@ -61,6 +64,8 @@ class Report:
     blind_bound: float | None
     channel: str | None
     """What was simulated, as `Channel.parse` reads it; None: nothing."""
+    channel_limit: Limit | None = None
+    """Between which scores the best that any team can reach under that channel lies; None: unknown."""
     summaries: tuple[Summary, ...]
     versions: tuple[Version, ...] = ()
     """In order; more than one where a run was followed."""
@@ -110,6 +115,9 @@ class Report:
             agents=spec.agents,
             blind_bound=spec.blind_bound,
             channel=None if plan.channel is None else str(plan.channel),
+            channel_limit=None
+            if plan.channel is None
+            else best_score(spec, plan.channel, late_policy=plan.late_policy),
             settings=as_json(plan) | ({} if launch is None else as_json(launch)),
             most_steps=plan.most_steps,
             summaries=tuple(summaries),
@@ -137,6 +145,8 @@ def rows(report: Report) -> list[Row]:
     table: list[Row] = [(f"{name} (95 % interval)", [_score(s, s.outcome) for s in summaries])]
     if report.blind_bound is not None:
         table.append(("bound without communication", [f"{report.blind_bound:.3g}"] * len(summaries)))
+    if report.channel_limit is not None:
+        table.append(("best of any team on this channel", [_limit(s, report.channel_limit) for s in summaries]))
     if measure != "return":
         table.append(("return per agent", [_score(s, s.team_return) for s in summaries]))
     table += [
@@ -238,6 +248,14 @@ def _pace(summary: Summary) -> str:
 def _score(summary: Summary, value: Estimate) -> str:
     """With a mark where it is not the whole team's."""
     return display.interval(value.mean, value.low, value.high) + (" *" if summary.absent_episodes != 0 else "")
+
+
+def _limit(summary: Summary, limit: Limit) -> str:
+    """Nothing where messages are masked."""
+    if summary.label != LABELS["open"]:
+        return ""
+    low, high = f"{limit.low:.3f}", f"{limit.high:.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _absent(summary: Summary) -> str:

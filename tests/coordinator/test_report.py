@@ -158,3 +158,16 @@ def test_json_is_strict_and_complete():
         (0, 1, 0),
         (1, 0, 0),
     ]
+
+
+def test_the_best_score_that_a_channel_allows_stands_beside_what_was_reached():
+    found = evaluate(relay_plan(2, episodes=2, conditions=("open", "cut"), channel=Channel.parse("erasure=0.5")))
+    assert dict(rows(found))["best of any team on this channel"] == ["0.918 to 0.919", ""]
+    assert found.as_dict()["channel_limit"]["low"] == found.channel_limit.low
+    late = Channel.parse("delay-ms=200")
+    for policy, best in (("mask", "0.111"), ("hold", "1.000")):
+        found = evaluate(relay_plan(2, episodes=2, channel=late, late_policy=policy))
+        assert dict(rows(found))["best of any team on this channel"] == [best]
+    for unknown in ("silent=1", "rate-bits=3", "delay-ms=100,jitter-ms=50"):
+        found = evaluate(relay_plan(2, episodes=2, channel=Channel.parse(unknown)))
+        assert "best of any team on this channel" not in dict(rows(found)), unknown

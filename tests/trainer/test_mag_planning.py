@@ -22,9 +22,10 @@ from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mabl.settings import MablSettings
 from trainer.algorithms.mag.mag import Mag
 from trainer.algorithms.mag.settings import MagSettings
+from trainer.nets.joint_rows import JointRows
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
-from trainer.world_model.imagination import Decision, Imagination, JointRows, JointStates, roll_out
+from trainer.world_model.imagination import Decision, Imagination, JointStates, roll_out
 from trainer.world_model.planning import Planning
 from trainer.world_model.settings import PlanningSettings
 

@@ -24,7 +24,9 @@ from heliograph.environments.vector import (
 )
 from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
+from trainer.experience.collecting_links import CollectingLinks
 from trainer.experience.columns import STATE, zero_columns
+from trainer.experience.links import AGE
 from trainer.experience.readable import neighbour_tensor
 from trainer.experience.replay import Replay
 from trainer.experience.replayed_restore import rewind
@@ -80,6 +82,7 @@ class Collector:
         self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
         self._draws = RandomDraws(self._generator)
         self._team = behaviour.initial_state(count)
+        self._channel = CollectingLinks.of(behaviour, copies=count, agents=agents, generator=self._generator)
         self._staged = StagingBuffer(environment.spec, columns=replay.columns)
         self._everyone = np.arange(count)
         self._seeds = np.zeros(count, dtype=np.int64)
@@ -144,6 +147,7 @@ class Collector:
             **{name: tensor.to(self.device) for name, tensor in self._inputs.items()},
             hears=neighbour_tensor(self._now.hears, self.environment.spec, device=self.device),
             draws=self._draws,
+            **({} if self._channel is None else {"age": self._channel.age}),
         )
         return action.cpu().numpy()
 
@@ -163,6 +167,8 @@ class Collector:
             np.copyto(now.columns[name], values.cpu().numpy())
         if STATE in now.columns:
             np.copyto(now.columns[STATE], checked_state(of=self.environment, lost=transition.lost))
+        if self._channel is not None:
+            np.copyto(now.columns[AGE], self._channel.advance())
         now.action[:] = actions
         now.first[:] = False
         self._staged.add(self._everyone, now)
@@ -226,6 +232,8 @@ class Collector:
         for name, array in rows.arrays().items():
             now[name][copies] = array
         self._returns[copies], self._lengths[copies] = 0, 0
+        if self._channel is not None:
+            self._channel.begin(copies)
         self._staged.add(copies, rows)
 
     def state(self) -> dict[str, Any]:
@@ -236,13 +244,14 @@ class Collector:
         assert not len(self._staged), "rows that are not in replay would be lost"
         ended = dict(zip(_ENDED, self._all_ended(), strict=True))
         team = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
+        links = {} if self._channel is None else self._channel.state()
         return {
             "env_steps": self.env_steps,
             "episodes_started": self.episodes_started,
             "lost_episodes": self.lost_episodes,
             "made": self._made,
             "random": self._random.bit_generator.state,
-            "arrays": {name: tensor.cpu().numpy() for name, tensor in team.items()}
+            "arrays": {name: tensor.cpu().numpy() for name, tensor in (team | links).items()}
             | ended
             | {"seeds": self._seeds, "returns": self._returns, "lengths": self._lengths}
             | {"generator": self._generator.get_state().numpy()},
@@ -272,10 +281,12 @@ class Collector:
                 for field in fields(self._team)
             }
         )
+        if self._channel is not None:
+            self._channel.restore(arrays)
         self._staged.take()
         now = self._now.arrays()
         # What updates have written beside the newest rows is nothing that the next ones begin with.
-        written = self.replay.columns.keys() - {STATE}
+        written = self.replay.columns.keys() - {STATE, AGE}
         for name, array in self.replay.newest().arrays().items():
             np.copyto(now[name], np.zeros_like(array) if name in written else array)
         done = [self.replay.running_actions(copy) for copy in self._everyone]

@@ -152,10 +152,13 @@ class CommunicationBlock(nn.Module):
         return rows
 
     def ego(self, tokens: Tensor, hears: Tensor) -> Tensor:
-        """Every agent over its own ego set: tokens [M, N, H], hears [M, N, N] -> rows [M, N, H]."""
-        count, agents, width = tokens.shape
+        """Every agent over its own ego set: tokens [M, N, H], or [M, N, N, H] as each agent (first N) holds them, hears
+        [M, N, N] -> rows [M, N, H]."""
+        count, agents, width = len(tokens), *tokens.shape[-2:]
         present = hears | torch.eye(agents, dtype=torch.bool, device=hears.device)
-        rows = tokens.unsqueeze(1).expand(-1, agents, -1, -1).reshape(-1, agents, width)  # [M*N, N, H]
+        if tokens.dim() == 3:
+            tokens = tokens.unsqueeze(1).expand(-1, agents, -1, -1)
+        rows = tokens.reshape(-1, agents, width)  # [M*N, N, H]
         own = torch.arange(agents, device=tokens.device).repeat(count)
         return self.own_row(rows, present.reshape(-1, agents), own).reshape(count, agents, width)
 

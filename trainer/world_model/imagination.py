@@ -7,33 +7,20 @@ G recurrent size, A entries of an action mask, P outputs of an actor.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from trainer.policy.draws import Draws
+from trainer.experience.channel_settings import ChannelSettings
+from trainer.experience.links import Links, Uniform, advance
+from trainer.nets.joint_rows import JointRows
+from trainer.policy.draws import Draws, RandomDraws
 from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.masks import imagined_mask
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
-
-
-class JointRows:
-    """Base of dataclasses of tensors whose first axis is M; None stays None."""
-
-    def rows(self, index: Tensor) -> Self:
-        """Some of them, int64 [...]."""
-        return self._each(lambda tensor: tensor[index])
-
-    def copies(self, count: int) -> Self:
-        """All of them `count` times over: copy c of row m is row c * M + m."""
-        return self._each(lambda tensor: tensor.expand(count, *tensor.shape).flatten(0, 1))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # a dataclass, which no bound can say
-        return type(self)(**{name: None if value is None else change(value) for name, value in values.items()})
+from trainer.world_model.received import Received, readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +33,10 @@ class JointStates(JointRows):
     """[M, N, G]."""
     hears: Tensor | None
     """bool [M, N, N], held during the whole rollout; None: full attention."""
+    links: Links | None = None
+    """How messages get through; None: all do."""
+    received: Received | None = None
+    """What the agents hold of one another, if older messages stand in for those that are not there."""
 
     @property
     def features(self) -> Features:
@@ -75,6 +66,8 @@ class Outlook(JointRows):
     """[M, N, G]."""
     hears: Tensor | None
     """bool [M, N, N]."""
+    links: Links | None = None
+    received: Received | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +78,7 @@ class Imagination:
     actor: nn.Module
     settings: PolicySettings
     draws: Draws
+    channel: ChannelSettings = ChannelSettings()  # noqa: RUF009  # settings never change
 
     def decide(self, states: JointStates) -> Decision:
         """Sample an action of every agent."""
@@ -97,13 +91,38 @@ class Imagination:
         """What actions [M, N, ...] lead to."""
         rssm = self.model.rssm
         keep = states.deter.new_ones(*states.deter.shape[:-1], 1)
-        rows = rssm.communicate(rssm.tokens(states.ids, action, keep), states.hears)
-        deter = rssm.recur(rows, states.deter)
-        return Outlook(prior=rssm.probabilities(rssm.prior_logits(deter)), deter=deter, hears=states.hears)
+        links, received, heard = states.links, states.received, states.hears
+        if links is not None:
+            links = advance(links, self.channel, self._uniform(states.deter))
+            heard = readable(heard, links.age)
+        if links is not None and received is not None:
+            received = received.after(states.ids, action, links.age)
+            tokens = rssm.held_tokens(received.ids, received.action, keep)
+        else:
+            tokens = rssm.tokens(states.ids, action, keep)
+        deter = rssm.recur(rssm.communicate(tokens, heard), states.deter)
+        return Outlook(
+            prior=rssm.probabilities(rssm.prior_logits(deter)),
+            deter=deter,
+            hears=states.hears,
+            links=links,
+            received=received,
+        )
 
     def predict(self, outlook: Outlook) -> JointStates:
         """The next states: latents drawn from the prior."""
-        return JointStates(ids=self.draws.latent(outlook.prior), deter=outlook.deter, hears=outlook.hears)
+        return JointStates(
+            ids=self.draws.latent(outlook.prior),
+            deter=outlook.deter,
+            hears=outlook.hears,
+            links=outlook.links,
+            received=outlook.received,
+        )
+
+    def _uniform(self, like: Tensor) -> Uniform:
+        """From the generator of the latents, if it has one."""
+        generator = self.draws.generator if isinstance(self.draws, RandomDraws) else None
+        return lambda shape: torch.rand(shape, dtype=like.dtype, device=like.device, generator=generator)
 
     def _available(self, states: JointStates) -> Tensor | None:
         """Predicted action mask bool [M, N, A]."""

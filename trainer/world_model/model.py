@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from trainer.experience.channel_settings import ChannelSettings
+from trainer.experience.links import AGE
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
@@ -45,6 +47,7 @@ class WorldModel(LatentModel):
 
     settings: WorldModelSettings
 
+    # Seven parameters: the sizes of its networks, and what they read.
     def __init__(
         self,
         settings: WorldModelSettings,
@@ -54,10 +57,11 @@ class WorldModel(LatentModel):
         actions: ActionDistribution,
         action_masks: bool,
         image: Image | None = None,
+        channel: ChannelSettings = ChannelSettings(),  # noqa: B008  # settings never change
     ) -> None:
-        """`image` is what the observations begin with, see `EnvironmentSpec.image`."""
+        """`image` is what the observations begin with, see `EnvironmentSpec.image`, `channel` what it learns with."""
         super().__init__()
-        self.settings, self.actions = settings, actions
+        self.settings, self.actions, self.channel = settings, actions, channel
         hidden = settings.hidden
 
         def each(make: Callable[[], nn.Module]) -> nn.Module:
@@ -102,6 +106,8 @@ class WorldModel(LatentModel):
             draw_ids=draw_ids,
             hears=self._receivable(window),
             reset_action_on_first=reset_action_on_first,
+            age=window.columns[AGE] if self.channel.is_on else None,
+            holds=self.channel.holds,
         )
 
     def levels(self, posteriors: Posteriors) -> dict[str, tuple[Tensor, Tensor]]:

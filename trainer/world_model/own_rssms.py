@@ -33,6 +33,17 @@ class OwnRSSMs(Agentwise[RSSM], TeamRSSM):
         read = [member.tokens(ids, action, keep, keep_action, probabilities) for member in self.each]
         return torch.stack(read, dim=1)
 
+    def as_read(self, tokens: Tensor) -> Tensor:
+        """[M, N, N, H], as they are."""
+        return tokens
+
+    def held_tokens(self, ids: Tensor, action: Tensor, keep: Tensor) -> Tensor:
+        """Tokens [M, N, N, H] of ids [M, N, N, K] and actions [M, N, N, ...] that each agent holds of each."""
+        read = [
+            member.tokens(ids[:, slot], action[:, slot], keep[:, slot, None]) for slot, member in enumerate(self.each)
+        ]
+        return torch.stack(read, dim=1)
+
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Rows [M, N, H] that enter the GRUs, from tokens [M, N, N, H] and `hears` [M, N, N]."""
         rows = [self._row(slot, tokens[:, slot], hears) for slot in range(len(self.each))]

@@ -16,7 +16,8 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from trainer.world_model.imagination import Decision, JointRows
+from trainer.nets.joint_rows import JointRows
+from trainer.world_model.imagination import Decision
 from trainer.world_model.settings import PlanningSettings
 
 States = TypeVar("States", bound=JointRows)

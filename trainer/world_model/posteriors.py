@@ -13,11 +13,13 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from trainer.experience.links import NOTHING
 from trainer.experience.window import Window
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
+from trainer.world_model.received import readable
 from trainer.world_model.rssm import TeamRSSM
 
 DrawIds = Callable[[Tensor], Tensor]
@@ -84,7 +86,7 @@ class LatentModel(ActingModel, ABC):
         """Neighbour sets bool [T, B, N, N] that imagination holds; None: full attention, or none at all."""
 
 
-# Seven parameters: a window's tensors and the two ways in which the published models differ.
+# Nine parameters: a window's tensors and the ways in which models differ.
 def unroll(
     rssm: TeamRSSM,
     inputs: Tensor,
@@ -94,10 +96,13 @@ def unroll(
     draw_ids: DrawIds,
     hears: Tensor | None,
     reset_action_on_first: bool,
+    age: Tensor | None = None,
+    holds: bool = False,
 ) -> Posteriors:
     """Run an RSSM along posterior inputs [T, B, N, H], actions [T, B, N, ...] and first rows bool [T, B].
 
-    `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.
+    `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.  `age` [T, B, N, N] says how old the
+    messages are that agents had at each row (`experience.links`), None: always new; with `holds` older ones are read.
     """
     length, batch, agents, _ = inputs.shape
     settings = rssm.settings
@@ -106,12 +111,22 @@ def unroll(
     ids = torch.zeros(batch, agents, settings.categoricals, dtype=torch.int64, device=inputs.device)
     probabilities = None
     all_ids, all_probabilities, all_deter = [], [], []
+    said: list[Tensor] = []
     for t, inputs_now in enumerate(inputs.unbind()):
         # A window that starts inside an episode has an action but no latent before its first row.
         keep_latent = keep[t] if t else torch.zeros_like(keep[t])
         keep_action = keep[t] if reset_action_on_first else torch.ones_like(keep[t])
         tokens = rssm.tokens(ids, action[t], keep_latent, keep_action, probabilities)
-        rows = rssm.communicate(tokens, None if hears is None else hears[t])
+        heard = None if hears is None else hears[t]
+        if age is not None:
+            age_now = age[t]
+            if holds:
+                said.append(rssm.as_read(tokens))
+                # What was said before the window began is not known.
+                age_now = age_now.where((age_now == 0) | (age_now < t), torch.full_like(age_now, NOTHING))
+                tokens = _held(said, age_now)
+            heard = readable(heard, age_now)
+        rows = rssm.communicate(tokens, heard)
         deter = rssm.recur(rows, deter * keep[t])
         probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs_now))
         ids = draw_ids(probabilities.detach())
@@ -121,3 +136,12 @@ def unroll(
     return Posteriors(
         ids=torch.stack(all_ids), probabilities=torch.stack(all_probabilities), deter=torch.stack(all_deter)
     )
+
+
+def _held(said: list[Tensor], age: Tensor) -> Tensor:
+    """Of the tokens [B, N, N, H] of each step so far those that are held at the last one: [B, N, N, H]."""
+    if len(said) == 1:
+        return said[0]
+    tokens = torch.stack(said)  # [T, B, N, N, H]
+    step = (len(said) - 1 - age.long().clamp(min=0))[None, ..., None].expand(-1, -1, -1, -1, tokens.shape[-1])
+    return tokens.gather(0, step).squeeze(0)

@@ -40,8 +40,22 @@ class TeamRSSM(nn.Module, ABC):
         """
 
     @abstractmethod
+    def as_read(self, tokens: Tensor) -> Tensor:
+        """What `tokens` gives, by reader: [M, N, N, H], readers first."""
+
+    @abstractmethod
+    def held_tokens(self, ids: Tensor, action: Tensor, keep: Tensor) -> Tensor:
+        """Tokens [M, N, N, H] of ids [M, N, N, K] and actions [M, N, N, ...] that each agent (first N) holds of each.
+
+        `keep` [M, N, 1] is 0 for readers to whom everyone's message counts as the zero vector.
+        """
+
+    @abstractmethod
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
-        """Rows [M, N, H] that enter the GRUs; `hears` bool [M, N, N], None on a complete graph."""
+        """Rows [M, N, H] that enter the GRUs; `hears` bool [M, N, N], None on a complete graph.
+
+        Tokens are as `tokens` gives them, or [M, N, N, H] by reader, and then `hears` is needed.
+        """
 
     @abstractmethod
     def recur(self, rows: Tensor, deter: Tensor) -> Tensor:
@@ -109,6 +123,14 @@ class RSSM(TeamRSSM):
         """
         dense = self.token.dense(self.read(action).to(keep.dtype) * (keep if keep_action is None else keep_action))
         return torch.relu(self.token.gather(ids, probabilities) * keep + dense)
+
+    def as_read(self, tokens: Tensor) -> Tensor:
+        """[M, N, H] -> [M, N, N, H]: everyone reads alike."""
+        return tokens.unsqueeze(1).expand(-1, tokens.shape[1], -1, -1)
+
+    def held_tokens(self, ids: Tensor, action: Tensor, keep: Tensor) -> Tensor:
+        """Tokens [M, N, N, H] of ids [M, N, N, K] and actions [M, N, N, ...] that each agent holds of each."""
+        return self.tokens(ids, action, keep.unsqueeze(-2))
 
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Rows [M, N, H] that enter the GRUs; `hears` [M, N, N], None on a complete graph."""

@@ -147,26 +147,27 @@ class Dreamer(ImaginationLearner):
         """Imagine from the posteriors of a batch of windows."""
         settings = self.settings
         posteriors = self._posteriors(window)
-        hears = self.model.held(window)
         usable = window.first.shape[0] - settings.loss.drop_last_row
-        start = JointStates(
-            ids=posteriors.ids[:usable].flatten(0, 1),
-            deter=posteriors.deter[:usable].flatten(0, 1),
-            hears=None if hears is None else hears[:usable].flatten(0, 1),
-        )
+        start = self.starts(window, posteriors, slice(usable), RandomDraws())
         world = self.imagination()
         alive = (~window.terminated.all(-1) | window.first)[:usable].flatten() if settings.policy.start_alive else None
         return self._roll_out(world, self._chosen(start, alive), predict=self.predict_by(world))
+
+    def starts(self, window: Window, posteriors: Posteriors, rows: slice, _draws: RandomDraws) -> JointStates:
+        """States to imagine from, of those rows of a window; `_draws` is for what an algorithm adds to them."""
+        hears = self.model.held(window)
+        return JointStates(
+            ids=posteriors.ids[rows].flatten(0, 1),
+            deter=posteriors.deter[rows].flatten(0, 1),
+            hears=None if hears is None else hears[rows].flatten(0, 1),
+        )
 
     @torch.no_grad()
     def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
         """See `imagining.ImaginingAlgorithm`."""
         window, reset = seen.window, self.settings.loss.reset_action_on_first
         posteriors = self.model.observe(window, draws.latent, reset_action_on_first=reset)
-        hears = self.model.held(window)
-        start = JointStates(
-            ids=posteriors.ids[-1], deter=posteriors.deter[-1], hears=None if hears is None else hears[-1]
-        )
+        start = self.starts(window, posteriors, slice(-1, None), draws)
         settings = self.settings.policy.model_copy(update={"horizon": horizon})
         world = replace(self.imagination(), settings=settings, draws=draws)
         return roll_out(world, start, predict=self.predict_by(world))

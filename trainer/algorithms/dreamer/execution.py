@@ -24,6 +24,7 @@ from trainer.nets.latent import sample_ids
 from trainer.policy.draws import Draws
 from trainer.world_model.own_rssms import own_rssm
 from trainer.world_model.posteriors import ActingModel
+from trainer.world_model.received import Received
 from trainer.world_model.rssm import RSSM
 
 
@@ -66,7 +67,7 @@ def noise_size(model: ActingModel) -> int:
     return model.settings.categoricals + model.actions.noise
 
 
-# Eight parameters: a step of a team takes the networks, the state, and what every agent observes.
+# Nine parameters: a step of a team takes the networks, the state, and what every agent observes and holds.
 @torch.no_grad()
 def team_step(
     model: ActingModel,
@@ -78,13 +79,18 @@ def team_step(
     hears: Tensor | None,
     first: Tensor,
     draws: Draws,
+    received: Received | None = None,
 ) -> TeamDecision:
     """Decide for all agents of all copies: observation [E, N, D], action_mask bool [E, N, A], hears bool [E, N, N]
-    (None: everyone hears everyone), first bool [E]."""
+    (None: everyone hears everyone), first bool [E]; `received` is what the agents hold of one another where that is not
+    the newest, and `hears` is given then."""
     rssm = model.rssm
     keep = (~first).to(observation.dtype).reshape(-1, 1, 1).expand(-1, observation.shape[1], 1)
-    rows = rssm.communicate(rssm.tokens(state.ids, state.action, keep, keep), hears)
-    deter = rssm.recur(rows, state.deter * keep)
+    if received is None:
+        tokens = rssm.tokens(state.ids, state.action, keep, keep)
+    else:
+        tokens = rssm.held_tokens(received.ids, received.action, keep)
+    deter = rssm.recur(rssm.communicate(tokens, hears), state.deter * keep)
     posterior = rssm.posterior_logits(deter, rssm.posterior_inputs(model.encoder(observation)))
     ids = draws.latent(rssm.probabilities(posterior))
     logits = model.actions.masked(actor(ids, deter), action_mask)

@@ -6,21 +6,29 @@ agent steps its own copy of the model with the messages (z, a) of those it hears
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.dreamer.dreamer import Dreamer
-from trainer.algorithms.dreamer.execution import Team, agent_step, messages
+from trainer.algorithms.dreamer.execution import agent_step, messages
+from trainer.algorithms.dreamer.lossy import make_team, with_links
 from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.algorithms.step_function import StepFunction
+from trainer.experience.columns import Column
+from trainer.experience.links import AGE
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.distributions import action_distribution
-from trainer.policy.draws import Draws
+from trainer.policy.draws import Draws, RandomDraws
+from trainer.world_model.imagination import Imagination, JointStates
 from trainer.world_model.model import WorldModel
+from trainer.world_model.posteriors import Posteriors
 
 
 class Mamba(Dreamer):
@@ -39,7 +47,9 @@ class Mamba(Dreamer):
             actions=actions,
             action_masks=spec.has_action_mask,
             image=spec.image,
+            channel=settings.channel,
         )
+        self.channel = settings.channel
         actor = per_agent(
             lambda: make_actor(settings.model, outputs=actions.outputs),
             agents=spec.agents,
@@ -51,10 +61,23 @@ class Mamba(Dreamer):
             model=model,
             actor=actor,
             critic=AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads),
-            team=Team(model=model, actor=actor, agents=spec.agents),
+            team=make_team(settings.channel, model=model, actor=actor, agents=spec.agents),
             device=device,
             compile_mode=compile_mode,
         )
+
+    def columns(self) -> dict[str, Column]:
+        agents = self.spec.agents
+        return {AGE: Column(shape=(agents, agents), dtype=np.int8)} if self.channel.is_on else {}
+
+    def starts(self, window: Window, posteriors: Posteriors, rows: slice, draws: RandomDraws) -> JointStates:
+        start = super().starts(window, posteriors, rows, draws)
+        if not self.channel.is_on:
+            return start
+        return with_links(start, window, posteriors, rows, channel=self.channel, draws=draws)
+
+    def imagination(self) -> Imagination:
+        return replace(super().imagination(), channel=self.channel)
 
     @property
     def message(self) -> MessageFormat:

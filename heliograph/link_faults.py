@@ -1,4 +1,7 @@
-"""Faults of a link that take more than one number.  Their draws are in `losses.py`."""
+"""Faults of a link that take more than one number, for the simulated channel and for training with one.
+
+What is drawn by them is each user's own.
+"""
 
 from __future__ import annotations
 

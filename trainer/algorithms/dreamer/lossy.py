@@ -1,0 +1,170 @@
+"""Acting and imagining by a team that learns with a channel, which loses messages or brings them late.
+
+Axis legend: E copies, M joint states, T time, B windows, N agents, K categoricals, L newest messages that are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.algorithms.dreamer.execution import Team, TeamState, team_step
+from trainer.experience.channel_settings import ChannelSettings
+from trainer.experience.links import AGE, NOTHING, begin
+from trainer.experience.window import Window
+from trainer.policy.draws import Draws, RandomDraws
+from trainer.world_model.imagination import JointStates
+from trainer.world_model.posteriors import ActingModel, Posteriors
+from trainer.world_model.received import Received, readable
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldingState(TeamState):
+    """What a team carries that reads older messages where it has no newer ones; see `Received`."""
+
+    held_ids: Tensor
+    held_action: Tensor
+    recent_ids: Tensor
+    recent_action: Tensor
+
+    @property
+    def received(self) -> Received:
+        return Received(
+            ids=self.held_ids,
+            action=self.held_action,
+            recent_ids=self.recent_ids,
+            recent_action=self.recent_action,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossyTeam(Team):
+    """Collects with a channel, whose `age` it is told at every step, and acts as any team without it."""
+
+    channel: ChannelSettings
+
+    def initial_state(self, copies: int) -> TeamState:
+        state = super().initial_state(copies)
+        if not self.channel.holds:
+            return state
+        received = Received.nothing(state.ids, state.action, longest=self.channel.delay_steps)
+        return _holding(state, received)
+
+    # Eight parameters: those of `Actor.act`, and the age.
+    def act(
+        self,
+        state: TeamState,
+        *,
+        observation: Tensor,
+        action_mask: Tensor,
+        hears: Tensor | None,
+        first: Tensor,
+        draws: Draws,
+        age: Tensor | None = None,
+    ) -> tuple[Tensor, TeamState]:
+        """`age` int64 [E, N, N] is that of the messages that are held; None: everyone has everyone's newest one."""
+        received = None
+        if age is not None:
+            hears = readable(hears, age)
+            if isinstance(state, HoldingState):
+                received = state.received.after(state.ids, state.action, age)
+        decision = team_step(
+            self.model,
+            self.actor,
+            state,
+            observation=observation,
+            action_mask=action_mask,
+            hears=hears,
+            first=first,
+            draws=draws,
+            received=received,
+        )
+        following = decision.state
+        if isinstance(state, HoldingState):
+            following = _holding(following, state.received if received is None else received)
+        return decision.action, following
+
+
+def make_team(channel: ChannelSettings, *, model: ActingModel, actor: nn.Module, agents: int) -> Team:
+    """With a channel if there is one."""
+    if not channel.is_on:
+        return Team(model=model, actor=actor, agents=agents)
+    return LossyTeam(model=model, actor=actor, agents=agents, channel=channel)
+
+
+def _holding(state: TeamState, received: Received) -> HoldingState:
+    return HoldingState(
+        ids=state.ids,
+        action=state.action,
+        deter=state.deter,
+        held_ids=received.ids,
+        held_action=received.action,
+        recent_ids=received.recent_ids,
+        recent_action=received.recent_action,
+    )
+
+
+# Six parameters: where imagination starts, and what draws its links.
+def with_links(
+    start: JointStates,
+    window: Window,
+    posteriors: Posteriors,
+    rows: slice,
+    *,
+    channel: ChannelSettings,
+    draws: RandomDraws,
+) -> JointStates:
+    """The states of those rows of a window, with links whose rates are drawn anew and go on from what is held there."""
+    batch, agents = posteriors.ids.shape[1:3]
+    like, device = posteriors.deter, posteriors.deter.device
+
+    def uniform(shape: tuple[int, ...]) -> Tensor:
+        return torch.rand(shape, dtype=like.dtype, device=device, generator=draws.generator)
+
+    age, steps = _within(window.columns[AGE].long(), window.first)
+    links = begin(channel, rows=age[rows].shape[0] * batch, agents=agents, uniform=uniform)
+    links = replace(links, age=age[rows].flatten(0, 1), steps=steps[rows].flatten())
+    received = None
+    if channel.holds:
+        received = Received(
+            **{
+                name: value[rows].flatten(0, 1)
+                for name, value in _received(
+                    posteriors.ids, window.action.roll(-1, dims=0), age, longest=channel.delay_steps
+                ).items()
+            }
+        )
+    return replace(start, links=links, received=received)
+
+
+def _within(age: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """Ages [T, B, N, N] of what was said in the window, and steps [T, B] since an episode or the window began."""
+    row = torch.arange(len(first), device=first.device)[:, None]
+    begun = torch.where(first, row, 0).cummax(0).values
+    known = (age == 0) | (age < row[:, :, None, None])
+    return torch.where(known, age, NOTHING), row - begun
+
+
+def _received(ids: Tensor, action: Tensor, age: Tensor, *, longest: int) -> dict[str, Tensor]:
+    """The fields of `Received` at each row, [T, B, ...], by what was said [T, B, N, K] and done [T, B, N, ...] there."""
+    length, batch, agents = ids.shape[:3]
+    device = ids.device
+    row, column = torch.arange(length, device=device), torch.arange(batch, device=device)
+    sender = torch.arange(agents, device=device)
+    before = (row[:, None, None, None] - 1 - age.clamp(min=0)).clamp(min=0)  # [T, B, N, N]
+    where = (before, column[None, :, None, None], sender[None, None, None])
+    past = (row[:, None] - 1 - torch.arange(longest + 1, device=device)).clamp(min=0)  # [T, L]
+
+    def recent(values: Tensor) -> Tensor:
+        return values[past].transpose(1, 2)  # [T, L, B, N, ...] -> [T, B, L, N, ...]
+
+    found: dict[str, Any] = {
+        "ids": ids[where],
+        "action": action[where],
+        "recent_ids": recent(ids),
+        "recent_action": recent(action),
+    }
+    return found

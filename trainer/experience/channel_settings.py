@@ -1,0 +1,66 @@
+"""What a channel does to messages while a team learns, so that it can act when they are lost or late.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from heliograph.settings import Settings
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+
+
+class ChannelSettings(Settings):
+    """Rates are drawn anew for every episode of every copy, and for every imagined start; each has one fault at most.
+
+    What was heard is stored in replay, and what is learned from it and imagined is heard alike.
+    """
+
+    share: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = 0.0
+    """Of the episodes that have a fault, any of those below that are not 0 as likely as another; 0: every message
+    always arrives."""
+    erasure: Share = 0.0
+    """Largest probability with which a message is lost, each by itself; the least is 0."""
+    burst_loss: Share = 0.0
+    """Largest share of steps at which a link is down, in bursts (Gilbert-Elliott, as the simulated channel's)."""
+    burst_steps: Annotated[float, Field(ge=1.0, le=1000.0)] = 3.0
+    """Longest mean length of a burst, in steps; the least is 1."""
+    delay_steps: NonNegativeInt = 0
+    """Most whole steps by which all messages of an episode come late; the least is 1."""
+    dropout: Share = 0.0
+    """Largest probability with which an agent does not hear another one during a whole episode."""
+    late: Literal["mask", "hold"] = "mask"
+    """What stands for a message that is not there, as `--late` of a run says: nothing, or the sender's last one that
+    came; run the team as it was trained."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the faults that there are."""
+        return tuple(name for name in KINDS if getattr(self, name))
+
+    @property
+    def is_on(self) -> bool:
+        return self.share > 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether older messages stand in for those that are not there."""
+        return self.late != "mask"
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.is_on and not self.kinds:
+            raise ValueError(f"channel.share is {self.share:g}, but no fault is above 0; give {', '.join(KINDS)}")
+        if self.delay_steps and not self.holds:
+            raise ValueError(
+                "channel.delay_steps needs channel.late = hold, since with late = mask a message that is late is "
+                "never read"
+            )
+        return self
+
+
+KINDS = ("erasure", "burst_loss", "delay_steps", "dropout")

@@ -1,0 +1,69 @@
+"""The links of the teams that collect experience, if they learn with a channel.
+
+Axis legend: E copies, N agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.experience.channel_settings import ChannelSettings
+from trainer.experience.links import OLDEST, Links, advance, begin, begin_again
+
+
+@runtime_checkable
+class LossyBehaviour(Protocol):
+    """A `Behaviour` that learns with a channel; its `act` takes the `age` of what is held, int64 [E, N, N], too."""
+
+    channel: ChannelSettings
+
+
+class CollectingLinks:
+    """Of the running episodes of all copies, on the device of the networks."""
+
+    def __init__(self, channel: ChannelSettings, *, copies: int, agents: int, generator: torch.Generator) -> None:
+        self._channel, self._agents, self._generator = channel, agents, generator
+        self._links = begin(channel, rows=copies, agents=agents, uniform=self._uniform)
+
+    @classmethod
+    def of(cls, behaviour: object, *, copies: int, agents: int, generator: torch.Generator) -> CollectingLinks | None:
+        """None if the behaviour knows no channel."""
+        if not isinstance(behaviour, LossyBehaviour):
+            return None
+        return cls(behaviour.channel, copies=copies, agents=agents, generator=generator)
+
+    @property
+    def age(self) -> Tensor:
+        """int64 [E, N, N] of what is held now."""
+        return self._links.age
+
+    def begin(self, copies: npt.NDArray[Any]) -> None:
+        """New episodes in some copies."""
+        fresh = begin(self._channel, rows=copies.size, agents=self._agents, uniform=self._uniform)
+        self._links = begin_again(self._links, fresh, torch.from_numpy(copies).to(self._generator.device))
+
+    def advance(self) -> npt.NDArray[Any]:
+        """One step of all copies: int64 [E, N, N] of what is held then, `OLDEST` at most."""
+        self._links = advance(self._links, self._channel, self._uniform)
+        return np.minimum(self._links.age.cpu().numpy(), OLDEST)
+
+    def state(self) -> dict[str, Tensor]:
+        """By name, for checkpoints."""
+        return {f"links.{field.name}": getattr(self._links, field.name) for field in fields(self._links)}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over a saved state."""
+        device = self._generator.device
+        self._links = Links(
+            **{field.name: torch.from_numpy(arrays[f"links.{field.name}"]).to(device) for field in fields(Links)}
+        )
+
+    def _uniform(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.rand(shape, device=self._generator.device, generator=self._generator)
