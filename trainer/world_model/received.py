@@ -69,6 +69,6 @@ def _picked(recent: Tensor, place: Tensor) -> Tensor:
 
 
 def readable(hears: Tensor | None, age: Tensor) -> Tensor:
-    """Whose messages are there to be read, bool [..., N, N]: those in `hears` (None: all) of whom something has come."""
+    """Whose messages are there to be read, bool [..., N, N]: those in `hears` (None: all) of whom some has come."""
     there = age >= 0
     return there if hears is None else there & hears

@@ -149,7 +149,7 @@ def _within(age: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _received(ids: Tensor, action: Tensor, age: Tensor, *, longest: int) -> dict[str, Tensor]:
-    """The fields of `Received` at each row, [T, B, ...], by what was said [T, B, N, K] and done [T, B, N, ...] there."""
+    """The fields of `Received` at each row, [T, B, ...], by what was said [T, B, N, K] and done [T, B, N, ...]."""
     length, batch, agents = ids.shape[:3]
     device = ids.device
     row, column = torch.arange(length, device=device), torch.arange(batch, device=device)
