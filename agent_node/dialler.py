@@ -70,7 +70,7 @@ class Dialler:
                 except (CallEnded, PeerRefused, MessageError, TimeoutError) as error:
                     failures += 1
                     level = logging.WARNING if failures == 1 and isinstance(error, PeerRefused) else logging.DEBUG
-                    cause = line.cause(error)
+                    cause = self._cause(error)
                     _log.log(level, "dialling failed slot=%d times=%d error=%s", member.slot, failures, cause)
                 if not self._streams.closing:
                     await asyncio.sleep(retry_pause_s(failures))
@@ -100,6 +100,12 @@ class Dialler:
                 return Hello.parse(await call.answer())
         except PeerRefused as refused:
             raise PeerRefused(f"slot {member.slot} refused: {refused.message}") from None
+
+    def _cause(self, error: BaseException) -> str:
+        """What is known of a failure, and what the transport cannot say, that our own certificate has expired."""
+        said = f"{error.grpc_status} {error.message}" if isinstance(error, CallEnded) else str(error)
+        trouble = "" if self._tls is None else self._tls.trouble()
+        return "; ".join(part for part in (said or type(error).__name__, trouble) if part)
 
     def _check_answer(self, hello: Hello, member: Member, own: Hello) -> None:
         refused = refusal(hello, own=own, team_size=self._team_size, roster={member.slot: member})

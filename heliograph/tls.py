@@ -23,8 +23,11 @@ from heliograph.certificates.identity import Identity
 from heliograph.certificates.validity import RENEWAL, Validity
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, Unreadable, read_bytes
+from heliograph.tls_context import made_context
 
 if TYPE_CHECKING:
+    import ssl
+
     from cryptography import x509
 
 LOOK_S = 60.0
@@ -61,6 +64,7 @@ class Tls:
         self._pair = self._read()
         self.identity = self._pair.identity
         self._channel_credentials: tuple[_Pair, grpc.ChannelCredentials] | None = None
+        self._contexts: dict[bool, tuple[_Pair, ssl.SSLContext]] = {}
         self._warned: set[tuple[Validity, str]] = set()
         self._log_expiry()
 
@@ -134,6 +138,14 @@ class Tls:
             fetch,  # type: ignore[arg-type]  # None stands for the one before, and is left out of the stubs
             require_client_authentication=True,
         )
+
+    def context(self, *, is_server: bool) -> ssl.SSLContext:
+        """For a connection that is not made by gRPC, on the same terms; the same object until the files change."""
+        pair = self._current()
+        if is_server not in self._contexts or self._contexts[is_server][0] is not pair:
+            made = made_context(pair.authority, pair.certificate, pair.key, is_server=is_server)
+            self._contexts[is_server] = pair, made
+        return self._contexts[is_server][1]
 
     def _current(self) -> _Pair:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliograph.errors import SettingsError
 
-TRANSPORTS = ("grpcio",)
+TRANSPORTS = ("grpcio", "lean")
 DEFAULT_TRANSPORT = "grpcio"
 
 

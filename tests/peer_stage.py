@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import numpy as np
+import pytest
 from scripted_bundle import scripted_team
 
 from agent_node.agent_input import AgentInput
@@ -22,14 +23,33 @@ from heliograph.bundle import Bundle
 from heliograph.certificates.identity import Identity
 from heliograph.codecs.coding import Coding
 from heliograph.tls import Tls
+from heliograph.transports import TRANSPORTS
 
 TEAM = scripted_team(team_size=3)
 HELLO = Hello(run_id="run", slot=0, bundle_digest=TEAM[0].digest, instance="first")
 PATH = "/heliograph.v1.Peer/Exchange"
 DEADLINE_S = 20.0
+
+transport = pytest.fixture(scope="module", autouse=True, params=TRANSPORTS)(lambda request: chosen(request.param))
+"""Imported by a module, it runs all of its tests once for each transport of the node; the test itself speaks grpcio."""
+
 NEVER_S = 100 * DEADLINE_S
 """Of a message: the test gives up before a node that waits for it."""
 BIT_PACKED = Coding()
+
+
+_chosen = ["grpcio"]
+
+
+def chosen(name: str) -> str:
+    """Nodes that are made from now on have this transport."""
+    _chosen[0] = name
+    return name
+
+
+def transport_now() -> str:
+    """Of nodes that are made now."""
+    return _chosen[0]
 
 
 class Stage(StandaloneWorld):
@@ -92,7 +112,7 @@ async def node_of_slot_1(
     """
     tls = [None if certificates is None else Tls(certificates / f"slot-{slot}") for slot in (0, 1)]
     world = Stage([Member(slot=0, peer_address="", bundle_digest=TEAM[0].digest)] if roster is None else roster, coding)
-    node = Node(bundle, tls=tls[1])
+    node = Node(bundle, tls=tls[1], transport=_chosen[0])
     running = asyncio.create_task(node.run(world))
     try:
         await world.step(0, receives_from=())

@@ -138,9 +138,6 @@ class GrpcioLine:
         )
         return _Dialled(exchange(metadata=((HELLO_METADATA, hello),)))
 
-    def cause(self, error: BaseException) -> str:
-        return self._channel.cause(error)
-
     async def close(self) -> None:
         await self._channel.close()
 

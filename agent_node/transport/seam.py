@@ -117,11 +117,7 @@ class Line(Protocol):
     """The way to one peer, which is dialled as often as it takes."""
 
     async def call(self, hello: bytes) -> DialledCall:
-        """Dial, with the certificate of now.  Raises CallEnded if the peer is not reached."""
-        ...
-
-    def cause(self, error: BaseException) -> str:
-        """Why a call failed, for a log."""
+        """Dial, with the certificate of now.  Raises CallEnded if the peer is not reached, PeerRefused over TLS."""
         ...
 
     async def close(self) -> None: ...

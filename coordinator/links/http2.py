@@ -5,43 +5,14 @@ Only frame headers are read: who sent which type of frame, and how many bytes.  
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client says first (RFC 9113 §3.4)."""
-
-HEADER_BYTES = 9
-
-TYPES = (
-    "DATA",
-    "HEADERS",
-    "PRIORITY",
-    "RST_STREAM",
-    "SETTINGS",
-    "PUSH_PROMISE",
-    "PING",
-    "GOAWAY",
-    "WINDOW_UPDATE",
-    "CONTINUATION",
-)
-"""By the number on the wire (RFC 9113 §6)."""
+from heliograph.http2 import HEADER_BYTES, PREFACE, TYPES, FrameHeader
 
 OTHER, PREFACE_TYPE, UNPARSED = "OTHER", "PREFACE", "UNPARSED"
 """Types that the RFC does not know and tells everybody to ignore; the preface; what came after a violation."""
 
 KINDS = (*TYPES, OTHER, PREFACE_TYPE, UNPARSED)
-
-_LENGTHS: dict[str, Callable[[int], bool]] = {
-    "PRIORITY": lambda length: length == 5,
-    "RST_STREAM": lambda length: length == 4,
-    "SETTINGS": lambda length: length % 6 == 0,
-    "PING": lambda length: length == 8,
-    "GOAWAY": lambda length: length >= 8,
-    "WINDOW_UPDATE": lambda length: length == 4,
-}
-_OF_CONNECTION = ("SETTINGS", "PING", "GOAWAY")
-_OF_STREAM = ("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "PUSH_PROMISE", "CONTINUATION")
 
 
 @dataclass(slots=True)
@@ -106,17 +77,12 @@ class FrameReader:
 
     def _header(self, data: bytes, at: int) -> int:
         """Begin a frame; how many bytes of its header were taken: none if there cannot be such a frame."""
-        length = int.from_bytes(data[at : at + 3], "big")
-        number = data[at + 3]
-        stream = int.from_bytes(data[at + 5 : at + HEADER_BYTES], "big") & 0x7FFF_FFFF
-        kind = TYPES[number] if number < len(TYPES) else OTHER
-        if kind in _LENGTHS and not _LENGTHS[kind](length):
-            self.violation = f"a frame of type {kind} has {length} bytes"
-        elif (kind in _OF_CONNECTION and stream) or (kind in _OF_STREAM and not stream):
-            self.violation = f"a frame of type {kind} belongs to stream {stream}"
-        else:
-            self._current, self._payload_left = self.counts[kind], length
-            self._current.frames += 1
-            self._current.bytes += HEADER_BYTES
-            return HEADER_BYTES
-        return 0
+        header = FrameHeader.at(data, at)
+        if header.violation is not None:
+            self.violation = header.violation
+            return 0
+        self._current = self.counts[TYPES[header.type] if header.type < len(TYPES) else OTHER]
+        self._payload_left = header.length
+        self._current.frames += 1
+        self._current.bytes += HEADER_BYTES
+        return HEADER_BYTES

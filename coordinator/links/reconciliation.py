@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coordinator.links.http2 import HEADER_BYTES
 from coordinator.links.links import Link
 from coordinator.links.message_table import GRPC_PREFIX_BYTES
 from coordinator.links.traffic import LinkTraffic
 from coordinator.serving.conservation import LinkBalance
 from heliograph.errors import MessageError
+from heliograph.http2 import HEADER_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,8 @@ has one limit of connections for all clients together.  So this stands in front 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
-from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import cast
@@ -18,25 +16,13 @@ from typing import cast
 from heliograph import listening
 from heliograph.errors import MessageError
 from heliograph.guard.opening import Opening
-from heliograph.rpc import KEEPALIVE_MS, MAX_CONNECTIONS
-
-MAX_WAITING = 128
-"""Connections that have not called anything yet, or called when all places were taken.  When there are more, the client
-that has most of them loses its oldest: who comes to ask for health and leaves always finds a place."""
-
-MAX_CALLING = MAX_CONNECTIONS - MAX_WAITING
-"""Connections that have; together with those that wait no more than the server itself admits."""
-
-MAX_PER_CLIENT = 128
-"""Of both kinds from one address, or one /64 of IPv6; a machine may hold a whole team."""
+from heliograph.guard.places import Places, network_of
+from heliograph.rpc import KEEPALIVE_MS
 
 OPENING_DEADLINE_S = 5.0
 """How long a client may take to begin as its protocol demands."""
 
 BACKLOG = 1024
-
-_MAX_LOGGED = 1024
-"""Clients that have been warned of, each once."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +39,7 @@ class Door:
     ) -> None:
         self.address = ""
         self._listen, self._server = listen, listening.parse_address(server)
-        self._opening, self._refused = opening, refused
-        self._waiting: dict[_Client, None] = {}  # in the order of their coming
-        self._calling: set[_Client] = set()
-        self._of_host: Counter[str] = Counter()
-        self._logged: set[str] = set()
+        self._opening, self._places = opening, Places(refused)
         self._clients_by_port: dict[int, str] = {}
         self._dialling: set[asyncio.Task[None]] = set()
 
@@ -77,7 +59,7 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.close()
-        for client in (*self._waiting, *self._calling):
+        for client in self._places.everybody:
             client.cut()
         for task in self._dialling:
             task.cancel()
@@ -91,32 +73,16 @@ class Door:
     # From the connections ----------------------------------------------------------------------------------------
 
     def came(self, client: _Client) -> None:
-        self._of_host[client.host] += 1
-        self._waiting[client] = None
-        if self._of_host[client.host] > MAX_PER_CLIENT:
-            # The newest of all, unless the client keeps older ones open for nothing.
-            self._cut(next(other for other in self._waiting if other.host == client.host), "too many connections")
-        elif len(self._waiting) > MAX_WAITING:
-            most, _ = Counter(other.host for other in self._waiting).most_common(1)[0]
-            self._cut(next(other for other in self._waiting if other.host == most), "others wait as well")
+        self._places.came(client)
 
     def called(self, client: _Client) -> None:
-        """It has called; while all places are taken it is served where it waited, and may still be cut for others."""
-        if client in self._waiting and len(self._calling) < MAX_CALLING:
-            del self._waiting[client]
-            self._calling.add(client)
+        self._places.called(client)
 
     def broke(self, client: _Client, error: MessageError) -> None:
-        self._cut(client, error.message, status="INVALID_ARGUMENT")
+        self._places.cut(client, error.message, status="INVALID_ARGUMENT")
 
     def went(self, client: _Client) -> None:
-        if client not in self._waiting and client not in self._calling:
-            return
-        self._waiting.pop(client, None)
-        self._calling.discard(client)
-        self._of_host[client.host] -= 1
-        if not self._of_host[client.host]:
-            del self._of_host[client.host]
+        self._places.went(client)
         self._clients_by_port.pop(client.port_behind, None)
 
     def dial(self, client: _Client) -> None:
@@ -136,18 +102,6 @@ class Door:
         client.port_behind = transport.get_extra_info("sockname")[1]
         self._clients_by_port[client.port_behind] = client.address
         client.join(server)
-
-    def _cut(self, client: _Client, reason: str, *, status: str = "RESOURCE_EXHAUSTED") -> None:
-        self._refused(status)
-        # A flood must not become one of log lines.
-        level = logging.DEBUG
-        if client.host not in self._logged and len(self._logged) < _MAX_LOGGED:
-            self._logged.add(client.host)
-            level = logging.WARNING
-        _log.log(level, "connection cut client=%s reason=%r", client.address, reason)
-        # At once, and not when the transport tells of it: others may come before that.
-        self.went(client)
-        client.cut()
 
 
 class _Relay(asyncio.Protocol):
@@ -218,7 +172,7 @@ class _Client(_Relay):
         super().connection_made(transport)
         host, port = transport.get_extra_info("peername")[:2]
         self.address = listening.as_address(host, port)
-        self.host = _network(host)
+        self.host = network_of(host)
         self._deadline = asyncio.get_running_loop().call_later(OPENING_DEADLINE_S, self._is_late)
         self._door.came(self)
 
@@ -264,13 +218,3 @@ class _Client(_Relay):
 
     def _is_late(self) -> None:
         self._door.broke(self, MessageError(f"nothing that opens a connection within {OPENING_DEADLINE_S:g} s"))
-
-
-def _network(host: str) -> str:
-    """What counts as one client: an address, or for IPv6 its /64, of which a machine may have as many as it likes."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

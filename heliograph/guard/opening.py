@@ -10,9 +10,7 @@ from collections.abc import Generator
 from typing import Protocol
 
 from heliograph.errors import MessageError
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What an HTTP/2 client says first (RFC 9113 §3.4); a frame of settings must follow."""
+from heliograph.http2 import CONTINUATION, END_HEADERS, HEADER_BYTES, HEADERS, PREFACE, SETTINGS, FrameHeader
 
 MAX_HEADER_BLOCK_BYTES = 16 * 2**10
 """A call's headers, compressed, with all their continuations: twice what the server takes once they are whole."""
@@ -20,8 +18,6 @@ MAX_HEADER_BLOCK_BYTES = 16 * 2**10
 MAX_FRAME_BYTES = 2**24 - 1
 MAX_RECORD_BYTES = 2**14 + 256
 
-_HEADERS, _SETTINGS, _CONTINUATION = 1, 4, 9
-_END_HEADERS = 4
 _HANDSHAKE, _APPLICATION_DATA = 22, 23
 
 
@@ -81,17 +77,17 @@ class PlaintextOpening(_Reader):
             raise MessageError("it does not begin as an HTTP/2 client does")
         block_bytes = 0
         while True:
-            header = yield 9
-            length, kind, flags = int.from_bytes(header[:3], "big"), header[3], header[4]
-            if not self.has_opened and kind != _SETTINGS:
+            header = FrameHeader.at((yield HEADER_BYTES), 0)
+            length = header.length
+            if not self.has_opened and header.type != SETTINGS:
                 raise MessageError("its first frame is not of settings")
             self.has_opened = True
-            if kind in (_HEADERS, _CONTINUATION):
+            if header.type in (HEADERS, CONTINUATION):
                 # Headers that never end cost the server memory and time with every further frame, even an empty one.
-                block_bytes = length + 9 + (block_bytes if kind == _CONTINUATION else 0)
+                block_bytes = length + HEADER_BYTES + (block_bytes if header.type == CONTINUATION else 0)
                 if block_bytes > MAX_HEADER_BLOCK_BYTES:
                     raise MessageError(f"headers of more than {MAX_HEADER_BLOCK_BYTES} bytes")
-                self.is_calling = self.is_calling or bool(flags & _END_HEADERS)
+                self.is_calling = self.is_calling or bool(header.flags & END_HEADERS)
             if length:
                 yield -length
 

@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from peer_stage import DEADLINE_S, NEVER_S, TEAM, Stage, admitted, exchange, node_of_slot_1
+from peer_stage import DEADLINE_S, NEVER_S, TEAM, Stage, admitted, exchange, node_of_slot_1, transport, transport_now
 
 from agent_node.dialler import FIRST_RETRY_S, LAST_RETRY_S, retry_pause_s
 from agent_node.hello import Hello, Member
@@ -23,6 +23,8 @@ from agent_node.world import Team
 from heliograph import rpc
 from heliograph.codecs.coding import Coding
 from heliograph.link_counters import LinkCounters
+
+__all__ = ["transport"]
 
 WIRE = MessageWire.of(TEAM[0].manifest)
 
@@ -254,7 +256,7 @@ def test_a_stream_that_breaks_while_it_is_awaited_ends_the_waiting() -> None:
 
 def test_health_says_serving_only_between_joining_and_draining() -> None:
     async def script() -> None:
-        world, node = Stage([]), Node(TEAM[1])
+        world, node = Stage([]), Node(TEAM[1], transport=transport_now())
         entered, go_on = asyncio.Event(), asyncio.Event()
         enter = world.enter
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from coordinator.links.http2 import PREFACE
 from coordinator.links.proxy import PairProxy
+from heliograph.http2 import PREFACE
 
 DATA_FRAME = b"\x00\x00\x05\x00\x00\x00\x00\x00\x01hello"
 PING = b"\x00\x00\x08\x06\x01\x00\x00\x00\x00" + bytes(8)

@@ -18,7 +18,9 @@ from heliograph import rpc
 from heliograph.certificates.folder import make_team, team
 from heliograph.certificates.identity import COORDINATOR
 from heliograph.guard import door as door_module
-from heliograph.guard.opening import MAX_HEADER_BLOCK_BYTES, PREFACE
+from heliograph.guard import places
+from heliograph.guard.opening import MAX_HEADER_BLOCK_BYTES
+from heliograph.http2 import PREFACE
 from heliograph.listening import parse_address
 from heliograph.pb import coordination_pb2 as pb
 from heliograph.pb import coordination_pb2_grpc as pb_grpc
@@ -99,7 +101,7 @@ def test_hundreds_of_connections_that_call_nothing_leave_room_for_health_and_for
             async with PlainNode(address, BUNDLES[1]) as after:
                 await after.read("welcome")
                 assert server.team.live == (0, 1)
-        assert server.refusals.counts["RESOURCE_EXHAUSTED"] >= 600 - door_module.MAX_WAITING
+        assert server.refusals.counts["RESOURCE_EXHAUSTED"] >= 600 - places.MAX_WAITING
 
     serve(check)
 
@@ -138,7 +140,7 @@ def test_who_does_not_open_in_time_or_as_no_client_does_is_cut(sent, monkeypatch
 
 
 def test_one_client_does_not_take_the_places_of_others(monkeypatch) -> None:
-    monkeypatch.setattr(door_module, "MAX_PER_CLIENT", 5)
+    monkeypatch.setattr(places, "MAX_PER_CLIENT", 5)
 
     async def check(server: CoordinationServer, address: str) -> None:
         async with Clients() as clients:
@@ -151,8 +153,8 @@ def test_one_client_does_not_take_the_places_of_others(monkeypatch) -> None:
 
 
 def test_a_full_server_keeps_whom_it_has_and_answers_for_its_health(monkeypatch) -> None:
-    monkeypatch.setattr(door_module, "MAX_CALLING", 1)
-    monkeypatch.setattr(door_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(places, "MAX_CALLING", 1)
+    monkeypatch.setattr(places, "MAX_WAITING", 2)
 
     async def check(server: CoordinationServer, address: str) -> None:
         async with PlainNode(address, BUNDLES[0]) as first, Clients() as clients:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.links.http2 import HEADER_BYTES, KINDS, PREFACE, TYPES, FrameReader
+from coordinator.links.http2 import KINDS, FrameReader
+from heliograph.http2 import HEADER_BYTES, PREFACE, TYPES
 
 FIXED = {"PRIORITY": 5, "RST_STREAM": 4, "PING": 8, "WINDOW_UPDATE": 4}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.links.http2 import HEADER_BYTES, KINDS
+from coordinator.links.http2 import KINDS
 from coordinator.links.reconciliation import Recorded, reconcile
 from coordinator.links.traffic import FrameCount, LinkTraffic
 from coordinator.serving.conservation import NodeReport, balance
 from heliograph.errors import MessageError
+from heliograph.http2 import HEADER_BYTES
 from heliograph.link_counters import LinkCounters
 
 SENT = {(0, 1): (4, 100), (1, 0): (3, 70)}

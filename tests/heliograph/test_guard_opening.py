@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.errors import MessageError
-from heliograph.guard.opening import MAX_HEADER_BLOCK_BYTES, PREFACE, PlaintextOpening, TlsOpening
+from heliograph.guard.opening import MAX_HEADER_BLOCK_BYTES, PlaintextOpening, TlsOpening
+from heliograph.http2 import PREFACE
 
 DATA, HEADERS, SETTINGS, CONTINUATION = 0, 1, 4, 9
 HANDSHAKE, APPLICATION_DATA = 22, 23
