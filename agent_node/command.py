@@ -10,6 +10,7 @@ from heliograph.cli import Command
 from heliograph.grace import add_rejoin_argument
 from heliograph.metrics import add_metrics_argument
 from heliograph.tracing import add_trace_argument
+from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="the slot's bundle; without it the coordinator hands it out")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where peers dial this node")
     parser.add_argument("--advertise", metavar="HOST", help="host that peers dial, if not the one of --listen")
+    parser.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default=DEFAULT_TRANSPORT,
+        help="what carries messages; nodes of different ones understand one another",
+    )
     add_security_arguments(parser)
     add_metrics_argument(parser)
     add_trace_argument(parser)

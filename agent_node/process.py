@@ -145,7 +145,12 @@ async def _run_session(arguments: argparse.Namespace, tls: Tls | None, patience:
             _check(bundle, arguments)
         arguments.slot = bundle.manifest.slot  # a node that joins again is the agent that it was
         node = Node(
-            bundle, listen=arguments.listen, advertise=arguments.advertise, tls=tls, insecure=arguments.insecure
+            bundle,
+            listen=arguments.listen,
+            advertise=arguments.advertise,
+            tls=tls,
+            insecure=arguments.insecure,
+            transport=arguments.transport,
         )
         del bundle  # its graph has megabytes, and the node has loaded it
         footprint.give_back()

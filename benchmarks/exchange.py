@@ -3,9 +3,10 @@
     python benchmarks/exchange.py [--sizes 2 5 10] [--repeats 7] [--seconds 1.0] [--json FILE]
 
 N processes, a full mesh: in every round each tells all others one message of 160 bits and waits for theirs, round
-after round.  `heliograph` is the node's own code without a model, `grpc stream` the least code with one bidirectional
+after round.  `heliograph` is the node's own code without a model over grpcio, `lean` the same over the lean transport, `lean
+tls` that with mutual TLS, `grpc stream` the least code with one bidirectional
 grpc.aio stream per pair, `grpc unary` one call per message, `raw tcp` frames on plain connections; all on uvloop.
-The same processes hold all four meshes and play them in turn, in short slices, so that other load on the machine hits
+The same processes hold all meshes and play them in turn, in short slices, so that other load on the machine hits
 all alike: read the ratios, which are medians of the slices' ratios.  CPU per message is user and system time of all
 processes, sending and receiving together.
 """
@@ -15,14 +16,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from mesh_members import Members
+from meshes import CERTIFICATES
 
-NAMES = ("heliograph", "grpc stream", "grpc unary", "raw tcp")
+from heliograph.certificates.folder import make_team, team
+
+NAMES = ("heliograph", "lean", "lean tls", "grpc stream", "grpc unary", "raw tcp")
 WARM_UP_ROUNDS = 10
 PROBE_ROUNDS = 30
 ROUNDS_AT_LEAST, ROUNDS_AT_MOST = 20, 4000
@@ -84,7 +90,10 @@ def main() -> int:
         flush=True,
     )
     for size in namespace.sizes:
-        measured = asyncio.run(measure(size, repeats=namespace.repeats, seconds=namespace.seconds))
+        with tempfile.TemporaryDirectory() as folder:
+            make_team(Path(folder), team(size))
+            os.environ[CERTIFICATES] = folder
+            measured = asyncio.run(measure(size, repeats=namespace.repeats, seconds=namespace.seconds))
         for row in rows(size, measured):
             results.append(row)
             print(

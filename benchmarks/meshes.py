@@ -1,8 +1,9 @@
-"""Four ways in which N processes can tell one another a message per round; imported by `mesh_members.py`.
+"""Six ways in which N processes can tell one another a message per round; imported by `mesh_members.py`.
 
 `heliograph` is what a node runs: `Stepper`, `Inbox`, `Outbox`, `MessageWire` and `Peers`, with an agent that answers
-at once in the place of the model.  The other three are the least code that does the same round: a bidirectional gRPC
-stream per pair, a unary gRPC call per message, and length-prefixed frames over one TCP connection per pair.  All four
+at once in the place of the model; `lean` is that over the lean transport, `lean tls` with
+mutual TLS.  The other three are the least code that does the same round: a bidirectional gRPC
+stream per pair, a unary gRPC call per message, and length-prefixed frames over one TCP connection per pair.  All
 carry the same protobuf message, 32 categoricals of 32 classes.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -31,6 +34,7 @@ from heliograph.actions import DiscreteActions
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.pb import peer_pb2
 from heliograph.refusals import Refusals
+from heliograph.tls import Tls
 
 FORMAT = MessageFormat(categoricals=32, classes=32)
 ACTIONS = 5
@@ -44,6 +48,9 @@ BARE_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 """The options that were measured to help; everything else is gRPC's default."""
+
+CERTIFICATES = "HELIOGRAPH_BENCHMARK_CERTIFICATES"
+"""Variable of the environment: a folder with the certificates of a team."""
 
 METHOD = "/benchmark.Mesh/Exchange"
 
@@ -88,13 +95,17 @@ class HeliographMesh(Mesh):
     """The node's own code between agent input and report."""
 
     transport = "grpcio"
+    secured = False
 
     def __init__(self, slot: int, size: int) -> None:
         super().__init__(slot, size)
         self._wire, counts = MessageWire(FORMAT, actions=DiscreteActions(count=ACTIONS)), CounterTable()
         self._connected = asyncio.Event()
         self._transport = transport_of(self.transport)
-        self._peers = Peers(slot=slot, team_size=size, transport=self._transport, on_change=self._on_change)
+        self._tls = Tls(Path(os.environ[CERTIFICATES]) / f"slot-{slot}") if self.secured else None
+        self._peers = Peers(
+            slot=slot, team_size=size, transport=self._transport, tls=self._tls, on_change=self._on_change
+        )
         self._inbox = Inbox(late_policy=LatePolicy.MASK, counts=counts)
         self._stepper = Stepper(
             Speaker(self.latent),
@@ -111,7 +122,7 @@ class HeliographMesh(Mesh):
         }
 
     async def serve(self, host: str) -> str:
-        self._server = self._transport.server(tls=None, refusals=Refusals())
+        self._server = self._transport.server(tls=self._tls, refusals=Refusals())
         self._peers.add_to(self._server)
         port = self._server.bind(f"{host}:0", insecure=True)
         await self._server.start()
@@ -134,6 +145,18 @@ class HeliographMesh(Mesh):
     def _on_change(self, slots: tuple[int, ...]) -> None:
         if len(slots) == len(self.peers):
             self._connected.set()
+
+
+class LeanMesh(HeliographMesh):
+    """The same over the lean transport."""
+
+    transport = "lean"
+
+
+class LeanTlsMesh(LeanMesh):
+    """With mutual TLS, by the certificates in a folder that the environment names."""
+
+    secured = True
 
 
 class Speaker:
@@ -309,6 +332,8 @@ class Frames(asyncio.Protocol):
 
 MESHES: dict[str, type[Mesh]] = {
     "heliograph": HeliographMesh,
+    "lean": LeanMesh,
+    "lean tls": LeanTlsMesh,
     "grpc stream": StreamMesh,
     "grpc unary": UnaryMesh,
     "raw tcp": TcpMesh,

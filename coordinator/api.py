@@ -25,6 +25,7 @@ from coordinator.serving.team_certificates import temporary
 from heliograph.environments.permission import Permission
 from heliograph.errors import SettingsError
 from heliograph.event_loops import beside_a_running_loop
+from heliograph.transports import DEFAULT_TRANSPORT
 
 PASSES = {"messages": "open", "no-messages": "cut"}
 """The conditions under which episodes are run, and what a plan calls them."""
@@ -123,6 +124,7 @@ def run(
     tls: bool = False,
     restarts: int = 0,
     log_folder: str | Path | None = None,
+    transport: str = DEFAULT_TRANSPORT,
     allow_environment: str | None = None,
     allow_parameters: Mapping[str, Any] | None = None,
     trusted_keys: Sequence[str | Path] = (),
@@ -150,6 +152,7 @@ def run(
         tls: Mutual TLS, with certificates that are made for this run alone.
         restarts: How often each node that dies is started again.
         log_folder: Where the nodes' logs are kept; None: only if a node failed.
+        transport: What carries messages between the nodes, `grpcio` or `lean`.
         allow_environment: Import path of the environment, if it is code that the bundles name and you trust.
         allow_parameters: Texts that the bundles may give it, such as a path.
         trusted_keys: Files of public keys, of which one must have signed the bundles.
@@ -185,6 +188,7 @@ def run(
     launch = LaunchSettings(
         restarts=restarts,
         log_folder=None if log_folder is None else Path(log_folder),
+        transport=transport,
         node_options=lambda slot: options,
     )
     with ExitStack() as stack:

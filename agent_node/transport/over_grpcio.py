@@ -18,6 +18,7 @@ from agent_node.transport.seam import QUEUED_MESSAGES, CallEnded, Handler, Take
 from heliograph import rpc
 from heliograph.certificates.identity import Identity
 from heliograph.errors import PeerRefused
+from heliograph.listening import parse_address
 from heliograph.refusals import Refusals
 from heliograph.renewed_channel import RenewedChannel
 from heliograph.tls import Tls, peer_identity
@@ -130,6 +131,7 @@ class GrpcioLine:
     """A `Line`: one channel, whose connection is made again with the newest certificate."""
 
     def __init__(self, address: str, *, tls: Tls | None, peer: Identity) -> None:
+        parse_address(address)  # a channel looks at it later
         self._channel = RenewedChannel(address, max_message_bytes=rpc.MAX_PEER_BYTES, tls=tls, peer=peer)
 
     async def call(self, hello: bytes) -> _Dialled:

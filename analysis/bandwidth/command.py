@@ -12,6 +12,7 @@ from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments
 from heliograph.subcommands import with_subcommands
+from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
 
 def configure_measure(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,12 @@ def configure_measure(parser: argparse.ArgumentParser) -> None:
         "--namespaces",
         action="store_true",
         help="measure over network links that the kernel counts, in namespaces: root on Linux",
+    )
+    played.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default=DEFAULT_TRANSPORT,
+        help="what carries the messages of the measured run",
     )
     played.add_argument("--link-rate-kbit", type=float, metavar="R", help="kbit/s of each network link, each way")
     played.add_argument("--link-delay-ms", type=float, metavar="D", help="milliseconds of each network link, one way")

@@ -38,6 +38,7 @@ from coordinator.plan.settings import RunSettings
 from coordinator.running.local import world_spec
 from heliograph.errors import INTERRUPTED_EXIT_CODE, MissingExtra, SettingsError
 from heliograph.optional import optional
+from heliograph.transports import DEFAULT_TRANSPORT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +155,11 @@ def _links(namespace: argparse.Namespace) -> LinkPlan | None:
     given = {name: getattr(namespace, f"link_{name}") for name in ("rate_kbit", "delay_ms", "loss")}
     given = {name: value for name, value in given.items() if value is not None}
     if namespace.local:
-        if namespace.namespaces or given:
+        if namespace.namespaces or given or namespace.transport != DEFAULT_TRANSPORT:
             raise SettingsError("a team in one process has no links", remedy="Leave out --local, or what is of links")
         return None
-    return LinkPlan(kind=NAMESPACES if namespace.namespaces else LOOPBACK, **given)
+    kind = NAMESPACES if namespace.namespaces else LOOPBACK
+    return LinkPlan(kind=kind, transport=namespace.transport, **given)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -58,7 +58,10 @@ def measure(plan: Plan, *, links: LinkPlan | None) -> Measured:
     assert plan.record is not None
     # A team without messages has nothing that a link could count.
     counted = None if plan.manifest.message is None else links
-    report = evaluate(plan) if links is None else run_processes(plan, LaunchSettings(links=counted))
+    if links is None:
+        report = evaluate(plan)
+    else:
+        report = run_processes(plan, LaunchSettings(links=counted, transport=links.transport))
     if report.interrupted:
         raise KeyboardInterrupt
     if report.endings:

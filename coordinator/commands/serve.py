@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", default="127.0.0.1:7100", metavar="HOST:PORT", help="port 0 takes any free one")
     add_security_arguments(parser)
     arguments.add_episode_arguments(parser, without=("frames",))
-    add_options(parser, LaunchSettings, without=("restarts", "log_folder"))
+    add_options(parser, LaunchSettings, without=("restarts", "log_folder", "transport"))
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from heliograph.errors import SettingsError
+from heliograph.transports import DEFAULT_TRANSPORT, check_transport
 
 LOOPBACK, NAMESPACES = "loopback", "namespaces"
 KINDS = (LOOPBACK, NAMESPACES)
@@ -27,8 +28,11 @@ class LinkPlan:
     """One way, for every packet."""
     loss: float = 0.0
     """Share of packets that vanish on each directed link; TCP sends them again."""
+    transport: str = DEFAULT_TRANSPORT
+    """What the nodes read and write them with."""
 
     def __post_init__(self) -> None:
+        check_transport(self.transport)
         if self.kind not in KINDS:
             raise SettingsError(f"links are of kind {' or '.join(KINDS)}, not {self.kind!r}")
         if self.rate_kbit is not None and not (math.isfinite(self.rate_kbit) and self.rate_kbit > 0):

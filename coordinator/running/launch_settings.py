@@ -12,6 +12,7 @@ from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.options import check, option, section
 from heliograph.errors import SettingsError
 from heliograph.grace import REJOIN_S, check_rejoin
+from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
 if TYPE_CHECKING:
     from coordinator.running.newer_bundles import Following
@@ -30,6 +31,11 @@ class LaunchSettings:
         "then seconds until every pair of nodes should be connected; without the others the run begins all the same",
         at_least=0,
         unit="s",
+    )
+    transport: str = option(
+        DEFAULT_TRANSPORT,
+        "what carries the nodes' messages: grpcio, or lean, written for many small ones; the same on the wire",
+        choices=TRANSPORTS,
     )
     observers: ObserverSettings = section(ObserverSettings)
     rejoin_s: float = option(

@@ -252,6 +252,7 @@ class Run:
         launch = self._launch
         return [
             *self._links.command(slot, self._nodes.server.address, join_timeout_s=launch.start_timeout_s),
+            *("--transport", launch.transport),
             *launch.node_options(slot),
             *(() if launch.certificates is None else ("--tls", str(launch.certificates))),
         ]

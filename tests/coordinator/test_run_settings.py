@@ -82,7 +82,9 @@ def test_every_option_is_offered_but_where_it_means_nothing():
         for command in (run, serve, evaluate)
     }
     assert names - offered[run] == {"frames"}, "processes are not filmed"
-    assert names - offered[serve] == {"frames", "restarts", "log_folder"}, "its nodes are started elsewhere"
+    assert names - offered[serve] == {"frames", "restarts", "log_folder", "transport"}, (
+        "its nodes are started elsewhere"
+    )
     waiting = {"message_deadline_s", "action_deadline_s", "period_s"}
     of_processes = {each.name for each in declared_in(LaunchSettings)} - {"watch"}
     assert names - offered[evaluate] == waiting | of_processes, "one process waits for nobody"

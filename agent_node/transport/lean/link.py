@@ -45,8 +45,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        # At once into the socket, and known at once if that takes no more.
-        self.transport.set_write_buffer_limits(high=0)
+        # At once into the socket, and known at once if that takes no more; TLS would count nothing as too much at 0.
+        self.transport.set_write_buffer_limits(high=1, low=0)
         connected = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Who acknowledges nothing for so long has lost its connection.
