@@ -3,9 +3,9 @@
     python benchmarks/exchange.py [--sizes 2 5 10] [--repeats 7] [--seconds 1.0] [--json FILE]
 
 N processes, a full mesh: in every round each tells all others one message of 160 bits and waits for theirs, round
-after round.  `heliograph` is the node's own code without a model over grpcio, `lean` the same over the lean transport, `lean
-tls` that with mutual TLS, `grpc stream` the least code with one bidirectional
-grpc.aio stream per pair, `grpc unary` one call per message, `raw tcp` frames on plain connections; all on uvloop.
+after round.  `heliograph` is the node's own code without a model over grpcio, `lean` the same over the lean transport,
+`lean tls` that with mutual TLS, `grpc stream` the least code with one bidirectional grpc.aio stream per pair,
+`grpc unary` one call per message, `raw tcp` frames on plain connections; all on uvloop.
 The same processes hold all meshes and play them in turn, in short slices, so that other load on the machine hits
 all alike: read the ratios, which are medians of the slices' ratios.  CPU per message is user and system time of all
 processes, sending and receiving together.

@@ -20,13 +20,22 @@ BRISK = Pace(action_deadline_s=2, message_deadline_s=0.5)
 """Where a node that stands still is waited for, once, until all others have acted."""
 
 
+TEAMS = {"grpcio": ("grpcio", "grpcio", "grpcio"), "mixed": ("lean", "grpcio", "lean")}
+"""Transports by slot; in a mixed team lean nodes talk to one another, dial the other and are dialled by it."""
+
+
+@pytest.fixture(params=TEAMS)
+def options(request):
+    return lambda slot: ("--transport", TEAMS[request.param][slot])
+
+
 def others(slot: int) -> list[int]:
     return [other for other in range(3) if other != slot]
 
 
-def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path):
+def test_a_killed_node_is_masked_and_its_successor_is_heard_again(tmp_path, options):
     async def play():
-        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path) as stage:
+        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:
 
             async def script(step):
                 if step == 8:
@@ -88,9 +97,9 @@ def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_c
     assert all(link.lost > 0 and link.late > 0 for link in known)
 
 
-def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
+def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, options):
     async def play():
-        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path) as stage:
+        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:
 
             async def script(step):
                 if step == 6:
@@ -118,9 +127,9 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path):
     assert all(link.missing is not None for link in reading.links), "it never died, so nothing is unknown"
 
 
-def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_slot_again(tmp_path):
+def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_slot_again(tmp_path, options):
     async def play():
-        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path) as stage:
+        async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:
 
             async def script(step):
                 if step == 3:
@@ -143,13 +152,13 @@ def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_
     assert all(link.missing is not None for link in reading.links), "its counters went on"
 
 
-def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path):
+def test_a_partition_of_one_pair_masks_that_pair_alone_until_it_heals(tmp_path, options):
     detour = TcpDetour()
 
     async def play():
         async with asyncio.timeout(120), AsyncExitStack() as stack:
             await stack.enter_async_context(detour)
-            stage = await stack.enter_async_context(Stage(BUNDLES, tmp_path, detours={(0, 1): detour}))
+            stage = await stack.enter_async_context(Stage(BUNDLES, tmp_path, options=options, detours={(0, 1): detour}))
 
             async def script(step):
                 if step == 8:
@@ -196,10 +205,10 @@ def test_a_team_starts_without_a_link_that_never_comes_up(tmp_path, late_policy)
     assert not any(record.masked[1].any() for record in records)
 
 
-def test_nodes_leave_with_code_0_when_the_run_is_over(tmp_path):
+def test_nodes_leave_with_code_0_when_the_run_is_over(tmp_path, options):
     async def play():
         async with asyncio.timeout(60):
-            async with Stage(BUNDLES, tmp_path) as stage:
+            async with Stage(BUNDLES, tmp_path, options=options) as stage:
                 await stage.play()
             return stage.exit_codes
 

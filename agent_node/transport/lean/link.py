@@ -19,6 +19,9 @@ from agent_node.transport.seam import QUEUED_MESSAGES, CallEnded
 from heliograph.errors import MessageError
 from heliograph.rpc import KEEPALIVE_MS
 
+FULL_BYTES = 512
+"""What the socket has not taken is then waited for; messages that are handed over meanwhile are counted."""
+
 MAX_UNREAD_BYTES = 2**16
 """What this side may owe to one that does not read; beside messages, which are counted, answers to its own frames."""
 
@@ -45,8 +48,9 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        # At once into the socket, and known at once if that takes no more; TLS would count nothing as too much at 0.
-        self.transport.set_write_buffer_limits(high=1, low=0)
+        # A few messages that the socket does not take are known of at once.  At 0 every message would be a call of its
+        # own to the kernel, and wake the other side before the next is on its way.
+        self.transport.set_write_buffer_limits(high=FULL_BYTES, low=0)
         connected = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Who acknowledges nothing for so long has lost its connection.
