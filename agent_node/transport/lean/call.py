@@ -7,7 +7,7 @@ import base64
 import binascii
 import contextlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 import grpc
@@ -16,9 +16,6 @@ from h2.errors import ErrorCodes
 from agent_node.hello import HELLO_METADATA
 from agent_node.transport.seam import CallEnded, Take
 from heliograph.rpc import MAX_PEER_BYTES
-
-if TYPE_CHECKING:
-    from agent_node.transport.lean.link import Link
 
 EARLY_MESSAGES = 1024
 """What may come before anybody reads the call."""
@@ -36,10 +33,20 @@ BY_RESET = {
 """The status of a stream that was reset, by the error code; INTERNAL for all others."""
 
 
+class Carrier(Protocol):
+    """The connection that a call is on."""
+
+    def send(self, stream: int, data: bytes) -> bool: ...
+
+    async def flush(self, stream: int, *, timeout_s: float) -> bool: ...
+
+    def end_call(self, call: LeanCall, status: str, sentence: str) -> None: ...
+
+
 class LeanCall:
     """A `Call`: messages go straight to whoever takes them, without a task or a queue between."""
 
-    def __init__(self, link: Link, stream: int) -> None:
+    def __init__(self, link: Carrier, stream: int) -> None:
         self._link, self.stream = link, stream
         self._taker: Take | None = None
         self._early: list[bytes] = []

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
+from agent_node.transport.lean.accepted import AcceptedLeanCall
 from agent_node.transport.seam import CallEnded
 from heliograph.refusals import Refusals
-
-if TYPE_CHECKING:
-    from agent_node.transport.lean.server import AcceptedLeanCall
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

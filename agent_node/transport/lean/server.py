@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
-from h2.errors import ErrorCodes
 from h2.events import Event, RequestReceived
 
 from agent_node.hello import EXCHANGE
-from agent_node.transport.lean.call import LeanCall, hello_header, hello_in, trailers
+from agent_node.transport.lean.accepted import AcceptedLeanCall
+from agent_node.transport.lean.call import LeanCall
 from agent_node.transport.lean.health import LeanHealth
 from agent_node.transport.lean.link import GOODBYE_S, Link
 from agent_node.transport.seam import CallEnded, Handler
@@ -37,10 +36,7 @@ ADMITTED_AT_ONCE, ADMITTED_PER_S = 160, 40
 
 BACKLOG = 1024
 
-_ANSWER = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", "identity")]
-_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-
-LeanHandler: TypeAlias = Callable[["AcceptedLeanCall"], Awaitable[None]]
+LeanHandler: TypeAlias = Callable[[AcceptedLeanCall], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -158,67 +154,6 @@ class LeanServer:
             call.finish("OK", "")
 
 
-class AcceptedLeanCall(LeanCall):
-    """An `AcceptedCall`."""
-
-    def __init__(self, link: AcceptedLink, stream: int, headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(link, stream)
-        self._accepted = link
-        self.hello, self.peer, self.identity = hello_in(headers), link.address, link.identity
-        self._has_answered = self._is_lost = False
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._deadline: asyncio.TimerHandle | None = None
-        timeout = re.fullmatch(rb"(\d{1,8})([HMSmun])", dict(headers).get(b"grpc-timeout", b""))
-        if timeout is not None:
-            seconds = int(timeout[1]) * _UNITS_S[timeout[2]]
-            self._deadline = asyncio.get_running_loop().call_later(seconds, self._expire)
-
-    async def accept(self, hello: bytes) -> None:
-        self.open(hello_header(hello))
-
-    def open(self, *headers: tuple[str, str]) -> None:
-        """Answer, before the first message; later nothing happens."""
-        if not self._has_answered and not self._is_lost:
-            self._has_answered = True
-            self._accepted.guarded(self._accepted.connection.answer, self.stream, [*_ANSWER, *headers])
-
-    def finish(self, status: str, sentence: str) -> None:
-        """End the call from this side; one that is over stays so."""
-        if not self._is_lost:
-            self._accepted.end_call(self, status, sentence)
-            self.lost(CallEnded(status, sentence))
-
-    async def wait_until_over(self) -> None:
-        """Raises CallEnded then."""
-        await asyncio.shield(self._over)
-
-    def lost(self, error: CallEnded) -> None:
-        super().lost(error)
-        self._is_lost = True
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if not self._over.done():
-            self._over.set_exception(error)
-            self._over.exception()  # hardly anybody waits for it
-
-    def all_said(self) -> None:
-        super().all_said()
-        self._has_all = True
-
-    _has_all = False
-
-    def _expire(self) -> None:
-        self.finish("DEADLINE_EXCEEDED", "the deadline that the client set has passed")
-
-    def write_ending(self, status: str, sentence: str) -> None:
-        """Trailers, with what comes before them if nothing did; the client need not say more then."""
-        connection = self._accepted.connection
-        headers = trailers(status, sentence)
-        connection.finish(self.stream, headers if self._has_answered else [*_ANSWER, *headers])
-        if not self._has_all:
-            connection.reset(self.stream, ErrorCodes.NO_ERROR)
-
-
 class AcceptedLink(Link):
     """The server's end of a connection, and a `Visitor` of its places."""
 
@@ -245,7 +180,7 @@ class AcceptedLink(Link):
         self._server.places.called(self)
         headers = list(event.headers)
         fields = dict(headers)
-        call = AcceptedLeanCall(self, event.stream_id, headers)
+        call = AcceptedLeanCall(self, event.stream_id, headers, peer=self.address, identity=self.identity)
         self.calls[call.stream] = call
         if fields.get(b":method") != b"POST" or not fields.get(b"content-type", b"").startswith(b"application/grpc"):
             call.finish("INVALID_ARGUMENT", "that is no call of gRPC")
