@@ -51,6 +51,6 @@ def _pairs(names: object) -> Iterable[tuple[object, object]]:
     return names if isinstance(names, tuple) else ()
 
 
-def speaks_http2(connection: ssl.SSLObject | None) -> bool:
+def agreed_to_http2(connection: ssl.SSLObject | None) -> bool:
     """Whether the other side agreed to HTTP/2; without TLS nobody is asked."""
     return connection is None or connection.selected_alpn_protocol() == "h2"

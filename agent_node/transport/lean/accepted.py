@@ -61,8 +61,8 @@ class AcceptedLeanCall(LeanCall):
             self._over.set_exception(error)
             self._over.exception()  # hardly anybody waits for it
 
-    def all_said(self) -> None:
-        super().all_said()
+    def half_closed(self) -> None:
+        super().half_closed()
         self._has_all = True
 
     def _expire(self) -> None:

@@ -96,7 +96,7 @@ class LeanCall:
             self._received.set_exception(error)
             self._received.exception()  # nobody may be reading any more
 
-    def all_said(self) -> None:
+    def half_closed(self) -> None:
         """The other side has ended its half."""
         self._is_over = True
         if self._partial:

@@ -18,7 +18,7 @@ from heliograph.errors import PeerRefused
 from heliograph.listening import parse_address
 from heliograph.rpc import HANDSHAKE_DEADLINE_MS
 from heliograph.tls import Tls
-from heliograph.tls_context import speaks_http2
+from heliograph.tls_context import agreed_to_http2
 
 
 class LeanLine:
@@ -44,9 +44,9 @@ class LeanLine:
             raise PeerRefused(f"TLS with {self._address}: {error}") from None
         except OSError as error:
             raise CallEnded("UNAVAILABLE", f"{self._address}: {str(error) or type(error).__name__}") from None
-        if not speaks_http2(link.transport.get_extra_info("ssl_object")):
-            link.cut("it does not speak HTTP/2")
-            raise CallEnded("UNAVAILABLE", f"{self._address} does not speak HTTP/2")
+        if not agreed_to_http2(link.transport.get_extra_info("ssl_object")):
+            link.cut("it did not agree to HTTP/2")
+            raise CallEnded("UNAVAILABLE", f"{self._address} did not agree to HTTP/2")
         headers = [
             (":method", "POST"),
             (":scheme", "http" if self._tls is None else "https"),
@@ -88,7 +88,7 @@ class DialledLeanCall(LeanCall):
         fields = dict(headers)
         if fields.get(b":status") != b"200" or not fields.get(b"content-type", b"").startswith(b"application/grpc"):
             self.lost(CallEnded("UNAVAILABLE", f"it answers {fields.get(b':status', b'')!r}, which is not gRPC"))
-            self._dialled.cut("it does not speak gRPC")
+            self._dialled.cut("it does not answer by gRPC")
         elif b"grpc-status" in fields:
             self.ended(headers)
         elif fields.get(b"grpc-encoding", b"identity") != b"identity":
@@ -103,9 +103,9 @@ class DialledLeanCall(LeanCall):
             said = self._ending or CallEnded("UNKNOWN", "it ended the call without an answer")
             self._fail_answer(PeerRefused(f"{said.grpc_status}: {said.message}"))
 
-    def all_said(self) -> None:
+    def half_closed(self) -> None:
         if self._ending is None:
-            super().all_said()
+            super().half_closed()
         else:
             self.lost(self._ending)
 
@@ -138,7 +138,7 @@ class _DialledLink(Link):
             call.ended(headers)
 
     def on_ended(self, call: LeanCall) -> None:
-        call.all_said()
+        call.half_closed()
 
     def on_lost(self) -> None:
         return

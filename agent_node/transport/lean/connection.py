@@ -225,7 +225,7 @@ class Connection:
     def _receive_preface(self, data: bytes) -> int:
         taken = data[: self._preface_left]
         self._preface_left -= len(taken)
-        self._told(taken)
+        self._feed(taken)
         return len(taken)
 
     def _receive_frame(self, frame: bytes) -> None:
@@ -240,7 +240,7 @@ class Connection:
         self._settle()
         if header.type in (HEADERS, PUSH_PROMISE, CONTINUATION):
             self._is_in_headers = not header.flags & END_HEADERS
-        self._told(frame)
+        self._feed(frame)
         self._prefer(header.stream if header.type == DATA else self._stream)
 
     def _is_deferred(self, header: FrameHeader, frame: bytes) -> bool:
@@ -258,7 +258,7 @@ class Connection:
         self._granted[header.stream] = self._granted.get(header.stream, 0) + increment
         return True
 
-    def _told(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         """Tell h2 what has come, and others what it says of that."""
         events = self._events(data)
         self._flush()
@@ -295,7 +295,7 @@ class Connection:
         if self._granted:
             granted, self._granted = self._granted, {}
             for stream, increment in granted.items():
-                self._told(FrameHeader(4, WINDOW_UPDATE, 0, stream).serialise() + increment.to_bytes(4, "big"))
+                self._feed(FrameHeader(4, WINDOW_UPDATE, 0, stream).serialise() + increment.to_bytes(4, "big"))
         if self._read:
             length, self._read = self._read, 0
             self._events(FrameHeader(length, DATA, 0, self._stream).serialise() + bytes(length))

@@ -53,13 +53,13 @@ class LeanHealth:
 
     async def _watch(self, call: AcceptedLeanCall) -> None:
         is_unknown = bool(await self._asked(call))
-        said = None
+        last = None
         while True:
             changed = self._changed
             status = SERVICE_UNKNOWN if is_unknown else self._status
-            if status != said:
+            if status != last:
                 self._answer(call, status)
-                said = status
+                last = status
             waits = {asyncio.ensure_future(changed.wait()), asyncio.ensure_future(call.wait_until_over())}
             try:
                 done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

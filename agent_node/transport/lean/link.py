@@ -38,7 +38,7 @@ class Link(asyncio.Protocol):
         self.calls: dict[int, LeanCall] = {}
         self.is_over = False
         self.reason = "the connection was closed"
-        self._heard = self._asked = False
+        self._received_any = self._asked = False
         self._unwritten = 0  # messages since the socket took nothing more
         self._is_full = False
         self._moved = asyncio.Event()  # something was written, or may be, that waited
@@ -59,7 +59,7 @@ class Link(asyncio.Protocol):
         self.guarded(self.connection.open)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = True
+        self._received_any = True
         if not self.is_over:
             try:
                 self.connection.receive(data)
@@ -187,13 +187,13 @@ class Link(asyncio.Protocol):
 
     def _look(self) -> None:
         """Ask a side that has been silent, and end the connection with one that does not answer."""
-        if not self._heard and self._asked:
+        if not self._received_any and self._asked:
             self.cut(f"nothing came for {2 * KEEPALIVE_MS / 1e3:g} s")
             return
-        self._asked = not self._heard
+        self._asked = not self._received_any
         if self._asked and self.connection.has_opened:
             self.guarded(self.connection.ping)
-        self._heard = False
+        self._received_any = False
         self.on_idle()
         if not self.is_over:
             self._watch = asyncio.get_running_loop().call_later(KEEPALIVE_MS / 1e3, self._look)

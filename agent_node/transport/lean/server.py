@@ -23,7 +23,7 @@ from heliograph.errors import MessageError
 from heliograph.guard.places import Places, network_of
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
-from heliograph.tls_context import certified, speaks_http2
+from heliograph.tls_context import agreed_to_http2, certified
 
 OPENING_DEADLINE_S = 5.0
 """How long a client may take to begin as its protocol demands, its TLS included."""
@@ -171,8 +171,8 @@ class AcceptedLink(Link):
         secured = transport.get_extra_info("ssl_object")
         self.identity = certified(secured)
         self._opens_by = asyncio.get_running_loop().call_later(OPENING_DEADLINE_S, self._is_late)
-        if not speaks_http2(secured):
-            self.broke(MessageError("it does not speak HTTP/2"))
+        if not agreed_to_http2(secured):
+            self.broke(MessageError("it did not agree to HTTP/2"))
 
     def on_begin(self, event: Event) -> None:
         if not isinstance(event, RequestReceived):
@@ -193,7 +193,7 @@ class AcceptedLink(Link):
         return
 
     def on_ended(self, call: LeanCall) -> None:
-        call.all_said()
+        call.half_closed()
 
     def end_call(self, call: LeanCall, status: str, sentence: str) -> None:
         self.calls.pop(call.stream, None)
