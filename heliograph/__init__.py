@@ -21,6 +21,8 @@ __all__ = [
     "evaluate",
     "load_team",
     "make_environment",
+    "onnx_of",
+    "pack",
     "run",
     "train",
 ]

@@ -10,6 +10,8 @@ from coordinator.api import run as run
 from heliograph import errors as errors
 from heliograph.api import load_team as load_team
 from heliograph.environments.api import make_environment as make_environment
+from heliograph.packing.api import pack as pack
 from trainer.api import train as train
+from trainer.modules import onnx_of as onnx_of
 
 __version__: str

@@ -18,6 +18,7 @@ OWN = {
     "errors": "heliograph.errors",
     "load_team": "heliograph.api:load_team",
     "make_environment": "heliograph.environments.api:make_environment",
+    "pack": "heliograph.packing.api:pack",
 }
 
 

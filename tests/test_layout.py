@@ -52,6 +52,7 @@ HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
 COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
 SUBCOMMANDS = [
     *(f"bandwidth {name}" for name in ("measure", "recost", "language")),
+    *(f"bundle {name}" for name in ("pack", "inspect", "verify", "sign")),
     *(f"campaign {name}" for name in ("run", "report", "tune", "work")),
 ]
 GENERATED = ROOT / "heliograph" / "pb"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BASE = "base"
 EXTRAS = (
     "trainer",
+    "pack",
     "bandwidth",
     "observe",
     "trace",

@@ -28,6 +28,7 @@ _MODULES = {
         "pydantic",
     ),
     "trainer": ("torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"),
+    "pack": ("onnx",),
     "bandwidth": ("jinja2", "matplotlib", "PIL", "psutil"),
     "observe": ("prometheus_client", "starlette", "uvicorn"),
     "trace": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),

@@ -4,7 +4,7 @@ Every size must follow from the file alone: where an operator is told a shape, a
 must be told by a constant of the file.  Besides what today's algorithms export, it knows plain tensor operators that
 transformers and vector quantisation need.  Not here, and why: `Loop`, `If`, `Scan` and functions may run without end;
 `NonZero`, `Compress` and their like have sizes that follow from data; random operators would make noise of their own,
-which has to come from outside; recurrent and transposed convolution operators are nothing that is exported yet.
+which has to come from outside; transposed convolutions are nothing that is exported yet.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from heliograph.graph.call import Call, broadcast, places, size_of
 from heliograph.graph.convolution import convolved
 from heliograph.graph.reading import DTYPES, Constant, Refused, Shape
+from heliograph.graph.recurrent import GATES, recurrent, recurrent_work
 
 Rule = Callable[[Call], list[Shape]]
 
@@ -299,6 +300,8 @@ _OWN_RULES: dict[str, Rule] = {
     "GatherElements": _as_indices,
     "GatherND": _gather_nd,
     "Gemm": _general_product,
+    "GRU": recurrent,
+    "LSTM": recurrent,
     "MatMul": _matrix_product,
     "OneHot": _one_hot,
     "Pad": _pad,
@@ -325,6 +328,8 @@ def multiplications(call: Call, output: Shape) -> int:
         return size_of(output) * call.shape(0)[-1]
     if call.node.operator == "Gemm":
         return size_of(output) * call.shape(0)[0 if call.attribute("transA", 0) else 1]
+    if call.node.operator in GATES:
+        return recurrent_work(call)
     if call.node.operator == "Einsum":
         return math.prod(_letters(call)[0].values())
     return 0

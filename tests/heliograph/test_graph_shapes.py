@@ -64,6 +64,15 @@ EXAMPLES = [
     example(node("MatMul", "x", "y"), x=(3,), y=(3,)),
     example(node("Gemm", "x", "y"), x=(2, 3), y=(3, 4)),
     example(node("Gemm", "x", "y", transA=1, transB=1), x=(3, 2), y=(4, 3)),
+    example(node("GRU", "x", "w", "r", outputs=2, hidden_size=5), x=(7, 2, 3), w=(1, 15, 3), r=(1, 15, 5)),
+    example(
+        node("GRU", "x", "w", "r", "b", "", "h", outputs=2, hidden_size=4, direction="bidirectional"),
+        **{"x": (7, 2, 3), "w": (2, 12, 3), "r": (2, 12, 4), "b": (2, 24), "h": (2, 2, 4)},
+    ),
+    example(
+        node("LSTM", "x", "w", "r", "b", "", "h", "c", outputs=3, hidden_size=5),
+        **{"x": (1, 2, 3), "w": (1, 20, 3), "r": (1, 20, 5), "b": (1, 40), "h": (1, 2, 5), "c": (1, 2, 5)},
+    ),
     example(node("Einsum", "x", "y", equation="bij, bkj -> bik"), x=(5, 2, 3), y=(5, 4, 3)),
     example(node("Einsum", "x", equation="ij->j"), x=(2, 3)),
     example(node("Conv", "x", "w", "b"), x=(1, 3, 8, 9), w=(5, 3, 3, 3), b=(5,)),

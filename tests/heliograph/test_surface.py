@@ -21,6 +21,7 @@ NAMES = {
     *("load_team", "make_environment", "errors"),
     *("Agent", "Node", "World"),
     *("train", "evaluate", "run", "bandwidth", "audit"),
+    *("pack", "onnx_of"),
 }
 """Public: whoever takes one away, or gives it another meaning, breaks programs of others."""
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][surface.GROUP]

@@ -1,0 +1,147 @@
+"""Wraps a foreign graph into a step function of one slot (`docs/bundle.md` has the tensors).
+
+Axis legend: N agents, D observation size, A entries of an action mask.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper
+
+from heliograph.actions import ActionSpace, DiscreteActions
+from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import BundleMismatch
+from heliograph.manifest import StateTensor
+from heliograph.packing.acting import choose, noise_size, steer
+from heliograph.packing.foreign_graph import Shape, sizes
+from heliograph.packing.naming import TensorNames, state_name
+from heliograph.packing.nodes import Nodes
+
+PREFIX = "policy/"
+"""Before all names of the foreign graph, so that they meet none of ours."""
+
+
+def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpec, *, slot: int, origin: str) -> None:
+    """Raise BundleMismatch unless the graph takes and gives what the agent of a slot has and does."""
+    inputs = {value.name: value for value in model.graph.input}
+    for name in (names.observation, *names.state):
+        kind = inputs[name].type.tensor_type.elem_type
+        if kind != TensorProto.FLOAT:
+            told = TensorProto.DataType.Name(kind).lower()
+            raise BundleMismatch(f"input {name!r} of {origin} is {told}, not float", remedy="Export it in float32")
+    own = spec.observation_size
+    wanted = own + (spec.agents if names.append_id else 0)
+    found = math.prod(sizes(inputs[names.observation]))
+    if found != wanted:
+        also = f", {wanted} with the slot appended" if names.append_id else ""
+        hint = "--append-id" if found == own + spec.agents and not names.append_id else "another graph or environment"
+        raise BundleMismatch(
+            f"input {names.observation!r} of {origin} takes {found} numbers, an observation of {spec.id!r} has "
+            f"{own}{also}",
+            remedy=f"Try {hint}",
+        )
+    actions = spec.action_space(slot)
+    if isinstance(actions, DiscreteActions) != (names.logits is not None):
+        raise BundleMismatch(
+            f"actions of slot {slot} in {spec.id!r} are {actions.kind}",
+            remedy="Name logits for discrete actions, a mean and a deviation for continuous ones",
+        )
+    if names.mask is not None and math.prod(sizes(inputs[names.mask])) != actions.mask_size:
+        raise BundleMismatch(
+            f"mask {names.mask!r} of {origin} has shape {list(sizes(inputs[names.mask]))}, slot {slot} has "
+            f"{actions.mask_size} actions"
+        )
+    shapes = _output_shapes(model)
+    expected = {name: actions.mask_size for name in (names.logits, names.mean, names.deviation) if name is not None}
+    expected |= {after: math.prod(sizes(inputs[before])) for before, after in names.state.items()}
+    for name, size in expected.items():
+        shape = shapes.get(name)
+        if shape is not None and math.prod(shape) != size:
+            raise BundleMismatch(f"output {name!r} of {origin} has shape {list(shape)}, {size} numbers are expected")
+
+
+def wrapped(
+    model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpec, *, slot: int
+) -> tuple[onnx.ModelProto, tuple[StateTensor, ...]]:
+    """The step function of a slot, and its recurrent state; `model` must have passed `check_sizes`."""
+    actions = spec.action_space(slot)
+    inputs = {value.name: value.type.tensor_type for value in model.graph.input}
+    shapes = {value.name: sizes(value) for value in model.graph.input}
+    nodes = Nodes()
+    _feed(nodes, names, shapes, spec, slot=slot, mask_type=inputs[names.mask].elem_type if names.mask else 0)
+    fed = len(nodes.nodes)
+    if isinstance(actions, DiscreteActions):
+        choose(nodes, f"{PREFIX}{names.logits}", actions)
+    else:
+        deviation = None if names.deviation is None else f"{PREFIX}{names.deviation}"
+        steer(nodes, f"{PREFIX}{names.mean}", deviation, actions, names)
+    for state, successor in names.state.items():
+        nodes.reshaped(f"{PREFIX}{successor}", shapes[state], output=f"state.{state_name(state)}.next")
+    inner = compose.add_prefix(model, PREFIX).graph
+    states = tuple(StateTensor(name=state_name(name), shape=shapes[name]) for name in names.state)
+    graph = helper.make_graph(
+        [*nodes.nodes[:fed], *inner.node, *nodes.nodes[fed:]],
+        "step",
+        _inputs(spec, actions, states),
+        _outputs(actions, states),
+        [*inner.initializer, *nodes.constants],
+    )
+    version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    made = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", version)], ir_version=min(model.ir_version, 10)
+    )
+    return made, states
+
+
+def _feed(
+    nodes: Nodes, names: TensorNames, shapes: dict[str, Shape], spec: EnvironmentSpec, *, slot: int, mask_type: int
+) -> None:
+    """Make the inputs of the foreign graph of the step function's."""
+    observation = "observation"
+    if names.append_id:
+        identity = np.eye(spec.agents, dtype=np.float32)[slot]
+        observation = nodes.add("Concat", observation, nodes.real(identity), axis=0)
+    nodes.reshaped(observation, shapes[names.observation], output=f"{PREFIX}{names.observation}")
+    if names.mask is not None:
+        mask = nodes.reshaped("action_mask", shapes[names.mask])
+        nodes.add("Cast", mask, to=mask_type, output=f"{PREFIX}{names.mask}")
+    for state in names.state:
+        zeros = nodes.real(np.zeros(shapes[state]))
+        nodes.add("Where", "first", zeros, f"state.{state_name(state)}", output=f"{PREFIX}{state}")
+
+
+def _inputs(spec: EnvironmentSpec, actions: ActionSpace, states: tuple[StateTensor, ...]) -> list[onnx.ValueInfoProto]:
+    real, boolean = TensorProto.FLOAT, TensorProto.BOOL
+    values = [
+        ("observation", real, (spec.observation_size,)),
+        ("action_mask", boolean, (actions.mask_size,)),
+        ("first", boolean, ()),
+        ("greedy", boolean, ()),
+        *((f"state.{state.name}", real, state.shape) for state in states),
+        ("noise", real, (noise_size(actions),)),
+    ]
+    return [helper.make_tensor_value_info(*value) for value in values]
+
+
+def _outputs(actions: ActionSpace, states: tuple[StateTensor, ...]) -> list[onnx.ValueInfoProto]:
+    real = TensorProto.FLOAT
+    kind = TensorProto.INT32 if isinstance(actions, DiscreteActions) else real
+    values = [
+        ("action", kind, actions.shape),
+        ("logits", real, (actions.policy_size,)),
+        *((f"state.{state.name}.next", real, state.shape) for state in states),
+    ]
+    return [helper.make_tensor_value_info(*value) for value in values]
+
+
+def _output_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
+    """What shapes the outputs have, as far as they follow from the inputs'."""
+    found = onnx.shape_inference.infer_shapes(model).graph.output
+    return {
+        value.name: sizes(value)
+        for value in found
+        if all(dimension.HasField("dim_value") for dimension in value.type.tensor_type.shape.dim)
+    }

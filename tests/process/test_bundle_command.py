@@ -1,0 +1,93 @@
+"""`heliograph bundle` as a user calls it: pack a policy of others, look at it, sign it, run and audit it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from foreign_policies import gru
+
+from heliograph.environments import registry
+
+SPEC = registry.make("relay", count=1, parameters={"agents": 2}).spec
+
+
+def heliograph(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "heliograph", *arguments]
+    # A width at which no table is cut, wherever the test runs.
+    environment = os.environ | {"COLUMNS": "160"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a packed team in `team`, of a recurrent policy."""
+    folder = tmp_path_factory.mktemp("packed")
+    (folder / "policy.onnx").write_bytes(gru(SPEC.observation_size + 2, SPEC.actions))
+    told = heliograph(
+        folder,
+        *("bundle", "pack", "policy.onnx", "--environment", "relay", "--parameter", "agents=2", "--to", "team"),
+        *("--observation", "obs", "--logits", "logits", "--state", "h:h_out", "--append-id"),
+        *("--algorithm", "ours", "--training-step", "1200"),
+    )
+    assert told.stdout == "team/agent-0\nteam/agent-1\n"
+    return folder
+
+
+def test_it_tells_what_a_bundle_is(folder: Path) -> None:
+    told = json.loads(heliograph(folder, "bundle", "inspect", "team", "--json").stdout)
+    assert list(told) == ["team/agent-0", "team/agent-1"]
+    first = told["team/agent-0"]
+    assert (first["algorithm"], first["training_step"], first["signed"]) == ("ours", 1200, "no")
+    assert first["state"][0]["shape"] == [1, 1, 6]
+    assert "ours" in heliograph(folder, "bundle", "inspect", "team/agent-1").stdout
+
+
+def test_a_signature_is_made_and_looked_at(folder: Path) -> None:
+    for name in ("key", "other"):
+        heliograph(folder, "certificates", "signing-key", name)
+    refused = heliograph(folder, "bundle", "verify", "team", "--trusted-key", "key.pub", code=3)
+    assert "bundle is not signed" in refused.stderr
+    assert heliograph(folder, "bundle", "sign", "team", "--key", "key").stdout == "team/agent-0\nteam/agent-1\n"
+    told = heliograph(folder, "bundle", "verify", "team", "--trusted-key", "key.pub").stdout
+    assert told.count("signed by a trusted key") == 2
+    assert (
+        "not by a trusted key"
+        in heliograph(folder, "bundle", "verify", "team", "--trusted-key", "other.pub", code=3).stderr
+    )
+
+
+def test_a_changed_graph_is_found(folder: Path, tmp_path: Path) -> None:
+    for name in ("manifest.json", "step.onnx"):
+        (tmp_path / name).write_bytes((folder / "team" / "agent-0" / name).read_bytes())
+    with (tmp_path / "step.onnx").open("ab") as file:
+        file.write(b"\0")
+    assert "does not match the digest" in heliograph(folder, "bundle", "verify", str(tmp_path), code=3).stderr
+
+
+def test_a_name_in_vain_ends_in_one_line(folder: Path) -> None:
+    arguments = ("bundle", "pack", "policy.onnx", "--environment", "relay", "--to", "x", "--observation", "obs")
+    done = heliograph(folder, *arguments, "--logits", "q", code=3)
+    assert done.stderr == "heliograph bundle: policy.onnx has no output 'q'. Its outputs are logits, h_out\n"
+    assert (
+        "not of the form --state INPUT:OUTPUT"
+        in heliograph(folder, *arguments, "--logits", "logits", "--state", "h", code=2).stderr
+    )
+
+
+@pytest.mark.slow
+def test_a_packed_team_plays_as_processes_as_in_one_and_passes_the_audit(folder: Path) -> None:
+    for words, name in ((("run", "--bundles", "team"), "run.json"), (("evaluate", "team"), "evaluate.json")):
+        heliograph(folder, *words, "--episodes", "4", "--links", "open", "--sampled", "--json", name)
+    run, one = (json.loads((folder / name).read_text())["summaries"] for name in ("run.json", "evaluate.json"))
+    for what in ("outcome", "team_return", "steps"):
+        assert [summary[what] for summary in run] == [summary[what] for summary in one]
+    assert run[0]["steps"] > 0
+    heliograph(folder, "audit", "team", "--episodes", "2", "--out", "audit")
+    heliograph(folder, "bandwidth", "measure", "team", "--out", "report", "--episodes", "2")
