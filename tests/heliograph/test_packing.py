@@ -231,7 +231,14 @@ def test_nothing_is_written_where_the_wrapped_policy_differs(tmp_path: Path, mon
 def test_a_graph_per_slot_and_two_packings_alike(tmp_path: Path) -> None:
     graphs = [mlp(SIZE, {"logits": ACTIONS}, hidden=hidden) for hidden in (4, 5)]
     for folder in ("one", "two"):
-        pack(graphs, environment="relay", parameters={"agents": 2}, names={"observation": "obs", "logits": "logits"}, to=tmp_path / folder, algorithm="x")
+        pack(
+            graphs,
+            environment="relay",
+            parameters={"agents": 2},
+            names={"observation": "obs", "logits": "logits"},
+            to=tmp_path / folder,
+            algorithm="x",
+        )
     one, two = load_team(tmp_path / "one"), load_team(tmp_path / "two")
     assert [bundle.digest for bundle in one] == [bundle.digest for bundle in two]
     assert one[0].manifest.graph_sha256 != one[1].manifest.graph_sha256
