@@ -41,7 +41,7 @@ def pack(
     Args:
         policies: A graph that all agents share, or one per slot: paths, or bytes as of `heliograph.onnx_of`.
         environment: An id of `heliograph environments`, or an import path, which is imported.
-        names: Which of the graphs' tensors mean what: `observation`, and `logits` or `mean` and `deviation`; where there
+        names: Which of the graph's tensors mean what: `observation`, `logits` or `mean` and `deviation`; where there
             are any `state`, a mapping of inputs to outputs, and `mask`; and `append_id`.  As the command's options.
         to: The folder for `agent-0`, `agent-1`, ...
         parameters: Of the environment.
