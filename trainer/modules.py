@@ -60,6 +60,6 @@ def onnx_of(module: torch.nn.Module, inputs: Mapping[str, Sequence[int]], output
                 reason = " ".join(str(error).split())[:300]
                 raise SettingsError(f"torch cannot trace the module: {reason}") from error
         if program is not None:
-            program.save(buffer, external_data=False)  # type: ignore[arg-type]
+            program.save(buffer, external_data=False)  # type: ignore[arg-type]  # likewise
         model = onnx.load_model_from_string(buffer.getvalue())
     return model.SerializeToString(deterministic=True)

@@ -40,7 +40,7 @@ def check_alike(
     largest = 0.0
     for number in range(ROUNDS):
         inputs = _random_inputs(foreign, names, spec, slot=slot, first=number % 4 == 0, random=random)
-        told = _told(foreign, names, spec, inputs, slot=slot)
+        told = _foreign_inputs(foreign, names, spec, inputs, slot=slot)
         expected = dict(zip(names.outputs, raw.run(names.outputs, told), strict=True))
         outputs = [value.name for value in own.graph.output]
         found = dict(zip(outputs, step.run(outputs, inputs), strict=True))
@@ -89,7 +89,9 @@ def _random_inputs(
     }
 
 
-def _told(foreign: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpec, inputs: Arrays, *, slot: int) -> Arrays:
+def _foreign_inputs(
+    foreign: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpec, inputs: Arrays, *, slot: int
+) -> Arrays:
     """What the foreign graph gets of a step function's inputs."""
     values = {value.name: value for value in foreign.graph.input}
     observation = inputs["observation"]

@@ -216,13 +216,13 @@ def test_names_must_say_one_policy() -> None:
 
 
 def test_nothing_is_written_where_the_wrapped_policy_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = comparison._told
+    told = comparison._foreign_inputs
 
     def another_observation(*arguments: Any, **named: Any) -> Any:
         found = told(*arguments, **named)
         return found | {"obs": found["obs"] + np.float32(1e-3)}
 
-    monkeypatch.setattr(comparison, "_told", another_observation)
+    monkeypatch.setattr(comparison, "_foreign_inputs", another_observation)
     with pytest.raises(BundleCorrupt, match=r"wrapped policy of slot 0 differs from the graph by [0-9.]+"):
         pack(GOOD, environment="relay", names=LOGITS, to=tmp_path / "team")
     assert not (tmp_path / "team").exists()
