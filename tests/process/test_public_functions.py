@@ -94,7 +94,7 @@ def test_processes_and_one_process_report_the_same_wherever_they_are_called(
         return {"episodes": 3, "seed": 5, "conditions": ("messages", "no-messages"), "channel": "erasure=0.3"}
 
     alone = call(lambda: heliograph.evaluate(folder, **options()))
-    apart = call(lambda: heliograph.run(str(folder), message_deadline_s=3, action_deadline_s=10, **options()))
+    apart = call(lambda: heliograph.run(str(folder), message_deadline_s=60, action_deadline_s=120, **options()))
     assert apart.title == "2 processes, scripted in relay"
     assert [summary.label for summary in apart.summaries] == ["with messages", "every message masked"]
     for ours, theirs in zip(alone.summaries, apart.summaries, strict=True):

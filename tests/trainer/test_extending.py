@@ -54,7 +54,7 @@ def test_a_finished_run_goes_on_for_more_steps_and_keeps_its_history(run: Path, 
     (change,) = (json.loads(line) for line in (run / CHANGES).read_text().splitlines())
     assert (change["env_steps"], change["changes"]) == (STEPS, {"schedule.env_steps": [STEPS, 2 * STEPS]})
     # It is the run that it would have been with those settings from the start.
-    start(tmp_path / "whole", small_settings(env_steps=2 * STEPS)).run()
+    start(tmp_path / "whole", small_settings(env_steps=4 * STEPS), stop_after=2 * STEPS // 12).run()
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(run)[name]), name
 
@@ -124,7 +124,7 @@ def test_a_run_begins_with_the_networks_of_another(finished: Path, tmp_path: Pat
     training.close()
     # It was killed before it learned anything, and still has them.
     assert all(torch.equal(value, weights(finished)[name]) for name, value in weights(folder.path).items())
-    assert resume(folder.path).run().env_steps == STEPS
+    assert resume(folder.path, stop_after=1).run().env_steps == STEPS // 4
     assert json.loads((folder.path / "run.json").read_text())["init_from"] == str(finished.resolve())
 
 

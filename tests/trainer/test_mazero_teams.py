@@ -23,6 +23,7 @@ from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.environments.episodes import EpisodeResults
 from heliograph.errors import WorldError
+from trainer.algorithms.mazero.mazero import Mazero
 from trainer.commands.central_evaluator import CentralEvaluator
 from trainer.export.bundles import export_team
 from trainer.training.evaluation import evaluate
@@ -48,28 +49,37 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, more:
     assert any("model/value_loss" in record for record in RunFolder.open(tmp_path / "parts").history())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
-@pytest.mark.parametrize("model", [{}, SEEING, SEEING | {"shared": False}], ids=["bare", "seeing", "own"])
-def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
-    tmp_path: Path, model: dict[str, Any], greedy: bool
-) -> None:
-    parameters = {"agents": 3, "cue": "own"}
-    algorithm = mazero(registry.make("relay", count=1, parameters=parameters).spec, model=model)
-    with torch.no_grad():  # a policy that what is seen changes
+OF_THREE = {"agents": 3, "cue": "own"}
+
+
+@pytest.fixture(scope="module", params=[{}, SEEING, SEEING | {"shared": False}], ids=["bare", "seeing", "own"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mazero, Path]:
+    """A team whose actions depend on what is seen, and its bundles."""
+    algorithm = mazero(registry.make("relay", count=1, parameters=OF_THREE).spec, model=request.param)
+    with torch.no_grad():
         for parameter in algorithm.model.policy.parameters():
             parameter.mul_(4.0 if parameter.dim() > 1 else 1.0)
-    export_team(algorithm, algorithm.spec, tmp_path, run_id="equal", training_step=0)
+    folder = tmp_path_factory.mktemp("exported")
+    export_team(algorithm, algorithm.spec, folder, run_id="equal", training_step=0)
+    return algorithm, folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
+def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
+    exported: tuple[Mazero, Path], greedy: bool
+) -> None:
+    algorithm, folder = exported
     central = evaluate(
         algorithm.policy(),
-        registry.make("relay", count=16, parameters=parameters),
+        registry.make("relay", count=16, parameters=OF_THREE),
         episodes=24,
         seed=11,
         greedy=greedy,
         device=torch.device("cpu"),
     )
-    team = LocalTeam(load_team(tmp_path), run_seed=11, greedy=greedy)
-    world = World(registry.make("relay", count=1, parameters=parameters))
+    team = LocalTeam(load_team(folder), run_seed=11, greedy=greedy)
+    world = World(registry.make("relay", count=1, parameters=OF_THREE))
     results = [team.run_episode(world, episode=episode).result for episode in range(24)]
     assert [result.outcome for result in results] == central.outcome.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-5)
