@@ -102,6 +102,7 @@ def test_a_world_that_does_not_come_to_the_same_step_again_is_said() -> None:
         _episode_run(world, actions, seed=0, start=49)
 
 
+@pytest.mark.slow
 def test_a_world_that_cannot_be_drawn_has_traces_alone(tmp_path: Path) -> None:
     found, world = imagine("mamba", horizon=2)
     blind = replace(found, real=replace(found.real, frames=[]), replayed=replace(found.replayed, frames=[]))

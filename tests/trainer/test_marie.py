@@ -160,6 +160,7 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
+@pytest.mark.slow
 def test_a_summary_counts_the_weights_that_learn(finished: Path) -> None:
     folder = RunFolder.open(finished)
     algorithm, _, _ = restored_algorithm(folder, device=torch.device("cpu"))

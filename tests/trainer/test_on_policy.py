@@ -286,6 +286,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return algorithm, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episodes(
     exported: tuple[OnPolicy, Path], greedy: bool

@@ -112,6 +112,7 @@ def test_the_audit_of_its_processes_finds_no_message_and_the_networks_of_the_run
     assert verdicts["isolation"] == verdicts["one process"] == verdicts["trainer's networks"] == "holds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
 def test_the_networks_of_a_team_and_bundles_of_agents_alone_run_the_same_episodes(tmp_path: Path, greedy: bool) -> None:
     settings = small_settings("qmix-relay", 'environment.id="waiting_game:make"', small=SMALL_QMIX, env_steps=72)

@@ -18,8 +18,6 @@ class StepFunction:
     """A module and the names and example values of its tensors, in order.
 
     `state` names the recurrent tensors among the inputs; the module returns their successors last, in that order.
-    `differs_by` is the module's own attribute of that name, if it has one: the buffers by which alone it differs from
-    those of the team's other slots, if they share their networks.  Then one is traced for all of them.
     """
 
     module: nn.Module
@@ -30,7 +28,6 @@ class StepFunction:
     noise_size: int
     planning_size: int | None = None
     """As in the manifest."""
-    differs_by: tuple[str, ...] | None = None
 
 
 def silent_step(
@@ -89,5 +86,4 @@ def _step(
         state=state,
         message=message,
         noise_size=noise_size,
-        differs_by=getattr(module, "differs_by", None),
     )

@@ -13,7 +13,7 @@ from heliograph.manifest import Manifest, sha256
 from trainer.algorithms.interfaces import Algorithm
 from trainer.algorithms.step_function import StepFunction
 from trainer.export.own_part import own_part
-from trainer.export.tracing import traced, traced_team
+from trainer.export.tracing import TRACES, traced_team
 
 
 # Eight parameters: each is a line of the manifest, or the function itself.
@@ -33,7 +33,7 @@ def export_bundle(
     In a mixed team, of whose rows it is, an agent's bundle is of its own part alone.
     """
     if graph is None:
-        graph = traced(_exported(step, spec, slot=slot))
+        graph = TRACES.graph(_exported(step, spec, slot=slot))
     manifest = Manifest(
         algorithm=algorithm,
         environment=spec.id,

@@ -49,5 +49,4 @@ def own_part(step: StepFunction, rows: ActionRows, *, slot: int) -> StepFunction
         step,
         module=OwnPart(step.module, rows, slot=slot, outputs=step.outputs),
         inputs=step.inputs | {"action_mask": mask},
-        differs_by=None,
     )

@@ -1,10 +1,11 @@
-"""Step functions traced to ONNX: one by one, or once for a team whose agents differ in a few constants alone."""
+"""Step functions traced to ONNX, each structure once: tracing takes seconds, and filling weights in does not."""
 
 from __future__ import annotations
 
 import io
 import logging
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,12 +16,53 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from trainer.algorithms.step_function import StepFunction
+from trainer.export.structure import structure_of, tensors_of
 
 OPSET = 18
+OWN = "own."
+"""Before the names of parameters and buffers in a graph."""
+
+
+class Traces:
+    """The newest graphs by structure, without weights: a team whose agents have the same or equal networks is traced
+    once, and so is one that is exported again and again while it learns."""
+
+    def __init__(self, *, limit: int = 8) -> None:
+        self._limit = limit
+        self._graphs: OrderedDict[bytes, onnx.ModelProto] = OrderedDict()
+
+    def graph(self, step: StepFunction) -> bytes:
+        """An ONNX graph of the step function; takes seconds if it is the first of its structure."""
+        tensors = tensors_of(step.module.eval())
+        structure = structure_of(step)
+        empty = None if structure is None else self._graphs.pop(structure, None)
+        if empty is None:
+            inputs = step.inputs | {f"{OWN}{name}": value for name, value in tensors.items()}
+            empty = onnx.load_from_string(
+                traced(replace(step, module=_Open(step.module, list(tensors)).eval(), inputs=inputs))
+            )
+        if structure is not None:
+            self._graphs[structure] = empty
+            while len(self._graphs) > self._limit:
+                self._graphs.popitem(last=False)
+        return _filled(empty, tensors)
+
+
+TRACES = Traces()
+"""Those of this process."""
+
+
+def traced_team(steps: Sequence[StepFunction], *, check: Callable[[], None] = lambda: None) -> list[bytes]:
+    """A graph for each slot of a team.  `check` is called before each, and may raise."""
+    graphs = []
+    for step in steps:
+        check()
+        graphs.append(TRACES.graph(step))
+    return graphs
 
 
 def traced(step: StepFunction) -> bytes:
-    """An ONNX graph of the step function; takes seconds."""
+    """An ONNX graph of the step function, whose module is in evaluation mode, traced anew."""
     buffer = io.BytesIO()
     arguments: dict[str, Any] = {
         "input_names": list(step.inputs),
@@ -34,53 +76,15 @@ def traced(step: StepFunction) -> bytes:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(step.module.eval(), tuple(step.inputs.values()), **arguments)
+        program = torch.onnx.export(step.module, tuple(step.inputs.values()), **arguments)
         assert program is not None
         _forget_sources(program)
         program.save(buffer)  # type: ignore[arg-type]  # a buffer is as good as a path to it
     return buffer.getvalue()
 
 
-def traced_team(steps: Sequence[StepFunction], *, check: Callable[[], None] = lambda: None) -> list[bytes]:
-    """A graph for each slot of a team.
-
-    Where all run the same networks and differ in constants alone, one is traced, with those as inputs, and each slot's
-    graph has its own in their place.  `check` is called before each that is traced and may raise.
-    """
-    constants = _constants(steps)
-    if constants is None:
-        graphs = []
-        for step in steps:
-            check()
-            graphs.append(traced(step))
-        return graphs
-    check()
-    first, names = steps[0], list(constants[0])
-    if not names:
-        return [traced(first)] * len(steps)
-    inputs = first.inputs | {f"own.{name}": value for name, value in constants[0].items()}
-    common = onnx.load_from_string(traced(replace(first, module=_Open(first.module, names), inputs=inputs)))
-    return [_filled(common, each) for each in constants]
-
-
-def _constants(steps: Sequence[StepFunction]) -> list[dict[str, Tensor]] | None:
-    """What differs between the step functions, of each; None if they are not known to differ in constants alone."""
-    if any(step.differs_by is None for step in steps):
-        return None
-    tensors = [dict([*step.module.named_parameters(), *step.module.named_buffers()]) for step in steps]
-    differing = {
-        name
-        for each in tensors
-        for name in each.keys() | tensors[0].keys()
-        if name not in each or name not in tensors[0] or not torch.equal(each[name], tensors[0][name])
-    }
-    if not differing <= set(steps[0].differs_by or ()):
-        return None  # networks of their own, which are better traced as what they are
-    return [{name: each[name] for name in sorted(differing)} for each in tensors]
-
-
 class _Open(nn.Module):
-    """A module that is given some of its buffers as further inputs, the last ones."""
+    """A module that is given its parameters and buffers as further inputs, the last ones."""
 
     def __init__(self, module: nn.Module, names: list[str]) -> None:
         super().__init__()
@@ -88,19 +92,23 @@ class _Open(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         count = len(self.names)
-        given = dict(zip(self.names, inputs[-count:], strict=True))
-        return torch.func.functional_call(self.module, given, inputs[:-count])
+        given = dict(zip(self.names, inputs[len(inputs) - count :], strict=True))
+        return torch.func.functional_call(self.module, given, inputs[: len(inputs) - count])
 
 
-def _filled(common: onnx.ModelProto, constants: dict[str, Tensor]) -> bytes:
-    """The graph with constants in place of the inputs of their names."""
+def _filled(empty: onnx.ModelProto, tensors: dict[str, Tensor]) -> bytes:
+    """The graph with these in place of the inputs of their names; what no node reads is left out."""
     model = onnx.ModelProto()
-    model.CopyFrom(common)
-    values = {f"own.{name}": value for name, value in constants.items()}
-    inputs = [each for each in model.graph.input if each.name not in values]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
-    model.graph.initializer.extend(numpy_helper.from_array(value.numpy(), name) for name, value in values.items())
+    model.CopyFrom(empty)
+    graph = model.graph
+    read = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
+    values = {f"{OWN}{name}": value for name, value in tensors.items()}
+    inputs = [each for each in graph.input if each.name not in values]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    graph.initializer.extend(
+        numpy_helper.from_array(value.detach().numpy(), name) for name, value in values.items() if name in read
+    )
     return model.SerializeToString(deterministic=True)
 
 

@@ -142,8 +142,6 @@ class Team:
 class AgentStep(nn.Module):
     """The step function of one slot, as it is exported: see `docs/bundle.md` for its inputs and outputs."""
 
-    differs_by = ("slot",)
-
     def __init__(self, model: ActingModel, actor: nn.Module, *, slot: int) -> None:
         super().__init__()
         self.register_buffer("slot", torch.tensor([slot]))
@@ -202,8 +200,6 @@ class SilentStep(nn.Module):
     Its own latent and action are all that the recurrent state waits for, so the state that it hands on is that of the
     step to come, which no message can change.
     """
-
-    differs_by = ()
 
     def __init__(self, model: ActingModel, actor: nn.Module) -> None:
         super().__init__()

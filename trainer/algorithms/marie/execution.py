@@ -117,8 +117,6 @@ class AgentStep(nn.Module):
     """The step function of one slot, as it is exported; its history and its action are state to it, as far as the
     policy reads them."""
 
-    differs_by = ("identity",)
-
     def __init__(self, team: Team, *, slot: int) -> None:
         super().__init__()
         self.reads, self.temperature = team.reads, team.temperature

@@ -75,8 +75,6 @@ class Team:
 class OwnNetworks(nn.Module):
     """Those that one agent needs, out of a team's."""
 
-    differs_by = ("identity",)
-
     def __init__(self, model: MazeroModel, *, slot: int) -> None:
         super().__init__()
         self.settings, self.actions = model.settings, Categorical(model.actions)

@@ -134,8 +134,6 @@ class RecurrentNetwork(nn.Module):
 class RecurrentStep(nn.Module):
     """The step function of one slot, as it is exported; its action is state to it, as nobody sends it back."""
 
-    differs_by = ("identity",)
-
     def __init__(self, network: RecurrentNetwork, *, slot: int) -> None:
         super().__init__()
         self.network = network

@@ -1,0 +1,47 @@
+"""What a traced graph depends on beside the numbers in it: two step functions of one structure trace to one graph.
+
+A module's structure is all that it holds (its classes, settings, sizes, the shapes of its weights) but the values of
+its parameters and buffers.  It is told by pickling the module with a name in place of each of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from typing import Any
+
+from torch import Tensor, nn
+
+from trainer.algorithms.step_function import StepFunction
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers of a module by name, each once."""
+    return dict([*module.named_parameters(), *module.named_buffers()])
+
+
+def structure_of(step: StepFunction) -> bytes | None:
+    """A digest that differs where the traced graphs would; None if the module holds what cannot be compared."""
+    names = {id(tensor): name for name, tensor in tensors_of(step.module).items()}
+    signature = [(name, tuple(value.shape), value.dtype) for name, value in step.inputs.items()]
+    written = io.BytesIO()
+    try:
+        _Pickler(written, names).dump((step.module, signature, step.outputs))
+    except (pickle.PicklingError, TypeError, AttributeError):  # pickle raises each of them for what it cannot write
+        return None
+    return hashlib.sha256(written.getvalue()).digest()
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, names: dict[int, str]) -> None:
+        super().__init__(file)
+        self._names = names
+
+    def persistent_id(self, value: Any) -> tuple[object, ...] | None:
+        """What stands for a tensor: its name if its value is none of the structure, else the value, which pickle would
+        write differently each time.  None: no tensor."""
+        if not isinstance(value, Tensor):
+            return None
+        told = self._names.get(id(value)) or value.detach().cpu().numpy().tobytes()
+        return told, tuple(value.shape), str(value.dtype)
