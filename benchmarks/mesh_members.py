@@ -92,6 +92,8 @@ class Members:
         self._prefixes = prefixes or [()] * size
         self._episode = 0
         self.processes: list[asyncio.subprocess.Process] = []
+        self.addresses: list[dict[str, str]] = []
+        """By slot and mesh, once all listen."""
 
     async def __aenter__(self) -> Members:
         try:
@@ -107,8 +109,8 @@ class Members:
                     env=os.environ | {"GRPC_VERBOSITY": "ERROR"},  # else it tells of every connection that ends
                 )
                 self.processes.append(process)
-            addresses = await self._answers(START_TIMEOUT_S)
-            await self._ask(addresses)
+            self.addresses = await self._answers(START_TIMEOUT_S)
+            await self._ask(self.addresses)
             await self._answers(START_TIMEOUT_S)
         except BaseException:
             await self.__aexit__()

@@ -39,7 +39,7 @@ class LeanLine:
                 "ssl_shutdown_timeout": GOODBYE_S,
             }
         try:
-            _, link = await loop.create_connection(_DialledLink, *self._host_and_port, **security)
+            _, link = await loop.create_connection(DialledLink, *self._host_and_port, **security)
         except ssl.SSLError as error:
             raise PeerRefused(f"TLS with {self._address}: {error}") from None
         except OSError as error:
@@ -65,7 +65,7 @@ class LeanLine:
 class DialledLeanCall(LeanCall):
     """A `DialledCall`; its connection goes with it."""
 
-    def __init__(self, link: _DialledLink, stream: int) -> None:
+    def __init__(self, link: DialledLink, stream: int) -> None:
         super().__init__(link, stream)
         self._dialled = link
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -119,7 +119,7 @@ class DialledLeanCall(LeanCall):
             self._answer.exception()  # nobody may be waiting any more
 
 
-class _DialledLink(Link):
+class DialledLink(Link):
     def __init__(self) -> None:
         super().__init__(is_client=True)
 

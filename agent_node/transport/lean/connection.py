@@ -135,10 +135,10 @@ class Connection:
                 self._may_read -= length
                 self._read += length
                 completed = self._take(self._stream, data[at + HEADER_BYTES : after])
-                if completed:
-                    self._earn(completed)
-                else:
+                if not completed:
                     self._spend(1)
+                elif self._allowed < ALLOWED_AT_ONCE:
+                    self._earn(completed)
             else:
                 self._receive_frame(data[at:after])
             at = after
@@ -147,14 +147,18 @@ class Connection:
             if at == begin:
                 self._spend(1)  # by the byte it would cost more to look than to send
 
+    def send_at_once(self, stream: int, message: bytes) -> bool:
+        """Write one gRPC message without asking h2; False if that must be asked, by `send`."""
+        size = len(message) + 5
+        if stream != self._stream or size > self._may_write or self._outgoing:
+            return False
+        self._may_write -= size
+        self._written += size
+        self._write(_MESSAGE.pack(0, size, DATA, 0, stream, 0, len(message)) + message)
+        return True
+
     def send(self, stream: int, message: bytes) -> None:
         """Write one gRPC message; what the other side's windows have no room for is kept until they have."""
-        size = len(message) + 5
-        if stream == self._stream and size <= self._may_write and stream not in self._outgoing:
-            self._may_write -= size
-            self._written += size
-            self._write(_MESSAGE.pack(0, size, DATA, 0, stream, 0, len(message)) + message)
-            return
         self._settle()
         self._outgoing.setdefault(stream, bytearray()).extend(b"\0" + len(message).to_bytes(4, "big") + message)
         self._pump()

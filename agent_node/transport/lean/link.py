@@ -22,10 +22,6 @@ from heliograph.rpc import KEEPALIVE_MS
 FULL_BYTES = 512
 """What the socket has not taken is then waited for; messages that are handed over meanwhile are counted."""
 
-MAX_UNREAD_BYTES = 2**16
-"""What this side may owe to one that does not read; beside messages, which are counted, answers to its own frames."""
-
-
 GOODBYE_S = 0.5
 """How long the other side may take to close its TLS as well."""
 
@@ -90,6 +86,8 @@ class Link(asyncio.Protocol):
     # From calls --------------------------------------------------------------------------------------------------
 
     def send(self, stream: int, data: bytes) -> bool:
+        if not (self.is_over or self._is_full) and self.connection.send_at_once(stream, data):
+            return True
         kept_bytes = self.connection.kept_bytes(stream)
         if self.is_over or self._unwritten >= QUEUED_MESSAGES or kept_bytes > QUEUED_MESSAGES * len(data):
             return False
@@ -157,8 +155,6 @@ class Link(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
-        if self._is_full and self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            raise MessageError("it reads nothing")
 
     def _take(self, stream: int, data: bytes) -> int:
         call = self.calls.get(stream)
