@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeAlias
 
@@ -31,6 +30,7 @@ from h2.events import (
 from h2.exceptions import H2Error, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
+from agent_node.transport.lean.rate import Rate
 from heliograph.errors import MessageError
 from heliograph.http2 import (
     CONTINUATION,
@@ -48,10 +48,10 @@ from heliograph.http2 import (
 )
 from heliograph.rpc import MAX_METADATA_BYTES, MAX_STREAMS
 
-ALLOWED_AT_ONCE, ALLOWED_PER_S = 600, 100
-"""Frames of a connection that bring no whole message: so many at once, and so many more each second."""
+ALLOWED_AT_ONCE, ALLOWED_PER_S = 160, 100
+"""Frames of a connection that bring no whole message: so many at once, in about 10 ms, and so many more each second."""
 
-HEADERS_COUNT_AS = 16
+HEADERS_COUNT_AS = 6
 """Headers, which a call begins with, take as long as so many other frames."""
 
 EARNED_BY_MESSAGE = 4
@@ -105,8 +105,7 @@ class Connection:
         self._read = self._written = 0  # bytes that h2 has not been told of
         self._granted: dict[int, int] = {}  # window updates that it has not been told of
         self._outgoing: dict[int, bytearray] = {}  # what windows have no room for, by stream
-        self._allowed = float(ALLOWED_AT_ONCE)
-        self._allowed_at = time.monotonic()
+        self._allowed = Rate(at_once=ALLOWED_AT_ONCE, per_s=ALLOWED_PER_S)
 
     def open(self) -> None:
         """Say what each side says first."""
@@ -135,10 +134,10 @@ class Connection:
                 self._may_read -= length
                 self._read += length
                 completed = self._take(self._stream, data[at + HEADER_BYTES : after])
-                if not completed:
+                if completed:
+                    self._allowed.earn(EARNED_BY_MESSAGE)
+                else:
                     self._spend(1)
-                elif self._allowed < ALLOWED_AT_ONCE:
-                    self._earn(completed)
             else:
                 self._receive_frame(data[at:after])
             at = after
@@ -270,8 +269,8 @@ class Connection:
             if isinstance(event, DataReceived):
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 self._flush()
-                if completed := self._take(event.stream_id, event.data):
-                    self._earn(completed)
+                if self._take(event.stream_id, event.data):
+                    self._allowed.earn(EARNED_BY_MESSAGE)
             else:
                 if isinstance(event, RequestReceived | ResponseReceived):
                     self._readable.add(event.stream_id)
@@ -345,14 +344,6 @@ class Connection:
         if data:
             self._write(data)
 
-    def _earn(self, completed: int) -> None:
-        self._allowed = min(ALLOWED_AT_ONCE, self._allowed + EARNED_BY_MESSAGE * completed)
-
     def _spend(self, frames: int) -> None:
-        self._allowed -= frames
-        if self._allowed < 0:
-            now = time.monotonic()
-            self._allowed = min(ALLOWED_AT_ONCE, self._allowed + ALLOWED_PER_S * (now - self._allowed_at))
-            self._allowed_at = now
-            if self._allowed < 0:
-                self.refuse("far more frames than messages", ErrorCodes.ENHANCE_YOUR_CALM)
+        if self._allowed.spend(frames) > 0:
+            self.refuse("far more frames than messages", ErrorCodes.ENHANCE_YOUR_CALM)

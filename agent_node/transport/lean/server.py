@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
@@ -16,6 +15,7 @@ from agent_node.transport.lean.accepted import AcceptedLeanCall
 from agent_node.transport.lean.call import LeanCall
 from agent_node.transport.lean.health import LeanHealth
 from agent_node.transport.lean.link import GOODBYE_S, Link
+from agent_node.transport.lean.rate import Rate
 from agent_node.transport.seam import CallEnded, Handler
 from heliograph import listening, rpc
 from heliograph.certificates.identity import Identity
@@ -34,6 +34,9 @@ IDLE_TICKS = 60_000 // rpc.KEEPALIVE_MS
 ADMITTED_AT_ONCE, ADMITTED_PER_S = 160, 40
 """Connections, of which each costs about a millisecond: a team comes at once, and a flood waits in the kernel."""
 
+OFFENCE_COUNTS_AS = 8
+"""A connection that is cut for what it did has cost as much as so many."""
+
 BACKLOG = 1024
 
 LeanHandler: TypeAlias = Callable[[AcceptedLeanCall], Awaitable[None]]
@@ -49,6 +52,7 @@ class LeanServer:
         self.health = LeanHealth(refusals)
         self.places = Places(refusals.count)
         self.handlers: dict[bytes, LeanHandler] = dict(self.health.handlers)
+        self._admission = Rate(at_once=ADMITTED_AT_ONCE, per_s=ADMITTED_PER_S)
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
@@ -91,7 +95,6 @@ class LeanServer:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        allowed, allowed_at = float(ADMITTED_AT_ONCE), time.monotonic()
         while True:
             try:
                 connection, address = await loop.sock_accept(listener)
@@ -104,11 +107,13 @@ class LeanServer:
             link.opening = loop.create_task(self._open(link, connection))
             self._opening.add(link.opening)
             link.opening.add_done_callback(self._opening.discard)
-            now = time.monotonic()
-            allowed = min(ADMITTED_AT_ONCE, allowed + ADMITTED_PER_S * (now - allowed_at)) - 1
-            allowed_at = now
-            if allowed < 0:
-                await asyncio.sleep(-allowed / ADMITTED_PER_S)
+            if (pause_s := self._admission.spend(1)) > 0:
+                await asyncio.sleep(pause_s)
+
+    def cut(self, link: AcceptedLink, reason: str, *, status: str) -> None:
+        """End a connection that did what it may not; the next ones wait for it."""
+        self._admission.spend(OFFENCE_COUNTS_AS)
+        self.places.cut(link, reason, status=status)
 
     async def _open(self, link: AcceptedLink, connection: socket.socket) -> None:
         security: dict[str, Any] = {}
@@ -123,7 +128,7 @@ class LeanServer:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, connection, **security)
         except OSError as error:  # those of TLS among them
             connection.close()
-            self.places.cut(link, f"TLS: {str(error) or type(error).__name__}", status="UNAUTHENTICATED")
+            self.cut(link, f"TLS: {str(error) or type(error).__name__}", status="UNAUTHENTICATED")
         except asyncio.CancelledError:
             connection.close()
             self.places.went(link)
@@ -201,7 +206,7 @@ class AcceptedLink(Link):
             self.guarded(call.write_ending, status, sentence)
 
     def broke(self, error: MessageError) -> None:
-        self._server.places.cut(self, error.message, status=error.grpc_status)
+        self._server.cut(self, error.message, status=error.grpc_status)
 
     def cut(self, reason: str = "this side has cut the connection") -> None:
         if hasattr(self, "transport"):
