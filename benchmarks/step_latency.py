@@ -27,6 +27,7 @@ import psutil
 from untrained_team import exported
 
 EPISODES = {2: 150, 5: 60, 10: 25}
+COMMANDS = {"run": "processes", "run lean": "lean processes", "evaluate": "one process"}
 SAMPLE_INTERVAL_S = 0.05
 RUN_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 15.0
@@ -37,7 +38,9 @@ def play(command: str, bundles: Path, *, episodes: int, folder: Path) -> dict[st
     """One run of `heliograph run` or `evaluate`: its summary and the CPU time of its processes while they played."""
     report, log = folder / "report.json", folder / "log"
     arguments = ["--episodes", str(episodes), "--json", str(report)]
+    command, _, transport = command.partition(" ")
     arguments += ["--bundles", str(bundles)] if command == "run" else [str(bundles)]
+    arguments += ["--transport", transport] if transport else []
     with log.open("wb") as file:
         full = [sys.executable, "-m", "heliograph", command, "--log-level", "info", *arguments]
         process = subprocess.Popen(full, stdout=file, stderr=file)
@@ -87,7 +90,7 @@ def cpu_times(root: psutil.Process) -> dict[int, float]:
 
 
 def team(bundles: Path, size: int, *, repeats: int) -> dict[str, Any]:
-    rows: dict[str, list[dict[str, Any]]] = {"run": [], "evaluate": []}
+    rows: dict[str, list[dict[str, Any]]] = {"run": [], "run lean": [], "evaluate": []}
     with tempfile.TemporaryDirectory(prefix="heliograph-latency-") as folder:
         for _ in range(repeats):
             for command, played in rows.items():
@@ -183,7 +186,7 @@ def main() -> int:
         for size in namespace.sizes:
             row = team(exported(namespace.bundles or Path(temporary), agents=size), size, repeats=namespace.repeats)
             results["teams"].append(row)
-            for command, label in (("run", "processes"), ("evaluate", "one process")):
+            for command, label in COMMANDS.items():
                 one = row[command]
                 print(
                     f"{size:3} {label:14} {one['p50_s'] * 1e3:8.2f} {one['p99_s'] * 1e3:8.2f} "
@@ -191,12 +194,14 @@ def main() -> int:
                     f"{one['masked']:7.0f}",
                     flush=True,
                 )
-            ratios = {key: row["run"][key] / row["evaluate"][key] for key in ("p50_s", "p99_s", "cpu_per_step_s")}
-            print(
-                f"{size:3} {'ratio':14} {ratios['p50_s']:8.2f} {ratios['p99_s']:8.2f} {'':9} "
-                f"{ratios['cpu_per_step_s']:12.2f} {row['run']['steps_per_s'] / row['evaluate']['steps_per_s']:8.2f}",
-                flush=True,
-            )
+            for command in ("run", "run lean"):
+                keys = ("p50_s", "p99_s", "cpu_per_step_s", "steps_per_s")
+                ratios = {key: row[command][key] / row["evaluate"][key] for key in keys}
+                print(
+                    f"{size:3} {f'ratio {command}':14} {ratios['p50_s']:8.2f} {ratios['p99_s']:8.2f} {'':9} "
+                    f"{ratios['cpu_per_step_s']:12.2f} {ratios['steps_per_s']:8.2f}",
+                    flush=True,
+                )
     # A process of its own, so that this one never loads torch.
     command = [sys.executable, __file__, "--collection", "relay"]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout)

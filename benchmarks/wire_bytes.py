@@ -1,13 +1,14 @@
 """What a message costs on a network: bytes and packets on a virtual link between two network namespaces.
 
-    sudo python benchmarks/wire_bytes.py [--messages 1500] [--period-ms 4] [--json FILE]
+    sudo python benchmarks/wire_bytes.py [--messages 1500] [--period-ms 4] [--no-timestamps] [--json FILE]
 
-Two processes exchange a latent of 32 categoricals of 32 classes (160 bits) in both directions at a fixed pace, once
-with the node's own code (`heliograph`), and with the less code of `meshes.py` beside it.  Counted are the transmitted
-bytes and packets of both ends of the link, acknowledgements and keepalives included; IP bytes are these without
+Two processes exchange a latent of 32 categoricals of 32 classes (160 bits) in both directions at a fixed pace, with
+the node's own code over grpcio (`heliograph`) and over the lean transport, and with the less code of `meshes.py`.
+Counted are the transmitted bytes and packets of both ends of the link, acknowledgements and keepalives included; IP
+bytes are these without
 the 14 bytes of Ethernet per packet, the payload of TCP is IP without 52 bytes of headers per packet (20 IPv4, 32 TCP
-with timestamps).  gRPC adds to that payload 9 bytes of HTTP/2 frame and 5 of gRPC prefix, and two window updates of
-13 bytes for every message that it has read.
+with timestamps).  gRPC adds to that payload 9 bytes of HTTP/2 frame and 5 of gRPC prefix, and grpcio two window
+updates of 13 bytes for every message that it has read.
 
 Needs root on Linux and the `ip` command, for the namespaces and the link, which it makes and removes itself.
 """
@@ -17,19 +18,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mesh_members import Members
+from meshes import CERTIFICATES
 
+from heliograph.certificates.folder import make_team, team
 from heliograph.network import capabilities
 from heliograph.network.devices import ETHERNET_BYTES, transmitted
 from heliograph.network.namespace import Namespace, join
 
-NAMES = ("heliograph", "grpc stream", "grpc unary", "raw tcp")
+NAMES = ("heliograph", "lean", "lean tls", "grpc stream", "grpc unary", "raw tcp")
 TARGET_IP_BYTES = 122.0
 """At a pace of 4 ms; the best stock gRPC design measured was 119.8 to 122.7."""
 
@@ -92,13 +97,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1500, help="in each direction, for each row")
     parser.add_argument("--period-ms", type=float, default=4.0)
+    parser.add_argument("--no-timestamps", action="store_true", help="TCP without timestamps, 12 bytes a packet less")
     parser.add_argument("--json", type=Path)
     namespace = parser.parse_args()
     needed = capabilities.capability(capabilities.NAMESPACES)
     if not needed.works:
         print(f"skipped: {needed.name}: {needed.reason}. {needed.remedy}")
         return 0
-    with linked_namespaces() as linked:
+    with linked_namespaces() as linked, tempfile.TemporaryDirectory() as folder:
+        make_team(Path(folder), team(2))
+        os.environ[CERTIFICATES] = folder
+        if namespace.no_timestamps:
+            for one in linked:
+                one.tool("sysctl", "-w", "net.ipv4.tcp_timestamps=0")
         results = asyncio.run(measure(linked, messages=namespace.messages, period_s=namespace.period_ms * 1e-3))
     reference = next(row for row in results if row["mesh"] == "grpc stream")["ip_bytes"]
     print(
