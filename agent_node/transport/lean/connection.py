@@ -51,8 +51,8 @@ from heliograph.rpc import MAX_METADATA_BYTES, MAX_STREAMS
 ALLOWED_AT_ONCE, ALLOWED_PER_S = 160, 100
 """Frames of a connection that bring no whole message: so many at once, in about 10 ms, and so many more each second."""
 
-HEADERS_COUNT_AS = 6
-"""Headers, which a call begins with, take as long as so many other frames."""
+COUNT_AS = {HEADERS: 7, SETTINGS: 2}
+"""What takes as long as so many other frames."""
 
 EARNED_BY_MESSAGE = 4
 """grpcio may send two window updates with each message, and does so, too, when it is told one."""
@@ -233,7 +233,7 @@ class Connection:
 
     def _receive_frame(self, frame: bytes) -> None:
         header = FrameHeader.at(frame, 0)
-        self._spend(1 + len(frame) // LONG_FRAME_BYTES + (HEADERS_COUNT_AS if header.type == HEADERS else 0))
+        self._spend(COUNT_AS.get(header.type, 1) + len(frame) // LONG_FRAME_BYTES)
         if not self.has_opened:
             if header.type != SETTINGS:
                 self.refuse("its first frame is not of settings", ErrorCodes.PROTOCOL_ERROR)

@@ -34,7 +34,7 @@ IDLE_TICKS = 60_000 // rpc.KEEPALIVE_MS
 ADMITTED_AT_ONCE, ADMITTED_PER_S = 160, 40
 """Connections, of which each costs about a millisecond: a team comes at once, and a flood waits in the kernel."""
 
-OFFENCE_COUNTS_AS = 8
+OFFENCE_COUNTS_AS = 16
 """A connection that is cut for what it did has cost as much as so many."""
 
 BACKLOG = 1024
