@@ -16,6 +16,7 @@ from coordinator.running import run as run_module
 from coordinator.running.distributed import run_processes
 from coordinator.running.launch_settings import LaunchSettings
 from heliograph.errors import SettingsError
+from heliograph.transports import DEFAULT_TRANSPORT
 
 STEPS, EPISODES, AGENTS = 12, 2, 3
 
@@ -25,20 +26,23 @@ def runs(tmp_path_factory):
     """Reports and recordings of the same run, over plain links and over counted ones."""
     folder = tmp_path_factory.mktemp("runs")
     found = {}
-    for name, links in (("plain", None), ("counted", LinkPlan())):
+    for name, links in (("plain", None), ("counted", LinkPlan()), ("lean", LinkPlan(transport="lean"))):
         record = folder / f"{name}.jsonl"
         plan = relay_plan(AGENTS, episodes=EPISODES, length=STEPS, run_seed=3, record=record)
-        found[name] = run_processes(plan, LaunchSettings(links=links)), record.read_bytes()
+        transport = DEFAULT_TRANSPORT if links is None else links.transport
+        found[name] = run_processes(plan, LaunchSettings(links=links, transport=transport)), record.read_bytes()
     return found
 
 
 def test_counting_changes_nothing_of_what_is_played(runs):
     assert runs["counted"][1] == runs["plain"][1]
     assert runs["plain"][0].wire is None
+    assert runs["lean"][1] == runs["plain"][1], "nor does another transport"
 
 
-def test_records_nodes_and_frames_agree_on_every_link(runs):
-    wire = runs["counted"][0].wire
+@pytest.mark.parametrize("name", ["counted", "lean"])
+def test_records_nodes_and_frames_agree_on_every_link(runs, name):
+    wire = runs[name][0].wire
     assert len(wire.links) == AGENTS * (AGENTS - 1)
     assert wire.conservation[0].startswith("6 of 6 links")
     assert wire.conservation[1].startswith("6 of 6 links")
@@ -49,6 +53,7 @@ def test_records_nodes_and_frames_agree_on_every_link(runs):
         data = link.frames["DATA"]
         assert data.bytes - 9 * data.frames == link.protobuf_bytes + 5 * link.messages
         assert set(link.frames) <= {"DATA", "WINDOW_UPDATE", "PING"}
+        assert name == "counted" or set(link.frames) <= {"DATA", "PING"}, "no window is half used"
 
 
 def test_layers_hold_one_another_and_say_how_they_are_known(runs):
