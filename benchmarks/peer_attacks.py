@@ -5,8 +5,8 @@
 Three processes run a full mesh of messages at a fixed rate (the node's own code without a model), and a fourth attacks
 the port of the first, in plaintext, from the same machine.  It is held to a share of a core: it counts its own
 processor time and pauses when it is ahead.  `silence`, before each attack, burns the same share without a
-connection.  Shown are rounds per second as a share of the rate, the processor time of the attacked
-process per second, and what its resident set has grown by.
+connection.  First it says what each flood costs a lean server until it is cut.  Shown are rounds per second as a share
+of the rate, the processor time of the attacked process per second, and what its resident set has grown by.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
+import logging
 import multiprocessing
 import socket
 import statistics
@@ -27,11 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from fuzz_lean import NoSocket, accept
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from mesh_members import Members
 
+from agent_node.transport.lean.server import AcceptedLink, LeanServer
 from heliograph.http2 import PREFACE, FrameHeader
+from heliograph.refusals import Refusals
 
 SIZE = 3
 MESH = {"lean": "lean", "grpcio": "heliograph"}
@@ -145,6 +150,26 @@ def attack(name: str, address: str, share: float, over: Event) -> None:
             leash.hold()
 
 
+async def cost_until_cut() -> None:
+    """Print what each flood costs a lean server until it is cut, without a socket between."""
+    server = LeanServer(tls=None, refusals=Refusals())
+    server.serve(accept)
+    for name, make in ATTACKS.items():
+        spent_s = []
+        for _ in range(7):
+            link = AcceptedLink(server, "127.0.0.1", 1)
+            server.places.came(link)
+            link.connection_made(NoSocket(link))  # type: ignore[arg-type]
+            chunks = list(itertools.islice(make(), 8))
+            began_s = time.process_time()
+            for chunk in chunks:
+                link.data_received(chunk)
+            await asyncio.sleep(0)
+            spent_s.append(time.process_time() - began_s)
+            assert link.is_over
+        print(f"{name:14} cut after {statistics.median(spent_s) * 1e3:5.2f} ms of processor time", flush=True)
+
+
 async def under(name: str, members: Members, mesh: str, namespace: argparse.Namespace) -> dict[str, float]:
     """One slice of rounds under one attack."""
     context = multiprocessing.get_context("spawn")
@@ -205,6 +230,9 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.3, help="of a core, for the attacker")
     parser.add_argument("--json", type=Path)
     namespace = parser.parse_args()
+    if "lean" in namespace.transports:
+        logging.getLogger("heliograph.guard.places").setLevel(logging.ERROR)
+        asyncio.run(cost_until_cut())
     rows = [row for transport in namespace.transports for row in asyncio.run(measure(transport, namespace))]
     if namespace.json:
         namespace.json.write_text(json.dumps(rows, indent=2) + "\n")
