@@ -9,6 +9,7 @@ Axis legend: N agents, K categoricals, C classes, D observation size, A actions,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class Agent:
         self._state = self._initial
         self._previous: tuple[int, int] | None = None
         self._own: Message | None = None
+        self._sent: Message | None = None
 
     def starts_over(self, agent_input: AgentInput) -> bool:
         """Whether this input is a first step for the agent: it says so, is of a new episode, or steps were missed."""
@@ -74,15 +76,27 @@ class Agent:
         Raises WorldError for an unusable agent input, MessageError for a message of the wrong step, sender or shape,
         BundleError if the graph answers nonsense; the agent is then as it was before.
         """
+        first = self.starts_over(agent_input)
         answers, decision = self._answers(agent_input, inbox)
         self._state = {name: answers[f"state.{name}.next"] for name in self._initial}
         self._previous = (agent_input.episode, agent_input.step)
         self._own = decision.message
+        if self._withholds(decision, last=None if first else self._sent):
+            return replace(decision, message=None)
+        self._sent = decision.message
         return decision
 
     def consider(self, agent_input: AgentInput, inbox: Mapping[int, Message]) -> Decision:
         """What `step` would decide here, for the sake of comparison: the agent stays as it is."""
-        return self._answers(agent_input, inbox)[1]
+        decision = self._answers(agent_input, inbox)[1]
+        last = None if self.starts_over(agent_input) else self._sent
+        return replace(decision, message=None) if self._withholds(decision, last=last) else decision
+
+    def _withholds(self, decision: Decision, *, last: Message | None) -> bool:
+        sending, message = self.manifest.sending, decision.message
+        if sending is None or message is None or last is None:
+            return False
+        return sending.withholds(message.latent, last.latent, steps=message.step - last.step)
 
     def _answers(
         self, agent_input: AgentInput, inbox: Mapping[int, Message]

@@ -34,6 +34,8 @@ class InProcessTeam:
         slots = [(agent.slot, agent.manifest.team_size) for agent in agents]
         if slots != [(slot, len(agents)) for slot in range(len(agents))]:
             raise SettingsError(f"agents with (slot, team size) {slots} are not one team in the order of its slots")
+        if late_policy is LatePolicy.MASK and any(agent.manifest.sending is not None for agent in agents):
+            raise SettingsError("agents that withhold messages need a late policy of HOLD")
         self._members = [
             _Member(
                 agent,

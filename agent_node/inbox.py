@@ -69,6 +69,7 @@ class Inbox:
         self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold` alone
         self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
         self._silent_steps: dict[int, int] = defaultdict(int)
+        self._last: dict[int, Label] = {}  # the newest label that came of each peer, whatever a channel made of it
         self._withheld: dict[tuple[int, Label], int] = {}  # by peer: the step on which the channel delivers it
         self._delayed: list[tuple[int, int, Message]] = []  # (step, peer, message) that are not delivered yet
         self._clock: Label | None = None  # the step that was begun last
@@ -84,6 +85,7 @@ class Inbox:
         `size_bytes` is its serialised size, `latent_bits` that of the latent in it as its codec counts.
         """
         self._silent_steps[peer] = 0
+        self._last[peer] = max(self._last.get(peer, message.label), message.label)
         label, kept = message.label, self._kept[peer]
         counters = self._counts[peer]
         if label in kept or label == self._taken.get(peer) or self._is_impossible(label):
@@ -145,6 +147,13 @@ class Inbox:
         # What the channel withholds is not read now.  But `hold` depends on what the peer had got through before, and
         # that is certainly here only once this is.
         return self._policy is LatePolicy.HOLD or (peer, self._reads) not in self._withheld
+
+    def steps_without(self, peer: int) -> int | None:
+        """By how many steps the message that this step reads is newer than the peer's newest that came before it; None
+        if none has come in this episode."""
+        assert self._reads is not None
+        last = self._last.get(peer)
+        return None if last is None or last[0] != self._reads[0] else self._reads[1] - last[1]
 
     def is_silent(self, peer: int) -> bool:
         """Whether the peer was awaited in vain for SILENT_STEPS steps and has not spoken since."""

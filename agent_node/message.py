@@ -34,7 +34,8 @@ class Decision:
 
     action: Action
     message: Message | None
-    """For the neighbours; None if the bundle's algorithm does not communicate."""
+    """For the neighbours; None if there is nothing to tell: the bundle's algorithm does not communicate, or what it
+    would say is withheld (`heliograph.sending`)."""
     logits: npt.NDArray[np.float32]
     """float32 [A], of the action; illegal ones are far below the others.  Of a continuous one [2k]: means and raw
     deviations."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from agent_node.agent import Agent
 from agent_node.counters import CounterTable
 from agent_node.hello import Hello, Member
-from agent_node.inbox import Inbox
+from agent_node.inbox import Inbox, LatePolicy
 from agent_node.peers import Peers
 from agent_node.step_function import StepFunction
 from agent_node.stepper import Stepper
@@ -154,7 +154,7 @@ class Node:
         self._next = None
         now, then = self.manifest, bundle.manifest
         bundle.check_slot(slot=self.slot, team_size=now.team_size)
-        for name in ("observation_size", "actions", "team_actions", "message"):
+        for name in ("observation_size", "actions", "team_actions", "message", "sending"):
             if getattr(now, name) != getattr(then, name):
                 raise BundleMismatch(
                     f"bundle {bundle.digest[:12]} has {name} {getattr(then, name)}, "
@@ -189,6 +189,11 @@ class Node:
 
     def _join(self, team: Team) -> None:
         assert self._peers is not None
+        if self.manifest.sending is not None and team.late_policy is LatePolicy.MASK:
+            raise BundleMismatch(
+                f"the bundle of slot {self.slot} withholds messages, and this run treats what is not there as missing",
+                remedy="Run the team with --late hold",
+            )
         self._team = team
         wire = self._message_wire(team.coding)
         self._inbox = Inbox(late_policy=team.late_policy, counts=self.counts)

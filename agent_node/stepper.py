@@ -43,7 +43,11 @@ class Stepper:
         self._receives_from, receives_from = agent_input.receives_from, self._agent.reads(agent_input)
         self._inbox.begin(agent_input.episode, agent_input.step, lost=agent_input.lost, late=agent_input.late)
         self._outbox.catch_up(agent_input.episode, agent_input.step, sends_to=agent_input.sends_to)
-        awaited = [peer for peer in receives_from if self._peers.is_up(peer) and self._inbox.is_worth_waiting_for(peer)]
+        awaited = [
+            peer
+            for peer in receives_from
+            if self._peers.is_up(peer) and self._inbox.is_worth_waiting_for(peer) and self._must_come(peer)
+        ]
         await self._inbox.wait(awaited, until=deadline_at)
         closed = self._inbox.close(receives_from, awaited=awaited)
         closed_s = time.perf_counter()
@@ -59,6 +63,13 @@ class Stepper:
             waited_s=closed_s - arrived_s,
             computed_s=decided_s - closed_s,
         )
+
+    def _must_come(self, peer: int) -> bool:
+        """Whether the peer cannot withhold the message that this step reads."""
+        sending, steps = self._agent.manifest.sending, self._inbox.steps_without(peer)
+        # What has come before the step began is there without waiting, and a heartbeat that fails to come tells who is
+        # gone; so nobody waits for what may never be sent.
+        return sending is None or steps is None or sending.is_due(steps=steps)
 
     def _is_silent(self, peer: int) -> bool:
         # Silence says something of a peer that we should hear now.  One that came back, and that we cannot hear any

@@ -193,6 +193,11 @@ def load_team(folder: Path) -> list[Bundle]:
                 f"bundles of slot 0 ({_version(first)}) and slot {slot} ({_version(bundle)}) are of different versions",
                 remedy="Export the whole team at once",
             )
+        if bundle.manifest.sending != first.manifest.sending:
+            raise BundleMismatch(
+                f"bundles of slot 0 and slot {slot} withhold messages by different rules",
+                remedy="Export the whole team at once",
+            )
         if not _read_one_another(bundle.manifest, first.manifest):
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} write actions in different ways")
         if bundle.tables != first.tables:

@@ -17,8 +17,11 @@ from heliograph.checks import check_integer, check_text
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import BundleCorrupt, BundleMismatch
 from heliograph.reading import Unreadable, parse_json
+from heliograph.sending import Sending
 
 FORMAT_VERSION = 1
+SENDING_VERSION = 2
+"""Of bundles that withhold messages, which a program that does not know of it would await and send."""
 
 MAX_MANIFEST_BYTES = 4 * 2**20
 
@@ -70,6 +73,8 @@ class Manifest:
     """What each agent of the team can do, by slot, where messages tell of actions and these are of both kinds; None,
     and then not in the file, where all act alike or nothing is told."""
     message: MessageFormat | None
+    sending: Sending | None = None
+    """When it sends; None, and then not in the file, at every step."""
     state: tuple[StateTensor, ...]
     noise_size: int
     graph_sha256: str
@@ -93,6 +98,10 @@ class Manifest:
         check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
         check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
         check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
+        if (self.format_version == SENDING_VERSION) != (self.sending is not None):
+            raise ValueError(f"sending belongs to format version {SENDING_VERSION}, this is {self.format_version}")
+        if self.sending is not None and self.message is None:
+            raise ValueError("sending is given for an agent that sends no messages")
         if self.planning_size is not None:
             check_integer("planning_size", self.planning_size, 1, LARGEST_SIZE)
         if self.team_actions is not None:
@@ -120,7 +129,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
         values = asdict(self)
-        for name in ("tables_sha256", "team_actions", "planning_size"):
+        for name in ("tables_sha256", "team_actions", "planning_size", "sending"):
             if values[name] is None:
                 del values[name]
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
@@ -137,9 +146,9 @@ class Manifest:
         if not isinstance(values, dict):
             raise BundleCorrupt("manifest.json does not hold an object")
         version = values.get("format_version")
-        if type(version) is not int or version != FORMAT_VERSION:
+        if type(version) is not int or version not in (FORMAT_VERSION, SENDING_VERSION):
             raise BundleMismatch(
-                f"bundle has format version {version!r}, this program reads {FORMAT_VERSION}",
+                f"bundle has format version {version!r}, this program reads {FORMAT_VERSION} and {SENDING_VERSION}",
                 remedy="Export the run again with this version of heliograph",
             )
         try:
@@ -161,6 +170,8 @@ class Manifest:
         checked["message"] = (
             None if message is None else MessageFormat(**_keys(MessageFormat, message, place="message"))
         )
+        if (sending := checked.get("sending")) is not None:
+            checked["sending"] = Sending(**_keys(Sending, sending, place="sending"))
         checked["state"] = tuple(_state_tensor(tensor) for tensor in state)
         return cls(**checked)
 

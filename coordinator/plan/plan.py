@@ -38,10 +38,23 @@ class Plan(RunSettings):
         super().__post_init__()
         if not self.conditions or any(name not in LABELS for name in self.conditions):
             raise SettingsError(f"conditions are {', '.join(LABELS)}, not {self.conditions}")
+        if self.bundles and self.manifest.sending is not None:
+            self._check_withholding()
         if self.manifest.message is not None:
             codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
         elif self.codec != codecs.BIT_PACKED:
             raise SettingsError(f"bundles that send no messages have no use for codec {self.codec!r}")
+
+    def _check_withholding(self) -> None:
+        if self.late_policy == "mask":
+            raise SettingsError(
+                "these bundles withhold messages that are as before, which would be missing", remedy="Give --late hold"
+            )
+        if self.channel is not None and self.channel.rate_bits is not None:
+            raise SettingsError(
+                "channel: rate-bits counts a message at every step, and these bundles withhold some",
+                remedy="Leave out rate-bits",
+            )
 
     @property
     def manifest(self) -> Manifest:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import StateTensor
+from heliograph.sending import Sending
 from trainer.policy.distributions import ActionDistribution
 
 
@@ -26,6 +27,8 @@ class StepFunction:
     state: tuple[StateTensor, ...]
     message: MessageFormat | None
     noise_size: int
+    sending: Sending | None = None
+    """When its messages are sent; None: at every step."""
     planning_size: int | None = None
     """As in the manifest."""
 

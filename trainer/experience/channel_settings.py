@@ -33,6 +33,11 @@ class ChannelSettings(Settings):
     """Most whole steps by which all messages of an episode come late; the least is 1."""
     dropout: Share = 0.0
     """Largest probability with which an agent does not hear another one during a whole episode."""
+    heartbeat: NonNegativeInt = 0
+    """Steps after which an agent sends in any case; before that it withholds what is much as its last message.  0: it
+    sends at every step."""
+    changes: NonNegativeInt = 0
+    """Ids of a latent that may be others than in the agent's last message while it withholds it."""
     late: Literal["mask", "hold"] = "mask"
     """What stands for a message that is not there, as `--late` of a run says: nothing, or the sender's last one that
     came; run the team as it was trained."""
@@ -44,7 +49,12 @@ class ChannelSettings(Settings):
 
     @property
     def is_on(self) -> bool:
-        return self.share > 0
+        """Whether some messages do not come when they are made."""
+        return self.share > 0 or self.withholds
+
+    @property
+    def withholds(self) -> bool:
+        return self.heartbeat > 1
 
     @property
     def holds(self) -> bool:
@@ -53,8 +63,12 @@ class ChannelSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
-        if self.is_on and not self.kinds:
+        if self.share and not self.kinds:
             raise ValueError(f"channel.share is {self.share:g}, but no fault is above 0; give {', '.join(KINDS)}")
+        if self.withholds and not self.holds:
+            raise ValueError("channel.heartbeat needs channel.late = hold, by which the last message goes on to count")
+        if self.changes and not self.withholds:
+            raise ValueError("channel.changes says what is withheld, which needs a channel.heartbeat of 2 or more")
         if self.delay_steps and not self.holds:
             raise ValueError(
                 "channel.delay_steps needs channel.late = hold, since with late = mask a message that is late is "

@@ -49,9 +49,13 @@ class CollectingLinks:
         fresh = begin(self._channel, rows=copies.size, agents=self._agents, uniform=self._uniform)
         self._links = begin_again(self._links, fresh, torch.from_numpy(copies).to(self._generator.device))
 
-    def advance(self) -> npt.NDArray[Any]:
-        """One step of all copies: int64 [E, N, N] of what is held then, `OLDEST` at most."""
-        self._links = advance(self._links, self._channel, self._uniform)
+    def advance(self, sent: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """One step of all copies: int64 [E, N, N] of what is held then, `OLDEST` at most.
+
+        `sent` bool [E, N] tells who sent its newest message; None: everyone.
+        """
+        told = None if sent is None else torch.from_numpy(sent).to(self._generator.device)
+        self._links = advance(self._links, self._channel, self._uniform, told)
         return np.minimum(self._links.age.cpu().numpy(), OLDEST)
 
     def state(self) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
 from trainer.experience.collecting_links import CollectingLinks
 from trainer.experience.columns import STATE, zero_columns
-from trainer.experience.links import AGE
+from trainer.experience.links import AGE, SENT
 from trainer.experience.readable import neighbour_tensor
 from trainer.experience.replay import Replay
 from trainer.experience.replayed_restore import rewind
@@ -168,7 +168,7 @@ class Collector:
         if STATE in now.columns:
             np.copyto(now.columns[STATE], checked_state(of=self.environment, lost=transition.lost))
         if self._channel is not None:
-            np.copyto(now.columns[AGE], self._channel.advance())
+            np.copyto(now.columns[AGE], self._channel.advance(now.columns.get(SENT)))
         now.action[:] = actions
         now.first[:] = False
         self._staged.add(self._everyone, now)

@@ -22,6 +22,8 @@ from trainer.nets.joint_rows import JointRows
 
 AGE = "age"
 """The column of replay that the collector fills with the ages at each row, int8 [N, N]."""
+SENT = "sent"
+"""The column of who sent the message of the step before, bool [N], where some is withheld."""
 NOTHING = -1
 OLDEST = 127
 """What holds longer is as old as this in replay."""
@@ -50,6 +52,8 @@ class Links(JointRows):
     """int64 [M]: steps of the episode so far."""
     age: Tensor
     """int64 [M, N, N]; 0 on the diagonal."""
+    sent: Tensor
+    """bool [M, L, N]: which of the newest messages were sent, the newest first, as many as may be on their way."""
 
 
 def begin(settings: ChannelSettings, *, rows: int, agents: int, uniform: Uniform) -> Links:
@@ -75,19 +79,26 @@ def begin(settings: ChannelSettings, *, rows: int, agents: int, uniform: Uniform
         bad=uniform(every) < _wide(loss),
         steps=torch.zeros(rows, dtype=torch.int64, device=rate.device),
         age=torch.zeros(every, dtype=torch.int64, device=rate.device),
+        sent=torch.zeros(rows, settings.delay_steps + 1, agents, dtype=torch.bool, device=rate.device),
     )
 
 
-def advance(links: Links, settings: ChannelSettings, uniform: Uniform) -> Links:
-    """Links one step later: what has come by then of what was said before."""
+def advance(links: Links, settings: ChannelSettings, uniform: Uniform, sent: Tensor | None = None) -> Links:
+    """Links one step later: what has come by then of what was said before.
+
+    `sent` bool [M, N] tells who sent its newest message; None: everyone.
+    """
     every = tuple(links.age.shape)
+    now = torch.ones_like(links.sent[:, 0]) if sent is None else sent
+    on_their_way = torch.cat([now.unsqueeze(1), links.sent[:, :-1]], dim=1)  # [M, L, N]
+    rows = torch.arange(every[0], device=links.age.device)
     steps = links.steps + 1
     # The state of the first step is that of the first message.
     change = uniform(every)
     moved = torch.where(links.bad, change >= _wide(links.to_good), change < _wide(links.to_bad))
     bad = torch.where(_wide(steps > 1), moved, links.bad)
     lost = (uniform(every) < _wide(links.erasure)) | bad | links.dropped
-    arrives = ~lost & _wide(steps > links.delay)
+    arrives = ~lost & _wide(steps > links.delay) & on_their_way[rows, links.delay].unsqueeze(1)
     older = torch.where((links.age == NOTHING) | _wide(steps == 1), NOTHING, links.age + 1)
     if not settings.holds:
         older = torch.full_like(older, NOTHING)
@@ -95,7 +106,7 @@ def advance(links: Links, settings: ChannelSettings, uniform: Uniform) -> Links:
     comes = arrives & ((older == NOTHING) | (_wide(links.delay) < older))
     age = torch.where(comes, _wide(links.delay), older)
     own = torch.eye(every[-1], dtype=torch.bool, device=age.device)
-    return replace(links, steps=steps, bad=bad, age=torch.where(own, 0, age))
+    return replace(links, steps=steps, bad=bad, age=torch.where(own, 0, age), sent=on_their_way)
 
 
 def begin_again(links: Links, fresh: Links, rows: Tensor) -> Links:
@@ -112,7 +123,8 @@ def begin_again(links: Links, fresh: Links, rows: Tensor) -> Links:
 
 def _kinds(settings: ChannelSettings, rows: int, uniform: Uniform) -> Tensor:
     """int64 [M]: the place of each row's fault in `KINDS`, or -1 for none."""
-    enabled = torch.tensor([KINDS.index(name) for name in settings.kinds])
+    # Without any, a share of 0 of the episodes has one.
+    enabled = torch.tensor([KINDS.index(name) for name in settings.kinds or KINDS[:1]])
     drawn: Any = uniform((rows,))
     which = (uniform((rows,)) * len(enabled)).long()
     return torch.where(drawn < settings.share, enabled.to(drawn.device)[which], -1)

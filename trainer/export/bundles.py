@@ -9,7 +9,7 @@ from heliograph import __version__
 from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import Manifest, sha256
+from heliograph.manifest import FORMAT_VERSION, SENDING_VERSION, Manifest, sha256
 from trainer.algorithms.interfaces import Algorithm
 from trainer.algorithms.step_function import StepFunction
 from trainer.export.own_part import own_part
@@ -35,6 +35,7 @@ def export_bundle(
     if graph is None:
         graph = TRACES.graph(_exported(step, spec, slot=slot))
     manifest = Manifest(
+        format_version=FORMAT_VERSION if step.sending is None else SENDING_VERSION,
         algorithm=algorithm,
         environment=spec.id,
         environment_parameters=spec.parameters,
@@ -46,6 +47,7 @@ def export_bundle(
         actions=spec.action_space(slot),
         team_actions=spec.mixed if spec.mixed and step.message is not None else None,
         message=step.message,
+        sending=step.sending,
         state=step.state,
         noise_size=step.noise_size,
         graph_sha256=sha256(graph),

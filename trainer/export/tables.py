@@ -11,6 +11,7 @@ from torch import Tensor
 
 from heliograph.codecs import LatentTables
 from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm
+from trainer.experience.links import SENT
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.policy.draws import GreedyDraws
@@ -33,8 +34,12 @@ def learned_tables(algorithm: Algorithm, replay: Replay) -> LatentTables | None:
 
 
 def _sent(window: Window) -> Tensor:
-    """bool [T, B, N]: rows at which an agent acted, so neither after its end nor where its episode closes."""
+    """bool [T, B, N]: rows at which an agent acted and sent, so neither after its end nor where its episode closes."""
     goes_on = ~window.first & window.present.any(-1)  # [T, B]: after the row before
     spoken = window.present.clone()
     spoken[:-1] &= goes_on[1:].unsqueeze(-1)
+    if SENT in window.columns:
+        # A row tells what was sent of the row before; nothing is known of the last one yet.
+        spoken[:-1] &= window.columns[SENT][1:]
+        spoken[-1] = False
     return spoken

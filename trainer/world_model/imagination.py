@@ -21,6 +21,7 @@ from trainer.policy.masks import imagined_mask
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
 from trainer.world_model.received import Received, readable
+from trainer.world_model.withholding import LastSent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class JointStates(JointRows):
     """How messages get through; None: all do."""
     received: Received | None = None
     """What the agents hold of one another, if older messages stand in for those that are not there."""
+    last: LastSent | None = None
+    """The agents' last messages, if they withhold some."""
 
     @property
     def features(self) -> Features:
@@ -68,6 +71,7 @@ class Outlook(JointRows):
     """bool [M, N, N]."""
     links: Links | None = None
     received: Received | None = None
+    last: LastSent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +95,12 @@ class Imagination:
         """What actions [M, N, ...] lead to."""
         rssm = self.model.rssm
         keep = states.deter.new_ones(*states.deter.shape[:-1], 1)
-        links, received, heard = states.links, states.received, states.hears
+        links, received, last, heard = states.links, states.received, states.last, states.hears
         if links is not None:
-            links = advance(links, self.channel, self._uniform(states.deter))
+            sent = None
+            if last is not None:
+                last, sent = last.after(states.ids, self.channel)
+            links = advance(links, self.channel, self._uniform(states.deter), sent)
             heard = readable(heard, links.age)
         if links is not None and received is not None:
             received = received.after(states.ids, action, links.age)
@@ -107,6 +114,7 @@ class Imagination:
             hears=states.hears,
             links=links,
             received=received,
+            last=last,
         )
 
     def predict(self, outlook: Outlook) -> JointStates:
@@ -117,6 +125,7 @@ class Imagination:
             hears=outlook.hears,
             links=outlook.links,
             received=outlook.received,
+            last=outlook.last,
         )
 
     def _uniform(self, like: Tensor) -> Uniform:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from trainer.algorithms.dreamer.execution import Team, TeamState, team_step
 from trainer.experience.channel_settings import ChannelSettings
-from trainer.experience.links import AGE, NOTHING, begin
+from trainer.experience.links import AGE, NOTHING, SENT, begin
 from trainer.experience.window import Window
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.world_model.imagination import JointStates
 from trainer.world_model.posteriors import ActingModel, Posteriors
 from trainer.world_model.received import Received, readable
+from trainer.world_model.withholding import LastSent, ages_of, last_sent_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,16 @@ class HoldingState(TeamState):
     held_action: Tensor
     recent_ids: Tensor
     recent_action: Tensor
+    last_ids: Tensor
+    """int64 [E, N, K] of the last messages that were sent."""
+    last_steps: Tensor
+    """int64 [E, N]: how long ago that was."""
+    sent: Tensor
+    """bool [E, N]: who sent the message of the last step."""
+
+    @property
+    def last(self) -> LastSent:
+        return LastSent(ids=self.last_ids, steps=self.last_steps)
 
     @property
     def received(self) -> Received:
@@ -46,12 +57,17 @@ class LossyTeam(Team):
 
     channel: ChannelSettings
 
+    def columns(self, state: TeamState) -> dict[str, Tensor]:
+        return {SENT: state.sent} if self.channel.withholds and isinstance(state, HoldingState) else {}
+
     def initial_state(self, copies: int) -> TeamState:
         state = super().initial_state(copies)
         if not self.channel.holds:
             return state
         received = Received.nothing(state.ids, state.action, longest=self.channel.delay_steps)
-        return _holding(state, received)
+        return _holding(
+            state, received, LastSent.nothing(state.ids), torch.zeros_like(state.ids[..., 0], dtype=torch.bool)
+        )
 
     # Eight parameters: those of `Actor.act`, and the age.
     def act(
@@ -65,8 +81,10 @@ class LossyTeam(Team):
         draws: Draws,
         age: Tensor | None = None,
     ) -> tuple[Tensor, TeamState]:
-        """`age` int64 [E, N, N] is that of the messages that are held; None: everyone has everyone's newest one."""
+        """`age` int64 [E, N, N] is that of the messages that are held; None: everyone has everyone's last one."""
         received = None
+        if age is None and self.channel.withholds and isinstance(state, HoldingState):
+            age = torch.where(first[:, None, None], 0, ages_of(state.last))
         if age is not None:
             hears = readable(hears, age)
             if isinstance(state, HoldingState):
@@ -84,7 +102,8 @@ class LossyTeam(Team):
         )
         following = decision.state
         if isinstance(state, HoldingState):
-            following = _holding(following, state.received if received is None else received)
+            last, sent = state.last.after(following.ids, self.channel, first=first)
+            following = _holding(following, state.received if received is None else received, last, sent)
         return decision.action, following
 
 
@@ -95,7 +114,7 @@ def make_team(channel: ChannelSettings, *, model: ActingModel, actor: nn.Module,
     return LossyTeam(model=model, actor=actor, agents=agents, channel=channel)
 
 
-def _holding(state: TeamState, received: Received) -> HoldingState:
+def _holding(state: TeamState, received: Received, last: LastSent, sent: Tensor) -> HoldingState:
     return HoldingState(
         ids=state.ids,
         action=state.action,
@@ -104,6 +123,9 @@ def _holding(state: TeamState, received: Received) -> HoldingState:
         held_action=received.action,
         recent_ids=received.recent_ids,
         recent_action=received.recent_action,
+        last_ids=last.ids,
+        last_steps=last.steps,
+        sent=sent,
     )
 
 
@@ -124,10 +146,18 @@ def with_links(
     def uniform(shape: tuple[int, ...]) -> Tensor:
         return torch.rand(shape, dtype=like.dtype, device=device, generator=draws.generator)
 
-    age, steps = _within(window.columns[AGE].long(), window.first)
+    age, begun = _within(window.columns[AGE].long(), window.first)
+    steps = torch.arange(len(begun), device=device)[:, None] - begun
     links = begin(channel, rows=age[rows].shape[0] * batch, agents=agents, uniform=uniform)
     links = replace(links, age=age[rows].flatten(0, 1), steps=steps[rows].flatten())
-    received = None
+    received = last = None
+    if channel.withholds:
+        sent = window.columns[SENT]
+        fields = last_sent_in(posteriors.ids, sent, begun)
+        last = LastSent(
+            **{name: value[rows].flatten(0, 1) for name, value in zip(("ids", "steps"), fields, strict=True)}
+        )
+        links = replace(links, sent=_recently(sent, longest=channel.delay_steps)[rows].flatten(0, 1))
     if channel.holds:
         received = Received(
             **{
@@ -137,15 +167,23 @@ def with_links(
                 ).items()
             }
         )
-    return replace(start, links=links, received=received)
+    return replace(start, links=links, received=received, last=last)
 
 
 def _within(age: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Ages [T, B, N, N] of what was said in the window, and steps [T, B] since an episode or the window began."""
+    """Ages [T, B, N, N] of what was said in the window, and rows [T, B] at which the episode or the window began."""
     row = torch.arange(len(first), device=first.device)[:, None]
     begun = torch.where(first, row, 0).cummax(0).values
     known = (age == 0) | (age < row[:, :, None, None])
-    return torch.where(known, age, NOTHING), row - begun
+    return torch.where(known, age, NOTHING), begun
+
+
+def _recently(sent: Tensor, *, longest: int) -> Tensor:
+    """`Links.sent` [T, B, L, N] at each row, from who sent the message of the row before, bool [T, B, N]."""
+    row = torch.arange(len(sent), device=sent.device)
+    past = row[:, None] - torch.arange(longest + 1, device=sent.device)  # [T, L]
+    found = sent[past.clamp(min=0)] & (past >= 0)[..., None, None]  # [T, L, B, N]
+    return found.transpose(1, 2)
 
 
 def _received(ids: Tensor, action: Tensor, age: Tensor, *, longest: int) -> dict[str, Tensor]:

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import SettingsError
+from heliograph.sending import Sending
 from trainer.algorithms.dreamer.dreamer import Dreamer
 from trainer.algorithms.dreamer.execution import agent_step, messages
 from trainer.algorithms.dreamer.lossy import make_team, with_links
 from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column
-from trainer.experience.links import AGE
+from trainer.experience.links import AGE, SENT
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
@@ -39,6 +41,7 @@ class Mamba(Dreamer):
     def __init__(
         self, settings: MambaSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
     ) -> None:
+        _check_withholding(settings, spec)
         actions = action_distribution(spec)
         model = WorldModel(
             settings.model,
@@ -68,7 +71,8 @@ class Mamba(Dreamer):
 
     def columns(self) -> dict[str, Column]:
         agents = self.spec.agents
-        return {AGE: Column(shape=(agents, agents), dtype=np.int8)} if self.channel.is_on else {}
+        age = {AGE: Column(shape=(agents, agents), dtype=np.int8)} if self.channel.is_on else {}
+        return age | ({SENT: Column(shape=(agents,), dtype=np.bool_)} if self.channel.withholds else {})
 
     def starts(self, window: Window, posteriors: Posteriors, rows: slice, draws: RandomDraws) -> JointStates:
         start = super().starts(window, posteriors, rows, draws)
@@ -89,4 +93,29 @@ class Mamba(Dreamer):
         return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).ids
 
     def step_function(self, slot: int) -> StepFunction:
-        return agent_step(self.model, self.actor, self.spec, slot=slot)
+        step = agent_step(self.model, self.actor, self.spec, slot=slot)
+        if not self.channel.withholds:
+            return step
+        return replace(step, sending=Sending(heartbeat=self.channel.heartbeat, changes=self.channel.changes))
+
+
+def _check_withholding(settings: MambaSettings, spec: EnvironmentSpec) -> None:
+    """Raise SettingsError if messages cannot be withheld as they are to be in this world."""
+    channel, categoricals = settings.channel, settings.model.categoricals
+    if not channel.withholds:
+        return
+    if not spec.complete_graph:
+        raise SettingsError(
+            f"channel.heartbeat is {channel.heartbeat}, but in {spec.id} not everyone receives from everyone",
+            remedy="Withhold messages in worlds with a complete graph: whoever comes into reach has no last message",
+        )
+    if channel.heartbeat > spec.episode_limit:
+        raise SettingsError(
+            f"channel.heartbeat is {channel.heartbeat}, but episodes of {spec.id} have {spec.episode_limit} steps",
+            remedy=f"Give at most {spec.episode_limit}, which is one message per episode if nothing changes",
+        )
+    if channel.changes > categoricals:
+        raise SettingsError(
+            f"channel.changes is {channel.changes}, but a latent has {categoricals} ids",
+            remedy=f"Give at most {categoricals}",
+        )
