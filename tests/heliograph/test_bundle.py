@@ -23,7 +23,6 @@ from heliograph.bundle import FILES, GRAPH, MANIFEST, TABLES, Bundle
 from heliograph.codecs import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
 from heliograph.manifest import SENDING_VERSION, Manifest, sha256
-from heliograph.sending import Sending
 
 PRIVATE_KEY = bytes(range(32))
 PUBLIC_KEY = Ed25519PrivateKey.from_private_bytes(PRIVATE_KEY).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -291,36 +290,10 @@ def test_a_team_with_a_gap_a_stranger_or_a_swap_is_refused(tmp_path: Path) -> No
         bundles.load_team(tmp_path)
 
 
-WITHHOLDING = {"format_version": SENDING_VERSION, "sending": {"heartbeat": 4, "changes": 1}}
-
-
-def test_a_bundle_that_withholds_messages_is_of_another_version_and_says_when() -> None:
-    data = json.dumps(json.loads(UNSIGNED.manifest_bytes) | WITHHOLDING).encode()
-    manifest = Manifest.from_bytes(data)
-    assert manifest.sending == Sending(heartbeat=4, changes=1)
-    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
-    assert b"sending" not in UNSIGNED.manifest_bytes, "bundles that send at every step are as they always were"
-
-
-def test_bundles_that_withhold_by_different_rules_are_no_team(tmp_path: Path) -> None:
-    for slot, heartbeat in enumerate((4, 5)):
-        bundle = scripted_bundle(slot=slot, team_size=2)
-        sending = Sending(heartbeat=heartbeat, changes=1)
-        manifest = replace(bundle.manifest, format_version=SENDING_VERSION, sending=sending)
-        bundles.make(manifest, bundle.graph).save(tmp_path / f"agent-{slot}")
-    with pytest.raises(BundleMismatch, match="slot 0 and slot 1 withhold messages by different rules"):
-        bundles.load_team(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("change", "error", "complaint"),
     [
         ({"format_version": SENDING_VERSION + 1}, BundleMismatch, "format version 3"),
-        ({"format_version": SENDING_VERSION}, BundleCorrupt, "sending belongs to format version 2, this is 2"),
-        ({"sending": {"heartbeat": 4, "changes": 1}}, BundleCorrupt, "sending belongs to format version 2, this is 1"),
-        (WITHHOLDING | {"sending": {"heartbeat": 1, "changes": 0}}, BundleCorrupt, "sending.heartbeat"),
-        (WITHHOLDING | {"sending": {"heartbeat": 4}}, BundleCorrupt, "sending.changes is missing"),
-        (WITHHOLDING | {"message": None}, BundleCorrupt, "sends no messages"),
         ({"format_version": None}, BundleMismatch, "format version None"),
         ({"slot": 3}, BundleCorrupt, "slot 3 does not exist in a team of 3"),
         ({"slot": -1}, BundleCorrupt, "slot"),
