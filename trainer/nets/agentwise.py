@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trainer.nets.observation_scale import ScaledEncoder
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -38,6 +40,8 @@ def per_agent(make: Callable[[], nn.Module], *, agents: int, shared: bool) -> nn
 
 def own(network: nn.Module, slot: int) -> nn.Module:
     """The network that agent `slot` runs."""
+    if isinstance(network, ScaledEncoder):
+        return ScaledEncoder(own(network.network, slot), network.scale)
     return network.each[slot] if isinstance(network, Agentwise) else network
 
 

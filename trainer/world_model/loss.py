@@ -56,7 +56,7 @@ def loss_rows(model: LatentModel, window: Window, posteriors: Posteriors, settin
     # last row with the first one, which is dropped: cheaper than cutting the wide probabilities on the way back.
     pair = (posteriors.ids, posteriors.deter.roll(-1, dims=0), posteriors.probabilities)
     states = {name: balanced_kl(*both, settings) for name, both in model.levels(cut).items()} | {
-        "reconstruction": _reconstruction(reconstruction, window.observation[:usable], settings) * present,
+        "reconstruction": _reconstruction(model, reconstruction, window.observation[:usable], settings) * present,
     }
     if model.available is not None:
         logits = model.available(*state)
@@ -163,15 +163,18 @@ def _reward(head: nn.Module, pair: tuple[Tensor, ...], target: Tensor, settings:
     return functional.smooth_l1_loss(predicted, target, reduction="none")
 
 
-def _reconstruction(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
-    """Summed over D, as published."""
+def _reconstruction(model: LatentModel, predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+    """Summed over D, as published; averaged where observations have a scale."""
+    scale = model.observation_scale
+    if scale is not None:
+        target = scale.to_scale(target)
     if settings.reconstruction_loss == "bernoulli":
         error = functional.binary_cross_entropy_with_logits(predicted, target, reduction="none")
     elif settings.reconstruction_loss == "squared":
         error = (predicted - target).square()
     else:
         error = functional.smooth_l1_loss(predicted, target, reduction="none")
-    return error.sum(-1)
+    return error.sum(-1) if scale is None else error.mean(-1)
 
 
 def _information(model: LatentModel, feature: Tensor, action: Tensor) -> Tensor:

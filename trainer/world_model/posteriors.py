@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trainer.experience.links import NOTHING
 from trainer.experience.window import Window
+from trainer.nets.observation_scale import ObservationScale, ScaledEncoder
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.nets.value_scale import ValueScale
@@ -64,6 +65,11 @@ class LatentModel(ActingModel, ABC):
     continuation: nn.Module
     available: nn.Module | None
     information: nn.Module
+
+    @property
+    def observation_scale(self) -> ObservationScale | None:
+        """On which observations are read and made again; None: as they are."""
+        return self.encoder.scale if isinstance(self.encoder, ScaledEncoder) else None
 
     @property
     def reward_scale(self) -> ValueScale | None:

@@ -18,6 +18,11 @@ class LatentModelSettings(LatentSettings):
     nothing: less their running mean, in units of their deviation, in which its loss counts then, too; or by cross
     entropy, coded on points of the symmetrical logarithm of rewards in units of their running magnitude."""
 
+    observations: Literal["raw", "standardised"] = "raw"
+    """Observations are read and made again as they are, errors summed over their numbers, as published; or each number
+    less its running mean, in units of its deviation, and errors averaged, so that neither a world's units nor the size
+    of its observations decide what a latent keeps.  Images stay as they are."""
+
 
 class WorldModelSettings(LatentModelSettings):
     """A world model whose agents communicate."""

@@ -122,6 +122,8 @@ class Dreamer(ImaginationLearner):
         settings = self.settings.optimiser
         if (scale := self.model.reward_scale) is not None:
             scale.see(window.reward[1:], (~window.first[1:]).unsqueeze(-1).expand_as(window.reward[1:]).float())
+        if (seen := self.model.observation_scale) is not None:
+            seen.see(window.observation, window.present)
         self.model.train()
         loss = self._loss(window)
         self.model.eval()
@@ -176,6 +178,8 @@ class Dreamer(ImaginationLearner):
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
         """See `imagining.ImaginingAlgorithm`."""
         observation: Tensor = self.model.decoder(*rollout.features)[0]
+        if (scale := self.model.observation_scale) is not None:
+            return scale.from_scale(observation)
         return torch.sigmoid(observation) if self.settings.loss.reconstruction_loss == "bernoulli" else observation
 
     def imagination(self) -> Imagination:
