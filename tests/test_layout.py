@@ -53,7 +53,7 @@ COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
 SUBCOMMANDS = [
     *(f"bandwidth {name}" for name in ("measure", "recost", "language")),
     *(f"bundle {name}" for name in ("pack", "inspect", "verify", "sign")),
-    *(f"campaign {name}" for name in ("run", "report", "tune", "work")),
+    *(f"campaign {name}" for name in ("run", "report", "render", "tune", "work")),
 ]
 GENERATED = ROOT / "heliograph" / "pb"
 PROTOS = sorted((ROOT / "proto" / "heliograph" / "v1").glob("*.proto"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.campaign import report_command, run_command, work_command
+from analysis.campaign import render_command, report_command, run_command, work_command
 from analysis.campaign.tuning import command as tune_command
 from heliograph.subcommands import with_subcommands
 
@@ -11,6 +11,7 @@ COMMAND = with_subcommands(
     {
         "run": run_command.COMMAND,
         "report": report_command.COMMAND,
+        "render": render_command.COMMAND,
         "tune": tune_command.COMMAND,
         "work": work_command.COMMAND,
     },

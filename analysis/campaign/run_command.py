@@ -12,6 +12,7 @@ from analysis.campaign.request import Request, add_campaign_arguments, add_pace_
 from heliograph.cli import Command
 
 if TYPE_CHECKING:
+    from analysis.campaign.executors import Executor
     from analysis.campaign.side_by_side import Ending
     from analysis.campaign.standing import Standing
 
@@ -26,6 +27,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KIND=NAME",
         help="run world=…, method=…, variant=…, label=… or seed=0-2 alone; the report is of all",
+    )
+    parser.add_argument("--on", choices=("local", "slurm"), default="local", help="where the runs are processes")
+    parser.add_argument(
+        "--slurm",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --on slurm, of each job: partition=cpu time=600 cpus_per_task=4, and what else submitit knows",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the grid, how far it is and how long it takes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="report, or grid, as JSON; - for stdout")
@@ -43,12 +53,26 @@ def run(namespace: argparse.Namespace) -> int:
 
         show(request.settings, standings(runs, request.plans, request.places), namespace.jobs, namespace.json)
         return 0
+    executor = _executor(namespace)
     request.places.make()
     with request.places.claimed():
-        ending = run_all(request, runs, jobs=namespace.jobs, nice=namespace.nice)
+        ending = run_all(request, runs, jobs=namespace.jobs, executor=executor)
         found = standings(runs, request.plans, request.places)
         _report(request, namespace)
     return _exit(namespace, found, ending)
+
+
+def _executor(namespace: argparse.Namespace) -> Executor:
+    from analysis.campaign.executors import LocalProcesses
+    from heliograph.errors import SettingsError
+
+    if namespace.on == "slurm":
+        from analysis.campaign.slurm import slurm_jobs
+
+        return slurm_jobs(namespace.slurm)
+    if namespace.slurm:
+        raise SettingsError("--slurm says how jobs run on Slurm", remedy="Add --on slurm")
+    return LocalProcesses(nice=namespace.nice)
 
 
 def _report(request: Request, namespace: argparse.Namespace) -> None:

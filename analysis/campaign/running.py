@@ -1,4 +1,4 @@
-"""Runs of a campaign as processes of this machine, so many at a time, until there is nothing left or to wait for."""
+"""Runs of a campaign wherever an executor has them, so many at a time, until nothing is left or to be waited for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from analysis.campaign.executors import Job, LocalProcesses
+from analysis.campaign.executors import Executor, Job
 from analysis.campaign.grid import Run
 from analysis.campaign.progress import CampaignProgress
 from analysis.campaign.request import Request
@@ -15,7 +15,7 @@ from analysis.campaign.side_by_side import Ending, SideBySide
 from analysis.campaign.standing import standings
 
 
-def run_all(request: Request, runs: Sequence[Run], *, jobs: int, nice: int) -> Ending:
+def run_all(request: Request, runs: Sequence[Run], *, jobs: int, executor: Executor) -> Ending:
     """Run what is left of `runs`; what is settled is left alone, and told if there is something to tell of it.
 
     Raises OutputFailed if the disk refuses a log.
@@ -27,7 +27,7 @@ def run_all(request: Request, runs: Sequence[Run], *, jobs: int, nice: int) -> E
     wanted = [each.run for each in before if not each.state.is_settled]
     with CampaignProgress(runs, request.plans, request.places, jobs=jobs) as progress:
         side = SideBySide(
-            LocalProcesses(nice=nice),
+            executor,
             jobs=jobs,
             telling=progress,
             disk=request.places.out,

@@ -20,6 +20,7 @@ EXTRAS = (
     "trace",
     "wandb",
     "tune",
+    "slurm",
     "mpe",
     "flatland",
     "smax",

@@ -34,6 +34,7 @@ _MODULES = {
     "trace": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "wandb": ("wandb",),
     "tune": ("optuna",),
+    "slurm": ("submitit",),
     "mpe": ("pettingzoo", "mpe2"),
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import slurm_double
 from tiny_team import SMALL_MAPPO, SMALL_MAZERO
 
 from analysis.campaign.result import RunResult, read_result
@@ -206,3 +207,27 @@ def test_folders_of_others_are_left_alone(tmp_path: Path, capsys: pytest.Capture
         assert main(["campaign", str(file), flag, str(tmp_path / "theirs")]) == 2
         assert "is of the campaign 'other', not of 'try'" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["campaign.json", "thesis.tex"]
+
+
+def test_a_killed_campaign_on_slurm_waits_for_the_jobs_that_it_left(tmp_path: Path) -> None:
+    cluster = tmp_path / "cluster"
+    binaries = slurm_double.install(cluster)
+    environment = os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}", "SLURM_DOUBLE": str(cluster)}
+    file, out = write_campaign(tmp_path, env_steps=240), tmp_path / "out"
+    words = ["campaign", str(file), "--out", str(out), "--on", "slurm", "--slurm", "partition=small", "time=10"]
+    command = [sys.executable, "-P", "-m", "heliograph", *words]
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_checkpoint(out / "runs" / "w" / "mappo" / "seed-0")
+        deadline = time.monotonic() + HANG_S
+        while not list(out.rglob("*.slurm")):  # its job's number, which is kept as soon as the job is submitted
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        first.kill()
+        first.wait()
+    for why in ("the job goes on", "what is finished is not repeated"):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG_S)
+        assert done.returncode == 0, done.stderr
+        assert len(list(cluster.glob("*.submitted"))) == 1, why
+        assert result(out).env_steps == 240

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from math import ceil, inf
 from typing import Any
 
+from analysis.campaign.executors import LocalProcesses
 from analysis.campaign.grid import Run
 from analysis.campaign.request import Request
 from analysis.campaign.running import run_all
@@ -50,7 +51,9 @@ class Tuning:
         with self._places.claimed():
             self._judge()
             while self._ask():
-                ending = run_all(self._request, self._open_runs(), jobs=self._jobs, nice=self._nice)
+                ending = run_all(
+                    self._request, self._open_runs(), jobs=self._jobs, executor=LocalProcesses(nice=self._nice)
+                )
                 self._judge()
                 if ending.interrupted:
                     print("interrupted; the same command goes on", file=sys.stderr)

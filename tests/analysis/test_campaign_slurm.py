@@ -1,0 +1,100 @@
+"""Jobs of a campaign on Slurm: run, waited for, asked to end, and never submitted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import slurm_double
+
+from analysis.campaign.executors import Job, Work
+from analysis.campaign.slurm import SlurmJobs
+from heliograph.errors import SettingsError
+
+DEADLINE_S = 120.0
+WAITS = """
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+print("begun", flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cluster"
+    binaries = slurm_double.install(folder)
+    monkeypatch.setenv("PATH", f"{binaries}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_DOUBLE", str(folder))
+    return folder
+
+
+def job(folder: Path, program: str) -> Job:
+    command = [sys.executable, "-c", program]
+    return Job(name="w/m/seed-0", command=command, log=folder / "run.log", environment={"ANSWER": "7"})
+
+
+def slurm(**parameters: object) -> SlurmJobs:
+    return SlurmJobs(parameters, look_s=0.05, ask_s=1.0)
+
+
+async def line(log: Path) -> None:
+    """Wait until the job has said something."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not log.exists() or not log.read_text():
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [0, 8])
+def test_a_job_runs_in_the_cluster_and_tells_its_exit_code(cluster: Path, tmp_path: Path, code: int) -> None:
+    async def play() -> int:
+        program = f"import os, sys; print(os.environ['ANSWER']); sys.exit({code})"
+        work = await slurm(partition="small", time=5).begin(job(tmp_path, program))
+        return await asyncio.wait_for(work.ended(), DEADLINE_S)
+
+    assert asyncio.run(play()) == code
+    assert (tmp_path / "run.log").read_text() == "7\n"
+    assert not (tmp_path / "run.slurm").exists()
+
+
+@pytest.mark.slow
+def test_who_is_begun_again_waits_for_the_job_that_is_there_and_can_end_it(cluster: Path, tmp_path: Path) -> None:
+    async def play() -> int:
+        waiting = job(tmp_path, WAITS)
+        await slurm().begin(waiting)  # and is killed
+        await line(waiting.log)
+        again: Work = await slurm().begin(waiting)
+        again.stop()
+        return await asyncio.wait_for(again.ended(), DEADLINE_S)
+
+    assert asyncio.run(play()) == 130
+    assert len(list(cluster.glob("*.submitted"))) == 1
+    assert "--state=PENDING 1000" in (cluster / "cancelled").read_text()
+
+
+@pytest.mark.slow
+def test_a_job_that_leaves_nothing_has_failed_and_is_submitted_again(cluster: Path, tmp_path: Path) -> None:
+    async def play() -> list[int]:
+        killed = job(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+        codes = []
+        for _ in range(2):
+            work = await slurm().begin(killed)
+            codes.append(await asyncio.wait_for(work.ended(), DEADLINE_S))
+        return codes
+
+    assert asyncio.run(play()) == [1, 1]
+    assert len(list(cluster.glob("*.submitted"))) == 2
+
+
+def test_without_slurm_or_with_a_parameter_that_it_has_not_one_sentence_says_so(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=r"Unavailable parameter\(s\): \['partitoin'\]"):
+        slurm(partitoin="small")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SettingsError, match="there is no sbatch on this machine"):
+        slurm()
