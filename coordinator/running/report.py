@@ -89,6 +89,8 @@ class Report:
     """Times for which the world was paused."""
     lost_episodes: int = 0
     """Episodes whose simulator died; they count nowhere."""
+    blind_bound_measured: bool = False
+    """See `EnvironmentSpec.blind_bound_measured`."""
     earlier_episodes: int = 0
     """Finished ones that an earlier coordinator has played; messages and seconds are of the others."""
 
@@ -114,6 +116,7 @@ class Report:
             greedy=plan.greedy,
             agents=spec.agents,
             blind_bound=spec.blind_bound,
+            blind_bound_measured=spec.blind_bound_measured,
             channel=None if plan.channel is None else str(plan.channel),
             channel_limit=None
             if plan.channel is None
@@ -144,7 +147,8 @@ def rows(report: Report) -> list[Row]:
     name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
     table: list[Row] = [(f"{name} (95 % interval)", [_score(s, s.outcome) for s in summaries])]
     if report.blind_bound is not None:
-        table.append(("bound without communication", [f"{report.blind_bound:.3g}"] * len(summaries)))
+        known = "best found" if report.blind_bound_measured else "bound"
+        table.append((f"{known} without communication", [f"{report.blind_bound:.3g}"] * len(summaries)))
     if report.channel_limit is not None:
         table.append(("best of any team on this channel", [_limit(s, report.channel_limit) for s in summaries]))
     if measure != "return":

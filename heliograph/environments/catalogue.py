@@ -112,6 +112,28 @@ def _matrix(summary: str, **defaults: Any) -> Entry:
     )
 
 
+def _traffic(summary: str, difficulty: str) -> Entry:
+    return Entry(
+        summary=summary,
+        family="traffic-junction",
+        adapter=f"{_HERE}.traffic.environment:TrafficEnvironment",
+        settings=f"{_HERE}.traffic.settings:TrafficSettings",
+        defaults={"difficulty": difficulty},
+        references={"silent": f"{_HERE}.traffic.silence:Silent"},
+    )
+
+
+def _prey(summary: str, **defaults: Any) -> Entry:
+    return Entry(
+        summary=summary,
+        family="predator-prey",
+        adapter=f"{_HERE}.prey.environment:PreyEnvironment",
+        settings=f"{_HERE}.prey.environment:PreySettings",
+        defaults=defaults,
+        references={"silent": f"{_HERE}.prey.silence:Silent"},
+    )
+
+
 CATALOGUE: dict[str, Entry] = {
     "relay": Entry(
         summary="walk to a target that only a teammate can see",
@@ -123,6 +145,17 @@ CATALOGUE: dict[str, Entry] = {
         adapter=f"{_HERE}.relay_signal:RelaySignalEnvironment",
         settings=f"{_HERE}.relay_signal:RelaySignalSettings",
     ),
+    "hidden-profile": Entry(
+        summary="enter a number of which each agent holds one digit, over as many hops as it takes",
+        adapter=f"{_HERE}.hidden_profile:HiddenProfileEnvironment",
+        settings=f"{_HERE}.hidden_profile:HiddenProfileSettings",
+    ),
+    "traffic-junction-easy": _traffic("5 cars that cannot see one another, one crossing", "easy"),
+    "traffic-junction-medium": _traffic("10 cars, one junction of two-way roads", "medium"),
+    "traffic-junction-hard": _traffic("20 cars, four junctions", "hard"),
+    "predator-prey-3": _prey("3 predators that see their own cell alone look for a prey, 5 x 5 cells"),
+    "predator-prey-5": _prey("5 predators, 10 x 10 cells", agents=5, size=10, length=40, vision=1),
+    "predator-prey-10": _prey("10 predators, 20 x 20 cells", agents=10, size=20, length=80, vision=1),
     "matrix": _matrix("two agents choose at once, and both get what a table says: any of these games"),
     **{f"matrix-{name}": _matrix(game.summary, game=name) for name, game in GAMES.items()},
     "matrix-two-step": Entry(
@@ -162,6 +195,19 @@ CATALOGUE: dict[str, Entry] = {
             steps_at_once="steps all its copies in one compiled call",
         )
         for name, scenario in SCENARIOS.items()
+    },
+    **{
+        f"smax-{name}-fog": Entry(
+            summary=f"battle, {SCENARIOS[name].summary}, of units that see 6 map units far and hear 16",
+            adapter=f"{_HERE}.smax.environment:SmaxEnvironment",
+            settings=f"{_HERE}.smax.environment:SmaxSettings",
+            defaults={"scenario": name, "sight_range": 6.0, "radio_range": 16.0},
+            package="jaxmarl",
+            extra="smax",
+            steps_at_once="steps all its copies in one compiled call",
+            references={"silent": f"{_HERE}.smax.silence:Silent"},
+        )
+        for name in ("3m", "2s3z", "5m_vs_6m")
     },
     "mamujoco": _mujoco("robots whose joints are shared out among agents: any of these, shared out in any way"),
     **{

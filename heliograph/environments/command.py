@@ -111,7 +111,8 @@ def _print_one(described: DescribedEnvironment) -> None:
 
 
 def _facts(spec: EnvironmentSpec) -> list[tuple[str, str]]:
-    bound = [] if spec.blind_bound is None else [("best without messages", f"{spec.blind_bound:.4f}")]
+    found = " (best rule found, as measured)" if spec.blind_bound_measured else ""
+    bound = [] if spec.blind_bound is None else [("best without messages", f"{spec.blind_bound:.4f}{found}")]
     return [
         ("agents", str(spec.agents)),
         ("observation", f"{spec.observation_size} numbers"),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 CELL_PIXELS = 48
-BACKGROUND, LINE = (250, 249, 246), (205, 203, 198)
+BACKGROUND, LINE, ROAD = (250, 249, 246), (205, 203, 198), (226, 224, 219)
 COLOURS = np.array(
     [(27, 110, 194), (214, 94, 18), (26, 143, 97), (172, 62, 148), (196, 154, 10), (92, 84, 171), (120, 72, 50)]
 )
@@ -36,6 +36,11 @@ class Canvas:
         angle = 2 * np.pi * slot / max(slots, 1)
         offset = 9 * np.array([np.sin(angle), np.cos(angle)]) if slots > 1 else np.zeros(2)
         self._paint(_centre(cell) + offset, slot, radius=10)
+
+    def fill(self, cell: npt.NDArray[Any]) -> None:
+        """A cell in the colour of roads and walls, within its lines."""
+        top, left = (int(edge) * CELL_PIXELS + 1 for edge in cell)
+        self.pixels[top : top + CELL_PIXELS - 1, left : left + CELL_PIXELS - 1] = ROAD
 
     def ring(self, cell: npt.NDArray[Any], slot: int) -> None:
         radius = 21 - 3 * (slot % 4)  # targets in one cell are drawn inside one another

@@ -52,7 +52,10 @@ class EnvironmentSpec:
     outcome: str
     """What `Transition.outcome` measures: "won" (0 or 1), "arrived" (share), "return" (mean over agents)."""
     blind_bound: float | None = None
-    """Best expected outcome of a team that cannot hear one another, where it is known exactly."""
+    """Best expected outcome of a team that cannot hear one another, where it is known."""
+    blind_bound_measured: bool = False
+    """It is that of the best rule found by which agents act without hearing one another, measured over episodes, and
+    not exact: another rule may reach more."""
     idle_action: int = 0
     """Taken for an agent whose node does not answer; replaced by the first legal action where it is illegal.
     Continuous actions are then all zeros instead, the middle between the bounds."""

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("jaxmarl") is None,
 
 COPIES, RIGHT, STOP, FIRST_ATTACK = 3, 1, 4, 5
 RULES = {"see_enemy_actions": True, "walls_cause_death": True, "enemy_shoots": True, "attack_mode": "closest"}
+RULES |= {"sight_range": None, "radio_range": None}
 INPUT_FIELDS = ("observation", "action_mask", "hears", "present")
 Policy = Callable[[np.ndarray], np.ndarray]
 
@@ -290,7 +291,7 @@ def test_hearing_by_sight_is_directed_and_among_the_living(team: SmaxEnvironment
     before = battle.advance._cache_size()
     _, moment = battle.advance(arranged, np.full((COPIES, 3), STOP, np.int32))
     assert battle.advance._cache_size() == before
-    assert np.asarray(moment.sees)[0].tolist() == [[False] * 3, [True, False, False], [False] * 3]
+    assert np.asarray(moment.near)[0].tolist() == [[False] * 3, [True, False, False], [False] * 3]
 
 
 def test_distances_are_between_the_places_that_are_drawn(team: SmaxEnvironment) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.display import interval
 from heliograph.environments.episodes import EpisodeResults
@@ -14,6 +15,9 @@ from heliograph.reading import SMALL, read_json
 from heliograph.writing import replace_text
 from trainer.training.limits import Limit
 from trainer.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import torch
 
 _REASONS = {
     "steps": "all environment steps done",
@@ -51,6 +55,8 @@ class Summary:
     """Weights of all networks that learn, those that act and those that are needed in training alone."""
     limit: Limit | None = None
     """What limits the run; None where there is no model to ask."""
+    blind_bound_measured: bool = False
+    """See `EnvironmentSpec.blind_bound_measured`."""
 
     @property
     def outcome(self) -> float | None:
@@ -73,6 +79,11 @@ class Summary:
         )
 
 
+def count_weights(networks: Iterable[torch.nn.Module]) -> int:
+    """Of all parameters of these networks."""
+    return sum(weights.numel() for network in networks for weights in network.parameters())
+
+
 def write_summary(folder: RunFolder, summary: Summary) -> None:
     """Write `summary.json` in one go.  Raises CheckpointError if the disk refuses."""
     document: dict[str, Any] = {
@@ -84,6 +95,7 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
         "lost_episodes": summary.lost_episodes,
         "outcome_name": summary.outcome_name,
         "blind_bound": summary.blind_bound,
+        "blind_bound_measured": summary.blind_bound_measured,
         "target": summary.target,
         "greedy": _document(summary.evaluation),
         "links_cut": _document(summary.links_cut),
@@ -125,7 +137,8 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
     if summary.lost_episodes:
         lines.append(f"  episodes lost with their simulator, which count nowhere: {summary.lost_episodes}")
     if summary.blind_bound is not None:
-        lines.append(f"  bound without communication: {summary.blind_bound:.4g}")
+        known = "best found" if summary.blind_bound_measured else "bound"
+        lines.append(f"  {known} without communication: {summary.blind_bound:.4g}")
     if summary.limit is not None:
         lines.append(f"  {summary.limit.sentence}")
     lines.append(f"  run folder: {folder.path}")

@@ -51,7 +51,7 @@ from trainer.training.limits import Limit, limit_of
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
 from trainer.training.snapshots import forget_snapshots_after, save_snapshot
-from trainer.training.summary import Summary, write_summary
+from trainer.training.summary import Summary, count_weights, write_summary
 
 logger = logging.getLogger(__name__)
 
@@ -383,14 +383,13 @@ class Training:
             seconds=self._clock.seconds,
             outcome_name=spec.outcome,
             blind_bound=spec.blind_bound,
+            blind_bound_measured=spec.blind_bound_measured,
             target=schedule.stop_at_outcome,
             must_reach=schedule.must_reach,
             evaluation=evaluation,
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,
-            parameters=sum(
-                weights.numel() for network in self.algorithm.modules().values() for weights in network.parameters()
-            ),
+            parameters=count_weights(self.algorithm.modules().values()),
             limit=self._limit() if isinstance(self.algorithm, PredictingAlgorithm) else None,
         )
 

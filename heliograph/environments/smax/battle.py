@@ -38,8 +38,8 @@ class Moment(NamedTuple):
     """float32 [E, N, D]; zeros for a dead unit."""
     legal: Any
     """bool [E, N, A]."""
-    sees: Any
-    """bool [E, N, N]: i and j live, and j is within the sight range of i."""
+    near: Any
+    """bool [E, N, N]: i and j live, and j is within the radio range of i, or its sight range where it has no other."""
     alive: Any
     """bool [E, N]."""
     decided: Any
@@ -80,8 +80,17 @@ class Battle:
     its number into that key.
     """
 
+    # Eight parameters: each is a rule of the game that is compiled in.
     def __init__(
-        self, scenario: str, *, see_enemy_actions: bool, walls_cause_death: bool, enemy_shoots: bool, attack_mode: str
+        self,
+        scenario: str,
+        *,
+        see_enemy_actions: bool,
+        walls_cause_death: bool,
+        enemy_shoots: bool,
+        attack_mode: str,
+        sight_range: float | None = None,
+        radio_range: float | None = None,
     ) -> None:
         """Raises ImportError where jaxmarl is not complete."""
         with _unheard():
@@ -94,6 +103,7 @@ class Battle:
             enemy_shoots=enemy_shoots,
             attack_mode=attack_mode,
         )
+        self._sight_range, self._radio_range = sight_range, radio_range
         self._cpu = jax.local_devices(backend="cpu")[0]
         one_key = jax.ShapeDtypeStruct((2,), np.uint32)
         self._leaves, self.tree = jax.tree.flatten(jax.eval_shape(self._start, one_key))
@@ -172,13 +182,22 @@ class Battle:
         legal = game.get_avail_actions(state)
         position, alive = state.state.unit_positions[:allies], state.state.unit_alive[:allies]
         distance = jnp.linalg.norm(position[:, None] - position[None], axis=-1)  # [N, N]
-        sight = game.unit_type_sight_ranges[state.state.unit_types[:allies]]
+        own_sight = game.unit_type_sight_ranges[state.state.unit_types[:allies]]
+        sight = own_sight if self._sight_range is None else jnp.full_like(own_sight, self._sight_range)
+        heard_within = sight if self._radio_range is None else jnp.full_like(sight, self._radio_range)
         allies_left, enemies_left = alive.any(), state.state.unit_alive[allies:].any()
-        near = (distance < sight[:, None]) & alive[:, None] & alive[None]
+        near = (distance < heard_within[:, None]) & alive[:, None] & alive[None]
+        observed = jnp.stack([observations[agent] for agent in game.agents])
+        may = jnp.stack([legal[agent] for agent in game.agents]).astype(bool)
+        if self._sight_range is not None:
+            observed = self._in_sight(observed, own_sight)
+            enemies = state.state.unit_positions[allies:]
+            apart = jnp.linalg.norm(position[:, None] - enemies[None], axis=-1)  # [N, enemies]
+            may = may.at[:, STOP + 1 :].set(may[:, STOP + 1 :] & (apart < self._sight_range))
         return Moment(
-            observation=jnp.stack([observations[agent] for agent in game.agents]),
-            legal=jnp.stack([legal[agent] for agent in game.agents]).astype(bool),
-            sees=near & ~jnp.eye(allies, dtype=bool),
+            observation=observed,
+            legal=may,
+            near=near & ~jnp.eye(allies, dtype=bool),
             alive=alive,
             decided=~(allies_left & enemies_left),
             won=allies_left & ~enemies_left,
@@ -186,10 +205,26 @@ class Battle:
             world=world,
         )
 
+    def _in_sight(self, observed: jax.Array, own_sight: jax.Array) -> jax.Array:
+        """Observations [N, D] without the units that are too far away; places in them are shares of `own_sight` [N]."""
+        width, others = len(self._game.unit_features), self._game.num_allies + self._game.num_enemies - 1
+        units = observed[:, : others * width].reshape(-1, others, width)
+        apart = jnp.linalg.norm(units[..., 1:3], axis=-1) * own_sight[:, None]
+        seen = jnp.where((apart < self._sight_range)[..., None], units, 0.0)
+        return jnp.concatenate([seen.reshape(len(observed), -1), observed[:, others * width :]], axis=1)
 
+
+# Eight parameters: those of the Battle.
 @lru_cache(maxsize=16)
 def battle(
-    scenario: str, *, see_enemy_actions: bool, walls_cause_death: bool, enemy_shoots: bool, attack_mode: str
+    scenario: str,
+    *,
+    see_enemy_actions: bool,
+    walls_cause_death: bool,
+    enemy_shoots: bool,
+    attack_mode: str,
+    sight_range: float | None = None,
+    radio_range: float | None = None,
 ) -> Battle:
     """The Battle of these rules, shared by all environments of the process, so that it compiles once."""
     return Battle(
@@ -198,6 +233,8 @@ def battle(
         walls_cause_death=walls_cause_death,
         enemy_shoots=enemy_shoots,
         attack_mode=attack_mode,
+        sight_range=sight_range,
+        radio_range=radio_range,
     )
 
 

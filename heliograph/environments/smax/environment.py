@@ -9,14 +9,15 @@ For `heliograph.environments`; made by `heliograph.environments.registry`.  jax 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from heliograph.environments.smax.measured import best_found
 from heliograph.environments.smax.names import observation_names, state_names
-from heliograph.environments.smax.scenarios import SCENARIOS
+from heliograph.environments.smax.scenarios import FARTHEST_SIGHT, SCENARIOS
 from heliograph.environments.vector import (
     AgentInputs,
     EnvironmentSpec,
@@ -33,9 +34,9 @@ from heliograph.settings import Settings
 if TYPE_CHECKING:
     from heliograph.environments.smax.battle import Battle, Moment
 
-_OWN_NUMBERS, _SEEN_NUMBERS, _WORLD_NUMBERS = 10, 13, 12
+_OWN_NUMBERS, SEEN_NUMBERS, _WORLD_NUMBERS = 10, 13, 12
 """Of a unit: in its own observation, in another's, in the world state."""
-_MOVES_AND_STOP = 5
+MOVES_AND_STOP = 5
 _INPUT_FIELDS = ("observation", "action_mask", "hears", "present")
 _BEGIN_AT_ONCE = 4
 """Copies that one call begins: with random actions, about as many of 32 end in one step."""
@@ -48,6 +49,12 @@ class SmaxSettings(Settings):
     """Who fights whom."""
     neighbours: Literal["all", "sight"] = "all"
     """Who is heard: everyone (as MAMBA has it on SMAC), or the living allies within my unit's sight range now."""
+    sight_range: Annotated[float, Field(gt=0.0)] | None = None
+    """Map units within which a unit sees others and can attack them; otherwise 8 to 10 by its type, as in SMAX.  It
+    limits the team alone: its enemies see as far as before."""
+    radio_range: float | None = None
+    """Map units within which the living of the team hear one another, at least as many as they see; otherwise what
+    `neighbours` says."""
     termination: Literal["team", "agent"] = "team"
     """Whether a dead unit stays to the end, seeing nothing and able only to stop (as in SMAC), or leaves the episode
     with its death."""
@@ -62,6 +69,20 @@ class SmaxSettings(Settings):
     attack_mode: Literal["closest", "random"] = "closest"
     """Which unit in range an enemy picks; it keeps to it until it is dead or out of range."""
 
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        radio = self.radio_range
+        if radio is None:
+            return self
+        if not radio >= 0.0:
+            raise ValueError(f"radio_range {radio:g} is below zero: give map units, at least as many as units see")
+        sight = FARTHEST_SIGHT if self.sight_range is None else self.sight_range
+        if radio < sight:
+            raise ValueError(f"radio_range {radio:g} is less than the {sight:g} that units see: hear as far at least")
+        if self.neighbours == "sight":
+            raise ValueError("radio_range and neighbours = 'sight' both say who is heard: leave one of them out")
+        return self
+
 
 class SmaxEnvironment(VectorEnvironment):
     """Vectorised over copies; a battle is a pure function of its seed and the team's actions."""
@@ -73,16 +94,19 @@ class SmaxEnvironment(VectorEnvironment):
         scenario = SCENARIOS[settings.scenario]
         agents, units = scenario.allies, scenario.allies + scenario.enemies
         self.count, self.settings = count, settings
+        bound = best_found(settings.model_dump())
         self._spec = EnvironmentSpec(
             id=id,
             parameters=settings.model_dump(mode="json"),
             agents=agents,
-            observation_size=_OWN_NUMBERS + _SEEN_NUMBERS * (units - 1),
-            actions=_MOVES_AND_STOP + scenario.enemies,
+            observation_size=_OWN_NUMBERS + SEEN_NUMBERS * (units - 1),
+            actions=MOVES_AND_STOP + scenario.enemies,
             episode_limit=settings.step_limit,
-            complete_graph=settings.neighbours == "all",
+            complete_graph=settings.neighbours == "all" and settings.radio_range is None,
             outcome="won",
-            idle_action=_MOVES_AND_STOP - 1,
+            blind_bound=bound,
+            blind_bound_measured=bound is not None,
+            idle_action=MOVES_AND_STOP - 1,
             has_action_mask=True,
             state_size=_WORLD_NUMBERS * units,
             renders=True,
@@ -180,6 +204,8 @@ class SmaxEnvironment(VectorEnvironment):
                     walls_cause_death=self.settings.walls_cause_death,
                     enemy_shoots=self.settings.enemy_shoots,
                     attack_mode=self.settings.attack_mode,
+                    sight_range=self.settings.sight_range,
+                    radio_range=self.settings.radio_range,
                 )
             except ImportError as error:
                 raise MissingExtra(
@@ -195,7 +221,7 @@ class SmaxEnvironment(VectorEnvironment):
         return AgentInputs(
             observation=np.array(moment.observation),
             action_mask=legal | ~alive[..., None] if leave else legal,
-            hears=np.array(moment.sees) if self.settings.neighbours == "sight" else self._everyone[: len(alive)].copy(),
+            hears=self._everyone[: len(alive)].copy() if self.spec.complete_graph else np.array(moment.near),
             present=alive if leave else np.ones_like(alive),
         )
 

@@ -17,6 +17,9 @@ class Scenario:
     summary: str
 
 
+FARTHEST_SIGHT = 10.0
+"""Map units that the type of unit which sees farthest sees."""
+
 SCENARIOS: dict[str, Scenario] = {
     "3m": Scenario(allies=3, enemies=3, summary="3 marines against 3"),
     "8m": Scenario(allies=8, enemies=8, summary="8 marines against 8"),
