@@ -198,7 +198,7 @@ CATALOGUE: dict[str, Entry] = {
     },
     **{
         f"smax-{name}-fog": Entry(
-            summary=f"battle, {SCENARIOS[name].summary}, of units that see 6 map units far and hear 16",
+            summary=f"battle, {SCENARIOS[name].summary}, of units that see 6 map units far and send 16 far",
             adapter=f"{_HERE}.smax.environment:SmaxEnvironment",
             settings=f"{_HERE}.smax.environment:SmaxSettings",
             defaults={"scenario": name, "sight_range": 6.0, "radio_range": 16.0},

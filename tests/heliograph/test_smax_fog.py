@@ -29,7 +29,7 @@ def settings(**parameters: Any) -> SmaxSettings:
         ({"radio_range": float("nan")}, "radio_range"),
         ({"sight_range": 4.0, "radio_range": 3.0}, "radio_range 3 is less than the 4 that units see"),
         ({"radio_range": 9.0}, "radio_range 9 is less than the 10 that units see"),
-        ({"radio_range": 12.0, "neighbours": "sight"}, "both say who is heard"),
+        ({"radio_range": 12.0, "neighbours": "sight"}, "both say who receives from whom"),
         ({"sight_range": 0.0}, "sight_range"),
     ],
 )

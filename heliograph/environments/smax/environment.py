@@ -78,9 +78,13 @@ class SmaxSettings(Settings):
             raise ValueError(f"radio_range {radio:g} is below zero: give map units, at least as many as units see")
         sight = FARTHEST_SIGHT if self.sight_range is None else self.sight_range
         if radio < sight:
-            raise ValueError(f"radio_range {radio:g} is less than the {sight:g} that units see: hear as far at least")
+            raise ValueError(
+                f"radio_range {radio:g} is less than the {sight:g} that units see: let messages reach as far at least"
+            )
         if self.neighbours == "sight":
-            raise ValueError("radio_range and neighbours = 'sight' both say who is heard: leave one of them out")
+            raise ValueError(
+                "radio_range and neighbours = 'sight' both say who receives from whom: leave one of them out"
+            )
         return self
 
 
