@@ -63,8 +63,9 @@ class Faults:
 @lru_cache(maxsize=256)
 def relay_limit(*, agents: int, size: int = 3, length: int = 6, faults: Faults, ring: bool = False) -> Limit | None:
     """Of `relay` in which an agent sees the next one's target, without noise; with `ring` it hears the one before it
-    alone, else everyone.  None for more than `MOST_AGENTS`."""
-    if agents > MOST_AGENTS:
+    alone, else everyone.  None for more than `MOST_AGENTS`, and where the grid cannot be crossed in time, so that the
+    blind bound is out of reach."""
+    if agents > MOST_AGENTS or length < 2 * (size - 1):
         return None
     cells = size**2
     blind = float(cells) ** -(agents - 1)
@@ -85,13 +86,15 @@ class _Reach:
 
     def __init__(self, *, size: int, length: int) -> None:
         place = np.stack(np.divmod(np.arange(size**2), size), axis=1)
-        apart = np.abs(place[:, None] - place).sum(-1)  # [G^2, G^2]
-        left = length - np.arange(length)
-        shares = (apart[None] <= left[:, None, None]).mean(-1)  # [L, G^2]: from each cell
-        self.best = shares.max(1)
+        ways = np.arange(2 * size - 1)
+        # [G^2, 2 G - 1]: how many cells are so far from each one, then the share of those that are no further.
+        apart = np.stack([np.bincount(np.abs(place - cell).sum(1), minlength=ways.size) for cell in place])
+        shares = apart.cumsum(1) / size**2
+        left = np.minimum(length - np.arange(length), ways[-1])
+        self.best = shares.max(0)[left]
         # Where they wait is the cell with the least way to all others.
-        middle = int(apart.sum(1).argmin())
-        self.waiting = np.array([shares[step][_on_the_way(place, middle, step)].mean() for step in range(length)])
+        middle = int((apart @ ways).argmin())
+        self.waiting = np.array([shares[_on_the_way(place, middle, step), left[step]].mean() for step in range(length)])
         both = list(zip(self.waiting, self.best, strict=True))
         self.alike = [both.index(pair, 1) if step else 0 for step, pair in enumerate(both)]
         """The first step at which it is as good to learn a target."""
