@@ -18,18 +18,25 @@ from analysis.audit.one_process import OneProcess
 from coordinator.plan.plan import make_plan
 from heliograph.bundle import load_team
 from heliograph.environments.permission import EVERYTHING
+from heliograph.errors import SettingsError
 from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mamba.mamba import Mamba
+from trainer.experience.window import Window
 from trainer.nets.observation_scale import ObservationScale
+from trainer.policy.distributions import Categorical
+from trainer.policy.draws import GreedyDraws
 from trainer.training.training import Training
+from trainer.world_model.bilevel import BilevelModel
+from trainer.world_model.bilevel_settings import BilevelSettings
 
 torch.set_num_threads(1)
 
 UNITS = torch.tensor([1.0, 1e-2, 1e3])
+STANDARDISED = ("mamba.model.observations=standardised", "mamba.loss.reconstruction_loss=squared")
 WAYS = {
-    "mamba": ("relay-signal", (*SMALL, "mamba.model.observations=standardised")),
-    "own": ("relay-signal", (*SMALL, "mamba.model.observations=standardised", "mamba.model.shared=false")),
-    "mabl": ("mabl-relay", (*SMALL_MABL, "mabl.model.observations=standardised")),
+    "mamba": ("relay-signal", (*SMALL, *STANDARDISED)),
+    "own": ("relay-signal", (*SMALL, *STANDARDISED, "mamba.model.shared=false")),
+    "mabl": ("mabl-relay", (*SMALL_MABL, *(each.replace("mamba", "mabl") for each in STANDARDISED))),
 }
 
 
@@ -63,6 +70,40 @@ def test_a_number_that_hardly_ever_differs_is_cut_off_and_none_before_anything_i
     assert scale.to_scale(torch.tensor([[7.0, -7.0]])).tolist() == [[5.0, -5.0]]
     scale.see(seen, torch.ones(100, dtype=torch.bool))
     assert scale.to_scale(torch.tensor([[1.0, 0.0]])).tolist() == [[5.0, 0.0]]
+
+
+def test_a_team_level_without_a_state_reads_on_the_scale_too() -> None:
+    sizes = {"hidden": 16, "recurrent": 16, "categoricals": 4, "classes": 8, "posterior_scale": 20.0}
+    settings = BilevelSettings.model_validate(sizes | {"observations": "standardised"})
+    torch.manual_seed(0)
+    model = BilevelModel(
+        settings, agents=2, observation_size=3, state_size=0, actions=Categorical(4), action_masks=False
+    )
+    said = []
+    for unit in (1.0, 1024.0):
+        scale = model.observation_scale
+        assert scale is not None
+        for moment in (scale.mean, scale.square, scale.weight):
+            moment.zero_()
+        shape = (5, 40, 2)
+        window = Window(
+            observation=observations(rows=400).unflatten(0, shape) * unit,
+            action_mask=torch.ones(*shape, 4, dtype=torch.bool),
+            hears=None,
+            present=torch.ones(shape, dtype=torch.bool),
+            first=torch.zeros(shape[:2], dtype=torch.bool),
+            action=torch.zeros(shape, dtype=torch.int64),
+            reward=torch.zeros(shape),
+            terminated=torch.zeros(shape, dtype=torch.bool),
+        )
+        scale.see(window.observation, window.present)
+        said.append(model.observe(window, GreedyDraws().latent).probabilities.detach())
+    torch.testing.assert_close(said[1], said[0])
+
+
+def test_standardised_numbers_are_no_zeros_and_ones() -> None:
+    with pytest.raises(SettingsError, match="bernoulli is for zeros and ones"):
+        small_settings("relay-signal", small=(*SMALL, STANDARDISED[0]))
 
 
 def run(path: Path, way: str, *, stop_after: int) -> Training:

@@ -80,11 +80,13 @@ class GlobalLevel(nn.Module):
         self.upward.reset_with(linear_layer(self.rssm.posterior_head, 0), nn.init.xavier_uniform_)
 
     def observe(
-        self, window: Window, agent: Posteriors, draw_ids: DrawIds, *, reset_action_on_first: bool
+        self, window: Window, observed: Tensor, agent: Posteriors, draw_ids: DrawIds, *, reset_action_on_first: bool
     ) -> Posteriors:
-        """q(z^g_t | s_t, z^a_t, h^g_t) along a window, [T, B, R, ...], after the agents' own posteriors."""
-        # Where the simulator has no state of its own, what all agents observe takes its place.
-        state = window.columns.get(STATE, window.observation.flatten(-2))
+        """q(z^g_t | s_t, z^a_t, h^g_t) along a window, [T, B, R, ...], after the agents' own posteriors.
+
+        `observed` [T, B, N, D] is what all agents observe, which takes the place of a state that the simulator lacks.
+        """
+        state = window.columns.get(STATE, observed.flatten(-2))
         ids = agent.ids.unflatten(2, (self.rows, -1)).flatten(3)  # [T, B, N, K] -> [T, B, R, N / R * K]
         probabilities = agent.probabilities.unflatten(2, (self.rows, -1)).flatten(3, 4)
         inputs = self.rssm.posterior_inputs(self.encoder(state)).unsqueeze(2) + self.upward.gather(ids, probabilities)
@@ -181,7 +183,9 @@ class BilevelModel(LatentModel):
         )
         if self.above is None:
             return agent
-        above = self.above.observe(window, agent, draw_ids, reset_action_on_first=reset_action_on_first)
+        scale = self.observation_scale
+        observed = window.observation if scale is None else scale.to_scale(window.observation)
+        above = self.above.observe(window, observed, agent, draw_ids, reset_action_on_first=reset_action_on_first)
         prior = self.above.prior(above.deter)
         return BilevelPosteriors(
             ids=self._feature(agent.ids, above.ids, axis=-1),
