@@ -26,7 +26,7 @@ from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.experience.channel_settings import ChannelSettings
 from trainer.experience.collector import Collector
-from trainer.experience.links import AGE, NOTHING, Links, advance, begin
+from trainer.experience.links import AGE, NOTHING, OLDEST, Links, advance, begin, known_ages
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 from trainer.experience.window import Window
@@ -59,7 +59,7 @@ def channel(**values: object) -> ChannelSettings:
     return ChannelSettings.model_validate({"share": 1.0, "late": "hold"} | values)
 
 
-def made(algorithm: type = Mamba, shared: bool = True, **values: object):
+def made(algorithm: type = Mamba, shared: bool = True, hears: str = "all", **values: object):
     torch.manual_seed(3)
     model = {
         "hidden": 16,
@@ -74,7 +74,7 @@ def made(algorithm: type = Mamba, shared: bool = True, **values: object):
     settings = MambaSettings.model_validate(
         {"model": model, "policy": {"critic_heads": 2, "horizon": 3, "start_states": 8}, "channel": values}
     )
-    spec = world(1).spec
+    spec = world(1, hears).spec
     sections = (settings,) if algorithm is Mamba else (settings, MagSettings(candidates=2, horizon=2))
     found = algorithm(*sections, spec, device=CPU)
     with torch.no_grad():  # a policy that follows what it hears
@@ -84,12 +84,12 @@ def made(algorithm: type = Mamba, shared: bool = True, **values: object):
     return found
 
 
-def world(copies: int):
-    return registry.make("relay", count=copies, parameters={"agents": 3, "length": LENGTH})
+def world(copies: int, hears: str = "all"):
+    return registry.make("relay", count=copies, parameters={"agents": 3, "length": LENGTH, "hears": hears})
 
 
 def collected(algorithm: Mamba) -> Replay:
-    environment = world(COPIES)
+    environment = registry.make("relay", count=COPIES, parameters=algorithm.spec.parameters)
     settings = ReplaySettings(capacity=600, window=LENGTH + 1, batch=4, start="first")
     replay = Replay(settings, environment.spec, copies=COPIES, columns=algorithm.columns())
     collector = Collector(environment, algorithm.behaviour(), replay, seed=2, device=CPU)
@@ -178,6 +178,39 @@ def test_imagination_goes_on_from_what_is_held(shared: bool) -> None:
     assert twice.links is not None
     assert twice.received is not None
     assert (twice.links.age[:, 0, 1] == NOTHING).all()
+
+
+def test_what_is_on_its_way_where_imagination_starts_arrives() -> None:
+    algorithm = made(share=1.0, delay_steps=2, late="hold")
+    window = collected(algorithm).sample(np.random.default_rng(0)).window
+    posteriors = algorithm.model.observe(window, GreedyDraws().latent)
+    start = algorithm.starts(window, posteriors, slice(0, LENGTH), RandomDraws())
+    assert start.links is not None
+    here = advance(start.links, algorithm.channel, uniform(1))
+    others = ~torch.eye(3, dtype=torch.bool)
+    expected = torch.where(here.steps > here.delay, here.delay, NOTHING)
+    assert torch.equal(here.age[:, others], expected[:, None].expand(-1, 6))
+
+
+def test_nobody_holds_what_was_said_out_of_its_reach() -> None:
+    algorithm = made(hears="range", share=1.0, erasure=0.9, late="hold")
+    window = collected(algorithm).sample(np.random.default_rng(0), batch=32).window
+    age, hears, others = window.columns[AGE], window.hears, ~torch.eye(3, dtype=torch.bool)
+    assert hears is not None
+    count = 0
+    for row in range(1, len(age)):
+        for old in range(row):
+            said = row - 1 - old
+            held = (age[row] == old) & others
+            assert not (held & ~(hears[said] | hears[said + 1])).any(), "in reach neither then nor at the next step"
+            count += int(held.sum()) if old else 0
+    assert count > 0
+
+
+def test_what_replay_cannot_tell_the_age_of_is_not_held() -> None:
+    age = torch.tensor([OLDEST, OLDEST - 1, 1, 0, NOTHING], dtype=torch.int8)
+    assert known_ages(age, OLDEST + 9).tolist() == [NOTHING, OLDEST - 1, 1, 0, NOTHING]
+    assert known_ages(age, 1).tolist() == [NOTHING, NOTHING, NOTHING, 0, NOTHING]
 
 
 @pytest.mark.parametrize("algorithm", [Mamba, Mag], ids=["mamba", "mag"])
@@ -293,6 +326,7 @@ def ages_of(lost: list[np.ndarray], *, delay: int) -> np.ndarray:
     ("values", "said"),
     [
         ({"share": 0.5}, "no fault is above 0"),
+        ({"erasure": 0.5}, "channel.share is 0"),
         ({"share": 0.5, "delay_steps": 2}, "late = hold"),
         ({"share": 0.5, "erasure": 1.5}, "less than 1"),
     ],
@@ -305,4 +339,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(values: dict, said: str) -> Non
 def test_messages_that_are_lost_need_the_neighbour_sets_that_the_runtime_has() -> None:
     values = {"channel": {"share": 0.5, "erasure": 0.5}, "model": {"communication": "central"}}
     with pytest.raises(SettingsError, match="ego"):
+        resolve(MambaSettings, values, source="mamba")
+    values["channel"] = {"heartbeat": 3, "late": "hold"}
+    with pytest.raises(SettingsError, match=r"withholds messages.*ego"):
         resolve(MambaSettings, values, source="mamba")

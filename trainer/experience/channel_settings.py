@@ -65,6 +65,11 @@ class ChannelSettings(Settings):
     def _can_be(self) -> Self:
         if self.share and not self.kinds:
             raise ValueError(f"channel.share is {self.share:g}, but no fault is above 0; give {', '.join(KINDS)}")
+        if self.kinds and not self.share:
+            raise ValueError(
+                f"channel.{self.kinds[0]} is above 0, but channel.share is 0, so that no episode has a fault; give the "
+                "share of those that have one"
+            )
         if self.withholds and not self.holds:
             raise ValueError("channel.heartbeat needs channel.late = hold, by which the last message goes on to count")
         if self.changes and not self.withholds:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trainer.experience.channel_settings import ChannelSettings
-from trainer.experience.links import OLDEST, Links, advance, begin, begin_again
+from trainer.experience.links import OLDEST, Links, advance, begin, begin_again, sent_to
 
 
 @runtime_checkable
@@ -49,12 +49,13 @@ class CollectingLinks:
         fresh = begin(self._channel, rows=copies.size, agents=self._agents, uniform=self._uniform)
         self._links = begin_again(self._links, fresh, torch.from_numpy(copies).to(self._generator.device))
 
-    def advance(self, sent: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    def advance(self, sent: npt.NDArray[Any] | None, *, reach: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One step of all copies: int64 [E, N, N] of what is held then, `OLDEST` at most.
 
-        `sent` bool [E, N] tells who sent its newest message; None: everyone.
+        `sent` bool [E, N] tells who sent its newest message, None: everyone; `reach` bool [E, N, N] whom it reached.
         """
-        told = None if sent is None else torch.from_numpy(sent).to(self._generator.device)
+        device = self._generator.device
+        told = sent_to(None if sent is None else torch.from_numpy(sent).to(device), torch.from_numpy(reach).to(device))
         self._links = advance(self._links, self._channel, self._uniform, told)
         return np.minimum(self._links.age.cpu().numpy(), OLDEST)
 

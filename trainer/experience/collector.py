@@ -154,6 +154,7 @@ class Collector:
     def _perceive(self, transition: Transition, actions: npt.NDArray[Any], behaviour: Behaviour) -> None:
         """Take in what a step of all copies led to."""
         now, agent_inputs = self._now, transition.agent_inputs
+        heard_before = now.hears.copy()
         # Whoever had no part in the step before has no message of it.
         np.logical_and(agent_inputs.hears, now.present[:, None], out=now.hears)
         np.copyto(now.observation, agent_inputs.observation)
@@ -168,7 +169,9 @@ class Collector:
         if STATE in now.columns:
             np.copyto(now.columns[STATE], checked_state(of=self.environment, lost=transition.lost))
         if self._channel is not None:
-            np.copyto(now.columns[AGE], self._channel.advance(now.columns.get(SENT)))
+            # As in the runtime, a message goes to whoever is in reach when it is made or when it is read.
+            reach = now.hears | heard_before
+            np.copyto(now.columns[AGE], self._channel.advance(now.columns.get(SENT), reach=reach))
         now.action[:] = actions
         now.first[:] = False
         self._staged.add(self._everyone, now)

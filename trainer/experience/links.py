@@ -26,7 +26,7 @@ SENT = "sent"
 """The column of who sent the message of the step before, bool [N], where some is withheld."""
 NOTHING = -1
 OLDEST = 127
-"""What holds longer is as old as this in replay."""
+"""In replay, whatever is as old as this or older."""
 
 Uniform = Callable[[tuple[int, ...]], Tensor]
 """Numbers in [0, 1) of a shape."""
@@ -53,7 +53,8 @@ class Links(JointRows):
     age: Tensor
     """int64 [M, N, N]; 0 on the diagonal."""
     sent: Tensor
-    """bool [M, L, N]: which of the newest messages were sent, the newest first, as many as may be on their way."""
+    """bool [M, L, N, N]: which of the newest messages were sent to whom, the newest first, as many as may be on their
+    way.  Nothing is said before an episode begins, whatever this holds of it."""
 
 
 def begin(settings: ChannelSettings, *, rows: int, agents: int, uniform: Uniform) -> Links:
@@ -79,18 +80,18 @@ def begin(settings: ChannelSettings, *, rows: int, agents: int, uniform: Uniform
         bad=uniform(every) < _wide(loss),
         steps=torch.zeros(rows, dtype=torch.int64, device=rate.device),
         age=torch.zeros(every, dtype=torch.int64, device=rate.device),
-        sent=torch.zeros(rows, settings.delay_steps + 1, agents, dtype=torch.bool, device=rate.device),
+        sent=torch.ones(rows, settings.delay_steps + 1, agents, agents, dtype=torch.bool, device=rate.device),
     )
 
 
 def advance(links: Links, settings: ChannelSettings, uniform: Uniform, sent: Tensor | None = None) -> Links:
     """Links one step later: what has come by then of what was said before.
 
-    `sent` bool [M, N] tells who sent its newest message; None: everyone.
+    `sent` bool [M, N, N] tells who sent its newest message to whom (`sent_to`); None: everyone to everyone.
     """
     every = tuple(links.age.shape)
     now = torch.ones_like(links.sent[:, 0]) if sent is None else sent
-    on_their_way = torch.cat([now.unsqueeze(1), links.sent[:, :-1]], dim=1)  # [M, L, N]
+    on_their_way = torch.cat([now.unsqueeze(1), links.sent[:, :-1]], dim=1)  # [M, L, N, N]
     rows = torch.arange(every[0], device=links.age.device)
     steps = links.steps + 1
     # The state of the first step is that of the first message.
@@ -98,7 +99,7 @@ def advance(links: Links, settings: ChannelSettings, uniform: Uniform, sent: Ten
     moved = torch.where(links.bad, change >= _wide(links.to_good), change < _wide(links.to_bad))
     bad = torch.where(_wide(steps > 1), moved, links.bad)
     lost = (uniform(every) < _wide(links.erasure)) | bad | links.dropped
-    arrives = ~lost & _wide(steps > links.delay) & on_their_way[rows, links.delay].unsqueeze(1)
+    arrives = ~lost & _wide(steps > links.delay) & on_their_way[rows, links.delay]
     older = torch.where((links.age == NOTHING) | _wide(steps == 1), NOTHING, links.age + 1)
     if not settings.holds:
         older = torch.full_like(older, NOTHING)
@@ -107,6 +108,23 @@ def advance(links: Links, settings: ChannelSettings, uniform: Uniform, sent: Ten
     age = torch.where(comes, _wide(links.delay), older)
     own = torch.eye(every[-1], dtype=torch.bool, device=age.device)
     return replace(links, steps=steps, bad=bad, age=torch.where(own, 0, age), sent=on_their_way)
+
+
+def sent_to(sent: Tensor | None, reach: Tensor | None) -> Tensor | None:
+    """Whose message goes to whom, bool [..., N, N]: of those who send one, `sent` [..., N], to those whom it reaches,
+    `reach` [..., N, N].  None: all of them."""
+    if sent is None:
+        return reach
+    everyone = sent.unsqueeze(-2).expand(*sent.shape, sent.shape[-1])
+    return everyone if reach is None else everyone & reach
+
+
+def known_ages(age: Tensor, row: Tensor | int) -> Tensor:
+    """At rows `row` of a window, the ages [..., N, N] of what was said since its first row; `NOTHING` for what is
+    older, or of an age that replay does not tell."""
+    age = age.long()  # a row may be a number that ages in replay are too narrow for
+    known = (age == 0) | ((age < row) & (age < OLDEST))
+    return torch.where(known, age, NOTHING)
 
 
 def begin_again(links: Links, fresh: Links, rows: Tensor) -> Links:

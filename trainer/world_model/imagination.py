@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.experience.channel_settings import ChannelSettings
-from trainer.experience.links import Links, Uniform, advance
+from trainer.experience.links import Links, Uniform, advance, sent_to
 from trainer.nets.joint_rows import JointRows
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.policy.imagined import Features, ImaginedRollout
@@ -100,7 +100,7 @@ class Imagination:
             sent = None
             if last is not None:
                 last, sent = last.after(states.ids, self.channel)
-            links = advance(links, self.channel, self._uniform(states.deter), sent)
+            links = advance(links, self.channel, self._uniform(states.deter), sent_to(sent, heard))
             heard = readable(heard, links.age)
         if links is not None and received is not None:
             received = received.after(states.ids, action, links.age)

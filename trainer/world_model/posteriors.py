@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from trainer.experience.links import NOTHING
+from trainer.experience.links import known_ages
 from trainer.experience.window import Window
 from trainer.nets.observation_scale import ObservationScale, ScaledEncoder
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
@@ -129,7 +129,7 @@ def unroll(
             if holds:
                 said.append(rssm.as_read(tokens))
                 # What was said before the window began is not known.
-                age_now = age_now.where((age_now == 0) | (age_now < t), torch.full_like(age_now, NOTHING))
+                age_now = known_ages(age_now, t)
                 tokens = _held(said, age_now)
             heard = readable(heard, age_now)
         rows = rssm.communicate(tokens, heard)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainer.algorithms.dreamer.execution import Team, TeamState, team_step
 from trainer.experience.channel_settings import ChannelSettings
-from trainer.experience.links import AGE, NOTHING, SENT, begin
+from trainer.experience.links import AGE, SENT, begin, known_ages, sent_to
 from trainer.experience.window import Window
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.world_model.imagination import JointStates
@@ -150,14 +150,15 @@ def with_links(
     steps = torch.arange(len(begun), device=device)[:, None] - begun
     links = begin(channel, rows=age[rows].shape[0] * batch, agents=agents, uniform=uniform)
     links = replace(links, age=age[rows].flatten(0, 1), steps=steps[rows].flatten())
-    received = last = None
+    received = last = sent = None
     if channel.withholds:
         sent = window.columns[SENT]
         fields = last_sent_in(posteriors.ids, sent, begun)
         last = LastSent(
             **{name: value[rows].flatten(0, 1) for name, value in zip(("ids", "steps"), fields, strict=True)}
         )
-        links = replace(links, sent=_recently(sent, longest=channel.delay_steps)[rows].flatten(0, 1))
+    if (told := sent_to(sent, _reach(window))) is not None:
+        links = replace(links, sent=_recently(told, longest=channel.delay_steps)[rows].flatten(0, 1))
     if channel.holds:
         received = Received(
             **{
@@ -174,15 +175,21 @@ def _within(age: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
     """Ages [T, B, N, N] of what was said in the window, and rows [T, B] at which the episode or the window began."""
     row = torch.arange(len(first), device=first.device)[:, None]
     begun = torch.where(first, row, 0).cummax(0).values
-    known = (age == 0) | (age < row[:, :, None, None])
-    return torch.where(known, age, NOTHING), begun
+    return known_ages(age, row[:, :, None, None]), begun
+
+
+def _reach(window: Window) -> Tensor | None:
+    """Whom the message of the row before reached, bool [T, B, N, N], see the collector; None: everyone."""
+    if window.hears is None:
+        return None
+    return window.hears | (window.hears.roll(1, dims=0) & ~window.first[..., None, None])
 
 
 def _recently(sent: Tensor, *, longest: int) -> Tensor:
-    """`Links.sent` [T, B, L, N] at each row, from who sent the message of the row before, bool [T, B, N]."""
+    """`Links.sent` [T, B, L, N, N] at each row; `sent` bool [T, B, N, N] is about the messages of the row before."""
     row = torch.arange(len(sent), device=sent.device)
     past = row[:, None] - torch.arange(longest + 1, device=sent.device)  # [T, L]
-    found = sent[past.clamp(min=0)] & (past >= 0)[..., None, None]  # [T, L, B, N]
+    found = sent[past.clamp(min=0)] & (past >= 0)[..., None, None, None]  # [T, L, B, N, N]
     return found.transpose(1, 2)
 
 

@@ -19,7 +19,7 @@ class MambaSettings(DreamerSettings):
     def _reads_what_it_holds(self) -> Self:
         if self.channel.is_on and (self.model.communication == "central" or not self.model.train_with_neighbours):
             raise ValueError(
-                "mamba.channel.share is above 0, but messages that are lost are told apart with "
+                "mamba.channel loses or withholds messages, and those that are not there are told apart with "
                 "model.communication = ego and model.train_with_neighbours = true alone"
             )
         return self
