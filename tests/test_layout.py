@@ -47,7 +47,8 @@ FORBIDDEN = {
 }
 MAX_LINES = 400
 MAX_PARAMETERS = 6
-MAX_HELP_CPU_S = 0.5
+MAX_HELP_MODULES = 400
+"""What makes help slow is what it imports, which can be counted; numpy alone is 180 modules."""
 HEAVY = ("torch", "grpc", "onnxruntime", "onnx", *SIMULATORS)
 COMMANDS = sorted(PYPROJECT["project"]["entry-points"]["heliograph.commands"])
 SUBCOMMANDS = [
@@ -247,14 +248,14 @@ def test_stubs_were_made_with_the_pinned_compiler() -> None:
 def test_help_answers_before_any_framework_loads(command: str | None) -> None:
     arguments = ["--help"] if command is None else [*command.split(), "--help"]
     program = (
-        "import json, sys, time\n"
+        "import json, sys\n"
         "from heliograph.cli import main\n"
         "code = None\n"
         "try:\n"
         f"    main({arguments!r})\n"
         "except SystemExit as stop:\n"
         "    code = stop.code\n"
-        "report = {'code': code, 'cpu_s': time.process_time(), 'modules': sorted(sys.modules)}\n"
+        "report = {'code': code, 'modules': sorted(sys.modules)}\n"
         "print(json.dumps(report), file=sys.stderr)\n"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
@@ -263,4 +264,4 @@ def test_help_answers_before_any_framework_loads(command: str | None) -> None:
     assert report["code"] == 0
     assert result.stdout.startswith("usage: heliograph")
     assert not {name.partition(".")[0] for name in report["modules"]} & set(HEAVY)
-    assert report["cpu_s"] < MAX_HELP_CPU_S
+    assert len(report["modules"]) < MAX_HELP_MODULES

@@ -4,7 +4,9 @@ A car that sees its own cell alone learns nothing on its way that it does not kn
 is too late: what it does is a function of its route, of the step at which it arrives and of its slot.  On the easy
 roads rules were searched, by random ascent over 3,000 episodes, that let cars wait somewhere on their route for a
 while, by entry and step of arrival; none was found that beats never to brake.  A car that waits is run into by the
-next one on its lane, which is likelier than a car from the side at that very step.
+next one on its lane, which is likelier than a car from the side at that very step.  The search was short, and on the
+medium roads one found 0.048 on the episodes that it was tuned on: what is told here is a score that was reached, and
+not the best there is.
 
 For `heliograph.environments.traffic`.
 """
