@@ -89,6 +89,7 @@ def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path
     assert 2 <= int(stopped.name) < ITERATIONS
     assert not (path / "bundles").exists()
     assert not (path / "summary.json").exists()
+    assert not (path / "learning_curve.png").exists(), "nobody is kept waiting for a picture"
     assert read_status(path).state is RunState.INTERRUPTED
 
     code, out, err = finished(process("--resume", str(path), "--allow-environment", GAME))
@@ -96,6 +97,7 @@ def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path
     assert "all environment steps done" in out
     assert len(load_team(path / "bundles")) == 2
     assert json.loads((path / "summary.json").read_text())["reason"] == "steps"
+    assert (path / "learning_curve.png").exists()
     assert read_status(path).state is RunState.FINISHED
 
     alone = tmp_path / "alone"

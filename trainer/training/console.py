@@ -12,6 +12,7 @@ from typing import Any
 
 from heliograph.display import console, score
 from heliograph.optional import optional
+from heliograph.run_status import RunState
 from trainer.training.experiment import Experiment
 from trainer.training.horizon import Horizon, Pace, in_words
 from trainer.training.run_folder import RunFolder
@@ -123,6 +124,9 @@ class TrainingConsole:
         if self._experiment is not None:
             self._experiment.finish()
         with optional("no learning curve"):
+            # Whoever stops a container or a service waits for seconds, and pictures take as many on a busy machine.
+            if self._bar is None and self._folder.status().state is RunState.INTERRUPTED:
+                return
             from trainer.training.curve import draw_curve
 
             draw_curve(self._folder, measure=self._measure)
