@@ -138,6 +138,11 @@ def open_plain(path: Path, *, limit: int, links: bool = True) -> IO[bytes]:
     return file
 
 
+def printable(text: str) -> str:
+    """A text of a file that anybody may have written, without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in text)
+
+
 def _check_kind(found: os.stat_result, limit: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = next((name for is_one, name in _KINDS if is_one(found.st_mode)), "a device")

@@ -19,7 +19,7 @@ from typing import Any
 
 from heliograph.documents import DocumentFormat
 from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError, TargetNotReached
-from heliograph.reading import SMALL, read_json
+from heliograph.reading import SMALL, printable, read_json
 from heliograph.writing import replace_text
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class RunStatus:
         if self.state is RunState.ABSENT:
             return f"{folder} holds no run"
         at = "" if self.env_steps is None else f" at step {self.env_steps}"
-        return f"{folder}: {self.state}{at}{f', {_printable(self.detail)}' if self.detail else ''}"
+        return f"{folder}: {self.state}{at}{f', {printable(self.detail)}' if self.detail else ''}"
 
 
 def read_status(folder: Path) -> RunStatus:
@@ -119,11 +119,6 @@ def bundle_folder(path: Path) -> Path:
         )
     warn_unless_finished(path)
     return path / BUNDLES if (path / BUNDLES).is_dir() else path
-
-
-def _printable(text: str) -> str:
-    """A text of a file that anybody may have written."""
-    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in text)
 
 
 def _parsed(document: dict[str, Any]) -> RunStatus:

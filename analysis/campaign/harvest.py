@@ -12,7 +12,7 @@ from analysis.campaign.grid import Run
 from analysis.campaign.planning import Plan
 from analysis.campaign.result import DIVERGED, CurvePoint, PolicyScores, RunResult, Score, SearchedScore
 from heliograph.errors import SettingsError
-from heliograph.reading import SMALL, read_json, read_json_lines
+from heliograph.reading import SMALL, printable, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, read_status
 
 METRICS = "metrics.jsonl"
@@ -56,7 +56,7 @@ def diverged(run: Run, plan: Plan, *, campaign: str, folder: Path) -> RunResult:
         return RunResult(
             **_common(run, plan, campaign, folder),
             ended=DIVERGED,
-            detail="".join(letter if letter.isprintable() else " " for letter in status.detail),
+            detail=printable(status.detail),
             env_steps=history[-1]["env_steps"] if history else 0,
             seconds=round(history[-1]["seconds"], 1) if history else 0.0,
             measure="outcome",

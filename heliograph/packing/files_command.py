@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph.cli import Command
+from heliograph.reading import parse_json, printable
 
 if TYPE_CHECKING:
     from heliograph.bundle import Bundle
@@ -42,12 +43,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
     for path, entries in told.items():
         print(path)
         for name, value in entries.items():
-            print(f"  {name:<24}{value if isinstance(value, str) else json.dumps(value)}")
+            print(f"  {name:<24}{printable(value) if isinstance(value, str) else json.dumps(value)}")
     return 0
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:
-    manifest = json.loads(bundle.manifest_bytes)
+    manifest = parse_json(bundle.manifest_bytes)
     return {
         "digest": bundle.digest,
         "signed": "yes, by whom `heliograph bundle verify --trusted-key` tells" if bundle.signature else "no",

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from foreign_policies import gru
+from scripted_bundle import scripted_team
 
+from heliograph.bundle import make
+from heliograph.cli import main
 from heliograph.environments import registry
 
 SPEC = registry.make("relay", count=1, parameters={"agents": 2}).spec
@@ -47,6 +52,14 @@ def test_it_tells_what_a_bundle_is(folder: Path) -> None:
     assert (first["algorithm"], first["training_step"], first["signed"]) == ("ours", 1200, "no")
     assert first["state"][0]["shape"] == [1, 1, 6]
     assert "ours" in heliograph(folder, "bundle", "inspect", "team/agent-1").stdout
+
+
+def test_what_a_bundle_says_of_itself_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found, _) = scripted_team(team_size=2, actions=3, observation_size=4, environment="relay")
+    manifest = replace(found.manifest, run_id="\x9b2Jmine")
+    make(manifest, found.graph, found.tables).save(tmp_path / "agent-0")
+    assert main(["bundle", "inspect", str(tmp_path / "agent-0")]) == 0
+    assert re.search(r"run_id +\?2Jmine$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_signature_is_made_and_looked_at(folder: Path) -> None:

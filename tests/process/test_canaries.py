@@ -57,6 +57,9 @@ HARMLESS = {
     "bandwidth, language": ["language", "trace.jsonl.gz"],
     "bandwidth, language of a team": ["language", "trace.jsonl.gz", "--bundles", "harmless"],
     "bandwidth, an audit": ["harmless", "--local", "--episodes", "1", "--audit", "audit.json"],
+    "bundle, inspected": ["inspect", "bundles"],
+    "bundle, of a run folder": ["inspect", "run", "--json"],
+    "bundle, verified": ["verify", "bundles"],
     "evaluate, results": ["harmless", "--marl-eval", "results.json", "--episodes", "1"],
     "run, a logbook": ["--bundles", "harmless", "--episodes", "1", "--resume", "logbook.jsonl"],
 }

@@ -45,6 +45,8 @@ def arguments(preset: str, path: Path, *more: str) -> list[str]:
     small = SMALL_OF[settings.algorithm]
     if settings.algorithm == "qmix":
         small = (*small, SHORT_EPISODES[settings.environment.id])
+    if settings.algorithm == "mamba" and settings.mamba.channel.withholds:
+        small = (*small, "mamba.channel.changes=2")  # of fewer ids
     overrides = [
         part
         for one in (*small, "schedule.env_steps=60", "schedule.minutes=0", "schedule.must_reach=false")
