@@ -81,6 +81,14 @@ def test_a_structure_is_everything_but_the_values_of_weights() -> None:
     assert structure_of(step(network, [0.0, 1.0], sign=2.0)) != one
 
 
+def test_a_weight_that_is_held_beside_its_module_is_no_part_of_a_structure() -> None:
+    aliased, shared = step(nn.Linear(5, 2), [1.0, 0.0]), nn.Linear(2, 2)
+    aliased.module.also = [aliased.module.identity]  # type: ignore[assignment]
+    assert structure_of(aliased) is None
+    twice = step(nn.Sequential(nn.Linear(5, 2), shared, shared), [1.0, 0.0])
+    assert structure_of(twice) is not None, "a module that is used twice is one"
+
+
 def test_what_cannot_be_compared_is_traced_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     empty = onnx.ModelProto().SerializeToString()
     traces: list[StepFunction] = []

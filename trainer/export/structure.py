@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from collections import Counter
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,13 +24,22 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
 
 def structure_of(step: StepFunction) -> bytes | None:
     """A digest that differs where the traced graphs would; None if the module holds what cannot be compared."""
-    names = {id(tensor): name for name, tensor in tensors_of(step.module).items()}
+    module = step.module
+    names = {id(tensor): name for name, tensor in tensors_of(module).items()}
+    registered = Counter(
+        id(tensor)
+        for named in (module.named_parameters(remove_duplicate=False), module.named_buffers(remove_duplicate=False))
+        for _, tensor in named
+    )
     signature = [(name, tuple(value.shape), value.dtype) for name, value in step.inputs.items()]
     written = io.BytesIO()
+    pickler = _Pickler(written, names)
     try:
-        _Pickler(written, names).dump((step.module, signature, step.outputs))
+        pickler.dump((module, signature, step.outputs))
     except (pickle.PicklingError, TypeError, AttributeError):  # pickle raises each of them for what it cannot write
         return None
+    if pickler.found - registered:
+        return None  # held as a plain attribute as well, which a trace takes for a constant
     return hashlib.sha256(written.getvalue()).digest()
 
 
@@ -37,11 +47,15 @@ class _Pickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO, names: dict[int, str]) -> None:
         super().__init__(file)
         self._names = names
+        self.found: Counter[int] = Counter()
+        """How often each named tensor is held."""
 
     def persistent_id(self, value: Any) -> tuple[object, ...] | None:
         """What stands for a tensor: its name if its value is none of the structure, else the value, which pickle would
         write differently each time.  None: no tensor."""
         if not isinstance(value, Tensor):
             return None
+        if id(value) in self._names:
+            self.found[id(value)] += 1
         told = self._names.get(id(value)) or value.detach().cpu().numpy().tobytes()
         return told, tuple(value.shape), str(value.dtype)
