@@ -85,12 +85,13 @@ class Inbox:
         `size_bytes` is its serialised size, `latent_bits` that of the latent in it as its codec counts.
         """
         self._silent_steps[peer] = 0
-        self._last[peer] = max(self._last.get(peer, message.label), message.label)
         label, kept = message.label, self._kept[peer]
         counters = self._counts[peer]
         if label in kept or label == self._taken.get(peer) or self._is_impossible(label):
             counters.rejected += 1
-        elif label == self._unread:
+            return
+        self._last[peer] = max(self._last.get(peer, label), label)
+        if label == self._unread:
             # Of an episode's last step: nobody was to read it, so it cannot have missed its step.
             self._taken[peer] = label
             counters.delivered += 1

@@ -281,3 +281,13 @@ def test_the_channel_makes_nobody_silent_and_under_mask_nobody_waits_for_what_it
             inbox.receive(peer, text(step - 1))
         inbox.close((1, 2, 3), awaited=awaited)
         assert not any(inbox.is_silent(peer) for peer in (1, 2, 3))
+
+
+def test_a_label_that_cannot_be_does_not_tell_when_a_peer_spoke_last() -> None:
+    inbox, counts = new_inbox(LatePolicy.HOLD)
+    inbox.begin(0, 1)
+    inbox.receive(1, text(0))
+    inbox.receive(1, text(3, episode=2 * MAX_AHEAD))
+    assert counts[1].rejected == 1
+    inbox.begin(0, 3)
+    assert inbox.steps_without(1) == 2
