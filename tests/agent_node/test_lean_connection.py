@@ -306,6 +306,13 @@ def test_honest_traffic_with_two_window_updates_for_each_message_goes_on_for_eve
     assert not server.connection.kept_bytes(1)
 
 
+@pytest.mark.parametrize("size", [1000, 2500, 4096])
+def test_long_messages_count_as_messages(size: int) -> None:
+    server = opened()
+    repeat(4 * ALLOWED_AT_ONCE, lambda: server.receive(data(1, b"\0" + size.to_bytes(4, "big") + bytes(size))))
+    assert len(server.data[1]) == 4 * ALLOWED_AT_ONCE * (5 + size)
+
+
 def test_what_a_window_has_no_room_for_waits_in_order() -> None:
     server, client = Server(), H2Connection(H2Configuration(client_side=True))
     client.local_settings = Settings(client=True, initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 50})

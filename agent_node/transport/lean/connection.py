@@ -59,7 +59,7 @@ EARNED_BY_MESSAGE = 4
 
 NOT_READ = b"no frame"
 LONG_FRAME_BYTES = 64
-"""A frame counts once more for each so many bytes: of settings it may hold thousands."""
+"""A frame that is not of data counts once more for each so many bytes: of settings it may hold thousands."""
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
 
@@ -233,7 +233,9 @@ class Connection:
 
     def _receive_frame(self, frame: bytes) -> None:
         header = FrameHeader.at(frame, 0)
-        self._spend(COUNT_AS.get(header.type, 1) + len(frame) // LONG_FRAME_BYTES)
+        # Data is cheap by the byte, and a long message has much of it.
+        length = 0 if header.type == DATA else len(frame)
+        self._spend(COUNT_AS.get(header.type, 1) + length // LONG_FRAME_BYTES)
         if not self.has_opened:
             if header.type != SETTINGS:
                 self.refuse("its first frame is not of settings", ErrorCodes.PROTOCOL_ERROR)
