@@ -15,11 +15,13 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agent_node.transport.choice import transport_of
+from agent_node.transport.lean import client
 from agent_node.transport.seam import AcceptedCall, CallEnded, DialledCall
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team
 from heliograph.certificates.identity import Identity
 from heliograph.errors import PeerRefused, SettingsError
+from heliograph.http2 import GOAWAY, SETTINGS, WINDOW_UPDATE, FrameHeader
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 from heliograph.transports import TRANSPORTS
@@ -195,6 +197,47 @@ def test_nobody_there_is_no_refusal(dialler: str) -> None:
         with pytest.raises((CallEnded, PeerRefused), match=r"(?i)refused"):
             await (await line.call(b"hello")).answer()
         await line.close()
+
+    play(script)
+
+
+@pytest.mark.parametrize("dialler", TRANSPORTS)
+def test_a_host_that_cannot_be_is_not_reached(dialler: str) -> None:
+    async def script() -> None:
+        line = transport_of(dialler).line(f"{'a' * 70}:1", tls=None, peer=ONE)
+        with pytest.raises((CallEnded, PeerRefused)):
+            await (await line.call(b"hello")).answer()
+        await line.close()
+
+    play(script)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        FrameHeader(8, GOAWAY, 0, 0).serialise() + bytes(7) + b"\x0b",
+        FrameHeader(4, WINDOW_UPDATE, 0, 0).serialise() + b"\x7f\xff\xff\xff",
+    ],
+    ids=["goaway", "a window beyond its largest"],
+)
+def test_a_server_that_breaks_off_before_it_is_called_is_not_reached(
+    begins: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TLS its first bytes may come together with the end of the handshake."""
+
+    class Begun(client.DialledLink):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self.data_received(FrameHeader(0, SETTINGS, 0, 0).serialise() + begins)
+
+    monkeypatch.setattr(client, "DialledLink", Begun)
+
+    async def script() -> None:
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(CallEnded) as ended:
+                await transport_of("lean").line(f"127.0.0.1:{port}", tls=None, peer=ONE).call(b"hello")
+            assert ended.value.grpc_status == "UNAVAILABLE"
 
     play(script)
 

@@ -14,7 +14,7 @@ from agent_node.transport.lean.call import LeanCall, ending, hello_header, hello
 from agent_node.transport.lean.link import GOODBYE_S, Link
 from agent_node.transport.seam import CallEnded
 from heliograph.certificates.identity import Identity
-from heliograph.errors import PeerRefused
+from heliograph.errors import MessageError, PeerRefused
 from heliograph.listening import parse_address
 from heliograph.rpc import HANDSHAKE_DEADLINE_MS
 from heliograph.tls import Tls
@@ -42,7 +42,7 @@ class LeanLine:
             _, link = await loop.create_connection(DialledLink, *self._host_and_port, **security)
         except ssl.SSLError as error:
             raise PeerRefused(f"TLS with {self._address}: {error}") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the second of a host that cannot be one
             raise CallEnded("UNAVAILABLE", f"{self._address}: {str(error) or type(error).__name__}") from None
         if not agreed_to_http2(link.transport.get_extra_info("ssl_object")):
             link.cut("it did not agree to HTTP/2")
@@ -56,7 +56,14 @@ class LeanLine:
             ("content-type", "application/grpc"),
             hello_header(hello),
         ]
-        return DialledLeanCall(link, link.connection.begin(headers))
+        # Something may have come with the end of the handshake.
+        if link.is_over:
+            raise CallEnded("UNAVAILABLE", f"{self._address}: {link.reason}")
+        try:
+            return DialledLeanCall(link, link.connection.begin(headers))
+        except MessageError as error:
+            link.cut(error.message)
+            raise CallEnded("UNAVAILABLE", f"{self._address}: {link.reason}") from None
 
     async def close(self) -> None:
         return
