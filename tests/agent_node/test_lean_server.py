@@ -21,10 +21,12 @@ from h2.events import (
     StreamReset,
     TrailersReceived,
 )
+from h2.settings import SettingCodes
 
+from agent_node.transport.lean import link
 from agent_node.transport.lean import server as server_module
 from agent_node.transport.lean.client import LeanLine
-from agent_node.transport.lean.server import LeanServer
+from agent_node.transport.lean.server import AcceptedLink, LeanServer
 from agent_node.transport.seam import AcceptedCall
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team
@@ -309,3 +311,80 @@ def test_half_a_handshake_does_not_keep_a_peer_out(tmp_path: Path, monkeypatch: 
         assert await made.is_served(Tls(tmp_path / "slot-0"))
 
     play(script, Tls(tmp_path / "slot-1"))
+
+
+def test_a_client_that_calls_all_the_time_has_no_more_connections_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MAX_PER_CLIENT", 2)
+
+    async def script(made: Stage) -> None:
+        for _ in range(2):
+            raw = await made.raw()
+            raw.call()
+            await raw.until(ResponseReceived)
+        raw = await made.raw()
+        raw.call()
+        assert await raw.end() == b""
+        assert made.refusals.counts == {"RESOURCE_EXHAUSTED": 1}
+        assert len(made.server.places.everybody) == 2
+
+    play(script)
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+def test_who_asks_for_health_asks_once(method: str) -> None:
+    async def script(made: Stage) -> None:
+        raw = await made.raw()
+        raw.call(path=f"/grpc.health.v1.Health/{method}")
+        raw.h2.send_data(1, 3 * message(b""))
+        raw.flush()
+        assert status_of(await raw.until(ResponseReceived)) == ("3", "there is more than one request")
+        assert made.refusals.counts == {"INVALID_ARGUMENT": 1}
+
+    play(script)
+
+
+def test_whoever_watches_health_leaves_room_for_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "MAX_CALLS", 4)
+    watch = [(name, "/grpc.health.v1.Health/Watch" if name == ":path" else value) for name, value in REQUEST]
+
+    async def script(made: Stage) -> None:
+        raw = await made.raw()
+        raw.h2.initiate_connection()
+        for stream in (1, 3, 5, 7):
+            raw.h2.send_headers(stream, watch)
+            raw.h2.send_data(stream, message(b""), end_stream=True)
+        raw.flush()
+        assert status_of(await raw.until(ResponseReceived)) == ("8", "there are 2 calls already")
+        assert await made.is_served()
+
+    play(script)
+
+
+def test_a_server_that_stops_does_not_wait_for_who_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "KEEPALIVE_MS", 600_000)
+
+    async def script(made: Stage) -> None:
+        is_full = asyncio.Event()
+
+        async def flood(call: AcceptedCall) -> None:
+            await call.accept(b"answer")
+            while call.send(bytes(rpc.MAX_PEER_BYTES)):
+                pass
+            is_full.set()
+            await call.receive(call.send)
+
+        made.server.serve(flood)
+        raw = await made.raw()
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        raw.h2.initiate_connection()
+        raw.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        raw.h2.increment_flow_control_window(2**30)
+        raw.h2.send_headers(1, REQUEST)
+        raw.flush()
+        await asyncio.wait_for(is_full.wait(), DEADLINE_S)
+        (accepted,) = made.server.places.everybody
+        assert isinstance(accepted, AcceptedLink)
+        await made.server.stop(grace_s=0.1)
+        await asyncio.wait_for(accepted.gone.wait(), DEADLINE_S)
+
+    play(script)

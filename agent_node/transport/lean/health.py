@@ -72,7 +72,14 @@ class LeanHealth:
     async def _asked(self, call: AcceptedLeanCall) -> str:
         """The service that is asked for."""
         requests: list[bytes] = []
-        await call.receive(requests.append)
+
+        def take(data: bytes) -> None:
+            requests.append(data)
+            if len(requests) == 2:  # and not later: they need never end
+                self._refusals.count("INVALID_ARGUMENT")
+                call.refuse("INVALID_ARGUMENT", "there is more than one request")
+
+        await call.receive(take)
         try:
             (data,) = requests
             return health_pb2.HealthCheckRequest.FromString(data).service

@@ -134,7 +134,7 @@ class Link(asyncio.Protocol):
         """End it at once, whatever is on its way."""
         if not self.is_over:
             self.is_over, self.reason = True, reason
-            self.transport.abort()
+        self.transport.abort()  # also what `close` has left unwritten
 
     def close(self) -> None:
         """Take leave; what was written still arrives."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 from h2.events import Event, RequestReceived
@@ -103,10 +104,10 @@ class LeanServer:
                 await asyncio.sleep(1.0)
                 continue
             link = AcceptedLink(self, *address[:2])
-            self.places.came(link)
             link.opening = loop.create_task(self._open(link, connection))
             self._opening.add(link.opening)
-            link.opening.add_done_callback(self._opening.discard)
+            link.opening.add_done_callback(partial(self._opened, link, connection))
+            self.places.came(link)  # which may be cut at once
             if (pause_s := self._admission.spend(1)) > 0:
                 await asyncio.sleep(pause_s)
 
@@ -129,19 +130,22 @@ class LeanServer:
         except OSError as error:  # those of TLS among them
             connection.close()
             self.cut(link, f"TLS: {str(error) or type(error).__name__}", status="UNAUTHENTICATED")
-        except asyncio.CancelledError:
+
+    def _opened(self, link: AcceptedLink, connection: socket.socket, opening: asyncio.Task[None]) -> None:
+        self._opening.discard(opening)
+        if opening.cancelled():  # perhaps before it began
             connection.close()
             self.places.went(link)
-            raise
 
     def run(self, call: AcceptedLeanCall, path: bytes) -> None:
         """Let the handler of a path have a call."""
         handler = self.handlers.get(path)
         if handler is None:
             call.finish("UNIMPLEMENTED", f"there is no method {path[:100].decode('ascii', 'replace')}")
-        elif len(self._running) >= rpc.MAX_CALLS:
+        elif len(self._running) >= (most := rpc.MAX_CALLS if path == EXCHANGE.encode() else rpc.MAX_CALLS // 2):
+            # Whoever watches health must leave room for peers; strangers who say that they are one are not kept.
             self.refusals.count("RESOURCE_EXHAUSTED")
-            call.finish("RESOURCE_EXHAUSTED", f"there are {rpc.MAX_CALLS} calls already")
+            call.finish("RESOURCE_EXHAUSTED", f"there are {most} calls already")
         else:
             task = asyncio.get_running_loop().create_task(self._run(call, handler))
             self._running.add(task)
