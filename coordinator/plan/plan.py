@@ -55,6 +55,11 @@ class Plan(RunSettings):
                 "channel: rate-bits counts a message at every step, and these bundles withhold some",
                 remedy="Leave out rate-bits",
             )
+        if self.channel is not None and self.channel.nearest is not None:
+            raise SettingsError(
+                "channel: with nearest not everyone receives from everyone, and these bundles withhold messages",
+                remedy="Leave out nearest",
+            )
 
     @property
     def manifest(self) -> Manifest:
@@ -72,6 +77,12 @@ class Plan(RunSettings):
             check_sizes(bundle.manifest, environment.spec)
         # Bundles without messages have nothing to hear, and nobody should count what they do not hear.
         message = self.manifest.message
+        if self.manifest.sending is not None and not environment.spec.complete_graph:
+            raise SettingsError(
+                f"these bundles withhold messages, and in {self.environment} as it is here not everyone receives from "
+                "everyone",
+                remedy="Whoever comes into reach would have no last message; run them in the world of their training",
+            )
         return World(
             environment,
             links_cut=name == "cut" or message is None,

@@ -166,6 +166,10 @@ def test_what_is_withheld_is_not_in_the_books_and_what_it_needs_is_told(withhold
         make_plan(bundles, episodes=1)
     with pytest.raises(SettingsError, match="rate-bits"):
         make_plan(bundles, episodes=1, late_policy="hold", channel=Channel.parse("rate-bits=3"))
+    with pytest.raises(SettingsError, match="with nearest not everyone"):
+        make_plan(bundles, episodes=1, late_policy="hold", channel=Channel.parse("nearest=1"))
+    with pytest.raises(SettingsError, match="in relay as it is here not everyone receives"):
+        make_plan(bundles, episodes=1, late_policy="hold", overrides=["hears=range"])
 
 
 @pytest.mark.parametrize(
