@@ -33,6 +33,9 @@ from heliograph.link_faults import Burst
 MOST_AGENTS = 3
 """Beyond, the states of all links together are too many to go through."""
 
+MOST_OUTCOMES = 300_000
+"""Of steps, in all states of all links, that are gone through: a second or two."""
+
 _Known = tuple[frozenset[int], ...]
 """Of each agent the targets that it has seen or heard of."""
 _State = tuple[tuple[_Known, ...], tuple[bool, ...], tuple[int, ...]]
@@ -63,8 +66,8 @@ class Faults:
 @lru_cache(maxsize=256)
 def relay_limit(*, agents: int, size: int = 3, length: int = 6, faults: Faults, ring: bool = False) -> Limit | None:
     """Of `relay` in which an agent sees the next one's target, without noise; with `ring` it hears the one before it
-    alone, else everyone.  None for more than `MOST_AGENTS`, and where the grid cannot be crossed in time, so that the
-    blind bound is out of reach."""
+    alone, else everyone.  None for more than `MOST_AGENTS` or `MOST_OUTCOMES`, and where the grid cannot be crossed in
+    time, so that the blind bound is out of reach."""
     if agents > MOST_AGENTS or length < 2 * (size - 1):
         return None
     cells = size**2
@@ -73,7 +76,10 @@ def relay_limit(*, agents: int, size: int = 3, length: int = 6, faults: Faults, 
         return Limit(low=blind, high=blind)
     reach = _Reach(size=size, length=length)
     low = high = 0.0
-    for chance, learned in _endings(agents, alike=reach.alike, faults=faults, ring=ring):
+    endings = _endings(agents, alike=reach.alike, faults=faults, ring=ring)
+    if endings is None:
+        return None
+    for chance, learned in endings:
         shares = [reach.waiting[step] if step else 1 / cells for step in learned]
         most = [reach.best[step] if step else 1 / cells for step in learned]
         low += chance * float(np.prod(shares))
@@ -110,20 +116,26 @@ def _on_the_way(place: npt.NDArray[np.int64], middle: int, steps: int) -> npt.ND
     return found
 
 
-def _endings(agents: int, *, alike: list[int], faults: Faults, ring: bool) -> Iterator[tuple[float, tuple[int, ...]]]:
+def _endings(
+    agents: int, *, alike: list[int], faults: Faults, ring: bool
+) -> list[tuple[float, tuple[int, ...]]] | None:
     """Chances of the steps at which agents learn their targets, 0 for never, in all episodes that differ in them; of
-    steps that are `alike` [L] the first stands for all."""
+    steps that are `alike` [L] the first stands for all.  None if there are too many to go through."""
     links = [(i, j) for i in range(agents) for j in range(agents) if j == (i - 1) % agents or (not ring and i != j)]
     seen: _Known = tuple(frozenset({(slot + 1) % agents}) for slot in range(agents))
     chances: dict[_State, float] = {((seen,), (False,) * len(links), (0,) * agents): 1.0}
-    delay = faults.delay_steps or 0
+    delay, gone_through = faults.delay_steps or 0, 0
     for step in range(1, len(alike)):
         following: dict[_State, float] = defaultdict(float)
         for (history, down, learned), chance in chances.items():
             if all(learned):
                 following[history, down, learned] += chance
                 continue
-            for of_links, down_now, arrives in _outcomes(down, faults, first=step == 1):
+            outcomes = _outcomes(down, faults, first=step == 1)
+            gone_through += len(outcomes)
+            if gone_through > MOST_OUTCOMES:
+                return None
+            for of_links, down_now, arrives in outcomes:
                 known = history[0]
                 if len(history) > delay:
                     said = history[delay]
@@ -134,8 +146,7 @@ def _endings(agents: int, *, alike: list[int], faults: Faults, ring: bool) -> It
                 known = _needed(known, now)
                 following[(known, *history)[: delay + 1], down_now, now] += chance * of_links
         chances = dict(following)
-    for (_, _, learned), chance in chances.items():
-        yield chance, learned
+    return [(chance, learned) for (_, _, learned), chance in chances.items()]
 
 
 @lru_cache(maxsize=256)

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from heliograph.environments.vector import EnvironmentSpec
 
 
-def best_score(spec: EnvironmentSpec, channel: Channel, *, late_policy: str) -> Limit | None:
+def best_score(spec: EnvironmentSpec, channel: Channel, *, late_policy: str, most_steps: int) -> Limit | None:
     """Of any team in this world, whatever its messages say; None: unknown.
 
     Known for `relay` with two or three agents that see one another's targets without noise, and for losses by chance,
-    bursts and one delay for all messages.  With `late_policy` "mask" nothing that is late is ever read.
+    bursts and one delay for all messages, unless episodes are too short to cross the grid, end after `most_steps`
+    before their time, or differ in too many ways.  With `late_policy` "mask" nothing that is late is ever read.
     """
     parameters = spec.parameters
     if spec.id != "relay" or parameters["cue"] != "next" or parameters["observation_noise"]:
+        return None
+    if most_steps < parameters["length"]:
         return None
     everyone = parameters["hears"] == "all" or (parameters["hears"] == "ring" and spec.agents == 2)
     if not everyone and parameters["hears"] != "ring":

@@ -120,7 +120,7 @@ class Report:
             channel=None if plan.channel is None else str(plan.channel),
             channel_limit=None
             if plan.channel is None
-            else best_score(spec, plan.channel, late_policy=plan.late_policy),
+            else best_score(spec, plan.channel, late_policy=plan.late_policy, most_steps=plan.most_steps),
             settings=as_json(plan) | ({} if launch is None else as_json(launch)),
             most_steps=plan.most_steps,
             summaries=tuple(summaries),

@@ -171,3 +171,7 @@ def test_the_best_score_that_a_channel_allows_stands_beside_what_was_reached():
     for unknown in ("silent=1", "rate-bits=3", "delay-ms=100,jitter-ms=50"):
         found = evaluate(relay_plan(2, episodes=2, channel=Channel.parse(unknown)))
         assert "best of any team on this channel" not in dict(rows(found)), unknown
+    plan = relay_plan(2, episodes=2, channel=Channel.parse("erasure=0.5"))
+    assert evaluate(replace(plan, most_steps=5)).channel_limit is None, "episodes are cut before their end"
+    plan = replace(plan, parameters=plan.parameters | {"length": 3})
+    assert evaluate(plan).channel_limit is None, "nobody crosses the grid in three steps"

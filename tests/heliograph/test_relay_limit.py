@@ -112,3 +112,8 @@ def test_a_large_grid_takes_little_memory() -> None:
     tracemalloc.stop()
     assert 0.9 < found.low <= found.high < 1 + 1e-9
     assert most < 20e6
+
+
+def test_what_would_take_minutes_is_left_out() -> None:
+    both = Faults(erasure=0.1, burst=Burst(loss=0.1, mean_steps=3))
+    assert relay_limit(agents=3, faults=both) is None
