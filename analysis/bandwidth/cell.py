@@ -68,6 +68,8 @@ class CellScores:
     late: int
     missing: int | None
     blind_bound: float | None
+    blind_bound_measured: bool = False
+    """See `EnvironmentSpec.blind_bound_measured`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,7 @@ def _scores(report: Report) -> CellScores:
         late=exact(summary.late),
         missing=summary.missing,
         blind_bound=report.blind_bound,
+        blind_bound_measured=report.blind_bound_measured,
     )
 
 

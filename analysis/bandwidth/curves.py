@@ -93,6 +93,7 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
         statistic="one run" if single else f"IQM of {runs}",
         bands=f"95 % intervals over {'its episodes' if single else runs}",
         blind_bound=played[0][1].blind_bound if played else None,
+        blind_bound_measured=bool(played) and played[0][1].blind_bound_measured,
         clear_level=None if clear is None else clear.score,
         blind_level=None if blind is None else blind.score,
         curves=found,

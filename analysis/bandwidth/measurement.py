@@ -94,6 +94,7 @@ def report_of(measured: Measured, links: LinkPlan | None) -> BandwidthReport:
             messages_per_agent_step=exact(summary.messages) / agent_steps,
             bits_per_agent_step=exact(summary.bits_per_agent_step),
             blind_bound=report.blind_bound,
+            blind_bound_measured=report.blind_bound_measured,
         ),
         layers=tuple(_layers(measured, content)),
         links=tuple(_links(report)),

@@ -29,6 +29,8 @@ class WorldReport:
     measure: str | None
     """won, arrived, return, …; None where no run has ended."""
     blind_bound: float | None
+    blind_bound_measured: bool
+    """See `EnvironmentSpec.blind_bound_measured`."""
     labels: tuple[LabelScores, ...]
 
 
@@ -71,6 +73,7 @@ def report_of(campaign: CampaignSettings, found: Sequence[Standing]) -> Campaign
                     policy=policy,
                     measure=scored[0].measure if scored else None,
                     blind_bound=scored[0].blind_bound if scored else None,
+                    blind_bound_measured=bool(scored) and scored[0].blind_bound_measured,
                     labels=tuple(labels),
                 )
             )
@@ -129,6 +132,7 @@ def document_of(report: CampaignReport) -> dict[str, Any]:
                     "policy": world.policy,
                     "measure": world.measure,
                     "blind_bound": world.blind_bound,
+                    "blind_bound_measured": world.blind_bound_measured,
                     "labels": {each.label: _label(each) for each in world.labels},
                 }
                 for world in report.worlds

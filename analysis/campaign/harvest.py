@@ -42,6 +42,7 @@ def harvested(
             seconds=round(summary["seconds"], 1),
             measure=summary["outcome_name"],
             blind_bound=summary["blind_bound"],
+            blind_bound_measured=summary.get("blind_bound_measured", False),  # older trainings knew exact ones alone
             lost_episodes=summary["lost_episodes"],
             scores={policy: _scores(path, searched.get(policy)) for policy, path in reports.items()},
         )

@@ -114,7 +114,9 @@ class RunResult:
     measure: str
     """What outcomes are: won, arrived, return, …"""
     blind_bound: Figure | None
-    """Outcome that a team which cannot hear reaches at most; None: not known."""
+    """Outcome that a team which cannot hear reaches at most, or was found to reach; None: not known."""
+    blind_bound_measured: bool = False
+    """See `EnvironmentSpec.blind_bound_measured`."""
     lost_episodes: Count
     evaluation_seed: Count
     by_processes: bool

@@ -57,6 +57,7 @@ class PageEvents:
             "renders": spec.renders,
             "measure": spec.outcome,
             "blind_bound": spec.blind_bound,
+            "blind_bound_measured": spec.blind_bound_measured,
             "passes": {name: LABELS[name] for name in plan.conditions},
             "episodes": plan.episodes,
             "episode_limit": spec.episode_limit,

@@ -189,6 +189,16 @@ def test_what_is_not_known_is_unknown_and_never_nought(tmp_path: Path, plans: di
     assert document["worlds"][0]["labels"]["mag"]["at"][0]["cpu_seconds"] == pytest.approx(1000.0)
 
 
+def test_a_bound_that_was_measured_is_told_from_an_exact_one(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    for measured in (False, True):
+        results = {"w/mag/seed-0": {"blind_bound": 0.287, "blind_bound_measured": measured}}
+        report = reported(tmp_path / str(measured), plans, results)
+        page = markdown(report, file="try.toml", plots=[])
+        assert ("A team that cannot hear reaches 0.287 at best." in page) != measured
+        assert ("The best rule found for a team that cannot hear reaches 0.287." in page) == measured
+        assert document_of(report)["worlds"][0]["blind_bound_measured"] == measured
+
+
 def test_before_the_first_evaluation_and_after_the_last_nothing_is_known(plans: dict[str, Plan]) -> None:
     run = runs_of(cells_of(CAMPAIGN))[0]
     plan = plans[run.cell.name]

@@ -94,6 +94,24 @@ def test_a_report_of_before_that_is_still_read(folder, tmp_path):
     assert {(cell.late_policy, cell.late_messages) for cell in report.sweep.played} == {("", None)}
 
 
+def test_a_bound_that_was_measured_is_not_called_the_most_that_any_team_reaches(folder, capsys):
+    from analysis.bandwidth.report import plots, terminal, text
+
+    exact = read_document(folder)
+    found = replace(
+        exact,
+        summary=replace(exact.summary, blind_bound_measured=True),
+        sweep=replace(exact.sweep, blind_bound_measured=True),
+    )
+    for report, told in ((exact, False), (found, True)):
+        terminal.print_report(report)
+        assert ("best found without messages" in " ".join(capsys.readouterr().out.split())) == told
+        assert any("another rule may reach more" in tile.what for tile in text.tiles(report)) == told
+        assert any("the most that any team" in tile.what for tile in text.tiles(report)) != told
+        (legend,) = plots.score_against_faults(report.sweep).legends
+        assert ("best found without messages" in [entry.get_text() for entry in legend.get_texts()]) == told
+
+
 def test_a_sweep_of_a_single_value_is_drawn_with_its_interval_and_its_legend_below(folder):
     from analysis.bandwidth.report import plots
 

@@ -36,7 +36,9 @@ class RunSummary:
     messages_per_agent_step: float
     bits_per_agent_step: float
     blind_bound: float | None
-    """The most that any team without messages can reach, where it is known."""
+    """The most that any team without messages can reach, where it is known, or the most that one was found to reach."""
+    blind_bound_measured: bool = False
+    """See `EnvironmentSpec.blind_bound_measured`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +164,7 @@ class SweepDocument:
     bands: str
     """How scores were taken together, as parts of sentences."""
     blind_bound: float | None
+    blind_bound_measured: bool = False
     clear_level: float | None
     """Score on the channel as it is."""
     blind_level: float | None

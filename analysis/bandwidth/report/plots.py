@@ -146,10 +146,11 @@ def _curve(axes: Any, x: Sequence[float], points: Sequence[CurvePoint], place: i
 
 def _levels(axes: Any, sweep: SweepDocument) -> None:
     """The lines that curves are read against."""
+    bound = "best found without messages" if sweep.blind_bound_measured else "no-communication bound"
     for level, style, label in (
         (sweep.clear_level, "-", "nothing lost"),
         (sweep.blind_level, "--", "every message masked"),
-        (sweep.blind_bound, ":", "no-communication bound"),
+        (sweep.blind_bound, ":", bound),
     ):
         if level is not None:
             axes.axhline(level, color="0.35", linestyle=style, linewidth=1, zorder=1, label=label)

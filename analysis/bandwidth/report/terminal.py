@@ -18,7 +18,8 @@ def print_report(report: BandwidthReport) -> None:
     """Tables to stdout: bytes by layer, links, entropy, codecs, designs, the sweep; then remarks."""
     found = report.summary
     score = interval(found.score.mean, found.score.low, found.score.high)
-    bound = "" if found.blind_bound is None else f"; without messages at most {number(found.blind_bound)}"
+    known = "best found without messages" if found.blind_bound_measured else "without messages at most"
+    bound = "" if found.blind_bound is None else f"; {known} {number(found.blind_bound)}"
     print_line(f"{found.title}, {found.episodes} episodes: {SCORES[found.measure]} {score}{bound}")
     print_table(tables.layers(report))
     if report.links:

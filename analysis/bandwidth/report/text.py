@@ -30,9 +30,9 @@ def tiles(report: BandwidthReport) -> list[Tile]:
     if sweep is not None and sweep.blind_level is not None:
         made.append((score(sweep.blind_level), f"{name} with every message masked"))
     if found.blind_bound is not None:
-        made.append(
-            (score(found.blind_bound), "no-communication bound: the most that any team without messages can reach")
-        )
+        exact = "no-communication bound: the most that any team without messages can reach"
+        best = "best found without messages: another rule may reach more"
+        made.append((score(found.blind_bound), best if found.blind_bound_measured else exact))
     made.append(
         (number(found.bits_per_agent_step), "bits that an agent sends per step, actions included, once per receiver")
     )

@@ -28,7 +28,9 @@ function begin(hello) {
   });
   page.score = new Chart(named("score-chart"), {
     lines: [{ colour: "#8fb7d6", dots: true }, { colour: "#0072b2" }], kept: KEPT_EPISODES,
-    reference: hello.blind_bound, referenceLabel: "best without hearing", least: hello.measure === "return" ? 0 : 1,
+    reference: hello.blind_bound,
+    referenceLabel: hello.blind_bound_measured ? "best found without hearing" : "best without hearing",
+    least: hello.measure === "return" ? 0 : 1,
   });
   named("margin-text").textContent =
     `Dark: the longest wait for messages, in ms; ${short(deadline)} are allowed. Pale: the whole step. Red: masked.`;
