@@ -87,3 +87,17 @@ RUN pip --python /opt/heliograph/bin/python install --no-deps --force-reinstall 
 FROM runtime AS trainer
 COPY --from=trainer-build /opt/heliograph /opt/heliograph
 HEALTHCHECK NONE
+
+
+# A run of a campaign is trained, and then played as processes: it needs all packages.
+FROM trainer-build AS campaign-build
+COPY agent_node agent_node
+COPY coordinator coordinator
+COPY analysis analysis
+RUN pip --python /opt/heliograph/bin/python install --no-deps --force-reinstall . \
+    && find /opt/heliograph -type d \( -name test -o -name tests \) -prune -exec rm -r {} +
+
+
+FROM runtime AS campaign
+COPY --from=campaign-build /opt/heliograph /opt/heliograph
+HEALTHCHECK NONE

@@ -9,6 +9,10 @@ from typing import Any
 
 from analysis.campaign.grid import Run
 
+FILE = "campaign.toml"
+"""What the campaign's file is called in its ConfigMap, whose keys cannot be all that a file's name can."""
+USER = 10001
+"""Of the images, which name it: by a name nobody can tell that it is not root."""
 MOUNT = "/campaign"
 """Where the volume that all runs share is mounted; run folders and results are in it."""
 SECONDS_TO_SAVE = 120
@@ -19,17 +23,20 @@ TRIES = 6
 
 def job_name(campaign: str, run: Run) -> str:
     """A name that Kubernetes allows, and no other run of the campaign has."""
-    plain = re.sub(r"[^a-z0-9]+", "-", f"{campaign}-{run.name}".lower()).strip("-")
-    digest = hashlib.sha256(f"{campaign}/{run.name}".encode()).hexdigest()[:8]
+    return _name(f"{campaign}/{run.name}")
+
+
+def _name(whole: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", whole.lower()).strip("-")
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
     return f"{plain[:50].rstrip('-')}-{digest}"
 
 
-# Seven parameters: the campaign and its runs, and what of the cluster they are given.
+# Nine parameters: the campaign and its runs, and what of the cluster they are given.
 def rendered_jobs(
     campaign: str,
     runs: Sequence[Run],
     *,
-    file: str,
     file_text: str,
     image: str,
     claim: str,
@@ -39,12 +46,13 @@ def rendered_jobs(
     permission: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A Kubernetes List: a ConfigMap with the campaign's file, and a Job for each run."""
-    settings = f"{job_name(campaign, runs[0])[:40].rstrip('-')}-file" if runs else "campaign-file"
+    # Of the campaign alone, whichever of its runs are left: a Job that is there cannot be given another.
+    settings = _name(campaign)
     config = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": settings, "labels": {"app.kubernetes.io/name": "heliograph"}},
-        "data": {file: file_text},
+        "data": {FILE: file_text},
     }
     resources: dict[str, Any] = {"requests": {"cpu": f"{cpus:g}", "memory": memory}, "limits": {"memory": memory}}
     if gpus:
@@ -53,22 +61,30 @@ def rendered_jobs(
         _job(
             job_name(campaign, run),
             arguments=[
-                *("campaign", "work", f"/settings/{file}", "--run", run.name),
+                *("campaign", "work", f"/settings/{FILE}", "--run", run.name),
                 *("--out", f"{MOUNT}/{campaign}", "--results", f"{MOUNT}/{campaign}/results", *permission),
             ],
             image=image,
             claim=claim,
             settings=settings,
             resources=resources,
+            threads=max(1, int(cpus)),
         )
         for run in runs
     ]
     return {"apiVersion": "v1", "kind": "List", "items": [config, *jobs]}
 
 
-# Six parameters, all by name: what differs from Job to Job, and what is the same in all.
+# Seven parameters: what differs from Job to Job, and what is the same in all.
 def _job(
-    name: str, *, arguments: Sequence[str], image: str, claim: str, settings: str, resources: dict[str, Any]
+    name: str,
+    *,
+    arguments: Sequence[str],
+    image: str,
+    claim: str,
+    settings: str,
+    resources: dict[str, Any],
+    threads: int,
 ) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": "heliograph", "app.kubernetes.io/component": "campaign"}
     container = {
@@ -76,7 +92,7 @@ def _job(
         "image": image,
         "args": list(arguments),
         "resources": resources,
-        "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+        "env": [{"name": "OMP_NUM_THREADS", "value": str(threads)}],
         "volumeMounts": [
             {"name": "campaign", "mountPath": MOUNT},
             {"name": "settings", "mountPath": "/settings", "readOnly": True},
@@ -92,7 +108,13 @@ def _job(
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": SECONDS_TO_SAVE,
-        "securityContext": {"runAsNonRoot": True, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [container],
         "volumes": [
             {"name": "campaign", "persistentVolumeClaim": {"claimName": claim}},

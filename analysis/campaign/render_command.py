@@ -11,7 +11,9 @@ from heliograph.cli import Command
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_campaign_arguments(parser)
-    parser.add_argument("--image", required=True, help="of the trainer, with all that the worlds need")
+    parser.add_argument(
+        "--image", required=True, help="of the Dockerfile's target campaign, with all that the worlds need"
+    )
     parser.add_argument("--claim", required=True, help="PersistentVolumeClaim that all runs share (ReadWriteMany)")
     parser.add_argument("--cpus", type=float, default=1.0, help="of each run")
     parser.add_argument("--memory", default="4Gi", help="of each run")
@@ -30,7 +32,6 @@ def run(namespace: argparse.Namespace) -> int:
     rendered = rendered_jobs(
         request.settings.name,
         [each.run for each in found if not each.state.is_settled],
-        file=namespace.file.name,
         file_text=namespace.file.read_text(encoding="utf-8"),
         image=namespace.image,
         claim=namespace.claim,
