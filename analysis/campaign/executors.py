@@ -45,6 +45,10 @@ class Work(Protocol):
 class Executor(Protocol):
     """Begins jobs.  How many at a time is not its affair."""
 
+    def threads(self, jobs: int) -> int:
+        """How many threads one job can use, where `jobs` run at a time."""
+        ...
+
     async def begin(self, job: Job) -> Work:
         """Raises OutputFailed if its log cannot be written."""
         ...
@@ -55,6 +59,10 @@ class LocalProcesses(Executor):
 
     def __init__(self, *, nice: int = 0) -> None:
         self._nice = nice
+
+    def threads(self, jobs: int) -> int:
+        # Each run with threads for all cores would wait for the others at every step.
+        return max(1, (os.cpu_count() or 1) // jobs)
 
     async def begin(self, job: Job) -> Work:
         command = ["nice", "-n", str(self._nice), *job.command] if self._nice else job.command

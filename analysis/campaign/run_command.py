@@ -67,6 +67,11 @@ def _executor(namespace: argparse.Namespace) -> Executor:
     from heliograph.errors import SettingsError
 
     if namespace.on == "slurm":
+        if namespace.nice:
+            raise SettingsError(
+                "--nice is of processes of this machine",
+                remedy="Leave it out, or give jobs a priority: --slurm additional_parameters.nice=100",
+            )
         from analysis.campaign.slurm import slurm_jobs
 
         return slurm_jobs(namespace.slurm)

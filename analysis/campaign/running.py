@@ -33,7 +33,7 @@ def run_all(request: Request, runs: Sequence[Run], *, jobs: int, executor: Execu
             disk=request.places.out,
             may_begin=lambda: _spent(request),
         )
-        return asyncio.run(side.run([(each, _job(request, each, jobs)) for each in wanted]))
+        return asyncio.run(side.run([(each, _job(request, each, executor.threads(jobs))) for each in wanted]))
 
 
 def _spent(request: Request) -> str:
@@ -46,11 +46,9 @@ def _spent(request: Request) -> str:
     return f"the runs have taken {spent:.1f} processor hours of {limit:g}" if spent >= limit else ""
 
 
-def _job(request: Request, run: Run, jobs: int) -> Job:
+def _job(request: Request, run: Run, threads: int) -> Job:
     places = request.places
     command = [sys.executable, "-P", "-m", "heliograph", "campaign", "work", str(request.file), "--run", run.name]
     command += ["--out", str(places.out), "--results", str(places.results), *request.permission]
-    # Each run with threads for all cores would wait for the others at every step.
-    threads = max(1, (os.cpu_count() or 1) // jobs)
     environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
     return Job(name=run.name, command=command, log=places.log(run), environment=environment)

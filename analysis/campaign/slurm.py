@@ -2,7 +2,8 @@
 
 A job's number is kept beside its log, so a campaign that was killed and begun again waits for the jobs that it left in
 the cluster, and submits none twice.  All machines must see the campaign's folder, and this installation, at the same
-paths.
+paths.  A job writes its exit code into a file of text: submitit's own result is a pickle, and a folder can be of
+others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.campaign.executors import Executor, Job, Work
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.extras import extra
+from heliograph.reading import SMALL, read_text
 from heliograph.settings import merge
 from heliograph.writing import write_text
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 LOOK_S = 1.0
 """How often a job's result is looked for, a file."""
+LATE_LOOKS = 15
+"""How often a job's exit code is looked for when it has ended: a shared disk may show a file later than it was made."""
 ASK_S = 30.0
 """How often Slurm is asked for the state of a job that has left no result."""
 LOST_EXIT_CODE = 1
@@ -43,6 +47,10 @@ class SlurmJobs(Executor):
 
     def __init__(self, parameters: Mapping[str, Any], *, look_s: float = LOOK_S, ask_s: float = ASK_S) -> None:
         self._parameters, self._look_s, self._ask_s = dict(parameters), look_s, ask_s
+        cpus = self._parameters.get("cpus_per_task", 1)
+        if type(cpus) is not int or cpus < 1:
+            raise SettingsError(f"cpus_per_task is {cpus!r}, and not a number of processors")
+        self._cpus: int = cpus
         missing = [name for name in COMMANDS if shutil.which(name) is None]
         if missing:
             raise SettingsError(
@@ -58,34 +66,38 @@ class SlurmJobs(Executor):
         except ValueError as error:
             raise SettingsError(" ".join(str(error).split()), remedy="Name parameters that submitit knows") from None
 
+    def threads(self, jobs: int) -> int:
+        return self._cpus
+
     async def begin(self, job: Job) -> Work:
-        folder, note = job.log.parent / "slurm", job.log.with_suffix(".slurm")
+        folder, note, code = job.log.parent / "slurm", job.log.with_suffix(".slurm"), job.log.with_suffix(".exit")
         left = await asyncio.to_thread(self._left, folder, note)
         if left is None:
-            left = await asyncio.to_thread(self._submit, job, folder)
             try:
+                code.unlink(missing_ok=True)
+                left = await asyncio.to_thread(self._submit, job, folder, code)
                 write_text(note, f"{left.job_id}\n")
             except OSError as error:
                 raise OutputFailed(f"cannot write {note}: {error.strerror}", remedy="Free space") from error
-        return _SlurmWork(left, note, look_s=self._look_s, ask_s=self._ask_s)
+        return _SlurmWork(left, note, code, look_s=self._look_s, ask_s=self._ask_s)
 
-    def _left(self, folder: Path, note: Path) -> Submitted[int] | None:
+    def _left(self, folder: Path, note: Path) -> Submitted[None] | None:
         """The job that an earlier campaign began and did not see the end of."""
         try:
-            number = note.read_text(encoding="utf-8").strip()
-        except OSError:
+            number = read_text(note, limit=SMALL).strip()
+        except (OSError, ValueError):
             return None
         if not number.isdigit():
             return None
-        job: Submitted[int] = self._job_type(folder, number)
+        job: Submitted[None] = self._job_type(folder, number)
         return None if job.done(force_check=True) else job
 
-    def _submit(self, job: Job, folder: Path) -> Submitted[int]:
+    def _submit(self, job: Job, folder: Path, code: Path) -> Submitted[None]:
         try:
             executor = self._executor_type(folder)
             executor.update_parameters(job_name=job.name.replace("/", "."), **self._parameters)
-            submitted: Submitted[int] = executor.submit(
-                run_command, list(job.command), dict(job.environment), str(job.log)
+            submitted: Submitted[None] = executor.submit(
+                run_command, list(job.command), dict(job.environment), str(job.log), str(code)
             )
         except OSError as error:
             raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Free space") from error
@@ -95,14 +107,14 @@ class SlurmJobs(Executor):
 
 
 class _SlurmWork(Work):
-    def __init__(self, job: Submitted[int], note: Path, *, look_s: float, ask_s: float) -> None:
-        self._job, self._note = job, note
+    def __init__(self, job: Submitted[None], note: Path, code: Path, *, look_s: float, ask_s: float) -> None:
+        self._job, self._note, self._code = job, note, code
         self._look_s, self._ask_s = look_s, ask_s
 
     async def ended(self) -> int:
         asked = time.monotonic()
         while True:
-            if self._job.paths.result_pickle.exists():
+            if self._code.exists():
                 break
             force = time.monotonic() - asked >= self._ask_s
             if force:
@@ -110,16 +122,17 @@ class _SlurmWork(Work):
             if await asyncio.to_thread(self._job.done, force):
                 break
             await asyncio.sleep(self._look_s)
+        for _ in range(LATE_LOOKS):
+            if self._code.exists():
+                break
+            await asyncio.sleep(self._look_s)
         self._note.unlink(missing_ok=True)
-        return await asyncio.to_thread(self._code)
-
-    def _code(self) -> int:
-        from submitit.core.utils import FailedJobError, UncompletedJobError
-
         try:
-            return int(self._job.result())
-        except (FailedJobError, UncompletedJobError):
+            return int(read_text(self._code, limit=SMALL))
+        except (OSError, ValueError):
             return LOST_EXIT_CODE
+        finally:
+            self._code.unlink(missing_ok=True)
 
     def stop(self) -> None:
         # One that waits in the queue has nothing to save; one that runs gets Ctrl-C.
@@ -127,16 +140,18 @@ class _SlurmWork(Work):
             subprocess.run(["scancel", *words, self._job.job_id], check=False, capture_output=True)
 
 
-def run_command(command: Sequence[str], environment: Mapping[str, str], log: str) -> int:
-    """In the cluster: run a job's command to its end; its exit code."""
-    # Slurm signals all processes of a job: the command saves and ends, and this one waits for it.
+def run_command(command: Sequence[str], environment: Mapping[str, str], log: str, code: str) -> None:
+    """In the cluster: run a job's command to its end; its exit code is in the file `code`."""
+    # Slurm signals all processes of a job: the command saves and ends, and this one waits for it.  Signals that are
+    # ignored would be so by the command as well, until it says what to do on them.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     with Path(log).open("ab") as file:
-        return subprocess.run(
+        done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=os.environ | dict(environment), check=False
-        ).returncode
+        )
+    write_text(Path(code), f"{done.returncode}\n")
 
 
 def slurm_jobs(overrides: Sequence[str]) -> SlurmJobs:

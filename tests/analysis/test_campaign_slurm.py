@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
+import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import slurm_double
 
+from analysis.campaign import run_command
 from analysis.campaign.executors import Job, Work
 from analysis.campaign.slurm import SlurmJobs
 from heliograph.errors import SettingsError
@@ -58,7 +62,7 @@ def test_a_job_runs_in_the_cluster_and_tells_its_exit_code(cluster: Path, tmp_pa
 
     assert asyncio.run(play()) == code
     assert (tmp_path / "run.log").read_text() == "7\n"
-    assert not (tmp_path / "run.slurm").exists()
+    assert {path.name for path in tmp_path.glob("run.*")} == {"run.log"}
 
 
 @pytest.mark.slow
@@ -88,6 +92,55 @@ def test_a_job_that_leaves_nothing_has_failed_and_is_submitted_again(cluster: Pa
 
     assert asyncio.run(play()) == [1, 1]
     assert len(list(cluster.glob("*.submitted"))) == 2
+
+
+def test_a_command_in_the_cluster_hears_of_signals_from_its_first_moment(tmp_path: Path) -> None:
+    program = "import signal; print(*(signal.getsignal(each).name for each in (signal.SIGTERM,)))"
+    program += "; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    call = f"from analysis.campaign.slurm import run_command; run_command({[sys.executable, '-c', program]!r}, {{}}, "
+    subprocess.run(
+        [sys.executable, "-c", f"{call}{str(tmp_path / 'run.log')!r}, {str(tmp_path / 'run.exit')!r})"],
+        check=True,
+        timeout=DEADLINE_S,
+    )
+    assert (tmp_path / "run.log").read_text() == "SIG_DFL\nTrue\n"
+    assert (tmp_path / "run.exit").read_text() == "0\n"
+
+
+class Planted:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.made),)
+
+
+@pytest.mark.slow
+def test_a_pickle_in_the_folder_of_a_campaign_is_never_read(cluster: Path, tmp_path: Path) -> None:
+    planted = tmp_path / "slurm" / "1000_0_result.pkl"
+    planted.parent.mkdir()
+    planted.write_bytes(pickle.dumps(("success", Planted(tmp_path / "made"))))
+
+    async def play() -> int:
+        work = await slurm().begin(job(tmp_path, "pass"))
+        return await asyncio.wait_for(work.ended(), DEADLINE_S)
+
+    assert asyncio.run(play()) in (0, 1)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_job_has_as_many_threads_as_processors(cluster: Path) -> None:
+    assert slurm(cpus_per_task=4).threads(50) == 4
+    assert slurm().threads(1) == 1
+    with pytest.raises(SettingsError, match="cpus_per_task is 'four'"):
+        slurm(cpus_per_task="four")
+
+
+def test_niceness_is_not_of_jobs(cluster: Path) -> None:
+    with pytest.raises(SettingsError, match="--nice is of processes of this machine"):
+        run_command._executor(Namespace(on="slurm", slurm=[], nice=5))
 
 
 def test_without_slurm_or_with_a_parameter_that_it_has_not_one_sentence_says_so(
