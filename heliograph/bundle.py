@@ -119,6 +119,22 @@ class Bundle:
         except OSError as error:
             raise BundleError(f"cannot write bundle {path}: {error.strerror}") from error
 
+    def save_signature(self, path: Path) -> None:
+        """Put the signature into the bundle at `path`, which must be this one; in a directory nothing else changes.
+
+        Raises BundleError if the disk refuses; what was at `path` is then still whole.
+        """
+        assert self.signature is not None
+        if not path.is_dir():
+            self.save(path)
+            return
+        partial = path / f"{SIGNATURE}.partial"
+        try:
+            _write(partial, self.signature)
+            os.replace(partial, path / SIGNATURE)
+        except OSError as error:
+            raise BundleError(f"cannot write {path / SIGNATURE}: {error.strerror}") from error
+
     def _files(self) -> dict[str, bytes]:
         tables = None if self.tables is None else self.tables.to_bytes()
         files = {MANIFEST: self.manifest_bytes, GRAPH: self.graph, TABLES: tables, SIGNATURE: self.signature}

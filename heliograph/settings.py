@@ -79,7 +79,9 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     key, separator, raw = text.partition("=")
     path = [part.strip() for part in key.split(".")]
     if not separator or not all(path):
-        raise SettingsError(f"override {text!r} is not of the form key=value", remedy="Write --set section.key=value")
+        raise SettingsError(
+            f"override {text!r} is not of the form key=value", remedy="Write section.key=value, or key=value"
+        )
     try:
         table = tomllib.loads(f"value = {raw}")
     except (ValueError, RecursionError):

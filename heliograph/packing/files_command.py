@@ -88,7 +88,7 @@ def _sign(arguments: argparse.Namespace) -> int:
 
     key = read_signing_key(arguments.key)
     for path, bundle in _found(arguments.path).items():
-        bundle.sign(key).save(path)
+        bundle.sign(key).save_signature(path)
         print(path)
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -76,6 +77,22 @@ def test_a_signature_is_made_and_looked_at(folder: Path) -> None:
     )
 
 
+def test_signing_changes_the_signature_alone_wherever_the_bundle_lies(folder: Path, tmp_path: Path) -> None:
+    heliograph(tmp_path, "certificates", "signing-key", "key")
+    bundle = tmp_path / "own"
+    shutil.copytree(folder / "team" / "agent-0", bundle)
+    (bundle / "manifest.sig").unlink(missing_ok=True)
+    (bundle / "notes.md").write_text("of the user")
+    (tmp_path / "link").symlink_to(bundle)
+    for path, where in ((".", bundle), ("link", tmp_path)):
+        before = {entry.name: entry.read_bytes() for entry in bundle.iterdir()}
+        heliograph(where, "bundle", "sign", path, "--key", str(tmp_path / "key"))
+        after = {entry.name: entry.read_bytes() for entry in bundle.iterdir()}
+        assert after.pop("manifest.sig")
+        assert after == {name: data for name, data in before.items() if name != "manifest.sig"}
+    heliograph(tmp_path, "bundle", "verify", "own", "--trusted-key", "key.pub")
+
+
 def test_a_changed_graph_is_found(folder: Path, tmp_path: Path) -> None:
     for name in ("manifest.json", "step.onnx"):
         (tmp_path / name).write_bytes((folder / "team" / "agent-0" / name).read_bytes())
@@ -92,6 +109,8 @@ def test_a_name_in_vain_ends_in_one_line(folder: Path) -> None:
         "not of the form --state INPUT:OUTPUT"
         in heliograph(folder, *arguments, "--logits", "logits", "--state", "h", code=2).stderr
     )
+    told = heliograph(folder, *arguments, "--logits", "logits", "--parameter", "agents", code=2).stderr
+    assert told.endswith("override 'agents' is not of the form key=value. Write section.key=value, or key=value\n")
 
 
 @pytest.mark.slow
