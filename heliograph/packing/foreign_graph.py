@@ -72,7 +72,7 @@ def sizes(value: onnx.ValueInfoProto) -> Shape:
 
 def _check_made_of(model: onnx.ModelProto, origin: str) -> None:
     sets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
-    foreign = sorted(set(sets) - {"ai.onnx"} & {node.domain or "ai.onnx" for node in model.graph.node})
+    foreign = sorted({node.domain or "ai.onnx" for node in model.graph.node} - {"ai.onnx"})
     if foreign:
         raise BundleCorrupt(f"{origin} uses operators of {', '.join(foreign)}; only ONNX's own have a meaning here")
     version = sets.get("ai.onnx")
@@ -108,10 +108,10 @@ def _fix(value: onnx.ValueInfoProto, fixed: Mapping[str, int], origin: str) -> N
             continue
         size = fixed.get(dimension.dim_param)
         if size is None:
-            open_name = dimension.dim_param or "without a name"
+            named = dimension.dim_param
             raise BundleMismatch(
-                f"input {value.name!r} of {origin} leaves its dimension {place} open ({open_name})",
-                remedy=f"{_TO_EXPORT_AGAIN}, or say what it is with --fix {dimension.dim_param or 'NAME'}=1",
+                f"input {value.name!r} of {origin} leaves its dimension {place} open ({named or 'without a name'})",
+                remedy=f"{_TO_EXPORT_AGAIN}{named and f', or say what it is with --fix {named}=1'}",
             )
         dimension.dim_value = size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from heliograph.errors import SettingsError
 
@@ -43,6 +43,12 @@ class TensorNames:
             )
         if self.deviation is not None and self.mean is None:
             raise SettingsError(f"a deviation {self.deviation!r} needs a mean", remedy="Name the mean as well")
+        for name, value, known in (
+            ("deviation_is", self.deviation_is, get_args(Deviation)),
+            ("squash", self.squash, get_args(Squashing)),
+        ):
+            if value not in known:
+                raise SettingsError(f"{name} is {value!r}", remedy=f"Say {' or '.join(known)}")
         states = [state_name(name) for name in self.state]
         if len(set(states)) < len(states):
             raise SettingsError(f"the states {', '.join(self.state)} cannot be told apart by letters and digits")

@@ -14,6 +14,7 @@ from onnx import TensorProto, compose, helper
 from heliograph.actions import ActionSpace, DiscreteActions
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import BundleMismatch
+from heliograph.graph.judgement import MAX_VALUE
 from heliograph.manifest import StateTensor
 from heliograph.packing.acting import choose, noise_size, steer
 from heliograph.packing.foreign_graph import Shape, sizes
@@ -30,8 +31,13 @@ def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpe
     for name in (names.observation, *names.state):
         kind = inputs[name].type.tensor_type.elem_type
         if kind != TensorProto.FLOAT:
-            told = TensorProto.DataType.Name(kind).lower()
+            told = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else f"type {kind}"
             raise BundleMismatch(f"input {name!r} of {origin} is {told}, not float", remedy="Export it in float32")
+        shape = sizes(inputs[name])
+        if min(shape, default=1) < 1 or math.prod(shape) > MAX_VALUE:
+            raise BundleMismatch(
+                f"input {name!r} of {origin} has shape {list(shape)}", remedy=f"It may have 1 to {MAX_VALUE} numbers"
+            )
     own = spec.observation_size
     wanted = own + (spec.agents if names.append_id else 0)
     found = math.prod(sizes(inputs[names.observation]))
@@ -58,9 +64,11 @@ def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpe
     expected = {name: actions.mask_size for name in (names.logits, names.mean, names.deviation) if name is not None}
     expected |= {after: math.prod(sizes(inputs[before])) for before, after in names.state.items()}
     for name, size in expected.items():
-        shape = shapes.get(name)
-        if shape is not None and math.prod(shape) != size:
-            raise BundleMismatch(f"output {name!r} of {origin} has shape {list(shape)}, {size} numbers are expected")
+        told_shape = shapes.get(name)
+        if told_shape is not None and math.prod(told_shape) != size:
+            raise BundleMismatch(
+                f"output {name!r} of {origin} has shape {list(told_shape)}, {size} numbers are expected"
+            )
 
 
 def wrapped(
@@ -143,5 +151,6 @@ def _output_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     return {
         value.name: sizes(value)
         for value in found
-        if all(dimension.HasField("dim_value") for dimension in value.type.tensor_type.shape.dim)
+        if value.type.tensor_type.HasField("shape")
+        and all(dimension.HasField("dim_value") for dimension in value.type.tensor_type.shape.dim)
     }

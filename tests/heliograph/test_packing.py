@@ -177,7 +177,26 @@ def with_random_numbers() -> bytes:
     return model.SerializeToString()
 
 
+def of_no_declared_domain() -> bytes:
+    model = onnx.load_model_from_string(mlp(SIZE, {"logits": ACTIONS}))
+    model.graph.node[1].domain = "nowhere"
+    return model.SerializeToString()
+
+
+def with_input(name: str, graph: bytes, *, kind: int = TensorProto.FLOAT, rows: int = 1) -> bytes:
+    """Of another type, and of so many rows; what comes out is of no told shape."""
+    model = onnx.load_model_from_string(graph)
+    (tensor,) = (value.type.tensor_type for value in model.graph.input if value.name == name)
+    tensor.elem_type = kind
+    tensor.shape.dim[0].dim_value = rows
+    model.graph.node[0].op_type = "Unknown"
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return model.SerializeToString()
+
+
 GOOD = mlp(SIZE, {"logits": ACTIONS})
+STATEFUL = TensorNames(observation="obs", logits="logits", state={"h": "h_out"})
 
 
 @pytest.mark.parametrize(
@@ -195,6 +214,12 @@ GOOD = mlp(SIZE, {"logits": ACTIONS})
         (with_external_weights(), LOGITS, BundleCorrupt, "keeps weights in other files .*Save it as one"),
         (of_another_domain(), LOGITS, BundleCorrupt, "uses operators of com.microsoft"),
         (with_random_numbers(), LOGITS, BundleCorrupt, r"refused: node .*RandomNormalLike.*not an operator"),
+        (of_no_declared_domain(), LOGITS, BundleCorrupt, "uses operators of nowhere"),
+        (with_input("obs", GOOD, kind=99), LOGITS, BundleMismatch, "input 'obs' of the graph is type 99, not float"),
+        (with_input("h", gru(SIZE, ACTIONS), rows=2**50), STATEFUL, BundleMismatch, "'h' of the graph has shape"),
+        (with_input("h", gru(SIZE, ACTIONS), rows=0), STATEFUL, BundleMismatch, "'h' of the graph has shape"),
+        (with_input("obs", GOOD), LOGITS, BundleCorrupt, r"refused: node .*Unknown.*not an operator"),
+        (mlp(SIZE, {"logits": ACTIONS}, batch=None), LOGITS, BundleMismatch, r"\(without a name\).*fixed shapes$"),
     ],
 )
 def test_what_cannot_be_packed_is_said_in_a_sentence(
@@ -211,6 +236,10 @@ def test_names_must_say_one_policy() -> None:
         tensor_names({"observation": "obs", "logit": "logits"})
     with pytest.raises(SettingsError, match="which input the observation is"):
         tensor_names({"logits": "logits"})
+    with pytest.raises(SettingsError, match=r"squash is 'tan'\. Say tanh or clip"):
+        tensor_names({"observation": "obs", "mean": "m", "squash": "tan"})
+    with pytest.raises(SettingsError, match=r"deviation_is is 'logs'\. Say scale or log"):
+        tensor_names({"observation": "obs", "mean": "m", "deviation_is": "logs"})
     with pytest.raises(SettingsError, match="cannot be told apart"):
         TensorNames(observation="obs", logits="l", state={"h.0": "a", "h-0": "b"})
 
