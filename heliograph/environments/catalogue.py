@@ -15,6 +15,7 @@ from heliograph.environments.matrix.games import GAMES
 from heliograph.environments.mujoco.robots import NAMED_ROBOTS
 from heliograph.environments.single.tasks import NAMED_TASKS, TASKS
 from heliograph.environments.smac.maps import RACES, SMAC_MAPS, SMACV2_SIZES
+from heliograph.environments.smax import measured as fog
 from heliograph.environments.smax.scenarios import SCENARIOS
 
 
@@ -198,16 +199,17 @@ CATALOGUE: dict[str, Entry] = {
     },
     **{
         f"smax-{name}-fog": Entry(
-            summary=f"battle, {SCENARIOS[name].summary}, of units that see 6 map units far and send 16 far",
+            summary=f"battle, {SCENARIOS[name].summary}, of units that see {fog.SIGHT:g} map units far"
+            f" and send {fog.RADIO:g} far",
             adapter=f"{_HERE}.smax.environment:SmaxEnvironment",
             settings=f"{_HERE}.smax.environment:SmaxSettings",
-            defaults={"scenario": name, "sight_range": 6.0, "radio_range": 16.0},
+            defaults={"scenario": name, "sight_range": fog.SIGHT, "radio_range": fog.RADIO},
             package="jaxmarl",
             extra="smax",
             steps_at_once="steps all its copies in one compiled call",
             references={"silent": f"{_HERE}.smax.silence:Silent"},
         )
-        for name in ("3m", "2s3z", "5m_vs_6m")
+        for name in fog.MEASURED
     },
     "mamujoco": _mujoco("robots whose joints are shared out among agents: any of these, shared out in any way"),
     **{

@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.environments import registry
 from heliograph.environments.smax.environment import SmaxEnvironment, SmaxSettings
+from heliograph.environments.smax.measured import best_found
 from heliograph.errors import SettingsError
 from heliograph.settings import resolve
 
@@ -31,6 +32,8 @@ def settings(**parameters: Any) -> SmaxSettings:
         ({"radio_range": 9.0}, "radio_range 9 is less than the 10 that units see"),
         ({"radio_range": 12.0, "neighbours": "sight"}, "both say who receives from whom"),
         ({"sight_range": 0.0}, "sight_range"),
+        ({"sight_range": 10.5}, "sight_range"),
+        ({"radio_range": float("inf")}, "radio_range inf is no distance: for all to hear one another leave it out"),
     ],
 )
 def test_impossible_ranges_are_refused(parameters: dict[str, Any], sentence: str) -> None:
@@ -41,6 +44,12 @@ def test_impossible_ranges_are_refused(parameters: dict[str, Any], sentence: str
 def test_ranges_that_fit_are_taken() -> None:
     assert settings(sight_range=4.0, radio_range=4.0).radio_range == 4.0
     assert settings(radio_range=12.0).sight_range is None
+
+
+def test_a_bound_is_told_only_for_the_rules_that_it_was_measured_by() -> None:
+    assert best_found(settings(sight_range=6.0, radio_range=16.0, see_enemy_actions=False).model_dump()) == 0.492
+    for another in ({"attack_mode": "random"}, {"walls_cause_death": False}, {"step_limit": 50}, {"sight_range": 5.0}):
+        assert best_found(settings(**{"sight_range": 6.0, **another}).model_dump()) is None
 
 
 @pytest.mark.slow

@@ -183,7 +183,7 @@ class Battle:
         position, alive = state.state.unit_positions[:allies], state.state.unit_alive[:allies]
         distance = jnp.linalg.norm(position[:, None] - position[None], axis=-1)  # [N, N]
         own_sight = game.unit_type_sight_ranges[state.state.unit_types[:allies]]
-        sight = own_sight if self._sight_range is None else jnp.full_like(own_sight, self._sight_range)
+        sight = own_sight if self._sight_range is None else jnp.minimum(own_sight, self._sight_range)
         heard_within = sight if self._radio_range is None else jnp.full_like(sight, self._radio_range)
         allies_left, enemies_left = alive.any(), state.state.unit_alive[allies:].any()
         near = (distance < heard_within[:, None]) & alive[:, None] & alive[None]

@@ -9,6 +9,7 @@ For `heliograph.environments`; made by `heliograph.environments.registry`.  jax 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -49,9 +50,9 @@ class SmaxSettings(Settings):
     """Who fights whom."""
     neighbours: Literal["all", "sight"] = "all"
     """Who is heard: everyone (as MAMBA has it on SMAC), or the living allies within my unit's sight range now."""
-    sight_range: Annotated[float, Field(gt=0.0)] | None = None
-    """Map units within which a unit sees others and can attack them; otherwise 8 to 10 by its type, as in SMAX.  It
-    limits the team alone: its enemies see as far as before."""
+    sight_range: Annotated[float, Field(gt=0.0, le=FARTHEST_SIGHT)] | None = None
+    """Map units within which a unit sees others and can attack them, where its type sees so far; otherwise 8 to 10 by
+    its type, as in SMAX.  It limits the team alone: its enemies see as far as before."""
     radio_range: float | None = None
     """Map units within which the living of the team hear one another, at least as many as they see; otherwise what
     `neighbours` says."""
@@ -74,7 +75,9 @@ class SmaxSettings(Settings):
         radio = self.radio_range
         if radio is None:
             return self
-        if not radio >= 0.0:
+        if not math.isfinite(radio):  # no bundle can say so
+            raise ValueError(f"radio_range {radio:g} is no distance: for all to hear one another leave it out")
+        if radio < 0.0:
             raise ValueError(f"radio_range {radio:g} is below zero: give map units, at least as many as units see")
         sight = FARTHEST_SIGHT if self.sight_range is None else self.sight_range
         if radio < sight:
