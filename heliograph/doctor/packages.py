@@ -25,6 +25,7 @@ _MODULES = {
         "google.protobuf",
         "onnxruntime",
         "cryptography",
+        "h2",
         "pydantic",
     ),
     "trainer": ("torch", "onnx", "onnxscript", "safetensors", "tensorboard", "matplotlib"),

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from heliograph.environments.cue_task import one_hot
+from heliograph.environments.cue_task import informed_by, one_hot
 from heliograph.environments.drawing import Canvas
 from heliograph.environments.drawn_task import Advance, DrawnTask, chebyshev, everyone_but_oneself
 from heliograph.environments.vector import EnvironmentSpec
@@ -119,7 +119,7 @@ class HiddenProfileEnvironment(DrawnTask):
     def _hears(self) -> npt.NDArray[np.bool_]:
         agents = self.spec.agents
         if self.settings.hears == "ring":
-            return np.repeat(np.roll(np.eye(agents, dtype=bool), 1, axis=1)[None], self.count, axis=0)
+            return np.repeat(informed_by(agents, offset=1)[None], self.count, axis=0)
         graph = everyone_but_oneself(self.count, agents)
         if self.settings.hears == "range":
             graph &= chebyshev(self._place) <= self.settings.range

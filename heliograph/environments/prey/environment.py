@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from heliograph.environments.cue_task import one_hot
 from heliograph.environments.drawing import Canvas
 from heliograph.environments.drawn_task import Advance, DrawnTask, chebyshev, everyone_but_oneself
 from heliograph.environments.prey.measured import best_found
@@ -130,7 +131,7 @@ class PreyEnvironment(DrawnTask):
         seen = self._place[:, :, None] + around  # [E, N, S * S, 2]
         prey = (seen == self._prey[:, None, None]).all(-1)
         predators = (seen[:, :, :, None] == self._place[:, None, None]).all(-1).sum(-1)
-        own = np.eye(size**2)[self._place @ (size, 1)]
+        own = one_hot(self._place @ (size, 1), size**2)
         observation: npt.NDArray[np.float32] = np.concatenate([own, prey, predators], axis=-1).astype(np.float32)
         return observation
 
@@ -148,8 +149,7 @@ class PreyEnvironment(DrawnTask):
         """The cells of all predators and of the prey, one-hot: float32 [E, (N + 1) G^2]."""
         size = self.settings.size
         places = np.concatenate([self._place, self._prey[:, None]], axis=1)
-        state: npt.NDArray[np.float32] = np.eye(size**2, dtype=np.float32)[places @ (size, 1)].reshape(self.count, -1)
-        return state
+        return one_hot(places @ (size, 1), size**2).reshape(self.count, -1)
 
     def render(self, copy: int = 0) -> npt.NDArray[np.uint8]:
         """Predators as discs on the grid, the prey's cell in grey."""

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.environments.cue_task import one_hot
 from heliograph.environments.drawing import Canvas
 from heliograph.environments.drawn_task import Advance, DrawnTask, chebyshev
 from heliograph.environments.traffic.measured import best_found
@@ -148,8 +149,8 @@ class TrafficEnvironment(DrawnTask):
         crowd = self._cars_in_cells()[np.arange(self.count)[:, None, None], seen] * self.on_road[..., None]
         parts = (
             self._braked[..., None],
-            np.eye(routes + 1)[own_route][..., :-1],
-            np.eye(cells + 1)[self._cell()][..., :-1],
+            one_hot(own_route, routes + 1)[..., :-1],
+            one_hot(self._cell(), cells + 1)[..., :-1],
             crowd,
         )
         observation: npt.NDArray[np.float32] = np.concatenate(parts, axis=-1).astype(np.float32)
@@ -176,8 +177,8 @@ class TrafficEnvironment(DrawnTask):
         own_route = np.where(self.on_road, self._route, routes)
         parts = (
             (self._steps_here / self.spec.episode_limit)[..., None],
-            np.eye(cells + 1)[self._cell()][..., :-1],
-            np.eye(routes + 1)[own_route][..., :-1],
+            one_hot(self._cell(), cells + 1)[..., :-1],
+            one_hot(own_route, routes + 1)[..., :-1],
         )
         state: npt.NDArray[np.float32] = np.concatenate(parts, axis=-1).astype(np.float32).reshape(self.count, -1)
         return state
