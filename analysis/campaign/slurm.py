@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ LATE_LOOKS = 15
 """How often a job's exit code is looked for when it has ended: a shared disk may show a file later than it was made."""
 ASK_S = 30.0
 """How often Slurm is asked for the state of a job that has left no result."""
+CANCEL_S = 30.0
+"""How long Slurm may take to hear that a job is to end; Ctrl-C tells it again."""
 LOST_EXIT_CODE = 1
 """Of a job that ended without leaving one: it was cancelled, or ran out of time or memory; the log says more."""
 
@@ -135,9 +138,15 @@ class _SlurmWork(Work):
             self._code.unlink(missing_ok=True)
 
     def stop(self) -> None:
+        # In a thread: a controller that answers slowly would hold up all other jobs.
+        asyncio.get_running_loop().run_in_executor(None, self._cancel)
+
+    def _cancel(self) -> None:
         # One that waits in the queue has nothing to save; one that runs gets Ctrl-C.
         for words in (["--state=PENDING"], ["--signal=INT"]):
-            subprocess.run(["scancel", *words, self._job.job_id], check=False, capture_output=True)
+            command = ["scancel", *words, self._job.job_id]
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(command, check=False, capture_output=True, timeout=CANCEL_S)
 
 
 def run_command(command: Sequence[str], environment: Mapping[str, str], log: str, code: str) -> None:

@@ -81,6 +81,23 @@ def test_who_is_begun_again_waits_for_the_job_that_is_there_and_can_end_it(clust
 
 
 @pytest.mark.slow
+def test_a_controller_that_answers_slowly_holds_up_nobody_else(cluster: Path, tmp_path: Path) -> None:
+    scancel = cluster / "bin" / "scancel"
+    scancel.rename(cluster / "bin" / "at-last")
+    scancel.write_text(f'#!/bin/sh\nwhile [ ! -e {cluster}/answer ]; do sleep 0.05; done\nexec at-last "$@"\n')
+    scancel.chmod(0o755)
+
+    async def play() -> int:
+        work = await slurm().begin(job(tmp_path, WAITS))
+        await line(tmp_path / "run.log")
+        work.stop()
+        (cluster / "answer").touch()
+        return await asyncio.wait_for(work.ended(), DEADLINE_S)
+
+    assert asyncio.run(play()) == 130
+
+
+@pytest.mark.slow
 def test_a_job_that_leaves_nothing_has_failed_and_is_submitted_again(cluster: Path, tmp_path: Path) -> None:
     async def play() -> list[int]:
         killed = job(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")

@@ -118,6 +118,7 @@ def test_hearing_within_a_range_follows_the_distances() -> None:
     assert not environment.spec.complete_graph
 
 
+@pytest.mark.slow
 def test_a_team_that_tells_where_the_prey_is_beats_the_best_silent_one() -> None:
     """Everyone looks for it in its own way, and goes there as soon as one has found it."""
     environment = make("predator-prey-3", {}, count=400)
