@@ -76,7 +76,7 @@ class SmaxSettings(Settings):
         if radio is None:
             return self
         if not math.isfinite(radio):  # no bundle can say so
-            raise ValueError(f"radio_range {radio:g} is no distance: for all to hear one another leave it out")
+            raise ValueError(f"radio_range {radio:g} is no distance: leave it out, and everyone receives from everyone")
         if radio < 0.0:
             raise ValueError(f"radio_range {radio:g} is below zero: give map units, at least as many as units see")
         sight = FARTHEST_SIGHT if self.sight_range is None else self.sight_range
