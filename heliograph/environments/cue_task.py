@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from heliograph.environments.vector import (
-    AgentInputs,
-    EnvironmentSpec,
-    Transition,
-    VectorEnvironment,
-    check_running,
-    checked_actions,
-    checked_seeds,
-)
-from heliograph.errors import WorldError
+from heliograph.environments.drawn_task import Advance, DrawnTask
+from heliograph.environments.vector import AgentInputs, EnvironmentSpec
 from heliograph.settings import Settings
 
 
@@ -41,19 +34,17 @@ class CueTaskSettings(Settings):
     """Standard deviation of Gaussian noise on every observation entry."""
 
 
-class CueTask(VectorEnvironment):
-    """Bookkeeping of episodes; a task draws a copy's start, applies actions and says what the agents see.
+class CueTask(DrawnTask):
+    """A task draws a copy's start, applies actions and says what the agents see; what is right at the end counts.
 
     Every copy has a generator of its own, made from the seed of its episode, so neither the other copies nor
     earlier episodes change what it draws.
     """
 
     def __init__(self, settings: CueTaskSettings, *, count: int, spec: EnvironmentSpec) -> None:
-        if count < 1:
-            raise WorldError(f"an environment needs at least one copy, not {count}")
-        self.count, self._spec, self.settings = count, spec, settings
+        super().__init__(count=count, spec=spec)
+        self.settings = settings
         self._random: list[np.random.Generator | None] = [None] * count
-        self._step = np.full(count, settings.length, dtype=np.int64)  # as after an episode: nothing runs yet
         self._noise = np.zeros((count, spec.agents, spec.observation_size), dtype=np.float32)
 
     @abstractmethod
@@ -66,55 +57,23 @@ class CueTask(VectorEnvironment):
     ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]:
         """Apply legal actions [E, N]; return each agent's own reward [E, N] and who is right now, bool [E, N]."""
 
-    @abstractmethod
-    def _observe(self) -> npt.NDArray[np.float32]:
-        """Observations without noise, float32 [E, N, D]."""
+    def _begin(self, copy: int, random: np.random.Generator) -> None:
+        self._random[copy] = random
+        self._draw(copy, random)
+        self._draw_noise([copy])
 
-    @abstractmethod
-    def _action_mask(self) -> npt.NDArray[np.bool_]:
-        """bool [E, N, A]."""
-
-    @abstractmethod
-    def _hears(self) -> npt.NDArray[np.bool_]:
-        """bool [E, N, N], false on the diagonal."""
-
-    def reset(self, seeds: npt.NDArray[np.int64], copies: npt.NDArray[np.int64] | None = None) -> AgentInputs:
-        """See VectorEnvironment."""
-        chosen, given = checked_seeds(seeds, copies, count=self.count)
-        for copy, seed in zip(chosen.tolist(), given.tolist(), strict=True):
-            random = np.random.Generator(np.random.Philox(seed))
-            self._random[copy] = random
-            self._draw(copy, random)
-        self._step[chosen] = 0
-        self._draw_noise(chosen.tolist())
-        return self._agent_inputs()
-
-    def step(self, actions: npt.NDArray[Any]) -> Transition:
-        """See VectorEnvironment.  Also raises WorldError if a copy has no running episode."""
-        check_running(self._step < self.settings.length)
-        reward, right = self._apply(checked_actions(actions, mask=self._action_mask()))
+    def _advance(self, actions: npt.NDArray[np.integer[Any]]) -> Advance:
+        reward, right = self._apply(actions)
         if self.settings.reward == "team":
             reward = np.repeat(reward.mean(axis=1, keepdims=True), self.spec.agents, axis=1)
-        self._step += 1
         self._draw_noise(range(self.count))
-        over = self._step >= self.settings.length
-        return Transition(
-            agent_inputs=self._agent_inputs(),
-            reward=reward.astype(np.float32),
-            terminated=np.zeros(right.shape, dtype=bool),
-            truncated=over,
-            over=over.copy(),
-            outcome=np.where(over, right.all(axis=1), np.nan).astype(np.float32),
-            lost=np.zeros(self.count, dtype=bool),
+        return Advance(
+            reward=reward, outcome=right.all(axis=1).astype(np.float32), decided=np.zeros(self.count, dtype=bool)
         )
 
     def _agent_inputs(self) -> AgentInputs:
-        return AgentInputs(
-            observation=self._observe() + self._noise,
-            action_mask=self._action_mask(),
-            hears=self._hears(),
-            present=np.ones((self.count, self.spec.agents), dtype=bool),
-        )
+        exact = super()._agent_inputs()
+        return replace(exact, observation=exact.observation + self._noise)
 
     def _draw_noise(self, copies: Iterable[int]) -> None:
         if self.settings.observation_noise == 0.0:

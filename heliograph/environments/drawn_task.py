@@ -1,4 +1,4 @@
-"""Bookkeeping for tasks whose random numbers are all drawn when an episode begins: seeds, steps, ends.
+"""Bookkeeping for tasks whose episodes are drawn when they begin: seeds, steps, ends.
 
 What happens in an episode is then a function of its seed and the actions, and all copies step in one go.
 
@@ -40,7 +40,7 @@ class Advance:
 
 
 class DrawnTask(VectorEnvironment):
-    """A task draws a copy's whole episode at once, applies actions and says what the agents see.
+    """A task draws a copy's episode when it begins, applies actions and says what the agents see.
 
     Everyone is there at every step.
     """
@@ -55,7 +55,7 @@ class DrawnTask(VectorEnvironment):
 
     @abstractmethod
     def _begin(self, copy: int, random: np.random.Generator) -> None:
-        """Draw all that chance does in an episode of one copy, and set its start."""
+        """Draw what chance does in an episode of one copy, and set its start."""
 
     @abstractmethod
     def _advance(self, actions: npt.NDArray[np.integer[Any]]) -> Advance:
