@@ -43,7 +43,7 @@ class TroubledRelay(RelayEnvironment):
         return super().reset(seeds, copies)
 
     def step(self, actions: np.ndarray) -> Transition:
-        if self._step.max() == 1 and self._fault:
+        if self.step_number.max() == 1 and self._fault:
             self._fail()
         return super().step(actions)
 
