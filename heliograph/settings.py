@@ -124,10 +124,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
-        if not path:  # of several settings together; all of them would fill a page
-            told: str = problem["msg"]
-            return told
-        return f"{'.'.join(path)}: {problem['msg']} (got {problem.get('input')!r})"
+        told: str = problem["msg"].removeprefix("Value error, ")  # pydantic's word for what a check of ours says
+        where = f"{'.'.join(path)}: " if path else ""
+        given = problem.get("input")
+        # Of several settings together: all of them would fill a page.
+        return f"{where}{told}" if isinstance(given, Mapping | BaseModel) else f"{where}{told} (got {given!r})"
     table: Any = model
     for part in path[:-1]:
         if get_origin(table) is dict:  # of tables by names that are the user's

@@ -50,6 +50,25 @@ def test_a_value_out_of_range_is_shown() -> None:
         resolve(Outer, {"inner": {"rate": -1}}, source="preset")
 
 
+def test_settings_that_do_not_fit_together_are_told_in_one_sentence_without_all_of_them() -> None:
+    class Window(Settings):
+        rows: int = 8
+        horizon: int = 5
+
+        @pydantic.model_validator(mode="after")
+        def _fit(self) -> "Window":
+            if self.horizon >= self.rows:
+                raise ValueError("horizon has to be below rows")
+            return self
+
+    class Whole(Settings):
+        window: Window = Window()
+
+    with pytest.raises(SettingsError) as caught:
+        resolve(Whole, {"window": {"horizon": 9}}, source="preset demo")
+    assert str(caught.value) == "preset demo: window: horizon has to be below rows"
+
+
 @pytest.mark.parametrize(
     ("text", "path", "value"),
     [
