@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -41,6 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, whose controller has started them
         return
+    # Hundreds of tests and their processes export teams of a few dozens of structures: each is traced once.
+    graphs = tempfile.TemporaryDirectory(prefix="heliograph-graphs-", ignore_cleanup_errors=True)
+    config.add_cleanup(graphs.cleanup)
+    os.environ["HELIOGRAPH_GRAPHS"] = graphs.name
     for _ in range(config.getoption("--busy")):
         loop = subprocess.Popen([sys.executable, "-c", BUSY])
         config.add_cleanup(loop.wait)

@@ -17,6 +17,7 @@ from tiny_team import SMALL
 from heliograph.cli import main
 from trainer.commands import many_seeds
 from trainer.commands.many_seeds import SeedRun
+from trainer.export.shared_graphs import FOLDER
 
 pytestmark = pytest.mark.slow
 OVERRIDES = [word for text in SMALL for word in ("--set", text)]
@@ -47,6 +48,27 @@ def test_a_run_that_fails_is_named_and_the_same_command_makes_up_for_it_and_noth
     seeds = [json.loads((tmp_path / f"seed-{seed}" / "settings.json").read_text())["seed"] for seed in (0, 1)]
     assert seeds == [0, 1]
     assert summary.stat().st_mtime_ns == before
+
+
+def test_runs_share_what_they_trace_in_a_folder_that_is_theirs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[tuple[str, bool]] = []
+
+    async def done(side: many_seeds._Side, runs: Sequence[SeedRun]) -> tuple[list[SeedRun], bool]:
+        folder = side._environment[FOLDER]
+        given.append((folder, Path(folder).is_dir()))
+        return list(runs), False
+
+    monkeypatch.setattr(many_seeds._Side, "by_side", done)
+    monkeypatch.delenv(FOLDER)
+    assert main(command(tmp_path, "0-1")) == 0
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    assert main(command(tmp_path, "0-1")) == 0
+    (made, was_there), (named, _) = given
+    assert was_there
+    assert not Path(made).exists()
+    assert named == str(tmp_path)
 
 
 def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ REPORT_INTERVAL_S = 15.0
 
 METRICS = "metrics.jsonl"
 """As `trainer.training.run_folder` names it, which imports torch."""
+
+GRAPHS = "HELIOGRAPH_GRAPHS"
+"""As `trainer.export.shared_graphs` names it, which imports torch, too."""
 
 COLUMNS = ("seed", "state", "steps", "minutes", "final score", "every message masked")
 
@@ -63,8 +67,10 @@ def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str],
     runs = [SeedRun(seed=seed, folder=folder / f"seed-{seed}") for seed in seeds]
     # Each run with threads for all cores would wait for the others at every step.
     threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))
-    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-    ended, interrupted = asyncio.run(_Side(arguments, jobs=jobs, environment=environment).by_side(runs))
+    # They differ in their seeds alone, so what one has traced is what the next exports.
+    with tempfile.TemporaryDirectory(prefix="heliograph-graphs-", ignore_cleanup_errors=True) as graphs:
+        environment = {"OMP_NUM_THREADS": str(threads), GRAPHS: graphs} | os.environ
+        ended, interrupted = asyncio.run(_Side(arguments, jobs=jobs, environment=environment).by_side(runs))
     print_table(ended)
     for run in ended:
         if run.exit_code not in (0, None, INTERRUPTED_EXIT_CODE):

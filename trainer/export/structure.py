@@ -10,6 +10,7 @@ import hashlib
 import io
 import pickle
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,8 +23,17 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     return dict([*module.named_parameters(), *module.named_buffers()])
 
 
-def structure_of(step: StepFunction) -> bytes | None:
-    """A digest that differs where the traced graphs would; None if the module holds what cannot be compared."""
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """What two step functions have in common that trace to one graph."""
+
+    digest: bytes
+    modules: frozenset[str]
+    """Where the classes and functions are that it holds: the digest has their names and not what they do."""
+
+
+def structure_of(step: StepFunction) -> Structure | None:
+    """One that differs where the traced graphs would; None if the module holds what cannot be compared."""
     module = step.module
     names = {id(tensor): name for name, tensor in tensors_of(module).items()}
     registered = Counter(
@@ -40,7 +50,7 @@ def structure_of(step: StepFunction) -> bytes | None:
         return None
     if pickler.found - registered:
         return None  # held as a plain attribute as well, which a trace takes for a constant
-    return hashlib.sha256(written.getvalue()).digest()
+    return Structure(digest=hashlib.sha256(written.getvalue()).digest(), modules=frozenset(pickler.modules))
 
 
 class _Pickler(pickle.Pickler):
@@ -49,10 +59,18 @@ class _Pickler(pickle.Pickler):
         self._names = names
         self.found: Counter[int] = Counter()
         """How often each named tensor is held."""
+        self.modules: set[str] = set()
+
+    def reducer_override(self, value: Any) -> Any:
+        """Written as ever, and its module noted."""
+        self.modules.add(getattr(value, "__module__", None) or type(value).__module__)
+        return NotImplemented
 
     def persistent_id(self, value: Any) -> tuple[object, ...] | None:
         """What stands for a tensor: its name if its value is none of the structure, else the value, which pickle would
-        write differently each time.  None: no tensor."""
+        write differently each time, as it would a set of names.  None: neither."""
+        if type(value) is set and all(isinstance(each, str) for each in value):
+            return "set", *sorted(value)
         if not isinstance(value, Tensor):
             return None
         if id(value) in self._names:

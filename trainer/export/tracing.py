@@ -16,7 +16,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from trainer.algorithms.step_function import StepFunction
-from trainer.export.structure import structure_of, tensors_of
+from trainer.export.shared_graphs import share_graph, shared_graph
+from trainer.export.structure import Structure, structure_of, tensors_of
 
 OPSET = 18
 OWN = "own."
@@ -29,18 +30,20 @@ class Traces:
 
     def __init__(self, *, limit: int = 8) -> None:
         self._limit = limit
-        self._graphs: OrderedDict[bytes, onnx.ModelProto] = OrderedDict()
+        self._graphs: OrderedDict[Structure, onnx.ModelProto] = OrderedDict()
 
     def graph(self, step: StepFunction) -> bytes:
         """An ONNX graph of the step function; takes seconds if it is the first of its structure."""
         tensors = tensors_of(step.module.eval())
         structure = structure_of(step)
-        empty = None if structure is None else self._graphs.pop(structure, None)
+        empty = None if structure is None else self._graphs.pop(structure, None) or shared_graph(structure)
         if empty is None:
             inputs = step.inputs | {f"{OWN}{name}": value for name, value in tensors.items()}
             empty = onnx.load_from_string(
                 traced(replace(step, module=_Open(step.module, list(tensors)).eval(), inputs=inputs))
             )
+            if structure is not None:
+                share_graph(structure, empty)
         if structure is not None:
             self._graphs[structure] = empty
             while len(self._graphs) > self._limit:
