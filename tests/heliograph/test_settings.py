@@ -56,7 +56,7 @@ def test_settings_that_do_not_fit_together_are_told_in_one_sentence_without_all_
         horizon: int = 5
 
         @pydantic.model_validator(mode="after")
-        def _fit(self) -> "Window":
+        def _fit(self) -> Window:
             if self.horizon >= self.rows:
                 raise ValueError("horizon has to be below rows")
             return self
