@@ -1,4 +1,4 @@
-"""Attention-PPO: its agents hear what they may, and learn to speak from what that makes others do."""
+"""Attention-PPO, CommNet, TarMAC: agents hear what they may, and learn to speak from what that makes others do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from heliograph.environments.vector import EnvironmentSpec
+from trainer.algorithms.commnet.commnet import CommNet
 from trainer.algorithms.dreamer.execution import TeamState
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
 from trainer.algorithms.model_free.carried import packed
 from trainer.algorithms.model_free.sequences import Sequences
-from trainer.algorithms.model_free.settings import AttentionPpoSettings
+from trainer.algorithms.model_free.settings import AttentionPpoSettings, MessagingSettings
+from trainer.algorithms.tarmac.settings import TarMacSettings
+from trainer.algorithms.tarmac.tarmac import TarMac
 from trainer.policy.draws import GreedyDraws
 
 ROWS, COUNT, AGENTS, K, CLASSES, G = 4, 2, 3, 4, 8, 12
@@ -22,12 +25,20 @@ SPEC = EnvironmentSpec(
 SENDER, RECEIVER = 0, 2
 
 
-@pytest.fixture
-def algorithm() -> AttentionPpo:
+Talking = AttentionPpo | CommNet | TarMac
+
+
+@pytest.fixture(params=["attention-ppo", "commnet", "tarmac"])
+def algorithm(request: pytest.FixtureRequest) -> Talking:
     torch.manual_seed(0)
-    sizes = {"hidden": 16, "recurrent": G, "categoricals": K, "classes": CLASSES, "heads": 2, "posterior_scale": 5.0}
-    settings = AttentionPpoSettings.model_validate({"policy": sizes})
-    return AttentionPpo(settings, SPEC, device=torch.device("cpu"))
+    cpu, sizes = torch.device("cpu"), {"hidden": 16, "recurrent": G, "categoricals": K, "classes": CLASSES}
+    if request.param == "commnet":
+        return CommNet(MessagingSettings.model_validate(sizes | {"message_scale": 5.0}), SPEC, device=cpu)
+    if request.param == "tarmac":
+        own = {"message_scale": 5.0, "signature": 1}
+        return TarMac(TarMacSettings.model_validate(sizes | own), SPEC, device=cpu)
+    talking = {"policy": sizes | {"heads": 2, "posterior_scale": 5.0}}
+    return AttentionPpo(AttentionPpoSettings.model_validate(talking), SPEC, device=cpu)
 
 
 def states(*leading: int, seed: int) -> TeamState:
@@ -68,7 +79,7 @@ def sequences(*, hears: bool) -> Sequences:
     )
 
 
-def told(algorithm: AttentionPpo, data: Sequences, *, row: int) -> list[bool]:
+def told(algorithm: Talking, data: Sequences, *, row: int) -> list[bool]:
     """Whether what the receiver does at `row` teaches the sender how to see each of the rows."""
     observation = data.observation.clone().requires_grad_()
     outputs = algorithm.network.outputs(replace(data, observation=observation))
@@ -76,13 +87,13 @@ def told(algorithm: AttentionPpo, data: Sequences, *, row: int) -> list[bool]:
     return (gradient[:, :, SENDER] != 0).any(-1).any(-1).tolist()
 
 
-def test_a_sender_learns_from_what_those_do_who_heard_it_and_from_nobody_else(algorithm: AttentionPpo) -> None:
+def test_a_sender_learns_from_what_those_do_who_heard_it_and_from_nobody_else(algorithm: Talking) -> None:
     assert told(algorithm, sequences(hears=True), row=3) == [True, True, True, False]
     assert told(algorithm, sequences(hears=True), row=1) == [True, False, False, False]
     assert told(algorithm, sequences(hears=False), row=3) == [False] * ROWS
 
 
-def test_no_gradient_crosses_the_beginning_of_an_episode_or_of_what_is_recorded(algorithm: AttentionPpo) -> None:
+def test_no_gradient_crosses_the_beginning_of_an_episode_or_of_what_is_recorded(algorithm: Talking) -> None:
     data = sequences(hears=True)
     for name in ("first", "begins"):
         cut = getattr(data, name).clone()
@@ -90,7 +101,7 @@ def test_no_gradient_crosses_the_beginning_of_an_episode_or_of_what_is_recorded(
         assert told(algorithm, replace(data, **{name: cut}), row=3) == [False, False, True, False], name
 
 
-def test_a_masked_message_changes_nothing_and_a_heard_one_does(algorithm: AttentionPpo) -> None:
+def test_a_masked_message_changes_nothing_and_a_heard_one_does(algorithm: Talking) -> None:
     generator = torch.Generator().manual_seed(4)
     before = states(COUNT, seed=5)
     other = replace(before, ids=before.ids.clone(), action=before.action.clone())
@@ -110,7 +121,7 @@ def test_a_masked_message_changes_nothing_and_a_heard_one_does(algorithm: Attent
         assert changed == [True, False, heard], "the sender knows what it said"
 
 
-def test_the_latent_that_was_sent_is_not_drawn_again(algorithm: AttentionPpo) -> None:
+def test_the_latent_that_was_sent_is_not_drawn_again(algorithm: Talking) -> None:
     """Outputs follow from recorded latents: another latent of the sender is another input to the receiver."""
     data = sequences(hears=True)
     state = states(ROWS * COUNT, seed=1)
@@ -121,4 +132,5 @@ def test_the_latent_that_was_sent_is_not_drawn_again(algorithm: AttentionPpo) ->
         again, same, changed = (algorithm.network.outputs(each) for each in (data, data, other))
     assert torch.equal(again, same)
     assert torch.equal(again[:3], changed[:3])
-    assert (again[3] != changed[3]).any(-1).all(0).tolist() == [True, False, True]
+    reads_itself = not isinstance(algorithm, CommNet)
+    assert (again[3] != changed[3]).any(-1).all(0).tolist() == [reads_itself, False, True]

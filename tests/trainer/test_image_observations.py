@@ -83,11 +83,25 @@ def parameters_of(algorithm: Any) -> list[torch.Tensor]:
         ("ippo", "{sides=[5, 7]}", ()),
         ("happo", "{sides=[9, 6], unequal=true}", ()),
         ("attention-ppo", '{kind="float32"}', ()),
+        ("tarmac", "{sides=[5, 7]}", ()),
         ("marie", "{sides=[5, 7]}", ()),
         ("qmix", "{sides=[9, 6], unequal=true}", ()),
         ("mazero", "{sides=[5, 7], unequal=true}", ("mazero.model.frames=2", "mazero.model.agent_identity=true")),
     ],
-    ids=["mamba", "mamba-own", "mag", "mabl", "mappo", "ippo", "happo", "attention-ppo", "marie", "qmix", "mazero"],
+    ids=[
+        "mamba",
+        "mamba-own",
+        "mag",
+        "mabl",
+        "mappo",
+        "ippo",
+        "happo",
+        "attention-ppo",
+        "tarmac",
+        "marie",
+        "qmix",
+        "mazero",
+    ],
 )
 def test_what_is_trained_plays_like_its_bundles(
     tmp_path: Path, algorithm: str, parameters: str, more: tuple[str, ...]

@@ -13,6 +13,7 @@ import pytest
 from tiny_team import (
     SMALL,
     SMALL_ATTENTION_PPO,
+    SMALL_COMMNET,
     SMALL_HAPPO,
     SMALL_MABL,
     SMALL_MAPPO,
@@ -40,6 +41,7 @@ ALGORITHMS = {
     "mag": ("mag-relay", (*SMALL, *PLANNING, f"mamba.{SQUARED}")),
     "marie": ("marie-relay-sighted", SMALL_MARIE),
     "attention-ppo": ("attention-ppo-relay", SMALL_ATTENTION_PPO),
+    "commnet": ("commnet-relay", SMALL_COMMNET),
 }
 CRANE = DiscreteActions(count=5)
 BOAT = ContinuousActions(low=(-2.0, 0.0), high=(2.0, 1.0))

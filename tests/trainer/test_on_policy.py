@@ -1,4 +1,4 @@
-"""What MAPPO, IPPO, HAPPO and Attention-PPO share: rows they learn from, what those earned, that acting is learned.
+"""What methods that learn on policy share: rows they learn from, what those earned, that acting is learned.
 
 Axis legend: T rows of a window, E copies, N agents, A actions.
 """
@@ -24,14 +24,17 @@ from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.environments.vector import EnvironmentSpec, VectorEnvironment
 from heliograph.errors import SettingsError
+from trainer.algorithms.commnet.commnet import CommNet
 from trainer.algorithms.happo.happo import Happo
 from trainer.algorithms.ippo.ippo import Ippo
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
 from trainer.algorithms.model_free.carried import packed, unpacked
 from trainer.algorithms.model_free.mappo import Mappo
 from trainer.algorithms.model_free.on_policy import OnPolicy
-from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings
+from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings, MessagingSettings
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
+from trainer.algorithms.tarmac.settings import TarMacSettings
+from trainer.algorithms.tarmac.tarmac import TarMac
 from trainer.experience.collector import Collector
 from trainer.experience.earned import acted, returns_of
 from trainer.experience.replay import Replay
@@ -66,6 +69,14 @@ def make(name: str, spec: EnvironmentSpec, **ppo: Any) -> OnPolicy:
         cells = [network.cell for network in networks]
         for network in networks:
             network.head[-1].weight.data.mul_(300.0)
+    elif name in ("commnet", "tarmac"):
+        own = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "message_scale": 20.0, "ppo": values}
+        if name == "commnet":
+            algorithm = CommNet(MessagingSettings.model_validate(own | {"gate": True}), spec, device=device)
+        else:
+            algorithm = TarMac(TarMacSettings.model_validate(own | {"signature": 1}), spec, device=device)
+        cells = [algorithm.network.cell]
+        algorithm.network.head[-1].weight.data.mul_(300.0)
     else:
         sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2, "posterior_scale": 20.0}
         talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
@@ -79,15 +90,24 @@ def make(name: str, spec: EnvironmentSpec, **ppo: Any) -> OnPolicy:
 
 
 class Noted(RandomDraws):
-    """Keeps the log-probabilities of the actions that it draws."""
+    """Keeps the log-probabilities of the actions that it draws; with a gate, of saying anything as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gated: bool) -> None:
         super().__init__(torch.Generator().manual_seed(0))
-        self.log_probability: list[torch.Tensor] = []
+        self.gated, self.log_probability = gated, list[torch.Tensor]()
+        self.gate: torch.Tensor | float = 0.0
+
+    def latent(self, probabilities: torch.Tensor) -> torch.Tensor:
+        ids = super().latent(probabilities)
+        if self.gated:
+            speaks = probabilities[..., -1, 1] * (1 - probabilities[..., :-1, 0].prod(-1))
+            spoken = (ids[..., -1] > 0) & (ids[..., :-1] > 0).any(-1)
+            self.gate = torch.where(spoken, speaks, 1 - speaks).log()
+        return ids
 
     def action(self, outputs: torch.Tensor, actions: ActionDistribution) -> torch.Tensor:
         action = super().action(outputs, actions)
-        self.log_probability.append(actions.log_probability(outputs, action))
+        self.log_probability.append(actions.log_probability(outputs, action) + self.gate)
         return action
 
 
@@ -95,7 +115,11 @@ class Watched:
     """A `Behaviour` that acts as the algorithm and remembers, by what was carried out of a step, how it was drawn."""
 
     def __init__(self, algorithm: OnPolicy) -> None:
-        self.algorithm, self.network, self.draws = algorithm, algorithm.behaviour(), Noted()
+        self.algorithm, self.network, self.draws = (
+            algorithm,
+            algorithm.behaviour(),
+            Noted(gated=isinstance(algorithm, CommNet)),
+        )
         self.seen: dict[bytes, torch.Tensor] = {}
 
     def initial_state(self, copies: int) -> Any:
@@ -300,7 +324,9 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
         greedy=greedy,
         device=torch.device("cpu"),
     )
-    team = LocalTeam(load_team(path), run_seed=11, greedy=greedy)
+    bundles = load_team(path)
+    late = "mask" if bundles[0].manifest.sending is None else "hold"
+    team = LocalTeam(bundles, run_seed=11, greedy=greedy, late_policy=late)
     played = World(registry.make(algorithm.spec.id, count=1, permission=EVERYTHING))
     results = [team.run_episode(played, episode=episode).result for episode in range(24)]
     assert [result.steps for result in results] == central.length.tolist()

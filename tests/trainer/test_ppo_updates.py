@@ -1,4 +1,4 @@
-"""An update of MAPPO, IPPO, HAPPO and Attention-PPO: who is stepped, how often, how far, and towards what."""
+"""An update of MAPPO, IPPO, HAPPO, CommNet and Attention-PPO: who is stepped, how often, how far, and towards what."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import NonFiniteLoss
+from trainer.algorithms.commnet.commnet import CommNet
 from trainer.algorithms.happo.happo import Happo
 from trainer.algorithms.ippo.ippo import Ippo
 from trainer.algorithms.model_free.attention_ppo import AttentionPpo
 from trainer.algorithms.model_free.mappo import Mappo
 from trainer.algorithms.model_free.on_policy import OnPolicy
-from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings
+from trainer.algorithms.model_free.settings import AttentionPpoSettings, MappoSettings, MessagingSettings
 from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
@@ -24,7 +25,7 @@ from trainer.experience.settings import ReplaySettings
 STEPS = 24
 RECURRENT: dict[str, type[Mappo | Ippo | Happo]] = {"mappo": Mappo, "ippo": Ippo, "happo": Happo}
 NETWORKS = ("policy", "critic")
-everyone = pytest.mark.parametrize("name", [*RECURRENT, "attention-ppo"])
+everyone = pytest.mark.parametrize("name", [*RECURRENT, "commnet", "attention-ppo"])
 
 
 def made(name: str, **ppo: Any) -> tuple[OnPolicy, Replay]:
@@ -37,6 +38,9 @@ def made(name: str, **ppo: Any) -> tuple[OnPolicy, Replay]:
     if name in RECURRENT:
         settings = MappoSettings.model_validate({"hidden": 16, "recurrent": 12, "ppo": values})
         algorithm = RECURRENT[name](settings, world.spec, device=device)
+    elif name == "commnet":
+        own = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "gate": True, "ppo": values}
+        algorithm = CommNet(MessagingSettings.model_validate(own), world.spec, device=device)
     else:
         sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2}
         talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})

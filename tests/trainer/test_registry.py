@@ -112,7 +112,7 @@ def test_whoever_exchanges_messages_says_so_and_nobody_else() -> None:
         found[name] = algorithm_entry(name).load()(*settings.sections(), spec, device=torch.device("cpu"))
     talking = {name for name, algorithm in found.items() if isinstance(algorithm, MessagingAlgorithm)}
     assert talking == {name for name, algorithm in found.items() if algorithm.step_function(0).message is not None}
-    assert talking == {"mamba", "mag", "attention-ppo"}
+    assert talking == {"mamba", "mag", "attention-ppo", "commnet", "tarmac"}
     assert all(found[name].message == found[name].step_function(0).message for name in talking)
 
 

@@ -87,6 +87,16 @@ SMALL_MAPPO, SMALL_IPPO, SMALL_HAPPO = (
     (*SMALL_WORLD, *(f"{section}.{each}" for each in ("hidden=16", "recurrent=12", *_SMALL_PPO)))
     for section in ("mappo", "ippo", "happo")
 )
+SMALL_COMMNET, SMALL_TARMAC = (
+    (
+        *SMALL_WORLD,
+        *(
+            f"{section}.{each}"
+            for each in ("hidden=16", "recurrent=12", "categoricals=4", "classes=8", *own, *_SMALL_PPO)
+        ),
+    )
+    for section, own in (("commnet", ()), ("tarmac", ("signature=1", "attention=4")))
+)
 SMALL_ATTENTION_PPO = (
     *SMALL_WORLD,
     *(
@@ -146,6 +156,8 @@ SMALL_OF = {
     "ippo": SMALL_IPPO,
     "happo": SMALL_HAPPO,
     "attention-ppo": SMALL_ATTENTION_PPO,
+    "commnet": SMALL_COMMNET,
+    "tarmac": SMALL_TARMAC,
 }
 """By algorithm."""
 

@@ -86,6 +86,8 @@ ALGORITHMS = {
     "ippo": "trainer.algorithms.ippo:ENTRY",
     "happo": "trainer.algorithms.happo:ENTRY",
     "attention-ppo": "trainer.algorithms.model_free:ATTENTION_PPO",
+    "commnet": "trainer.algorithms.commnet:ENTRY",
+    "tarmac": "trainer.algorithms.tarmac:ENTRY",
 }
 """`module:ENTRY` by name."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
 from trainer.nets.settings import LatentSettings
@@ -48,6 +48,19 @@ class RecurrentSettings(Settings):
 
 class MappoSettings(RecurrentSettings):
     ppo: PpoSettings = PpoSettings()
+
+
+class MessagingSettings(MappoSettings):
+    """MAPPO's agents, which also send and receive messages."""
+
+    categoricals: PositiveInt = 32
+    """Categorical variables in a message."""
+    classes: Annotated[int, Field(ge=2)] = 32
+    """Classes of each; 32 x 32 is a message of 160 bits."""
+    message_scale: PositiveFloat = 1.0
+    """Initial scale of the layer that messages are drawn from; above 1 they start as informative codes."""
+    gate: bool = False
+    """Whether an agent decides at every step if it says anything (IC3Net)."""
 
 
 class TalkingSettings(LatentSettings):

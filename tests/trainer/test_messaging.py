@@ -1,0 +1,126 @@
+"""CommNet and TarMAC: what is made of messages, and what a gate does to them; as bundles, too."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from relay_team import PATIENT
+from test_ppo_updates import made
+from torch.nn import functional
+
+from coordinator.plan.plan import make_plan
+from coordinator.running.in_process import LocalTeam
+from coordinator.running.local import evaluate as evaluate_bundles
+from coordinator.world.world import World
+from heliograph.bundle import load_team
+from heliograph.environments import registry
+from heliograph.errors import SettingsError
+from heliograph.sending import Sending
+from trainer.algorithms.commnet.commnet import CommNet, MeanReading
+from trainer.algorithms.model_free.settings import MessagingSettings
+from trainer.algorithms.tarmac.settings import TarMacSettings
+from trainer.algorithms.tarmac.tarmac import TargetedReading
+from trainer.export.bundles import export_team
+from trainer.training.evaluation import evaluate
+
+K, CLASSES, H, G, N = 4, 8, 16, 12, 3
+CPU = torch.device("cpu")
+SIZES = {"hidden": H, "recurrent": G, "categoricals": K, "classes": CLASSES, "message_scale": 20.0}
+IDS = torch.randint(CLASSES, (2, N, K), generator=torch.Generator().manual_seed(1))
+DETER = torch.randn(2, N, G, generator=torch.Generator().manual_seed(2))
+OWN = torch.eye(N, dtype=torch.bool)
+READABLE = torch.tensor([[[0, 1, 1], [1, 0, 0], [0, 0, 0]]], dtype=torch.bool).expand(2, N, N)
+SPOKEN = torch.ones(2, N, 1)
+
+
+def dense(table: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """The same as a product with one-hot vectors."""
+    return functional.one_hot(ids, CLASSES).flatten(-2).to(table.dtype) @ table
+
+
+def test_commnet_hears_the_mean_of_the_others_and_of_nobody_nothing() -> None:
+    reading = MeanReading(MessagingSettings.model_validate(SIZES))
+    said = dense(reading.table.table, IDS)
+    heard = reading(IDS, DETER, readable=READABLE, own=OWN, sent=SPOKEN)
+    torch.testing.assert_close(heard[:, 0], (said[:, 1] + said[:, 2]) / 2)
+    torch.testing.assert_close(heard[:, 1], said[:, 0])
+    assert (heard[:, 2] == 0).all()
+    quiet = SPOKEN.clone()
+    quiet[:, 2] = 0
+    some = reading(IDS, DETER, readable=READABLE, own=OWN, sent=quiet)
+    torch.testing.assert_close(some[:, 0], said[:, 1] / 2)  # whoever says nothing counts among the others
+
+
+def test_tarmac_attends_by_signature_to_what_it_has_received_and_to_itself() -> None:
+    torch.manual_seed(0)
+    reading = TargetedReading(TarMacSettings.model_validate(SIZES | {"signature": 1, "attention": 5}))
+    keys, values = dense(reading.key.table, IDS[..., :1]), dense(reading.value.table, IDS[..., 1:])
+    heard = reading(IDS, DETER, readable=READABLE, own=OWN, sent=SPOKEN)
+    for reader, senders in enumerate(([0, 1, 2], [0, 1], [2])):
+        query = reading.query(DETER[:, reader]).unsqueeze(1)
+        weights = torch.softmax((query * keys[:, senders]).sum(-1) / math.sqrt(5), dim=-1)
+        torch.testing.assert_close(heard[:, reader], (weights.unsqueeze(-1) * values[:, senders]).sum(1))
+    with pytest.raises(ValueError, match=r"tarmac\.signature is 4, but a message has 4 categoricals"):
+        TarMacSettings.model_validate(SIZES | {"signature": 4})
+
+
+def gated(bias: float | None = None) -> CommNet:
+    """An untrained team on relay-signal, whose gates open as that says."""
+    torch.manual_seed(0)
+    spec = registry.make("relay-signal", count=1).spec
+    algorithm = CommNet(MessagingSettings.model_validate(SIZES | {"gate": True}), spec, device=CPU)
+    algorithm.network.head[-1].weight.data.mul_(1000.0)
+    gate = algorithm.network.gate
+    assert gate is not None
+    gate[-1].weight.data.mul_(10.0)
+    if bias is not None:
+        gate[-1].bias.data.fill_(bias)
+    return algorithm
+
+
+def returns(algorithm: CommNet, *, links_cut: bool = False) -> np.ndarray:
+    world = registry.make("relay-signal", count=8)
+    return evaluate(
+        algorithm.policy(), world, episodes=40, seed=3, greedy=False, device=CPU, links_cut=links_cut
+    ).team_return
+
+
+def test_a_gate_that_is_shut_is_as_good_as_a_cut_link_and_an_open_one_is_not() -> None:
+    shut, wide = gated(-1000.0), gated(1000.0)
+    assert np.array_equal(returns(shut), returns(shut, links_cut=True))
+    assert not np.array_equal(returns(wide), returns(wide, links_cut=True))
+
+
+def test_whether_to_speak_is_learned_as_a_part_of_the_action() -> None:
+    algorithm, replay = made("commnet", entropy_scale=0.0)
+    assert isinstance(algorithm, CommNet)
+    gate = algorithm.network.gate
+    assert gate is not None
+    before = gate[-1].weight.detach().clone()
+    algorithm.update(replay, np.random.default_rng(1))
+    assert (gate[-1].weight != before).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("greedy", [True, False], ids=["greedy", "sampled"])
+def test_an_agent_that_goes_on_to_say_nothing_sends_nothing(tmp_path: Path, greedy: bool) -> None:
+    algorithm = gated()
+    assert algorithm.step_function(0).sending == Sending(heartbeat=3, changes=0)
+    export_team(algorithm, algorithm.spec, tmp_path / "team", run_id="gated", training_step=0)
+    bundles = load_team(tmp_path / "team")
+    central = evaluate(
+        algorithm.policy(), registry.make("relay-signal", count=8), episodes=24, seed=3, greedy=greedy, device=CPU
+    )
+    team = LocalTeam(bundles, run_seed=3, greedy=greedy, late_policy="hold")
+    stage = World(registry.make("relay-signal", count=1))
+    played = [team.run_episode(stage, episode=episode).result.team_return for episode in range(24)]
+    np.testing.assert_allclose(played, central.team_return, rtol=0, atol=1e-5)
+    with pytest.raises(SettingsError, match="withhold messages"):
+        make_plan(bundles, episodes=1)
+    plan = make_plan(bundles, episodes=8, late_policy="hold", pace=PATIENT, greedy=greedy)
+    (summary,) = evaluate_bundles(plan).summaries
+    assert 0 < summary.messages < summary.steps * 2
