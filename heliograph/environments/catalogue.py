@@ -171,6 +171,18 @@ CATALOGUE: dict[str, Entry] = {
     "flatland-15": _flatland(
         "15 trains, 45 x 40 cells, 5 cities", agents=15, width=45, height=40, cities=5, malfunction_interval=200.0
     ),
+    "flatland-bottleneck": Entry(
+        summary="two trains, a passage of one track that both want, and no sight of one another",
+        family="flatland",
+        adapter=f"{_HERE}.flatland.environment:FlatlandEnvironment",
+        settings=f"{_HERE}.flatland.bottleneck_settings:BottleneckSettings",
+        package="flatland",
+        extra="flatland",
+        references={
+            "silent": f"{_HERE}.flatland.bottleneck_policies:Silent",
+            "first-come": f"{_HERE}.flatland.bottleneck_policies:FirstCome",
+        },
+    ),
     **{
         f"mpe2.{name}": Entry(summary=summary, adapter=f"mpe2.{name}", package="mpe2", extra="mpe")
         for name, summary in {

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.environments.flatland.families import blind_bound, most_steps
 from heliograph.environments.flatland.names import OBSERVATION_NAMES
 from heliograph.environments.flatland.observation import OBSERVATION_SIZE
-from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
+from heliograph.environments.flatland.settings import FlatlandSettings
 from heliograph.environments.flatland.team import ACTIONS, NO_COMMAND, NOTHING, STOP, RailTeam
 from heliograph.environments.vector import (
     AgentInputs,
@@ -50,10 +51,10 @@ class FlatlandEnvironment(VectorEnvironment):
             agents=agents,
             observation_size=OBSERVATION_SIZE,
             actions=ACTIONS,
-            # The generator may place fewer cities than asked for, but at least two.
-            episode_limit=settings.step_limit or step_limit(settings, cities=2),
+            episode_limit=settings.step_limit or most_steps(settings),
             complete_graph=False,
             outcome="arrived",
+            blind_bound=blind_bound(settings),
             idle_action=STOP_ACTION,
             has_action_mask=not settings.published,
             renders=True,

@@ -77,14 +77,16 @@ class Outlook:
     All that does not depend on where the others are is worked out once for every place, as most of it never changes.
     """
 
-    def __init__(self, rails: Rails, *, published: bool) -> None:
-        """`published`: finite distances d as d / 100 - 10 and infinite ones as 0, coordinates / 100, -1 as the distance
+    def __init__(self, rails: Rails, *, published: bool, sight: int | None = None) -> None:
+        """`sight`: cells ahead in which others are seen; none: wherever they are on the tree.
+
+        `published`: finite distances d as d / 100 - 10 and infinite ones as 0, coordinates / 100, -1 as the distance
         from behind the target, and entry 6 and an edge's entry 3 without effect, as in MAMBA's code.  Otherwise
         distances are shares of half the map's perimeter, at most 2, which also stands for infinite; coordinates are
         shares of the sides of the map; and entries 4 and 5 of an edge behind the target are 0.
         """
         self._rails = rails
-        self._published = published
+        self._published, self._sight = published, sight
         self._count = rails.targets.size
         self._own = np.arange(self._count)
         self._none = rails.end.size - 1
@@ -157,6 +159,8 @@ class Outlook:
     def _show_traffic(self, trains: Trains, edges: npt.NDArray[np.float32], first: npt.NDArray[np.int64]) -> None:
         """Write the trains on the edges [N * 14, 14] into them, and the first that can move into `first` [N * 14]."""
         met = self._meetings(trains)
+        if self._sight is not None:
+            met = self._in_sight(met, trains.place, cells=self._sight)
         if not met:
             return
         deadlocked = trains.deadlocked.tolist()
@@ -209,6 +213,18 @@ class Outlook:
         for where, *meeting in hits:
             met.setdefault(where, []).append(tuple(meeting))
         return met
+
+    def _in_sight(
+        self, met: dict[int, list[tuple[int, int, bool]]], place: npt.NDArray[np.int64], *, cells: int
+    ) -> dict[int, list[tuple[int, int, bool]]]:
+        """Those of `_meetings` that are near enough."""
+        lengths = self._rails.length[self._rails.tree[place]]  # [N, 14]
+        before = np.zeros_like(lengths)
+        before[:, _SECOND] = lengths[:, _OVER_SECOND]
+        before[:, _THIRD] = lengths[:, _OVER_THIRD] + before[:, _OVER_THIRD]
+        near = cells - before.reshape(-1)
+        seen = {edge: [one for one in meetings if one[0] <= near[edge]] for edge, meetings in met.items()}
+        return {edge: meetings for edge, meetings in seen.items() if meetings}
 
     def _coordinates(self, cell: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         row, column = np.divmod(cell, self._rails.grid.shape[1])

@@ -43,6 +43,8 @@ class FlatlandSettings(Settings):
     rail_reach: Annotated[int, Field(ge=0)] = 10
     """For `neighbours = "rail"`: cells of the shortest way along rails, whatever its direction, between two trains
     that are on their way or wait at their start."""
+    sight: Annotated[int, Field(ge=0)] | None = None
+    """Cells ahead in which a train sees others; none: as far as its tree reaches."""
     arrival_reward: float = 10.0
     """Once, on arrival."""
     approach_reward: float = 0.01
@@ -58,9 +60,7 @@ class FlatlandSettings(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.malfunction_longest < self.malfunction_shortest:
-            shortest, longest = self.malfunction_shortest, self.malfunction_longest
-            raise ValueError(f"malfunction_longest {longest} is less than malfunction_shortest {shortest}")
+        self.check_malfunctions()
         side = city_side(self.rail_pairs_in_city)
         room = ((self.height - 2) // side) * ((self.width - 2) // side)
         if room < self.cities:
@@ -69,6 +69,12 @@ class FlatlandSettings(Settings):
                 f"border of 1, not {self.cities}: make it larger, or ask for fewer cities or rail_pairs_in_city"
             )
         return self
+
+    def check_malfunctions(self) -> None:
+        """Raises ValueError for lengths of malfunctions that contradict one another."""
+        if self.malfunction_longest < self.malfunction_shortest:
+            shortest, longest = self.malfunction_shortest, self.malfunction_longest
+            raise ValueError(f"malfunction_longest {longest} is less than malfunction_shortest {shortest}")
 
 
 def city_side(rail_pairs: int) -> int:

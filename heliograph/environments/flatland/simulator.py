@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from flatland.core.env_observation_builder import DummyObservationBuilder
-from flatland.envs.line_generators import sparse_line_generator
 from flatland.envs.malfunction_generators import (
     NBR_CHACHED_RAND,
     Malfunction,
@@ -21,13 +20,15 @@ from flatland.envs.malfunction_generators import (
     MalfunctionProcessData,
 )
 from flatland.envs.rail_env import RailEnv
-from flatland.envs.rail_generators import sparse_rail_generator
 from flatland.envs.rail_grid_transition_map import RailGridTransitionMap
 from flatland.envs.rewards import Rewards
 from flatland.envs.step_utils.speed_counter import SpeedCounter
 from flatland.envs.timetable_utils import Timetable
 
-from heliograph.environments.flatland.settings import FlatlandSettings, step_limit
+from heliograph.environments.flatland.bottleneck import Bottlenecks
+from heliograph.environments.flatland.bottleneck_settings import BottleneckSettings
+from heliograph.environments.flatland.cities import Cities
+from heliograph.environments.flatland.settings import FlatlandSettings
 from heliograph.errors import WorldError
 
 CACHED_ANSWERS = 50_000
@@ -41,12 +42,7 @@ class Simulators:
 
     def __init__(self, settings: FlatlandSettings) -> None:
         self._settings = settings
-        self._generator = sparse_rail_generator(
-            max_num_cities=settings.cities,
-            grid_mode=False,
-            max_rails_between_cities=settings.rails_between_cities,
-            max_rail_pairs_in_city=settings.rail_pairs_in_city,
-        )
+        self._family = Bottlenecks(settings) if isinstance(settings, BottleneckSettings) else Cities(settings)
         self._same_rails: tuple[Any, Any] | None = None
 
     def start(self, seed: int) -> RailEnv:
@@ -64,7 +60,7 @@ class Simulators:
                     height=settings.height,
                     number_of_agents=settings.agents,
                     rail_generator=self._rails,
-                    line_generator=sparse_line_generator({1.0: 1.0}),
+                    line_generator=self._family.line,
                     timetable_generator=self._timetable,
                     malfunction_generator=malfunctions,
                     obs_builder_object=DummyObservationBuilder(),
@@ -90,7 +86,7 @@ class Simulators:
             return self._same_rails
         if self._settings.rail_seed is not None:
             arguments = (*arguments[:-1], np.random.RandomState(self._settings.rail_seed))
-        rails: tuple[Any, Any] = self._generator(*arguments)
+        rails: tuple[Any, Any] = self._family.rails(*arguments)
         if self._settings.rail_seed is not None:
             self._same_rails = rails
         return rails
@@ -98,7 +94,7 @@ class Simulators:
     def _timetable(self, agents: list[Any], distance_map: Any, hints: dict[str, Any], chance: Any = None) -> Timetable:
         """No departure or arrival windows; the step limit of flatland 2."""
         count = len(agents)
-        limit = self._settings.step_limit or step_limit(self._settings, cities=len(hints["city_positions"]))
+        limit = self._settings.step_limit or self._family.step_limit(hints)
         return Timetable([[0, None]] * count, [[None, limit]] * count, limit)
 
 

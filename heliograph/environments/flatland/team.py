@@ -48,7 +48,7 @@ class RailTeam:
         self.rails = survey(self.simulator.rail.grid, goals)
         self._identity = np.random.default_rng(seed).random(len(agents))
         self._ways_on = [[cell for cell in row if cell >= 0] for row in self.rails.cell[self.rails.exits].tolist()]
-        self._outlook = Outlook(self.rails, published=self.settings.published)
+        self._outlook = Outlook(self.rails, published=self.settings.published, sight=self.settings.sight)
         self._natives = _natives(self.rails)
         self._reach: dict[int, npt.NDArray[np.bool_]] = {}
         self._deadlocked = np.zeros(len(agents), dtype=bool)
