@@ -20,22 +20,32 @@ from heliograph.codecs import Codec
 from heliograph.errors import SettingsError
 from heliograph.link_counters import LinkCounters
 
+Exchange = Callable[[int, Label, Message | None], Message | None]
+"""What a slot sends at (episode, step) in place of what it would, None being nothing."""
+
 
 class InProcessTeam:
     """N agents, slots 0..N-1 in order, that exchange their messages at once, with no losses but the agent inputs' ones.
 
     `codec` is how messages are written, bit-packed if it is None; they are, so that the counts are those of processes.
+    `exchange` is shown every message before it is sent, and may send another; each agent goes on by its own.
     Raises SettingsError if the agents are not one whole team.
     """
 
     def __init__(
-        self, agents: Sequence[Agent], *, late_policy: LatePolicy = LatePolicy.MASK, codec: Codec | None = None
+        self,
+        agents: Sequence[Agent],
+        *,
+        late_policy: LatePolicy = LatePolicy.MASK,
+        codec: Codec | None = None,
+        exchange: Exchange | None = None,
     ) -> None:
         slots = [(agent.slot, agent.manifest.team_size) for agent in agents]
         if slots != [(slot, len(agents)) for slot in range(len(agents))]:
             raise SettingsError(f"agents with (slot, team size) {slots} are not one team in the order of its slots")
         if late_policy is LatePolicy.MASK and any(agent.manifest.sending is not None for agent in agents):
             raise SettingsError("agents that withhold messages need a late policy of HOLD")
+        self._exchange = exchange
         self._members = [
             _Member(
                 agent,
@@ -75,7 +85,12 @@ class InProcessTeam:
             decisions[slot], self.masked[slot] = member.decide(agent_input)
             self.computed_s[slot] = time.perf_counter() - started
         for member, agent_input in present:
-            member.push(decisions[member.agent.slot], agent_input)
+            decision = decisions[member.agent.slot]
+            assert decision is not None
+            message = decision.message
+            if self._exchange is not None:
+                message = self._exchange(member.agent.slot, (agent_input.episode, agent_input.step), message)
+            member.push(message, agent_input)
         return decisions
 
     def counters(self, slot: int) -> dict[int, LinkCounters]:
@@ -110,9 +125,9 @@ class _Member:
         closed = self.inbox.close(receives_from, awaited=())
         return self.agent.step(agent_input, closed.messages), closed.masked
 
-    def push(self, decision: Decision | None, agent_input: AgentInput) -> None:
-        if decision is not None and decision.message is not None:
-            self.outbox.push(decision.message, sends_to=agent_input.sends_to)
+    def push(self, message: Message | None, agent_input: AgentInput) -> None:
+        if message is not None:
+            self.outbox.push(message, sends_to=agent_input.sends_to)
 
     def _send(self, peer: int, message: Outgoing) -> Written:
         written = message.written(self._sent.get(peer))

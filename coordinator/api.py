@@ -16,6 +16,7 @@ from typing import Any
 from coordinator.channel import Channel
 from coordinator.plan.pace import Pace
 from coordinator.plan.plan import Plan, make_plan
+from coordinator.plan.settings import PERMUTED
 from coordinator.plan.trust import Trust
 from coordinator.running.distributed import run_processes
 from coordinator.running.launch_settings import LaunchSettings
@@ -27,7 +28,7 @@ from heliograph.errors import SettingsError
 from heliograph.event_loops import beside_a_running_loop
 from heliograph.transports import DEFAULT_TRANSPORT
 
-PASSES = {"messages": "open", "no-messages": "cut"}
+PASSES = {"messages": "open", "no-messages": "cut", "permuted-messages": PERMUTED}
 """The conditions under which episodes are run, and what a plan calls them."""
 
 
@@ -61,8 +62,8 @@ def evaluate(
         episodes: Of each condition.
         seed: Of the run; worlds and the agents' noise follow from it.
         greedy: The most likely latents and actions; otherwise sampled ones.
-        conditions: `"messages"`, `"no-messages"` (every message masked), or both; a summary of the report for each,
-            in this order.
+        conditions: `"messages"`, `"no-messages"` (every message masked), `"permuted-messages"` (those of the same
+            sender and step of another episode), or several; a summary of the report for each, in this order.
         parameters: Changed parameters of the environment.
         codec: How latents are written: `bit-packed`, `entropy`, `repeats`, `most-informative:M`.
         channel: Simulated faults of the links, such as `"erasure=0.3"`, as `heliograph evaluate --channel` reads them.

@@ -38,7 +38,9 @@ class Cell:
     def name(self) -> str:
         """Of its file: readable, and different for different cells."""
         setting = self.setting
-        words = ["cut"] if setting.links == "cut" else [setting.channel or "clear", setting.codec, setting.late]
+        words = (
+            [setting.links] if setting.links != "open" else [setting.channel or "clear", setting.codec, setting.late]
+        )
         return re.sub(r"[^A-Za-z0-9.=_-]+", "-", "_".join([self.run, f"seed-{self.seed}", *words]))
 
     def __str__(self) -> str:

@@ -24,6 +24,8 @@ from analysis.bandwidth.report.document import (
     SweepDocument,
 )
 from analysis.bandwidth.sweep import Sweep
+from coordinator.plan.plan import LABELS
+from coordinator.plan.settings import PERMUTED
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean
 
 
@@ -35,7 +37,7 @@ def curves(sweep: Sweep, results: Sequence[CellResult]) -> tuple[Curve, ...]:
         found = _point(sweep, point, played)
         if found is not None:
             # Along `kept` the codec is what changes.
-            codec = "" if point.axis in (KEPT, BLIND) else point.setting.codec
+            codec = "" if point.axis in (KEPT, BLIND, PERMUTED) else point.setting.codec
             grouped.setdefault((point.axis, codec, point.setting.late), []).append(found)
     return tuple(
         Curve(axis=axis, codec=codec, late=late, label=_label(axis, codec, late), points=tuple(points))
@@ -44,7 +46,7 @@ def curves(sweep: Sweep, results: Sequence[CellResult]) -> tuple[Curve, ...]:
 
 
 def level(found: Sequence[Curve], axis: str) -> CurvePoint | None:
-    """The point of the curve CLEAR or BLIND, if it was finished; of several codecs the first."""
+    """The point of the curve CLEAR, BLIND or PERMUTED, if it was finished; of several codecs the first."""
     return next((curve.points[0] for curve in found if curve.axis == axis), None)
 
 
@@ -85,7 +87,7 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
     several, seeds = len(sweep.plans.runs), len(sweep.seeds)
     runs = f"{several} run folders" if several > 1 else f"{seeds} seeds"
     single = several == seeds == 1
-    clear, blind = level(found, CLEAR), level(found, BLIND)
+    clear, blind, permuted = level(found, CLEAR), level(found, BLIND), level(found, PERMUTED)
     return SweepDocument(
         measure=played[0][1].measure if played else None,
         episodes=sweep.plans.settings.episodes,
@@ -96,6 +98,7 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
         blind_bound_measured=bool(played) and played[0][1].blind_bound_measured,
         clear_level=None if clear is None else clear.score,
         blind_level=None if blind is None else blind.score,
+        permuted_level=None if permuted is None else permuted.score,
         curves=found,
         cells=CellCount(finished=len(played), all=len(sweep.cells)),
         failed=tuple(
@@ -117,8 +120,9 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
 
 
 def _label(axis: str, codec: str, late: str) -> str:
-    if axis in (CLEAR, BLIND):
-        return {CLEAR: f"nothing lost, {codec}", BLIND: "every message masked"}[axis]
+    levels = {CLEAR: f"nothing lost, {codec}", BLIND: LABELS["cut"], PERMUTED: LABELS[PERMUTED]}
+    if axis in levels:
+        return levels[axis]
     if axis == KEPT:
         return "most informative categoricals"
     return f"{axis}, {codec}" + ("" if late == "mask" else f", late {late}")

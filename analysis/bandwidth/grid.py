@@ -2,8 +2,8 @@
 
 Each fault is an axis of its own, with the other faults as the base channel has them: one curve per axis.  Codecs and
 late policies cross: every curve is played with each of them.  `kept` is a curve too: so many of the most informative
-categoricals are sent, and nothing is lost.  Beside the curves every grid holds the points that they are read against:
-the base channel as it is, and every link cut.
+categoricals are sent, and nothing is lost.  `links=permuted` is one point: the messages of another episode.  Beside
+the curves every grid holds the points that they are read against: the base channel as it is, and every link cut.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 
 from coordinator.channel import Channel
 from coordinator.channel.parsing import fields_of
+from coordinator.plan.settings import PERMUTED
 from heliograph import codecs
 from heliograph.codecs import Codec, LatentTables
 from heliograph.codecs.registry import BIT_PACKED, ENTROPY, MOST_INFORMATIVE
@@ -21,7 +22,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.manifest import Manifest
 
-CODEC, LATE, KEPT = "codec", "late", "kept"
+CODEC, LATE, KEPT, LINKS = "codec", "late", "kept", "links"
 CLEAR, BLIND = "clear", "blind"
 """The curves of one point each: the base channel, and every link cut."""
 LATE_POLICIES = ("mask", "hold")
@@ -41,11 +42,11 @@ class Setting:
     codec: str = BIT_PACKED
     late: str = "mask"
     links: str = "open"
-    """Or `cut`: every message masked."""
+    """Or `cut`: every message masked; or `permuted`: those of another episode."""
 
     def __str__(self) -> str:
-        if self.links == "cut":
-            return "links cut"
+        if self.links != "open":
+            return f"links {self.links}"
         return ", ".join([self.channel or "nothing lost", self.codec, f"late {self.late}"])
 
 
@@ -108,11 +109,17 @@ def make_grid(
         given[axis] = values
     if not given:
         given = default_axes(categoricals=manifest.message.categoricals, tables=tables)
-    chosen, policies, kept = (given.pop(axis, ()) for axis in (CODEC, LATE, KEPT))
+    chosen, policies, kept, links = (given.pop(axis, ()) for axis in (CODEC, LATE, KEPT, LINKS))
+    if links not in ((), (PERMUTED,)):
+        raise SettingsError(
+            f"--sweep links={','.join(links)}: every sweep has open and cut links, and permuted if you ask",
+            remedy="Write --sweep links=permuted",
+        )
     for late in policies:
         if late not in LATE_POLICIES:
             raise SettingsError(f"--sweep late={late}: late messages are masked or held", remedy="Write mask or hold")
-    crossed = [(codec, late) for codec in chosen or (BIT_PACKED,) for late in policies or LATE_POLICIES[:1]]
+    usual = "mask" if manifest.sending is None else "hold"
+    crossed = [(codec, late) for codec in chosen or (BIT_PACKED,) for late in policies or (usual,)]
     base = channel or Channel()
 
     def point(axis: str, value: str, channel: str, codec: str, late: str) -> Point:
@@ -128,8 +135,11 @@ def make_grid(
     points += [point(KEPT, m, str(base), f"{MOST_INFORMATIVE}:{m}", crossed[0][1]) for m in kept]
     for each in points:
         _check_link(each.setting, spec, codecs.make(each.setting.codec, manifest.message, tables))
-    blind = Point(axis=BLIND, value="", setting=Setting(links="cut"))
-    return Grid(points=(*points[: len(crossed)], blind, *points[len(crossed) :]))
+    levels = [Point(axis=BLIND, value="", setting=Setting(links="cut", late=usual))]
+    if links:
+        permuted = Setting(channel=str(base), late=crossed[0][1], links=PERMUTED)
+        levels.append(Point(axis=PERMUTED, value="", setting=permuted))
+    return Grid(points=(*points[: len(crossed)], *levels, *points[len(crossed) :]))
 
 
 def default_axes(*, categoricals: int, tables: LatentTables | None) -> dict[str, tuple[str, ...]]:

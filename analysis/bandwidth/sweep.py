@@ -21,6 +21,7 @@ from analysis.bandwidth.runs import PlanFactory
 from analysis.bandwidth.workers import run_in_workers
 from coordinator.observers.progress import Progress, counted_by
 from coordinator.plan.options import identity
+from coordinator.plan.settings import PERMUTED
 from heliograph.documents import DocumentFormat
 from heliograph.errors import SettingsError
 
@@ -44,6 +45,11 @@ class Sweep:
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise SettingsError(f"seeds are at least one, each once, not {list(self.seeds)}")
+        if not self.local and any(setting.links == PERMUTED for setting in self.grid.settings):
+            raise SettingsError(
+                "messages of another episode are for teams in one process, not for processes",
+                remedy="Add --local-cells",
+            )
         if self.jobs < 1 or (self.jobs > 1 and not self.local):
             raise SettingsError(
                 f"{self.jobs} cells cannot run in parallel",

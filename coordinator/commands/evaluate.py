@@ -13,7 +13,7 @@ from coordinator.commands import arguments
 from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.options import add_options, declared_in, read_options
 from coordinator.plan.pace import Pace
-from coordinator.plan.settings import RunSettings
+from coordinator.plan.settings import PERMUTED, RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.errors import HeliographError, SettingsError
@@ -76,6 +76,10 @@ def run(namespace: argparse.Namespace) -> int:
     for option, given in (("--channel", namespace.channel), ("--codec", namespace.codec != "bit-packed")):
         if given and networks:
             raise SettingsError(f"the trainer's networks are centralised, with no messages that {option} could change")
+    if networks and PERMUTED in read_options(namespace, RunSettings).conditions:
+        raise SettingsError(
+            "the trainer's networks are centralised, with no messages that another episode's could stand in for"
+        )
     if namespace.jobs < 1 or (namespace.jobs > 1 and (namespace.frames or namespace.watch)):
         raise SettingsError(
             f"--jobs {namespace.jobs}: at least one process is needed, and with --frames or --watch just one"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from coordinator.plan.settings import DEFAULTS, RunSettings
+from coordinator.plan.settings import DEFAULTS, PERMUTED, RunSettings
 from coordinator.world.world import World
 from heliograph import codecs
 from heliograph.action_rows import ActionRows
@@ -20,8 +20,8 @@ from heliograph.errors import BundleMismatch, SettingsError
 from heliograph.manifest import Manifest
 from heliograph.settings import merge
 
-LABELS = {"open": "with messages", "cut": "every message masked"}
-"""The ways to run a pass of episodes: links as the world says, or cut."""
+LABELS = {"open": "with messages", "cut": "every message masked", PERMUTED: "messages of another episode"}
+"""The ways to run a pass of episodes: links as the world says, or cut, or as it says for what was said elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,28 @@ class Plan(RunSettings):
         super().__post_init__()
         if not self.conditions or any(name not in LABELS for name in self.conditions):
             raise SettingsError(f"conditions are {', '.join(LABELS)}, not {self.conditions}")
+        if PERMUTED in self.conditions:
+            self._check_permuting()
         if self.bundles and self.manifest.sending is not None:
             self._check_withholding()
         if self.manifest.message is not None:
             codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
         elif self.codec != codecs.BIT_PACKED:
             raise SettingsError(f"bundles that send no messages have no use for codec {self.codec!r}")
+
+    def _check_permuting(self) -> None:
+        if self.episodes < 2:
+            raise SettingsError("messages of another episode need a second one", remedy="Give at least 2 episodes")
+        if self.record is not None:
+            raise SettingsError(
+                "a recording tells what agents send, and what they receive here is of another episode",
+                remedy="Record another condition",
+            )
+        if self.channel is not None and self.channel.rate_bits is not None:
+            raise SettingsError(
+                "channel: rate-bits goes by what agents send here, and what is received is of another episode",
+                remedy="Leave out rate-bits",
+            )
 
     def _check_withholding(self) -> None:
         if self.late_policy == "mask":
@@ -100,6 +116,11 @@ class Plan(RunSettings):
 
     def first_episode(self, name: str) -> int:
         return self.conditions.index(name) * self.episodes
+
+    def donor(self, name: str, episode: int) -> int:
+        """The episode of this condition whose messages are heard in one of it, where they are permuted: the next."""
+        first = self.first_episode(name)
+        return first + (episode - first + 1) % self.episodes
 
 
 def make_plan(

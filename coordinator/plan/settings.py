@@ -13,7 +13,15 @@ from coordinator.plan.options import check, option, section
 from coordinator.plan.pace import Pace
 from heliograph.errors import SettingsError
 
-LINKS = {"open": ("open",), "cut": ("cut",), "both": ("open", "cut")}
+PERMUTED = "permuted"
+"""The condition in which agents hear what the same sender said at the same step of another episode."""
+LINKS = {
+    "open": ("open",),
+    "cut": ("cut",),
+    "both": ("open", "cut"),
+    "permuted": (PERMUTED,),
+    "all": ("open", "cut", PERMUTED),
+}
 """Values of `--links`, and the conditions that they stand for."""
 
 
@@ -55,8 +63,9 @@ class RunSettings:
     )
     conditions: tuple[str, ...] = option(
         ("open",),
-        "conditions to run: messages as the environment allows them (open), no messages (cut), or both in turn.  "
-        "Episodes are numbered through, so the two conditions of both have different ones, and cut alone those of open",
+        "conditions to run: messages as the environment allows them (open), no messages (cut), both in turn, messages "
+        "of another episode (permuted; in one process alone), or all three.  Episodes are numbered through, so the "
+        "conditions of both and all have different ones, and cut or permuted alone those of open",
         name="passes",
         flag="--links",
         read=LINKS.__getitem__,

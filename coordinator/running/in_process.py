@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from agent_node.agent import Agent
 from agent_node.agent_input import AgentInput
-from agent_node.in_process import InProcessTeam
+from agent_node.in_process import Exchange, InProcessTeam
 from agent_node.inbox import LatePolicy
-from agent_node.message import Decision
+from agent_node.message import Decision, Label, Message
 from coordinator.serving.conservation import LinkBalance, NodeReport, balance
 from coordinator.world.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world.world import View, World
@@ -33,6 +33,28 @@ class LocalEpisode:
 
     result: EpisodeResult
     links: tuple[LinkBalance, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentMessages:
+    """The messages of an episode, by slot and step; a step at which an agent sent none has None."""
+
+    by_slot: dict[int, dict[int, Message | None]] = field(default_factory=dict)
+
+    def keep(self, slot: int, label: Label, message: Message | None) -> Message | None:
+        """Take note of a message, and leave it as it is."""
+        self.by_slot.setdefault(slot, {})[label[1]] = message
+        return message
+
+    def in_place_of(self, slot: int, label: Label, _message: Message | None) -> Message | None:
+        """What the slot sent here at this step, as if now; where its part was over by then, the last that it sent."""
+        episode, step = label
+        sent = self.by_slot.get(slot, {})
+        if step in sent:
+            found = sent[step]
+        else:
+            found = next((sent[at] for at in sorted(sent, reverse=True) if at < step and sent[at] is not None), None)
+        return None if found is None else replace(found, episode=episode, step=step)
 
 
 class LocalTeam:
@@ -57,10 +79,17 @@ class LocalTeam:
         """float32 [A], or [2k] of continuous actions, by slot, of the newest step; not on the wire, so known here
         alone."""
 
+    # Six parameters: what is played and where, who looks on, and what becomes of messages.
     def run_episode(
-        self, world: World, *, episode: int, observe: Observer | None = None, report_latents: bool = False
+        self,
+        world: World,
+        *,
+        episode: int,
+        observe: Observer | None = None,
+        report_latents: bool = False,
+        exchange: Exchange | None = None,
     ) -> LocalEpisode:
-        """Play one episode in `world`.
+        """Play one episode in `world`; `exchange` is as an `InProcessTeam` takes it.
 
         Raises WorldError or BundleError if one of the two misbehaves, MessageError if the counts of a link do not add
         up.
@@ -74,7 +103,7 @@ class LocalTeam:
             categoricals=self._categoricals if report_latents else None,
         )
         # A new one, because labels go forward within a team, and episodes may be played in any order, or again.
-        team = InProcessTeam(self._agents, late_policy=self._late_policy, codec=self._codec)
+        team = InProcessTeam(self._agents, late_policy=self._late_policy, codec=self._codec, exchange=exchange)
         place = log.here()
         views: tuple[View | None, ...] = world.reset(seed)
         step = 0

@@ -15,6 +15,7 @@ from coordinator.observers.observers import ObservedTeam, RunObserver, observing
 from coordinator.observers.progress import Progress
 from coordinator.plan.clock import Clock
 from coordinator.plan.plan import LABELS, Plan
+from coordinator.plan.settings import PERMUTED
 from coordinator.recording.journal import Logbook
 from coordinator.recording.writer import Recorder
 from coordinator.running.ending import to_its_end
@@ -59,6 +60,11 @@ class Run:
     """
 
     def __init__(self, plan: Plan, launch: LaunchSettings, links: Links) -> None:
+        if PERMUTED in plan.conditions:
+            raise SettingsError(
+                "processes receive the messages of their own episode alone",
+                remedy="Use `heliograph evaluate --links permuted`",
+            )
         self._plan, self._launch, self._links = plan, launch, links
         self._account = None if launch.links is None else _account(links, plan)
         self._worlds = {name: plan.world(name) for name in plan.conditions}

@@ -13,13 +13,14 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from coordinator.observers.observers import NO_OBSERVERS, Observers
 from coordinator.plan.plan import Plan
-from coordinator.running.in_process import LocalEpisode, LocalTeam
+from coordinator.plan.settings import PERMUTED
+from coordinator.running.in_process import LocalEpisode, LocalTeam, SentMessages
 from coordinator.world.frames import FilmedWorld
 from coordinator.world.trajectory import Observer, StepRecord
 from coordinator.world.world import EpisodeLost, World
@@ -41,9 +42,12 @@ class _TeamAndWorld:
     """A team and its world under one condition of a plan."""
 
     plan: Plan
+    name: str
     team: LocalTeam
     world: World
     observe: Observer | None
+    elsewhere: World | None
+    """Where the episodes are played whose messages are heard in others."""
 
     @classmethod
     def build(cls, plan: Plan, name: str, observers: Observers = NO_OBSERVERS) -> _TeamAndWorld:
@@ -58,7 +62,14 @@ class _TeamAndWorld:
         if plan.frames is not None:
             world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.conditions) > 1)
         observers.begin(name, world)
-        return cls(plan=plan, team=team, world=world, observe=observers.observer(name))
+        elsewhere = plan.world(name) if name == PERMUTED else None
+        return cls(plan=plan, name=name, team=team, world=world, observe=observers.observer(name), elsewhere=elsewhere)
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for world in (self.world, self.elsewhere):
+                if world is not None:
+                    stack.callback(world.environment.close)
 
     def run(self, episode: int) -> WholeEpisode:
         """Run an episode, again from its start if it is lost with its simulator."""
@@ -67,8 +78,13 @@ class _TeamAndWorld:
             steps: list[StepRecord] = []
             observers = [each for each in (steps.append if recorded else None, self.observe) if each is not None]
             try:
+                sent = self._sent_elsewhere(episode)
                 return self.team.run_episode(
-                    self.world, episode=episode, observe=_all_of(observers), report_latents=bool(observers)
+                    self.world,
+                    episode=episode,
+                    observe=_all_of(observers),
+                    report_latents=bool(observers),
+                    exchange=None if sent is None else sent.in_place_of,
                 ), steps
             except EpisodeLost as lost:
                 logger.warning("episode lost episode=%d attempt=%d cause=%s", episode, attempt + 1, lost)
@@ -76,6 +92,14 @@ class _TeamAndWorld:
             f"episode {episode} was lost {1 + LOST_EPISODE_REPEATS} times with the simulator of {self.world.spec.id!r}",
             remedy="An episode that its simulator cannot finish is no fault of the team's; report it with its seed",
         )
+
+    def _sent_elsewhere(self, episode: int) -> SentMessages | None:
+        """What is heard in an episode in place of what is sent in it."""
+        if self.elsewhere is None:
+            return None
+        sent = SentMessages()
+        self.team.run_episode(self.elsewhere, episode=self.plan.donor(self.name, episode), exchange=sent.keep)
+        return sent
 
 
 def _all_of(observers: Sequence[Observer]) -> Observer | None:
@@ -100,7 +124,7 @@ def whole_episodes(
     numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
     if jobs == 1:
         runner = _TeamAndWorld.build(plan, name, observers)
-        with closing(runner.world.environment):
+        with closing(runner):
             yield map(runner.run, numbers)
         return
     context = multiprocessing.get_context("spawn")  # a fork would take the threads of simulators along

@@ -170,8 +170,8 @@ def _algorithm(score: Score, *, alone: bool) -> str:
     parts = [score.algorithm]
     if score.policy == "sampled":
         parts.append("sampled")
-    if score.links == "cut":
-        parts.append("cut")
+    if score.links in ("cut", "permuted"):
+        parts.append(score.links)
     if score.team == TOGETHER and alone:
         parts.append("central")
     if score.team == SEARCHING:

@@ -196,6 +196,19 @@ def test_curves_are_over_seeds_of_one_run_and_over_runs_of_several(tmp_path):
     assert all(len(point.runs) == 2 for curve in curves(two, played(two)) for point in curve.points)
 
 
+def test_messages_of_another_episode_are_one_point_beside_the_others(tmp_path):
+    found = sweep(tmp_path, "links=permuted")
+    results = played(found)
+    several = curves(found, results)
+    assert [curve.axis for curve in several] == [CLEAR, BLIND, "permuted"]
+    returns = {result.cell.setting.links: result.played.team_return for result in results if result.cell.seed == 3}
+    assert len(set(returns.values())) == 3
+    whole, permuted = level(several, CLEAR), level(several, "permuted")
+    assert permuted.read_bits == whole.read_bits > 0
+    with pytest.raises(SettingsError, match="Add --local-cells"):
+        sweep(tmp_path / "processes", "links=permuted", local=False)
+
+
 def test_points_whose_cells_are_not_all_there_are_left_out(tmp_path):
     found = sweep(tmp_path)
     results = played(found)

@@ -1,5 +1,6 @@
 """Sweeps are told in few words, and what cannot be played is refused before anything starts."""
 
+import dataclasses
 from decimal import Decimal
 
 import numpy as np
@@ -13,6 +14,7 @@ from coordinator.channel import Channel
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 from heliograph.errors import SettingsError
+from heliograph.sending import Sending
 
 MANIFEST = relay_bundles(2)[0].manifest
 SPEC = registry.make(MANIFEST.environment, count=1, parameters=MANIFEST.environment_parameters).spec
@@ -118,6 +120,7 @@ def test_alone_the_grid_goes_from_everything_arrives_to_nothing_does():
         (["erasure=0,2"], "2"),
         (["erasures=0,1"], "erasures"),
         (["late=wait"], "wait"),
+        (["links=cut"], "links=permuted"),
         (["kept=0"], "most-informative:0"),
         (["kept=5"], "most-informative:5"),
         (["erasure=0", "erasure=1"], "twice"),
@@ -127,6 +130,12 @@ def test_alone_the_grid_goes_from_everything_arrives_to_nothing_does():
 def test_impossible_grids_are_refused(axes, said):
     with pytest.raises(SettingsError, match=said):
         grid(*axes)
+
+
+def test_teams_that_withhold_messages_hold_what_they_have():
+    withholding = dataclasses.replace(MANIFEST, sending=Sending(heartbeat=3, changes=0), format_version=2)
+    found = make_grid(["erasure=0.5"], manifest=withholding, tables=None, spec=SPEC)
+    assert {setting.late for setting in found.settings} == {"hold"}
 
 
 def test_codecs_that_need_tables_are_refused_without_them():

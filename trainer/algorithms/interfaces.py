@@ -109,8 +109,8 @@ class MessagingAlgorithm(Algorithm, Protocol):
     """An algorithm whose agents exchange messages."""
 
     @property
-    def message(self) -> MessageFormat:
-        """Of the messages that every agent sends."""
+    def message(self) -> MessageFormat | None:
+        """Of the messages that every agent sends; None if its settings have nobody send any."""
         ...
 
     def latents(self, window: Window, draws: Draws) -> Tensor:

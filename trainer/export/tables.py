@@ -26,7 +26,7 @@ def learned_tables(algorithm: Algorithm, replay: Replay) -> LatentTables | None:
     All agents of a team count alike.  None for a team without messages, or if nothing was ever observed.
     """
     window = replay.newest_window(ROWS)
-    if window is None or not isinstance(algorithm, MessagingAlgorithm):
+    if window is None or not isinstance(algorithm, MessagingAlgorithm) or algorithm.message is None:
         return None
     ids = algorithm.latents(window, GreedyDraws()).cpu()[_sent(window)]  # [messages, K]
     counts = [torch.bincount(column, minlength=algorithm.message.classes) for column in ids.unbind(-1)]

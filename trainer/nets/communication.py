@@ -3,13 +3,14 @@
 Axis legend: M joint rows, N agents (or tokens), H width, Q query rows.
 
 Post-norm transformer encoder layers over the tokens of one team, to which a fixed sinusoidal code of the agent's
-slot is added.  Three ways to restrict who reads whom:
+slot is added.  Four ways to restrict who reads whom:
 
 - complete graph: everyone attends to everyone, all rows come from one pass;
 - ego sets (the runtime's semantics): agent i computes all layers over the tokens of {i} and its neighbours and
   keeps its own row, so a message travels one hop;
 - central mask (published execution): one pass whose attention is masked in every layer, so information travels
-  as many hops as there are layers.
+  as many hops as there are layers;
+- nobody: every agent computes all layers over its own token alone, whatever the neighbour sets are.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def position_code(positions: int, width: int) -> Tensor:
     return code
 
 
+Reach = Literal["ego", "central", "none"]
 FEW = 5
 """Tokens up to which attention is faster without matrix products."""
 
@@ -122,7 +124,7 @@ class CommunicationBlock(nn.Module):
         heads: int,
         dropout: float,
         position_scale: float = 1.0,
-        reach: Literal["ego", "central"] = "ego",
+        reach: Reach = "ego",
     ) -> None:
         super().__init__()
         self.reach = reach
@@ -132,6 +134,8 @@ class CommunicationBlock(nn.Module):
 
     def forward(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Tokens [M, N, H] and neighbour sets bool [M, N, N], None on a complete graph -> rows [M, N, H]."""
+        if self.reach == "none":
+            return self.alone(tokens)
         if hears is None:
             return self.complete(tokens)
         return self.central(tokens, hears) if self.reach == "central" else self.ego(tokens, hears)
@@ -142,6 +146,14 @@ class CommunicationBlock(nn.Module):
         for layer in self.layers:
             rows = layer(rows)
         return rows
+
+    def alone(self, tokens: Tensor, slot: Tensor | None = None) -> Tensor:
+        """Nobody reads anybody: tokens [M, N, H] -> rows [M, N, H]; or, with `slot` [1], [M, 1, H] of that agent."""
+        rows = tokens + (self.positions if slot is None else self.positions[slot])
+        each = rows.reshape(-1, 1, rows.shape[-1])  # [M*N, 1, H]
+        for layer in self.layers:
+            each = layer(each)
+        return each.reshape(rows.shape)
 
     def central(self, tokens: Tensor, hears: Tensor) -> Tensor:
         """One pass masked in every layer: tokens [M, N, H], hears [M, N, N] -> rows [M, N, H]."""

@@ -356,7 +356,7 @@ class Training:
     def _finished(self, reason: str) -> Summary:
         try:
             self.export()
-            talks = isinstance(self.algorithm, MessagingAlgorithm)
+            talks = isinstance(self.algorithm, MessagingAlgorithm) and self.algorithm.message is not None
             policy, final = self.algorithm.policy(), self._evaluations.final
             cut = final(policy, links_cut=True) if talks else None
             summary = self._summary(reason, final(policy), cut)

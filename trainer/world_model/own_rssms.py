@@ -79,6 +79,8 @@ class OwnRSSMs(Agentwise[RSSM], TeamRSSM):
         if member.communication is None or member.communication.reach == "central":
             return member.communicate(tokens, hears)[:, slot]
         present = torch.ones_like(tokens[..., 0], dtype=torch.bool) if hears is None else hears[:, slot].clone()
+        if member.communication.reach == "none":
+            present = torch.zeros_like(present)
         present[:, slot] = True
         own = torch.full((len(tokens),), slot, device=tokens.device)
         return member.communication.own_row(tokens, present, own)

@@ -36,8 +36,9 @@ class WorldModelSettings(LatentModelSettings):
     """Attention heads; must divide `hidden`."""
     dropout: NonNegativeFloat = 0.1
     """In the communication block, during model updates only."""
-    communication: Literal["ego", "central"] = "ego"
-    """Who is read on an incomplete graph: the runtime's ego sets, or the published masked central attention."""
+    communication: Literal["ego", "central", "none"] = "ego"
+    """Who is read on an incomplete graph: the runtime's ego sets, or the published masked central attention.  `none`:
+    nobody ever is, in collecting, model updates, imagination and execution, and bundles send nothing."""
     train_with_neighbours: bool = True
     """Apply the recorded neighbour sets in model updates and imagination; published: false (full attention)."""
     imagine_with_neighbours: bool = True

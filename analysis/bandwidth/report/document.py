@@ -169,6 +169,8 @@ class SweepDocument:
     """Score on the channel as it is."""
     blind_level: float | None
     """Score with every message masked."""
+    permuted_level: float | None = None
+    """Score with the messages of another episode; None where that was not asked for."""
     curves: tuple[Curve, ...]
     cells: CellCount
     failed: tuple[FailedCell, ...]

@@ -15,6 +15,7 @@ from analysis.bandwidth.grid import BLIND, CLEAR
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.report.document import BandwidthReport, Curve, CurvePoint, SweepDocument
 from analysis.bandwidth.report.formatting import AXES, SCORES
+from coordinator.plan.settings import PERMUTED
 from heliograph.display import BLUE, PALETTE, VERMILION, colour
 from heliograph.figures import SHARES
 
@@ -84,7 +85,7 @@ def entropy_by_step(found: EntropyDocument) -> Figure:
 def score_against_bits(sweep: SweepDocument) -> Figure:
     """All curves of a sweep, against the bits that arrived and against those that were sent."""
     figure, panels = _figure(10.4, 4.3, panels=2)
-    drawn = [curve for curve in sweep.curves if curve.axis not in (CLEAR, BLIND)]
+    drawn = [curve for curve in sweep.curves if curve.axis not in (CLEAR, BLIND, PERMUTED)]
     codecs = {curve.codec for curve in drawn}
     drawn += [curve for curve in sweep.curves if curve.axis == CLEAR and curve.codec not in codecs]
     for axes, bits in zip(panels, ("read_bits", "sent_bits"), strict=True):
@@ -150,6 +151,7 @@ def _levels(axes: Any, sweep: SweepDocument) -> None:
     for level, style, label in (
         (sweep.clear_level, "-", "nothing lost"),
         (sweep.blind_level, "--", "every message masked"),
+        (sweep.permuted_level, "-.", "messages of another episode"),
         (sweep.blind_bound, ":", bound),
     ):
         if level is not None:

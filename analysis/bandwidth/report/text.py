@@ -29,6 +29,8 @@ def tiles(report: BandwidthReport) -> list[Tile]:
     made = [(score(mean.mean), f"{name} with messages, over {found.episodes} episodes; {between}")]
     if sweep is not None and sweep.blind_level is not None:
         made.append((score(sweep.blind_level), f"{name} with every message masked"))
+    if sweep is not None and sweep.permuted_level is not None:
+        made.append((score(sweep.permuted_level), f"{name} with the messages of another episode"))
     if found.blind_bound is not None:
         exact = "no-communication bound: the most that any team without messages can reach"
         best = "best found without messages: another rule may reach more"
@@ -61,6 +63,8 @@ def verdict(report: BandwidthReport) -> str:
     sentence = f"With its messages the team comes to a {name} of {score(found.score.mean)}"
     if sweep is not None and sweep.blind_level is not None:
         sentence += f", with every message masked to {score(sweep.blind_level)}"
+    if sweep is not None and sweep.permuted_level is not None:
+        sentence += f", with those of another episode to {score(sweep.permuted_level)}"
     sentence += f". An agent sends {number(found.bits_per_agent_step)} bits per step, actions included"
     if wire is not None:
         sentence += f"; a message takes {number(wire.bytes_per_message)} bytes at {wire.name} ({wire.how})"

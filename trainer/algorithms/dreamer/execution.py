@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import StateTensor
-from trainer.algorithms.step_function import StepFunction, talking_step
+from trainer.algorithms.step_function import StepFunction, silent_step, talking_step
 from trainer.nets.agentwise import own
 from trainer.nets.latent import sample_ids
 from trainer.policy.draws import Draws
@@ -176,20 +176,34 @@ class AgentStep(nn.Module):
         return ids.int(), action.to(actions.executed_dtype), logits, deter.squeeze(0)
 
 
-def messages(model: ActingModel) -> MessageFormat:
-    """Its latents, as they are sent."""
+def messages(model: ActingModel) -> MessageFormat | None:
+    """Its latents, as they are sent; None if nobody is read."""
+    if is_silent(model):
+        return None
     return MessageFormat(categoricals=model.settings.categoricals, classes=model.settings.classes)
+
+
+def is_silent(model: ActingModel) -> bool:
+    """Whether nobody reads what its agents say, so that they need not say it."""
+    communication = own_rssm(model.rssm, 0).communication
+    return communication is None or communication.reach == "none"
 
 
 def agent_step(model: ActingModel, actor: nn.Module, spec: EnvironmentSpec, *, slot: int) -> StepFunction:
     """What agent `slot` runs on its own."""
+    state = (StateTensor(name="deter", shape=(model.settings.recurrent,)),)
+    message = messages(model)
+    # Copies on the CPU, where nodes run; training may go on elsewhere with the originals.
+    model_here, actor_here = deepcopy(model).cpu(), deepcopy(actor).cpu()
+    if message is None:
+        silent = SilentStep(model_here, actor_here, slot=slot)
+        return silent_step(silent, spec, state=state, noise_size=noise_size(model))
     return talking_step(
-        # Copies on the CPU, where nodes run; training may go on elsewhere with the originals.
-        AgentStep(deepcopy(model).cpu(), deepcopy(actor).cpu(), slot=slot),
+        AgentStep(model_here, actor_here, slot=slot),
         spec,
         model.actions,
-        message=messages(model),
-        state=(StateTensor(name="deter", shape=(model.settings.recurrent,)),),
+        message=message,
+        state=state,
         noise_size=noise_size(model),
     )
 
@@ -201,16 +215,18 @@ class SilentStep(nn.Module):
     step to come, which no message can change.
     """
 
-    def __init__(self, model: ActingModel, actor: nn.Module) -> None:
+    def __init__(self, model: ActingModel, actor: nn.Module, *, slot: int = 0) -> None:
         super().__init__()
-        assert isinstance(model.rssm, RSSM)
-        self.encoder, self.rssm, self.actor = model.encoder, model.rssm, actor
-        sizes, like = model.settings, model.rssm.token.table
+        self.rssm: RSSM = own_rssm(model.rssm, slot)
+        self.encoder, self.actor = own(model.encoder, slot), own(actor, slot)
+        self.register_buffer("slot", None if self.rssm.communication is None else torch.tensor([slot]))
+        self.slot: Tensor | None
+        sizes, like = model.settings, self.rssm.token.table
         nothing = torch.zeros(1, sizes.categoricals, dtype=torch.int64, device=like.device)
         with torch.no_grad():
             idle = torch.zeros(1, *self.rssm.actions.shape, dtype=self.rssm.actions.dtype, device=like.device)
             token = self.rssm.tokens(nothing, idle, like.new_zeros(1, 1))
-            begun = self.rssm.cell(token, like.new_zeros(1, sizes.recurrent))
+            begun = self.rssm.cell(self._row(token), like.new_zeros(1, sizes.recurrent))
         self.register_buffer("begun", begun)  # [1, G], of every episode's first step
         self.begun: Tensor
 
@@ -229,8 +245,13 @@ class SilentStep(nn.Module):
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
         )
         token = self.rssm.tokens(ids.unsqueeze(0), action.unsqueeze(0), deter.new_ones(1, 1))
-        following = self.rssm.cell(token, deter)
+        following = self.rssm.cell(self._row(token), deter)
         return action.to(self.rssm.actions.executed_dtype), logits, following.squeeze(0)
+
+    def _row(self, token: Tensor) -> Tensor:
+        """What enters the GRU of the own token [1, H]."""
+        block = self.rssm.communication
+        return token if block is None else block.alone(token.unsqueeze(1), self.slot).squeeze(1)
 
 
 def _decide(

@@ -84,7 +84,7 @@ class Mamba(Dreamer):
         return replace(super().imagination(), channel=self.channel)
 
     @property
-    def message(self) -> MessageFormat:
+    def message(self) -> MessageFormat | None:
         return messages(self.model)
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ class MambaSettings(DreamerSettings):
 
     @model_validator(mode="after")
     def _reads_what_it_holds(self) -> Self:
-        if self.channel.is_on and (self.model.communication == "central" or not self.model.train_with_neighbours):
+        if self.channel.is_on and (self.model.communication != "ego" or not self.model.train_with_neighbours):
             raise ValueError(
                 "mamba.channel loses or withholds messages, and those that are not there are told apart with "
                 "model.communication = ego and model.train_with_neighbours = true alone"

@@ -44,7 +44,7 @@ class AttentionPpo(OnPolicy):
         )
 
     @property
-    def message(self) -> MessageFormat:
+    def message(self) -> MessageFormat | None:
         return messages(self.network)
 
     @torch.no_grad()

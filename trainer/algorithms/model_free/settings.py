@@ -70,8 +70,9 @@ class TalkingSettings(LatentSettings):
     """Encoder layers of the communication block."""
     heads: PositiveInt = 4
     """Attention heads, of the critic, too; must divide `hidden`."""
-    communication: Literal["ego", "central"] = "ego"
-    """Who is read on an incomplete graph: the runtime's ego sets, or masked central attention."""
+    communication: Literal["ego", "central", "none"] = "ego"
+    """Who is read on an incomplete graph: the runtime's ego sets, or masked central attention.  `none`: nobody ever is,
+    and bundles send nothing."""
 
 
 class AttentionPpoSettings(Settings):
