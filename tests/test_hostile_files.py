@@ -22,6 +22,7 @@ from analysis.campaign.result import read_result as read_campaign_result
 from analysis.campaign.settings import CampaignSettings, read_campaign
 from analysis.campaign.standing import last_record
 from analysis.campaign.tuning.trials import read_trials
+from analysis.card.evaluation import read_evaluation
 from analysis.comparison.histories import read_run
 from coordinator.recording.journal import Logbook
 from coordinator.recording.reader import read_trace
@@ -30,6 +31,7 @@ from heliograph import marl_eval
 from heliograph.certificates.signing_keys import read_signing_key, read_trusted_key
 from heliograph.environments import registry
 from heliograph.errors import HeliographError
+from heliograph.hub.team_folder import read_card
 from heliograph.run_status import read_status
 from heliograph.settings import read_toml
 from heliograph.tls import Tls
@@ -73,6 +75,10 @@ def trials(path: Path) -> Any:
     return read_trials(CampaignSettings.model_validate(settings), places)
 
 
+def evaluation_of_card(path: Path) -> Any:
+    return read_evaluation(path, None, relay_plan(2).bundles, remedy="Make one")
+
+
 CELL = Cell(run="run", seed=0, setting=Setting())
 CHECKPOINT, SNAPSHOT = "run/checkpoints/00000012", "run/snapshots/000000048"
 READERS: dict[str, tuple[str, Reader]] = {
@@ -95,7 +101,9 @@ READERS: dict[str, tuple[str, Reader]] = {
     "a recording": ("recording.jsonl.gz", read_trace),
     "a logbook": ("logbook.jsonl", logbook),
     "a report": ("bandwidth/report.json", lambda file: read_document(file.parent)),
-    "an audit": ("bandwidth/report.json", lambda file: read_audit(file, relay_plan(2))),
+    "an audit": ("bandwidth/report.json", lambda file: read_audit(file, relay_plan(2).bundles)),
+    "an evaluation that a card tells of": ("card/evaluation.json", evaluation_of_card),
+    "a card": ("card/card.json", lambda file: read_card(file.parent)),
     "a preset": ("preset.toml", read_toml),
     "a campaign": ("campaign/own.toml", read_campaign),
     "mark of a campaign": (

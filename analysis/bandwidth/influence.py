@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from analysis.audit.audit import audit
 from analysis.audit.budget import AuditBudget
 from analysis.audit.document import AUDIT, AuditDocument
 from coordinator.plan.plan import Plan
+from heliograph.bundle import Bundle
 
 
 def make_audit(plan: Plan) -> AuditDocument:
@@ -21,15 +23,15 @@ def make_audit(plan: Plan) -> AuditDocument:
     return findings.document()
 
 
-def read_audit(path: Path, plan: Plan) -> AuditDocument:
-    """What `heliograph audit` wrote of the plan's team.
+def read_audit(path: Path, bundles: Sequence[Bundle]) -> AuditDocument:
+    """What `heliograph audit` wrote of the team of these bundles.
 
     Raises SettingsError if the file is none of this version or about other bundles.
     """
 
     def parse(fields: dict[str, Any]) -> AuditDocument:
         document = TypeAdapter(AuditDocument).validate_python(fields)
-        if document.bundles != tuple(bundle.digest for bundle in plan.bundles):
+        if document.bundles != tuple(bundle.digest for bundle in bundles):
             raise ValueError("it is about other bundles")
         return document
 

@@ -125,7 +125,7 @@ def _work(namespace: argparse.Namespace) -> Work:
             jobs=namespace.jobs or 1,
         )
         check_folder(sweep, resume=namespace.resume)
-    audit = read_audit(Path(namespace.audit), plan) if namespace.audit else None
+    audit = read_audit(Path(namespace.audit), plan.bundles) if namespace.audit else None
     return Work(folder=folder, plan=plan, links=_links(namespace), sweep=sweep, audit=audit)
 
 

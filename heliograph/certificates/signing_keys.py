@@ -52,6 +52,13 @@ def read_signing_key(path: Path) -> bytes:
     return key.private_bytes_raw()
 
 
+def public_key(private_key: bytes) -> bytes:
+    """The raw public key of a raw private one."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
+
+
 def read_trusted_key(path: Path) -> bytes:
     """The raw public key in a file, which holds it raw or in hex.  Raises SettingsError if there is none."""
     data = _read(path, "trusted key")

@@ -21,6 +21,8 @@ EXTRAS = (
     "wandb",
     "tune",
     "slurm",
+    "hub",
+    "zenoh",
     "mpe",
     "flatland",
     "smax",

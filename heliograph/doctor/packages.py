@@ -36,6 +36,8 @@ _MODULES = {
     "wandb": ("wandb",),
     "tune": ("optuna",),
     "slurm": ("submitit",),
+    "hub": ("huggingface_hub", "httpx2"),
+    "zenoh": ("zenoh",),
     "mpe": ("pettingzoo", "mpe2"),
     "flatland": ("flatland.envs.rail_env",),
     "smax": ("jaxmarl",),

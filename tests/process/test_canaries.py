@@ -35,6 +35,8 @@ REFUSING = {
     "coordinator, following": ["--follow", "run", "--listen", "127.0.0.1:0"],
     "audit": ["bundles"],
     "audit, a run folder": ["run", "--central"],
+    "card": ["bundles", "--evaluate"],
+    "card, of a run folder": ["run", "--evaluate"],
     "bandwidth": ["bundles", "--local"],
     "bandwidth, a sweep": ["bundles", "--local", "--sweep", "--out", "sweep", "--resume"],
     "train, resumed": ["--resume", "run"],
@@ -60,6 +62,8 @@ HARMLESS = {
     "bundle, inspected": ["inspect", "bundles"],
     "bundle, of a run folder": ["inspect", "run", "--json"],
     "bundle, verified": ["verify", "bundles"],
+    "card, of figures of others": ["bundles", "--report", "audit.json"],
+    "push": ["bundles", "theirs/team"],
     "evaluate, results": ["harmless", "--marl-eval", "results.json", "--episodes", "1"],
     "run, a logbook": ["--bundles", "harmless", "--episodes", "1", "--resume", "logbook.jsonl"],
 }
@@ -68,6 +72,7 @@ HARMLESS = {
 READ_NO_SUCH_FILE = {
     "environments": "its environment is named in the command",
     "doctor": "looks at this installation",
+    "pull": "asks a hub, whose answers tests/heliograph/test_hub.py has",
     "health": "asks a server how it is",
     "certificates": "reads keys and certificates",
     "watch": "opens the page of a run",

@@ -1,0 +1,1 @@
+"""Teams on a model hub: what a repository of one holds, and how it gets there and back (the extra `hub`)."""
