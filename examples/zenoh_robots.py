@@ -1,0 +1,182 @@
+"""Two robots behind Zenoh: a node per robot, which talks to its robot over Zenoh and to the other node in latents.
+
+Run it with the bundles of a team of two, `agent-0` and `agent-1`, as `heliograph export` writes them:
+
+    python examples/zenoh_robots.py BUNDLES
+
+The nodes are two processes; this one simulates both robots, as drivers on the robots would be: `SimulatedRobot` puts
+what it sees and moves by what it is told, and knows nothing of bundles.  On real machines run its part on the robot,
+with its sensor and motors, and `agent` where the node is to be; agree on addresses, run id, seed and the time of step 0
+beforehand, as `examples/robots.py` says.
+
+A robot stops when it is told to, and by itself when nothing has come for `DEADMAN_S`: a node that was killed says
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import zenoh
+from robots import free_addresses
+
+from agent_node.hello import Member
+from agent_node.node import Node
+from agent_node.standalone_world import StepGrid
+from agent_node.world import Team
+from agent_node.zenoh_world import ZenohWorld, zenoh_config
+from heliograph import bundle as bundles
+from heliograph.errors import HeliographError
+from heliograph.manifest import Manifest
+
+PERIOD_S = 0.05
+SENSOR_PERIOD_S = 0.02
+DEADMAN_S = 0.5
+START_DEADLINE_S = 60.0
+END_DEADLINE_S = 30.0
+PREFIX = "example"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """When step 0 begins, for both nodes; agreed once both have seen their robot and each other."""
+
+    ready: tuple[Event, ...]
+    agreed: Event
+    origin_unix_s: Synchronized[float]
+
+
+class SimulatedRobot:
+    """A robot on a line that feels where it is; all that it has of the team is two keys of Zenoh."""
+
+    def __init__(self, session: zenoh.Session, *, slot: int, manifest: Manifest) -> None:
+        self.position = 0.0
+        self.actions = 0
+        self.stopped_because = ""
+        self._observation_size = manifest.observation_size
+        self._middle = manifest.actions.mask_size // 2
+        self._last_told_s = time.monotonic()
+        self._publisher = session.declare_publisher(f"{PREFIX}/{slot}/observation")
+        session.declare_subscriber(f"{PREFIX}/{slot}/action", self._told)
+
+    def sense(self) -> None:
+        """A real robot reads its hardware here."""
+        self._publisher.put(json.dumps({"observation": [self.position] * self._observation_size}))
+        if not self.stopped_because and self.actions and time.monotonic() - self._last_told_s > DEADMAN_S:
+            self.stopped_because = f"nothing came for {DEADMAN_S:g} s"
+
+    def _told(self, sample: zenoh.Sample) -> None:
+        """A real robot sets its motors here, and lets them stand still at a stop."""
+        told = json.loads(sample.payload.to_string())
+        self._last_told_s = time.monotonic()
+        if "stop" in told:
+            self.stopped_because = told["stop"]
+            return
+        self.stopped_because = ""
+        self.actions += 1
+        action = told["action"]
+        self.position += 0.25 * (sum(action) if isinstance(action, list) else action - self._middle)
+
+
+# Six parameters: whose node, of which team, how its robot is reached, and when it starts and ends.
+async def agent(folder: Path, *, slot: int, addresses: Sequence[str], robot: str, start: Start, steps: int) -> None:
+    """Run one node to its last step."""
+    bundle = bundles.load(folder / f"agent-{slot}")
+    bundle.check_slot(slot=slot, team_size=len(addresses))
+
+    async def agreed() -> StepGrid:
+        start.ready[slot].set()
+        if not await asyncio.to_thread(start.agreed.wait, START_DEADLINE_S):
+            raise TimeoutError
+        return StepGrid(period_s=PERIOD_S, origin_unix_s=start.origin_unix_s.value)
+
+    world = ZenohWorld(
+        team=Team(run_id="zenoh-robots", run_seed=7, greedy=True),
+        roster=[Member(slot=other, peer_address=address) for other, address in enumerate(addresses)],
+        config=zenoh_config(connect=[robot]),
+        prefix=PREFIX,
+        start=agreed,
+        steps=steps,
+    )
+    await Node(bundle, listen=addresses[slot]).run(world)
+
+
+def node_process(folder: Path, slot: int, addresses: Sequence[str], robot: str, start: Start, steps: int) -> None:
+    try:
+        asyncio.run(agent(folder, slot=slot, addresses=addresses, robot=robot, start=start, steps=steps))
+    except TimeoutError:
+        sys.exit(f"node {slot}: the other was not there within {START_DEADLINE_S:g} s")
+    except HeliographError as error:
+        sys.exit(f"node {slot}: {error}")
+
+
+def main(folder: Path, steps: int = 40) -> int:
+    manifests = [bundles.load(folder / f"agent-{slot}").manifest for slot in range(2)]
+    *addresses, listening = free_addresses(3)
+    robot_address = f"tcp/{listening}"
+    context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
+    start = Start(
+        ready=(context.Event(), context.Event()), agreed=context.Event(), origin_unix_s=context.Value("d", 0.0)
+    )
+    nodes = [
+        context.Process(target=node_process, args=(folder, slot, addresses, robot_address, start, steps))
+        for slot in range(2)
+    ]
+    over = threading.Event()
+    with zenoh.open(zenoh_config(listen=[robot_address])) as session:
+        robots = [SimulatedRobot(session, slot=slot, manifest=manifest) for slot, manifest in enumerate(manifests)]
+        senses = threading.Thread(target=_sense, args=(robots, over))
+        senses.start()
+        try:
+            for node in nodes:
+                node.start()
+            if _all_ready(start, nodes):
+                print("both nodes see their robot and each other", flush=True)
+                start.origin_unix_s.value = time.time() + PERIOD_S
+                start.agreed.set()
+            else:
+                for node in nodes:
+                    node.terminate()
+            for node in nodes:
+                node.join(timeout=steps * PERIOD_S + END_DEADLINE_S)
+        finally:
+            over.set()
+            senses.join()
+    for slot, robot in enumerate(robots):
+        print(f"robot {slot}: {robot.actions} actions, at {robot.position:+.2f}, stopped: {robot.stopped_because}")
+    return max(1 if node.exitcode is None else abs(node.exitcode) for node in nodes)
+
+
+def _sense(robots: Sequence[SimulatedRobot], over: threading.Event) -> None:
+    while not over.wait(SENSOR_PERIOD_S):
+        for robot in robots:
+            robot.sense()
+
+
+def _all_ready(start: Start, nodes: Sequence[BaseProcess]) -> bool:
+    """Whether both nodes have said so; if one of them ends before it does, the other is not waited for."""
+    until = time.monotonic() + START_DEADLINE_S
+    for event in start.ready:
+        while not event.wait(0.1):
+            if time.monotonic() > until or any(
+                not node.is_alive() and not its.is_set() for node, its in zip(nodes, start.ready, strict=True)
+            ):
+                return False
+    return True
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/zenoh_robots.py BUNDLES")
+    sys.exit(main(Path(sys.argv[1])))
