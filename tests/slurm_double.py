@@ -32,9 +32,12 @@ while words[0].startswith("--"):
 os.execvp(words[0], words)
 """
 _SACCT = """
-import os, pathlib
+import os, pathlib, sys
 state = pathlib.Path(os.environ["SLURM_DOUBLE"])
-print("JobID|State|NodeList")
+if (state / "forgotten").exists():
+    sys.exit(0)
+if "--noheader" not in sys.argv:
+    print("JobID|State|NodeList")
 for pid in state.glob("*.pid"):
     found = pid.with_suffix(".state")
     print(f"{pid.stem}|{found.read_text() if found.exists() else 'RUNNING'}|here")

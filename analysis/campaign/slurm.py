@@ -9,6 +9,7 @@ others.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -29,6 +30,8 @@ from heliograph.writing import write_text
 if TYPE_CHECKING:
     from submitit import Job as Submitted
 
+_log = logging.getLogger(__name__)
+
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 LOOK_S = 1.0
 """How often a job's result is looked for, a file."""
@@ -36,6 +39,8 @@ LATE_LOOKS = 15
 """How often a job's exit code is looked for when it has ended: a shared disk may show a file later than it was made."""
 ASK_S = 30.0
 """How often Slurm is asked for the state of a job that has left no result."""
+FORGOTTEN_S = 600.0
+"""How long Slurm's accounting may know nothing of a job without a result: it learns of new ones late, or never."""
 CANCEL_S = 30.0
 """How long Slurm may take to hear that a job is to end; Ctrl-C tells it again."""
 LOST_EXIT_CODE = 1
@@ -48,8 +53,16 @@ class SlurmJobs(Executor):
     Raises MissingExtra without submitit, SettingsError where there is no Slurm, or for a parameter that is unknown.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], *, look_s: float = LOOK_S, ask_s: float = ASK_S) -> None:
-        self._parameters, self._look_s, self._ask_s = dict(parameters), look_s, ask_s
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        *,
+        look_s: float = LOOK_S,
+        ask_s: float = ASK_S,
+        forgotten_s: float = FORGOTTEN_S,
+    ) -> None:
+        self._parameters = dict(parameters)
+        self._look_s, self._ask_s, self._forgotten_s = look_s, ask_s, forgotten_s
         cpus = self._parameters.get("cpus_per_task", 1)
         if type(cpus) is not int or cpus < 1:
             raise SettingsError(f"cpus_per_task is {cpus!r}, and not a number of processors")
@@ -82,7 +95,7 @@ class SlurmJobs(Executor):
                 write_text(note, f"{left.job_id}\n")
             except OSError as error:
                 raise OutputFailed(f"cannot write {note}: {error.strerror}", remedy="Free space") from error
-        return _SlurmWork(left, note, code, look_s=self._look_s, ask_s=self._ask_s)
+        return _SlurmWork(left, job, note, code, look_s=self._look_s, ask_s=self._ask_s, forgotten_s=self._forgotten_s)
 
     def _left(self, folder: Path, note: Path) -> Submitted[None] | None:
         """The job that an earlier campaign began and did not see the end of."""
@@ -110,12 +123,23 @@ class SlurmJobs(Executor):
 
 
 class _SlurmWork(Work):
-    def __init__(self, job: Submitted[None], note: Path, code: Path, *, look_s: float, ask_s: float) -> None:
-        self._job, self._note, self._code = job, note, code
-        self._look_s, self._ask_s = look_s, ask_s
+    # Seven parameters: whose job it is, where its files are, and how often and long is asked for it.
+    def __init__(
+        self,
+        submitted: Submitted[None],
+        job: Job,
+        note: Path,
+        code: Path,
+        *,
+        look_s: float,
+        ask_s: float,
+        forgotten_s: float,
+    ) -> None:
+        self._job, self._name, self._log, self._note, self._code = submitted, job.name, job.log, note, code
+        self._look_s, self._ask_s, self._forgotten_s = look_s, ask_s, forgotten_s
 
     async def ended(self) -> int:
-        asked = time.monotonic()
+        asked = known = time.monotonic()
         while True:
             if self._code.exists():
                 break
@@ -123,6 +147,11 @@ class _SlurmWork(Work):
             if force:
                 asked = time.monotonic()
             if await asyncio.to_thread(self._job.done, force):
+                break
+            if force and not await asyncio.to_thread(self._forgotten):
+                known = time.monotonic()
+            if time.monotonic() - known > self._forgotten_s:
+                self._say_forgotten()
                 break
             await asyncio.sleep(self._look_s)
         for _ in range(LATE_LOOKS):
@@ -136,6 +165,24 @@ class _SlurmWork(Work):
             return LOST_EXIT_CODE
         finally:
             self._code.unlink(missing_ok=True)
+
+    def _forgotten(self) -> bool:
+        """Whether the accounting answers, and with no word of this job."""
+        command = ["sacct", "--noheader", "--parsable2", "--format=JobID,State", f"--jobs={self._job.job_id}"]
+        try:
+            told = subprocess.run(command, check=True, capture_output=True, timeout=CANCEL_S).stdout
+        except (OSError, subprocess.SubprocessError):
+            return False  # nobody knows
+        return not told.strip()
+
+    def _say_forgotten(self) -> None:
+        said = (
+            f"Slurm's accounting has known nothing of job {self._job.job_id} for {self._forgotten_s:g} s, and it left "
+            "no exit code: it counts as lost. Look with squeue whether it runs before you run the campaign again"
+        )
+        _log.warning("%s: %s", self._name, said)
+        with suppress(OSError), self._log.open("a") as file:
+            file.write(f"{said}\n")
 
     def stop(self) -> None:
         # In a thread: a controller that answers slowly would hold up all other jobs.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import slurm_double
+from submitit import SlurmJob
 
 from analysis.campaign import run_command
 from analysis.campaign.executors import Job, Work
@@ -33,6 +34,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     binaries = slurm_double.install(folder)
     monkeypatch.setenv("PATH", f"{binaries}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_DOUBLE", str(folder))
+    SlurmJob.watcher.clear()  # which remembers jobs of other clusters by their numbers
     return folder
 
 
@@ -109,6 +111,43 @@ def test_a_job_that_leaves_nothing_has_failed_and_is_submitted_again(cluster: Pa
 
     assert asyncio.run(play()) == [1, 1]
     assert len(list(cluster.glob("*.submitted"))) == 2
+
+
+@pytest.mark.slow
+def test_a_job_that_the_accounting_forgets_is_not_waited_for_without_end(
+    cluster: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sacct = cluster / "bin" / "sacct"
+
+    async def play() -> int:
+        (cluster / "forgotten").touch()
+        executor = SlurmJobs({}, look_s=0.05, ask_s=0.05, forgotten_s=0.5)
+        work = await executor.begin(job(tmp_path, WAITS))
+        await line(tmp_path / "run.log")
+        waiting = asyncio.create_task(work.ended())
+        done = await asyncio.wait_for(waiting, DEADLINE_S)
+        work.stop()
+        return done
+
+    assert asyncio.run(play()) == 1
+    said = "Slurm's accounting has known nothing of job 1000 for 0.5 s, and it left no exit code: it counts as lost"
+    assert said in caplog.text
+    assert said in (tmp_path / "run.log").read_text()
+    # One that cannot answer has forgotten nothing.
+    sacct.write_text("#!/bin/sh\nexit 1\n")
+    asked = tmp_path / "asked"
+
+    async def again() -> int:
+        executor = SlurmJobs({}, look_s=0.05, ask_s=0.05, forgotten_s=0.2)
+        work = await executor.begin(job(asked, WAITS))
+        await line(asked / "run.log")
+        waiting = asyncio.create_task(work.ended())
+        await asyncio.wait([waiting], timeout=1.0)
+        assert not waiting.done()
+        work.stop()
+        return await asyncio.wait_for(waiting, DEADLINE_S)
+
+    assert asyncio.run(again()) == 130
 
 
 def test_a_command_in_the_cluster_hears_of_signals_from_its_first_moment(tmp_path: Path) -> None:
