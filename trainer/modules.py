@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,32 +31,18 @@ def onnx_of(module: torch.nn.Module, inputs: Mapping[str, Sequence[int]], output
         import onnx
         import torch
 
-        example = tuple(torch.zeros(*shape) for shape in inputs.values())
-        buffer = io.BytesIO()
-        # TorchScript has no graph that the newer exporter could follow.
-        scripted = isinstance(module, torch.jit.ScriptModule)
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            try:
-                found = module(*example)
-                count = len(found) if isinstance(found, tuple | list) else 1
-                if count != len(outputs):
-                    raise SettingsError(f"the module returns {count} tensors, and {len(outputs)} are named")
-                program = torch.onnx.export(
-                    module,
-                    example,
-                    None if not scripted else buffer,  # type: ignore[arg-type]  # as good as a path to it
-                    input_names=list(inputs),
-                    output_names=list(outputs),
-                    opset_version=18,
-                    dynamo=not scripted,
-                    verbose=False,
-                )
-            except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError) as error:
-                reason = " ".join(str(error).split())[:300]
-                raise SettingsError(f"torch cannot trace the module: {reason}") from error
-        if program is not None:
-            program.save(buffer, external_data=False)  # type: ignore[arg-type]  # likewise
-        model = onnx.load_model_from_string(buffer.getvalue())
+        from trainer.export.exporting import exported
+
+        example = {name: torch.zeros(*shape) for name, shape in inputs.items()}
+        try:
+            with torch.no_grad():
+                found = module(*example.values())
+            count = len(found) if isinstance(found, tuple | list) else 1
+            if count != len(outputs):
+                raise SettingsError(f"the module returns {count} tensors, and {len(outputs)} are named")
+            graph = exported(module, example, outputs)
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise SettingsError(f"torch cannot trace the module: {reason}") from error
+        model = onnx.load_model_from_string(graph)
     return model.SerializeToString(deterministic=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,10 +13,10 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from trainer.algorithms.step_function import StepFunction
+from trainer.export.exporting import exported
 from trainer.export.shared_graphs import share_graph, shared_graph
 from trainer.export.structure import Structure, structure_of, tensors_of
 
-OPSET = 18
 OWN = "own."
 """Before the names of parameters and buffers in a graph."""
 
@@ -66,24 +63,7 @@ def traced_team(steps: Sequence[StepFunction], *, check: Callable[[], None] = la
 
 def traced(step: StepFunction) -> bytes:
     """An ONNX graph of the step function, whose module is in evaluation mode, traced anew."""
-    buffer = io.BytesIO()
-    arguments: dict[str, Any] = {
-        "input_names": list(step.inputs),
-        "output_names": list(step.outputs),
-        "opset_version": OPSET,
-        "dynamo": True,
-        "verbose": False,
-        "external_data": False,
-    }
-    # The exporter logs a page of progress and warns about its own internals; errors still raise.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(step.module, tuple(step.inputs.values()), **arguments)
-        assert program is not None
-        _forget_sources(program)
-        program.save(buffer)  # type: ignore[arg-type]  # a buffer is as good as a path to it
-    return buffer.getvalue()
+    return exported(step.module, step.inputs, step.outputs)
 
 
 class _Open(nn.Module):
@@ -113,12 +93,3 @@ def _filled(empty: onnx.ModelProto, tensors: dict[str, Tensor]) -> bytes:
         numpy_helper.from_array(value.detach().numpy(), name) for name, value in values.items() if name in read
     )
     return model.SerializeToString(deterministic=True)
-
-
-def _forget_sources(program: torch.onnx.ONNXProgram) -> None:
-    """Drop the exporter's notes: paths and lines of this machine's code at every node, four fifths of a small graph."""
-    graph = program.model.graph
-    values = (value for node in graph for value in node.outputs)
-    for noted in (program.model, graph, *graph, *graph.inputs, *graph.initializers.values(), *values):
-        noted.metadata_props.clear()
-        noted.doc_string = None
