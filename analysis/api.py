@@ -13,12 +13,12 @@ from analysis.audit.budget import AuditBudget
 from analysis.audit.finding import Findings
 from analysis.bandwidth.cell import CellResult
 from analysis.bandwidth.curves import sweep_document
-from analysis.bandwidth.grid import make_grid
 from analysis.bandwidth.measurement import TRACE, measure, report_of
 from analysis.bandwidth.report.document import BandwidthReport, Curve
 from analysis.bandwidth.report.folder import write_report
 from analysis.bandwidth.runs import PlanFactory, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, run_sweep
+from analysis.bandwidth.teams import TEAMS, grid_of
 from coordinator.api import overrides_of, plan_of, trust_of
 from coordinator.channel import Channel
 from coordinator.links.link_plan import LOOPBACK, LinkPlan
@@ -79,7 +79,7 @@ def bandwidth(
         channel: Simulated faults of the links, in the measured run and wherever the sweep does not set them.
         late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
         sweep: Axes with their values, such as `["erasure=0,0.1,…,1"]`; an empty list is erasure from 0 to 1 and the
-            codecs; None: no sweep.
+            codecs; `"teams"` among them: the paths are of several trainings, each a team; None: no sweep.
         local: The measured run in this process: nothing is on a wire, and lower layers are computed.
         local_cells: The sweep's cells in this process: the same scores, quicker.
         jobs: Local cells that run side by side.
@@ -100,7 +100,11 @@ def bandwidth(
     """
     place = Path(folder)
     plans = PlanFactory(
-        runs=load_runs([Path(path) for path in paths], trust_of(allow_environment, allow_parameters, trusted_keys)),
+        runs=load_runs(
+            [Path(path) for path in paths],
+            trust_of(allow_environment, allow_parameters, trusted_keys),
+            alike=TEAMS not in (sweep or ()),
+        ),
         settings=RunSettings(
             episodes=episodes,
             greedy=greedy,
@@ -115,14 +119,17 @@ def bandwidth(
     plan = plans.plan(first, seed=seeds[0])
     work = None
     if sweep is not None:
-        grid = make_grid(
-            sweep,
-            manifest=first.manifest,
-            tables=first.bundles[0].tables,
-            spec=world_spec(plan),
-            channel=plan.channel,
+        spec = world_spec(plan)
+        grid = grid_of(sweep, runs=plans.runs, spec=spec, channel=plan.channel)
+        work = Sweep(
+            folder=place,
+            grid=grid,
+            plans=plans,
+            seeds=tuple(seeds),
+            local=local or local_cells,
+            jobs=jobs,
+            spec=spec,
         )
-        work = Sweep(folder=place, grid=grid, plans=plans, seeds=tuple(seeds), local=local or local_cells, jobs=jobs)
         check_folder(work, resume=resume)
     links = None if local else LinkPlan(kind=LOOPBACK)
 

@@ -64,6 +64,8 @@ class Grid:
     """The points of a sweep: checked, and in the order in which they are played."""
 
     points: tuple[Point, ...]
+    by_team: bool = False
+    """Every training's runs have points of their own (`analysis.bandwidth.teams`)."""
 
     @property
     def settings(self) -> tuple[Setting, ...]:

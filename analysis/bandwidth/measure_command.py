@@ -11,7 +11,6 @@ from pathlib import Path
 from analysis.audit.document import AuditDocument
 from analysis.bandwidth.cell import CellResult
 from analysis.bandwidth.curves import sweep_document
-from analysis.bandwidth.grid import make_grid
 from analysis.bandwidth.influence import make_audit, read_audit
 from analysis.bandwidth.language import read_language
 from analysis.bandwidth.language.plot import draw_language
@@ -30,6 +29,7 @@ from analysis.bandwidth.report.folder import (
 from analysis.bandwidth.report.terminal import print_report
 from analysis.bandwidth.runs import PlanFactory, load_runs
 from analysis.bandwidth.sweep import Sweep, check_folder, run_sweep
+from analysis.bandwidth.teams import TEAMS, grid_of
 from coordinator.commands import arguments
 from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
 from coordinator.plan.options import read_options
@@ -99,7 +99,7 @@ def _work(namespace: argparse.Namespace) -> Work:
     if namespace.sweep is None and (namespace.resume or namespace.jobs or namespace.local_cells):
         raise SettingsError("--resume, --jobs and --local-cells are for sweeps", remedy="Add --sweep")
     plans = PlanFactory(
-        runs=load_runs(namespace.bundles, arguments.trust(namespace)),
+        runs=load_runs(namespace.bundles, arguments.trust(namespace), alike=TEAMS not in (namespace.sweep or ())),
         settings=read_options(
             namespace, RunSettings, codec=(namespace.codec or ["bit-packed"])[0], record=folder / TRACE
         ),
@@ -109,13 +109,8 @@ def _work(namespace: argparse.Namespace) -> Work:
     plan = plans.plan(first, seed=seeds[0])
     sweep = None
     if namespace.sweep is not None:
-        grid = make_grid(
-            [axis for axis in namespace.sweep if axis],
-            manifest=first.manifest,
-            tables=first.bundles[0].tables,
-            spec=world_spec(plan),
-            channel=plan.channel,
-        )
+        spec = world_spec(plan)
+        grid = grid_of([axis for axis in namespace.sweep if axis], runs=plans.runs, spec=spec, channel=plan.channel)
         sweep = Sweep(
             folder=folder,
             grid=grid,
@@ -123,6 +118,7 @@ def _work(namespace: argparse.Namespace) -> Work:
             seeds=seeds,
             local=namespace.local or namespace.local_cells,
             jobs=namespace.jobs or 1,
+            spec=spec,
         )
         check_folder(sweep, resume=namespace.resume)
     audit = read_audit(Path(namespace.audit), plan.bundles) if namespace.audit else None

@@ -13,9 +13,13 @@ from coordinator.plan.plan import Plan, make_plan
 from coordinator.plan.settings import DEFAULTS, RunSettings
 from coordinator.plan.trust import NOBODY, Trust
 from heliograph.bundle import Bundle
+from heliograph.codecs.registry import BIT_PACKED
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
 from heliograph.errors import BundleMismatch
 from heliograph.manifest import Manifest
+
+TABLES = "tables for codecs"
+OF_MESSAGES = ("message", TABLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Run:
         """What runs must share to be compared."""
         names = ("environment", "environment_parameters", "team_size", "message")
         shared = {name.replace("_", " "): getattr(self.manifest, name) for name in names}
-        return {**shared, "tables for codecs": "none" if self.bundles[0].tables is None else "some"}
+        return {**shared, TABLES: "none" if self.bundles[0].tables is None else "some"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +66,11 @@ class PlanFactory:
     def __call__(self, cell: Cell) -> Plan:
         """The plan of a cell."""
         setting = cell.setting
+        run = next(run for run in self.runs if run.name == cell.run)
         return self.plan(
-            next(run for run in self.runs if run.name == cell.run),
+            run,
             seed=cell.seed,
-            codec=setting.codec,
+            codec=BIT_PACKED if run.manifest.message is None else setting.codec,
             channel=Channel.parse(setting.channel) if setting.channel else None,
             late_policy=setting.late,
             conditions=(setting.links,),
@@ -73,8 +78,9 @@ class PlanFactory:
         )
 
 
-def load_runs(paths: Sequence[Path], trust: Trust = NOBODY) -> tuple[Run, ...]:
-    """Load the teams.  Raises BundleError, also if they are not for the same world, team and messages."""
+def load_runs(paths: Sequence[Path], trust: Trust = NOBODY, *, alike: bool = True) -> tuple[Run, ...]:
+    """Load the teams.  Raises BundleError, also if they are not for the same world and team, and, unless they need not
+    be `alike`, with the same messages."""
     teams = [trust.team(path) for path in paths]
     runs = tuple(
         Run(name=name, folder=path, bundles=tuple(bundles), permission=permission)
@@ -82,11 +88,14 @@ def load_runs(paths: Sequence[Path], trust: Trust = NOBODY) -> tuple[Run, ...]:
     )
     for run in runs[1:]:
         for what, ours in runs[0].common.items():
+            if what in OF_MESSAGES and not alike:
+                continue
             theirs = run.common[what]
             if ours != theirs:
                 raise BundleMismatch(
                     f"{what}: {runs[0].folder} has {ours}, {run.folder} has {theirs}",
-                    remedy="Runs of one sweep are seeds of one training; measure others on their own",
+                    remedy="Runs of one sweep are seeds of one training; measure others on their own, or teams of "
+                    "several trainings in one world with --sweep teams",
                 )
     return runs
 

@@ -23,6 +23,7 @@ from coordinator.observers.progress import Progress, counted_by
 from coordinator.plan.options import identity
 from coordinator.plan.settings import PERMUTED
 from heliograph.documents import DocumentFormat
+from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 
 SWEEP = DocumentFormat(name="heliograph-sweep", version=1, what="the sweep", remedy="Name another folder: --out")
@@ -41,6 +42,8 @@ class Sweep:
     """In one process per cell, instead of one per agent."""
     jobs: int = 1
     """Local cells that are played side by side."""
+    spec: EnvironmentSpec | None = None
+    """Of the runs' world, by which bits are shares of a whole exchange; None: they are of nothing."""
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):

@@ -86,6 +86,15 @@ class Design:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimated:
+    """A number over all runs, and its 95 % interval where there are several."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CurvePoint:
     """A point of a curve over all runs."""
 
@@ -101,6 +110,10 @@ class CurvePoint:
     """Per agent and step, mean over runs; see `CellScores`."""
     runs: tuple[float, ...]
     """Each run's score."""
+    beta: float | None = None
+    """Its sent bits as a share of a whole exchange (`analysis.bandwidth.budget`)."""
+    masked: float | None = None
+    """Of a team among several, its score with every message masked, taken together like `score`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +125,9 @@ class Curve:
     late: str
     label: str
     points: tuple[CurvePoint, ...]
+    area: Estimated | None = None
+    """Under the best score at no more than beta (`analysis.bandwidth.budget`); None where no point saves bits, as
+    losses do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +188,8 @@ class SweepDocument:
     permuted_level: float | None = None
     """Score with the messages of another episode; None where that was not asked for."""
     curves: tuple[Curve, ...]
+    whole_exchange_bits: float | None = None
+    """Bits per agent and step where beta is 1; None for a team of one."""
     cells: CellCount
     failed: tuple[FailedCell, ...]
     played: tuple[FinishedCell, ...]

@@ -15,6 +15,7 @@ from analysis.bandwidth.grid import BLIND, CLEAR
 from analysis.bandwidth.information import EntropyDocument
 from analysis.bandwidth.report.document import BandwidthReport, Curve, CurvePoint, SweepDocument
 from analysis.bandwidth.report.formatting import AXES, SCORES
+from analysis.bandwidth.teams import TEAMS
 from coordinator.plan.settings import PERMUTED
 from heliograph.display import BLUE, PALETTE, VERMILION, colour
 from heliograph.figures import SHARES
@@ -90,12 +91,18 @@ def score_against_bits(sweep: SweepDocument) -> Figure:
     drawn += [curve for curve in sweep.curves if curve.axis == CLEAR and curve.codec not in codecs]
     for axes, bits in zip(panels, ("read_bits", "sent_bits"), strict=True):
         for place, curve in enumerate(drawn):
-            _curve(axes, [getattr(point, bits) for point in curve.points], curve.points, place, label=curve.label)
+            places = [getattr(point, bits) for point in curve.points]
+            _curve(axes, places, curve.points, place, label=curve.label)
+            for x, point in zip(places, curve.points, strict=True) if curve.axis == TEAMS else ():
+                axes.annotate(point.value, (x, point.score), xytext=(4, 4), textcoords="offset points", fontsize=7)
         _levels(axes, sweep)
         axes.set_xlabel(f"{bits.partition('_')[0]} bits per agent and step")
         axes.set_ylabel(_score_label(sweep))
         axes.set_xlim(left=0)
         _share(axes, sweep.measure)
+        if (whole := sweep.whole_exchange_bits) is not None:
+            beta = axes.secondary_xaxis("top", functions=(lambda bits, by=whole: bits / by, lambda b, by=whole: b * by))
+            beta.set_xlabel("beta: share of a whole exchange")
     _legend(figure, panels[0])
     return figure
 

@@ -9,6 +9,7 @@ from analysis.bandwidth.language.document import LanguageDocument
 from analysis.bandwidth.report import tables
 from analysis.bandwidth.report.document import BandwidthReport, SweepDocument
 from analysis.bandwidth.report.formatting import SCORES, interval, number
+from analysis.bandwidth.report.text import worth
 from analysis.tables.columns import Column, Table
 from analysis.tables.terminal import terminal_table
 from heliograph.display import console
@@ -37,6 +38,8 @@ def print_report(report: BandwidthReport) -> None:
         print_table(tables.alternatives(report))
     if report.sweep is not None:
         print_sweep(report.sweep)
+        if told := worth(report):
+            print_line(told)
     for remark in report.remarks:
         print_line(f"- {remark}")
 
@@ -50,6 +53,10 @@ def print_language(found: LanguageDocument) -> None:
 def print_sweep(sweep: SweepDocument) -> None:
     """The points of all curves, and the cells that failed."""
     print_table(tables.points(sweep))
+    for curve in sweep.curves:
+        if curve.area is not None:
+            area = interval(curve.area.value, curve.area.low, curve.area.high)
+            print_line(f"- area under the best score at no more than beta, {curve.label}: {area}")
     if sweep.cells.finished < sweep.cells.all:
         print_line(f"{sweep.cells.finished} of {sweep.cells.all} cells are finished; --resume runs the others.")
     for each in sweep.failed:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.bandwidth.report.document import BandwidthReport, Layer
+from analysis.bandwidth.grid import CLEAR
+from analysis.bandwidth.report.document import BandwidthReport, CurvePoint, Layer
 from analysis.bandwidth.report.formatting import SCORES, number, score
+from analysis.bandwidth.teams import TEAMS
+
+NEARLY = 0.02
+"""Of the score: what counts as no worse than the best team."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,9 @@ def tiles(report: BandwidthReport) -> list[Tile]:
         made.append((score(sweep.blind_level), f"{name} with every message masked"))
     if sweep is not None and sweep.permuted_level is not None:
         made.append((score(sweep.permuted_level), f"{name} with the messages of another episode"))
+    for curve in () if sweep is None else sweep.curves:
+        if curve.area is not None and len(curve.points) > 1:
+            made.append((score(curve.area.value), f"area under {name} against beta, {curve.label}"))
     if found.blind_bound is not None:
         exact = "no-communication bound: the most that any team without messages can reach"
         best = "best found without messages: another rule may reach more"
@@ -71,6 +79,42 @@ def verdict(report: BandwidthReport) -> str:
         beyond = [row.name for row in report.layers[report.layers.index(wire) + 1 :]]
         sentence += f"; what {' and '.join(beyond)} adds is not known" if beyond else ", with all that carries it"
     return sentence + "."
+
+
+def worth(report: BandwidthReport) -> str:
+    """What messages are worth and what they cost, in one sentence; empty where no sweep tells."""
+    sweep = report.sweep
+    if sweep is None or sweep.measure is None:
+        return ""
+    name = SCORES[sweep.measure]
+    curves = [curve for curve in sweep.curves if curve.axis == TEAMS]
+    teams = [
+        (f"{point.value} with {curve.codec}" if len(curves) > 1 else point.value, point)
+        for curve in curves
+        for point in curve.points
+        if point.masked is not None and point.sent_bits
+    ]
+    if teams:
+        most = max(point.score for _, point in teams)
+        label, found = min(
+            (each for each in teams if each[1].score >= most - NEARLY), key=lambda each: each[1].sent_bits
+        )
+        told = _worth(name, found, found.masked or 0.0)
+        if len(teams) == 1:
+            return f"Of {label} the {told}"
+        return f"{label} sends least of those within {NEARLY:g} of the best, among {len(teams)}: its {told}"
+    clear = next((curve.points[0] for curve in sweep.curves if curve.axis == CLEAR), None)
+    if clear is None or sweep.blind_level is None:
+        return ""
+    return f"The {_worth(name, clear, sweep.blind_level)}"
+
+
+def _worth(name: str, point: CurvePoint, masked: float) -> str:
+    beta = "" if point.beta is None else f", {number(round(point.beta, 3))} of a whole exchange (beta)"
+    return (
+        f"messages are worth {score(point.score - masked)} of {name} ({score(point.score)} with them, {score(masked)} "
+        f"with every message masked) for {number(point.sent_bits)} bits per agent and step{beta}."
+    )
 
 
 def outermost(report: BandwidthReport) -> Layer | None:

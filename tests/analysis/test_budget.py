@@ -1,0 +1,159 @@
+"""Bits as a budget: beta and the area, teams of several trainings side by side, and the sentence about both."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from relay_team import relay_bundles, relay_plan
+from scripted_bundle import save_team
+
+from analysis.bandwidth.budget import area, area_under, whole_exchange_bits
+from analysis.bandwidth.cell import CellResult, CellScores
+from analysis.bandwidth.curves import curves, sweep_document
+from analysis.bandwidth.grid import BLIND, CLEAR
+from analysis.bandwidth.measurement import measure, report_of
+from analysis.bandwidth.report.text import worth
+from analysis.bandwidth.runs import PlanFactory, load_runs
+from analysis.bandwidth.sweep import Sweep
+from analysis.bandwidth.teams import grid_of, trained_teams
+from coordinator.plan.settings import RunSettings
+from heliograph.cli import main
+from heliograph.errors import BundleMismatch, SettingsError
+
+SPEC = relay_plan(3).world("open").spec
+SCORES = {"talking": (0.9, 0.1, 300.0), "sparing": (0.89, 0.2, 30.0), "silent": (0.3, 0.3, 0.0)}
+"""With messages, masked, and bits sent."""
+
+
+def test_the_area_is_of_the_best_score_that_a_budget_affords():
+    beta, score = np.array([0.5, 0.1, 0.75, 1.5]), np.array([0.8, 0.4, 0.6, 1.0])
+    # 0.2 up to 0.1, 0.4 up to 0.5, and 0.8 from there, though more was sent for less; what is beyond 1 is not afforded.
+    assert area_under(beta, score, 0.2) == pytest.approx(0.1 * 0.2 + 0.4 * 0.4 + 0.5 * 0.8)
+    assert area_under(np.array([1.5]), np.array([1.0]), 0.2) == pytest.approx(0.2)
+    assert area_under(np.array([0.0]), np.array([0.5]), 0.2) == pytest.approx(0.5)
+    found = area([0.5], [[0.8, 0.6]], [0.2, 0.0])
+    assert found.value == pytest.approx((0.5 + 0.3) / 2)
+    assert found.low < found.value < found.high
+    assert area([0.5], [[0.8]], [0.2]).low is None
+
+
+def test_a_whole_exchange_is_a_message_of_160_bits_and_an_action_to_everyone():
+    assert whole_exchange_bits(SPEC) == 2 * (160 + 3)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Run folders: two seeds of a team that talks, another training of it, and a team that does not."""
+    root = tmp_path_factory.mktemp("runs")
+    for name, seed, rate, messages in (
+        ("talking-0", 0, 1.0, True),
+        ("talking-1", 1, 1.0, True),
+        ("sparing", 0, 0.5, True),
+        ("silent", 0, 1.0, False),
+    ):
+        save_team(relay_bundles(3, messages=messages), root / name / "bundles")
+        (root / name / "settings.json").write_text(json.dumps({"seed": seed, "rate": rate}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def sweep(folders):
+    runs = load_runs([folders / name for name in ("talking-0", "sparing", "talking-1", "silent")], alike=False)
+    plans = PlanFactory(runs=runs, settings=RunSettings(episodes=2))
+    grid = grid_of(["teams"], runs=runs, spec=SPEC)
+    return Sweep(folder=folders, grid=grid, plans=plans, local=True, spec=SPEC)
+
+
+def played(sweep, **changes):
+    """Results as if every cell had been run."""
+
+    def scores(cell):
+        open_score, masked, bits = SCORES[cell.run.partition("-")[0]]
+        links = cell.setting.links
+        return CellScores(
+            measure="won",
+            outcome=(open_score if links == "open" else masked) + (0.02 if cell.run == "talking-1" else 0.0),
+            low=0.0,
+            high=1.0,
+            team_return=0.0,
+            episodes=2,
+            steps=12,
+            seconds=0.0,
+            sent_bits=bits if links == "open" else 0.0,
+            read_bits=0.0,
+            messages=1,
+            lost=0,
+            late=0,
+            missing=0,
+            blind_bound=None,
+            **changes,
+        )
+
+    return [CellResult(cell=cell, found=scores(cell)) for cell in sweep.cells]
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_team(sweep):
+    teams = trained_teams(sweep.plans.runs)
+    assert [[run.name for run in team.runs] for team in teams] == [["talking-0", "talking-1"], ["sparing"], ["silent"]]
+    labels = [team.label for team in teams]
+    assert labels[0].endswith("4 x 8 (talking-0)")
+    assert labels[2].endswith("no messages")
+    assert {point.axis for point in sweep.grid.points} == {CLEAR, BLIND}
+
+
+def test_every_team_is_a_point_over_its_own_runs_by_what_it_sends(sweep):
+    (curve,) = curves(sweep, played(sweep), whole_bits=whole_exchange_bits(SPEC))
+    silent, sparing, talking = curve.points
+    assert [point.sent_bits for point in curve.points] == [0.0, 30.0, 300.0]
+    assert talking.beta == pytest.approx(300 / 326)
+    assert (talking.score, talking.masked) == (pytest.approx(0.91), pytest.approx(0.11))
+    assert talking.low < talking.score < talking.high
+    assert (sparing.runs, silent.runs) == ((0.89,), (0.3,))
+    # The team without messages is the best that sends nothing.
+    assert curve.area.value == pytest.approx((30 * 0.3 + 270 * 0.89 + 26 * 0.91) / 326)
+    assert curve.area.low is None
+    without_one = [each for each in played(sweep) if each.cell.run != "talking-1"]
+    (curve,) = curves(sweep, without_one, whole_bits=1.0)
+    assert len(curve.points) == 2, "not all of its runs are finished"
+
+
+def test_one_sentence_says_what_messages_are_worth_and_what_they_cost(sweep, folders, tmp_path):
+    plan = sweep.plans.plan(sweep.plans.runs[0], seed=0, record=tmp_path / "trace.jsonl.gz")
+    report = report_of(measure(plan, links=None), None)
+    assert worth(report) == "", "no sweep tells"
+    told = worth(dataclasses.replace(report, sweep=sweep_document(sweep, played(sweep))))
+    assert "(sparing) sends least of those within 0.02 of the best, among 2: its messages are worth 0.690 of" in told
+    assert told.endswith("for 30 bits per agent and step, 0.092 of a whole exchange (beta).")
+    runs = load_runs([folders / "talking-0", folders / "talking-1"])
+    plain = dataclasses.replace(
+        sweep, grid=grid_of(["erasure=0,1"], runs=runs, spec=SPEC), plans=dataclasses.replace(sweep.plans, runs=runs)
+    )
+    document = sweep_document(plain, played(plain))
+    told = worth(dataclasses.replace(report, sweep=document))
+    assert told.startswith("The messages are worth 0.800 of success (0.910 with them, 0.110 with every message masked)")
+    areas = {curve.axis: curve.area for curve in document.curves}
+    assert areas["erasure"] is None, "a loss saves nothing"
+    assert areas[CLEAR].value == pytest.approx((300 * 0.11 + 26 * 0.91) / 326)
+    assert areas[CLEAR].low < areas[CLEAR].high
+
+
+def test_what_does_not_go_with_teams_is_refused(sweep, folders):
+    with pytest.raises(SettingsError, match="not with erasure=0,1"):
+        grid_of(["teams", "erasure=0,1"], runs=sweep.plans.runs, spec=SPEC)
+    with pytest.raises(SettingsError, match="tables"):
+        grid_of(["teams", "codec=entropy"], runs=sweep.plans.runs, spec=SPEC)
+    with pytest.raises(BundleMismatch, match="message"):
+        load_runs([folders / "talking-0", folders / "silent"])
+
+
+def test_the_command_takes_teams(folders, tmp_path, capsys):
+    names = [str(folders / name) for name in ("talking-0", "silent")]
+    out = tmp_path / "report"
+    words = ["bandwidth", "measure", *names, "--sweep", "teams", "--local", "--episodes", "2", "--out", str(out)]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "4 x 8 the messages are worth" in shown
+    assert "area under the best score" in shown
+    document = json.loads((out / "report.json").read_text())
+    assert [curve["axis"] for curve in document["sweep"]["curves"]] == ["teams"]
