@@ -30,9 +30,9 @@ from trainer.experience.replay import Replay
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
 from trainer.training.calibration import led_up_to
+from trainer.training.making import make_environment
 from trainer.training.restored import restored_algorithm
 from trainer.training.run_folder import RunFolder
-from trainer.training.training import make_environment
 
 CPU, AT_ONCE = torch.device("cpu"), 125
 STILL = "nothing moves"

@@ -25,6 +25,7 @@ HeliographError                     1  UNKNOWN
 │   └── CoordinatorGone             7  UNAVAILABLE
 ├── TrainingError                   8  INTERNAL
 │   ├── NonFiniteLoss               8  INTERNAL
+│   ├── RankLost                    8  ABORTED              another rank of a training ended before it
 │   └── TargetNotReached           10  FAILED_PRECONDITION  all steps are done, and the team is not good enough
 └── CheckpointError                 9  DATA_LOSS            cannot be written, or read back whole
 """
@@ -136,6 +137,10 @@ class TrainingError(HeliographError):
 
 class NonFiniteLoss(TrainingError):
     grpc_status = "INTERNAL"
+
+
+class RankLost(TrainingError):
+    grpc_status = "ABORTED"
 
 
 class TargetNotReached(TrainingError):

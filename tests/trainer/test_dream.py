@@ -29,7 +29,8 @@ from trainer.training.imagined_episode import (
     imagined_beside_real,
 )
 from trainer.training.imagined_picture import TRACES, draw_imagined
-from trainer.training.training import Training, make_algorithm
+from trainer.training.making import make_algorithm
+from trainer.training.training import Training
 
 CPU = torch.device("cpu")
 PRESETS = {"mamba": ("relay", ()), "mabl": ("mabl-relay", SMALL_MABL), "marie": ("marie-relay", SMALL_MARIE)}

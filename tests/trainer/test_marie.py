@@ -26,11 +26,11 @@ from heliograph.errors import CheckpointError, SettingsError
 from trainer.algorithms.marie.imagination import ImaginedStarts
 from trainer.algorithms.marie.marie import Marie
 from trainer.policy.draws import GreedyDraws
+from trainer.training.making import make_algorithm
 from trainer.training.preset import load_settings
 from trainer.training.restored import restored_algorithm
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
-from trainer.training.training import make_algorithm
 
 KINDS = {
     "default": (),

@@ -30,6 +30,7 @@ from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.ppo import PolicyBatch, PolicyLoss, actor_loss, critic_loss, policy_batch
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import share_after_end
+from trainer.ranks.group import ranks
 
 SMALLEST_ENTROPY_SCALE, LARGEST_ENTROPY_SCALE = 1e-3, 1.0
 """Between which an entropy target steers it."""
@@ -90,8 +91,9 @@ class ImaginationLearner(ABC):
         learning = self.learning
         window = replay.settings.window
         recent = recent_experience(replay, leading=max(window, self.leading_rows(window)), device=self.device)
-        if recent is None:
+        if not ranks().all(recent is not None):
             return
+        assert recent is not None
         batch = experience_batch(
             recent,
             self.features(recent.window),
@@ -110,7 +112,9 @@ class ImaginationLearner(ABC):
     def _reports_rewards(self) -> bool:
         """Whether the model has once told new rewards as well as the settings ask for."""
         least, r2 = self.learning.reward_r2, self.held_out.reward_r2
-        self._reported_rewards |= least is None or (r2 is not None and r2 >= least)
+        if not self._reported_rewards:
+            # Each rank has held out what it has collected, and all must be told by the model that they share.
+            self._reported_rewards = ranks().all(least is None or (r2 is not None and r2 >= least))
         return self._reported_rewards
 
     @abstractmethod
@@ -180,8 +184,9 @@ class ImaginationLearner(ABC):
             self.value_scale.see(batch.returns, batch.weight)
             batch = replace(batch, returns=self.value_scale.to_scale(batch.returns))
         rows = batch.returns.shape[0]
+        steps = ranks().least(rows)  # on every rank as many, whatever each has experienced
         for _ in range(epochs):
-            order = torch.randperm(rows, device=self.device)
+            order = torch.randperm(rows, device=self.device)[:steps]
             for index in order.split(learning.minibatch):
                 part = batch.rows(index)
                 policy = actor_loss(
@@ -206,7 +211,7 @@ class ImaginationLearner(ABC):
         if learning.entropy_target is None:
             return max(self.entropy_scale * learning.entropy_decay, learning.entropy_floor)
         assert policy.entropy_share is not None
-        missing = learning.entropy_target - float(policy.entropy_share)
+        missing = learning.entropy_target - ranks().mean(float(policy.entropy_share))
         steered = self.entropy_scale * math.exp(learning.entropy_rate * missing)
         return min(max(steered, SMALLEST_ENTROPY_SCALE), LARGEST_ENTROPY_SCALE)
 

@@ -54,6 +54,9 @@ class AlgorithmEntry:
     mixed: bool = False
     """It can act in worlds where some agents have numbered actions and others vectors, in rows with room for both
     (`heliograph.action_rows`)."""
+    ranks: bool = False
+    """Several ranks can learn it together (`trainer.ranks`): all that it learns by is in gradient steps and moments,
+    and every rank makes as many."""
     curves: Curves
 
     def settings_of(self, section: str) -> type[Settings]:

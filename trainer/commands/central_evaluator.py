@@ -18,9 +18,9 @@ from trainer.commands.central_replay import RecordedEpisode, Replay, replay
 from trainer.policy.acting import Policy
 from trainer.training.checkpoint import from_newest, load_weights
 from trainer.training.evaluation import evaluate
+from trainer.training.making import evaluation_environment, make_algorithm
 from trainer.training.run_folder import RunFolder
 from trainer.training.snapshots import load_snapshot, saved_snapshots
-from trainer.training.training import evaluation_environment, make_algorithm
 
 FLOAT_BITS = 32
 

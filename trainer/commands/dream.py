@@ -81,9 +81,9 @@ def _draw(namespace: argparse.Namespace) -> int:
     from trainer.algorithms.imagining import ImaginingAlgorithm
     from trainer.training.imagined_episode import Wanted, imagined_beside_real
     from trainer.training.imagined_picture import draw_imagined
+    from trainer.training.making import make_environment
     from trainer.training.restored import chosen_algorithm
     from trainer.training.run_folder import RunFolder
-    from trainer.training.training import make_environment
 
     folder = RunFolder.open(namespace.run)
     device, permission = torch.device("cpu"), permission_of(namespace)

@@ -14,6 +14,7 @@ from trainer.commands.extra import trainer_extra
 
 if TYPE_CHECKING:
     from heliograph.environments.permission import Permission
+    from trainer.ranks.group import Ranks
     from trainer.training.settings import TrainSettings
 
 GENERAL_PRESET = "cpu"
@@ -71,8 +72,11 @@ def run(namespace: argparse.Namespace) -> int:
     from heliograph.environments import registry
     from heliograph.errors import SettingsError
     from heliograph.seed_ranges import parse_seeds
+    from trainer.ranks.launched import launched_ranks, leads
     from trainer.training.preset import load_settings, preset_names
 
+    if launched_ranks() > 1 and namespace.seeds is not None:
+        raise SettingsError("--seeds begins runs of its own", remedy="Start it without torchrun")
     if namespace.list_presets is not None:
         from trainer.training.preset_families import in_words
 
@@ -124,7 +128,8 @@ def run(namespace: argparse.Namespace) -> int:
     permission = permission_of(namespace).also_in_settings(overrides).of(f"preset {namespace.preset}")
     registry.check(settings.environment.id, settings.environment.parameters, permission)
     if namespace.dry_run:
-        print(settings.model_dump_json(indent=2))
+        if leads():
+            print(settings.model_dump_json(indent=2))
         return 0
     if seeds is not None:
         return _train_seeds(namespace, settings, seeds)
@@ -132,7 +137,8 @@ def run(namespace: argparse.Namespace) -> int:
         from trainer.training.carrying_on import is_begun, is_done
 
         if is_done(namespace.folder):
-            print(f"bundles are in {namespace.folder} already", flush=True)
+            if leads():
+                print(f"bundles are in {namespace.folder} already", flush=True)
             return 0
         if is_begun(namespace.folder, settings, init_from=namespace.init_from):
             with trainer_extra("training"):
@@ -143,9 +149,10 @@ def run(namespace: argparse.Namespace) -> int:
 
 def _finished_already(path: Path) -> bool:
     """Whether a run that is asked to go on has nothing left to do; says so."""
+    from trainer.ranks.launched import leads
     from trainer.training.carrying_on import is_done
 
-    if done := is_done(path):
+    if (done := is_done(path)) and leads():
         print(f"{path} is finished already; to train it further change its schedule with --set", flush=True)
     return done
 
@@ -177,6 +184,25 @@ def _train_seeds(namespace: argparse.Namespace, settings: TrainSettings, seeds: 
 def _train(
     path: Path | None, *, settings: TrainSettings | None, permission: Permission, namespace: argparse.Namespace
 ) -> int:
+    """Alone, or as one of the ranks that torchrun has started.  Returns and raises what `_lead` does."""
+    from trainer.ranks.joining import joined_ranks
+
+    with joined_ranks() as group:
+        if group.lead:
+            return _lead(group, path, settings=settings, permission=permission, namespace=namespace)
+        from trainer.commands.following import follow
+
+        return follow(group, permission=permission, namespace=namespace)
+
+
+def _lead(
+    group: Ranks,
+    path: Path | None,
+    *,
+    settings: TrainSettings | None,
+    permission: Permission,
+    namespace: argparse.Namespace,
+) -> int:
     """Create or open the folder, train, print the summary; 130 if interrupted.
 
     Raises TargetNotReached, once all results are written and told, if the team is not as good as it must be.
@@ -199,6 +225,7 @@ def _train(
         if namespace.resume is not None and namespace.set:
             _extend(folder.path, namespace.set)
             if _finished_already(folder.path):
+                group.of_lead(None)
                 return 0  # those were its settings before
     else:
         folder = RunFolder.create(path, settings, init_from=namespace.init_from)
@@ -213,6 +240,7 @@ def _train(
         ):
             from trainer.training.training import Training
 
+            group.of_lead({"folder": str(folder.path.resolve()), "resume": settings is None})
             training = Training(
                 folder, progress, resume=settings is None, permission=permission, init_from=namespace.init_from
             )

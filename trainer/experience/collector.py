@@ -34,6 +34,7 @@ from trainer.experience.rows import Rows, absorbing_rows, empty_rows, random_act
 from trainer.experience.staging import StagingBuffer
 from trainer.policy.acting import Behaviour
 from trainer.policy.draws import RandomDraws
+from trainer.ranks.streams import drawn_seed, stream_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Collected:
     length: list[int]
     """Steps."""
     env_steps: int
-    """Of the run so far, over all copies."""
+    """Of the run so far, over all copies that are stepped here."""
     lost_episodes: int
     """Of the run so far."""
 
@@ -63,23 +64,33 @@ class Collector:
     """Steps the environment; episodes run on from one call to the next, and so do the states of the teams.
 
     They are staged until `commit` hands them to replay, which nothing else here writes to.  Episode k of a run
-    (counted over all copies, in the order of their starts) is seeded by (run seed, k).
+    (counted over all copies, in the order of their starts) is seeded by (run seed, k); of several ranks, rank r begins
+    the episodes r, r + ranks, r + 2 ranks, ...
     """
 
+    # Seven parameters: what is stepped, by whom, into what, and what makes it repeatable.
     def __init__(
-        self, environment: VectorEnvironment, behaviour: Behaviour, replay: Replay, *, seed: int, device: torch.device
+        self,
+        environment: VectorEnvironment,
+        behaviour: Behaviour,
+        replay: Replay,
+        *,
+        seed: int,
+        device: torch.device,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.environment, self.replay = environment, replay
         self.seed, self.device = seed, device
+        self._rank, self._ranks = rank, ranks
         self.env_steps = 0
         self.episodes_started = 0
         self.lost_episodes = 0
         """Episodes whose simulator died; nothing of them is kept."""
         count, agents = environment.count, environment.spec.agents
-        self._random = np.random.default_rng([seed, 0xAB])  # for absorbing rows
+        self._random = np.random.default_rng(stream_of(seed, 0xAB, rank=rank))  # for absorbing rows
         # Of its own, so that collecting draws the same numbers whatever is learned meanwhile.
-        entropy = np.random.SeedSequence([seed, 0xAC]).generate_state(1, np.uint64)
-        self._generator = torch.Generator(device).manual_seed(int(entropy[0]))
+        self._generator = torch.Generator(device).manual_seed(drawn_seed(seed, 0xAC, rank=rank))
         self._draws = RandomDraws(self._generator)
         self._team = behaviour.initial_state(count)
         self._channel = CollectingLinks.of(behaviour, copies=count, agents=agents, generator=self._generator)
@@ -210,7 +221,7 @@ class Collector:
 
     def _begin(self, copies: npt.NDArray[Any]) -> None:
         """Start new episodes in some copies."""
-        numbers = self.episodes_started + np.arange(copies.size)
+        numbers = self._rank + self._ranks * (self.episodes_started + np.arange(copies.size))
         self.episodes_started += copies.size
         self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
         agent_inputs = checked_agent_inputs(self.environment.reset(self._seeds[copies], copies), of=self.environment)

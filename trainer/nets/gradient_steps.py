@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import NonFiniteLoss
+from trainer.ranks.group import ranks
 
 
 def adam(module: torch.nn.Module, rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
@@ -26,12 +27,17 @@ def gradient_step(
 def summed_gradient_step(
     name: str, module: torch.nn.Module, optimiser: torch.optim.Optimizer, losses: Iterable[Tensor], *, clip: float
 ) -> float:
-    """The same on a sum of losses, each of which is done with before the next is asked for."""
+    """The same on a sum of losses, each of which is done with before the next is asked for.
+
+    Several ranks step by the mean of their gradients, so that their networks stay the same.
+    """
     optimiser.zero_grad(set_to_none=True)
     total = 0.0
     for loss in losses:
         loss.backward()
         total += float(loss.detach())
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    ranks().average(gradients)
     norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), clip))
     if not np.isfinite(norm):
         raise NonFiniteLoss(

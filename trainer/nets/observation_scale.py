@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trainer.ranks.group import ranks
+
 _KEPT = 0.999
 """Weight of what was known before, per update."""
 _SMALLEST = 1e-4
@@ -29,12 +31,15 @@ class ObservationScale(nn.Module):
         self.weight: Tensor
 
     def see(self, observation: Tensor, present: Tensor) -> None:
-        """Take in the observations [..., D] of an update, of those that were present, bool [...]."""
+        """Take in the observations [..., D] of an update, on all ranks, of those that were present, bool [...]."""
         rows = observation[present]
-        if not len(rows):
+        powers = (rows, rows.square())
+        local = torch.stack([power.mean(0) if len(rows) else power.sum(0) for power in powers])  # of nothing: zeros
+        means, count = ranks().weighted_mean(local, rows.new_tensor(float(len(rows))))
+        if not count:
             return
-        for kept, power in ((self.mean, rows), (self.square, rows.square())):
-            kept.mul_(_KEPT).add_((1 - _KEPT) * power.mean(0))
+        for kept, mean in zip((self.mean, self.square), means, strict=True):
+            kept.mul_(_KEPT).add_((1 - _KEPT) * mean)
         self.weight.mul_(_KEPT).add_(1 - _KEPT)
 
     def to_scale(self, observation: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trainer.ranks.group import ranks
+
 _KEPT = 0.99
 """Weight of what was known before, per update."""
 
@@ -23,10 +25,14 @@ class ValueScale(nn.Module):
         self.weight: Tensor
 
     def see(self, returns: Tensor, weight: Tensor | None = None) -> None:
-        """Take in the returns [...] of an update; `weight` [...] is what each counts for (None: the same)."""
-        share = None if weight is None else weight / weight.sum().clamp(min=1e-6)
-        for kept, power in ((self.mean, returns), (self.square, returns.square())):
-            kept.mul_(_KEPT).add_((1 - _KEPT) * (power.mean() if share is None else (power * share).sum()))
+        """Take in the returns [...] of an update, on all ranks; `weight` [...] is what each counts for (None: the
+        same)."""
+        weighs = returns.new_tensor(float(returns.numel())) if weight is None else weight.sum()
+        share = None if weight is None else weight / weighs.clamp(min=1e-6)
+        powers = (returns, returns.square())
+        means = torch.stack([power.mean() if share is None else (power * share).sum() for power in powers])
+        for kept, mean in zip((self.mean, self.square), ranks().weighted_mean(means, weighs)[0], strict=True):
+            kept.mul_(_KEPT).add_((1 - _KEPT) * mean)
         self.weight.mul_(_KEPT).add_(1 - _KEPT)
 
     def to_scale(self, returns: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.policy.returns import lambda_returns
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import survival
+from trainer.ranks.group import ranks
 
 ADVANTAGE_EPSILON = 1e-4
 WEIGHT_EPSILON = 1e-6
@@ -80,14 +81,24 @@ def mean(values: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def normalised(advantage: Tensor, *, over: Tensor, epsilon: float) -> Tensor:
-    """Advantages less the mean, in units of the deviation, of `over`."""
-    return (advantage - over.mean()) / (over.std() + epsilon)
+    """Advantages less the mean, in units of the deviation, of `over` on all ranks."""
+    if ranks().count == 1:
+        return (advantage - over.mean()) / (over.std() + epsilon)
+    count = over.new_tensor(float(over.numel()))
+    sums = torch.stack([over.sum(), over.square().sum()])  # of a rank that has nothing: zeros, which count for nothing
+    (middle, square), total = ranks().weighted_mean(sums / count.clamp(min=1), count)
+    variance = (square - middle.square()).clamp(min=0) * total / (total - 1).clamp(min=1)
+    found: Tensor = (advantage - middle) / (variance.sqrt() + epsilon)
+    return found
 
 
 def weighted_normalised(advantage: Tensor, weight: Tensor, *, epsilon: float) -> Tensor:
-    """Advantages [...] less their mean, in units of their deviation, each counting for its weight [...]."""
-    middle = mean(advantage, weight)
-    return (advantage - middle) / (mean((advantage - middle).square(), weight).sqrt() + epsilon)
+    """Advantages [...] less their mean, in units of their deviation, each counting for its weight [...]; those of all
+    ranks together."""
+    weighs = weight.sum()
+    middle = ranks().weighted_mean(mean(advantage, weight), weighs)[0]
+    variance = ranks().weighted_mean(mean((advantage - middle).square(), weight), weighs)[0]
+    return (advantage - middle) / (variance.sqrt() + epsilon)
 
 
 @dataclass(frozen=True, kw_only=True)

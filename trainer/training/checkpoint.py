@@ -2,7 +2,8 @@
 
 A checkpoint is a folder named by its iteration with `tensors.safetensors` (networks, optimisers, torch's RNG),
 `replay.safetensors` and `state.json` (counters, numpy's RNG).  It appears under its name only when it is whole, so a
-full disk or a killed process leaves the one before it untouched.
+full disk or a killed process leaves the one before it untouched.  Of several ranks, which have the same networks and
+each its own experience, rank R adds `rank-R.random.safetensors`, `rank-R.replay.safetensors` and `rank-R.state.json`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +34,8 @@ from heliograph.reading import check_plain, read_json
 from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
 from trainer.nets.random_states import random_states, restore_random_states
+from trainer.ranks.group import ranks
+from trainer.training.shares import check_ranks
 
 CHECKPOINT = DocumentFormat(
     name=None, version=2, what="the checkpoint", remedy="Use the version of heliograph that wrote it"
@@ -50,21 +55,82 @@ class UnreadableCheckpoint(CheckpointError):
 def save_checkpoint(
     folder: Path, *, iteration: int, algorithm: Algorithm, arrays: dict[str, npt.NDArray[Any]], state: dict[str, Any]
 ) -> Path:
-    """Write `folder/<iteration>` and drop the oldest ones.  Raises CheckpointError if the disk refuses."""
-    path = folder / f"{iteration:08d}"
-    fields = state | {
-        "iteration": iteration,
-        "counters": algorithm.counters(),
-        "param_groups": {name: _groups(optimiser) for name, optimiser in algorithm.optimisers().items()},
-    }
-    with whole_folder(path) as partial:
-        save_tensors(_tensors(algorithm), str(partial / "tensors.safetensors"))
-        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_arrays(whole, partial / "replay.safetensors")
-        (partial / "state.json").write_text(json.dumps(CHECKPOINT.document(fields)))
-    for old in saved_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Write `folder/<iteration>` and drop the oldest ones; with all ranks, whose disk has to be the same.
+
+    Raises CheckpointError if the disk refuses, on every rank, or if the networks of the ranks are not the same any
+    more.
+    """
+    path, group = folder / f"{iteration:08d}", ranks()
+    _check_same(algorithm, iteration)
+    fields = CHECKPOINT.document(state | {"iteration": iteration, "ranks": group.count})
+    if group.lead:
+        fields |= {
+            "counters": algorithm.counters(),
+            "param_groups": {name: _groups(optimiser) for name, optimiser in algorithm.optimisers().items()},
+        }
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    share = _share(group.rank)
+    with whole_folder(path) if group.lead else nullcontext(_partial(path)) as partial:
+        group.any(False)  # once all ranks are here, the folder is there
+        refused: Exception | None = None
+        try:
+            save_tensors(_tensors(algorithm) if group.lead else _random_tensors(), str(partial / share.tensors))
+            save_arrays(whole, partial / share.replay)
+            (partial / share.state).write_text(json.dumps(fields))
+        except (OSError, SafetensorError) as error:
+            refused = error
+        if group.any(refused is not None):
+            raise _unwritable(path, refused or "another rank could not write its share") from refused
+    if group.lead:
+        for old in saved_checkpoints(folder)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
     return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    """Names of the files of a rank."""
+
+    tensors: str
+    replay: str
+    state: str
+
+
+def _share(rank: int) -> _Share:
+    if rank:
+        return _Share(
+            tensors=f"rank-{rank}.random.safetensors",
+            replay=f"rank-{rank}.replay.safetensors",
+            state=f"rank-{rank}.state.json",
+        )
+    return _Share(tensors="tensors.safetensors", replay="replay.safetensors", state="state.json")
+
+
+def _check_same(algorithm: Algorithm, iteration: int) -> None:
+    """Raises CheckpointError on every rank if their networks are not the same, bit for bit."""
+    group = ranks()
+    if group.count == 1:
+        return
+    digest = sha256()
+    for module in algorithm.modules().values():
+        for value in module.state_dict().values():
+            digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    own = digest.hexdigest()
+    if group.any(group.of_lead(own) != own):
+        raise CheckpointError(
+            f"the networks of the {group.count} ranks have come apart by iteration {iteration}",
+            remedy="Go on from the checkpoint before, with the same torch on processors of one kind for all ranks",
+        )
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def _unwritable(path: Path, why: object) -> CheckpointError:
+    return CheckpointError(
+        f"cannot write checkpoint {path}: {why}", remedy="The one before it is whole; free space and resume"
+    )
 
 
 @contextmanager
@@ -73,7 +139,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     Raises CheckpointError if the disk refuses; then `path` is what it was.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = _partial(path)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -83,11 +149,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         shutil.rmtree(path, ignore_errors=True)
         os.replace(partial, path)
+    except CheckpointError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise CheckpointError(
-            f"cannot write checkpoint {path}: {error}", remedy="The one before it is whole; free space and resume"
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def saved_checkpoints(folder: Path) -> list[Path]:
@@ -164,6 +231,23 @@ def _last_line(error: Exception) -> str:
     return " ".join(lines[-1].split())
 
 
+def load_checkpoint(path: Path, algorithm: Algorithm) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Restore all that a checkpoint has of an algorithm and of torch; this rank's state and arrays, if all can read it.
+
+    Raises CheckpointError, on every rank.
+    """
+    read, refused = None, None
+    try:
+        check_ranks(load_networks(path, algorithm), ranks().count)
+        read = load_experience(path)
+    except UnreadableCheckpoint as error:
+        refused = error
+    if ranks().any(read is None):
+        raise refused or UnreadableCheckpoint(f"checkpoint {path} cannot be read by another rank")
+    assert read is not None
+    return read
+
+
 def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     """Restore networks, optimisers and counters, and return `state.json`.  Raises CheckpointError."""
     try:
@@ -186,24 +270,32 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     return state
 
 
-def load_experience(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Restore torch's random state, and return the arrays that were saved.  Raises CheckpointError."""
+def load_experience(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Restore torch's random state; this rank's state and arrays as they were saved.  Raises CheckpointError."""
+    share = _share(ranks().rank)
     try:
-        tensors = load_tensors(check_plain(path / "tensors.safetensors"))
+        tensors = load_tensors(check_plain(path / share.tensors))
         restore_random_states(under(tensors, "random."))
-        return load_arrays(check_plain(path / "replay.safetensors"))
+        state = CHECKPOINT.check(read_json(path / share.state))
+        return state, load_arrays(check_plain(path / share.replay))
+    except WrongDocument as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
 
 
 def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:
-    tensors = {f"random.{device}": state for device, state in random_states().items()}
+    tensors = _random_tensors()
     for name, module in algorithm.modules().items():
         tensors |= {f"module.{name}.{key}": value.contiguous() for key, value in module.state_dict().items()}
     for name, optimiser in algorithm.optimisers().items():
         for index, values in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{index}.{key}": value for key, value in values.items()}
     return tensors
+
+
+def _random_tensors() -> dict[str, torch.Tensor]:
+    return {f"random.{device}": state for device, state in random_states().items()}
 
 
 def _groups(optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:

@@ -12,10 +12,11 @@ from trainer.algorithms.interfaces import Algorithm
 from trainer.experience.replay import Replay
 from trainer.training.checkpoint import from_newest, load_experience, load_networks, under
 from trainer.training.empty_replay import empty_replay
+from trainer.training.making import make_algorithm, make_environment
 from trainer.training.run_folder import RunFolder
+from trainer.training.shares import ranks_of, share_of
 from trainer.training.snapshots import ChosenNetworks, chosen_networks, load_snapshot
 from trainer.training.summary import greedy_score
-from trainer.training.training import make_algorithm, make_environment
 
 
 def restored_algorithm(
@@ -54,7 +55,8 @@ def chosen_algorithm(
 
 
 def restored_replay(folder: RunFolder, algorithm: Algorithm) -> Replay:
-    """The replay of a run's newest checkpoint.  Raises CheckpointError."""
-    replay = empty_replay(folder.settings(), algorithm)
-    replay.restore(under(from_newest(folder.checkpoints, load_experience), "replay."))
+    """The replay of a run's newest checkpoint; of several ranks, that of the first.  Raises CheckpointError."""
+    state, arrays = from_newest(folder.checkpoints, load_experience)
+    replay = empty_replay(share_of(folder.settings(), ranks_of(state)), algorithm)
+    replay.restore(under(arrays, "replay."))
     return replay

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,25 +16,24 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from heliograph.environments import registry
 from heliograph.environments.episodes import EpisodeResults
 from heliograph.environments.permission import CATALOGUE_ONLY, Permission
-from heliograph.environments.vector import VectorEnvironment
-from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, SettingsError, TargetNotReached
-from heliograph.run_status import RunState, RunStatus
-from heliograph.stopping import Stopped, StopRequest
+from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotReached
+from heliograph.run_status import RunState
+from heliograph.stopping import Stopped
 from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
-from trainer.algorithms.interfaces import Algorithm, MessagingAlgorithm, PausingAlgorithm
-from trainer.algorithms.registry import algorithm_entry
+from trainer.algorithms.interfaces import MessagingAlgorithm, PausingAlgorithm
 from trainer.experience.collector import Collected, Collector
 from trainer.experience.overlap import Feed
 from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
+from trainer.ranks.group import ranks
+from trainer.ranks.shared_stop import SharedStop
+from trainer.ranks.streams import drawn_seed, stream_of
 from trainer.training.calibration import calibration_metrics
 from trainer.training.checkpoint import (
     from_newest,
-    load_experience,
-    load_networks,
+    load_checkpoint,
     save_checkpoint,
     saved_checkpoints,
     set_aside_after,
@@ -44,13 +43,14 @@ from trainer.training.clock import Clock
 from trainer.training.device import choose_device
 from trainer.training.empty_replay import empty_replay
 from trainer.training.evaluations import Evaluations
-from trainer.training.horizon import horizon_of, limited
+from trainer.training.horizon import horizon_of
 from trainer.training.initial_weights import load_initial_weights
 from trainer.training.large_numbers import explained
 from trainer.training.limits import Limit, limit_of
+from trainer.training.making import evaluation_environment, make_algorithm, make_environment
 from trainer.training.run_folder import RunFolder
-from trainer.training.settings import TrainSettings
-from trainer.training.snapshots import forget_snapshots_after, save_snapshot
+from trainer.training.run_writer import RunWriter, iteration_record
+from trainer.training.shares import share_of
 from trainer.training.summary import Summary, count_weights, write_summary
 
 logger = logging.getLogger(__name__)
@@ -62,33 +62,6 @@ class Progress(Protocol):
     def iteration(self, record: dict[str, Any], *, share: float) -> None:
         """After every iteration: its metrics, and the share of the run that is done."""
         ...
-
-
-def make_algorithm(settings: TrainSettings, environment: VectorEnvironment, device: torch.device) -> Algorithm:
-    """The networks of a run, freshly initialised from its seed.
-
-    Raises SettingsError if the algorithm cannot act in this world.
-    """
-    torch.manual_seed(settings.seed)
-    entry, spec = algorithm_entry(settings.algorithm), environment.spec
-    if refusal := entry.refusal(spec):
-        raise SettingsError(f"{settings.algorithm} {refusal}", remedy="Train another algorithm there")
-    compiled = {"compile_mode": settings.compile} if entry.compiles else {}
-    made: Algorithm = entry.load()(*settings.sections(), spec, device=device, **compiled)
-    return made
-
-
-def make_environment(settings: TrainSettings, permission: Permission, *, count: int) -> VectorEnvironment:
-    """The world that the settings name, if they may.  Raises what `registry.make` raises."""
-    chosen = settings.environment
-    return registry.make(
-        chosen.id, count=count, parameters=chosen.parameters, workers=chosen.workers, permission=permission
-    )
-
-
-def evaluation_environment(settings: TrainSettings, permission: Permission, *, episodes: int) -> VectorEnvironment:
-    """As many copies as the settings want for so many episodes."""
-    return make_environment(settings, permission, count=min(settings.evaluation.copies, episodes))
 
 
 class Training:
@@ -109,31 +82,42 @@ class Training:
         permission: Permission = CATALOGUE_ONLY,
         init_from: Path | None = None,
     ) -> None:
-        settings = folder.settings()
+        self.ranks = ranks()
+        settings = share_of(folder.settings(), self.ranks.count)
         self.settings, self.folder, self.progress = settings, folder, progress
-        self.stopping = StopRequest()
+        self.stopping = SharedStop(self.ranks)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.device = choose_device(settings.device)
         self.environment = make_environment(settings, permission, count=settings.environment.copies)
         self.algorithm = make_algorithm(settings, self.environment, self.device)
+        rank, count = self.ranks.rank, self.ranks.count
+        if rank:
+            torch.manual_seed(drawn_seed(settings.seed, 0xAD, rank=rank))  # the networks are those of all ranks
         self.replay = empty_replay(settings, self.algorithm)
         self.collector = Collector(
-            self.environment, self.algorithm.behaviour(), self.replay, seed=settings.seed, device=self.device
+            self.environment,
+            self.algorithm.behaviour(),
+            self.replay,
+            seed=settings.seed,
+            device=self.device,
+            rank=rank,
+            ranks=count,
         )
         schedule = settings.schedule
         self.horizon = horizon_of(schedule, folder.status() if resume else None)
+        self._writer = RunWriter(folder, self.horizon, writes=self.ranks.lead)
         self.feed = Feed(
             self.collector,
             self.algorithm.behaviour(),
             steps_per_copy=schedule.steps_per_iteration,
-            until=self.horizon.limit_env_steps,
+            until=-(-self.horizon.limit_env_steps // count),
             overlap=settings.overlaps(self.device.type),
             check=self.stopping.check,
         )
         self.env_steps = 0
-        """Of all iterations that have begun; with overlap the collector is ahead of it."""
-        self._random = np.random.default_rng([settings.seed, 0xC0])  # which windows are drawn
+        """Of all iterations that have begun, of all ranks; with overlap the collector is ahead of it."""
+        self._random = np.random.default_rng(stream_of(settings.seed, 0xC0, rank=rank))  # which windows are drawn
         chosen = settings.evaluation
         self._evaluations = Evaluations(
             settings=chosen,
@@ -166,7 +150,7 @@ class Training:
         What is in the folder then says how it ended: `summary.json` and `status.json`, in this order.
         """
         settings = self.settings
-        self._write_status(RunState.RUNNING)
+        self._writer.status(RunState.RUNNING, env_steps=self.env_steps)
         self._clock.begin()
         saved = time.monotonic()
         while (reason := self._reason_to_end()) is None:
@@ -181,10 +165,10 @@ class Training:
             self._unlogged = None
             self._count_reached(record)
             record |= self._clock.record
-            self.folder.log(record)
+            self._writer.log(record)
             share = self.horizon.share(env_steps=self.env_steps, seconds=self._clock.seconds)
             self.progress.iteration(record, share=share)
-            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+            if self.ranks.of_lead(time.monotonic() - saved > 60 * settings.checkpoint_minutes):
                 self.save()
                 saved = time.monotonic()
         self.feed.settle()
@@ -194,17 +178,30 @@ class Training:
     def _learn(self) -> dict[str, Any]:
         """Collect and learn; what is to be logged of it.  Raises Stopped, and goes on where it was when repeated."""
         started = time.monotonic()
-        experience = self._learning = self._learning or self.feed.next()
-        self.env_steps, collected = experience.env_steps, time.monotonic()
+        experience = self._collect()
+        self.env_steps, collected = experience.env_steps * self.ranks.count, time.monotonic()
         try:
-            metrics = self._update() if self.replay.ready else {}
+            metrics = self._update() if self.ranks.all(self.replay.ready) else {}
         except NonFiniteLoss as error:
             raise explained(error, self.replay) from error
         self._iteration, self._learning = self._iteration + 1, None
         now = time.monotonic()
-        record = self._record(metrics, experience, collect_s=collected - started, update_s=now - collected)
+        record = iteration_record(experience, iteration=self._iteration, env_steps=self.env_steps)
+        # The first is how long the loop waited for the experience, which is less if it was collected ahead.
+        record |= metrics | {"time/collect_s": collected - started, "time/update_s": now - collected}
         # Here, not beside the evaluation: what is collected ahead is in replay once a run was stopped there.
-        return record | self._calibrate() if self._is_evaluated() else record
+        return record | self._calibrate() if self.ranks.lead and self._is_evaluated() else record
+
+    def _collect(self) -> Collected:
+        """What the iteration learns from.  Raises Stopped on all ranks if one of them was stopped while it collected;
+        those that were not keep theirs."""
+        if self._learning is None:
+            with suppress(Stopped):
+                self._learning = self.feed.next()
+        if self.ranks.any(self._learning is None):
+            raise Stopped
+        assert self._learning is not None
+        return self._learning
 
     def _update(self) -> dict[str, float]:
         """Let the algorithm learn, once its model has predicted what it has not learned from yet.
@@ -220,13 +217,31 @@ class Training:
         return found | algorithm.update(self.replay, self._random)
 
     def _assess(self) -> dict[str, float]:
-        """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, and may be repeated."""
-        settings = self.settings.evaluation
-        if not self._is_evaluated():
+        """Evaluate, and keep the networks, if this iteration is one for it.  Raises Stopped, on all ranks if on one,
+        and may be repeated."""
+        if not self.ranks.of_lead(self._is_evaluated()):
             return {}
+        record: dict[str, float] | None = {}
+        if self.ranks.lead:
+            try:
+                record = self._evaluate()
+            except Stopped:
+                record = None
+        if self.ranks.any(record is None):
+            raise Stopped
+        return record or {}
+
+    def _evaluate(self) -> dict[str, float]:
+        settings = self.settings.evaluation
         record = self._evaluations.on_the_way(self.algorithm.policy())
-        self._snapshot(record[settings.judged_by])
-        self._write_status(RunState.RUNNING)
+        self._writer.snapshot(
+            self.algorithm,
+            settings,
+            env_steps=self.env_steps,
+            evaluation=self._iteration // settings.every,
+            score=record[settings.judged_by],
+        )
+        self._writer.status(RunState.RUNNING, env_steps=self.env_steps)
         if settings.export:
             self.feed.settle()  # what traces a network should not run beside another that is used
             self.export()
@@ -246,7 +261,7 @@ class Training:
         self._evaluations.environment.close()
 
     def save(self) -> None:
-        """Write a checkpoint.  Raises CheckpointError, and what collecting ahead has raised."""
+        """Write a checkpoint, of all ranks.  Raises CheckpointError, and what collecting ahead has raised."""
         self.feed.settle()
         if self.stopping.wanted:
             self.stopping.obey()
@@ -282,15 +297,14 @@ class Training:
 
     def _begin_again(self) -> None:
         logger.warning("no checkpoint yet, starting from the beginning folder=%s", self.folder.path)
-        self.folder.forget_after(0)
-        forget_snapshots_after(self.folder.snapshots, 0)
+        self._writer.forget_after(0, env_steps=0)
 
     def _restore(self) -> None:
         path, state, arrays = from_newest(
-            self.folder.checkpoints,
-            lambda path: (path, load_networks(path, self.algorithm), load_experience(path)),
+            self.folder.checkpoints, lambda path: (path, *load_checkpoint(path, self.algorithm))
         )
-        set_aside_after(path)
+        if self.ranks.lead:
+            set_aside_after(path)
         self.replay.restore(under(arrays, "replay."))
         self.collector.restore(state["collector"] | {"arrays": under(arrays, "collector.")})
         self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
@@ -302,10 +316,15 @@ class Training:
         self._learning = Collected(**state["learning"]) if state.get("learning") else None
         if state.get("target", self.settings.schedule.stop_at_outcome) != self.settings.schedule.stop_at_outcome:
             self._reached = 0  # what was reached was another target
-        self.folder.forget_after(self._iteration - (self._unlogged is not None))
-        forget_snapshots_after(self.folder.snapshots, self.env_steps)
+        self._writer.forget_after(self._iteration - (self._unlogged is not None), env_steps=self.env_steps)
 
     def _reason_to_end(self) -> str | None:
+        if self.ranks.any(self.stopping.wanted):
+            self.stopping.ask()
+        reason: str | None = self.ranks.of_lead(self._own_reason_to_end())
+        return reason
+
+    def _own_reason_to_end(self) -> str | None:
         schedule, horizon = self.settings.schedule, self.horizon
         if self.stopping.wanted:
             return "interrupted"
@@ -317,43 +336,19 @@ class Training:
             return "time"
         return "steps" if self.env_steps >= horizon.limit_env_steps else None
 
-    def _record(
-        self, metrics: dict[str, float], experience: Collected, *, collect_s: float, update_s: float
-    ) -> dict[str, Any]:
-        """`collect_s` is how long the loop waited for the experience, which is less if it was collected ahead."""
-        record: dict[str, Any] = {"iteration": self._iteration, "env_steps": self.env_steps}
-        ended: dict[str, Sequence[float]] = {
-            "outcome": experience.outcome,
-            "return": experience.team_return,
-            "length": experience.length,
-        }
-        record |= {f"collect/{name}": float(np.mean(values)) for name, values in ended.items() if values}
-        if experience.lost_episodes:
-            record["collect/lost_episodes"] = experience.lost_episodes
-        return record | metrics | {"time/collect_s": collect_s, "time/update_s": update_s}
-
     def _count_reached(self, record: dict[str, Any]) -> None:
         """Take in whether an evaluation came to the outcome at which the run may end."""
         outcome, target = record.get("evaluate/greedy_outcome"), self.settings.schedule.stop_at_outcome
         if outcome is not None:
             self._reached = self._reached + 1 if target is not None and outcome >= target else 0
 
-    def _snapshot(self, score: float) -> None:
-        settings = self.settings.evaluation
-        save_snapshot(
-            self.folder.snapshots,
-            env_steps=self.env_steps,
-            evaluation=self._iteration // settings.every,
-            score=score,
-            algorithm=self.algorithm,
-            limit=settings.snapshots,
-        )
-
     def _interrupted(self) -> Summary:
-        self._write_status(RunState.INTERRUPTED, exit_code=INTERRUPTED_EXIT_CODE)
+        self._writer.status(RunState.INTERRUPTED, env_steps=self.env_steps, exit_code=INTERRUPTED_EXIT_CODE)
         return self._summary("interrupted", None, None)
 
     def _finished(self, reason: str) -> Summary:
+        if not self.ranks.lead:
+            return self._summary(reason, None, None)  # the first rank evaluates what all have learned
         try:
             self.export()
             talks = isinstance(self.algorithm, MessagingAlgorithm) and self.algorithm.message is not None
@@ -365,14 +360,11 @@ class Training:
         write_summary(self.folder, summary)
         if summary.missed:
             detail = f"{summary.outcome_name} {summary.outcome:.3f}, asked for {summary.target:g}"
-            self._write_status(RunState.UNREACHED, detail=detail, exit_code=TargetNotReached.exit_code)
+            state, code = RunState.UNREACHED, TargetNotReached.exit_code
         else:
-            self._write_status(RunState.FINISHED, exit_code=0)
+            detail, state, code = "", RunState.FINISHED, 0
+        self._writer.status(state, env_steps=self.env_steps, detail=detail, exit_code=code)
         return summary
-
-    def _write_status(self, state: RunState, *, detail: str = "", exit_code: int | None = None) -> None:
-        status = RunStatus(state=state, env_steps=self.env_steps, detail=detail, exit_code=exit_code)
-        self.folder.write_status(limited(status, self.horizon))
 
     def _summary(self, reason: str, evaluation: EpisodeResults | None, links_cut: EpisodeResults | None) -> Summary:
         spec, schedule = self.environment.spec, self.settings.schedule
@@ -390,7 +382,7 @@ class Training:
             links_cut=links_cut,
             lost_episodes=self.collector.lost_episodes,
             parameters=count_weights(self.algorithm.modules().values()),
-            limit=self._limit() if isinstance(self.algorithm, PredictingAlgorithm) else None,
+            limit=self._limit() if self.ranks.lead and isinstance(self.algorithm, PredictingAlgorithm) else None,
         )
 
     def _limit(self) -> Limit:

@@ -9,6 +9,7 @@ ENTRY = AlgorithmEntry(
     inherits={"mamba": "mabl"},
     compiles=True,
     mixed=True,
+    ranks=True,
     curves=Curves(
         label="world-model loss terms",
         metrics=tuple(

@@ -9,5 +9,6 @@ ENTRY = AlgorithmEntry(
     sections={**MAMBA.sections, "mag": "trainer.algorithms.mag.settings:MagSettings"},
     compiles=True,
     mixed=True,
+    ranks=True,
     curves=MAMBA.curves,
 )

@@ -8,6 +8,7 @@ ENTRY = AlgorithmEntry(
     sections={"mamba": "trainer.algorithms.mamba.settings:MambaSettings"},
     compiles=True,
     mixed=True,
+    ranks=True,
     curves=Curves(
         label="world-model loss terms",
         metrics=tuple(

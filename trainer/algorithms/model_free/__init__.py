@@ -13,6 +13,7 @@ MAPPO = AlgorithmEntry(
     sections={"mappo": "trainer.algorithms.model_free.settings:MappoSettings"},
     on_policy=True,
     mixed=True,
+    ranks=True,
     curves=CURVES,
 )
 ATTENTION_PPO = AlgorithmEntry(
@@ -22,5 +23,6 @@ ATTENTION_PPO = AlgorithmEntry(
     inherits={"mappo": "attention_ppo"},
     on_policy=True,
     mixed=True,
+    ranks=True,
     curves=CURVES,
 )

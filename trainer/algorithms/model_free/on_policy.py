@@ -24,6 +24,7 @@ from trainer.nets.gradient_steps import adam, gradient_step
 from trainer.nets.means import Means
 from trainer.nets.value_scale import ValueScale
 from trainer.policy.ppo import policy_loss, value_loss
+from trainer.ranks.group import ranks
 
 
 class OnPolicy:
@@ -57,10 +58,10 @@ class OnPolicy:
     def update(self, replay: Replay, random: np.random.Generator) -> dict[str, float]:
         """`epochs` of PPO over everything that was collected since the last update."""
         window, new = replay.unread()
-        if not new.any():
+        if not ranks().all(bool(new.any())):
             return {}
         sequences = self.sequences(window.to(self.device), new.to(self.device))
-        if not sequences.counts.any():
+        if not ranks().all(bool(sequences.counts.any())):
             return {}
         counted = sequences.returns[sequences.counts]
         if not torch.isfinite(counted).all():
@@ -85,9 +86,11 @@ class OnPolicy:
             metrics.add(self.critic_step(picked))
 
     def minibatches(self, sequences: Sequences, random: np.random.Generator) -> Iterator[Tensor]:
-        """Indices of sequences: all of them in every epoch, split at random."""
+        """Indices of sequences: all of them in every epoch, split at random; on every rank as many."""
+        count = sequences.counts.shape[1]
+        steps = ranks().least(count)
         for _ in range(self.ppo.epochs):
-            order = torch.from_numpy(random.permutation(sequences.counts.shape[1])).to(self.device)
+            order = torch.from_numpy(random.permutation(count)[:steps]).to(self.device)
             yield from order.chunk(self.ppo.minibatches)
 
     def sequences(self, window: Window, new: Tensor) -> Sequences:

@@ -7,5 +7,6 @@ ENTRY = AlgorithmEntry(
     algorithm="trainer.algorithms.qmix.qmix:Qmix",
     sections={"qmix": "trainer.algorithms.qmix.settings:QmixSettings"},
     continuous=False,
+    ranks=True,
     curves=Curves(label="temporal difference and value", metrics=("value/loss", "value/team")),
 )

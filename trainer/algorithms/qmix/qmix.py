@@ -27,6 +27,7 @@ from trainer.experience.window import Window
 from trainer.nets.gradient_steps import gradient_step
 from trainer.nets.means import Means
 from trainer.policy.distributions import ActionDistribution
+from trainer.ranks.group import ranks
 
 
 class Qmix:
@@ -62,8 +63,9 @@ class Qmix:
 
         Raises SettingsError if replay is full and holds no whole episode.
         """
-        if not replay.whole_episodes():
-            if replay.full:
+        whole = bool(replay.whole_episodes())
+        if not ranks().all(whole):
+            if replay.full and not whole:
                 raise SettingsError(
                     f"replay keeps {replay.capacity} rows per copy, in which no episode is whole",
                     remedy="Raise replay.capacity, or lower environment.copies",

@@ -1,0 +1,190 @@
+"""What ranks say to one another while they learn: gradients and moments are averaged, decisions are made by all.
+
+Every rank calls the same methods in the same order.  One that ends, or raises, is noticed by the others where they
+wait for it, which raises RankLost with its reason there; nobody waits longer than WAIT_S.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from heliograph.errors import RankLost
+
+WAIT_S = 1800.0
+"""How long a rank waits for another: the first evaluates, exports and writes checkpoints meanwhile."""
+LONGEST_PAUSE_S = 0.01
+"""Between two looks at what is waited for, so that a signal is seen, and the core is free for who is waited for."""
+_ENDED = "heliograph.ended"
+
+
+class Ranks:
+    """A training without others: what is to be averaged or agreed on stays what it is, bit for bit."""
+
+    rank = 0
+    count = 1
+
+    @property
+    def lead(self) -> bool:
+        """Whether this is the rank that evaluates, exports, and writes what a run leaves."""
+        return self.rank == 0
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Put the mean over the ranks into tensors of one kind and device, all in one message."""
+
+    def weighted_mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean over the ranks of values [...], each rank's counting for its weight (scalar), and the weights' sum.
+
+        Zeros where all weigh nothing.
+        """
+        return values, weight
+
+    def mean(self, value: float) -> float:
+        """Over the ranks."""
+        return value
+
+    def least(self, value: int) -> int:
+        """Over the ranks."""
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so on any rank."""
+        return flag
+
+    def all(self, flag: bool) -> bool:
+        """Whether it is so on every rank."""
+        return not self.any(not flag)
+
+    def of_lead(self, value: Any) -> Any:
+        """The first rank's value, which JSON must know; that of the others is not looked at."""
+        return value
+
+    def ask_to_stop(self) -> None:
+        """Have all ranks see that somebody wants the training to end."""
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether a rank has called `ask_to_stop`; the one thing that is not agreed on."""
+        return False
+
+
+ALONE = Ranks()
+_current: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
+
+
+def ranks() -> Ranks:
+    """Those that the running thread belongs to; `ALONE` where nobody has joined any."""
+    return _current.get()
+
+
+@contextmanager
+def among(group: Ranks) -> Iterator[None]:
+    """Inside, this thread is one of them."""
+    token = _current.set(group)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class Joined(Ranks):
+    """One of several, over a process group of torch."""
+
+    def __init__(self, group: Any, store: Any, *, rank: int, count: int) -> None:
+        """`group` sums and broadcasts tensors, `store` holds notes that need no one to wait."""
+        self._group, self._store = group, store
+        self.rank, self.count = rank, count
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        self._sum(flat)
+        flat /= self.count
+        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def weighted_mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        flat = torch.cat([(values.double() * weight.double()).reshape(-1), weight.double().reshape(1)])
+        self._sum(flat)
+        total = flat[-1]
+        mean = flat[:-1] / torch.where(total > 0, total, 1.0)
+        return mean.view_as(values).to(values.dtype), total.to(weight.dtype)
+
+    def mean(self, value: float) -> float:
+        return float(self._sum(torch.tensor([value], dtype=torch.float64))) / self.count
+
+    def least(self, value: int) -> int:
+        return int(self._sum(torch.tensor([value], dtype=torch.int64), dist.ReduceOp.MIN))
+
+    def any(self, flag: bool) -> bool:
+        return bool(self._sum(torch.tensor([int(flag)], dtype=torch.int64), dist.ReduceOp.MAX))
+
+    def of_lead(self, value: Any) -> Any:
+        told = torch.frombuffer(bytearray(json.dumps(value if self.lead else None).encode()), dtype=torch.uint8)
+        size = torch.tensor([told.numel()], dtype=torch.int64)
+        self._wait(lambda: self._group.broadcast([size], dist.BroadcastOptions()), on=size)
+        told = told if self.lead else torch.empty(int(size), dtype=torch.uint8)
+        self._wait(lambda: self._group.broadcast([told], dist.BroadcastOptions()), on=told)
+        return json.loads(bytes(told.tolist()))
+
+    def ask_to_stop(self) -> None:
+        self._note("heliograph.stop", "")
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return self._noted("heliograph.stop")
+
+    def tell_end(self, reason: str) -> None:
+        """Leave word of why this rank ends before the others; only the first word of all ranks counts."""
+        if not self._noted(_ENDED):
+            self._note(_ENDED, f"rank {self.rank} has ended: {reason}")
+
+    def _sum(self, tensor: Tensor, operation: Any = dist.ReduceOp.SUM) -> Tensor:
+        options = dist.AllreduceOptions()
+        options.reduceOp = operation
+        self._wait(lambda: self._group.allreduce([tensor], options), on=tensor)
+        return tensor
+
+    def _wait(self, begin: Callable[[], Any], *, on: Tensor) -> None:
+        """Until a message of all ranks is through.  Raises RankLost."""
+        try:
+            work = begin()
+            pause, over = 0.0, time.monotonic() + WAIT_S
+            while on.device.type == "cpu" and not work.is_completed() and time.monotonic() < over:
+                time.sleep(pause)
+                pause = min(1.5 * pause + 1e-5, LONGEST_PAUSE_S)
+            work.wait()
+        except RuntimeError as error:
+            raise RankLost(
+                self._end_of_another() or f"another rank does not answer ({_first_line(error)})",
+                remedy="The last checkpoint is whole; go on from it with as many ranks, by `--resume RUN`",
+            ) from error
+
+    def _end_of_another(self) -> str:
+        try:
+            return self._store.get(_ENDED).decode() if self._noted(_ENDED) else ""
+        except RuntimeError:  # the store has ended with it
+            return ""
+
+    def _note(self, key: str, text: str) -> None:
+        try:
+            self._store.set(key, text)
+        except RuntimeError:  # nobody is there any more who could read it
+            return
+
+    def _noted(self, key: str) -> bool:
+        try:
+            return bool(self._store.check([key]))
+        except RuntimeError:
+            return False
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,58 @@
+"""How a process becomes a rank: as torchrun, or whatever else sets its variables, has started it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from heliograph.errors import SettingsError
+from trainer.ranks.group import ALONE, WAIT_S, Joined, Ranks, among
+from trainer.ranks.launched import VARIABLES, launched_ranks
+
+JOINING_S = 120.0
+"""How long the ranks wait for all of them to be there."""
+
+
+@contextmanager
+def joined_ranks() -> Iterator[Ranks]:
+    """Inside, this process is one of the ranks that it was started among; alone if it was started alone.
+
+    Raises SettingsError if the others do not come, and RankLost inside where one of them ends before.
+    """
+    if launched_ranks() == 1:
+        yield ALONE
+        return
+    rank, count = int(os.environ["RANK"]), launched_ranks()
+    try:
+        # A store first, whose waits have their own bound: an absent rank is told of within it.
+        store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=JOINING_S)))
+        store.set(f"heliograph.here.{rank}", "")
+        store.wait([f"heliograph.here.{each}" for each in range(count)], timedelta(seconds=JOINING_S))
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+            store=store,
+            rank=rank,
+            world_size=count,
+            timeout=timedelta(seconds=WAIT_S),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"rank {rank} of {count} has not found all others at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} within {JOINING_S:g} s",
+            remedy=f"Start all of them by torchrun, which sets {', '.join(VARIABLES)}",
+        ) from error
+    joined = Joined(dist.group.WORLD, store, rank=rank, count=count)
+    try:
+        with among(joined):
+            yield joined
+    except BaseException as error:
+        joined.tell_end(str(error) or type(error).__name__)
+        raise
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,37 @@
+"""Among how many ranks this process was started.  Imports no torch."""
+
+from __future__ import annotations
+
+import os
+
+from heliograph.errors import SettingsError
+
+VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Of the environment, as torchrun sets them."""
+
+
+def launched_ranks() -> int:
+    """1 if it was started alone, or not all variables are there.  Raises SettingsError if they make no sense."""
+    if not all(name in os.environ for name in VARIABLES):
+        return 1
+    try:
+        rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        sound = 0 <= rank < count
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SettingsError(
+            f"RANK is {os.environ['RANK']} and WORLD_SIZE {os.environ['WORLD_SIZE']}, which names no rank",
+            remedy="Start the ranks by torchrun, or unset these variables to train alone",
+        )
+    return count
+
+
+def local_rank() -> int:
+    """Which of the ranks on this machine it is, as torchrun says; 0 if nobody does."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def leads() -> bool:
+    """Whether this process is the first of its ranks, or alone; once `launched_ranks` has found them sound."""
+    return launched_ranks() == 1 or os.environ["RANK"] == "0"
