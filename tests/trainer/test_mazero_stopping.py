@@ -38,7 +38,7 @@ def test_a_run_stopped_within_updates_and_their_searches_ends_like_one_that_was_
         if training is not None:
             begun.append(sum(name.endswith(".model/loss") for name in training.algorithm.counters()))
         number = next(stops)
-        monkeypatch.setattr("trainer.training.training.StopRequest", lambda number=number: StopAtCheck(number))
+        monkeypatch.setattr("trainer.training.training.SharedStop", lambda _, number=number: StopAtCheck(number))
         training = resume(stopped) if training else start(stopped, chosen)
     assert {1, 2} <= set(begun), "stopped after one part of an update and after two"
     assert_equal_runs(alone, stopped)

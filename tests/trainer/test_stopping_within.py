@@ -32,7 +32,7 @@ def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
     reasons = []
     while reasons[-1:] != ["steps"]:
         number = next(stops)
-        monkeypatch.setattr("trainer.training.training.StopRequest", lambda number=number: StopAtCheck(number))
+        monkeypatch.setattr("trainer.training.training.SharedStop", lambda _, number=number: StopAtCheck(number))
         training = resume(stopped) if reasons else start(stopped, settings_for(preset))
         reasons.append(training.run().reason)
     assert reasons.count("interrupted") >= 4

@@ -141,7 +141,7 @@ class Joined(Ranks):
     def asked_to_stop(self) -> bool:
         return self._noted("heliograph.stop")
 
-    def tell_end(self, reason: str) -> None:
+    def report_end(self, reason: str) -> None:
         """Leave word of why this rank ends before the others; only the first word of all ranks counts."""
         if not self._noted(_ENDED):
             self._note(_ENDED, f"rank {self.rank} has ended: {reason}")

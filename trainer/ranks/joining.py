@@ -52,7 +52,7 @@ def joined_ranks() -> Iterator[Ranks]:
         with among(joined):
             yield joined
     except BaseException as error:
-        joined.tell_end(str(error) or type(error).__name__)
+        joined.report_end(str(error) or type(error).__name__)
         raise
     finally:
         dist.destroy_process_group()

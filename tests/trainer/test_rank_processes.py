@@ -1,0 +1,115 @@
+"""`torchrun … -m heliograph train` as a user starts it: stopped on one rank, gone on with, and as if never stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from equal_runs import assert_equal_runs
+from tiny_team import SMALL
+from waiting_game import ANNOUNCEMENT
+
+from heliograph.bundle import load_team
+from heliograph.run_status import RunState, read_status
+from trainer.training.checkpoint import saved_checkpoints
+from trainer.training.run_folder import RunFolder
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_S = 120
+GAME = "waiting_game:make"
+TRAIN = ("-m", "heliograph", "train")
+
+
+def variables() -> dict[str, str]:
+    here = str(Path(__file__).parents[1])  # where waiting_game is
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
+def launched(*arguments: str) -> subprocess.Popen[str]:
+    """Two ranks under torchrun; the caller ends or awaits it."""
+    ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.Popen(
+        [sys.executable, *ranks, *TRAIN, *arguments],
+        env=variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(running: subprocess.Popen[str]) -> tuple[int, str, str]:
+    try:
+        out, err = running.communicate(timeout=DEADLINE_S)
+    finally:
+        running.terminate()
+    return running.returncode, out, err
+
+
+def workers(running: subprocess.Popen[str]) -> list[int]:
+    """Process ids of the ranks."""
+    return [int(pid) for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
+
+
+def rank_of(pid: int) -> str:
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next((part[5:].decode() for part in variables if part.startswith(b"RANK=")), "")
+
+
+def await_announcement(running: subprocess.Popen[str]) -> None:
+    assert running.stderr is not None
+    watchdog = threading.Timer(DEADLINE_S, running.kill)
+    watchdog.start()
+    seen = []
+    for line in running.stderr:
+        seen.append(line)
+        if ANNOUNCEMENT in line:
+            break
+    else:
+        pytest.fail("".join(seen))
+    watchdog.cancel()
+
+
+def flags(env_steps: int, *more: str) -> list[str]:
+    return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *more) for part in ("--set", one)]
+
+
+def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_stopped(tmp_path: Path) -> None:
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    world = ("--preset", "relay-signal", "--environment", GAME)
+    announced = "environment.parameters={announce_at=25}"
+    running = launched(*world, "--folder", str(stopped), *flags(360, announced))
+    await_announcement(running)
+    second = next(pid for pid in workers(running) if rank_of(pid) == "1")
+    os.kill(second, signal.SIGINT)
+    code, _, err = finished(running)
+    assert code != 0
+    assert read_status(stopped).state is RunState.INTERRUPTED, err
+    assert saved_checkpoints(stopped / "checkpoints")
+    assert not (stopped / "bundles").exists()
+
+    code, out, err = finished(launched("--resume", str(stopped), "--allow-environment", GAME))
+    assert code == 0, err
+    assert out.count("all environment steps done") == 1  # the first rank alone tells
+    code, _, err = finished(launched(*world, "--folder", str(whole), *flags(360, announced)))
+    assert code == 0, err
+    assert_equal_runs(stopped, whole)
+    assert [record["env_steps"] for record in RunFolder.open(whole).history()][-1] == 360
+    assert len(load_team(whole / "bundles")) == 2
+    further = ("--resume", str(whole), "--allow-environment", GAME, "--set", "schedule.env_steps=480")
+    one_rank = subprocess.run(
+        [sys.executable, *TRAIN, *further],
+        env=variables(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert one_rank.returncode == 9
+    assert "trained by 2 ranks, and would go on with 1 rank" in one_rank.stderr

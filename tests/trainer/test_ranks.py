@@ -1,0 +1,211 @@
+"""What ranks say to one another, and that together they learn what one learns alone."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rank_threads import on_ranks
+from tiny_team import SMALL, SMALL_MAZERO, SMALL_OF, small_settings, start
+from torch import Tensor
+
+from heliograph.errors import CheckpointError, RankLost, SettingsError
+from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.nets.means import Means
+from trainer.nets.observation_scale import ObservationScale
+from trainer.nets.value_scale import ValueScale
+from trainer.policy.draws import GreedyDraws
+from trainer.policy.ppo import PolicyBatch, normalised, weighted_normalised
+from trainer.ranks.group import ALONE, Joined, ranks
+from trainer.ranks.launched import launched_ranks
+from trainer.ranks.shared_stop import SharedStop
+from trainer.training.shares import check_ranks, share_of
+
+torch.set_num_threads(1)
+
+
+def halves(whole: Tensor, group: Joined, dim: int = 0) -> Tensor:
+    return whole.chunk(group.count, dim)[group.rank]
+
+
+def test_what_is_averaged_summed_and_decided() -> None:
+    def part(group: Joined) -> tuple[Any, ...]:
+        one, other = torch.full((2, 2), float(group.rank)), torch.arange(3.0) * group.rank
+        group.average([one, other])
+        mean, weight = group.weighted_mean(torch.tensor([1.0, 2.0]) + group.rank, torch.tensor(1.0 + 2 * group.rank))
+        nothing = group.weighted_mean(torch.tensor([5.0]), torch.tensor(0.0))
+        return (
+            one.tolist(),
+            other.tolist(),
+            (mean.tolist(), float(weight)),
+            (nothing[0].tolist(), float(nothing[1])),
+            group.mean(float(group.rank)),
+            group.least(7 - group.rank),
+            (group.any(group.rank == 1), group.any(False), group.all(group.rank == 1), group.all(True)),
+            group.of_lead({"folder": "ä", "rank": group.rank}),
+            group.lead,
+        )
+
+    expected = (
+        [[0.5, 0.5], [0.5, 0.5]],
+        [0.0, 0.5, 1.0],
+        ([1.75, 2.75], 4.0),
+        ([0.0], 0.0),
+        0.5,
+        6,
+        (True, False, False, True),
+        {"folder": "ä", "rank": 0},
+    )
+    assert on_ranks(part) == [(*expected, True), (*expected, False)]
+
+
+def test_alone_everything_stays_as_it_is() -> None:
+    tensor, weight = torch.tensor([0.1, 0.2]), torch.tensor(3.0)
+    assert ranks() is ALONE
+    ALONE.average([tensor])
+    assert ALONE.weighted_mean(tensor, weight) == (tensor, weight)
+    assert (ALONE.mean(0.1), ALONE.least(3), ALONE.any(False), ALONE.all(True)) == (0.1, 3, False, True)
+    assert ALONE.of_lead("x") == "x"
+
+
+def test_who_waits_for_a_rank_that_has_ended_is_told_why() -> None:
+    def part(group: Joined) -> None:
+        if group.rank == 1:
+            raise ValueError("the disk is full")
+        group.any(False)
+
+    with pytest.raises(RankLost, match="rank 1 has ended: the disk is full"):
+        on_ranks(part)
+
+
+def test_a_stop_that_one_is_asked_for_is_wanted_by_all() -> None:
+    def part(group: Joined) -> list[bool]:
+        stop = SharedStop(group)
+        before = stop.wanted
+        group.any(False)
+        if group.rank == 1:
+            stop.ask()
+        group.any(False)
+        return [before, SharedStop(group).wanted]
+
+    assert on_ranks(part) == [[False, True], [False, True]]
+    assert not SharedStop(ALONE).wanted
+
+
+def test_moments_are_those_of_all_rows() -> None:
+    returns, weight = torch.randn(8, 3), torch.rand(8, 3)
+    observation, present = torch.randn(8, 2, 5), torch.rand(8, 2) < 0.7
+    present[4:] = False  # the second rank has seen nobody
+    advantage = torch.randn(8, 3) + 2
+
+    def part(group: Joined) -> list[Tensor]:
+        def own(whole: Tensor) -> Tensor:
+            return whole if group is ALONE else halves(whole, group)
+
+        plain, weighted, observed = ValueScale(), ValueScale(), ObservationScale(5)
+        plain.see(own(returns))
+        weighted.see(own(returns), own(weight))
+        observed.see(own(observation), own(present))
+        return [
+            *plain.state_dict().values(),
+            *weighted.state_dict().values(),
+            *observed.state_dict().values(),
+            normalised(own(advantage), over=own(advantage), epsilon=1e-4),
+            weighted_normalised(own(advantage), own(weight), epsilon=1e-4),
+        ]
+
+    alone = part(ALONE)  # type: ignore[arg-type]  # the same methods
+    for mine, theirs, whole in zip(*on_ranks(part), alone, strict=True):
+        together = torch.cat([mine, theirs]) if mine.shape != whole.shape else mine
+        torch.testing.assert_close(together, whole, rtol=1e-6, atol=1e-6)
+
+
+def gradients(algorithm: Dreamer) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": value.grad.clone()
+        for name, module in algorithm.modules().items()
+        for key, value in module.named_parameters()
+        if value.grad is not None
+    }
+
+
+@pytest.mark.parametrize("preset", ["relay-signal", "mag-relay", "mabl-relay"])
+def test_two_ranks_with_half_batches_have_the_gradients_of_one_with_all(tmp_path: Path, preset: str) -> None:
+    settings = small_settings(
+        preset, "replay.start=first", env_steps=48, small=SMALL_OF.get(preset.partition("-relay")[0], SMALL)
+    )
+    training = start(tmp_path / "run", settings)
+    training.run()
+    team = training.algorithm
+    assert isinstance(team, Dreamer)
+    window = training.replay.sample(training._random).window
+    assert not window.first[1:].any()  # or the halves would count differently
+    team.draws = GreedyDraws()
+    features = team.features(window)
+    rows = tuple(feature[:-1].flatten(0, 1) for feature in features)
+    joint = rows[0].shape[0]
+    batch = PolicyBatch(
+        features=rows,
+        action=window.action[1:].flatten(0, 1),
+        available=None,
+        old_log_probability=torch.full((joint, 2), -1.0),
+        returns=torch.randn(joint, 2),
+        advantage=torch.randn(joint, 2),
+    )
+
+    def learned(group: Any) -> dict[str, Tensor]:
+        own = copy.deepcopy(team)
+        share = window if group is ALONE else window.each(lambda tensor: halves(tensor, group, 1))
+        index = torch.arange(joint)
+        own.update_model(share, Means())
+        own.learn_from(batch.rows(index if group is ALONE else halves(index, group)), Means(), epochs=1)
+        return gradients(own)
+
+    alone = learned(ALONE)
+    one, other = on_ranks(learned)
+    assert {name.partition(".")[0] for name in alone} >= {"model", "actor", "critic"}
+    for name, whole in alone.items():
+        assert torch.equal(one[name], other[name]), name
+        torch.testing.assert_close(one[name], whole, rtol=1e-4, atol=1e-6)
+    training.close()
+
+
+def test_a_run_is_shared_out_whole() -> None:
+    settings = small_settings("mamba-smax-3m-cpu", "environment.copies=8", "mamba.policy.start_states=10")
+    share = share_of(settings, 2)
+    assert share_of(settings, 1) is settings
+    assert (share.environment.copies, share.replay.batch, share.replay.capacity, share.replay.minimum) == (
+        4,
+        2,
+        200,
+        10,
+    )
+    (whole,), (part,) = settings.sections(), share.sections()
+    assert (part.model_updates, part.policy.rounds) == (whole.model_updates, whole.policy.rounds)
+    assert (part.policy.start_states, part.policy.minibatch) == (5, -(-whole.policy.minibatch // 2))
+
+
+def test_what_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"environment.copies = 4 cannot be split among 3 ranks. Make it a mult"):
+        share_of(small_settings("relay-signal", "mamba.policy.start_states=9"), 3)
+    mazero = small_settings("mazero-relay-sighted", small=SMALL_MAZERO)
+    with pytest.raises(SettingsError, match=r"mazero cannot be learned by several ranks. .*mamba.* can"):
+        share_of(mazero, 2)
+    with pytest.raises(CheckpointError, match="trained by 2 ranks, and would go on with 1 rank, but each has"):
+        check_ranks({"ranks": 2}, 1)
+    check_ranks({}, 1)
+
+
+@pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("x", "2"), ("0", "0")])
+def test_variables_that_name_no_rank_are_told(monkeypatch: pytest.MonkeyPatch, rank: str, size: str) -> None:
+    assert launched_ranks() == 1
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    assert launched_ranks() == 1  # without an address to meet at they are somebody else's
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    with pytest.raises(SettingsError, match="which names no rank"):
+        launched_ranks()
