@@ -52,6 +52,7 @@ BY_OTHER_MEANS = {
     "heliograph/network/devices.py": "of the kernel",
     "heliograph/network/namespace.py": "of the kernel",
     "heliograph/processor_time.py": "of the kernel",
+    "trainer/export/shared_graphs.py": "sources, which are installed",
     "trainer/ranks/group.py": "what the first rank has said",
     "trainer/training/preset_axes.py": "presets, which are installed",
 }

@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 
 import heliograph
 import trainer
+from heliograph.reading import DOCUMENT, Unreadable, read_bytes
 from trainer.export.structure import Structure
 
 FOLDER = "HELIOGRAPH_GRAPHS"
@@ -38,9 +39,9 @@ _TRACING = (*_OTHERS, "onnx", "onnxscript", "onnx-ir")
 def shared_graph(structure: Structure) -> onnx.ModelProto | None:
     """The graph that another process has left; None if there is none that can be read whole."""
     path = _path(structure)
-    with suppress(OSError, DecodeError):
+    with suppress(OSError, Unreadable, DecodeError):
         if path is not None:
-            written = path.read_bytes()
+            written = read_bytes(path, limit=DOCUMENT)
             digest, graph = written[:32], written[32:]
             if hashlib.sha256(graph).digest() == digest:
                 return onnx.load_from_string(graph)
