@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.environments.flatland.families import blind_bound, most_steps
+from heliograph.environments.flatland.families import blind_bound, has_branches, most_steps
 from heliograph.environments.flatland.names import OBSERVATION_NAMES
 from heliograph.environments.flatland.observation import OBSERVATION_SIZE
 from heliograph.environments.flatland.settings import FlatlandSettings
@@ -32,7 +32,7 @@ from heliograph.environments.vector import (
 from heliograph.errors import WorldError
 from heliograph.seeds import short_seed
 
-STOP_ACTION = 2
+SECOND_WAY, STOP_ACTION = 1, 2
 
 
 class FlatlandEnvironment(VectorEnvironment):
@@ -61,6 +61,7 @@ class FlatlandEnvironment(VectorEnvironment):
             has_distances=True,
             observation_names=OBSERVATION_NAMES,
         )
+        self._branches = has_branches(settings)
         self._name = f"adapter of {id!r}"
         self.teams = [RailTeam(settings) for _ in range(count)]
         """The simulators, for whoever knows that this is Flatland."""
@@ -153,6 +154,7 @@ class FlatlandEnvironment(VectorEnvironment):
         self._forced[copy] = team.forced()
         if not self.settings.published:
             self._mask[copy, :, 1:] = ~self._forced[copy, :, None]
+            self._mask[copy, :, SECOND_WAY] &= self._branches
         hears = team.within_reach() if self.settings.neighbours == "rail" else _neighbours_on_edges(sight.edge_train)
         self._hears[copy] = hears & present & present[:, None]
         np.fill_diagonal(self._hears[copy], False)

@@ -21,3 +21,8 @@ def blind_bound(settings: FlatlandSettings) -> float | None:
     """The best mean share of arrived trains that cannot hear; None where it is not known."""
     found = best_silent(settings) if isinstance(settings, BottleneckSettings) else None
     return None if found is None else found[0]
+
+
+def has_branches(settings: FlatlandSettings) -> bool:
+    """Whether a train may have two ways on; at a bottleneck it can go or stop, and its second action is never legal."""
+    return not isinstance(settings, BottleneckSettings)
