@@ -202,7 +202,8 @@ def load_team(folder: Path) -> list[Bundle]:
         bundle.check_environment(
             environment=first.manifest.environment, parameters=first.manifest.environment_parameters
         )
-        if bundle.manifest.message != first.manifest.message or bundle.manifest.run_id != first.manifest.run_id:
+        talk = [(each.manifest.message, each.manifest.message_values) for each in (bundle, first)]
+        if talk[0] != talk[1] or bundle.manifest.run_id != first.manifest.run_id:
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} come from different runs")
         if bundle.manifest.training_step != first.manifest.training_step:
             raise BundleMismatch(

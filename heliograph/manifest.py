@@ -15,6 +15,7 @@ from heliograph.action_rows import ActionRows
 from heliograph.actions import ActionSpace, ContinuousActions, DiscreteActions
 from heliograph.checks import check_integer, check_text
 from heliograph.codecs.message_format import MessageFormat
+from heliograph.codecs.message_values import MessageValues
 from heliograph.errors import BundleCorrupt, BundleMismatch
 from heliograph.reading import Unreadable, parse_json
 from heliograph.sending import Sending
@@ -73,6 +74,9 @@ class Manifest:
     """What each agent of the team can do, by slot, where messages tell of actions and these are of both kinds; None,
     and then not in the file, where all act alike or nothing is told."""
     message: MessageFormat | None
+    message_values: MessageValues | None = None
+    """The numbers that ids stand for, of a policy that talks in real vectors; None, and then not in the file, for ids
+    that stand for nothing else."""
     sending: Sending | None = None
     """When it sends; None, and then not in the file, at every step."""
     state: tuple[StateTensor, ...]
@@ -100,6 +104,8 @@ class Manifest:
         check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
         if (self.format_version == SENDING_VERSION) != (self.sending is not None):
             raise ValueError(f"sending belongs to format version {SENDING_VERSION}, this is {self.format_version}")
+        if self.message_values is not None and self.message is None:
+            raise ValueError("message_values are given for an agent that sends no messages")
         if self.sending is not None and self.message is None:
             raise ValueError("sending is given for an agent that sends no messages")
         if self.planning_size is not None:
@@ -129,7 +135,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
         values = asdict(self)
-        for name in ("tables_sha256", "team_actions", "planning_size", "sending"):
+        for name in ("tables_sha256", "team_actions", "planning_size", "sending", "message_values"):
             if values[name] is None:
                 del values[name]
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
@@ -172,6 +178,8 @@ class Manifest:
         )
         if (sending := checked.get("sending")) is not None:
             checked["sending"] = Sending(**_keys(Sending, sending, place="sending"))
+        if (stand_for := checked.get("message_values")) is not None:
+            checked["message_values"] = MessageValues(**_keys(MessageValues, stand_for, place="message_values"))
         checked["state"] = tuple(_state_tensor(tensor) for tensor in state)
         return cls(**checked)
 

@@ -59,3 +59,30 @@ def gru(size: int, actions: int, *, hidden: int = 6) -> bytes:
     ]
     inputs: list[Value] = [("obs", (1, 1, size)), ("h", (1, 1, hidden))]
     return model(nodes, inputs, [("logits", (1, 1, actions)), ("h_out", (1, 1, hidden))], weights)
+
+
+def talking(size: int, actions: int, agents: int, *, numbers: int = 3) -> bytes:
+    """Of `obs` [1, size], what has come, `inbox` [1, agents, numbers], and from whom, `present` [1, agents].
+
+    Sends `message` [1, numbers], between -1 and 1, and acts by what it sees and the sum of what has come.
+    """
+    random = np.random.default_rng(5)
+    weights = {
+        "see": random.normal(size=(size, actions)),
+        "hear": random.normal(size=(numbers, actions)),
+        "count": random.normal(size=(agents, actions)),
+        "say": random.normal(size=(size, numbers)) / size,
+    }
+    nodes = [
+        helper.make_node("MatMul", ["obs", "see"], ["seen"]),
+        helper.make_node("ReduceSum", ["inbox", "axes"], ["sum"], keepdims=0),
+        helper.make_node("MatMul", ["sum", "hear"], ["heard"]),
+        helper.make_node("MatMul", ["present", "count"], ["counted"]),
+        helper.make_node("Sum", ["seen", "heard", "counted"], ["logits"]),
+        helper.make_node("MatMul", ["obs", "say"], ["thought"]),
+        helper.make_node("Tanh", ["thought"], ["message"]),
+    ]
+    inputs: list[Value] = [("obs", (1, size)), ("inbox", (1, agents, numbers)), ("present", (1, agents))]
+    made = onnx.load_from_string(model(nodes, inputs, [("logits", (1, actions)), ("message", (1, numbers))], weights))
+    made.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "axes"))
+    return made.SerializeToString()

@@ -43,6 +43,7 @@ def pack(
         environment: An id of `heliograph environments`, or an import path, which is imported.
         names: Which of the graph's tensors mean what: `observation`, `logits` or `mean` and `deviation`; where there
             are any `state`, a mapping of inputs to outputs, and `mask`; and `append_id`.  As the command's options.
+            Of a policy that talks also `message`, a mapping with `output`, `inbox`, and what else `MessageNames` has.
         to: The folder for `agent-0`, `agent-1`, ...
         parameters: Of the environment.
         fixed: Sizes for dimensions that a graph leaves open, by their names, such as `{"batch": 1}`.
@@ -107,7 +108,8 @@ def packed(
     from heliograph.graph import check_graph
     from heliograph.packing.acting import noise_size
     from heliograph.packing.comparison import check_alike
-    from heliograph.packing.foreign_graph import parsed, read_foreign
+    from heliograph.packing.foreign_graph import parsed, read_foreign, sizes
+    from heliograph.packing.messages import action_rows, message_format
     from heliograph.packing.wrapping import check_sizes, wrapped
 
     sources = [policy if isinstance(policy, bytes) else read_foreign(Path(policy)) for policy in policies]
@@ -122,6 +124,10 @@ def packed(
         check_graph(graph)
         check_alike(foreign, own, names, spec, slot=slot)
         actions = spec.action_space(slot)
+        message, values, rows = None, None, action_rows(spec)
+        if names.message is not None:
+            message = message_format(names.message, {value.name: sizes(value) for value in foreign.graph.input}, spec)
+            values = names.message.values
         try:
             manifest = Manifest(
                 algorithm=algorithm,
@@ -133,7 +139,9 @@ def packed(
                 slot=slot,
                 observation_size=spec.observation_size,
                 actions=actions,
-                message=None,
+                team_actions=rows.spaces if message is not None and rows.mixed else None,
+                message=message,
+                message_values=values,
                 state=states,
                 noise_size=noise_size(actions),
                 graph_sha256=sha256(graph),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
 from heliograph.packing import files_command
 from heliograph.subcommands import with_subcommands
+
+if TYPE_CHECKING:
+    from heliograph.packing.naming import MessageNames
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +48,17 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     tensors.add_argument(
         "--fix", action="append", default=[], metavar="NAME=SIZE", help="a dimension that the graph leaves open"
     )
+    talk = parser.add_argument_group("of a policy that talks in real vectors, which are sent as ids")
+    talk.add_argument(
+        "--message",
+        metavar="OUTPUT:INPUT",
+        help="the vector that it sends, and the input with a row for each slot",
+    )
+    talk.add_argument("--present", metavar="INPUT", help="who has sent, where the graph takes it")
+    talk.add_argument("--no-own-message", action="store_true", help="the row of the agent itself is zeros")
+    talk.add_argument("--message-low", type=float, metavar="X", default=-1.0, help="where its numbers begin")
+    talk.add_argument("--message-high", type=float, metavar="X", default=1.0, help="and where they end")
+    talk.add_argument("--message-levels", type=int, default=256, metavar="C", help="ids for each number")
     told = parser.add_argument_group("what the bundles say of themselves")
     told.add_argument("--algorithm", default="packed", help="what trained it")
     told.add_argument("--run-id", metavar="NAME", help="of the team (default: the digest of its graphs)")
@@ -68,6 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
         state=dict(_pair(text, ":", "--state INPUT:OUTPUT") for text in arguments.state),
         mask=arguments.mask,
         append_id=arguments.append_id,
+        message=_message(arguments),
     )
     paths = pack(
         arguments.models,
@@ -84,6 +100,25 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     print("\n".join(map(str, paths)))
     return 0
+
+
+def _message(arguments: argparse.Namespace) -> MessageNames | None:
+    from heliograph.packing.naming import MessageNames
+
+    if arguments.message is None:
+        if arguments.present is not None:
+            raise SettingsError("--present is of a policy that talks", remedy="Name its --message OUTPUT:INPUT as well")
+        return None
+    output, inbox = _pair(arguments.message, ":", "--message OUTPUT:INPUT")
+    return MessageNames(
+        output=output,
+        inbox=inbox,
+        present=arguments.present,
+        own=not arguments.no_own_message,
+        low=arguments.message_low,
+        high=arguments.message_high,
+        levels=arguments.message_levels,
+    )
 
 
 def _pair(text: str, mark: str, form: str) -> tuple[str, str]:

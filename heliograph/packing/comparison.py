@@ -20,6 +20,7 @@ from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import BundleCorrupt
 from heliograph.packing.acting import noise_size
 from heliograph.packing.foreign_graph import sizes
+from heliograph.packing.messages import foreign_inbox, message_format, out_of_cell, random_inbox
 from heliograph.packing.naming import TensorNames, state_name
 
 ROUNDS = 16
@@ -53,6 +54,8 @@ def check_alike(
             halves = np.split(found["logits"], 2)
             pairs += [(half[legal], told) for half, told in zip(halves, both, strict=False)]
         largest = max([largest, *(_difference(*pair) for pair in pairs)])
+        if names.message is not None:
+            largest = max(largest, out_of_cell(names.message, found["latent"], expected[names.message.output]))
         action = found["action"][()] if isinstance(actions, DiscreteActions) else found["action"]
         if not largest <= TOLERANCE:
             raise BundleCorrupt(f"the wrapped policy of slot {slot} differs from the graph by {largest:.3g}")
@@ -77,6 +80,10 @@ def _random_inputs(
         mask = random.random(actions.mask_size) < 0.5
         mask[random.integers(actions.mask_size)] = True
     shapes = {value.name: sizes(value) for value in foreign.graph.input}
+    inbox: Arrays = {}
+    if names.message is not None:
+        form = message_format(names.message, shapes, spec)
+        inbox = random_inbox(form, spec, slot=slot, random=random)
     return {
         "observation": random.standard_normal(spec.observation_size).astype(np.float32),
         "action_mask": mask,
@@ -86,6 +93,7 @@ def _random_inputs(
         **{
             f"state.{state_name(name)}": random.standard_normal(shapes[name]).astype(np.float32) for name in names.state
         },
+        **inbox,
     }
 
 
@@ -104,6 +112,8 @@ def _foreign_inputs(
     if names.mask is not None:
         kind = helper.tensor_dtype_to_np_dtype(values[names.mask].type.tensor_type.elem_type)
         told[names.mask] = inputs["action_mask"].reshape(sizes(values[names.mask])).astype(kind)
+    if names.message is not None:
+        told |= foreign_inbox(names.message, foreign, inputs, slot=slot)
     return told
 
 

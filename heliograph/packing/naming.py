@@ -7,12 +7,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from heliograph.codecs.message_format import MessageFormat
+from heliograph.codecs.message_values import MessageValues
 from heliograph.errors import SettingsError
 
 Deviation = Literal["scale", "log"]
 """What a graph puts out as the deviation of a Gaussian: the deviation, or its natural logarithm."""
 Squashing = Literal["tanh", "clip"]
 """How a sample becomes an action: by tanh, in units of its bounds, or cut off at the bounds, in the world's units."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageNames:
+    """Where a foreign graph talks: the real vector that it sends, and the rows of all agents that it takes.
+
+    Numbers are sent as ids, the cell of `low` to `high` in which each lies.  Raises SettingsError for what is no range.
+    """
+
+    output: str
+    """The agent's own vector, which the others get with the next step."""
+    inbox: str
+    """A row for each slot, in order; zeros where nothing has come, and all of them at a first step."""
+    present: str | None = None
+    """An input that says whose rows have come, where the graph takes one."""
+    own: bool = True
+    """The own row holds what the agent itself sent last; otherwise it is zeros, too."""
+    low: float = -1.0
+    high: float = 1.0
+    levels: int = 256
+    """Cells."""
+
+    def __post_init__(self) -> None:
+        try:
+            MessageFormat(categoricals=1, classes=self.levels)
+            MessageValues(low=self.low, high=self.high)
+        except ValueError as error:
+            raise SettingsError(f"messages cannot be written so: {error}") from None
+
+    @property
+    def values(self) -> MessageValues:
+        """As a manifest states it."""
+        return MessageValues(low=self.low, high=self.high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +69,8 @@ class TensorNames:
     """An input for the action mask, where the graph takes one; 1 or true for what is legal."""
     append_id: bool = False
     """The graph's observation ends in the agent's slot, one-hot."""
+    message: MessageNames | None = None
+    """None: it sends nothing."""
 
     def __post_init__(self) -> None:
         if (self.logits is None) == (self.mean is None):
@@ -55,23 +92,33 @@ class TensorNames:
 
     @property
     def inputs(self) -> list[str]:
-        return [self.observation, *self.state, *([] if self.mask is None else [self.mask])]
+        said = () if self.message is None else (self.message.inbox, self.message.present)
+        return [self.observation, *self.state, *(name for name in (self.mask, *said) if name is not None)]
 
     @property
     def outputs(self) -> list[str]:
-        named = (self.logits, self.mean, self.deviation)
+        named = (self.logits, self.mean, self.deviation, None if self.message is None else self.message.output)
         return [*(name for name in named if name is not None), *self.state.values()]
 
 
 def tensor_names(given: Mapping[str, Any]) -> TensorNames:
     """Of a plain mapping.  Raises SettingsError for a key that means nothing."""
-    known = [entry.name for entry in fields(TensorNames)]
+    _check_keys(given, TensorNames, needed={"observation": "input"})
+    message = given.get("message")
+    if isinstance(message, Mapping):
+        _check_keys(message, MessageNames, needed={"output": "tensor", "inbox": "tensor"})
+        message = MessageNames(**message)
+    return TensorNames(**{**given, "message": message})
+
+
+def _check_keys(given: Mapping[str, Any], model: type, *, needed: Mapping[str, str]) -> None:
+    known = [entry.name for entry in fields(model)]
     for key in given:
         if key not in known:
             raise SettingsError(f"no tensor of a policy is called {key!r}", remedy=f"Say {', '.join(known)}")
-    if "observation" not in given:
-        raise SettingsError("nothing says which input the observation is", remedy="Name it: observation")
-    return TensorNames(**given)
+    for key, kind in needed.items():
+        if key not in given:
+            raise SettingsError(f"nothing says which {kind} the {key} is", remedy=f"Name it: {key}")
 
 
 def state_name(tensor: str) -> str:

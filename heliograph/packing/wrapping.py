@@ -12,12 +12,14 @@ import onnx
 from onnx import TensorProto, compose, helper
 
 from heliograph.actions import ActionSpace, DiscreteActions
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import BundleMismatch
 from heliograph.graph.judgement import MAX_VALUE
 from heliograph.manifest import StateTensor
 from heliograph.packing.acting import choose, noise_size, steer
 from heliograph.packing.foreign_graph import Shape, sizes
+from heliograph.packing.messages import action_rows, message_format, receive, send
 from heliograph.packing.naming import TensorNames, state_name
 from heliograph.packing.nodes import Nodes
 
@@ -28,7 +30,8 @@ PREFIX = "policy/"
 def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpec, *, slot: int, origin: str) -> None:
     """Raise BundleMismatch unless the graph takes and gives what the agent of a slot has and does."""
     inputs = {value.name: value for value in model.graph.input}
-    for name in (names.observation, *names.state):
+    talk = names.message
+    for name in (names.observation, *names.state, *(() if talk is None else (talk.inbox,))):
         kind = inputs[name].type.tensor_type.elem_type
         if kind != TensorProto.FLOAT:
             told = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else f"type {kind}"
@@ -63,6 +66,9 @@ def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpe
     shapes = _output_shapes(model)
     expected = {name: actions.mask_size for name in (names.logits, names.mean, names.deviation) if name is not None}
     expected |= {after: math.prod(sizes(inputs[before])) for before, after in names.state.items()}
+    if talk is not None:
+        form = message_format(talk, {name: sizes(value) for name, value in inputs.items()}, spec, origin=origin)
+        expected[talk.output] = form.categoricals
     for name, size in expected.items():
         told_shape = shapes.get(name)
         if told_shape is not None and math.prod(told_shape) != size:
@@ -80,6 +86,9 @@ def wrapped(
     shapes = {value.name: sizes(value) for value in model.graph.input}
     nodes = Nodes()
     _feed(nodes, names, shapes, spec, slot=slot, mask_type=inputs[names.mask].elem_type if names.mask else 0)
+    form = None if names.message is None else message_format(names.message, shapes, spec)
+    if names.message is not None:
+        receive(nodes, names.message, inputs, shapes, agents=spec.agents, slot=slot, prefix=PREFIX)
     fed = len(nodes.nodes)
     if isinstance(actions, DiscreteActions):
         choose(nodes, f"{PREFIX}{names.logits}", actions)
@@ -88,13 +97,15 @@ def wrapped(
         steer(nodes, f"{PREFIX}{names.mean}", deviation, actions, names)
     for state, successor in names.state.items():
         nodes.reshaped(f"{PREFIX}{successor}", shapes[state], output=f"state.{state_name(state)}.next")
+    if names.message is not None and form is not None:
+        send(nodes, names.message, form, prefix=PREFIX)
     inner = compose.add_prefix(model, PREFIX).graph
     states = tuple(StateTensor(name=state_name(name), shape=shapes[name]) for name in names.state)
     graph = helper.make_graph(
         [*nodes.nodes[:fed], *inner.node, *nodes.nodes[fed:]],
         "step",
-        _inputs(spec, actions, states),
-        _outputs(actions, states),
+        _inputs(spec, actions, states, form),
+        _outputs(actions, states, form),
         [*inner.initializer, *nodes.constants],
     )
     version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
@@ -121,7 +132,9 @@ def _feed(
         nodes.add("Where", "first", zeros, f"state.{state_name(state)}", output=f"{PREFIX}{state}")
 
 
-def _inputs(spec: EnvironmentSpec, actions: ActionSpace, states: tuple[StateTensor, ...]) -> list[onnx.ValueInfoProto]:
+def _inputs(
+    spec: EnvironmentSpec, actions: ActionSpace, states: tuple[StateTensor, ...], form: MessageFormat | None
+) -> list[onnx.ValueInfoProto]:
     real, boolean = TensorProto.FLOAT, TensorProto.BOOL
     values = [
         ("observation", real, (spec.observation_size,)),
@@ -131,16 +144,26 @@ def _inputs(spec: EnvironmentSpec, actions: ActionSpace, states: tuple[StateTens
         *((f"state.{state.name}", real, state.shape) for state in states),
         ("noise", real, (noise_size(actions),)),
     ]
+    if form is not None:
+        rows = action_rows(spec)
+        values += [
+            ("inbox_latent", TensorProto.INT32, (spec.agents, form.categoricals)),
+            ("inbox_action", helper.np_dtype_to_tensor_dtype(np.dtype(rows.inbox_dtype)), (spec.agents, *rows.shape)),
+            ("inbox_present", boolean, (spec.agents,)),
+        ]
     return [helper.make_tensor_value_info(*value) for value in values]
 
 
-def _outputs(actions: ActionSpace, states: tuple[StateTensor, ...]) -> list[onnx.ValueInfoProto]:
+def _outputs(
+    actions: ActionSpace, states: tuple[StateTensor, ...], form: MessageFormat | None
+) -> list[onnx.ValueInfoProto]:
     real = TensorProto.FLOAT
     kind = TensorProto.INT32 if isinstance(actions, DiscreteActions) else real
     values = [
         ("action", kind, actions.shape),
         ("logits", real, (actions.policy_size,)),
         *((f"state.{state.name}.next", real, state.shape) for state in states),
+        *(() if form is None else (("latent", TensorProto.INT32, (form.categoricals,)),)),
     ]
     return [helper.make_tensor_value_info(*value) for value in values]
 
