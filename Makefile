@@ -86,8 +86,8 @@ $(VENV_NUMPY2)/.installed: $(VENV)/.installed tests/second_environment.py
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
-# The teams that are given with a release, each packed with its card: trained, run, audited, signed.  It goes on where it was
-# stopped.  Traffic Junction is not among them while no preset learns it.
+# The teams that are given with a release, each packed with its card: trained (minutes for relay, hours for smax-3m), run,
+# audited, signed.  It goes on where it was stopped.  Traffic Junction is not among them while no preset learns it.
 ZOO ?= relay smax-3m
 ZOO_SEED ?= 1
 PRESET_relay := relay

@@ -106,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/"):
             owner, name, what, revision, *_ = *path.removeprefix("/api/models/").split("/"), "revision", "main"
             return self._model(f"{owner}/{name}", what, revision, body)
+        if path.startswith("/api/"):
+            return self._answer({}, status=404)
         owner, name, what, revision, *parts = path.removeprefix("/").split("/")
         assert what == "resolve", path
         return self._resolve(f"{owner}/{name}", revision, "/".join(parts))
