@@ -87,11 +87,12 @@ docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The teams that are given with a release, each packed with its card: trained (minutes for relay, hours for smax-3m), run,
-# audited, signed.  It goes on where it was stopped.  Traffic Junction is not among them while no preset learns it.
-ZOO ?= relay smax-3m
+# audited, signed.  It goes on where it was stopped.
+ZOO ?= relay traffic-junction-easy smax-3m
 ZOO_SEED ?= 1
 PRESET_relay := relay
 PRESET_smax-3m := mamba-smax-3m-cpu
+PRESET_traffic-junction-easy := tarmac-traffic-junction-easy
 zoo: $(ZOO:%=zoo/%.tar)
 
 zoo/key: | $(VENV)/.installed

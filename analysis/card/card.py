@@ -13,6 +13,7 @@ from heliograph.environments.defaults import changed_parameters
 from heliograph.errors import SettingsError
 from heliograph.estimates import Estimate
 from heliograph.figures import UNKNOWN, doubts, written
+from heliograph.run_status import RunState
 
 NOT_MEASURED = f"{UNKNOWN}: not measured"
 
@@ -70,6 +71,7 @@ class Card:
     """What a reader must know besides."""
 
 
+# Seven parameters: what was measured of which bundles, and what these do not say themselves.
 def card_of(
     bundles: Sequence[Bundle],
     evaluation: Evaluation,
@@ -77,6 +79,7 @@ def card_of(
     name: str,
     licence: str,
     training_seed: int | None,
+    training_state: RunState = RunState.FINISHED,
     signing_key: str | None,
 ) -> Card:
     """The card of a team, from what was measured of it."""
@@ -115,7 +118,7 @@ def card_of(
         latency_p50_s=summary.latency_p50_s,
         latency_p99_s=summary.latency_p99_s,
         **_verdict(evaluation),
-        remarks=tuple(_remarks(evaluation)),
+        remarks=(*_of_training(training_state), *_remarks(evaluation)),
     )
 
 
@@ -136,6 +139,13 @@ def _verdict(evaluation: Evaluation) -> dict[str, Any]:
     held = sum(verdict == HOLDS for _, verdict, _ in checks)
     left = sum(verdict == NOT_CHECKED for _, verdict, _ in checks)
     return {"audit": f"holds ({held} checks hold, {left} could not be made)", "checks": checks}
+
+
+def _of_training(state: RunState) -> list[str]:
+    """Nothing of one that ended well, or that nobody knows of."""
+    if state in (RunState.FINISHED, RunState.ABSENT):
+        return []
+    return [f"Of a training that is not finished: {state}."]
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:

@@ -57,6 +57,7 @@ def run(namespace: argparse.Namespace) -> int:
     from coordinator.scoring.scored_run import training_seed
     from heliograph.certificates.signing_keys import public_key, read_signing_key
     from heliograph.hub.team_folder import AUDIT, DRAWING, EVALUATION
+    from heliograph.run_status import read_status
 
     if not LICENCE.fullmatch(namespace.licence):
         raise SettingsError(
@@ -88,6 +89,7 @@ def run(namespace: argparse.Namespace) -> int:
         name=namespace.name or f"{manifest.algorithm}-{manifest.environment.replace(':', '.')}",
         licence=namespace.licence,
         training_seed=training_seed(namespace.run),
+        training_state=read_status(namespace.run).state,
         signing_key=None if key is None else public_key(key).hex(),
     )
     evidence = {EVALUATION: report, AUDIT: audit, DRAWING: results / DRAWING}

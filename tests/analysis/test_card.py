@@ -18,6 +18,7 @@ from heliograph import bundle as bundles
 from heliograph.certificates.signing_keys import make_signing_key, read_trusted_key
 from heliograph.cli import main
 from heliograph.documents import write_json
+from heliograph.run_status import RunState, RunStatus, write_status
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def refused(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
 
 def test_a_card_says_what_the_report_says(run: Path) -> None:
     (run / "settings.json").write_text('{"seed": 31}')
+    write_status(run, RunStatus(state=RunState.FINISHED))
     card(run, "--licence", "apache-2.0", "--name", "pair: one")
     text = (run / "card" / "README.md").read_text()
     opened, cut = json.loads((run / "report.json").read_text())["summaries"]
@@ -70,6 +72,14 @@ def test_a_card_says_what_the_report_says(run: Path) -> None:
     assert head["model-index"][0]["name"] == "pair: one"
     assert json.loads((run / "card" / "card.json").read_text())["training_seed"] == 31
     assert json.loads((run / "card" / "evaluation.json").read_text())["run_seed"] == 5
+
+
+@pytest.mark.parametrize(("state", "said"), [(RunState.INTERRUPTED, True), (RunState.FINISHED, False)])
+def test_a_training_that_is_not_finished_is_told(run: Path, state: RunState, said: bool) -> None:
+    (run / "settings.json").write_text('{"seed": 31}')
+    write_status(run, RunStatus(state=state, env_steps=12))
+    card(run)
+    assert ("Of a training that is not finished: interrupted." in (run / "card" / "README.md").read_text()) == said
 
 
 def test_the_hubs_own_package_reads_it(run: Path) -> None:
