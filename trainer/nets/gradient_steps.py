@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import NonFiniteLoss
+from trainer.nets.optimisers import Adam
 from trainer.ranks.group import ranks
 
 
 def adam(module: torch.nn.Module, rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
     """Adam as everything here uses it."""
-    return torch.optim.Adam(module.parameters(), lr=rate, weight_decay=weight_decay, fused=True)
+    return Adam(module.parameters(), lr=rate, weight_decay=weight_decay, fused=True)
 
 
 def gradient_step(

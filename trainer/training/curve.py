@@ -5,6 +5,7 @@ a world model what it imagines beside what comes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from heliograph.display import PALETTE
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 HIGH, LOW = 3.0, 1.7
 """Inches of a panel: of the first two, and of those of a world model."""
+WIDTH, LEFT, RIGHT, ABOVE, BELOW, TITLE = 9.0, 1.0, 1.8, 0.4, 0.5, 0.08
+"""Inches of a picture: its width, the room beside, above and below its panels, and that above its title."""
+LEGEND_CHARACTERS = 16
+"""As many as fit into a line beside the panels."""
+BETWEEN = 0.1
+"""Between two panels, as a share of their mean height."""
+STYLE = {
+    **{"axes.grid": True, "grid.color": "0.92", "grid.linewidth": 0.8},
+    **{"axes.spines.top": False, "axes.spines.right": False},
+}
 LEAST_SHOWN = -1.0
 """An R² below is drawn there: a model that knows nothing yet would hide the rest."""
 IMAGINATION_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -64,14 +75,21 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     records = [record for record in folder.history() if set(curves.metrics) & record.keys()]
     if not records:
         return
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     panels_of = _imagination_panels(records)
     heights = [HIGH] * 2 + [LOW] * len(panels_of)
-    figure = Figure(figsize=(9, sum(heights)), layout="constrained")
+    inches = sum(heights)
+    figure = Figure(figsize=(WIDTH, inches))
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    with rc_context(STYLE):
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    # Where there is room is known: to have it measured takes as long as to draw all.
+    figure.subplots_adjust(
+        left=LEFT / WIDTH, right=1 - RIGHT / WIDTH, bottom=BELOW / inches, top=1 - ABOVE / inches, hspace=BETWEEN
+    )
     above, below = panels[:2]
     above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
     for kind, colour in zip(("greedy", "sampled"), PALETTE, strict=False):
@@ -84,7 +102,8 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     for metric, colour in zip(curves.metrics, PALETTE, strict=False):
         steps, values = _points([record for record in records if record.get(metric, 0) > 0], metric)
         if steps:
-            below.plot(steps, values, color=colour, linewidth=1, label=metric.rpartition("/")[2].replace("_", " "))
+            label = fill(metric.rpartition("/")[2].replace("_", " "), LEGEND_CHARACTERS)
+            below.plot(steps, values, color=colour, linewidth=1, label=label)
     scale_logarithmically(below)
     below.set_ylabel(curves.label)
     for axes, (label, curves_of) in zip(panels[2:], panels_of, strict=True):
@@ -92,10 +111,9 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
         axes.set_ylabel(label)
     panels[-1].set_xlabel("environment steps")
     for axes in panels:
-        axes.grid(color="0.92", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(**BESIDE)
-    figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}")
+    title = f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}"
+    figure.suptitle(title, y=1 - TITLE / inches, verticalalignment="top")
     figure.savefig(folder.curve, dpi=110)
 
 

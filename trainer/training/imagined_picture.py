@@ -87,6 +87,8 @@ class _Picture:
         for step in range(self._steps + 1):
             self.show(step)
             self._canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib gives it no types
+            # Everything stays where it is from now on; to look where takes as long as to draw it.
+            self.figure.set_layout_engine("none")
             yield np.asarray(self._canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]  # likewise
 
     def show(self, step: int) -> None:

@@ -36,6 +36,7 @@ from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import summed_gradient_step
 from trainer.nets.means import Means
+from trainer.nets.optimisers import AdamW
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.policy.imagined import Features, ImaginedRollout
@@ -84,7 +85,7 @@ class Marie(ImaginationLearner):
         self.tokenizer_learner = TokenizerLearner(self.tokenizer)
         self.learns_by("tokenizer", self.tokenizer, self.tokenizer_learner.optimisers().get("tokenizer"))
         groups = self.model.decay_groups(settings.optimiser.weight_decay)
-        self.learns_by("model", self.model, torch.optim.AdamW(groups, lr=settings.optimiser.learning_rate, fused=True))
+        self.learns_by("model", self.model, AdamW(groups, lr=settings.optimiser.learning_rate, fused=True))
         self.draws: Draws = RandomDraws()
         """Of tokens, actions and availability, in imagination."""
         self.iterations, self.model_update_count = 0, 0

@@ -15,6 +15,7 @@ from heliograph.errors import NonFiniteLoss, SettingsError
 from trainer.algorithms.marie.codebook import Codebook
 from trainer.algorithms.marie.tokenizer import Tokenizer, TokenizerLoss
 from trainer.nets.gradient_steps import gradient_step
+from trainer.nets.optimisers import AdamW
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,7 @@ class TokenizerLearner:
         self.tokenizer = tokenizer
         settings = tokenizer.settings
         self._optimiser = (
-            torch.optim.AdamW(
-                tokenizer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-            )
+            AdamW(tokenizer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
             if tokenizer.learns
             else None
         )

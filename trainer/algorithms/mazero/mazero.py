@@ -34,6 +34,7 @@ from trainer.experience.columns import PRIORITY, Column, priority_column
 from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import gradient_step
+from trainer.nets.optimisers import SGD, Adam
 from trainer.nets.random_states import Check, drawn_again_if_stopped, never
 from trainer.policy.distributions import Categorical
 from trainer.policy.draws import RandomDraws as PolicyDraws
@@ -46,8 +47,8 @@ LEAST_PRIORITY = 1e-6
 def make_optimiser(model: MazeroModel, settings: MazeroOptimiserSettings) -> torch.optim.Optimizer:
     """Of all parameters."""
     if settings.kind == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=settings.epsilon, fused=True)
+        return SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    return Adam(model.parameters(), lr=settings.learning_rate, eps=settings.epsilon, fused=True)
 
 
 class Mazero:

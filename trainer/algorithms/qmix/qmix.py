@@ -26,6 +26,7 @@ from trainer.experience.replay import Replay
 from trainer.experience.window import Window
 from trainer.nets.gradient_steps import gradient_step
 from trainer.nets.means import Means
+from trainer.nets.optimisers import Adam, RMSprop
 from trainer.policy.distributions import ActionDistribution
 from trainer.ranks.group import ranks
 
@@ -123,5 +124,5 @@ class Qmix:
 def _optimiser(team: TeamValue, chosen: QmixOptimiserSettings) -> torch.optim.Optimizer:
     parameters, rate, epsilon = team.parameters(), chosen.learning_rate, chosen.epsilon
     if chosen.kind == "adam":
-        return torch.optim.Adam(parameters, lr=rate, eps=epsilon, fused=True)
-    return torch.optim.RMSprop(parameters, lr=rate, eps=epsilon, alpha=chosen.smoothing)
+        return Adam(parameters, lr=rate, eps=epsilon, fused=True)
+    return RMSprop(parameters, lr=rate, eps=epsilon, alpha=chosen.smoothing)
