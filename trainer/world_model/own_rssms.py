@@ -19,7 +19,7 @@ class OwnRSSMs(Agentwise[RSSM], TeamRSSM):
 
     def __init__(self, make: Callable[[], RSSM], *, agents: int) -> None:
         super().__init__(make, agents=agents)
-        self.settings, self.actions = self.each[0].settings, self.each[0].actions
+        self.sizes, self.actions = self.each[0].sizes, self.each[0].actions
 
     def tokens(
         self,

@@ -111,10 +111,10 @@ def unroll(
     messages are that agents had at each row (`experience.links`), None: always new; with `holds` older ones are read.
     """
     length, batch, agents, _ = inputs.shape
-    settings = rssm.settings
+    sizes = rssm.sizes
     keep = (~first).to(inputs.dtype).reshape(length, batch, 1, 1).expand(-1, -1, agents, -1)
-    deter = inputs.new_zeros(batch, agents, settings.recurrent)
-    ids = torch.zeros(batch, agents, settings.categoricals, dtype=torch.int64, device=inputs.device)
+    deter = inputs.new_zeros(batch, agents, sizes.recurrent)
+    ids = torch.zeros(batch, agents, sizes.categoricals, dtype=torch.int64, device=inputs.device)
     probabilities = None
     all_ids, all_probabilities, all_deter = [], [], []
     said: list[Tensor] = []

@@ -6,6 +6,7 @@ Axis legend: M joint rows, N agents, K categoricals, C classes, G recurrent size
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,20 @@ from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What of the settings an RSSM goes by once it is made; how it is learned is no part of what it computes."""
+
+    recurrent: int
+    categoricals: int
+    classes: int
+    uniform_mix: float
+
+
 class TeamRSSM(nn.Module, ABC):
     """What a world model asks of the transitions of a team, whether agents share parameters or not."""
 
-    settings: LatentSettings
+    sizes: Sizes
     actions: ActionDistribution
 
     @abstractmethod
@@ -93,7 +104,13 @@ class RSSM(TeamRSSM):
         communication: CommunicationBlock | None,
     ) -> None:
         super().__init__()
-        self.settings, self.actions = settings, actions
+        self.actions = actions
+        self.sizes = Sizes(
+            recurrent=settings.recurrent,
+            categoricals=settings.categoricals,
+            classes=settings.classes,
+            uniform_mix=settings.uniform_mix,
+        )
         hidden, recurrent = settings.hidden, settings.recurrent
         width = settings.categoricals * settings.classes
         self.token = LatentLinear(
@@ -153,19 +170,19 @@ class RSSM(TeamRSSM):
     def posterior_inputs(self, embedding: Tensor) -> Tensor:
         """The embedding's share of the posterior's first layer [..., H]; all steps of a window in one product."""
         first = linear_layer(self.posterior_head, 0)
-        return functional.linear(embedding, first.weight[:, self.settings.recurrent :], first.bias)
+        return functional.linear(embedding, first.weight[:, self.sizes.recurrent :], first.bias)
 
     def posterior_logits(self, deter: Tensor, posterior_inputs: Tensor) -> Tensor:
         """[..., G], [..., H] -> [..., K, C]."""
         first, (_, activation, second) = linear_layer(self.posterior_head, 0), self.posterior_head
-        hidden = functional.linear(deter, first.weight[:, : self.settings.recurrent]) + posterior_inputs
+        hidden = functional.linear(deter, first.weight[:, : self.sizes.recurrent]) + posterior_inputs
         return self._grouped(second(activation(hidden)))
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities [..., K, C], mixed with the uniform distribution as the settings say."""
         probabilities = torch.softmax(logits, dim=-1)
-        mix = self.settings.uniform_mix
-        return probabilities if mix == 0 else (1 - mix) * probabilities + mix / self.settings.classes
+        mix = self.sizes.uniform_mix
+        return probabilities if mix == 0 else (1 - mix) * probabilities + mix / self.sizes.classes
 
     def read(self, action: Tensor) -> Tensor:
         """What a token says of actions, [..., `action_features()`]."""
@@ -176,5 +193,5 @@ class RSSM(TeamRSSM):
         return self.actions.features
 
     def _grouped(self, logits: Tensor) -> Tensor:
-        grouped: Tensor = logits.unflatten(-1, (self.settings.categoricals, self.settings.classes))
+        grouped: Tensor = logits.unflatten(-1, (self.sizes.categoricals, self.sizes.classes))
         return grouped
