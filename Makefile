@@ -87,8 +87,9 @@ docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The teams that are given with a release, each packed with its card: trained (minutes for relay, hours for smax-3m), run,
-# audited, signed.  It goes on where it was stopped.
-ZOO ?= relay traffic-junction-easy smax-3m
+# audited, signed.  It goes on where it was stopped.  `ZOO=traffic-junction-easy` is there to be tried: within its preset's
+# minutes it was not learned on two cores that others kept busy, too.
+ZOO ?= relay smax-3m
 ZOO_SEED ?= 1
 PRESET_relay := relay
 PRESET_smax-3m := mamba-smax-3m-cpu
