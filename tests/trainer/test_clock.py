@@ -22,17 +22,20 @@ def test_parts_add_up_and_a_part_that_was_not_counted_leaves_it_unknown(monkeypa
     first = Clock()
     first.begin()
     first.tick()
+    first.share()
     assert first.record["cpu_seconds"] == 3.0
     again = Clock()
-    again.restore(first.record)
+    again.restore(first.state)
     again.begin()
     again.tick()
+    again.share()
     assert again.record["cpu_seconds"] == 5.0
     assert again.record["seconds"] >= first.record["seconds"]
     old = Clock()
     old.restore({"seconds": 7.0})
     old.begin()
     old.tick()
+    old.share()
     assert old.record.keys() == {"seconds"}
 
 
@@ -48,6 +51,7 @@ def test_a_limit_of_either_time_ends_it(
     counted = Clock()
     counted.begin()
     counted.tick()
+    counted.share()
     schedule = ScheduleSettings(env_steps=10, steps_per_iteration=1, cpu_minutes=minutes)
     assert counted.is_over(schedule, limit_seconds=limit_seconds) is over
 

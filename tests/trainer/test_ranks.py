@@ -42,6 +42,7 @@ def test_what_is_averaged_summed_and_decided() -> None:
             other.tolist(),
             (mean.tolist(), float(weight)),
             (nothing[0].tolist(), float(nothing[1])),
+            group.total(1.0 + group.rank),
             group.mean(float(group.rank)),
             group.least(7 - group.rank),
             (group.any(group.rank == 1), group.any(False), group.all(group.rank == 1), group.all(True)),
@@ -54,6 +55,7 @@ def test_what_is_averaged_summed_and_decided() -> None:
         [0.0, 0.5, 1.0],
         ([1.75, 2.75], 4.0),
         ([0.0], 0.0),
+        3.0,
         0.5,
         6,
         (True, False, False, True),
@@ -67,7 +69,13 @@ def test_alone_everything_stays_as_it_is() -> None:
     assert ranks() is ALONE
     ALONE.average([tensor])
     assert ALONE.weighted_mean(tensor, weight) == (tensor, weight)
-    assert (ALONE.mean(0.1), ALONE.least(3), ALONE.any(False), ALONE.all(True)) == (0.1, 3, False, True)
+    assert (ALONE.total(0.1), ALONE.mean(0.1), ALONE.least(3), ALONE.any(False), ALONE.all(True)) == (
+        0.1,
+        0.1,
+        3,
+        False,
+        True,
+    )
     assert ALONE.of_lead("x") == "x"
 
 

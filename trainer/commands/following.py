@@ -38,6 +38,7 @@ def follow(group: Ranks, *, permission: Permission, namespace: argparse.Namespac
     log.enter(run=folder.run_id)
     training = Training(folder, Untold(), resume=told["resume"], permission=permission, init_from=namespace.init_from)
     try:
+        group.any(False)  # the first rank waits for that before it begins
         with obeying_signals(training.stopping):
             summary = training.run()
     finally:

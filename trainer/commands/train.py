@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -191,8 +192,11 @@ def _train(
         if group.lead:
             return _lead(group, path, settings=settings, permission=permission, namespace=namespace)
         from trainer.commands.following import follow
+        from trainer.ranks.group import LEAVING_S
 
-        return follow(group, permission=permission, namespace=namespace)
+        if code := follow(group, permission=permission, namespace=namespace):
+            group.leave(within_s=LEAVING_S)
+        return code
 
 
 def _lead(
@@ -209,9 +213,11 @@ def _lead(
     """
     from heliograph import log
     from heliograph.environments.consent import consented
-    from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+    from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError, RankLost
     from heliograph.optional import optional
     from heliograph.stopping import obeying_signals
+    from trainer.ranks.launched import train_command
+    from trainer.training.checkpoint import check_newest_ranks
     from trainer.training.console import TrainingConsole
     from trainer.training.run_folder import RunFolder
     from trainer.training.scraped_progress import scraped
@@ -223,6 +229,7 @@ def _lead(
         world = folder.settings().environment
         permission = consented(folder.path, world.id, world.parameters, permission.of(folder.source))
         if namespace.resume is not None and namespace.set:
+            check_newest_ranks(folder.checkpoints, group.count)
             _extend(folder.path, namespace.set)
             if _finished_already(folder.path):
                 group.of_lead(None)
@@ -244,6 +251,7 @@ def _lead(
             training = Training(
                 folder, progress, resume=settings is None, permission=permission, init_from=namespace.init_from
             )
+            group.any(False)  # before anything is begun that another rank cannot join
             begun = True
             console.begin(training.horizon, measure=training.environment.spec.outcome)
 
@@ -256,11 +264,14 @@ def _lead(
             except KeyboardInterrupt:
                 print(
                     f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
-                    f"heliograph train --resume {folder.path}{folder.flags}",
+                    f"{train_command()} --resume {folder.path}{folder.flags}",
                     file=sys.stderr,
                 )
                 raise
-            except HeliographError:
+            except HeliographError as error:
+                if isinstance(error, RankLost):
+                    # What has started the ranks ends them all with the first; how this one ended is still to be told.
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 print(f"the run folder is {folder.path}", file=sys.stderr)
                 raise
             finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,9 +21,13 @@ from heliograph.errors import RankLost
 
 WAIT_S = 1800.0
 """How long a rank waits for another: the first evaluates, exports and writes checkpoints meanwhile."""
+LEAVING_S = 10.0
+"""How long one that was interrupted or has failed lets the first rank write how it ended."""
+LOOK_S = 0.5
+"""Between two looks, while it waits, for the end of another: each costs a round trip."""
 LONGEST_PAUSE_S = 0.01
 """Between two looks at what is waited for, so that a signal is seen, and the core is free for who is waited for."""
-_ENDED = "heliograph.ended"
+_ENDED, _LEFT = "heliograph.ended", "heliograph.left"
 
 
 class Ranks:
@@ -47,9 +51,13 @@ class Ranks:
         """
         return values, weight
 
-    def mean(self, value: float) -> float:
+    def total(self, value: float) -> float:
         """Over the ranks."""
         return value
+
+    def mean(self, value: float) -> float:
+        """Over the ranks."""
+        return self.total(value) / self.count
 
     def least(self, value: int) -> int:
         """Over the ranks."""
@@ -74,6 +82,13 @@ class Ranks:
     def asked_to_stop(self) -> bool:
         """Whether a rank has called `ask_to_stop`; the one thing that is not agreed on."""
         return False
+
+    def leave(self, *, within_s: float) -> None:
+        """Let this process end: the first rank at once; another once the first has left, or so much time has passed.
+
+        What starts ranks ends all of them with the first that fails or is interrupted, and the first rank has more to
+        write than the others.
+        """
 
 
 ALONE = Ranks()
@@ -117,8 +132,8 @@ class Joined(Ranks):
         mean = flat[:-1] / torch.where(total > 0, total, 1.0)
         return mean.view_as(values).to(values.dtype), total.to(weight.dtype)
 
-    def mean(self, value: float) -> float:
-        return float(self._sum(torch.tensor([value], dtype=torch.float64))) / self.count
+    def total(self, value: float) -> float:
+        return float(self._sum(torch.tensor([value], dtype=torch.float64)))
 
     def least(self, value: int) -> int:
         return int(self._sum(torch.tensor([value], dtype=torch.int64), dist.ReduceOp.MIN))
@@ -146,6 +161,15 @@ class Joined(Ranks):
         if not self._noted(_ENDED):
             self._note(_ENDED, f"rank {self.rank} has ended: {reason}")
 
+    def leave(self, *, within_s: float) -> None:
+        if self.lead:
+            self._note(_LEFT, "")
+            return
+        over = time.monotonic() + within_s
+        with suppress(RuntimeError):  # the store has ended with it
+            while not self._store.check([_LEFT]) and time.monotonic() < over:
+                time.sleep(LONGEST_PAUSE_S)
+
     def _sum(self, tensor: Tensor, operation: Any = dist.ReduceOp.SUM) -> Tensor:
         options = dist.AllreduceOptions()
         options.reduceOp = operation
@@ -157,9 +181,14 @@ class Joined(Ranks):
         try:
             work = begin()
             pause, over = 0.0, time.monotonic() + WAIT_S
+            look = time.monotonic() + LOOK_S
             while on.device.type == "cpu" and not work.is_completed() and time.monotonic() < over:
                 time.sleep(pause)
                 pause = min(1.5 * pause + 1e-5, LONGEST_PAUSE_S)
+                if time.monotonic() >= look:
+                    look = time.monotonic() + LOOK_S
+                    if self._noted(_ENDED):  # its connections may last as long as its process
+                        raise RuntimeError("it has ended")
             work.wait()
         except RuntimeError as error:
             raise RankLost(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from heliograph.errors import SettingsError
-from trainer.ranks.group import ALONE, WAIT_S, Joined, Ranks, among
+from trainer.ranks.group import ALONE, LEAVING_S, LONGEST_PAUSE_S, WAIT_S, Joined, Ranks, among
 from trainer.ranks.launched import VARIABLES, launched_ranks
 
 JOINING_S = 120.0
@@ -30,10 +32,10 @@ def joined_ranks() -> Iterator[Ranks]:
         return
     rank, count = int(os.environ["RANK"]), launched_ranks()
     try:
-        # A store first, whose waits have their own bound: an absent rank is told of within it.
+        # A store first, where each says that it is here: an absent rank is told of within that bound.
         store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=JOINING_S)))
         store.set(f"heliograph.here.{rank}", "")
-        store.wait([f"heliograph.here.{each}" for each in range(count)], timedelta(seconds=JOINING_S))
+        _await(store, [f"heliograph.here.{each}" for each in range(count)])
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
             store=store,
@@ -41,18 +43,30 @@ def joined_ranks() -> Iterator[Ranks]:
             world_size=count,
             timeout=timedelta(seconds=WAIT_S),
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TimeoutError) as error:
         raise SettingsError(
             f"rank {rank} of {count} has not found all others at "
             f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} within {JOINING_S:g} s",
             remedy=f"Start all of them by torchrun, which sets {', '.join(VARIABLES)}",
         ) from error
     joined = Joined(dist.group.WORLD, store, rank=rank, count=count)
+    patience_s = 0.0
     try:
         with among(joined):
             yield joined
     except BaseException as error:
         joined.report_end(str(error) or type(error).__name__)
+        patience_s = LEAVING_S
         raise
     finally:
         dist.destroy_process_group()
+        joined.leave(within_s=patience_s)
+
+
+def _await(store: Any, keys: list[str]) -> None:
+    """Until all are there; a signal is seen meanwhile.  Raises TimeoutError if they do not come."""
+    over = time.monotonic() + JOINING_S
+    while not store.check(keys):
+        if time.monotonic() > over:
+            raise TimeoutError
+        time.sleep(LONGEST_PAUSE_S)

@@ -27,6 +27,12 @@ def launched_ranks() -> int:
     return count
 
 
+def train_command() -> str:
+    """How a person starts as many ranks as these again, up to the options."""
+    count = launched_ranks()
+    return "heliograph train" if count == 1 else f"torchrun --standalone --nproc-per-node {count} -m heliograph train"
+
+
 def local_rank() -> int:
     """Which of the ranks on this machine it is, as torchrun says; 0 if nobody does."""
     return int(os.environ.get("LOCAL_RANK", "0"))

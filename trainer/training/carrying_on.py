@@ -8,6 +8,7 @@ from pathlib import Path
 from heliograph.errors import SettingsError
 from heliograph.reading import read_json
 from heliograph.run_status import BUNDLES, SETTINGS, RunState, read_status
+from trainer.ranks.launched import leads
 from trainer.training.settings import TrainSettings, differences, read_settings
 
 SHOWN = 5
@@ -36,6 +37,8 @@ def is_begun(path: Path, wanted: TrainSettings, *, init_from: Path | None = None
             remedy="Name another --folder, or leave out --init-from",
         )
     found = read_settings(path / SETTINGS)
+    if not leads():
+        return True
     print(f"going on with {status.in_words(path)}", file=sys.stderr)
     differing = [f"{name} {ours!r}, not {theirs!r}" for name, ours, theirs in differences(found, wanted)]
     if differing:

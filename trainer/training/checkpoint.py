@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -62,12 +62,11 @@ def save_checkpoint(
     """
     path, group = folder / f"{iteration:08d}", ranks()
     _check_same(algorithm, iteration)
-    fields = CHECKPOINT.document(state | {"iteration": iteration, "ranks": group.count})
+    fields = CHECKPOINT.document(
+        state | {"iteration": iteration, "ranks": group.count, "counters": algorithm.counters()}
+    )
     if group.lead:
-        fields |= {
-            "counters": algorithm.counters(),
-            "param_groups": {name: _groups(optimiser) for name, optimiser in algorithm.optimisers().items()},
-        }
+        fields["param_groups"] = {name: _groups(optimiser) for name, optimiser in algorithm.optimisers().items()}
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     share = _share(group.rank)
     with whole_folder(path) if group.lead else nullcontext(_partial(path)) as partial:
@@ -192,6 +191,14 @@ def _no_checkpoint(run: Path) -> CheckpointError:
     return CheckpointError(f"{run} holds no checkpoint", remedy="Train it first")
 
 
+def check_newest_ranks(folder: Path, ranks: int) -> None:
+    """Raises CheckpointError if the newest checkpoint in a folder is of another number of ranks; not if there is none,
+    or it cannot be read: going on tells of that."""
+    with suppress(OSError, ValueError):
+        for path in saved_checkpoints(folder)[-1:]:
+            check_ranks(CHECKPOINT.check(read_json(path / "state.json")), ranks)
+
+
 def set_aside_after(path: Path) -> None:
     """Rename the checkpoints after this one, which could not be read, so that the run writes its own in their place."""
     for later in saved_checkpoints(path.parent):
@@ -240,6 +247,8 @@ def load_checkpoint(path: Path, algorithm: Algorithm) -> tuple[dict[str, Any], d
     try:
         check_ranks(load_networks(path, algorithm), ranks().count)
         read = load_experience(path)
+        if "counters" in read[0]:
+            algorithm.restore_counters(read[0]["counters"])  # its own, of what it has experienced itself
     except UnreadableCheckpoint as error:
         refused = error
     if ranks().any(read is None):

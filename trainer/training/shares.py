@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from heliograph.errors import CheckpointError, SettingsError
+from heliograph.settings import Settings
+from trainer.algorithms.qmix.settings import QmixSettings
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.policy.settings import ModelBasedSettings, PolicySettings
 from trainer.training.settings import TrainSettings
@@ -26,13 +28,16 @@ def share_of(settings: TrainSettings, ranks: int) -> TrainSettings:
         )
     environment, replay = settings.environment, settings.replay
     env_steps = environment.copies * settings.schedule.steps_per_iteration
-    sections = {}
+    sections: dict[str, Settings] = {}
     for name in algorithm_entry(settings.algorithm).sections:
         section = getattr(settings, name)
         if isinstance(section, ModelBasedSettings):
             whole = section.of_iteration(env_steps)  # by the environment steps of all ranks
             policy: PolicySettings = whole.policy  # type: ignore[attr-defined]  # declared by each
             sections[name] = whole.model_copy(update={"train_ratio": None, "policy": _policy(name, policy, ranks)})
+        elif isinstance(section, QmixSettings):  # each explores by the steps that it takes itself
+            fewer = section.exploration.model_copy(update={"steps": -(-section.exploration.steps // ranks)})
+            sections[name] = section.model_copy(update={"exploration": fewer})
     return settings.model_copy(
         update={
             "environment": environment.model_copy(

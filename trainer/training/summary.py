@@ -13,6 +13,7 @@ from heliograph.errors import CheckpointError, TargetNotReached
 from heliograph.estimates import estimate
 from heliograph.reading import SMALL, read_json
 from heliograph.writing import replace_text
+from trainer.ranks.launched import train_command
 from trainer.training.limits import Limit
 from trainer.training.run_folder import RunFolder
 
@@ -75,7 +76,7 @@ class Summary:
         return TargetNotReached(
             f"{_REASONS[self.reason]}, and the team's outcome ({self.outcome_name}) is {self.outcome:.3f} where "
             f"{self.target:g} was asked for",
-            remedy=f"Go on, {more}: heliograph train --resume {folder.path}{folder.flags}",
+            remedy=f"Go on, {more}: {train_command()} --resume {folder.path}{folder.flags}",
         )
 
 
@@ -143,7 +144,7 @@ def in_words(folder: RunFolder, summary: Summary) -> str:
         lines.append(f"  {summary.limit.sentence}")
     lines.append(f"  run folder: {folder.path}")
     if summary.reason == "interrupted":
-        lines.append(f"  go on with: heliograph train --resume {folder.path}{folder.flags}")
+        lines.append(f"  go on with: {train_command()} --resume {folder.path}{folder.flags}")
     else:
         lines.append(f"  next: heliograph run --bundles {folder.bundles}{folder.flags}")
     return "\n".join(lines)

@@ -126,6 +126,7 @@ class Training:
             check=self.stopping.check,
         )
         self._iteration = 0
+        self._lost_episodes = 0  # of all ranks, once the run has ended
         self._clock = Clock()
         self._reached = 0  # evaluations in a row that reached schedule.stop_at_outcome
         self._learning: Collected | None = None  # what an iteration learns from that was left while it did
@@ -152,6 +153,7 @@ class Training:
         settings = self.settings
         self._writer.status(RunState.RUNNING, env_steps=self.env_steps)
         self._clock.begin()
+        self._clock.share()
         saved = time.monotonic()
         while (reason := self._reason_to_end()) is None:
             try:
@@ -163,6 +165,7 @@ class Training:
             finally:
                 self._clock.tick()
             self._unlogged = None
+            self._clock.share()
             self._count_reached(record)
             record |= self._clock.record
             self._writer.log(record)
@@ -173,6 +176,7 @@ class Training:
                 saved = time.monotonic()
         self.feed.settle()
         self.save()
+        self._lost_episodes = int(self.ranks.total(self.collector.lost_episodes))
         return self._interrupted() if reason == "interrupted" else self._finished(reason)
 
     def _learn(self) -> dict[str, Any]:
@@ -273,7 +277,7 @@ class Training:
             "ahead": None if self.feed.ahead is None else asdict(self.feed.ahead),
             "env_steps": self.env_steps,
             "random": self._random.bit_generator.state,
-            **self._clock.record,
+            **self._clock.state,
             "reached": self._reached,
             "target": self.settings.schedule.stop_at_outcome,
             "unlogged": self._unlogged,
@@ -380,7 +384,7 @@ class Training:
             must_reach=schedule.must_reach,
             evaluation=evaluation,
             links_cut=links_cut,
-            lost_episodes=self.collector.lost_episodes,
+            lost_episodes=self._lost_episodes,
             parameters=count_weights(self.algorithm.modules().values()),
             limit=self._limit() if self.ranks.lead and isinstance(self.algorithm, PredictingAlgorithm) else None,
         )
