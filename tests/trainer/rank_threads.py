@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch.distributed as dist
 
-from trainer.ranks.group import Joined, among
+from trainer.ranks.group import Joined, among, in_brief
 
 T = TypeVar("T")
 COUNT = 2
@@ -28,7 +28,7 @@ def on_ranks(part: Callable[[Joined], T], *, count: int = COUNT) -> list[T]:
             with among(joined):
                 return part(joined)
         except BaseException as error:
-            joined.report_end(str(error))
+            joined.report_end(in_brief(error))
             raise
 
     def rank(number: int) -> None:

@@ -10,17 +10,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rank_threads import on_ranks
+from safetensors.numpy import save_file as save_arrays
 from tiny_team import SMALL, SMALL_WORLD, small_settings, small_team, start
 
 from heliograph.cli import main
-from heliograph.errors import RankLost
+from heliograph.errors import CheckpointError, RankLost
 from heliograph.run_status import SETTINGS, RunState, RunStatus, read_status, write_status
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.ranks import joining
-from trainer.ranks.group import Joined, Ranks, among
+from trainer.ranks.group import Joined, Ranks, among, in_brief
+from trainer.training import checkpoint
 from trainer.training.carrying_on import is_begun
 from trainer.training.checkpoint import load_checkpoint, save_checkpoint, saved_checkpoints
 from trainer.training.clock import Clock
@@ -54,6 +57,47 @@ def test_each_rank_goes_on_with_what_it_has_held_out_itself(tmp_path: Path) -> N
         return [resumed.held_out.count]
 
     assert on_ranks(part) == [[3], [4]]
+
+
+def test_a_full_disk_of_one_rank_refuses_all_and_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team, world = small_team("relay", {})
+    world.close()
+    folder = tmp_path / "checkpoints"
+
+    def part(group: Joined) -> str:
+        save_checkpoint(folder, iteration=1, algorithm=team, arrays={}, state={})
+        group.any(False)
+        if group.lead:
+            monkeypatch.setattr(checkpoint, "save_arrays", refuse_the_second)
+        group.any(False)
+        with pytest.raises(CheckpointError) as refusal:
+            save_checkpoint(folder, iteration=2, algorithm=team, arrays={}, state={})
+        return refusal.value.message.partition(": ")[2]
+
+    def refuse_the_second(arrays: dict[str, Any], path: Path) -> None:
+        if path.name.startswith("rank-1"):
+            raise OSError(28, "No space left on device")
+        save_arrays(arrays, path)
+
+    assert on_ranks(part) == ["another rank could not write its share", "[Errno 28] No space left on device"]
+    assert [path.name for path in folder.iterdir()] == ["00000001"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RankLost("rank 1 has ended", remedy="Mend it"), "rank 1 has ended"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (
+            RuntimeError("[/a/gloo/pair.cc:537] Read error [::1]:896: Connection reset. This is typically a bug\nmore"),
+            "Read error [::1]:896: Connection reset",
+        ),
+    ],
+)
+def test_the_others_are_told_the_reason_in_brief(error: BaseException, told: str) -> None:
+    assert in_brief(error) == told
 
 
 def test_processor_time_is_that_of_all_ranks() -> None:

@@ -7,6 +7,7 @@ wait for it, which raises RankLost with its reason there; nobody waits longer th
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from heliograph.errors import RankLost
+from heliograph.errors import HeliographError, RankLost
 
 WAIT_S = 1800.0
 """How long a rank waits for another: the first evaluates, exports and writes checkpoints meanwhile."""
@@ -192,7 +193,7 @@ class Joined(Ranks):
             work.wait()
         except RuntimeError as error:
             raise RankLost(
-                self._end_of_another() or f"another rank does not answer ({_first_line(error)})",
+                self._end_of_another() or f"another rank was killed, or does not answer ({in_brief(error)})",
                 remedy="The last checkpoint is whole; go on from it with as many ranks, by `--resume RUN`",
             ) from error
 
@@ -215,5 +216,10 @@ class Joined(Ranks):
             return False
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def in_brief(error: BaseException) -> str:
+    """Why one has ended, as the others are told: of this project's errors what is wrong, without the remedy, which each
+    has of its own; of gloo's without where in its code, and what that may typically mean."""
+    if isinstance(error, HeliographError):
+        return error.message
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[\S+\] ", "", line).partition(". This is")[0][:200]

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from heliograph.errors import SettingsError
-from trainer.ranks.group import ALONE, LEAVING_S, LONGEST_PAUSE_S, WAIT_S, Joined, Ranks, among
+from trainer.ranks.group import ALONE, LEAVING_S, LONGEST_PAUSE_S, WAIT_S, Joined, Ranks, among, in_brief
 from trainer.ranks.launched import VARIABLES, launched_ranks
 
 JOINING_S = 120.0
@@ -55,7 +55,7 @@ def joined_ranks() -> Iterator[Ranks]:
         with among(joined):
             yield joined
     except BaseException as error:
-        joined.report_end(str(error) or type(error).__name__)
+        joined.report_end(in_brief(error))
         patience_s = LEAVING_S
         raise
     finally:
