@@ -56,10 +56,19 @@ def hub_extra() -> AbstractContextManager[None]:
 
 
 def token() -> str | None:
-    """The user's token, as huggingface-hub keeps it; None where there is none."""
+    """The user's token, as huggingface-hub keeps it; None where there is none.
+
+    Raises SettingsError for what no header can hold: the package that would send it would show it in its error.
+    """
     from huggingface_hub import get_token
 
-    return get_token()
+    mine = get_token()
+    if mine is not None and not re.fullmatch(r"[!-~]+", mine):
+        raise SettingsError(
+            "the token of the hub holds a letter that no token has",
+            remedy="Log in anew with `hf auth login`, or look at HF_TOKEN",
+        )
+    return mine
 
 
 def headers_of_user() -> dict[str, str]:

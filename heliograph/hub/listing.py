@@ -11,13 +11,17 @@ from urllib.parse import quote
 from heliograph.errors import HeliographError, NetworkError, SettingsError
 from heliograph.hub.client import Place, headers_of_user
 from heliograph.hub.team_folder import CARD_FILE, size_limit
-from heliograph.reading import DOCUMENT, Unreadable, parse_json, printable
+from heliograph.reading import Unreadable, parse_json, printable
 
 if TYPE_CHECKING:
     import httpx2
 
 MOST_PAGES = 100
 """Of a listing, each of up to 1,000 entries: more than the largest team has."""
+MOST_FILES = 20_000
+"""Of a repository: the largest team has 16,389."""
+_PAGE = 8 * 2**20
+"""Bytes of an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ def list_team(
         name = entry.get("path")
         limit = size_limit(name) if isinstance(name, str) else None
         if limit is None:
-            others.append(printable(str(name))[:99])
+            others.append(printable(str(name)[:99]))
             continue
         part = _part(place, entry)
         if part.size > limit:
@@ -97,11 +101,14 @@ def file_names(client: httpx2.Client, place: Place) -> list[str]:
 
 
 def _entries(client: httpx2.Client, place: Place, url: str, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
+    count = 0
     for _ in range(MOST_PAGES):
         links: dict[str, str] = {}
         found = _json(client, url, headers, links=links)
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             raise _nonsense(place)
+        if (count := count + len(found)) > MOST_FILES:
+            break
         yield from found
         if "next" not in links:
             return
@@ -126,7 +133,7 @@ def _json(client: httpx2.Client, url: str, headers: dict[str, str], *, links: di
         data = bytearray()
         for chunk in response.iter_bytes():
             data += chunk
-            if len(data) > DOCUMENT:
+            if len(data) > _PAGE:
                 raise _too_much(url)
         if links is not None:
             links |= {name: str(link["url"]) for name, link in response.links.items() if name and "url" in link}
@@ -141,4 +148,4 @@ def _nonsense(place: Place) -> HeliographError:
 
 
 def _too_much(url: str, why: str = "is larger than the limit") -> HeliographError:
-    return NetworkError(f"what {url[:200]} answers {why}", remedy="Look at the address of the endpoint")
+    return NetworkError(f"what {printable(url[:200])} answers {why}", remedy="Look at the address of the endpoint")

@@ -10,7 +10,7 @@ from pathlib import Path
 from heliograph.errors import BundleUntrusted, SettingsError
 from heliograph.hub.client import Place, bounded_client, hub_errors, hub_extra, token
 from heliograph.hub.listing import file_names
-from heliograph.hub.team_folder import BUNDLES, CARD_FILE, README, checked_team, files_of
+from heliograph.hub.team_folder import BUNDLES, CARD_FILE, README, checked_team, files_of, size_limit
 from heliograph.reading import printable
 
 
@@ -34,7 +34,8 @@ def push(
 ) -> Pushed:
     """Put the parts of a card's folder into a repository, which is made if it is not there.
 
-    Bundles that the repository holds and the team has not are removed from it by the same commit; other files stay.
+    Parts of a team that the repository holds and this one has not are removed from it by the same commit, since an
+    audit or a drawing that stayed would be of other bundles; other files stay.
     Raises SettingsError without a card or a token, and where the token may not write; BundleError for a team that is
     not whole, not that of the card, or not signed, unless it may be `unsigned`; NetworkError; MissingExtra.
     """
@@ -81,7 +82,7 @@ def _commit(folder: Path, place: Place, names: Sequence[str], *, token: str, pri
     api.create_repo(place.repository, private=private or None, exist_ok=True)
     with bounded_client() as client:
         there = file_names(client, place)
-    stale = [name for name in there if name.startswith(f"{BUNDLES}/") and name not in names]
+    stale = [name for name in there if name not in names and (name.startswith(f"{BUNDLES}/") or size_limit(name))]
     found = api.create_commit(
         place.repository,
         [

@@ -15,7 +15,7 @@ from relay_team import relay_bundles
 from heliograph import bundle as bundles
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 from heliograph.cli import main
-from heliograph.hub import client
+from heliograph.hub import client, listing
 from heliograph.hub.team_folder import CARD, CARD_FILE, README
 
 constants = pytest.importorskip("huggingface_hub.constants")
@@ -194,6 +194,38 @@ def test_a_smaller_team_takes_the_place_of_a_larger_one(pushed: Hub, made: Path,
     files = pushed.repositories[REPOSITORY][-1]
     assert ".gitattributes" in files
     assert not any(name.startswith("bundles/agent-2/") for name in files)
+
+
+def test_evidence_of_an_earlier_team_does_not_stay_beside_a_newer_one(pushed: Hub, made: Path, tmp_path: Path) -> None:
+    pushed.repositories[REPOSITORY][-1] |= {"audit.json": b"{}", "notes.md": b"ours"}
+    shutil.copytree(made / "card", tmp_path / "newer")
+    (tmp_path / "newer" / "episode.gif").unlink()
+    assert main(["push", "newer", REPOSITORY]) == 0
+    files = pushed.repositories[REPOSITORY][-1]
+    assert "notes.md" in files
+    assert not {"audit.json", "episode.gif"} & files.keys()
+
+
+@pytest.mark.parametrize("mine", ["hf_se\x0bcret", "hf_secr\u00e9t"])
+def test_a_token_is_never_shown(
+    pushed: Hub, made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mine: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", mine)
+    for command in (["pull", REPOSITORY], ["push", str(made / "card"), REPOSITORY]):
+        told = refused(capsys, *command, code=2)
+        assert "the token of the hub holds a letter that no token has" in told
+        assert "secr" not in told
+
+
+def test_a_listing_is_read_within_bounds_and_steers_no_terminal(
+    pushed: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_FILES", 12)
+    pushed.repositories[REPOSITORY][-1] |= {f"{number}.txt": b"" for number in range(9)}
+    assert "has too many files for a team" in refused(capsys, "pull", REPOSITORY, code=2)
+    monkeypatch.setattr(listing, "_PAGE", 200)  # the listing's first page is larger
+    assert "is larger than the limit" in refused(capsys, "pull", REPOSITORY, code=6)
+    assert str(listing._too_much("http://hub/\x9b31m")).isprintable(), "an address of the hub's own making"
 
 
 def test_pushing_asks_for_card_signature_and_token(
