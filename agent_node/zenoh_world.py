@@ -129,8 +129,8 @@ class ZenohWorld(StandaloneWorld):
         self._newest: Reading | None = None
         self._newest_at_s = 0.0
         self._why_refused = ""
-        self._pending: bytes | None = None
-        """What came since the event loop looked; written by a thread of Zenoh's."""
+        self._pending: tuple[bytes, float] | None = None
+        """What came since the event loop looked, and when; written by a thread of Zenoh's."""
         self._came, self._in_touch = asyncio.Event(), asyncio.Event()
         self._episode: int | None = None
         self._stopped = False
@@ -143,7 +143,9 @@ class ZenohWorld(StandaloneWorld):
         loop = asyncio.get_running_loop()
 
         def received(sample: zenoh.Sample) -> None:
-            fresh, self._pending = self._pending is None, sample.payload.to_bytes()[: MOST_BYTES + 1]
+            # By the time of arrival: an event loop that was held up must not take what is old for new.
+            came = sample.payload.to_bytes()[: MOST_BYTES + 1], time.monotonic()
+            fresh, self._pending = self._pending is None, came
             if fresh:
                 with suppress(RuntimeError):  # the loop has just ended
                     loop.call_soon_threadsafe(self._read)
@@ -199,9 +201,8 @@ class ZenohWorld(StandaloneWorld):
 
     async def leave(self) -> None:
         if self._session is not None:
-            self._stop("the node has ended")
             # In a thread: it waits until what was put is on its way.
-            await asyncio.to_thread(self._session.close)
+            await asyncio.to_thread(self._end, self._session)
 
     @property
     def _others(self) -> tuple[int, ...]:
@@ -212,7 +213,15 @@ class ZenohWorld(StandaloneWorld):
         assert self._node is not None
         return f"{self._prefix}/{self._node.slot}/{what}"
 
-    def _put(self, document: dict[str, Any]) -> None:
+    def _end(self, session: Any) -> None:
+        """Says stop, also to a robot that was told so before: that may have been dropped, and nothing comes after."""
+        _log.info("robot is told to stop slot=%d reason='the node has ended'", self._node.slot if self._node else -1)
+        try:
+            self._put({"stop": "the node has ended"}, dropped=False)
+        finally:
+            session.close()
+
+    def _put(self, document: dict[str, Any], *, dropped: bool = True) -> None:
         import zenoh
 
         assert self._session is not None
@@ -222,7 +231,7 @@ class ZenohWorld(StandaloneWorld):
             self._key("action"),
             wrapped(text) if self._ros_strings else text,
             encoding=zenoh.Encoding.APPLICATION_CDR if self._ros_strings else zenoh.Encoding.APPLICATION_JSON,
-            congestion_control=zenoh.CongestionControl.DROP,
+            congestion_control=zenoh.CongestionControl.DROP if dropped else zenoh.CongestionControl.BLOCK,
             express=True,
         )
 
@@ -259,13 +268,14 @@ class ZenohWorld(StandaloneWorld):
 
     def _read(self) -> None:
         """The newest of what has come, in the event loop."""
-        data, self._pending = self._pending, None
-        assert data is not None
+        came, self._pending = self._pending, None
+        assert came is not None
         assert self._node is not None
+        data, at_s = came
         try:
             data = unwrapped(data) if self._ros_strings else data
             self._newest = parse_reading(data, self._node.manifest, self._others)
-            self._newest_at_s = time.monotonic()
+            self._newest_at_s = at_s
         except ValueError as error:
             self._why_refused = str(error)
         else:

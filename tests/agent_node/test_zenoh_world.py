@@ -141,8 +141,24 @@ def test_a_robot_that_is_gone_is_told_to_stop_and_why_is_said() -> None:
             assert "the robot at heliograph/0/observation has sent no observation for 0.5 s" in raised.value.message
             assert f"messages were refused, the last because observation has {size + 1} numbers" in raised.value.message
             assert world.refused > 0
+            await robot.until(lambda told: told[-1] == {"stop": "the node has ended"})
             stops = [each["stop"] for each in robot.told if "stop" in each]
-            assert stops == ["no observation for 0.1 s"], "said once; the robot stands still already"
+            assert stops == ["no observation for 0.1 s", "the node has ended"], "the first may not have come"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+def test_what_came_while_the_node_was_held_up_is_as_old_as_it_is() -> None:
+    async def scenario() -> None:
+        async with running(Limits(stale_s=0.3, gone_s=PATIENCE_S)) as (robot, _, _task):
+            await robot.until(actions, saying={"observation": OBSERVATION})
+            before = actions(robot.told)[-1]["step"]
+            robot.say({"observation": OBSERVATION})
+            time.sleep(1.0)  # the node's event loop stands still, too
+            await robot.until(lambda told: "stop" in told[-1])
+            after = [each["step"] for each in actions(robot.told) if each["step"] > before + 40]
+            assert not after, "it acted on what came a second ago"
 
     asyncio.run(scenario())
 
