@@ -17,6 +17,12 @@ Squashing = Literal["tanh", "clip"]
 """How a sample becomes an action: by tanh, in units of its bounds, or cut off at the bounds, in the world's units."""
 
 
+_LARGEST = 2.0**100
+"""Of a message's numbers; their differences and products are finite in single precision."""
+_FINEST = 2.0**-21
+"""The narrowest cell by the size of numbers: four steps of single precision."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MessageNames:
     """Where a foreign graph talks: the real vector that it sends, and the rows of all agents that it takes.
@@ -43,6 +49,13 @@ class MessageNames:
             MessageValues(low=self.low, high=self.high)
         except ValueError as error:
             raise SettingsError(f"messages cannot be written so: {error}") from None
+        largest, cell = max(abs(self.low), abs(self.high)), self.values.cell(self.levels)
+        if largest > _LARGEST or cell < largest * _FINEST:
+            raise SettingsError(
+                f"messages cannot be written so: graphs compute in single precision, which does not tell {self.levels} "
+                f"cells from {self.low:g} to {self.high:g} apart",
+                remedy="Take fewer levels or a wider range, or shift the numbers in the policy",
+            )
 
     @property
     def values(self) -> MessageValues:

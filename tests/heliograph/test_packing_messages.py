@@ -130,6 +130,8 @@ def test_what_cannot_be_a_message_is_refused_in_a_sentence() -> None:
         ({"low": 1.0}, "no range"),
         ({"levels": 1}, "message.classes is 1"),
         ({"high": 2e308}, "finite"),
+        ({"high": 1e38}, "single precision"),
+        ({"low": 1e6, "high": 1e6 + 1}, "does not tell 256 cells from 1e\\+06"),
     ):
         with pytest.raises(SettingsError, match=f"messages cannot be written so: .*{why}"):
             MessageNames(output="message", inbox="inbox", **given)
