@@ -9,8 +9,7 @@ from typing import Any
 from analysis.audit.evidence import HOLDS, NOT_CHECKED
 from analysis.card.evaluation import Evaluation
 from heliograph.bundle import Bundle
-from heliograph.environments.defaults import changed_parameters
-from heliograph.errors import SettingsError
+from heliograph.environments.defaults import changed_or_all
 from heliograph.estimates import Estimate
 from heliograph.figures import UNKNOWN, doubts, written
 from heliograph.run_status import RunState
@@ -71,6 +70,11 @@ class Card:
     """What a reader must know besides."""
 
 
+def has_interval(measure: str, episodes: int | None) -> bool:
+    """Whether the interval of a mean says anything: resampling a single episode gives one without width."""
+    return measure == "won" or (episodes or 0) > 1
+
+
 # Seven parameters: what was measured of which bundles, and what these do not say themselves.
 def card_of(
     bundles: Sequence[Bundle],
@@ -91,7 +95,7 @@ def card_of(
         licence=licence,
         algorithm=manifest.algorithm,
         environment=manifest.environment,
-        parameters=_changed(manifest.environment, manifest.environment_parameters),
+        parameters=changed_or_all(manifest.environment, manifest.environment_parameters),
         agents=manifest.team_size,
         sends_messages=sends,
         training_step=manifest.training_step,
@@ -120,13 +124,6 @@ def card_of(
         **_verdict(evaluation),
         remarks=(*_of_training(training_state), *_remarks(evaluation)),
     )
-
-
-def _changed(environment: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return changed_parameters(environment, parameters)
-    except SettingsError:  # of another version's environment: then all of them say what it was
-        return dict(parameters)
 
 
 def _verdict(evaluation: Evaluation) -> dict[str, Any]:
@@ -165,4 +162,5 @@ def _remarks(evaluation: Evaluation) -> list[str]:
         lines.append(f"{evaluation.deaths} nodes died during the evaluation.")
     if evaluation.channel is not None:
         lines.append(f"Measured over a simulated channel: {evaluation.channel}.")
+    lines += evaluation.otherwise
     return lines

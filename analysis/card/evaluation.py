@@ -5,7 +5,8 @@ They lie in a folder beside the bundles, `evaluation/`, so that a card can be wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,14 @@ from coordinator.running.local import evaluate
 from coordinator.running.outcome import Summary
 from coordinator.running.report import REPORT, Report
 from heliograph.bundle import Bundle
+from heliograph.codecs import BIT_PACKED
 from heliograph.documents import write_json
+from heliograph.environments.defaults import changed_or_all
 from heliograph.errors import NodeFailed, SettingsError
 from heliograph.hub.team_folder import AUDIT, DRAWING, EVALUATION
+from heliograph.manifest import Manifest
 from heliograph.optional import optional
+from heliograph.reading import printable
 
 FOLDER = "evaluation"
 MOST_DRAWN_STEPS = 300
@@ -48,6 +53,8 @@ class Evaluation:
     """By condition, `open` and perhaps `cut`."""
     deaths: int
     """Node processes that died meanwhile."""
+    otherwise: tuple[str, ...]
+    """How the run differs from one of these bundles as they are, apart from the channel, in sentences."""
     audit: AuditDocument | None
     """None: the team was not audited."""
 
@@ -60,9 +67,9 @@ def make_evaluation(plan: Plan, folder: Path, *, audited: bool) -> None:
     """
     report = run_processes(plan, LaunchSettings())
     _check_whole(report)
-    write_json(report.as_dict(), folder / EVALUATION)
-    for name in (AUDIT, DRAWING):  # they would be of earlier bundles
+    for name in (AUDIT, DRAWING):  # first: beside the new report they would be of earlier bundles
         (folder / name).unlink(missing_ok=True)
+    write_json(report.as_dict(), folder / EVALUATION)
     if audited:
         findings = audit(plan, AuditBudget())
         if findings.interrupted:
@@ -77,8 +84,8 @@ def make_evaluation(plan: Plan, folder: Path, *, audited: bool) -> None:
 def read_evaluation(report: Path, found_audit: Path | None, bundles: Sequence[Bundle], *, remedy: str) -> Evaluation:
     """What was found before, of exactly these bundles.
 
-    `remedy` says how to make an evaluation.  Raises SettingsError where there is none, or it is of other bundles,
-    was broken off, or is none of this version.
+    `remedy` says how to make an evaluation.  Raises SettingsError where there is none, or it is of other bundles or
+    another world than theirs, was broken off, or is none of this version.
     """
     digests = tuple(bundle.digest for bundle in bundles)
     if not report.exists():
@@ -89,6 +96,7 @@ def read_evaluation(report: Path, found_audit: Path | None, bundles: Sequence[Bu
         if [tuple(version["digests"]) for version in versions] != [digests]:
             steps = ", ".join(str(version["training_step"]) for version in versions)
             raise ValueError(f"it is of other bundles (training step {steps}, not {bundles[0].manifest.training_step})")
+        _check_world(bundles[0].manifest, fields["environment"], fields["parameters"])
         if fields["interrupted"] or fields["output_failure"] is not None or not fields["summaries"]:
             raise ValueError("it was broken off")
         conditions = {label: name for name, label in LABELS.items()}
@@ -106,6 +114,7 @@ def read_evaluation(report: Path, found_audit: Path | None, bundles: Sequence[Bu
                 "blind_bound_measured": fields["blind_bound_measured"],
                 "summaries": found,
                 "deaths": len(fields["endings"]),
+                "otherwise": tuple(_otherwise(fields)),
                 "audit": None,
             }
         )
@@ -114,6 +123,32 @@ def read_evaluation(report: Path, found_audit: Path | None, bundles: Sequence[Bu
     if found_audit is None:
         return evaluation
     return replace(evaluation, audit=read_audit(found_audit, bundles))
+
+
+def _check_world(manifest: Manifest, environment: str, parameters: dict[str, Any]) -> None:
+    """Raise ValueError for a score of another task, which `--set` of a run makes of the bundles' own."""
+    usual = changed_or_all(manifest.environment, manifest.environment_parameters)
+    found = changed_or_all(environment, parameters)
+    differing = [name for name in sorted(usual.keys() | found.keys()) if usual.get(name) != found.get(name)]
+    if environment != manifest.environment or differing:
+        said = ", ".join(f"{name}={json.dumps(parameters.get(name))}" for name in differing) or environment
+        raise ValueError(printable(f"it is of another world than the bundles' own ({said})"[:300]))
+
+
+def _otherwise(fields: dict[str, Any]) -> Iterator[str]:
+    """What a reader of the score has to know of how the run went, as far as its report says it."""
+    settings = fields["settings"]
+    codec = settings.get("codec", BIT_PACKED)
+    if codec != BIT_PACKED:
+        yield f"Messages were written by the codec {codec}."
+    if fields["lost_episodes"]:
+        yield f"{fields['lost_episodes']} episodes were lost with their simulator; they count nowhere."
+    if fields["stale_acts"]:
+        yield f"{fields['stale_acts']} actions came after their step, and were not taken."
+    if fields["departures"]:
+        yield f"Nodes of {len(fields['departures'])} agents left during the run, and were masked until they were back."
+    if fields["cuts"]:
+        yield f"The world was paused {len(fields['cuts'])} times, as nodes were cut off; times are without that."
 
 
 def _check_whole(report: Report) -> None:

@@ -19,9 +19,17 @@ from heliograph.writing import write_text
 
 
 def check_place(folder: Path) -> None:
-    """Raise SettingsError if something stands there that is not an earlier card's folder."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CARD_FILE).is_file())):
+    """Raise SettingsError if something stands there that is not an earlier card's folder, or holds more than a card."""
+    if not folder.exists():
+        return
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    if there and not (folder / CARD_FILE).is_file():
         raise SettingsError(f"{folder} is there and holds no card", remedy="Name another folder with --to")
+    if others := sorted(there - {README, CARD_FILE, DRAWING, EVALUATION, AUDIT, BUNDLES}):
+        raise SettingsError(
+            f"{folder} would be replaced whole, and holds what is no part of a card: {', '.join(others[:8])}",
+            remedy="Move that away, or name another folder with --to",
+        )
 
 
 def write_card(card: Card, bundles: Sequence[Bundle], folder: Path, *, evidence: dict[str, Path]) -> None:

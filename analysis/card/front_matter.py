@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.card.card import Card
+from analysis.card.card import Card, has_interval
+from heliograph.estimates import Estimate
+from heliograph.figures import UNKNOWN
 from heliograph.reading import printable
 
 
@@ -21,11 +23,11 @@ def front_matter(card: Card) -> str:
 
 def _metadata(card: Card) -> dict[str, Any]:
     metrics = [
-        _metric(card.measure, card.score.mean, f"{card.measure}, {_interval(card.score.low, card.score.high)}"),
+        _metric(card.measure, card.score.mean, f"{card.measure}, {_interval(card, card.score, card.episodes)}"),
     ]
     if card.masked_score is not None:
         masked = card.masked_score
-        said = f"{card.measure}, every message masked, {_interval(masked.low, masked.high)}"
+        said = f"{card.measure}, every message masked, {_interval(card, masked, card.masked_episodes)}"
         metrics.append(_metric(f"{card.measure}_masked", masked.mean, said))
     if card.measure != "return":
         metrics.append(_metric("mean_reward", card.team_return.mean, "return per agent"))
@@ -53,8 +55,10 @@ def _metric(kind: str, value: float, name: str) -> dict[str, Any]:
     return {"type": kind, "value": round(value, 4), "name": name, "verified": False}
 
 
-def _interval(low: float, high: float) -> str:
-    return f"95 % interval {low:.3f} to {high:.3f}"
+def _interval(card: Card, value: Estimate, episodes: int | None) -> str:
+    if not has_interval(card.measure, episodes):
+        return f"interval {UNKNOWN}"
+    return f"95 % interval {value.low:.3f} to {value.high:.3f}"
 
 
 def _slug(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from analysis.card.card import NOT_MEASURED, Card
+from analysis.card.card import NOT_MEASURED, Card, has_interval
 from analysis.card.front_matter import front_matter
 from heliograph.display import interval
 from heliograph.estimates import Estimate
@@ -58,17 +58,17 @@ def _rows(card: Card) -> Iterator[tuple[str, str]]:
     yield "algorithm", f"{_code(card.algorithm)}, heliograph {_code(card.trainer_version)}"
     yield "environment steps of training", f"{card.training_step:,}"
     yield "training seed", UNKNOWN if card.training_seed is None else str(card.training_seed)
-    yield f"{measure}, mean and 95 % interval", f"{_estimate(card.score)}, {card.episodes} episodes"
+    yield f"{measure}, mean and 95 % interval", f"{_estimate(card, card.score)}, {card.episodes} episodes"
     if card.sends_messages:
         masked = NOT_MEASURED
         if card.masked_score is not None:
-            masked = f"{_estimate(card.masked_score)}, {card.masked_episodes} episodes"
+            masked = f"{_estimate(card, card.masked_score, masked=True)}, {card.masked_episodes} episodes"
         yield "the same with every message masked", masked
     if card.blind_bound is not None:
         known = "best found" if card.blind_bound_measured else "bound"
         yield f"{known} without communication", f"{card.blind_bound:.3g}"
     if card.measure != "return":
-        yield "return per agent", _estimate(card.team_return)
+        yield "return per agent", _estimate(card, card.team_return, measure="return")
     yield "bits per agent and step", card.bits_per_agent_step
     yield "bits per message", card.bits_per_message
     yield "latency of a step, p50 / p99", _latency(card)
@@ -110,7 +110,9 @@ def _latency(card: Card) -> str:
     return f"{card.latency_p50_s * 1e3:.2f} / {card.latency_p99_s * 1e3:.2f} ms"
 
 
-def _estimate(value: Estimate) -> str:
+def _estimate(card: Card, value: Estimate, *, measure: str = "", masked: bool = False) -> str:
+    if not has_interval(measure or card.measure, card.masked_episodes if masked else card.episodes):
+        return f"{interval(value.mean, None, None)} (of one episode: interval {UNKNOWN})"
     return interval(value.mean, value.low, value.high)
 
 

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliograph.environments.catalogue import CATALOGUE
+from heliograph.errors import SettingsError
 from heliograph.settings import resolve
+
+
+def changed_or_all(environment: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """`changed_parameters`; of another version's environment, whose parameters this one does not take, all of them."""
+    try:
+        return changed_parameters(environment, parameters)
+    except SettingsError:
+        return dict(parameters)
 
 
 def changed_parameters(environment: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

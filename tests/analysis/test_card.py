@@ -144,13 +144,46 @@ def test_without_an_evaluation_of_these_bundles_it_says_what_to_run(
 
 def test_a_card_replaces_a_card_and_nothing_else(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card(run)
-    (run / "card" / "stale").write_text("of an earlier one")
+    (run / "card" / "episode.gif").write_bytes(b"of an earlier one")
     card(run, "--name", "newer")
     assert "# newer" in (run / "card" / "README.md").read_text()
-    assert not (run / "card" / "stale").exists()
+    assert not (run / "card" / "episode.gif").exists()
+    (run / "card" / ".git").mkdir()
+    told = refused(capsys, run)
+    assert "would be replaced whole, and holds what is no part of a card: .git. Move that away" in told
+    assert (run / "card" / ".git").exists()
     told = refused(capsys, run, "--to", str(run / "bundles"))
     assert told.endswith("is there and holds no card. Name another folder with --to")
     assert "is no licence's id" in refused(capsys, run, "--licence", "a b\nc")
+
+
+def test_a_score_of_another_world_is_not_taken_for_that_of_the_bundles(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = replace(
+        relay_plan(2, episodes=1, greedy=True, conditions=("open",)), parameters={"agents": 2, "observation_noise": 0.5}
+    )
+    write_json(evaluate(plan).as_dict(), run / "report.json")
+    told = refused(capsys, run)
+    assert "it is of another world than the bundles' own (observation_noise=0.5)" in told
+
+
+def test_how_a_run_differs_from_a_plain_one_is_said(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    settings = report["settings"] | {"codec": "most-informative:1"}
+    write_json(report | {"settings": settings, "lost_episodes": 3, "stale_acts": 2}, run / "report.json")
+    card(run)
+    text = (run / "card" / "README.md").read_text()
+    for said in ("by the codec most-informative:1.", "3 episodes were lost with", "2 actions came after their step"):
+        assert said in text
+
+
+def test_of_one_episode_there_is_no_interval_of_a_return(run: Path) -> None:
+    found = replace(the_card(run), episodes=1, masked_episodes=1)
+    text = page(found, drawing=False)
+    assert f"| return per agent | {found.team_return.mean:.3f} (of one episode: interval unknown) |" in text
+    assert f"[{found.score.low:.3f}, {found.score.high:.3f}], 1 episodes" in text, "Wilson's is known"
+    assert yaml.safe_dump(front(page(replace(found, measure="return"), drawing=False))).count("interval unknown") == 2
 
 
 def test_names_of_others_make_no_markup(run: Path) -> None:
