@@ -34,6 +34,8 @@ from coordinator.plan.plan import LABELS
 from coordinator.plan.settings import PERMUTED
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean
 
+SAVING = (KEPT, "nearest", "silent")
+"""Axes along which agents send less; what the other ones lose was sent."""
 Played = dict[Cell, CellScores]
 """Finished cells."""
 
@@ -135,9 +137,11 @@ def _with_beta(point: CurvePoint, whole_bits: float | None) -> CurvePoint:
 
 
 def _area(curve: Curve, blind: CurvePoint) -> Estimated | None:
-    """Of the base channel, and of curves along which less is sent."""
-    bits = [point.sent_bits for point in curve.points]
-    if curve.axis in (BLIND, PERMUTED) or (curve.axis != CLEAR and max(bits) - min(bits) < 1e-9):
+    """Of the base channel, and of curves along which less is sent.
+
+    Along others bits may change with who is still there, which saves none.
+    """
+    if curve.axis not in (CLEAR, *SAVING):
         return None
     beta = [point.beta for point in curve.points if point.beta is not None]
     if len(beta) < len(curve.points):
@@ -159,13 +163,16 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
     if sweep.grid.by_team:
         runs = "the runs of each team"
     single = several == seeds == 1
+    over = "its episodes" if single else runs
+    if sweep.grid.by_team and any(len(team.runs) == 1 for team in trained_teams(sweep.plans.runs)):
+        over += f", and of a team of one run over its {'episodes' if seeds == 1 else 'seeds'}"
     clear, blind, permuted = level(found, CLEAR), level(found, BLIND), level(found, PERMUTED)
     return SweepDocument(
         measure=played[0][1].measure if played else None,
         episodes=sweep.plans.settings.episodes,
         over="of one run" if single else f"as the interquartile mean of {runs}",
         statistic="one run" if single else f"IQM of {runs}",
-        bands=f"95 % intervals over {'its episodes' if single else runs}",
+        bands=f"95 % intervals over {over}",
         blind_bound=played[0][1].blind_bound if played else None,
         blind_bound_measured=bool(played) and played[0][1].blind_bound_measured,
         clear_level=None if clear is None else clear.score,

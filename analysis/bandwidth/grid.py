@@ -136,7 +136,7 @@ def make_grid(
     ]
     points += [point(KEPT, m, str(base), f"{MOST_INFORMATIVE}:{m}", crossed[0][1]) for m in kept]
     for each in points:
-        _check_link(each.setting, spec, codecs.make(each.setting.codec, manifest.message, tables))
+        check_link(each.setting, spec, codecs.make(each.setting.codec, manifest.message, tables))
     levels = [Point(axis=BLIND, value="", setting=Setting(links="cut", late=usual))]
     if links:
         permuted = Setting(channel=str(base), late=crossed[0][1], links=PERMUTED)
@@ -159,7 +159,7 @@ def _channel(base: Channel, axis: str, value: str) -> str:
     return str(replace(base, **fields_of([f"{axis}={value.replace('+', ',')}"])))
 
 
-def _check_link(setting: Setting, spec: EnvironmentSpec, codec: Codec) -> None:
+def check_link(setting: Setting, spec: EnvironmentSpec, codec: Codec) -> None:
     """Raise SettingsError for what the world has not, such as slots, and for codecs that the channel would break."""
     channel = Channel.parse(setting.channel) if setting.channel else Channel()
     channel.check_world(spec)

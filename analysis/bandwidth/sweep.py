@@ -101,7 +101,8 @@ def run_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None:
     left = [cell for cell in sweep.cells if cell not in done]
     if not left:
         return
-    sweep.plans(left[0])  # a world that cannot be made is told before anything starts
+    for cell in {cell.setting.links: cell for cell in left}.values():
+        sweep.plans(cell)  # a world or a condition that cannot be made is told before anything starts
     episodes = sweep.plans.settings.episodes
     finished: Counter[Cell] = Counter()
     with Progress(f"{len(left)} cells, episodes", total=len(left) * episodes) as bar:

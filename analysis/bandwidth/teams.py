@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.bandwidth.grid import BLIND, CLEAR, CODEC, Grid, Point, Setting, make_grid, parse_axis
+from analysis.bandwidth.grid import BLIND, CLEAR, CODEC, Grid, Point, Setting, check_link, make_grid, parse_axis
 from analysis.bandwidth.runs import Run
 from coordinator.channel import Channel
 from heliograph import codecs
@@ -49,14 +49,15 @@ def grid_of(axes: Sequence[str], *, runs: Sequence[Run], spec: EnvironmentSpec, 
             raise SettingsError(
                 f"--sweep teams runs every team as it is, not with {text}", remedy="Sweep other axes of one team"
             )
-    for run in runs:
-        if (message := run.manifest.message) is not None:
-            for codec in chosen:
-                codecs.make(codec, message, run.bundles[0].tables)
+    (channel or Channel()).check_world(spec)
     # What withholds is held; without losses that is the same for all others.
     late = "mask" if all(run.manifest.sending is None for run in runs) else "hold"
     base = str(channel or Channel())
     points = [Point(axis=CLEAR, value="", setting=Setting(channel=base, codec=codec, late=late)) for codec in chosen]
+    for run in runs:
+        if (message := run.manifest.message) is not None:
+            for point in points:
+                check_link(point.setting, spec, codecs.make(point.setting.codec, message, run.bundles[0].tables))
     return Grid(points=(*points, Point(axis=BLIND, value="", setting=Setting(links="cut", late=late))), by_team=True)
 
 

@@ -17,6 +17,7 @@ from analysis.bandwidth.report.text import worth
 from analysis.bandwidth.runs import PlanFactory, load_runs
 from analysis.bandwidth.sweep import Sweep
 from analysis.bandwidth.teams import grid_of, trained_teams
+from coordinator.channel import Channel
 from coordinator.plan.settings import RunSettings
 from heliograph.cli import main
 from heliograph.errors import BundleMismatch, SettingsError
@@ -80,7 +81,8 @@ def played(sweep, **changes):
             episodes=2,
             steps=12,
             seconds=0.0,
-            sent_bits=bits if links == "open" else 0.0,
+            # Whom a loss stops sooner sends less, which is no saving.
+            sent_bits=(bits * (0.9 if "erasure" in cell.setting.channel else 1.0)) if links == "open" else 0.0,
             read_bits=0.0,
             messages=1,
             lost=0,
@@ -113,6 +115,7 @@ def test_every_team_is_a_point_over_its_own_runs_by_what_it_sends(sweep):
     # The team without messages is the best that sends nothing.
     assert curve.area.value == pytest.approx((30 * 0.3 + 270 * 0.89 + 26 * 0.91) / 326)
     assert curve.area.low is None
+    assert sweep_document(sweep, played(sweep)).bands.endswith("each team, and of a team of one run over its episodes")
     without_one = [each for each in played(sweep) if each.cell.run != "talking-1"]
     (curve,) = curves(sweep, without_one, whole_bits=1.0)
     assert len(curve.points) == 2, "not all of its runs are finished"
@@ -123,8 +126,18 @@ def test_one_sentence_says_what_messages_are_worth_and_what_they_cost(sweep, fol
     report = report_of(measure(plan, links=None), None)
     assert worth(report) == "", "no sweep tells"
     told = worth(dataclasses.replace(report, sweep=sweep_document(sweep, played(sweep))))
-    assert "(sparing) sends least of those within 0.02 of the best, among 2: its messages are worth 0.690 of" in told
+    assert "(sparing) sends least of those within 0.02 of the best, among 3: its messages are worth 0.690 of" in told
     assert told.endswith("for 30 bits per agent and step, 0.092 of a whole exchange (beta).")
+    silent_too = [
+        CellResult(cell=each.cell, found=dataclasses.replace(each.found, outcome=0.9))
+        if each.cell.run == "silent"
+        else each
+        for each in played(sweep)
+    ]
+    told = worth(dataclasses.replace(report, sweep=sweep_document(sweep, silent_too)))
+    assert told.endswith(
+        "no messages sends nothing and comes to 0.900 of success; the best of the 3 is no more than 0.02 better."
+    )
     runs = load_runs([folders / "talking-0", folders / "talking-1"])
     plain = dataclasses.replace(
         sweep, grid=grid_of(["erasure=0,1"], runs=runs, spec=SPEC), plans=dataclasses.replace(sweep.plans, runs=runs)
@@ -143,6 +156,8 @@ def test_what_does_not_go_with_teams_is_refused(sweep, folders):
         grid_of(["teams", "erasure=0,1"], runs=sweep.plans.runs, spec=SPEC)
     with pytest.raises(SettingsError, match="tables"):
         grid_of(["teams", "codec=entropy"], runs=sweep.plans.runs, spec=SPEC)
+    with pytest.raises(SettingsError, match="needs a reliable link"):
+        grid_of(["teams", "codec=repeats"], runs=sweep.plans.runs, spec=SPEC, channel=Channel.parse("erasure=0.1"))
     with pytest.raises(BundleMismatch, match="message"):
         load_runs([folders / "talking-0", folders / "silent"])
 
@@ -153,7 +168,7 @@ def test_the_command_takes_teams(folders, tmp_path, capsys):
     words = ["bandwidth", "measure", *names, "--sweep", "teams", "--local", "--episodes", "2", "--out", str(out)]
     assert main(words) == 0
     shown = capsys.readouterr().out
-    assert "4 x 8 the messages are worth" in shown
+    assert "sends nothing and comes to 0.000 of success" in shown  # nobody wins two episodes, so sending gains nothing
     assert "area under the best score" in shown
     document = json.loads((out / "report.json").read_text())
     assert [curve["axis"] for curve in document["sweep"]["curves"]] == ["teams"]

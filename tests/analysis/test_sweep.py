@@ -209,6 +209,12 @@ def test_messages_of_another_episode_are_one_point_beside_the_others(tmp_path):
         sweep(tmp_path / "processes", "links=permuted", local=False)
 
 
+def test_a_condition_that_cannot_be_run_is_told_before_any_cell_is(tmp_path, count_cells):
+    with pytest.raises(SettingsError, match="need a second one"):
+        played(sweep(tmp_path, "links=permuted", episodes=1))
+    assert count_cells == []
+
+
 def test_points_whose_cells_are_not_all_there_are_left_out(tmp_path):
     found = sweep(tmp_path)
     results = played(found)

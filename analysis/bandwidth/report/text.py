@@ -88,19 +88,23 @@ def worth(report: BandwidthReport) -> str:
         return ""
     name = SCORES[sweep.measure]
     curves = [curve for curve in sweep.curves if curve.axis == TEAMS]
-    teams = [
-        (f"{point.value} with {curve.codec}" if len(curves) > 1 else point.value, point)
+    measured = [
+        (f"{point.value} with {curve.codec}" if len(curves) > 1 and point.sent_bits else point.value, point)
         for curve in curves
         for point in curve.points
-        if point.masked is not None and point.sent_bits
+        if point.masked is not None
     ]
-    if teams:
-        most = max(point.score for _, point in teams)
-        label, found = min(
-            (each for each in teams if each[1].score >= most - NEARLY), key=lambda each: each[1].sent_bits
-        )
+    teams = dict(measured)  # those that send nothing are the same with every codec
+    talking = [label for label, point in teams.items() if point.sent_bits]
+    if talking:
+        most = max(point.score for point in teams.values())
+        near = {label: point for label, point in teams.items() if point.score >= most - NEARLY}
+        label, found = min(near.items(), key=lambda each: each[1].sent_bits)
+        if not found.sent_bits:
+            most_by = f"the best of the {len(teams)} is no more than {NEARLY:g} better"
+            return f"{label} sends nothing and comes to {score(found.score)} of {name}; {most_by}."
         told = _worth(name, found, found.masked or 0.0)
-        if len(teams) == 1:
+        if len(talking) == 1:
             return f"Of {label} the {told}"
         return f"{label} sends least of those within {NEARLY:g} of the best, among {len(teams)}: its {told}"
     clear = next((curve.points[0] for curve in sweep.curves if curve.axis == CLEAR), None)
