@@ -21,9 +21,10 @@ from heliograph.environments import registry
 from heliograph.errors import SettingsError
 from heliograph.sending import Sending
 from trainer.algorithms.commnet.commnet import CommNet, MeanReading
+from trainer.algorithms.dreamer.execution import TeamState
 from trainer.algorithms.model_free.settings import MessagingSettings
 from trainer.algorithms.tarmac.settings import TarMacSettings
-from trainer.algorithms.tarmac.tarmac import TargetedReading
+from trainer.algorithms.tarmac.tarmac import TargetedReading, TarMac
 from trainer.export.bundles import export_team
 from trainer.training.evaluation import evaluate
 
@@ -66,6 +67,30 @@ def test_tarmac_attends_by_signature_to_what_it_has_received_and_to_itself() -> 
         torch.testing.assert_close(heard[:, reader], (weights.unsqueeze(-1) * values[:, senders]).sum(1))
     with pytest.raises(ValueError, match=r"tarmac\.signature is 4, but a message has 4 categoricals"):
         TarMacSettings.model_validate(SIZES | {"signature": 4})
+
+
+@pytest.mark.parametrize("gate", [False, True])
+@pytest.mark.parametrize("talker", [CommNet, TarMac])
+def test_what_should_have_been_said_is_learned_from_those_that_received_it(talker: type, gate: bool) -> None:
+    torch.manual_seed(0)
+    spec = registry.make("relay", count=1, parameters={"agents": N}).spec
+    settings = TarMacSettings if talker is TarMac else MessagingSettings
+    own = {"signature": 2} if talker is TarMac else {}
+    network = talker(settings.model_validate(SIZES | {"gate": gate} | own), spec, device=CPU).network
+    ids = IDS.clamp(min=1)
+    ids[0, 1] = 0  # agent 1 says nothing in the first copy, if there is a gate
+    state = TeamState(ids=ids, action=network.initial_state(2).action, deter=DETER)
+    hears = torch.zeros(2, N, N, dtype=torch.bool)
+    hears[:, 0, 1] = True
+    said = torch.full((2, N, K, CLASSES), 1 / CLASSES, requires_grad=True)
+    for first in (False, True):
+        begins = torch.full((2,), first)
+        after = network.advance(state, torch.randn(2, N, H), first=begins, hears=hears, probabilities=said)
+        (gradient,) = torch.autograd.grad(after[:, 0].sum(), said)
+        taught = (gradient != 0).flatten(2).any(-1).tolist()
+        itself = talker is TarMac  # attends to its own message, too
+        heard = [[itself, not gate, False], [itself, True, False]]
+        assert taught == ([[False] * N] * 2 if first else heard)
 
 
 def gated(bias: float | None = None) -> CommNet:

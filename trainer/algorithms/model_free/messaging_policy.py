@@ -107,14 +107,17 @@ class MessagingPolicy(AgentNetwork):
         `probabilities` [E, N, K, C] receive the gradient of what was said.
         """
         keep = (~first).to(seen.dtype).reshape(-1, 1, 1)
-        own = self.identity.bool()
+        own, sent = self.identity.bool(), self.sent(state.ids)
         others = ~own.expand(len(seen), -1, -1)
+        if probabilities is not None and self.gate is not None:
+            # Behind a shut gate something else was drawn than what is read, so it has no gradient.
+            probabilities = torch.where(sent.unsqueeze(-1) > 0, probabilities, probabilities.detach())
         heard = self.reading(
             state.ids,
             state.deter * keep,
             readable=others if hears is None else hears & others,
             own=own,
-            sent=self.sent(state.ids),
+            sent=sent,
             probabilities=probabilities,
         )
         return self.recur(seen, heard, self.actions.read(state.action).to(seen.dtype), state.deter, keep)
