@@ -101,7 +101,7 @@ def run_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None:
     left = [cell for cell in sweep.cells if cell not in done]
     if not left:
         return
-    for cell in {cell.setting.links: cell for cell in left}.values():
+    for cell in {cell.setting.links: cell for cell in reversed(left)}.values():  # the first of each
         sweep.plans(cell)  # a world or a condition that cannot be made is told before anything starts
     episodes = sweep.plans.settings.episodes
     finished: Counter[Cell] = Counter()
