@@ -47,6 +47,8 @@ def arguments(preset: str, path: Path, *more: str) -> list[str]:
         small = (*small, SHORT_EPISODES[settings.environment.id.partition("-")[0]])
     if settings.algorithm == "mamba" and settings.mamba.channel.withholds:
         small = (*small, "mamba.channel.changes=2")  # of fewer ids
+    if settings.algorithm == "mamba" and settings.mamba.policy.reward_r2 is not None:
+        small = (*small, "mamba.policy.reward_r2=-1e9")  # a model of five updates may know nothing
     overrides = [
         part
         for one in (*small, "schedule.env_steps=60", "schedule.minutes=0", "schedule.must_reach=false")
