@@ -37,8 +37,9 @@ CMD ["--help"]
 FROM build AS node-build
 COPY heliograph heliograph
 COPY agent_node agent_node
-# A node has no world of its own, looks for no simulator and issues no certificate: it can run and be asked after.
-RUN rm -r heliograph/environments heliograph/packing heliograph/doctor heliograph/certificates/command.py \
+# A node has no world of its own, looks for no simulator, fetches no team and issues no certificate: it can run and be
+# asked after.
+RUN rm -r heliograph/environments heliograph/packing heliograph/hub heliograph/doctor heliograph/certificates/command.py \
     && pip --python /opt/heliograph/bin/python install --no-deps --force-reinstall . \
     && find /opt/heliograph -type d \( -name test -o -name tests \) -prune -exec rm -r {} +
 
