@@ -10,18 +10,16 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from analysis.bandwidth.grid import BLIND, CLEAR, CODEC, Grid, Point, Setting, check_link, make_grid, parse_axis
 from analysis.bandwidth.runs import Run
 from coordinator.channel import Channel
+from coordinator.scoring.training_settings import training_settings
 from heliograph import codecs
 from heliograph.codecs.registry import BIT_PACKED
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.manifest import Manifest
-from heliograph.reading import SMALL, read_json
 
 TEAMS = "teams"
 """The axis."""
@@ -89,16 +87,6 @@ def label_of(manifest: Manifest) -> str:
 def _training(run: Run) -> str:
     """What runs of one training have in common, as text; without settings, what their bundles tell of it."""
     folder = run.folder.parent if run.folder.name == "bundles" else run.folder
-    settings = _settings(folder / "settings.json") or {}
+    settings = training_settings(folder) or {}
     apart = {name: value for name, value in settings.items() if name != "seed"}
     return f"{label_of(run.manifest)} {json.dumps(apart, sort_keys=True)}"
-
-
-def _settings(file: Path) -> dict[str, Any] | None:
-    try:
-        settings = read_json(file, limit=SMALL)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
-    return settings if isinstance(settings, dict) else None

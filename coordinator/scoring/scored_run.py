@@ -12,27 +12,20 @@ from coordinator.plan.settings import RunSettings
 from coordinator.running.local import ConditionRun, run_conditions
 from coordinator.scoring.centralised import CentralTeam
 from coordinator.scoring.scores import ALONE, REFERENCE, SEARCHING, TOGETHER, Score
+from coordinator.scoring.training_settings import training_settings
 from heliograph.environments.defaults import changed_parameters
 from heliograph.environments.permission import Permission
 from heliograph.environments.reference import run_reference
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import SettingsError
 from heliograph.marl_eval import environment_and_task
-from heliograph.reading import SMALL, read_json
 
 POLICIES = {True: "greedy", False: "sampled"}
 
 
 def training_seed(path: Path) -> int | None:
     """The seed of a run folder's training; None for a folder of bundles."""
-    file = path / "settings.json"
-    try:
-        settings = read_json(file, limit=SMALL)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
-    seed = settings.get("seed") if isinstance(settings, dict) else None
+    settings = training_settings(path)
+    seed = None if settings is None else settings.get("seed")
     return seed if type(seed) is int else None
 
 

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from awaited_output import await_line
 from equal_runs import assert_equal_runs
 from tiny_team import SMALL
 from waiting_game import ANNOUNCEMENT
@@ -62,20 +62,6 @@ def rank_of(pid: int) -> str:
     return next((part[5:].decode() for part in variables if part.startswith(b"RANK=")), "")
 
 
-def await_announcement(running: subprocess.Popen[str]) -> None:
-    assert running.stderr is not None
-    watchdog = threading.Timer(DEADLINE_S, running.kill)
-    watchdog.start()
-    seen = []
-    for line in running.stderr:
-        seen.append(line)
-        if ANNOUNCEMENT in line:
-            break
-    else:
-        pytest.fail("".join(seen))
-    watchdog.cancel()
-
-
 def flags(env_steps: int, *more: str) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *more) for part in ("--set", one)]
 
@@ -85,7 +71,7 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     world = ("--preset", "relay-signal", "--environment", GAME)
     announced = "environment.parameters={announce_at=25}"
     running = launched(*world, "--folder", str(stopped), *flags(360, announced))
-    await_announcement(running)
+    await_line(running, ANNOUNCEMENT, deadline_s=DEADLINE_S)
     second = next(pid for pid in workers(running) if rank_of(pid) == "1")
     os.kill(second, signal.SIGINT)
     code, _, err = finished(running)

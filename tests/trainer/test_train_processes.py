@@ -9,12 +9,12 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from awaited_output import await_line
 from safetensors.numpy import load_file
 from tiny_team import SMALL, resume, small_settings, start
 from waiting_game import ANNOUNCEMENT
@@ -57,21 +57,6 @@ def finished(running: subprocess.Popen[str]) -> tuple[int, str, str]:
     return running.returncode, out, err
 
 
-def await_line(running: subprocess.Popen[str], text: str) -> None:
-    """Read stderr until a line holds `text`."""
-    assert running.stderr is not None
-    watchdog = threading.Timer(DEADLINE_S, running.kill)
-    watchdog.start()
-    seen = []
-    for line in running.stderr:
-        seen.append(line)
-        if text in line:
-            watchdog.cancel()
-            return
-    watchdog.cancel()
-    pytest.fail(f"ended without {text!r}: {''.join(seen)}")
-
-
 def flags(*overrides: str, env_steps: int = 12 * ITERATIONS) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *overrides) for part in ("--set", one)]
 
@@ -80,7 +65,7 @@ def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path
     path = tmp_path / "run"
     parameters = "environment.parameters={announce_at=25}"
     running = process("--preset", "relay-signal", "--environment", GAME, "--folder", str(path), *flags(parameters))
-    await_line(running, ANNOUNCEMENT)
+    await_line(running, ANNOUNCEMENT, deadline_s=DEADLINE_S)
     running.send_signal(signal.SIGINT)
     code, out, err = finished(running)
     assert code == 130, err
