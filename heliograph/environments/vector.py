@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -204,6 +205,20 @@ class VectorEnvironment(ABC):
         """float32 [E, N, N]: how far apart two agents are now, in the environment's unit of length; None where
         `EnvironmentSpec.has_distances` is false.  For experiments with channels; no agent is ever told."""
         return None
+
+    @property
+    def variable(self) -> Mapping[str, float]:
+        """Parameters that may be another in every episode, each with its own value; see `vary`."""
+        return {}
+
+    def vary(self, name: str, values: npt.NDArray[np.float64], copies: npt.NDArray[np.int64]) -> None:
+        """Let the episodes that begin in `copies` (indices) from now on have these values, float [R], of one of
+        `variable`.
+
+        An episode follows from its seed and this.  Raises WorldError for another parameter, and for a value that it
+        cannot have.
+        """
+        raise WorldError(f"environment {self.spec.id!r} has no parameter {name!r} that varies from episode to episode")
 
     def close(self) -> None:
         """Free what the simulators hold; nothing where there is nothing to free."""

@@ -26,6 +26,7 @@ from heliograph.errors import WorldError
 from heliograph.seeds import episode_seed
 from trainer.experience.collecting_links import CollectingLinks
 from trainer.experience.columns import STATE, zero_columns
+from trainer.experience.curriculum import CurriculumSettings, own_value
 from trainer.experience.links import AGE, SENT
 from trainer.experience.readable import neighbour_tensor
 from trainer.experience.replay import Replay
@@ -68,7 +69,7 @@ class Collector:
     the episodes r, r + ranks, r + 2 ranks, ...
     """
 
-    # Seven parameters: what is stepped, by whom, into what, and what makes it repeatable.
+    # Eight parameters: what is stepped, by whom, into what, how it grows harder, and what makes it repeatable.
     def __init__(
         self,
         environment: VectorEnvironment,
@@ -79,10 +80,13 @@ class Collector:
         device: torch.device,
         rank: int = 0,
         ranks: int = 1,
+        curriculum: CurriculumSettings | None = None,
     ) -> None:
         self.environment, self.replay = environment, replay
         self.seed, self.device = seed, device
         self._rank, self._ranks = rank, ranks
+        self._curriculum = curriculum
+        self._own_value = 0.0 if curriculum is None else own_value(curriculum, environment)
         self.env_steps = 0
         self.episodes_started = 0
         self.lost_episodes = 0
@@ -97,6 +101,7 @@ class Collector:
         self._staged = StagingBuffer(environment.spec, columns=replay.columns)
         self._everyone = np.arange(count)
         self._seeds = np.zeros(count, dtype=np.int64)
+        self._varied = np.zeros(count)  # of the curriculum's parameter, in the running episodes
         self._returns = np.zeros((count, agents))  # of the running episodes
         self._lengths = np.zeros(count, dtype=np.int64)
         self._lost_in_a_row = 0
@@ -224,6 +229,9 @@ class Collector:
         numbers = self._rank + self._ranks * (self.episodes_started + np.arange(copies.size))
         self.episodes_started += copies.size
         self._seeds[copies] = [episode_seed(run_seed=self.seed, episode=int(number)) for number in numbers]
+        if self._curriculum is not None:
+            self._varied[copies] = self._curriculum.value(self._own_value, self.env_steps * self._ranks)
+            self.environment.vary(self._curriculum.parameter, self._varied[copies], copies)
         agent_inputs = checked_agent_inputs(self.environment.reset(self._seeds[copies], copies), of=self.environment)
         present = agent_inputs.present[copies]
         nothing = np.zeros(present.shape, dtype=bool)
@@ -267,6 +275,7 @@ class Collector:
             "random": self._random.bit_generator.state,
             "arrays": {name: tensor.cpu().numpy() for name, tensor in (team | links).items()}
             | ended
+            | ({} if self._curriculum is None else {"varied": self._varied})
             | {"seeds": self._seeds, "returns": self._returns, "lengths": self._lengths}
             | {"generator": self._generator.get_state().numpy()},
         }
@@ -303,6 +312,9 @@ class Collector:
         written = self.replay.columns.keys() - {STATE, AGE}
         for name, array in self.replay.newest().arrays().items():
             np.copyto(now[name], np.zeros_like(array) if name in written else array)
+        if self._curriculum is not None:
+            self._varied = arrays["varied"].copy()
+            self.environment.vary(self._curriculum.parameter, self._varied, self._everyone)
         done = [self.replay.running_actions(copy) for copy in self._everyone]
         none = self._now.action[0, None][:0]
         agent_inputs, faithful = rewind(

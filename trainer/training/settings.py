@@ -26,6 +26,7 @@ from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
 from heliograph.settings import Settings, Text, resolve
 from trainer.algorithms.registry import algorithm_entry, section_owner
+from trainer.experience.curriculum import CurriculumSettings
 from trainer.experience.settings import ReplaySettings, SuitsReplay
 from trainer.policy.settings import ModelBasedSettings
 
@@ -39,12 +40,23 @@ class EnvironmentSettings(Settings):
     """Name in the registry, or import path; see `heliograph environments`.  A path must be named in the command."""
     parameters: Annotated[dict[str, Any], Text.OF_THE_USER] = {}
     """Of the environment; checked by it.  Texts that it does not hold to a list must be named in the command."""
+    curriculum: CurriculumSettings | None = None
+    """How one parameter goes to its value as training goes on; none: it has it from the start."""
     copies: PositiveInt = 8
     """Stepped together while collecting."""
     workers: NonNegativeInt = 0
     """Processes that share the copies; 0: all in this process.  A step then costs about a millisecond of talk, so they
     pay where all copies together need many (large railways), and only on cores that are free while collecting; see
     benchmarks/collection.py.  Refused where copies are stepped together anyhow (SMAX, SMAC)."""
+
+    @model_validator(mode="after")
+    def _varies_here(self) -> Self:
+        if self.curriculum is not None and self.workers:
+            raise ValueError(
+                f"environment.curriculum is set, but the copies of environment.workers = {self.workers} processes "
+                "cannot be told its values; give 0 workers"
+            )
+        return self
 
 
 class ScheduleSettings(Settings):

@@ -103,6 +103,7 @@ class Training:
             device=self.device,
             rank=rank,
             ranks=count,
+            curriculum=settings.environment.curriculum,
         )
         schedule = settings.schedule
         self.horizon = horizon_of(schedule, folder.status() if resume else None)

@@ -16,6 +16,7 @@ For `heliograph.environments`; made by `heliograph.environments.registry`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from heliograph.environments.traffic.measured import best_found
 from heliograph.environments.traffic.roads import Roads, roads
 from heliograph.environments.traffic.settings import TrafficSettings
 from heliograph.environments.vector import EnvironmentSpec
+from heliograph.errors import WorldError
 
 GO, BRAKE = 0, 1
 CRASH_REWARD, STEP_REWARD = -10.0, -0.01
@@ -67,6 +69,7 @@ class TrafficEnvironment(DrawnTask):
         )
         super().__init__(count=count, spec=spec)
         cars, entries, length = traffic.cars, self.roads.entries, traffic.length
+        self._arrival_rate = np.full(count, traffic.arrival_rate)  # of the next episodes
         self._arrives = np.zeros((count, length, entries), dtype=bool)
         self._slot_order = np.zeros((count, length, entries, cars))
         self._drawn_route = np.zeros((count, length, entries), dtype=np.int64)
@@ -81,9 +84,22 @@ class TrafficEnvironment(DrawnTask):
         rows, columns = (self.roads.cells + settings.vision).T
         self._padded[rows, columns] = np.arange(cells)
 
+    @property
+    def variable(self) -> Mapping[str, float]:
+        """See VectorEnvironment."""
+        return {"arrival_rate": self.settings.traffic.arrival_rate}
+
+    def vary(self, name: str, values: npt.NDArray[np.float64], copies: npt.NDArray[np.int64]) -> None:
+        """See VectorEnvironment."""
+        if name not in self.variable:
+            super().vary(name, values, copies)
+        if not ((values >= 0) & (values <= 1)).all():
+            raise WorldError(f"arrival_rate of an episode must be a probability, not {values.min()} to {values.max()}")
+        self._arrival_rate[copies] = values
+
     def _begin(self, copy: int, random: np.random.Generator) -> None:
         shape = self._arrives.shape[1:]
-        self._arrives[copy] = random.random(shape) < self.settings.traffic.arrival_rate
+        self._arrives[copy] = random.random(shape) < self._arrival_rate[copy]
         self._slot_order[copy] = random.random((*shape, self.spec.agents))
         self._drawn_route[copy] = random.integers(self.roads.routes_per_entry, size=shape)
         for of_car in (self.on_road, self._route, self._place, self._steps_here, self._braked, self._crashed):
