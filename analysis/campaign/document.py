@@ -152,6 +152,7 @@ def _label(found: LabelScores) -> dict[str, Any]:
         "end": _at(found.end),
         "end_env_steps": found.end_steps,
         "masked": _aggregate(found.masked),
+        "permuted": _aggregate(found.permuted),
         "searched": _aggregate(found.searched),
         "curve": _curve(found.by_steps, "env_steps"),
         "curve_by_processor_time": _curve(found.by_cpu_seconds, "cpu_seconds"),

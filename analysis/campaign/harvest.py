@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,23 @@ METRICS = "metrics.jsonl"
 """As `trainer.training.run_folder` names it, which imports torch."""
 
 
-def harvested(
-    run: Run,
-    plan: Plan,
-    *,
-    campaign: str,
-    folder: Path,
-    reports: Mapping[str, Path],
-    searched: Mapping[str, Path],
-) -> RunResult:
-    """What a finished run came to; `reports` are those of its evaluation, by policy, `searched` those with a search.
+class Measured(StrEnum):
+    """How the team of a finished run is measured; each is an evaluation with a report of its own."""
+
+    PLAIN = "plain"
+    """As it is, and where it is wanted with every message masked as well."""
+    PERMUTED = "permuted"
+    """With the messages of another episode."""
+    SEARCHED = "searched"
+    """With a search before every step."""
+
+
+Reports = Mapping[Measured, Mapping[str, Path]]
+"""By policy."""
+
+
+def harvested(run: Run, plan: Plan, *, campaign: str, folder: Path, reports: Reports) -> RunResult:
+    """What a finished run came to, by the reports of its evaluations.
 
     Raises SettingsError if the files are not as training and evaluation leave them.
     """
@@ -44,7 +52,7 @@ def harvested(
             blind_bound=summary["blind_bound"],
             blind_bound_measured=summary.get("blind_bound_measured", False),  # older trainings knew exact ones alone
             lost_episodes=summary["lost_episodes"],
-            scores={policy: _scores(path, searched.get(policy)) for policy, path in reports.items()},
+            scores={policy: _scores(reports, policy) for policy in reports[Measured.PLAIN]},
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise _not_as_left(folder, error) from error
@@ -119,12 +127,23 @@ def _point(record: Mapping[str, Any]) -> CurvePoint:
     )
 
 
-def _scores(report: Path, searched: Path | None) -> PolicyScores:
+def _scores(reports: Reports, policy: str) -> PolicyScores:
+    score, *masked = _passes(reports[Measured.PLAIN][policy])
+    permuted = reports.get(Measured.PERMUTED, {}).get(policy)
+    return PolicyScores(
+        score=score,
+        masked=masked[0] if masked else None,
+        permuted=None if permuted is None else _passes(permuted)[0],
+        searched=_searched(reports.get(Measured.SEARCHED, {}).get(policy)),
+    )
+
+
+def _passes(report: Path) -> list[Score]:
+    """Of each condition."""
     document = read_json(report)
     if document["interrupted"]:
         raise ValueError(f"{report} is of an evaluation that was interrupted")
-    passes = [_score(entry) for entry in document["summaries"]]
-    return PolicyScores(score=passes[0], masked=passes[1] if len(passes) > 1 else None, searched=_searched(searched))
+    return [_score(entry) for entry in document["summaries"]]
 
 
 def _score(entry: Mapping[str, Any]) -> Score:

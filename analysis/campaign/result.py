@@ -71,6 +71,8 @@ class PolicyScores:
     score: Score
     masked: Score | None
     """With every message masked; None where there are none, or it was not asked for."""
+    permuted: Score | None = None
+    """With the messages of another episode; None where there are none, or it was not asked for."""
     searched: SearchedScore | None = None
     """With a search over the whole team before every step; None where it was not asked for."""
 

@@ -67,6 +67,8 @@ class LabelScores:
     """Environment steps at the runs' ends: fewest and most."""
     masked: Aggregate | None
     """At the end, with every message masked; None: unknown, or nothing is sent."""
+    permuted: Aggregate | None
+    """At the end, with the messages of another episode; None: unknown, nothing is sent, or it was not asked for."""
     searched: Aggregate | None
     """At the end, with a search over the whole team before every step; None: unknown, or it was not asked for."""
     by_steps: Curve | None
@@ -152,6 +154,11 @@ def _label(
         for result in results
         if (found := result.scores.get(policy)) is not None and found.masked is not None
     ]
+    permuted = [
+        found.permuted.mean
+        for result in results
+        if (found := result.scores.get(policy)) is not None and found.permuted is not None
+    ]
     searched = [
         found.searched.mean
         for result in results
@@ -167,6 +174,7 @@ def _label(
         end=_at(series, against, None),
         end_steps=(min(ends), max(ends)) if ends else None,
         masked=_iqm(masked),
+        permuted=_iqm(permuted),
         searched=_iqm(searched),
         by_steps=_curve(series, [each.steps for each in series], hold=True),
         by_cpu_seconds=_curve(series, [each.cpu_seconds for each in series], hold=False),

@@ -49,6 +49,8 @@ class EvaluationPlan(Settings):
     """The first is the one that tables and curves begin with."""
     masked: bool = True
     """Teams that exchange messages play as many episodes with every message masked."""
+    permuted: bool = False
+    """They also play as many with the messages of another episode, in one process."""
     processes: bool = True
     """A process per agent, as a team is used; else all in one, which plays the same episodes sooner."""
     search: bool = False

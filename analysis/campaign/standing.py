@@ -150,6 +150,8 @@ def _not_of(run: Run, plan: Plan, result: RunResult) -> str:
     of_policies = [result.scores[policy] for policy in wanted.policies]
     if wanted.masked and any(each.masked is None and each.score.bits_per_agent_step for each in of_policies):
         return "an evaluation without masked messages"
+    if wanted.permuted and any(each.permuted is None and each.score.bits_per_agent_step for each in of_policies):
+        return "an evaluation without the messages of another episode"
     if wanted.search and any(each.searched is None for each in of_policies):
         return "an evaluation without a search"
     episodes = {score.score.episodes for score in result.scores.values()}

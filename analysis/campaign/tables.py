@@ -14,6 +14,7 @@ from heliograph.figures import UNKNOWN
 LabelTable = Table[LabelScores]
 AT_THE_END: Mapping[str, Callable[[LabelScores], Aggregate | None]] = {
     "every message masked": lambda found: found.masked,
+    "messages of another episode": lambda found: found.permuted,
     "with a search": lambda found: found.searched,
 }
 """What is shown beside the scores where some label has it."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from analysis.campaign.grid import Run
-from analysis.campaign.harvest import diverged, harvested, sends_messages
+from analysis.campaign.harvest import Measured, Reports, diverged, harvested, sends_messages
 from analysis.campaign.places import Places
 from analysis.campaign.planning import BUDGET, Plan, comparable, differences, goes_further
 from analysis.campaign.result import write_result
@@ -59,26 +59,33 @@ class Worker:
             longer = self._check_begun()
             code = self._train(longer)
             if code == DIVERGED_EXIT_CODE and read_status(self._folder).exit_code == DIVERGED_EXIT_CODE:
-                self._keep({}, {}, is_diverged=True)
+                self._keep(None)
                 return 0
             if code or self._stopping:
                 return code or INTERRUPTED_EXIT_CODE
-            chosen = self._run.cell.evaluation
-            reports: dict[bool, dict[str, Path]] = {False: {}, True: {}}
-            for searching in (False, True) if chosen.search else (False,):
-                for policy in chosen.policies:
-                    code, reports[searching][policy] = self._evaluate(policy, searching=searching)
+            reports: dict[Measured, dict[str, Path]] = {}
+            for measured in self._wanted():
+                for policy in self._run.cell.evaluation.policies:
+                    code, report = self._evaluate(policy, measured)
                     if code or self._stopping:
                         return code or INTERRUPTED_EXIT_CODE
-            self._keep(reports[False], reports[True], is_diverged=False)
+                    reports.setdefault(measured, {})[policy] = report
+            self._keep(reports)
             return 0
 
-    def _keep(self, reports: dict[str, Path], searched: dict[str, Path], *, is_diverged: bool) -> None:
+    def _wanted(self) -> list[Measured]:
+        chosen = self._run.cell.evaluation
+        permuted = chosen.permuted and sends_messages(self._folder)
+        wanted = {Measured.PLAIN: True, Measured.PERMUTED: permuted, Measured.SEARCHED: chosen.search}
+        return [measured for measured, is_wanted in wanted.items() if is_wanted]
+
+    def _keep(self, reports: Reports | None) -> None:
+        """None: the run has diverged."""
         run, plan, name = self._run, self._plan, self._places.name
-        if is_diverged:
+        if reports is None:
             result = diverged(run, plan, campaign=name, folder=self._folder)
         else:
-            result = harvested(run, plan, campaign=name, folder=self._folder, reports=reports, searched=searched)
+            result = harvested(run, plan, campaign=name, folder=self._folder, reports=reports)
         write_result(self._places.result(run), result)
 
     def _check_begun(self) -> list[str]:
@@ -121,12 +128,13 @@ class Worker:
         """A training that did all its steps must reach nothing here."""
         return 0 if code == TargetNotReached.exit_code else code
 
-    def _evaluate(self, policy: str, *, searching: bool) -> tuple[int, Path]:
+    def _evaluate(self, policy: str, measured: Measured) -> tuple[int, Path]:
         """The exit code, and the report, which is there if that is 0."""
-        chosen = self._run.cell.evaluation
-        masked = chosen.masked and not searching and sends_messages(self._folder)
-        apart = chosen.processes and not searching
-        how = "search" if searching else "processes" if apart else "one-process"
+        chosen, searching = self._run.cell.evaluation, measured is Measured.SEARCHED
+        masked = chosen.masked and measured is Measured.PLAIN and sends_messages(self._folder)
+        apart = chosen.processes and measured is Measured.PLAIN
+        ways = {Measured.PLAIN: "processes" if apart else "one-process", Measured.SEARCHED: "search"}
+        how = ways.get(measured, measured.value)
         steps = read_status(self._folder).env_steps
         name = f"{policy}-{steps}-{chosen.episodes}-{chosen.seed}-{how}{'-masked' if masked else ''}.json"
         report = self._folder / "measured" / name
@@ -139,7 +147,8 @@ class Worker:
             raise OutputFailed(f"cannot make {report.parent}: {error.strerror}", remedy="Free space") from error
         team = ["--bundles", str(self._folder), *PATIENT] if apart else [str(self._folder)]
         words = ["--episodes", str(chosen.episodes), "--seed", str(chosen.seed), f"--{policy}"]
-        words += ["--links", "both" if masked else "open", "--json", str(partial)]
+        links = "permuted" if measured is Measured.PERMUTED else "both" if masked else "open"
+        words += ["--links", links, "--json", str(partial)]
         words += ["--search"] if searching else []
         code = self._command("run" if apart else "evaluate", *team, *words)
         if code == 0 and not self._stopping:

@@ -19,7 +19,7 @@ from analysis.campaign.planning import Plan, plans_of
 from analysis.campaign.result import CurvePoint, PolicyScores, RunResult, Score, read_result, write_result
 from analysis.campaign.scores import series_of
 from analysis.campaign.settings import CampaignSettings
-from analysis.campaign.standing import Standing, State, standings
+from analysis.campaign.standing import Standing, State, standing, standings
 from heliograph.aggregates import interquartile_mean
 from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import OutputFailed, SettingsError
@@ -248,6 +248,24 @@ def test_a_team_that_talks_and_was_not_masked_is_another_evaluation(tmp_path: Pa
     (differing,) = (each for each in report.missing if each.state is State.DIFFERS)
     assert differing.run.name == "w/mag/seed-0"
     assert differing.detail.endswith("is of an evaluation without masked messages")
+
+
+def test_a_team_that_talks_and_heard_no_other_episode_is_another_evaluation_where_that_is_wanted(
+    tmp_path: Path, plans: dict[str, Plan]
+) -> None:
+    score = Score(
+        mean=0.5, low=0.0, high=1.0, team_return=1.0, episodes=50, bits_per_agent_step=15.0, missed_deadlines=0
+    )
+    wanted = CAMPAIGN.model_copy(update={"evaluation": CAMPAIGN.evaluation.model_copy(update={"permuted": True})})
+    run = runs_of(cells_of(wanted))[0]
+    places, plan = places_of("try", tmp_path / "out", None), plans[run.cell.name]
+    for permuted, state in ((None, State.DIFFERS), (score, State.DONE)):
+        both = PolicyScores(score=score, masked=score, permuted=permuted)
+        write_result(places.result(run), result_of(run, plan, scores={"sampled": both, "greedy": both}))
+        found = standing(run, plan, places)
+        assert found.state is state
+        if permuted is None:
+            assert found.detail.endswith("is of an evaluation without the messages of another episode")
 
 
 def test_what_runs_have_lost_is_told(tmp_path: Path, plans: dict[str, Plan]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import slurm_double
-from tiny_team import SMALL_MAPPO, SMALL_MAZERO
+from tiny_team import SMALL_MAPPO, SMALL_MAZERO, SMALL_OF
 
 from analysis.campaign.result import RunResult, read_result
 from heliograph.cli import main
@@ -192,6 +192,23 @@ def test_a_method_that_plans_is_measured_with_its_search_too(tmp_path: Path) -> 
     assert searched is not None
     assert searched.episodes == 2
     assert "with a search" in (out / "results" / "README.md").read_text()
+
+
+def test_a_team_that_talks_also_hears_another_episode_where_that_is_asked_for(tmp_path: Path) -> None:
+    worlds = {
+        method: {"preset": preset, "env_steps": 24, "settings": merge({}, SMALL_OF[method]), "methods": [method]}
+        for method, preset in (("tarmac", "tarmac-relay"), ("mappo", "mappo-relay"))
+    }
+    evaluation = {"episodes": 3, "policies": ["greedy"], "processes": False, "permuted": True}
+    file = write_campaign(tmp_path, worlds=worlds, methods={"tarmac": {}, "mappo": {}}, evaluation=evaluation)
+    out = tmp_path / "out"
+    assert main(["campaign", str(file), "--out", str(out)]) == 0
+    talks = result(out, "tarmac/tarmac/seed-0").scores["greedy"]
+    assert talks.permuted is not None
+    assert talks.masked is not None
+    assert (talks.permuted.episodes, talks.permuted.bits_per_agent_step) == (3, talks.score.bits_per_agent_step)
+    assert result(out, "mappo/mappo/seed-0").scores["greedy"].permuted is None, "nobody says anything"
+    assert "messages of another episode" in (out / "results" / "README.md").read_text()
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
