@@ -120,7 +120,10 @@ def _traffic(summary: str, difficulty: str) -> Entry:
         adapter=f"{_HERE}.traffic.environment:TrafficEnvironment",
         settings=f"{_HERE}.traffic.settings:TrafficSettings",
         defaults={"difficulty": difficulty},
-        references={"silent": f"{_HERE}.traffic.silence:Silent"},
+        references={
+            "silent": f"{_HERE}.traffic.silence:Silent",
+            "yielding": f"{_HERE}.traffic.yielding:Yielding",
+        },
     )
 
 

@@ -15,7 +15,7 @@ from heliograph.environments.reference import run_reference
 from heliograph.environments.traffic.environment import TrafficEnvironment
 from heliograph.environments.traffic.roads import roads
 from heliograph.environments.vector import Transition
-from heliograph.errors import SettingsError
+from heliograph.errors import SettingsError, WorldError
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("easy", {}),
@@ -154,7 +154,7 @@ def test_a_team_that_passes_on_where_it_is_beats_the_best_silent_one() -> None:
     environment = make("easy", {}, count=300)
     environment.reset(np.arange(300))
     while True:
-        place, route, on_road = environment._place, environment._route, environment.on_road
+        place, route, on_road = environment.place, environment.route, environment.on_road
         waits = np.zeros(on_road.shape, dtype=bool)
         for _ in range(5):  # whoever waits makes the one behind it wait
             moved = place + ~waits
@@ -176,6 +176,12 @@ def test_the_measured_bound_is_what_the_reference_policy_reaches() -> None:
     found = run_reference("traffic-junction-easy", "silent", episodes=2000, seed=3).outcome
     assert spec.blind_bound_measured
     assert found.mean() == pytest.approx(spec.blind_bound, abs=4 * (0.3 * 0.7 / 2000) ** 0.5)
+
+
+def test_cars_that_know_where_all_others_are_do_not_crash() -> None:
+    assert run_reference("traffic-junction-easy", "yielding", episodes=500, seed=3).outcome.min() == 1.0
+    with pytest.raises(WorldError, match="knows one crossing, and these roads are 'medium'"):
+        run_reference("traffic-junction-medium", "yielding", episodes=1, seed=3)
 
 
 def test_a_bound_is_told_only_for_the_world_that_it_was_measured_in() -> None:

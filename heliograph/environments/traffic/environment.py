@@ -74,8 +74,8 @@ class TrafficEnvironment(DrawnTask):
         self._slot_order = np.zeros((count, length, entries, cars))
         self._drawn_route = np.zeros((count, length, entries), dtype=np.int64)
         self.on_road = np.zeros((count, cars), dtype=bool)
-        self._route = np.zeros((count, cars), dtype=np.int64)
-        self._place = np.zeros((count, cars), dtype=np.int64)  # cells of the route behind it
+        self.route = np.zeros((count, cars), dtype=np.int64)  # of a slot without a car, that of the last one
+        self.place = np.zeros((count, cars), dtype=np.int64)  # cells of the route behind it
         self._steps_here = np.zeros((count, cars), dtype=np.int64)
         self._braked = np.zeros((count, cars), dtype=bool)
         self._crashed = np.zeros((count, cars), dtype=bool)
@@ -102,7 +102,7 @@ class TrafficEnvironment(DrawnTask):
         self._arrives[copy] = random.random(shape) < self._arrival_rate[copy]
         self._slot_order[copy] = random.random((*shape, self.spec.agents))
         self._drawn_route[copy] = random.integers(self.roads.routes_per_entry, size=shape)
-        for of_car in (self.on_road, self._route, self._place, self._steps_here, self._braked, self._crashed):
+        for of_car in (self.on_road, self.route, self.place, self._steps_here, self._braked, self._crashed):
             of_car[copy] = 0
         self._any_crash[copy] = False
 
@@ -122,8 +122,8 @@ class TrafficEnvironment(DrawnTask):
     def _drive(self, *, going: npt.NDArray[np.bool_]) -> None:
         self._steps_here = self._steps_here + self.on_road
         self._braked = self.on_road & ~going
-        self._place = self._place + going
-        self.on_road = self.on_road & (self._place < self.roads.length[self._route])
+        self.place = self.place + going
+        self.on_road = self.on_road & (self.place < self.roads.length[self.route])
         self._steps_here = np.where(self.on_road, self._steps_here, 0)
 
     def _arrive(self) -> None:
@@ -134,13 +134,13 @@ class TrafficEnvironment(DrawnTask):
             chosen, slot = copies[arrives], order.argmin(1)[arrives]
             drawn = self._drawn_route[chosen, self.step_number[chosen], entry]
             self.on_road[chosen, slot] = True
-            self._route[chosen, slot] = entry * self.roads.routes_per_entry + drawn
-            self._place[chosen, slot] = 0
+            self.route[chosen, slot] = entry * self.roads.routes_per_entry + drawn
+            self.place[chosen, slot] = 0
 
     def _cell(self) -> npt.NDArray[np.int64]:
         """int [E, N], the road cell of each car; C for a slot without one."""
-        place = np.minimum(self._place, self.roads.length[self._route])
-        return np.where(self.on_road, self.roads.path[self._route, place], len(self.roads.cells))
+        place = np.minimum(self.place, self.roads.length[self.route])
+        return np.where(self.on_road, self.roads.path[self.route, place], len(self.roads.cells))
 
     def _cars_in_cells(self) -> npt.NDArray[np.int64]:
         """int [E, C + 1], cars in each road cell; of the last one, beside the roads, none."""
@@ -156,7 +156,7 @@ class TrafficEnvironment(DrawnTask):
 
     def _observe(self) -> npt.NDArray[np.float32]:
         cells, routes = len(self.roads.cells), len(self.roads.length)
-        own_route = np.where(self.on_road, self._route, routes)
+        own_route = np.where(self.on_road, self.route, routes)
         offsets = np.arange(2 * self.settings.vision + 1)
         place = self._where()
         seen = self._padded[  # [E, N, rows, columns], road cells around each car
@@ -190,7 +190,7 @@ class TrafficEnvironment(DrawnTask):
     def state(self) -> npt.NDArray[np.float32]:
         """Of every slot how long its car has been on the road, its cell and its route, one-hot: float32 [E, S]."""
         cells, routes = len(self.roads.cells), len(self.roads.length)
-        own_route = np.where(self.on_road, self._route, routes)
+        own_route = np.where(self.on_road, self.route, routes)
         parts = (
             (self._steps_here / self.spec.episode_limit)[..., None],
             one_hot(self._cell(), cells + 1)[..., :-1],
