@@ -43,3 +43,15 @@ def test_a_variant_is_another_training_in_what_it_names_alone(name: str) -> None
         changed = {key for key, value in plan.settings.items() if plain.settings[key] != value}
         assert changed, f"{plan.cell.name} is {plain.cell.name}"
         assert all(key.startswith((f"{plan.cell.method}.", "mamba.")) for key in changed)
+
+
+def test_what_messages_are_worth_is_asked_in_every_world_of_every_team() -> None:
+    found = {(plan.cell.world, plan.cell.label): plan for plan in plans("messages.toml")}
+    worlds = {"relay", "traffic-junction-easy", "predator-prey-3", "smax-3m-fog", "bottleneck"}
+    assert set(found) == {(world, label) for world in worlds for label in ("mamba", "mamba/silent", "tarmac", "mappo")}
+    for (world, label), plan in found.items():
+        assert plan.cell.evaluation.permuted
+        assert plan.settings["environment.id"].endswith(world)
+        if label.startswith("mamba"):
+            silent = label.endswith("silent")
+            assert plan.settings["mamba.model.communication"] == ("none" if silent else "ego")
