@@ -5,6 +5,7 @@ The chain of equalities ends at the runtime: a team in one process whose message
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +60,13 @@ def channel(**values: object) -> ChannelSettings:
     return ChannelSettings.model_validate({"share": 1.0, "late": "hold"} | values)
 
 
-def made(algorithm: type = Mamba, shared: bool = True, hears: str = "all", **values: object):
+def made(
+    algorithm: type = Mamba,
+    shared: bool = True,
+    hears: str = "all",
+    message: Mapping[str, object] | None = None,
+    **values: object,
+):
     torch.manual_seed(3)
     model = {
         "hidden": 16,
@@ -72,7 +79,12 @@ def made(algorithm: type = Mamba, shared: bool = True, hears: str = "all", **val
         "shared": shared,
     }
     settings = MambaSettings.model_validate(
-        {"model": model, "policy": {"critic_heads": 2, "horizon": 3, "start_states": 8}, "channel": values}
+        {
+            "model": model,
+            "policy": {"critic_heads": 2, "horizon": 3, "start_states": 8},
+            "channel": values,
+            "message": message or {},
+        }
     )
     spec = world(1, hears).spec
     sections = (settings,) if algorithm is Mamba else (settings, MagSettings(candidates=2, horizon=2))

@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -115,6 +116,15 @@ class MessagingAlgorithm(Algorithm, Protocol):
 
     def latents(self, window: Window, draws: Draws) -> Tensor:
         """What the agents of a window would send at each of its rows, int64 [T, B, N, K]."""
+        ...
+
+
+@runtime_checkable
+class PricingAlgorithm(MessagingAlgorithm, Protocol):
+    """An algorithm that learns with tables of its own of what its agents send."""
+
+    def message_counts(self) -> npt.NDArray[np.int64] | None:
+        """Of each class of each categorical [K, C]; None if there are none, or nothing was learned yet."""
         ...
 
 

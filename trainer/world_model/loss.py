@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from trainer.experience.window import Window
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
+from trainer.world_model.message_cost import MessageCost
 from trainer.world_model.posteriors import LatentModel, Posteriors
 from trainer.world_model.settings import LossSettings
 
@@ -42,6 +43,8 @@ class WorldModelLoss:
 
     total: Tensor
     terms: dict[str, Tensor]
+    messages: MessageCost | None = None
+    """What is sent, where its bits are priced."""
 
 
 def loss_rows(model: LatentModel, window: Window, posteriors: Posteriors, settings: LossSettings) -> LossRows:

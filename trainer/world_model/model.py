@@ -22,6 +22,8 @@ from trainer.nets.perceptron import FeatureHead, perceptron
 from trainer.nets.scaled_head import TARGETS, ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
+from trainer.world_model.message_cost import MessagePrice
+from trainer.world_model.message_settings import MessageSettings
 from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
@@ -48,7 +50,7 @@ class WorldModel(LatentModel):
 
     settings: WorldModelSettings
 
-    # Seven parameters: the sizes of its networks, and what they read.
+    # Eight parameters: the sizes of its networks, what they read, and how they learn to talk.
     def __init__(
         self,
         settings: WorldModelSettings,
@@ -59,8 +61,10 @@ class WorldModel(LatentModel):
         action_masks: bool,
         image: Image | None = None,
         channel: ChannelSettings = ChannelSettings(),  # noqa: B008  # settings never change
+        message: MessageSettings = MessageSettings(),  # noqa: B008
     ) -> None:
-        """`image` is what the observations begin with, see `EnvironmentSpec.image`, `channel` what it learns with."""
+        """`image` is what the observations begin with, see `EnvironmentSpec.image`, `channel` what it learns with, and
+        `message` what its bits cost."""
         super().__init__()
         self.settings, self.actions, self.channel = settings, actions, channel
         hidden = settings.hidden
@@ -97,6 +101,11 @@ class WorldModel(LatentModel):
         self.continuation = head(1)
         self.available = head(actions.mask_size) if action_masks else None
         self.information = each(lambda: information_head(settings, outputs=actions.outputs))
+        self.price = (
+            MessagePrice(message, categoricals=settings.categoricals, classes=settings.classes)
+            if message.is_priced
+            else None
+        )
 
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
         """See LatentModel."""

@@ -115,7 +115,14 @@ class Dreamer(ImaginationLearner):
         """Posteriors and loss of one batch of windows."""
         loss = self.settings.loss
         posteriors = self.model.observe(window, self.draws.latent, reset_action_on_first=loss.reset_action_on_first)
-        return world_model_loss(self.model, window, posteriors, loss)
+        return self.priced(world_model_loss(self.model, window, posteriors, loss), window, posteriors)
+
+    def priced(self, loss: WorldModelLoss, _window: Window, _posteriors: Posteriors) -> WorldModelLoss:
+        """With what messages cost, if they do."""
+        return loss
+
+    def learned_from(self, loss: WorldModelLoss) -> None:
+        """Called after each gradient step on the world model."""
 
     def update_model(self, window: Window, metrics: Means) -> None:
         """One gradient step on the world model."""
@@ -143,6 +150,7 @@ class Dreamer(ImaginationLearner):
             group["lr"] = rate
         norm = self.step("model", loss.total, clip=settings.gradient_clip)
         self.model_update_count += 1
+        self.learned_from(loss)
         metrics.add({f"model/{name}": value for name, value in values.items()} | {"model/gradient_norm": norm})
 
     def imagine_from(self, window: Window) -> ImaginedRollout:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.world_model.imagination import Imagination, JointStates
+from trainer.world_model.loss import WorldModelLoss
 from trainer.world_model.model import WorldModel
 from trainer.world_model.posteriors import Posteriors
 
@@ -51,7 +53,9 @@ class Mamba(Dreamer):
             action_masks=spec.has_action_mask,
             image=spec.image,
             channel=settings.channel,
+            message=settings.message,
         )
+        self.price = model.price
         self.channel = settings.channel
         actor = per_agent(
             lambda: make_actor(settings.model, outputs=actions.outputs),
@@ -82,6 +86,25 @@ class Mamba(Dreamer):
 
     def imagination(self) -> Imagination:
         return replace(super().imagination(), channel=self.channel)
+
+    def priced(self, loss: WorldModelLoss, window: Window, posteriors: Posteriors) -> WorldModelLoss:
+        if self.price is None:
+            return loss
+        cost = self.price.cost(window, posteriors)
+        return replace(
+            loss,
+            total=loss.total + self.price.penalty(cost),
+            terms=loss.terms | {"message_bits": cost.bits},
+            messages=cost,
+        )
+
+    def learned_from(self, loss: WorldModelLoss) -> None:
+        if self.price is not None and loss.messages is not None:
+            self.price.see(loss.messages, updates=self.model_update_count)
+
+    def message_counts(self) -> npt.NDArray[np.int64] | None:
+        """See `interfaces.PricingAlgorithm`."""
+        return None if self.price is None else self.price.counts()
 
     @property
     def message(self) -> MessageFormat | None:

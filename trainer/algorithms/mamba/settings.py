@@ -8,12 +8,14 @@ from pydantic import model_validator
 
 from trainer.algorithms.dreamer.settings import DreamerSettings
 from trainer.experience.channel_settings import ChannelSettings
+from trainer.world_model.message_settings import MessageSettings
 from trainer.world_model.settings import WorldModelSettings
 
 
 class MambaSettings(DreamerSettings):
     model: WorldModelSettings = WorldModelSettings()
     channel: ChannelSettings = ChannelSettings()
+    message: MessageSettings = MessageSettings()
 
     @model_validator(mode="after")
     def _reads_what_it_holds(self) -> Self:
@@ -23,3 +25,21 @@ class MambaSettings(DreamerSettings):
                 "model.communication = ego and model.train_with_neighbours = true alone"
             )
         return self
+
+    @model_validator(mode="after")
+    def _prices_what_is_sent(self) -> Self:
+        if self.message.is_priced and self.model.communication == "none":
+            raise ValueError("mamba.message.bits_scale prices messages, but model.communication is none")
+        least, budget = self.least_bits, self.message.budget_bits
+        if budget is not None and budget < least:
+            raise ValueError(
+                f"mamba.message.budget_bits is {budget:g}, but messages of {self.model.categoricals} ids take at least "
+                f"{least:.3g} bits per agent-step, one for each id when they are sent; give a larger budget, fewer "
+                "model.categoricals, or a longer channel.heartbeat"
+            )
+        return self
+
+    @property
+    def least_bits(self) -> float:
+        """Per agent-step, of whole messages in the shortest code words."""
+        return self.model.categoricals / max(1, self.channel.heartbeat)

@@ -1,0 +1,95 @@
+"""What messages take in bits: their expected length by the tables of the codec `entropy`, as a term of a model's loss.
+
+The tables are the running shares of the classes that the team sends, and are exported with it, so that what is
+penalised is what will be written.  A penalty by the cross-entropy to a marginal is the variational bound on the
+information of a message (Alemi et al. 2017).
+
+Axis legend: T time, B windows, N agents, K categoricals, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from trainer.experience.messages import messages_made, messages_sent
+from trainer.experience.window import Window
+from trainer.ranks.group import ranks
+from trainer.world_model.message_settings import MessageSettings
+from trainer.world_model.posteriors import Posteriors
+
+OBSERVATIONS = 4096
+"""Counts in each row of the exported tables; a class that was never sent has a word of some log2(2 * 4096 + C) bits."""
+_KEPT = 0.99
+"""Weight of what was known before, per update."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageCost:
+    """Of one batch of windows."""
+
+    bits: Tensor
+    """Scalar: per agent-step."""
+    shares: Tensor
+    """[K, C]: of the classes of what was sent, of which there are `messages` (scalar); no gradient."""
+    messages: Tensor
+
+
+class MessagePrice(nn.Module):
+    """The tables as they are learned, and the weight of bits in the loss as it is now; both are kept in checkpoints."""
+
+    def __init__(self, settings: MessageSettings, *, categoricals: int, classes: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.register_buffer("shares", torch.zeros(categoricals, classes))
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("weight", torch.tensor(self._weight(0)))
+        self.shares: Tensor
+        self.seen: Tensor
+        self.weight: Tensor
+
+    def cost(self, window: Window, posteriors: Posteriors) -> MessageCost:
+        """Gradients reach the posterior's probabilities, and from those what made them."""
+        made, sent = messages_made(window), messages_sent(window).to(posteriors.probabilities.dtype)
+        # Summed by class first: a pass over the wide probabilities, and none over their product with the code lengths.
+        classes = torch.einsum("tbn,tbnkc->kc", sent, posteriors.probabilities)
+        messages = sent.sum()
+        return MessageCost(
+            bits=(classes * self.code_bits()).sum() / made.sum().clamp(min=1),
+            shares=classes.detach() / messages.clamp(min=1),
+            messages=messages,
+        )
+
+    def penalty(self, cost: MessageCost) -> Tensor:
+        """Scalar, weighted."""
+        budget = self.settings.budget_bits
+        return self.weight * (cost.bits if budget is None else (cost.bits - budget).clamp(min=0))
+
+    def see(self, cost: MessageCost, *, updates: int) -> None:
+        """Take in what was sent in an update, on all ranks; `updates` have been made now."""
+        shares, messages = ranks().weighted_mean(cost.shares, cost.messages)
+        if messages:
+            self.shares.mul_(_KEPT).add_((1 - _KEPT) * shares)
+            self.seen.mul_(_KEPT).add_(1 - _KEPT)
+        self.weight.fill_(self._weight(updates))
+
+    def code_bits(self) -> Tensor:
+        """[K, C]: how long each class is written, by `LatentTables.weights`; all alike before anything was seen."""
+        weights = 2 * OBSERVATIONS * self.shares / self.seen.clamp(min=1 - _KEPT) + 1
+        return -torch.log2(weights / weights.sum(-1, keepdim=True))
+
+    def counts(self) -> npt.NDArray[np.int64] | None:
+        """[K, C] for tables; None before anything was seen."""
+        if not self.seen:
+            return None
+        counts: npt.NDArray[np.int64] = (OBSERVATIONS * self.shares / self.seen).round().long().cpu().numpy()
+        return counts
+
+    def _weight(self, updates: int) -> float:
+        settings = self.settings
+        risen = min(1.0, updates / settings.anneal_updates) if settings.anneal_updates else 1.0
+        return settings.bits_scale * risen

@@ -1,0 +1,35 @@
+"""What a team learns of the bits that its messages take.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+
+from heliograph.settings import Settings
+
+
+class MessageSettings(Settings):
+    """An information penalty on messages; off by default."""
+
+    bits_scale: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    """Weight in the model's loss of the bits per agent-step of what is sent: the expected length of a message by the
+    tables of the codec `entropy`, which are the running shares of what was sent."""
+    anneal_updates: NonNegativeInt = 0
+    """Model updates over which that weight rises linearly from 0."""
+    budget_bits: PositiveFloat | None = None
+    """Bits per agent-step below which nothing is penalised."""
+
+    @property
+    def is_priced(self) -> bool:
+        return self.bits_scale > 0
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        for name in ("anneal_updates", "budget_bits"):
+            if getattr(self, name) and not self.is_priced:
+                raise ValueError(f"message.{name} is about a penalty, but message.bits_scale is 0; give its weight")
+        return self
