@@ -27,7 +27,7 @@ from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.experience.channel_settings import ChannelSettings
 from trainer.experience.collector import Collector
-from trainer.experience.links import AGE, NOTHING, OLDEST, Links, advance, begin, known_ages
+from trainer.experience.links import AGE, FAULT, NOTHING, OF_EPISODE, OLDEST, Links, advance, begin, known_ages
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 from trainer.experience.window import Window
@@ -252,7 +252,29 @@ def test_imagined_links_lose_as_many_messages_as_collected_ones() -> None:
 
     roll_out(imagination, states, predict=predict)
     lost = [float((links.age[:, 0, 1] == NOTHING).double().mean()) for links in seen]
-    assert lost == pytest.approx([0.4] * len(lost), abs=0.06)
+    rates = window.columns[FAULT][:LENGTH, ..., OF_EPISODE.index("erasure")]
+    assert lost == pytest.approx([float(rates.mean())] * len(lost), abs=0.06)
+
+
+def test_imagination_goes_on_by_the_faults_of_the_episode() -> None:
+    algorithm = made(**MIXED)
+    window = collected(algorithm).sample(np.random.default_rng(1), batch=64).window
+    posteriors = algorithm.model.observe(window, GreedyDraws().latent)
+    start = algorithm.starts(window, posteriors, slice(0, LENGTH), RandomDraws())
+    assert start.links is not None
+    late = start.links.delay.unflatten(0, (LENGTH, -1))
+    dropped = start.links.dropped.unflatten(0, (LENGTH, -1))
+    assert {0, 2} <= set(late.unique().tolist()) <= {0, 1, 2}
+    assert torch.equal(late, late[:1].expand_as(late)), "of a whole episode, from its first row on"
+    assert torch.equal(dropped, dropped[:1].expand_as(dropped))
+    assert dropped.any()
+    age = window.columns[AGE][1:LENGTH]
+    others = ~torch.eye(3, dtype=torch.bool)
+    delayed = (late[1:] == 2)[..., None] & (age >= 0)[..., others]
+    assert (age[..., others][delayed] == 2).all()
+    assert delayed.any()
+    heard = (age == 0) & others
+    assert not (heard & (dropped[1:] | start.links.bad.unflatten(0, (LENGTH, -1))[1:])).any()
 
 
 def test_a_collector_goes_on_with_its_links_after_a_checkpoint() -> None:

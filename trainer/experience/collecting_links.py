@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from trainer.experience.channel_settings import ChannelSettings
-from trainer.experience.links import OLDEST, Links, advance, begin, begin_again, sent_to
+from trainer.experience.links import AGE, OLDEST, Links, advance, begin, begin_again, fault_columns, sent_to
 
 
 @runtime_checkable
@@ -45,19 +44,23 @@ class CollectingLinks:
         return self._links.age
 
     def begin(self, copies: npt.NDArray[Any]) -> None:
-        """New episodes in some copies."""
+        """New episodes in some copies (int64 [R])."""
         fresh = begin(self._channel, rows=copies.size, agents=self._agents, uniform=self._uniform)
         self._links = begin_again(self._links, fresh, torch.from_numpy(copies).to(self._generator.device))
 
-    def advance(self, sent: npt.NDArray[Any] | None, *, reach: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """One step of all copies: int64 [E, N, N] of what is held then, `OLDEST` at most.
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """What replay keeps of them now, for all copies: how old what is held is, `OLDEST` at most, and the faults."""
+        kept = {AGE: self._links.age.clamp(max=OLDEST)} | fault_columns(self._links)
+        return {name: values.cpu().numpy() for name, values in kept.items()}
+
+    def advance(self, sent: npt.NDArray[Any] | None, *, reach: npt.NDArray[Any]) -> None:
+        """One step of all copies.
 
         `sent` bool [E, N] tells who sent its newest message, None: everyone; `reach` bool [E, N, N] whom it reached.
         """
         device = self._generator.device
         told = sent_to(None if sent is None else torch.from_numpy(sent).to(device), torch.from_numpy(reach).to(device))
         self._links = advance(self._links, self._channel, self._uniform, told)
-        return np.minimum(self._links.age.cpu().numpy(), OLDEST)
 
     def state(self) -> dict[str, Tensor]:
         """By name, for checkpoints."""

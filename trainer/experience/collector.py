@@ -6,7 +6,7 @@ Axis legend: E copies, N agents.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -27,7 +27,7 @@ from heliograph.seeds import episode_seed
 from trainer.experience.collecting_links import CollectingLinks
 from trainer.experience.columns import STATE, zero_columns
 from trainer.experience.curriculum import CurriculumSettings, own_value
-from trainer.experience.links import AGE, SENT
+from trainer.experience.links import CHANNEL, SENT
 from trainer.experience.readable import neighbour_tensor
 from trainer.experience.replay import Replay
 from trainer.experience.replayed_restore import rewind
@@ -187,12 +187,20 @@ class Collector:
         if self._channel is not None:
             # As in the runtime, a message goes to whoever is in reach when it is made or when it is read.
             reach = now.hears | heard_before
-            np.copyto(now.columns[AGE], self._channel.advance(now.columns.get(SENT), reach=reach))
+            self._channel.advance(now.columns.get(SENT), reach=reach)
+            self._tell_links(now.columns)
         now.action[:] = actions
         now.first[:] = False
         self._staged.add(self._everyone, now)
         self._returns += transition.reward
         self._lengths += 1
+
+    def _tell_links(self, columns: Mapping[str, npt.NDArray[Any]], copies: Any = slice(None)) -> None:
+        """Write into the columns of some copies what befalls their messages."""
+        assert self._channel is not None
+        for name, values in self._channel.columns().items():
+            if name in columns:
+                np.copyto(columns[name], values[copies])
 
     def _end(self, transition: Transition) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Close the episodes that are over: outcome, return of each agent and length of those that count."""
@@ -236,6 +244,9 @@ class Collector:
         present = agent_inputs.present[copies]
         nothing = np.zeros(present.shape, dtype=bool)
         columns = zero_columns(self.replay.columns, copies.size)
+        if self._channel is not None:
+            self._channel.begin(copies)
+            self._tell_links(columns, copies)
         if STATE in columns:
             columns[STATE] = checked_state(of=self.environment)[copies]
         rows = Rows(
@@ -254,8 +265,6 @@ class Collector:
         for name, array in rows.arrays().items():
             now[name][copies] = array
         self._returns[copies], self._lengths[copies] = 0, 0
-        if self._channel is not None:
-            self._channel.begin(copies)
         self._staged.add(copies, rows)
 
     def state(self) -> dict[str, Any]:
@@ -309,7 +318,7 @@ class Collector:
         self._staged.take()
         now = self._now.arrays()
         # What updates have written beside the newest rows is nothing that the next ones begin with.
-        written = self.replay.columns.keys() - {STATE, AGE}
+        written = self.replay.columns.keys() - {STATE, *CHANNEL}
         for name, array in self.replay.newest().arrays().items():
             np.copyto(now[name], np.zeros_like(array) if name in written else array)
         if self._curriculum is not None:

@@ -22,11 +22,18 @@ from trainer.nets.joint_rows import JointRows
 
 AGE = "age"
 """The column of replay that the collector fills with the ages at each row, int8 [N, N]."""
+FAULT = "fault"
+"""That of what befalls the messages of the row's episode, float32 [4]: the fields `OF_EPISODE` of `Links`."""
+DOWN = "down"
+"""That of links that are down at a row, int8 [N, N]: 1 in a burst, 2 for the whole episode, 3 both."""
 SENT = "sent"
 """The column of who sent the message of the step before, bool [N], where some is withheld."""
 NOTHING = -1
 OLDEST = 127
 """In replay, whatever is as old as this or older."""
+
+CHANNEL = (AGE, FAULT, DOWN)
+OF_EPISODE = ("erasure", "to_bad", "to_good", "delay")
 
 Uniform = Callable[[tuple[int, ...]], Tensor]
 """Numbers in [0, 1) of a shape."""
@@ -117,6 +124,19 @@ def sent_to(sent: Tensor | None, reach: Tensor | None) -> Tensor | None:
         return reach
     everyone = sent.unsqueeze(-2).expand(*sent.shape, sent.shape[-1])
     return everyone if reach is None else everyone & reach
+
+
+def fault_columns(links: Links) -> dict[str, Tensor]:
+    """What is stored in replay of the faults of each row's episode: `FAULT` [M, 4] and `DOWN` [M, N, N]."""
+    fault = torch.stack([getattr(links, name).to(links.erasure.dtype) for name in OF_EPISODE], dim=-1)
+    return {FAULT: fault, DOWN: links.bad.to(torch.int8) + 2 * links.dropped.to(torch.int8)}
+
+
+def with_faults(links: Links, fault: Tensor, down: Tensor) -> Links:
+    """The same, with what `fault_columns` gave of others."""
+    of_episode = dict(zip(OF_EPISODE, fault.to(links.erasure.dtype).unbind(-1), strict=True))
+    of_episode["delay"] = of_episode["delay"].long()
+    return replace(links, **of_episode, bad=down % 2 == 1, dropped=down >= 2)
 
 
 def known_ages(age: Tensor, row: Tensor | int) -> Tensor:

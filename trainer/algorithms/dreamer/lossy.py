@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainer.algorithms.dreamer.execution import Team, TeamState, team_step
 from trainer.experience.channel_settings import ChannelSettings
-from trainer.experience.links import AGE, SENT, begin, known_ages, sent_to
+from trainer.experience.links import AGE, DOWN, FAULT, SENT, begin, known_ages, sent_to, with_faults
 from trainer.experience.window import Window
 from trainer.policy.draws import Draws, RandomDraws
 from trainer.world_model.imagination import JointStates
@@ -139,7 +139,8 @@ def with_links(
     channel: ChannelSettings,
     draws: RandomDraws,
 ) -> JointStates:
-    """The states of those rows of a window, with links whose rates are drawn anew and go on from what is held there."""
+    """The states of those rows of a window, with links that go on from what is held there, by the faults of the row's
+    episode: what has come by a row tells of what will, and drawn anew they would tell otherwise."""
     batch, agents = posteriors.ids.shape[1:3]
     like, device = posteriors.deter, posteriors.deter.device
 
@@ -150,6 +151,8 @@ def with_links(
     steps = torch.arange(len(begun), device=device)[:, None] - begun
     links = begin(channel, rows=age[rows].shape[0] * batch, agents=agents, uniform=uniform)
     links = replace(links, age=age[rows].flatten(0, 1), steps=steps[rows].flatten())
+    if channel.share:
+        links = with_faults(links, *(window.columns[name][rows].flatten(0, 1) for name in (FAULT, DOWN)))
     received = last = sent = None
     if channel.withholds:
         sent = window.columns[SENT]

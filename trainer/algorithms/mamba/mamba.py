@@ -23,7 +23,7 @@ from trainer.algorithms.dreamer.lossy import make_team, with_links
 from trainer.algorithms.mamba.settings import MambaSettings
 from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column
-from trainer.experience.links import AGE, SENT
+from trainer.experience.links import AGE, DOWN, FAULT, OF_EPISODE, SENT
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.policy.actor_critic import AttentionCritic, make_actor
@@ -75,8 +75,10 @@ class Mamba(Dreamer):
 
     def columns(self) -> dict[str, Column]:
         agents = self.spec.agents
-        age = {AGE: Column(shape=(agents, agents), dtype=np.int8)} if self.channel.is_on else {}
-        return age | ({SENT: Column(shape=(agents,), dtype=np.bool_)} if self.channel.withholds else {})
+        found = {AGE: Column(shape=(agents, agents), dtype=np.int8)} if self.channel.is_on else {}
+        if self.channel.share:
+            found |= {FAULT: Column(shape=(len(OF_EPISODE),)), DOWN: Column(shape=(agents, agents), dtype=np.int8)}
+        return found | ({SENT: Column(shape=(agents,), dtype=np.bool_)} if self.channel.withholds else {})
 
     def starts(self, window: Window, posteriors: Posteriors, rows: slice, draws: RandomDraws) -> JointStates:
         start = super().starts(window, posteriors, rows, draws)
