@@ -169,13 +169,15 @@ class Agent:
         action: npt.NDArray[Any] = np.zeros((team_size, *rows.shape), dtype=rows.inbox_dtype)  # [N, ...]
         present = np.zeros(team_size, dtype=np.bool_)
         present[self.slot] = True
+        age = np.zeros(team_size, dtype=np.int32)
         if own is not None:
             latent[self.slot], action[self.slot] = own.latent, rows.row(self.slot, own.action)
         for sender, message in inbox.items():
             self._check_message(sender, message, agent_input)
             latent[sender], action[sender] = message.latent, rows.row(sender, message.action)
-            present[sender] = True
-        return {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
+            present[sender], age[sender] = True, message.age
+        tensors = {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
+        return tensors if self.manifest.predicts is None else tensors | {"inbox_age": age}
 
     def _check_sender(self, sender: int) -> None:
         if not 0 <= sender < self.manifest.team_size or sender == self.slot:

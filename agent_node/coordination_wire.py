@@ -25,6 +25,7 @@ from heliograph.pb import coordination_pb2
 _LATE_POLICIES = {
     coordination_pb2.LATE_POLICY_MASK: LatePolicy.MASK,
     coordination_pb2.LATE_POLICY_HOLD: LatePolicy.HOLD,
+    coordination_pb2.LATE_POLICY_PREDICT: LatePolicy.PREDICT,
 }
 
 

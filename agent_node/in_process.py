@@ -43,8 +43,10 @@ class InProcessTeam:
         slots = [(agent.slot, agent.manifest.team_size) for agent in agents]
         if slots != [(slot, len(agents)) for slot in range(len(agents))]:
             raise SettingsError(f"agents with (slot, team size) {slots} are not one team in the order of its slots")
-        if late_policy is LatePolicy.MASK and any(agent.manifest.sending is not None for agent in agents):
+        if late_policy is not LatePolicy.HOLD and any(agent.manifest.sending is not None for agent in agents):
             raise SettingsError("agents that withhold messages need a late policy of HOLD")
+        if late_policy is LatePolicy.PREDICT and any(agent.manifest.predicts is None for agent in agents):
+            raise SettingsError("agents that predict no messages have no late policy of PREDICT")
         self._exchange = exchange
         self._members = [
             _Member(

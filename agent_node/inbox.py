@@ -43,6 +43,8 @@ class LatePolicy(Enum):
     """Nothing: its sender is absent."""
     HOLD = "hold"
     """The sender's last known message of this episode, which then counts as present."""
+    PREDICT = "predict"
+    """What the receiver's bundle predicts of that one, whose age it is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class Inbox:
         self._policy = late_policy
         self._counts = counts
         self._kept: dict[int, dict[Label, _Arrival]] = defaultdict(dict)
-        self._known: dict[int, Message] = {}  # the newest per peer whose step is over, for `hold` alone
+        self._known: dict[int, Message] = {}  # the newest per peer whose step is over, unless it is masked
         self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
         self._silent_steps: dict[int, int] = defaultdict(int)
         self._last: dict[int, Label] = {}  # the newest label that came of each peer, whatever a channel made of it
@@ -145,9 +147,9 @@ class Inbox:
         """Whether the peer may still say something that matters to this step."""
         if self.is_silent(peer):
             return False
-        # What the channel withholds is not read now.  But `hold` depends on what the peer had got through before, and
-        # that is certainly here only once this is.
-        return self._policy is LatePolicy.HOLD or (peer, self._reads) not in self._withheld
+        # What the channel withholds is not read now.  But what stands in for it depends on what the peer had got
+        # through before, and that is certainly here only once this is.
+        return self._policy is not LatePolicy.MASK or (peer, self._reads) not in self._withheld
 
     def steps_without(self, peer: int) -> int | None:
         """By how many steps the message that this step reads is newer than the peer's newest that came before it; None
@@ -280,7 +282,8 @@ class Inbox:
         known = self._known.get(peer)
         if self._policy is LatePolicy.MASK or known is None or known.episode != reads[0] or known.label > reads:
             return None
-        return replace(known, step=reads[1])
+        age = reads[1] - known.step if self._policy is LatePolicy.PREDICT else 0
+        return replace(known, step=reads[1], age=age)
 
     def _end_waiting(self) -> None:
         if self._all_here is not None and not self._all_here.done():

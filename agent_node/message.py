@@ -22,6 +22,9 @@ class Message:
     latent: npt.NDArray[np.int32]
     """int32 [K], each id in 0..C-1."""
     action: Action
+    age: int = 0
+    """How many steps before `step` this was said, where it stands for a message that is not there and its receiver
+    predicts that one from it; never sent."""
 
     @property
     def label(self) -> Label:

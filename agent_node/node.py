@@ -154,7 +154,7 @@ class Node:
         self._next = None
         now, then = self.manifest, bundle.manifest
         bundle.check_slot(slot=self.slot, team_size=now.team_size)
-        for name in ("observation_size", "actions", "team_actions", "message", "message_values", "sending"):
+        for name in ("observation_size", "actions", "team_actions", "message", "message_values", "sending", "predicts"):
             if getattr(now, name) != getattr(then, name):
                 raise BundleMismatch(
                     f"bundle {bundle.digest[:12]} has {name} {getattr(then, name)}, "
@@ -189,6 +189,11 @@ class Node:
 
     def _join(self, team: Team) -> None:
         assert self._peers is not None
+        if team.late_policy is LatePolicy.PREDICT and self.manifest.predicts is None:
+            raise BundleMismatch(
+                f"this run predicts messages that are not there, and the bundle of slot {self.slot} predicts none",
+                remedy="Run the team with --late hold or mask, or train one with channel.late = predict",
+            )
         if self.manifest.sending is not None and team.late_policy is LatePolicy.MASK:
             raise BundleMismatch(
                 f"the bundle of slot {self.slot} withholds messages, and this run treats what is not there as missing",

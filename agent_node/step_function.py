@@ -82,6 +82,8 @@ def expected_tensors(manifest: Manifest) -> tuple[Tensors, Tensors]:
         rows = manifest.received_actions
         inputs["inbox_action"] = (np.dtype(rows.inbox_dtype).name, (agents, *rows.shape))
         inputs["inbox_present"] = ("bool", (agents,))
+        if manifest.predicts is not None:
+            inputs["inbox_age"] = ("int32", (agents,))
         outputs["latent"] = ("int32", (manifest.message.categoricals,))
     for state in manifest.state:
         inputs[f"state.{state.name}"] = (state.dtype, state.shape)

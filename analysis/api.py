@@ -77,7 +77,8 @@ def bandwidth(
         parameters: Changed parameters of the environment.
         codec: How the measured run's latents are written.
         channel: Simulated faults of the links, in the measured run and wherever the sweep does not set them.
-        late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        late: Treat a late message as missing (`mask`), reuse the last one received (`hold`), or put what its receiver
+            predicts from that in its place (`predict`).
         sweep: Axes with their values, such as `["erasure=0,0.1,…,1"]`; an empty list is erasure from 0 to 1 and the
             codecs; `"teams"` among them: the paths are of several trainings, each a team; None: no sweep.
         local: The measured run in this process: nothing is on a wire, and lower layers are computed.

@@ -67,7 +67,8 @@ def evaluate(
         parameters: Changed parameters of the environment.
         codec: How latents are written: `bit-packed`, `entropy`, `repeats`, `most-informative:M`.
         channel: Simulated faults of the links, such as `"erasure=0.3"`, as `heliograph evaluate --channel` reads them.
-        late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        late: Treat a late message as missing (`mask`), reuse the last one received (`hold`), or put what its receiver
+            predicts from that in its place (`predict`).
         most_steps: Steps after which an episode is cut that its environment has not ended.
         record: A file for every step, `.jsonl` or `.jsonl.gz`.
         frames: Drawings of the first episode of each condition: an animated `.gif`, or a folder of PNG files.
@@ -144,7 +145,8 @@ def run(
         parameters: Changed parameters of the environment.
         codec: How latents are written.
         channel: Simulated faults of the links.
-        late: Treat a late message as missing (`mask`) or reuse the last one received (`hold`).
+        late: Treat a late message as missing (`mask`), reuse the last one received (`hold`), or put what its receiver
+            predicts from that in its place (`predict`).
         most_steps: Steps after which an episode is cut that its environment has not ended.
         record: A file for every step.
         message_deadline_s: Seconds that a node waits for the messages of a step.

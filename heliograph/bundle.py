@@ -215,6 +215,11 @@ def load_team(folder: Path) -> list[Bundle]:
                 f"bundles of slot 0 and slot {slot} withhold messages by different rules",
                 remedy="Export the whole team at once",
             )
+        if bundle.manifest.predicts != first.manifest.predicts:
+            raise BundleMismatch(
+                f"bundles of slot 0 and slot {slot} predict messages in different ways",
+                remedy="Export the whole team at once",
+            )
         if not _read_one_another(bundle.manifest, first.manifest):
             raise BundleMismatch(f"bundles of slot 0 and slot {slot} write actions in different ways")
         if bundle.tables != first.tables:

@@ -23,6 +23,12 @@ from heliograph.sending import Sending
 FORMAT_VERSION = 1
 SENDING_VERSION = 2
 """Of bundles that withhold messages, which a program that does not know of it would await and send."""
+PREDICTING_VERSION = 3
+"""Of bundles that predict messages that are not there: their graph has an input that an older program does not feed."""
+VERSIONS = (FORMAT_VERSION, SENDING_VERSION, PREDICTING_VERSION)
+
+FILLINGS = ("mean", "mode", "sample")
+"""What of a predicted distribution stands for a message: its mean, its most likely latent, or one drawn from it."""
 
 MAX_MANIFEST_BYTES = 4 * 2**20
 
@@ -79,6 +85,9 @@ class Manifest:
     that stand for nothing else."""
     sending: Sending | None = None
     """When it sends; None, and then not in the file, at every step."""
+    predicts: str | None = None
+    """What of its prediction it puts in place of a message that is not there, one of `FILLINGS`; None, and then not in
+    the file, if it predicts none."""
     state: tuple[StateTensor, ...]
     noise_size: int
     graph_sha256: str
@@ -102,8 +111,7 @@ class Manifest:
         check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
         check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
         check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
-        if (self.format_version == SENDING_VERSION) != (self.sending is not None):
-            raise ValueError(f"sending belongs to format version {SENDING_VERSION}, this is {self.format_version}")
+        self._check_version()
         if self.message_values is not None and self.message is None:
             raise ValueError("message_values are given for an agent that sends no messages")
         if self.sending is not None and self.message is None:
@@ -116,6 +124,24 @@ class Manifest:
             check_text("tables_sha256", self.tables_sha256, r"[0-9a-f]{64}")
             if self.message is None:
                 raise ValueError("tables_sha256 is given for an agent that sends no messages")
+
+    def _check_version(self) -> None:
+        newer = {"sending": SENDING_VERSION, "predicts": PREDICTING_VERSION}
+        given = {name: version for name, version in newer.items() if getattr(self, name) is not None}
+        for name, version in given.items():
+            if self.format_version < version:
+                raise ValueError(f"{name} belongs to format version {version}, this is {self.format_version}")
+        if self.format_version > max(given.values(), default=FORMAT_VERSION):
+            names = " or ".join(name for name, version in newer.items() if version == self.format_version)
+            raise ValueError(f"format version {self.format_version} is of bundles with {names}")
+        if self.predicts is None:
+            return
+        if self.predicts not in FILLINGS:
+            raise ValueError(f"predicts is {self.predicts!r}, expected one of {', '.join(FILLINGS)}")
+        if self.message is None:
+            raise ValueError("predicts is given for an agent that reads no messages")
+        if self.sending is not None:
+            raise ValueError("predicts is given for an agent that withholds messages, whose last one goes on to count")
 
     def _check_team_actions(self, told: tuple[ActionSpace, ...]) -> None:
         if self.message is None:
@@ -135,7 +161,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, two-space indent, one trailing newline."""
         values = asdict(self)
-        for name in ("tables_sha256", "team_actions", "planning_size", "sending", "message_values"):
+        for name in ("tables_sha256", "team_actions", "planning_size", "sending", "predicts", "message_values"):
             if values[name] is None:
                 del values[name]
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
@@ -152,9 +178,10 @@ class Manifest:
         if not isinstance(values, dict):
             raise BundleCorrupt("manifest.json does not hold an object")
         version = values.get("format_version")
-        if type(version) is not int or version not in (FORMAT_VERSION, SENDING_VERSION):
+        if type(version) is not int or version not in VERSIONS:
+            known = f"{', '.join(str(each) for each in VERSIONS[:-1])} and {VERSIONS[-1]}"
             raise BundleMismatch(
-                f"bundle has format version {version!r}, this program reads {FORMAT_VERSION} and {SENDING_VERSION}",
+                f"bundle has format version {version!r}, this program reads {known}",
                 remedy="Export the run again with this version of heliograph",
             )
         try:

@@ -23,6 +23,7 @@ def relay_bundles(
     messages: bool = True,
     tables: LatentTables | None = None,
     training_step: int = 0,
+    predicts: str | None = None,
     **parameters: Any,
 ) -> list[Bundle]:
     """One scripted bundle per agent of a relay with these parameters."""
@@ -37,6 +38,7 @@ def relay_bundles(
         run_id=run_id,
         tables=tables,
         training_step=training_step,
+        predicts=predicts,
     )
 
 

@@ -6,6 +6,7 @@ classes, A actions, and everything of the inbox zero where `first`:
 
     seen    = sum over d of floor(4 * observation[d])
     mail    = sum over present slots j (own slot included) of (j + 1) * (1 + 3 * action_j + sum_k (k + 1) * latent_j[k])
+              where the bundle `predicts`, of (j + 1) * (1 + 7 * age_j + …)
     counter = 1 if first else counter + 1                                          (the float32 state tensor, shape [1])
     chance  = 0 if greedy else floor(noise[0] * A)
     score   = seen + mail + counter + chance + training step
@@ -37,7 +38,7 @@ from heliograph.actions import DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
 from heliograph.codecs.message_format import MessageFormat
-from heliograph.manifest import Manifest, StateTensor, sha256
+from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, Manifest, StateTensor, sha256
 
 RUN_ID = "scripted-run"
 
@@ -126,6 +127,7 @@ def scripted_bundle(
     ballast_parameters: int = 0,
     tables: LatentTables | None = None,
     training_step: int = 0,
+    predicts: str | None = None,
 ) -> Bundle:
     """Build the bundle of one slot, with the function of the module docstring."""
     message = MessageFormat(categoricals=categoricals, classes=classes) if messages else None
@@ -137,8 +139,10 @@ def scripted_bundle(
         observation_size=observation_size,
         ballast_parameters=ballast_parameters,
         training_step=training_step,
+        predicts=predicts is not None,
     )
     manifest = Manifest(
+        format_version=FORMAT_VERSION if predicts is None else PREDICTING_VERSION,
         algorithm="scripted",
         environment=environment,
         environment_parameters=environment_parameters or {},
@@ -149,6 +153,7 @@ def scripted_bundle(
         observation_size=observation_size,
         actions=DiscreteActions(count=actions),
         message=message,
+        predicts=predicts,
         state=(StateTensor(name="counter", shape=(1,)),),
         noise_size=1 + (categoricals if messages else 0),
         graph_sha256=sha256(graph),
@@ -210,6 +215,7 @@ def _model(
     observation_size: int,
     ballast_parameters: int,
     training_step: int,
+    predicts: bool,
 ) -> bytes:
     g = Graph()
     seen = g.total(g.integer(g.add("Floor", g.add("Mul", "observation", g.constant(4, np.float32)))))
@@ -221,7 +227,7 @@ def _model(
     counter = g.integer(g.total(next_counter))
     mail = g.constant(0)
     if message is not None:
-        mail = _mail(g, slot=slot, team_size=team_size, message=message, again=again)
+        mail = _mail(g, slot=slot, team_size=team_size, message=message, again=again, predicts=predicts)
     chance = floor_of_noise(g, start=0, count=1, range_size=actions)
     score = g.plus(seen, mail, counter, g.add("Mul", g.total(chance), sampled))
     if training_step:
@@ -251,16 +257,20 @@ def _model(
             ("inbox_action", integers, [team_size]),
             ("inbox_present", booleans, [team_size]),
         ]
+        if predicts:
+            inputs.append(("inbox_age", integers, [team_size]))
     inputs += [("first", booleans, []), ("greedy", booleans, []), ("state.counter", floats, [1])]
     inputs.append(("noise", floats, [noise_size]))
     return g.model(inputs, outputs)
 
 
-def _mail(g: Graph, *, slot: int, team_size: int, message: MessageFormat, again: str) -> str:
+def _mail(g: Graph, *, slot: int, team_size: int, message: MessageFormat, again: str, predicts: bool) -> str:
     """The weighted sum over the present slots of what they sent; where `first`, of the own zeros alone."""
     weights = g.constant(range(1, message.categoricals + 1))
     words = g.add("ReduceSum", g.add("Mul", g.integer("inbox_latent"), weights), g.constant([1]), keepdims=0)
     content = g.add("Add", words, g.add("Mul", g.integer("inbox_action"), g.constant(3)))
+    if predicts:
+        content = g.add("Add", content, g.add("Mul", g.integer("inbox_age"), g.constant(7)))
     places = g.constant(range(1, team_size + 1))
     spoken = g.total(
         g.add("Mul", g.add("Mul", g.add("Add", content, g.constant(1)), places), g.integer("inbox_present"))

@@ -78,9 +78,9 @@ def configure_measure(parser: argparse.ArgumentParser) -> None:
         const="",
         metavar="AXIS=VALUES",
         help="run a grid: a fault of the channel (erasure=0,0.1,…,1; in a value with several parts + stands for a "
-        "comma), codec=SPEC,…, kept=1,2,… most informative categoricals, late=mask,hold, links=permuted (the messages "
-        "of another episode; with --local-cells), or teams: RUNs of several trainings side by side; several times for "
-        "several; alone: erasure from 0 to 1, and codecs",
+        "comma), codec=SPEC,…, kept=1,2,… most informative categoricals, late=mask,hold,predict, links=permuted (the "
+        "messages of another episode; with --local-cells), or teams: RUNs of several trainings side by side; several "
+        "times for several; alone: erasure from 0 to 1, and codecs",
     )
     swept.add_argument(
         "--local-cells",

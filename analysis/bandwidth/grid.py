@@ -25,7 +25,7 @@ from heliograph.manifest import Manifest
 CODEC, LATE, KEPT, LINKS = "codec", "late", "kept", "links"
 CLEAR, BLIND = "clear", "blind"
 """The curves of one point each: the base channel, and every link cut."""
-LATE_POLICIES = ("mask", "hold")
+LATE_POLICIES = ("mask", "hold", "predict")
 ERASURES = "0,0.1,…,1"
 ELLIPSES = ("…", "...")
 MOST_VALUES = 1000
@@ -119,7 +119,10 @@ def make_grid(
         )
     for late in policies:
         if late not in LATE_POLICIES:
-            raise SettingsError(f"--sweep late={late}: late messages are masked or held", remedy="Write mask or hold")
+            raise SettingsError(
+                f"--sweep late={late}: late messages are masked, held or predicted",
+                remedy="Write mask, hold or predict",
+            )
     usual = "mask" if manifest.sending is None else "hold"
     crossed = [(codec, late) for codec in chosen or (BIT_PACKED,) for late in policies or (usual,)]
     base = channel or Channel()

@@ -42,6 +42,11 @@ class Plan(RunSettings):
             self._check_permuting()
         if self.bundles and self.manifest.sending is not None:
             self._check_withholding()
+        if self.bundles and self.late_policy == "predict" and self.manifest.predicts is None:
+            raise SettingsError(
+                "these bundles predict no messages that are not there",
+                remedy="Give --late hold or mask, or train a team with channel.late = predict",
+            )
         if self.manifest.message is not None:
             codecs.make(self.codec, self.manifest.message, self.bundles[0].tables)
         elif self.codec != codecs.BIT_PACKED:

@@ -84,9 +84,10 @@ class RunSettings:
     )
     late_policy: str = option(
         "mask",
-        "treat a late message as missing (mask) or reuse the last one received (hold)",
+        "treat a late message as missing (mask), reuse the last one received (hold), or put what the receiver predicts "
+        "from that in its place (predict)",
         name="late",
-        choices=("mask", "hold"),
+        choices=("mask", "hold", "predict"),
     )
     pace: Pace = section(Pace)
     record: Path | None = option(

@@ -93,7 +93,7 @@ class TraceHeader(Line):
     """All random numbers of the run follow from it."""
     greedy: bool
     """Whether agents took the most probable action."""
-    late_policy: Annotated[str, OneOf("mask", "hold")]
+    late_policy: Annotated[str, OneOf("mask", "hold", "predict")]
     """Whether a message that came too late was treated as missing, or the last one was reused."""
     codec: str
     """How agents wrote latents to one another."""

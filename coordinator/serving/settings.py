@@ -19,7 +19,8 @@ class TeamSettings:
     greedy: bool
     """The most probable action is chosen; otherwise one is sampled."""
     late_policy: str = "mask"
-    """"mask" treats a late message as missing, "hold" reuses the last one received."""
+    """"mask" treats a late message as missing, "hold" reuses the last one received, "predict" what the
+    receiver's bundle makes of that."""
     codec: str = codecs.BIT_PACKED
     """How nodes write latents to one another; a spec of `heliograph.codecs`."""
     report_latents: bool = False

@@ -21,7 +21,11 @@ from heliograph.link_counters import LinkCounters
 from heliograph.listening import parse_address
 from heliograph.pb import coordination_pb2 as pb
 
-LATE_POLICIES = {"mask": pb.LATE_POLICY_MASK, "hold": pb.LATE_POLICY_HOLD}
+LATE_POLICIES = {
+    "mask": pb.LATE_POLICY_MASK,
+    "hold": pb.LATE_POLICY_HOLD,
+    "predict": pb.LATE_POLICY_PREDICT,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,11 @@ class LatePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LATE_POLICY_UNSPECIFIED: _ClassVar[LatePolicy]
     LATE_POLICY_MASK: _ClassVar[LatePolicy]
     LATE_POLICY_HOLD: _ClassVar[LatePolicy]
+    LATE_POLICY_PREDICT: _ClassVar[LatePolicy]
 LATE_POLICY_UNSPECIFIED: LatePolicy
 LATE_POLICY_MASK: LatePolicy
 LATE_POLICY_HOLD: LatePolicy
+LATE_POLICY_PREDICT: LatePolicy
 
 class FetchBundleRequest(_message.Message):
     __slots__ = ("slot", "any_slot", "digest")

@@ -151,6 +151,24 @@ def test_hold_lets_the_last_known_message_of_the_episode_stand_in() -> None:
     assert read(inbox, 1, (1,), episode=1) == {}, "nothing is held over from another episode"
 
 
+@pytest.mark.parametrize(("policy", "ages"), [(LatePolicy.HOLD, (0, 0, 0)), (LatePolicy.PREDICT, (0, 1, 2))])
+def test_whoever_predicts_is_told_how_old_the_last_known_message_is(policy: LatePolicy, ages: tuple[int, ...]) -> None:
+    inbox, _ = new_inbox(policy)
+    inbox.begin(0, 0)
+    inbox.close((), awaited=())
+    inbox.receive(1, text(0, value=7))
+    found = []
+    for step in (1, 2, 3):
+        inbox.begin(0, step)
+        found.append(inbox.close((1,), awaited=()).messages[1])
+    assert tuple(message.age for message in found) == ages
+    assert [message.step for message in found] == [0, 1, 2]
+    inbox.receive(1, text(1, value=8))
+    inbox.begin(0, 4)
+    (late,) = inbox.close((1,), awaited=()).messages.values()
+    assert (int(late.latent[0]), late.age) == (8, ages[2])
+
+
 def test_waiting_ends_with_the_last_message_and_not_before() -> None:
     async def play() -> None:
         inbox, _ = new_inbox()
@@ -276,7 +294,7 @@ def test_the_channel_makes_nobody_silent_and_under_mask_nobody_waits_for_what_it
     for step in range(1, 3 * SILENT_STEPS):
         inbox.begin(0, step, lost=(1,), late={2: 1})
         awaited = [peer for peer in (1, 2, 3) if inbox.is_worth_waiting_for(peer)]
-        assert awaited == ([1, 2, 3] if policy is LatePolicy.HOLD else [3])
+        assert awaited == ([3] if policy is LatePolicy.MASK else [1, 2, 3])
         for peer in (1, 2, 3):
             inbox.receive(peer, text(step - 1))
         inbox.close((1, 2, 3), awaited=awaited)

@@ -43,9 +43,10 @@ def relay(bundles, **parameters):
     return registry.make("relay", count=1, parameters=bundles[0].manifest.environment_parameters | parameters)
 
 
-@pytest.mark.parametrize("late_policy", ["mask", "hold"])
+@pytest.mark.parametrize("late_policy", ["mask", "hold", "predict"])
 def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path, late_policy):
-    bundles = relay_bundles(4, length=12, size=4, observation_noise=0.2)
+    predicts = "mode" if late_policy == "predict" else None
+    bundles = relay_bundles(4, length=12, size=4, observation_noise=0.2, predicts=predicts)
     cases = [(text, hears) for text in FAULTS for hears in ("all", "range")]
 
     async def play():

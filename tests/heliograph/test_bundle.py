@@ -22,7 +22,7 @@ from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.bundle import FILES, GRAPH, MANIFEST, TABLES, Bundle
 from heliograph.codecs import LatentTables
 from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
-from heliograph.manifest import SENDING_VERSION, Manifest, sha256
+from heliograph.manifest import VERSIONS, Manifest, sha256
 
 PRIVATE_KEY = bytes(range(32))
 PUBLIC_KEY = Ed25519PrivateKey.from_private_bytes(PRIVATE_KEY).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -293,7 +293,7 @@ def test_a_team_with_a_gap_a_stranger_or_a_swap_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "error", "complaint"),
     [
-        ({"format_version": SENDING_VERSION + 1}, BundleMismatch, "format version 3"),
+        ({"format_version": VERSIONS[-1] + 1}, BundleMismatch, "format version 4, this program reads 1, 2 and 3"),
         ({"format_version": None}, BundleMismatch, "format version None"),
         ({"slot": 3}, BundleCorrupt, "slot 3 does not exist in a team of 3"),
         ({"slot": -1}, BundleCorrupt, "slot"),
@@ -372,7 +372,7 @@ def test_documentation_lists_the_manifests_keys_and_its_example_is_one() -> None
 def test_documentation_lists_the_graphs_tensors() -> None:
     import onnx
 
-    graph = onnx.load_from_string(UNSIGNED.graph).graph
+    graph = onnx.load_from_string(scripted_bundle(slot=1, team_size=3, predicts="mean").graph).graph
     documented = set(re.findall(r"^\| `([\w.<>]+)` \| (?:float32|bool|int32)", DOCUMENT.read_text(), re.MULTILINE))
     found = {tensor.name.replace("counter", "<name>") for tensor in (*graph.input, *graph.output)}
     assert found == documented

@@ -41,7 +41,7 @@ def test_bundles_that_withhold_by_different_rules_are_no_team(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"format_version": SENDING_VERSION}, "sending belongs to format version 2, this is 2"),
+        ({"format_version": SENDING_VERSION}, "format version 2 is of bundles with sending"),
         ({"sending": {"heartbeat": 4, "changes": 1}}, "sending belongs to format version 2, this is 1"),
         (WITHHOLDING | {"sending": {"heartbeat": 1, "changes": 0}}, "sending.heartbeat"),
         (WITHHOLDING | {"sending": {"heartbeat": 4}}, "sending.changes is missing"),
