@@ -188,14 +188,14 @@ class Collector:
             # As in the runtime, a message goes to whoever is in reach when it is made or when it is read.
             reach = now.hears | heard_before
             self._channel.advance(now.columns.get(SENT), reach=reach)
-            self._tell_links(now.columns)
+            self._write_links(now.columns)
         now.action[:] = actions
         now.first[:] = False
         self._staged.add(self._everyone, now)
         self._returns += transition.reward
         self._lengths += 1
 
-    def _tell_links(self, columns: Mapping[str, npt.NDArray[Any]], copies: Any = slice(None)) -> None:
+    def _write_links(self, columns: Mapping[str, npt.NDArray[Any]], copies: Any = slice(None)) -> None:
         """Write into the columns of some copies what befalls their messages."""
         assert self._channel is not None
         for name, values in self._channel.columns().items():
@@ -246,7 +246,7 @@ class Collector:
         columns = zero_columns(self.replay.columns, copies.size)
         if self._channel is not None:
             self._channel.begin(copies)
-            self._tell_links(columns, copies)
+            self._write_links(columns, copies)
         if STATE in columns:
             columns[STATE] = checked_state(of=self.environment)[copies]
         rows = Rows(
