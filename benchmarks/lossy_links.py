@@ -28,13 +28,13 @@ CHANNELS = {
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("teams", nargs="+", metavar="RUN POLICY", help="run folders, each with mask or hold after it")
+    parser.add_argument("teams", nargs="+", metavar="RUN POLICY", help="run folders, each with mask, hold or predict")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(argv)
-    if len(arguments.teams) % 2 or any(late not in ("mask", "hold") for late in arguments.teams[1::2]):
-        parser.error("name run folders, each with mask or hold after it")
+    if len(arguments.teams) % 2 or any(late not in ("mask", "hold", "predict") for late in arguments.teams[1::2]):
+        parser.error("name run folders, each with mask, hold or predict after it")
 
     import heliograph
 
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
             )
             score, limit = report.summaries[0].outcome, report.channel_limit
             best = "unknown" if limit is None else f"{limit.low:.3f} to {limit.high:.3f}"
-            print(f"{folder:30} {late:5} {name:14} {score.mean:.3f} ({score.low:.3f}-{score.high:.3f})  best {best}")
+            print(f"{folder:30} {late:7} {name:14} {score.mean:.3f} ({score.low:.3f}-{score.high:.3f})  best {best}")
             sys.stdout.flush()
             found.append(
                 {"run": folder, "late": late, "channel": channel, "score": vars(score)}

@@ -35,6 +35,7 @@ from trainer.export.bundles import export_team
 from trainer.nets.means import Means
 from trainer.policy.draws import GreedyDraws, RandomDraws
 from trainer.world_model.imagination import roll_out
+from trainer.world_model.own_rssms import own_rssm
 
 CPU = torch.device("cpu")
 LENGTH, COPIES = 8, 6
@@ -93,6 +94,11 @@ def made(
         for module, factor in ((found.actor, 6.0), (found.model.rssm, 2.0)):
             for parameter in module.parameters():
                 parameter.mul_(factor if parameter.dim() > 1 else 1.0)
+        for slot in range(spec.agents):
+            predictor = own_rssm(found.model.rssm, slot).predictor
+            if predictor is not None and predictor.rest[-1].bias.eq(0).all():  # predictions other than what is held
+                for parameter in predictor.parameters():
+                    parameter.add_(0.4 * torch.randn_like(parameter))
     return found
 
 
@@ -148,7 +154,7 @@ def test_rates_are_uniform_up_to_the_largest(name: str, largest: float) -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
-@pytest.mark.parametrize("late", ["mask", "hold"])
+@pytest.mark.parametrize("late", ["mask", "hold", "predict"])
 def test_the_posterior_of_what_was_collected_is_the_state_of_those_who_acted(late: str, shared: bool) -> None:
     values = MIXED | {"late": late} | ({"delay_steps": 0} if late == "mask" else {})
     algorithm = made(shared=shared, **values)
@@ -157,7 +163,7 @@ def test_the_posterior_of_what_was_collected_is_the_state_of_those_who_acted(lat
     found = algorithm.model.observe(window, GreedyDraws().latent)
     team, state = algorithm.behaviour(), algorithm.behaviour().initial_state(4)
     assert isinstance(team, LossyTeam)
-    assert isinstance(state, HoldingState) == (late == "hold")
+    assert isinstance(state, HoldingState) == (late != "mask")
     for t in range(LENGTH):
         # What was done at a row stands in the next one; what was said is drawn greedily in both.
         if t:
@@ -175,9 +181,10 @@ def test_the_posterior_of_what_was_collected_is_the_state_of_those_who_acted(lat
         assert torch.equal(state.ids, found.ids[t])
 
 
+@pytest.mark.parametrize("late", ["hold", "predict"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
-def test_imagination_goes_on_from_what_is_held(shared: bool) -> None:
-    algorithm = made(shared=shared, share=1.0, delay_steps=1, late="hold")
+def test_imagination_goes_on_from_what_is_held(shared: bool, late: str) -> None:
+    algorithm = made(shared=shared, share=1.0, delay_steps=1, late=late)
     window = collected(algorithm).sample(np.random.default_rng(0)).window
     posteriors = algorithm.model.observe(window, GreedyDraws().latent)
     start = algorithm.starts(window, posteriors, slice(0, LENGTH), RandomDraws())
@@ -225,9 +232,10 @@ def test_what_replay_cannot_tell_the_age_of_is_not_held() -> None:
     assert known_ages(age, 1).tolist() == [NOTHING, NOTHING, NOTHING, 0, NOTHING]
 
 
+@pytest.mark.parametrize("late", ["hold", "predict"])
 @pytest.mark.parametrize("algorithm", [Mamba, Mag], ids=["mamba", "mag"])
-def test_a_team_learns_with_every_fault_and_imagines_with_them(algorithm: type) -> None:
-    learner = made(algorithm, **MIXED)
+def test_a_team_learns_with_every_fault_and_imagines_with_them(algorithm: type, late: str) -> None:
+    learner = made(algorithm, **MIXED | {"late": late})
     replay = collected(learner)
     window = replay.sample(np.random.default_rng(1)).window
     metrics = Means()
@@ -300,10 +308,10 @@ def test_a_collector_goes_on_with_its_links_after_a_checkpoint() -> None:
         assert np.array_equal(straight, resumed)
 
 
-@pytest.fixture(scope="module")
-def holding_team(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mamba, Any]:
+@pytest.fixture(scope="module", params=["hold", "predict"])
+def holding_team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mamba, Any]:
     """Untrained networks, and their bundles as a node reads them."""
-    algorithm, folder = made(share=1.0, delay_steps=1, late="hold"), tmp_path_factory.mktemp("holding")
+    algorithm, folder = made(share=1.0, delay_steps=1, late=request.param), tmp_path_factory.mktemp("holding")
     export_team(algorithm, algorithm.spec, folder, run_id="late", training_step=0)
     return algorithm, load_team(folder)
 
@@ -316,14 +324,14 @@ def test_the_model_knows_a_team_on_the_real_channel(holding_team: tuple[Mamba, A
     records: list[Any] = []
     parameters = bundles[0].manifest.environment_parameters
     stage = World(registry.make("relay", count=1, parameters=parameters), channel=Channel.parse(text))
-    team = LocalTeam(bundles, run_seed=4, greedy=True, late_policy="hold")
+    team = LocalTeam(bundles, run_seed=4, greedy=True, late_policy=algorithm.channel.late)
     team.run_episode(stage, episode=0, observe=records.append, report_latents=True)
     window = as_window(records, delay=1 if "delay" in text else 0)
     found = algorithm.model.observe(window, GreedyDraws().latent)
     assert np.array_equal(found.ids[:, 0].numpy(), np.stack([record.latent for record in records]))
     # Guards the line above: a team that read every message in time would say other things.
     in_time = replace(window, columns={AGE: torch.zeros_like(window.columns[AGE])})
-    assert not torch.equal(algorithm.model.observe(in_time, GreedyDraws().latent).ids, found.ids)
+    assert not torch.equal(algorithm.model.observe(in_time, GreedyDraws().latent).deter, found.deter)
 
 
 def as_window(records: list[Any], *, delay: int) -> Window:

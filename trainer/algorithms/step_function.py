@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class StepFunction:
     noise_size: int
     sending: Sending | None = None
     """When its messages are sent; None: at every step."""
+    predicts: str | None = None
+    """What of its predictions stands for messages that are not there, as in the manifest; None: it makes none."""
     planning_size: int | None = None
     """As in the manifest."""
 
@@ -45,6 +47,7 @@ def silent_step(
     return _step(module, spec, inbox={}, message=None, state=state, noise_size=noise_size)
 
 
+# Seven parameters: what a step function of an agent that talks has beside one that does not.
 def talking_step(
     module: nn.Module,
     spec: EnvironmentSpec,
@@ -53,6 +56,7 @@ def talking_step(
     message: MessageFormat,
     state: tuple[StateTensor, ...],
     noise_size: int,
+    predicts: str | None = None,
 ) -> StepFunction:
     """Of an agent that sends and receives messages: `module` takes its inbox after the action mask, as well, and
     returns the latent first."""
@@ -61,7 +65,10 @@ def talking_step(
         "inbox_action": torch.zeros(spec.agents, *actions.shape, dtype=actions.executed_dtype),
         "inbox_present": torch.ones(spec.agents, dtype=torch.bool),
     }
-    return _step(module, spec, inbox=inbox, message=message, state=state, noise_size=noise_size)
+    if predicts is not None:
+        inbox["inbox_age"] = torch.zeros(spec.agents, dtype=torch.int32)
+    step = _step(module, spec, inbox=inbox, message=message, state=state, noise_size=noise_size)
+    return replace(step, predicts=predicts)
 
 
 def _step(

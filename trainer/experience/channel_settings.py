@@ -38,9 +38,12 @@ class ChannelSettings(Settings):
     sends at every step."""
     changes: NonNegativeInt = 0
     """Ids of a latent that may be others than in the agent's last message while it withholds it."""
-    late: Literal["mask", "hold"] = "mask"
-    """What stands for a message that is not there, as `--late` of a run says: nothing, or the sender's last one that
-    came; run the team as it was trained."""
+    late: Literal["mask", "hold", "predict"] = "mask"
+    """What stands for a message that is not there, as `--late` of a run says: nothing, the sender's last one that came,
+    or what its receiver predicts from that, which it learns; run the team as it was trained."""
+    filling: Literal["mean", "mode", "sample"] = "mean"
+    """What of a predicted distribution stands for the message: its mean, its most likely latent, or one drawn from
+    it."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -58,8 +61,12 @@ class ChannelSettings(Settings):
 
     @property
     def holds(self) -> bool:
-        """Whether older messages stand in for those that are not there."""
+        """Whether older messages stand in for those that are not there, as they are or as what is predicted of them."""
         return self.late != "mask"
+
+    @property
+    def predicts(self) -> bool:
+        return self.late == "predict"
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
@@ -72,6 +79,16 @@ class ChannelSettings(Settings):
             )
         if self.withholds and not self.holds:
             raise ValueError("channel.heartbeat needs channel.late = hold, by which the last message goes on to count")
+        if self.withholds and self.predicts:
+            raise ValueError(
+                "channel.heartbeat needs channel.late = hold, since a sender that withholds its message cannot know "
+                "what its receivers predict"
+            )
+        if self.predicts and not self.share:
+            raise ValueError(
+                "channel.late is predict, but channel.share is 0, so that no message is ever missing; give the share "
+                "of episodes that have a fault"
+            )
         if self.changes and not self.withholds:
             raise ValueError("channel.changes says what is withheld, which needs a channel.heartbeat of 2 or more")
         if self.delay_steps and not self.holds:

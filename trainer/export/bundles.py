@@ -9,7 +9,7 @@ from heliograph import __version__
 from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import FORMAT_VERSION, SENDING_VERSION, Manifest, sha256
+from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, SENDING_VERSION, Manifest, sha256
 from trainer.algorithms.interfaces import Algorithm
 from trainer.algorithms.step_function import StepFunction
 from trainer.export.own_part import own_part
@@ -35,7 +35,7 @@ def export_bundle(
     if graph is None:
         graph = TRACES.graph(_exported(step, spec, slot=slot))
     manifest = Manifest(
-        format_version=FORMAT_VERSION if step.sending is None else SENDING_VERSION,
+        format_version=_format_version(step),
         algorithm=algorithm,
         environment=spec.id,
         environment_parameters=spec.parameters,
@@ -48,6 +48,7 @@ def export_bundle(
         team_actions=spec.mixed if spec.mixed and step.message is not None else None,
         message=step.message,
         sending=step.sending,
+        predicts=step.predicts,
         state=step.state,
         noise_size=step.noise_size,
         graph_sha256=sha256(graph),
@@ -56,6 +57,12 @@ def export_bundle(
         planning_size=step.planning_size,
     )
     return make(manifest, graph, tables)
+
+
+def _format_version(step: StepFunction) -> int:
+    if step.predicts is not None:
+        return PREDICTING_VERSION
+    return FORMAT_VERSION if step.sending is None else SENDING_VERSION
 
 
 # Nine parameters: what is exported, what its manifests say, and how it is written; five have a default.

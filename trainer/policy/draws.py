@@ -21,6 +21,10 @@ class Draws(Protocol):
         """Class ids [...] from [..., C]."""
         ...
 
+    def missing(self, probabilities: Tensor) -> Tensor:
+        """Class ids [..., N, K] of messages that were predicted with [..., N, K, C]."""
+        ...
+
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         """Actions [...] from an actor's outputs [..., P]."""
         ...
@@ -38,6 +42,9 @@ class RandomDraws:
 
     def latent(self, probabilities: Tensor) -> Tensor:
         return sample_ids(probabilities, self._uniform(probabilities[..., 0]))
+
+    def missing(self, probabilities: Tensor) -> Tensor:
+        return self.latent(probabilities)
 
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         return actions.sample(outputs, self._uniform(outputs.new_empty(*outputs.shape[:-1], actions.noise)))
@@ -57,6 +64,9 @@ class GreedyDraws:
     def latent(self, probabilities: Tensor) -> Tensor:
         return probabilities.argmax(-1)
 
+    def missing(self, probabilities: Tensor) -> Tensor:
+        return probabilities.argmax(-1)
+
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         return actions.mode(outputs)
 
@@ -67,7 +77,8 @@ class GreedyDraws:
 class NoiseDraws:
     """Samples with given uniform numbers, as an agent node does.
 
-    `noise` [...]: K numbers for the categoricals of the latent, then those for the action (`heliograph.noise`).
+    `noise` [...]: K numbers for the categoricals of the latent, N x K for those of messages that are predicted, if any
+    are drawn, then those for the action (`heliograph.noise`).
     """
 
     def __init__(self, noise: Tensor) -> None:
@@ -75,6 +86,11 @@ class NoiseDraws:
 
     def latent(self, probabilities: Tensor) -> Tensor:
         return sample_ids(probabilities, self._noise[..., : probabilities.shape[-2]])
+
+    def missing(self, probabilities: Tensor) -> Tensor:
+        senders, categoricals = probabilities.shape[-3:-1]
+        noise = self._noise[..., categoricals : (1 + senders) * categoricals]
+        return sample_ids(probabilities, noise.unflatten(-1, (senders, categoricals)))
 
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         return actions.sample(outputs, self._noise[..., -actions.noise :])

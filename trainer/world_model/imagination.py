@@ -105,6 +105,9 @@ class Imagination:
         if links is not None and received is not None:
             received = received.after(states.ids, action, links.age)
             tokens = rssm.held_tokens(received.ids, received.action, keep)
+            tokens = rssm.with_predicted(
+                tokens, received.ids, received.action, links.age, states.deter, self.draws.latent
+            )
         else:
             tokens = rssm.tokens(states.ids, action, keep)
         deter = rssm.recur(rssm.communicate(tokens, heard), states.deter)

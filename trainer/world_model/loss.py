@@ -103,6 +103,8 @@ def world_model_loss(
     }
     terms |= {name: above_free_nats(terms[name], settings) for name in terms if name.startswith("kl")}
     weights = term_weights(settings)
+    if (surprise := model.prediction_loss(window, posteriors)) is not None:
+        terms["prediction"], weights["prediction"] = surprise, 1.0  # of networks of its own, so its scale is no matter
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     return WorldModelLoss(total=total, terms=terms)
 

@@ -23,9 +23,11 @@ from trainer.nets.scaled_head import TARGETS, ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.message_cost import MessagePrice
+from trainer.world_model.message_predictor import MessagePredictor
 from trainer.world_model.message_settings import MessageSettings
 from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
+from trainer.world_model.prediction_loss import prediction_loss
 from trainer.world_model.rssm import RSSM
 from trainer.world_model.settings import LatentModelSettings, WorldModelSettings
 
@@ -89,6 +91,11 @@ class WorldModel(LatentModel):
                     position_scale=settings.position_scale,
                     reach=settings.communication,
                 ),
+                predictor=MessagePredictor(
+                    settings, agents=agents, action_features=actions.features, filling=channel.filling
+                )
+                if channel.predicts
+                else None,
             )
 
         encoder = each(
@@ -119,7 +126,14 @@ class WorldModel(LatentModel):
             reset_action_on_first=reset_action_on_first,
             age=window.columns[AGE] if self.channel.is_on else None,
             holds=self.channel.holds,
+            predicts=self.channel.predicts,
         )
+
+    def prediction_loss(self, window: Window, posteriors: Posteriors) -> Tensor | None:
+        """See LatentModel."""
+        if not self.channel.predicts:
+            return None
+        return prediction_loss(self.rssm, window, posteriors, window.columns[AGE])
 
     def levels(self, posteriors: Posteriors) -> dict[str, tuple[Tensor, Tensor]]:
         """See LatentModel."""

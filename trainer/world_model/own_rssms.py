@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.nets.agentwise import Agentwise, each_its_own
+from trainer.world_model.message_predictor import DrawIds
 from trainer.world_model.rssm import RSSM, TeamRSSM
 
 
@@ -43,6 +44,28 @@ class OwnRSSMs(Agentwise[RSSM], TeamRSSM):
             member.tokens(ids[:, slot], action[:, slot], keep[:, slot, None]) for slot, member in enumerate(self.each)
         ]
         return torch.stack(read, dim=1)
+
+    @property
+    def filling_noise(self) -> int:
+        return self.each[0].filling_noise
+
+    def predicted_logits(self, ids: Tensor, action: Tensor, age: Tensor, sender: Tensor, deter: Tensor) -> Tensor:
+        """See TeamRSSM."""
+        rows: Tensor = each_its_own([member.predicted_logits for member in self.each], ids, action, age, sender, deter)
+        return rows
+
+    def with_predicted(
+        self, tokens: Tensor, ids: Tensor, action: Tensor, age: Tensor, deter: Tensor, draw_ids: DrawIds
+    ) -> Tensor:
+        """See TeamRSSM."""
+        if self.each[0].predictor is None:
+            return tokens
+        members = enumerate(self.each)
+        rows = [
+            member.with_predicted(tokens[:, i], ids[:, i], action[:, i], age[:, i], deter[:, i], draw_ids)
+            for i, member in members
+        ]
+        return torch.stack(rows, dim=1)
 
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Rows [M, N, H] that enter the GRUs, from tokens [M, N, N, H] and `hears` [M, N, N]."""

@@ -87,12 +87,16 @@ class LatentModel(ActingModel, ABC):
     def levels(self, posteriors: Posteriors) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each level of latents the name of its KL, and posterior and prior probabilities [T, B, N, K, C]."""
 
+    def prediction_loss(self, window: Window, posteriors: Posteriors) -> Tensor | None:
+        """Of messages that are not there, which agents of some models predict (`prediction_loss`)."""
+        return None
+
     @abstractmethod
     def held(self, window: Window) -> Tensor | None:
         """Neighbour sets bool [T, B, N, N] that imagination holds; None: full attention, or none at all."""
 
 
-# Nine parameters: a window's tensors and the ways in which models differ.
+# Ten parameters: a window's tensors and the ways in which models differ.
 def unroll(
     rssm: TeamRSSM,
     inputs: Tensor,
@@ -104,11 +108,13 @@ def unroll(
     reset_action_on_first: bool,
     age: Tensor | None = None,
     holds: bool = False,
+    predicts: bool = False,
 ) -> Posteriors:
     """Run an RSSM along posterior inputs [T, B, N, H], actions [T, B, N, ...] and first rows bool [T, B].
 
     `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.  `age` [T, B, N, N] says how old the
-    messages are that agents had at each row (`experience.links`), None: always new; with `holds` older ones are read.
+    messages are that agents had at each row (`experience.links`), None: always new; with `holds` older ones are
+    read, or with `predicts` what is predicted from them.
     """
     length, batch, agents, _ = inputs.shape
     sizes = rssm.sizes
@@ -116,7 +122,8 @@ def unroll(
     deter = inputs.new_zeros(batch, agents, sizes.recurrent)
     ids = torch.zeros(batch, agents, sizes.categoricals, dtype=torch.int64, device=inputs.device)
     probabilities = None
-    all_ids, all_probabilities, all_deter = [], [], []
+    all_ids: list[Tensor] = []
+    all_probabilities, all_deter = [], []
     said: list[Tensor] = []
     for t, inputs_now in enumerate(inputs.unbind()):
         # A window that starts inside an episode has an action but no latent before its first row.
@@ -127,10 +134,15 @@ def unroll(
         if age is not None:
             age_now = age[t]
             if holds:
-                said.append(rssm.as_read(tokens))
                 # What was said before the window began is not known.
                 age_now = known_ages(age_now, t)
-                tokens = _held(said, age_now)
+                tokens = rssm.as_read(tokens)
+                if not predicts:
+                    said.append(tokens)
+                    tokens = _held(said, age_now)
+                elif t:
+                    held = _messages_held(torch.stack(all_ids), action, age_now)
+                    tokens = rssm.with_predicted(tokens, *held, age_now, deter * keep[t], draw_ids)
             heard = readable(heard, age_now)
         rows = rssm.communicate(tokens, heard)
         deter = rssm.recur(rows, deter * keep[t])
@@ -142,6 +154,16 @@ def unroll(
     return Posteriors(
         ids=torch.stack(all_ids), probabilities=torch.stack(all_probabilities), deter=torch.stack(all_deter)
     )
+
+
+def _messages_held(ids: Tensor, action: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids [B, N, N, K] and actions [B, N, N, ...] of messages that are held at a row T, by what was said before it, ids
+    [T, B, N, K], the actions [T + 1..., B, N, ...] that led to each row, and ages [B, N, N] of what is held."""
+    batch, agents = ids.shape[1:3]
+    row = (len(ids) - 1 - age.clamp(min=0)).clamp(min=0)
+    window = torch.arange(batch, device=ids.device)[:, None, None]
+    sender = torch.arange(agents, device=ids.device)
+    return ids[row, window, sender], action[row + 1, window, sender]
 
 
 def _held(said: list[Tensor], age: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ class Received(JointRows):
     """int64 [M, L, N, K], the newest first."""
     recent_action: Tensor
     """[M, L, N, ...]."""
+    age: Tensor | None = None
+    """int64 [M, N, N] of what is held; None before anything was heard."""
 
     @classmethod
     def nothing(cls, ids: Tensor, action: Tensor, *, longest: int) -> Received:
@@ -53,6 +55,7 @@ class Received(JointRows):
             ),
             recent_ids=recent_ids,
             recent_action=recent_action,
+            age=age,
         )
 
 

@@ -17,6 +17,7 @@ from trainer.nets.latent import LatentLinear
 from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
+from trainer.world_model.message_predictor import DrawIds, MessagePredictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,23 @@ class TeamRSSM(nn.Module, ABC):
         `keep` [M, N, 1] is 0 for readers to whom everyone's message counts as the zero vector.
         """
 
+    @property
+    def filling_noise(self) -> int:
+        """Uniform numbers that a reader takes at a step for messages that it predicts."""
+        return 0
+
+    def predicted_logits(self, ids: Tensor, action: Tensor, age: Tensor, sender: Tensor, deter: Tensor) -> Tensor:
+        """Of what one sender said last to each reader [..., N, K, C], see `MessagePredictor.logits`."""
+        raise NotImplementedError
+
+    # Seven parameters: what was heard, what is held in its place, and what draws from a prediction of it.
+    def with_predicted(
+        self, tokens: Tensor, ids: Tensor, action: Tensor, age: Tensor, deter: Tensor, draw_ids: DrawIds
+    ) -> Tensor:
+        """Tokens [M, N, N, H] with those of predicted messages where what is held (ids [M, N, N, K], actions, `age` int
+        [M, N, N]) is older than it should be, if this predicts any; `deter` [M, N, G] is that before reading."""
+        return tokens
+
     @abstractmethod
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Rows [M, N, H] that enter the GRUs; `hears` bool [M, N, N], None on a complete graph.
@@ -102,7 +120,9 @@ class RSSM(TeamRSSM):
         actions: ActionDistribution,
         embedding: int,
         communication: CommunicationBlock | None,
+        predictor: MessagePredictor | None = None,
     ) -> None:
+        """`predictor` is of messages that are not there; None: they are not predicted."""
         super().__init__()
         self.actions = actions
         self.sizes = Sizes(
@@ -117,6 +137,7 @@ class RSSM(TeamRSSM):
             categoricals=settings.categoricals, classes=settings.classes, dense=self.action_features(), out=hidden
         )
         self.communication = communication
+        self.predictor = predictor
         self.cell = nn.GRUCell(hidden, recurrent)
         nn.init.xavier_uniform_(self.cell.weight_ih)
         nn.init.xavier_uniform_(self.cell.weight_hh)
@@ -148,6 +169,33 @@ class RSSM(TeamRSSM):
     def held_tokens(self, ids: Tensor, action: Tensor, keep: Tensor) -> Tensor:
         """Tokens [M, N, N, H] of ids [M, N, N, K] and actions [M, N, N, ...] that each agent holds of each."""
         return self.tokens(ids, action, keep.unsqueeze(-2))
+
+    @property
+    def filling_noise(self) -> int:
+        if self.predictor is None or self.predictor.filling != "sample":
+            return 0
+        return self.predictor.sender.num_embeddings * self.sizes.categoricals
+
+    def predicted_logits(self, ids: Tensor, action: Tensor, age: Tensor, sender: Tensor, deter: Tensor) -> Tensor:
+        """See TeamRSSM; of any readers [...]."""
+        assert self.predictor is not None
+        return self.predictor.logits(ids, self.read(action).to(deter.dtype), age, sender, deter)
+
+    def with_predicted(
+        self, tokens: Tensor, ids: Tensor, action: Tensor, age: Tensor, deter: Tensor, draw_ids: DrawIds
+    ) -> Tensor:
+        """See TeamRSSM; `tokens` are [..., N, H] of any readers [...], deter [..., G]."""
+        if self.predictor is None:
+            return tokens
+        acted = self.read(action).to(deter.dtype)
+        probabilities = self.predictor.predicted(ids, acted, age, deter)
+        if self.predictor.filling == "mean":
+            rows = probabilities.flatten(-2) @ self.token.table
+        else:
+            mode = self.predictor.filling == "mode"
+            rows = self.token.gather(probabilities.argmax(-1) if mode else draw_ids(probabilities))
+        filled = torch.relu(rows + self.token.dense(acted) + self.predictor.age_code(age))
+        return torch.where((age > 0).unsqueeze(-1), filled, tokens)
 
     def communicate(self, tokens: Tensor, hears: Tensor | None) -> Tensor:
         """Rows [M, N, H] that enter the GRUs; `hears` [M, N, N], None on a complete graph."""

@@ -64,7 +64,7 @@ def initial_state(model: ActingModel, *, copies: int, agents: int) -> TeamState:
 
 def noise_size(model: ActingModel) -> int:
     """Uniform numbers that an agent takes at each step."""
-    return model.settings.categoricals + model.actions.noise
+    return model.settings.categoricals + model.rssm.filling_noise + model.actions.noise
 
 
 # Nine parameters: a step of a team takes the networks, the state, and what every agent observes and holds.
@@ -90,6 +90,10 @@ def team_step(
         tokens = rssm.tokens(state.ids, state.action, keep, keep)
     else:
         tokens = rssm.held_tokens(received.ids, received.action, keep)
+        if received.age is not None:
+            tokens = rssm.with_predicted(
+                tokens, received.ids, received.action, received.age, state.deter * keep, draws.missing
+            )
     deter = rssm.recur(rssm.communicate(tokens, hears), state.deter * keep)
     posterior = rssm.posterior_logits(deter, rssm.posterior_inputs(model.encoder(observation)))
     ids = draws.latent(rssm.probabilities(posterior))
@@ -162,18 +166,76 @@ class AgentStep(nn.Module):
         noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Latent int32 [K], action (int32 [] or float [k]), logits [P] and the next recurrent state [G]."""
-        rssm, actions = self.rssm, self.rssm.actions
         keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
-        tokens = rssm.tokens(
-            inbox_latent.long(), inbox_action.to(actions.dtype), keep.expand(inbox_action.shape[0], 1)
-        )  # [N, H]
+        tokens = self.heard(inbox_latent, inbox_action, keep)
+        return self.act(
+            tokens, inbox_present, deter * keep, observation, action_mask=action_mask, greedy=greedy, noise=noise
+        )
+
+    def heard(self, inbox_latent: Tensor, inbox_action: Tensor, keep: Tensor) -> Tensor:
+        """Tokens [N, H] of the messages as they are."""
+        action = inbox_action.to(self.rssm.actions.dtype)
+        return self.rssm.tokens(inbox_latent.long(), action, keep.expand(inbox_action.shape[0], 1))
+
+    # Seven parameters: what is read, and what a decision takes.
+    def act(
+        self,
+        tokens: Tensor,
+        inbox_present: Tensor,
+        deter: Tensor,
+        observation: Tensor,
+        *,
+        action_mask: Tensor,
+        greedy: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `forward` returns, by tokens [N, H] and the recurrent state [G] before them."""
+        rssm = self.rssm
         assert rssm.communication is not None
         row = rssm.communication.own_row(tokens.unsqueeze(0), inbox_present.unsqueeze(0), self.slot)  # [1, H]
-        deter = rssm.cell(row, (deter * keep).unsqueeze(0))  # [1, G]
+        deter = rssm.cell(row, deter.unsqueeze(0))  # [1, G]
         ids, action, logits = _decide(
             self, deter, observation=observation, action_mask=action_mask, greedy=greedy, noise=noise
         )
-        return ids.int(), action.to(actions.executed_dtype), logits, deter.squeeze(0)
+        return ids.int(), action.to(rssm.actions.executed_dtype), logits, deter.squeeze(0)
+
+
+class PredictingStep(AgentStep):
+    """One that predicts messages that are not there from older ones, whose ages it is told."""
+
+    # Ten parameters: the inputs of a bundle's graph, in their order (docs/bundle.md).
+    def forward(  # type: ignore[override]  # one input more
+        self,
+        observation: Tensor,
+        action_mask: Tensor,
+        inbox_latent: Tensor,
+        inbox_action: Tensor,
+        inbox_present: Tensor,
+        inbox_age: Tensor,
+        first: Tensor,
+        greedy: Tensor,
+        deter: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As that of `AgentStep`."""
+        keep = torch.where(first, 0.0, 1.0).to(deter.dtype)
+        senders, categoricals = inbox_latent.shape
+
+        def draw_ids(probabilities: Tensor) -> Tensor:
+            numbers = noise[categoricals : (1 + senders) * categoricals].reshape(senders, categoricals)
+            return torch.where(greedy, probabilities.argmax(-1), sample_ids(probabilities, numbers))
+
+        tokens = self.rssm.with_predicted(
+            self.heard(inbox_latent, inbox_action, keep).unsqueeze(0),
+            inbox_latent.long().unsqueeze(0),
+            inbox_action.to(self.rssm.actions.dtype).unsqueeze(0),
+            inbox_age.unsqueeze(0),
+            (deter * keep).unsqueeze(0),
+            draw_ids,
+        ).squeeze(0)
+        return self.act(
+            tokens, inbox_present, deter * keep, observation, action_mask=action_mask, greedy=greedy, noise=noise
+        )
 
 
 def messages(model: ActingModel) -> MessageFormat | None:
@@ -198,13 +260,16 @@ def agent_step(model: ActingModel, actor: nn.Module, spec: EnvironmentSpec, *, s
     if message is None:
         silent = SilentStep(model_here, actor_here, slot=slot)
         return silent_step(silent, spec, state=state, noise_size=noise_size(model))
+    predictor = own_rssm(model_here.rssm, slot).predictor
+    of_messages = AgentStep if predictor is None else PredictingStep
     return talking_step(
-        AgentStep(model_here, actor_here, slot=slot),
+        of_messages(model_here, actor_here, slot=slot),
         spec,
         model.actions,
         message=message,
         state=state,
         noise_size=noise_size(model),
+        predicts=None if predictor is None else predictor.filling,
     )
 
 
@@ -267,7 +332,7 @@ def _decide(
     rssm, actions = agent.rssm, agent.rssm.actions
     embedding = rssm.posterior_inputs(agent.encoder(observation.unsqueeze(0)))
     posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
-    ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[: -actions.noise]))
+    ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[: posterior.shape[0]]))
     logits = actions.masked(agent.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
     action = torch.where(greedy, actions.mode(logits), actions.sample(logits, noise[-actions.noise :]))
     return ids, action, logits
