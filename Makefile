@@ -11,7 +11,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo check test test-fast test-steady test-numpy2 test-docker test-release install docs stubs zoo clean
+.PHONY: demo check test test-fast test-steady test-numpy2 images test-docker test-release install docs stubs zoo clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
@@ -48,6 +48,12 @@ WITH_ARRAYS = $(shell $(PYTHON) tests/with_arrays.py $(addprefix tests/,heliogra
 	$(shell grep -l "numpy" tests/equivalence/test_*.py tests/trainer/test_*.py)
 test-numpy2: $(VENV_NUMPY2)/.installed
 	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) $(WITH_ARRAYS) -m "not slow or arrays"
+
+# The images of compose.yaml, by the engine that DOCKER_HOST names; the tests of the next target make them, too, or find them.
+# One first: all begin with the same stage, which the classic builder makes as often as it is begun side by side.
+images:
+	docker compose build --quiet node
+	docker compose build --quiet
 
 # Builds the images and runs `docker compose up` on them, with the engine that DOCKER_HOST names.
 test-docker: $(VENV)/.installed

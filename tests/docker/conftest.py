@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from engine import BUILD_DEADLINE_S, ROOT, Project, docker
+from engine import BUILD_DEADLINE_S, ROOT, Log, Project, docker, inspect, status
 
 NO_ENGINE = "images and compose are NOT tested: name a container engine with DOCKER_HOST"
 
@@ -20,7 +22,7 @@ def images() -> None:
     if not os.environ.get("DOCKER_HOST") or shutil.which("docker") is None:
         pytest.skip(NO_ENGINE)
     docker("info")
-    subprocess.run(["docker", "compose", "build", "--quiet"], cwd=ROOT, check=True, timeout=BUILD_DEADLINE_S)
+    subprocess.run(["make", "images"], cwd=ROOT, check=True, timeout=BUILD_DEADLINE_S)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +42,16 @@ def project(images: None) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def first_up(project: Project) -> tuple[int, str]:
-    """What `up` on an empty volume comes to."""
+def interrupted(project: Project) -> tuple[int, dict[str, Any]]:
+    """How the trainer ended that Ctrl-C met while it trained into an empty volume, and what its run says of itself."""
+    with Log(project.command("up", "--no-build"), environment=project.environment({})) as up:
+        up.until("outcome")
+        up.process.send_signal(signal.SIGINT)
+        up.process.wait(60)
+    return inspect("container", project.container("trainer"))["State"]["ExitCode"], status(project)
+
+
+@pytest.fixture(scope="session")
+def first_up(project: Project, interrupted: tuple[int, dict[str, Any]]) -> tuple[int, str]:
+    """What the first `up` comes to that goes to its end: it trains on from where another was interrupted."""
     return project.compose("up", "--no-build")

@@ -22,6 +22,8 @@ BUILD_DEADLINE_S = 1500.0
 UP_DEADLINE_S = 500.0
 COMMAND_DEADLINE_S = 60.0
 ROLES = ("node", "coordinator", "trainer")
+RUN = "/runs/relay-signal-2"
+"""The run folder of the preset and team size that all projects of these tests have."""
 
 
 def docker(*arguments: str, timeout_s: float = COMMAND_DEADLINE_S) -> str:
@@ -106,6 +108,17 @@ class Project:
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         given = {f"HELIOGRAPH_{key.upper()}": str(value) for key, value in settings.items()}
         return os.environ | self._settings | given
+
+
+def run_file(project: Project, name: str) -> dict[str, Any]:
+    """A JSON document of the project's run folder."""
+    options = ["--rm", "--entrypoint", "cat", "--volume", f"{project.volume('runs')}:/runs:ro"]
+    return json.loads(docker("run", *options, "heliograph-coordinator", f"{RUN}/{name}"))
+
+
+def status(project: Project) -> dict[str, Any]:
+    """What the project's run says of its training."""
+    return run_file(project, "status.json")
 
 
 class Log:

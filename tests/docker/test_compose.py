@@ -1,24 +1,17 @@
-"""`docker compose up` for real: from an empty volume to the table and the exit code; a killed node; bad links."""
+"""`docker compose up` for real: from training to the table and the exit code; a killed node; bad links."""
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
-from engine import ROOT, Log, Project, docker, inspect
+from engine import ROOT, RUN, Log, Project, docker, inspect, run_file
 
-RUN = "/runs/relay-signal-2"
 DRAIN_DEADLINE_S = 5.0
 CONTAINERS = (("coordinator",), ("node", 2), ("node", 1))
 
 pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.timeout(1800)]
-
-
-def result(project: Project) -> dict:
-    options = ["--rm", "--entrypoint", "cat", "--volume", f"{project.volume('runs')}:/runs:ro"]
-    return json.loads(docker("run", *options, "heliograph-coordinator", f"{RUN}/result.json"))
 
 
 def life(container: str) -> tuple[str, str, bool]:
@@ -33,7 +26,7 @@ def test_up_trains_runs_prints_the_table_and_ends_with_0(project: Project, first
     assert "target outcome reached" in said
     assert "success (95 % interval)" in said
     assert "All 2 links conserve: every message sent was received." in said
-    open_pass, cut_pass = result(project)["summaries"]
+    open_pass, cut_pass = run_file(project, "result.json")["summaries"]
     assert (open_pass["episodes"], cut_pass["episodes"]) == (50, 50)
 
 
@@ -69,7 +62,7 @@ def test_the_team_goes_on_without_a_killed_node_which_is_brought_back_alone(proj
         assert up.process.wait(60) == 0, up.text
     # The node that was made anew has a number of its own; other tests look for those that a first `up` gives.
     assert plain.compose("rm", "--force", "--stop", "node")[0] == 0
-    summary = result(project)["summaries"][0]
+    summary = run_file(project, "result.json")["summaries"][0]
     assert summary["episodes"] == 50
     assert summary["masked"] > 0
 
@@ -100,7 +93,7 @@ def test_faults_lose_messages_that_the_books_account_for(project: Project) -> No
     faulty = project.with_overlay(ROOT / "compose.faults.yaml")
     code, said = faulty.compose("up", "--no-build", minimum=0.1)
     assert code == 0, said
-    assert result(project)["summaries"][0]["lost"] > 0
+    assert run_file(project, "result.json")["summaries"][0]["lost"] > 0
 
 
 @pytest.mark.parametrize("overlay", sorted(path.name for path in ROOT.glob("compose.*.yaml")))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from engine import ROOT, Log, Project, docker, docker_says, inspect
+from engine import ROOT, RUN, Log, Project, docker, docker_says, inspect
 
-RUN = "/runs/relay-signal-2"
 JOIN = "--coordinator coordinator:7100 --listen 0.0.0.0:7200 --join-timeout-s 3"
 UNREACHABLE, UNTRUSTED = 7, 3
 

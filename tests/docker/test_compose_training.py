@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from engine import Log, Project, docker, inspect
+from engine import RUN, Project, inspect, status
 
-RUN = "/runs/relay-signal-2"
 INTERRUPTED, NOT_REACHED = 130, 10
 
 pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.timeout(1800)]
@@ -28,11 +27,6 @@ def untrained(tmp_path: Path) -> Iterator[Project]:
         yield project
 
 
-def status(project: Project) -> dict:
-    options = ["--rm", "--entrypoint", "cat", "--volume", f"{project.volume('runs')}:/runs:ro"]
-    return json.loads(docker("run", *options, "heliograph-coordinator", f"{RUN}/status.json"))
-
-
 def test_up_fails_while_the_target_is_not_reached_and_trains_on_every_time(untrained: Project) -> None:
     for steps in (600, 1200):
         code, said = untrained.compose("up", "--no-build")
@@ -45,17 +39,13 @@ def test_up_fails_while_the_target_is_not_reached_and_trains_on_every_time(untra
         assert steps <= found["env_steps"] < steps + 100
 
 
-def test_up_after_an_interruption_goes_on_and_ends_well() -> None:
-    with Project(preset="relay-signal", episodes=10) as project:
-        with Log(project.command("up", "--no-build"), environment=project.environment({})) as up:
-            up.until("outcome")
-            up.process.send_signal(signal.SIGINT)
-            up.process.wait(60)
-        assert inspect("container", project.container("trainer"))["State"]["ExitCode"] == INTERRUPTED
-        before = status(project)
-        assert before["state"] == "interrupted"
-        code, said = project.compose("up", "--no-build")
-        assert code == 0, said
-        assert f"going on with {RUN}: interrupted at step {before['env_steps']}" in said
-        assert "success (95 % interval)" in said
-        assert status(project)["state"] == "finished"
+def test_up_after_an_interruption_goes_on_and_ends_well(
+    project: Project, interrupted: tuple[int, dict[str, Any]], first_up: tuple[int, str]
+) -> None:
+    trainer_ended_with, before = interrupted
+    assert (trainer_ended_with, before["state"]) == (INTERRUPTED, "interrupted")
+    code, said = first_up
+    assert code == 0, said
+    assert f"going on with {RUN}: interrupted at step {before['env_steps']}" in said
+    assert "success (95 % interval)" in said
+    assert status(project)["state"] == "finished"
