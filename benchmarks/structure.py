@@ -39,10 +39,14 @@ def sources(root: Path, package: str) -> list[Source]:
         name = path.relative_to(root)
         if any(name.is_relative_to(folder) for folder in GENERATED):
             continue
-        text = path.read_text(encoding="utf-8")
-        module = ".".join(name.with_suffix("").parts).removesuffix(".__init__")
-        found.append(Source(path=name, module=module, lines=len(text.splitlines()), tree=ast.parse(text)))
+        found.append(source_of(root, path))
     return found
+
+
+def source_of(root: Path, path: Path) -> Source:
+    name, text = path.relative_to(root), path.read_text(encoding="utf-8")
+    module = ".".join(name.with_suffix("").parts).removesuffix(".__init__")
+    return Source(path=name, module=module, lines=len(text.splitlines()), tree=ast.parse(text))
 
 
 def imported(source: Source, modules: set[str]) -> Iterator[str]:

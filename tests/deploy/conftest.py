@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_tools import PACKAGE, objects, said, unpacked
+from cluster_tools import PACKAGE, PROGRAMS, objects, said, unpack
+from made_once import made_once
 
 ROOT = Path(__file__).parents[2]
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -20,7 +21,8 @@ Objects = dict[tuple[str, str], dict[str, Any]]
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     pytest.importorskip("yaml")
-    there = unpacked(tmp_path_factory.mktemp("tools"))
+    folder = made_once(tmp_path_factory, "cluster-tools", unpack)
+    there = {name: folder / name for name in PROGRAMS if (folder / name).exists()}
 
     def tool(name: str) -> Path:
         found = there.get(name) or shutil.which(name)
@@ -44,7 +46,11 @@ def kubectl(tools: Callable[[str], Path]) -> Path:
 @pytest.fixture(scope="session")
 def kustomizations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of `deploy/kubernetes` where the keys are made that the head of each overlay says to make."""
-    folder = tmp_path_factory.mktemp("deploy") / "kubernetes"
+    return made_once(tmp_path_factory, "kustomizations", with_keys) / "kubernetes"
+
+
+def with_keys(place: Path) -> None:
+    folder = place / "kubernetes"
     ignored = shutil.ignore_patterns("keys", "authority")
     shutil.copytree(ROOT / "deploy" / "kubernetes", folder, ignore=ignored)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -53,7 +59,6 @@ def kustomizations(tmp_path_factory: pytest.TempPathFactory) -> Path:
         script = "\n".join(line[4:] for line in head.splitlines() if line.startswith("#   "))
         assert "heliograph certificates signing-key keys/bundles" in script
         subprocess.run(["sh", "-ec", script], cwd=overlay, env=os.environ | {"PATH": path}, check=True, timeout=120)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,7 @@ def test_a_truncated_tar_is_refused_or_lost_only_padding(length: int) -> None:
     assert bundle in (TABLED, replace(TABLED, signature=None)), "the signature is the last file"
 
 
+@pytest.mark.slow
 def test_one_altered_byte_anywhere_never_gives_another_function() -> None:
     for position in range(len(TAR)):
         altered = bytearray(TAR)

@@ -49,6 +49,7 @@ def test_wrong_names_and_numbers_are_refused_with_the_right_ones() -> None:
         run_reference("relai", "random", episodes=1, seed=0)
 
 
+@pytest.mark.slow
 def test_heuristics_bring_more_trains_home_than_chance_on_the_same_episodes() -> None:
     pytest.importorskip("flatland_baselines")
     shares = {

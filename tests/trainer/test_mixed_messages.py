@@ -46,6 +46,9 @@ from trainer.commands.central_replay import RecordedEpisode, replay
 from trainer.export.bundles import export_team
 from trainer.world_model.imagination import JointStates
 
+# All need the exported team, which is traced for seconds.
+pytestmark = [pytest.mark.slow, pytest.mark.arrays]
+
 CRANE = DiscreteActions(count=5)
 BOAT = ContinuousActions(low=(-2.0, 0.0), high=(2.0, 1.0))
 VECTOR = BOAT.snapped(np.array([0.5, -0.25]))
@@ -80,7 +83,6 @@ def played(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Play
     return PlayedRun(plan=plan, report=evaluate(plan), trace=read_trace(path))
 
 
-@pytest.mark.slow
 def test_each_bundle_is_of_its_own_kind_and_knows_what_the_others_say(exported: Exported) -> None:
     categoricals = exported.algorithm.settings.model.categoricals
     for bundle, mask, action, logits in zip(exported.bundles, ([5], [2]), ([], [2]), ([5], [4]), strict=True):
