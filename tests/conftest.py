@@ -31,6 +31,9 @@ settings.load_profile("heliograph")
 # presses Ctrl-C for a child of its own would wait for nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Importing half a million objects, the collector of garbage would look through them again and again, and find none.
+gc.disable()
+
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 """Keeps a core busy for as long as the process lives that started it."""
 
@@ -65,6 +68,7 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays; the collector of garbage need not look through torch and the others each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
