@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 import pytest
 
-from heliograph.cli import MACHINE_EXIT_CODE, Command, main, run
+from heliograph.cli import GARBAGE_THRESHOLDS, MACHINE_EXIT_CODE, Command, main, run
 
 
 def test_grpc_tells_of_errors_alone_unless_the_user_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +18,18 @@ def test_grpc_tells_of_errors_alone_unless_the_user_wants_more(monkeypatch: pyte
     monkeypatch.setenv("GRPC_VERBOSITY", "DEBUG")
     assert main(["environments", "--json"]) == 0
     assert os.environ["GRPC_VERBOSITY"] == "DEBUG"
+
+
+def test_garbage_is_collected_seldom_in_a_process_of_the_commands_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["heliograph", "environments", "--json"])
+    before = gc.get_threshold()
+    try:
+        assert main(sys.argv[1:]) == 0
+        assert gc.get_threshold() == before, "a program that calls it keeps its own"
+        assert main() == 0
+        assert gc.get_threshold() == GARBAGE_THRESHOLDS
+    finally:
+        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize(
