@@ -58,7 +58,7 @@ def collect(world: str, rows: int, *, first_seed: int) -> Tensor:
 def held_out(tokenizer: Tokenizer, rows: Tensor) -> dict[str, float]:
     """What a tokenizer makes of rows that it has not seen."""
     ids = torch.cat([tokenizer.encode(part) for part in rows.split(512)])
-    error = tokenizer.decode(ids) - rows
+    error = tokenizer.observed(tokenizer.decode(ids)) - rows
     share = torch.bincount(ids.flatten(), minlength=tokenizer.vocabulary) / ids.numel()
     return {
         "absolute": float(error.abs().mean()),

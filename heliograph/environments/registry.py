@@ -81,6 +81,18 @@ def check(environment: str, parameters: Mapping[str, Any], permission: Permissio
     permission.check(environment, parameters)
 
 
+def known_continuous(environment: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether it is known before an environment is made that its actions are vectors, as some adapters' settings tell.
+
+    Imports no simulator.  Raises SettingsError for a wrong parameter of an environment with a name.
+    """
+    entry = CATALOGUE.get(environment)
+    if entry is None or not entry.settings:
+        return False
+    settings = resolve(_settings(entry), {**entry.defaults, **parameters}, source=f"parameters of {environment}")
+    return bool(getattr(settings, "continuous", False))
+
+
 def _is_import_path(environment: str) -> bool:
     module, colon, factory = environment.partition(":")
     words = [*module.split("."), *([factory] if colon else [])]

@@ -37,6 +37,7 @@ KINDS = {
     "centralised": ("marie.model.manner=centralised", "marie.model.aggregation=none"),
     "alone": ("marie.model.aggregation=none", "marie.model.reward=bins", "marie.model.available=bernoulli"),
     "bins": ("marie.tokenizer.discretisation=bins", "marie.tokenizer.bins.count=8"),
+    "standardised": ("marie.tokenizer.observations=standardised",),
     "fsq": ("marie.tokenizer.discretisation=fsq", "marie.tokenizer.levels=[3, 3]"),
     "published": (
         *(f"marie.loss.{each}=published" for each in ("observation", "available")),
@@ -72,7 +73,6 @@ def settings_for(*overrides: str, **changes: Any) -> TrainSettings:
         (["marie.policy.hidden=90"], r"policy\.critic_heads = 4 does not divide policy\.hidden = 90"),
         (["marie.model.slide=7"], r"model\.slide = 7 leaves nothing of model\.context = 7"),
         (["replay.window=9"], r"replay\.window = 9 rows are 8 steps, but marie\.model\.context = 7"),
-        (["compile=default"], "marie has nothing to compile"),
         (
             ["marie.policy.experience_epochs=2", "marie.policy.temperature=2"],
             r"policy\.temperature = 2 has it act by another",

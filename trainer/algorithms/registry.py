@@ -64,11 +64,14 @@ class AlgorithmEntry:
         found: type[Settings] = resolve_name(self.sections[section])
         return found
 
+    def refusal_of_continuous(self, world: str, *, whose: str = "those of") -> str:
+        """The same of a world of which no more is known than that its actions are continuous."""
+        return "" if self.continuous else f"knows discrete actions alone, and {whose} {world} are continuous"
+
     def refusal(self, spec: EnvironmentSpec) -> str:
         """Why it cannot act in a world, as its name's sentence goes on; empty if it can."""
         if spec.rows.size and not self.continuous:
-            whose = "those of some agents in" if spec.mixed else "those of"
-            return f"knows discrete actions alone, and {whose} {spec.id} are continuous"
+            return self.refusal_of_continuous(spec.id, whose="those of some agents in" if spec.mixed else "those of")
         if spec.mixed and not self.mixed:
             return f"knows no teams with both discrete and continuous actions, as that of {spec.id} is"
         return ""

@@ -75,6 +75,7 @@ def run(namespace: argparse.Namespace) -> int:
     from heliograph.seed_ranges import parse_seeds
     from trainer.ranks.launched import launched_ranks, leads
     from trainer.training.preset import load_settings, preset_names
+    from trainer.training.world_fit import check_world
 
     if launched_ranks() > 1 and namespace.seeds is not None:
         raise SettingsError("--seeds begins runs of its own", remedy="Start it without torchrun")
@@ -128,6 +129,7 @@ def run(namespace: argparse.Namespace) -> int:
         settings = settings.model_copy(update={"schedule": schedule})
     permission = permission_of(namespace).also_in_settings(overrides).of(f"preset {namespace.preset}")
     registry.check(settings.environment.id, settings.environment.parameters, permission)
+    check_world(settings)
     if namespace.dry_run:
         if leads():
             print(settings.model_dump_json(indent=2))

@@ -42,6 +42,11 @@ class MujocoSettings(Settings):
     action_bits: Annotated[int, Field(ge=2, le=16)] = DEFAULT_BITS
     """Bits that a message spends on the action of one joint; the action is rounded to as many levels."""
 
+    @property
+    def continuous(self) -> bool:
+        """Whether actions are vectors."""
+        return True
+
     @model_validator(mode="after")
     def _can_be_shared_out_so(self) -> MujocoSettings:
         if self.agent_conf not in PARTITIONS[self.scenario]:

@@ -27,6 +27,11 @@ class SingleSettings(Settings):
     action_bits: Annotated[int, Field(ge=2, le=16)] = DEFAULT_BITS
     """Bits that a message spends on one dimension of a continuous action, which is rounded to as many levels."""
 
+    @property
+    def continuous(self) -> bool:
+        """Whether actions are vectors."""
+        return bool(TASKS[self.task].dimensions) and not self.levels
+
     @model_validator(mode="after")
     def _levels_fit_the_task(self) -> SingleSettings:
         dimensions = TASKS[self.task].dimensions

@@ -6,6 +6,7 @@ ENTRY = AlgorithmEntry(
     summary="transformer world model over tokens, whose agents need no messages",
     algorithm="trainer.algorithms.marie.marie:Marie",
     sections={"marie": "trainer.algorithms.marie.settings:MarieSettings"},
+    compiles=True,
     mixed=True,
     curves=Curves(
         label="loss terms",

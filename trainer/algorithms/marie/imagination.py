@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from trainer.algorithms.marie.memory import GrowingMemory, MakeMemory
 from trainer.algorithms.marie.model import MarieModel, Outcome
 from trainer.algorithms.marie.policy_reads import PolicyReads
 from trainer.algorithms.marie.tokenizer import Tokenizer
@@ -28,13 +29,15 @@ from trainer.policy.settings import PolicySettings
 class Dream:
     """What the transformer has read of imagined sequences, and what it says of the token that comes next."""
 
-    def __init__(self, model: MarieModel, *, starts: int) -> None:
+    def __init__(self, model: MarieModel, *, starts: int, memory: MakeMemory | None = None) -> None:
+        """`memory` is one that grows unless it is given."""
         self.model, self.starts = model, starts
+        sequences = starts * model.agents // model.members
         with model.arithmetic():
-            self._cache = model.transformer.cache(starts * model.agents // model.members)
+            self._memory = GrowingMemory(model.transformer, sequences) if memory is None else memory(sequences)
         self._filled = 0
         self._blocks: list[Tensor] = []  # [R, block, W] each, of the steps that are not forgotten
-        self.last = self._cache.keys.new_empty(0)
+        self.last = model.transformer.positions.new_empty(0)
         """[R, W]: the last hidden position."""
 
     def act(self, ids: Tensor, action: Tensor) -> Outcome:
@@ -61,7 +64,7 @@ class Dream:
         return torch.stack(drawn, dim=1).reshape(self.starts, model.agents, -1)  # [R, T] -> [M, N, K]
 
     def _read(self, embedded: Tensor) -> None:
-        self.last = self.model.transformer.extend(embedded, self._cache, filled=self._filled)[:, -1]
+        self.last = self._memory.read(embedded, filled=self._filled)
         self._filled += embedded.shape[1]
 
     def _slide(self) -> None:
@@ -126,6 +129,8 @@ class MarieImagination:
     reads: PolicyReads
     settings: PolicySettings
     draws: Draws
+    memory: MakeMemory | None = None
+    """Of what the transformer has read; None: one that grows."""
 
     def roll_out(self, starts: ImaginedStarts, *, at_once: int = 0) -> ImaginedRollout:
         """`settings.horizon` transitions from every start, of so many at once (0: all)."""
@@ -143,7 +148,7 @@ class MarieImagination:
         features = [reads.features(stack, action=starts.action, first=starts.first)]
         available = starts.available if self.model.available is not None else None
 
-        dream = Dream(self.model, starts=ids.shape[0])
+        dream = Dream(self.model, starts=ids.shape[0], memory=self.memory)
         decisions, outcomes = [], []
         for _step in range(self.settings.horizon):
             decisions.append(self.decide(features[-1], available))

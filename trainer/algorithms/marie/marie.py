@@ -23,6 +23,7 @@ from trainer.algorithms.marie.actor_critic import ReconstructionCritic, make_act
 from trainer.algorithms.marie.execution import Team, agent_step
 from trainer.algorithms.marie.imagination import ImaginedStarts, MarieImagination, starts_of
 from trainer.algorithms.marie.loss import LossSizes, MarieLoss, loss_sizes, marie_loss
+from trainer.algorithms.marie.memory import CompiledMemories, MakeMemory
 from trainer.algorithms.marie.model import MarieModel
 from trainer.algorithms.marie.policy_reads import PolicyReads
 from trainer.algorithms.marie.segments import Segments, segments_of
@@ -50,7 +51,9 @@ class Marie(ImaginationLearner):
 
     name = "marie"
 
-    def __init__(self, settings: MarieSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
+    def __init__(
+        self, settings: MarieSettings, spec: EnvironmentSpec, *, device: torch.device, compile_mode: str = "off"
+    ) -> None:
         """Raises SettingsError where the tokenizer does not suit the world."""
         actions, policy = action_distribution(spec), settings.policy
         self.settings = settings
@@ -89,6 +92,13 @@ class Marie(ImaginationLearner):
         self.draws: Draws = RandomDraws()
         """Of tokens, actions and availability, in imagination."""
         self.iterations, self.model_update_count = 0, 0
+        self._lose = self.lose
+        self._memory: MakeMemory | None = None
+        if compile_mode != "off":
+            # Shapes never change within a run: one graph each serves all updates and all tokens that are imagined.
+            mode = "reduce-overhead" if compile_mode == "cuda-graphs" else "default"
+            self._lose = torch.compile(self.lose, dynamic=False, mode=mode)
+            self._memory = CompiledMemories(self.model.transformer, mode=mode)
         self._team = Team(tokenizer=self.tokenizer, actor=self.actor, reads=self.reads, temperature=policy.temperature)
         for module in self.modules().values():
             module.eval()  # dropout is on inside model updates only
@@ -117,7 +127,9 @@ class Marie(ImaginationLearner):
             rows = replay.sample(
                 random, batch=settings.tokenizer.batch, length=1, start="anywhere", by=self._by("tokenizer")
             )
-            metrics.add(learner.update(rows.window.observation.to(self.device)))
+            observation = rows.window.observation.to(self.device)
+            learner.see(observation, rows.window.present.to(self.device))
+            metrics.add(learner.update(observation))
         metrics.add({"tokenizer/codes_in_use": float(learner.codes_in_use())})
         self.iterations += 1
         if self.iterations > settings.model_warm_up:
@@ -194,7 +206,7 @@ class Marie(ImaginationLearner):
         """Of some segments after the other, so that no more is held at once; adds up the terms."""
         sizes = loss_sizes(self.model, segments, self.settings.loss)
         for part in segments.parts(self.settings.optimiser.at_once or len(segments.cut)):
-            loss = self.lose(part, sizes)
+            loss = self._lose(part, sizes)
             for name, term in loss.terms.items():
                 told[name] = told.get(name, 0.0) + float(term.detach())
                 if not np.isfinite(told[name]):
@@ -223,6 +235,7 @@ class Marie(ImaginationLearner):
             reads=self.reads,
             settings=self.settings.policy,
             draws=self.draws,
+            memory=self._memory,
         )
 
     @property
@@ -236,13 +249,14 @@ class Marie(ImaginationLearner):
     def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
         """See `imagining.ImaginingAlgorithm`."""
         settings = self.settings.policy.model_copy(update={"horizon": horizon})
-        world = replace(self.imagination(), settings=settings, draws=draws)
+        # Of other numbers of starts than a training's, for which nothing is compiled.
+        world = replace(self.imagination(), settings=settings, draws=draws, memory=None)
         return world.roll_out(starts_of(seen), at_once=settings.at_once)
 
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
         """See `imagining.ImaginingAlgorithm`: what actor and critic have read."""
         size, stack = self.spec.observation_size, self.settings.policy.stack
-        return rollout.features[0][..., (stack - 1) * size : stack * size]
+        return self.tokenizer.observed(rollout.features[0][..., (stack - 1) * size : stack * size])
 
     def step_function(self, slot: int) -> StepFunction:
         return agent_step(self._team, self.spec, slot=slot)

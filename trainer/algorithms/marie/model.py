@@ -142,10 +142,12 @@ class MarieModel(nn.Module):
     def allowed(self, cut: Tensor) -> Tensor | None:
         """Which position of a sequence may read which, bool [R, S, S] for episodes that end at `cut` [B, L].
 
-        None where no episode ends before a segment does: what came before, and the position itself.
+        None where no episode ends before a segment does, unless this is compiled: what came before, and the position
+        itself.
         """
         inner = cut[:, :-1]
-        if not inner.any():
+        # Compiled, nothing hangs on numbers, of which an accelerator would have to be asked.
+        if not torch.compiler.is_compiling() and not inner.any():
             return None
         episode = torch.cat([torch.zeros_like(inner[:, :1]), inner], dim=1).cumsum(1)
         episode = episode.repeat_interleave(self.block, dim=1)  # [B, S]

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from trainer.algorithms.marie.model_settings import MarieLossSettings, MarieModelSettings, MarieOptimiserSettings
-from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
+from trainer.algorithms.marie.tokenizer_settings import DISCRETISE_OTHERWISE, UNBOUNDED, TokenizerSettings
 from trainer.experience.settings import ReplaySettings
 from trainer.policy.settings import ModelBasedSettings, PolicySettings, Share
 
@@ -67,6 +67,11 @@ class MarieSettings(ModelBasedSettings):
             f"replay.window = {replay.window} rows are {steps} steps, but marie.model.context = {context} has positions"
             " for fewer: make one smaller or the other larger"
         )
+
+    @property
+    def continuous_misfit(self) -> tuple[str, str] | None:
+        """Bins are of bounded observations alone."""
+        return (UNBOUNDED, DISCRETISE_OTHERWISE) if self.tokenizer.discretisation == "bins" else None
 
     @model_validator(mode="after")
     def _has_positions(self) -> Self:

@@ -17,7 +17,8 @@ from heliograph.errors import SettingsError
 from trainer.algorithms.marie.codebook import Codebook
 from trainer.algorithms.marie.discretiser import Discretiser
 from trainer.algorithms.marie.fixed_codes import Bins, ScalarLevels
-from trainer.algorithms.marie.tokenizer_settings import TokenizerSettings
+from trainer.algorithms.marie.tokenizer_settings import DISCRETISE_OTHERWISE, UNBOUNDED, TokenizerSettings
+from trainer.nets.observation_scale import ObservationScale, ScaledEncoder
 from trainer.nets.observations import Image, ImageEncoder
 from trainer.nets.perceptron import perceptron
 
@@ -72,7 +73,14 @@ class Tokenizer(nn.Module):
             self.encoder, self.decoder = _autoencoder(
                 settings, observation_size, bottleneck=settings.tokens * discretiser.width, image=image
             )
+        if settings.observations == "standardised" and image is None:
+            self.encoder = ScaledEncoder(self.encoder, ObservationScale(observation_size))
         self.discretiser = discretiser  # last, so that codes that do not fit are told rather than their consequences
+
+    @property
+    def scale(self) -> ObservationScale | None:
+        """Of observations, where the settings ask for one."""
+        return self.encoder.scale if isinstance(self.encoder, ScaledEncoder) else None
 
     @property
     def vocabulary(self) -> int:
@@ -89,11 +97,15 @@ class Tokenizer(nn.Module):
         return self.discretiser.nearest(self.vectors(observation))
 
     def decode(self, ids: Tensor, *, imagined: bool = False) -> Tensor:
-        """Ids [..., K] -> reconstructions [..., D].  `imagined`: of states that imagination starts from or makes, which
-        the released code clamps where it clamps no others."""
+        """Ids [..., K] -> reconstructions [..., D], on the scale of the settings.  `imagined`: of states that
+        imagination starts from or makes, which the released code clamps where it clamps no others."""
         reconstruction: Tensor = self.decoder(self.discretiser.codes[ids].flatten(-2))
         clamps = self.settings.clamp == "everywhere" or (imagined and self.settings.clamp == "imagined")
         return reconstruction.clamp(-LARGEST, LARGEST) if clamps else reconstruction
+
+    def observed(self, reconstruction: Tensor) -> Tensor:
+        """The observations [..., D] that reconstructions on the scale of the settings are of."""
+        return reconstruction if self.scale is None else self.scale.from_scale(reconstruction)
 
     def vectors(self, observation: Tensor) -> Tensor:
         """What is made discrete of observations [..., D], bounded, [..., K, d]."""
@@ -107,7 +119,7 @@ class Tokenizer(nn.Module):
         codes = self.discretiser.codes[ids]
         # Straight through: the decoder reads the codes, and what it wants of them reaches the encoder.
         reconstruction = self.decoder((vectors + (codes - vectors).detach()).flatten(-2))
-        error = reconstruction - observation
+        error = reconstruction - (observation if self.scale is None else self.scale.to_scale(observation))
         mean = error.abs().mean() if self.settings.reconstruction == "absolute" else error.square().mean()
         # Codes that nobody learns need no vectors to stay near them: what is decoded draws them well enough.
         commitment = (codes - vectors).square().mean()
@@ -125,11 +137,7 @@ class Tokenizer(nn.Module):
 def make_tokenizer(settings: TokenizerSettings, spec: EnvironmentSpec) -> Tokenizer:
     """The tokenizer of a world's observations.  Raises SettingsError where bins can only be a mistake."""
     if settings.discretisation == "bins" and spec.rows.size:
-        raise SettingsError(
-            "tokenizer.discretisation = bins does not go with continuous actions, whose worlds put no bounds on what is"
-            " observed",
-            remedy="Choose vq or fsq",
-        )
+        raise SettingsError(UNBOUNDED, remedy=DISCRETISE_OTHERWISE)
     return Tokenizer(settings, spec.observation_size, image=spec.image)
 
 

@@ -42,6 +42,12 @@ class TokenizerLearner:
         """By name, for checkpoints."""
         return {} if self._optimiser is None else {"tokenizer": self._optimiser}
 
+    def see(self, observation: Tensor, present: Tensor) -> None:
+        """Take observations [..., D] of agents that were present, bool [...], into their scale, if there is one, before
+        they are learned from."""
+        if self.tokenizer.scale is not None:
+            self.tokenizer.scale.see(observation, present)
+
     def update(self, observation: Tensor) -> dict[str, float]:
         """Learn from observations [..., D]; what is worth plotting.
 

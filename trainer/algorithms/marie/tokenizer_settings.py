@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -47,6 +47,12 @@ class BinsSettings(Settings):
         return self
 
 
+UNBOUNDED = "tokenizer.discretisation = bins does not go with continuous actions, whose worlds put no bounds on what \
+is observed"
+"""Why bins can only be a mistake there; with continuous actions, observations are speeds and forces."""
+DISCRETISE_OTHERWISE = "Choose vq or fsq"
+
+
 class TokenizerSettings(Settings):
     """Published values are the defaults, but for the codebook, which stays alive."""
 
@@ -62,6 +68,10 @@ class TokenizerSettings(Settings):
     levels: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (8, 8, 8)
     """Of `discretisation = fsq`: values of each number of a token, so that 8 x 8 x 8 are 512 tokens to choose from."""
     bins: BinsSettings = BinsSettings()
+    observations: Literal["raw", "standardised"] = "raw"
+    """Tokens are made of observations as they are, as published; or of each number less its running mean, in units of
+    its running deviation, on which scale the policy reads reconstructions, too, so that what hardly differs counts as
+    much as what differs a lot.  Observations with an image stay as they are."""
     reconstruction: Literal["squared", "absolute"] = "squared"
     """The error that encoder and decoder learn from: the mean square, as in the paper, or the released code's |o - o'|,
     which gives up numbers that are mostly zero."""
@@ -78,3 +88,17 @@ class TokenizerSettings(Settings):
     """Per training iteration."""
     batch: PositiveInt = 256
     """Rows of replay, each with all agents, per update."""
+
+    @model_validator(mode="after")
+    def _on_one_scale(self) -> Self:
+        if self.observations == "standardised" and self.discretisation == "bins":
+            raise ValueError(
+                "tokenizer.observations = standardised does not go with tokenizer.discretisation = bins, whose range "
+                "is of observations as they are: choose raw, or vq or fsq"
+            )
+        if self.observations == "standardised" and self.clamp != "nowhere":
+            raise ValueError(
+                f"tokenizer.clamp = {self.clamp} holds reconstructions to [-1, 1], which means nothing on the scale of "
+                "tokenizer.observations = standardised: choose nowhere, or raw"
+            )
+        return self

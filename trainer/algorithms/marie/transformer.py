@@ -51,6 +51,14 @@ class TransformerLayer(nn.Module):
             mixed = few_attended(query, keys[:, :end], values[:, :end], allowed, heads=self.heads)
         return self._rest(rows, mixed)
 
+    def extend_at(self, rows: Tensor, keys: Tensor, values: Tensor, position: Tensor, allowed: Tensor) -> Tensor:
+        """The same of rows at these positions int64 [s], which read those that are `allowed`, bool [s, S]; no shape
+        says where they lie."""
+        query, key, value = self._projected(rows)
+        keys.index_copy_(1, position, key.to(keys.dtype))
+        values.index_copy_(1, position, value.to(values.dtype))
+        return self._rest(rows, self._attended(query, keys, values, allowed))
+
     def shares(self, rows: Tensor, bias: Tensor) -> Tensor:
         """How the attention of rows [R, S, W] is shared out, [R, h, S, S]; `bias` as for `forward`."""
         query, key, _ = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self._projected(rows))
@@ -111,12 +119,14 @@ class Transformer(nn.Module):
         """Room for keys and values of all positions."""
         positions, width = self.positions.shape
         shape = (len(self.layers), sequences, positions, width)
-        device = self.positions.device
-        # A CPU reads single precision as fast; where a GPU multiplies with less, it reads less, too.
-        halved = device.type == "cuda" and torch.is_autocast_enabled("cuda")
-        dtype = torch.get_autocast_dtype("cuda") if halved else self.positions.dtype
-        keys, values = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
+        keys, values = (torch.empty(shape, dtype=self.cache_type(), device=self.positions.device) for _ in range(2))
         return Cache(keys=keys, values=values)
+
+    def cache_type(self) -> torch.dtype:
+        """Of keys and values that are kept: a CPU reads single precision as fast; where a GPU multiplies with less, it
+        reads less, too."""
+        halved = self.positions.device.type == "cuda" and torch.is_autocast_enabled("cuda")
+        return torch.get_autocast_dtype("cuda") if halved else self.positions.dtype
 
     def extend(self, embedded: Tensor, cache: Cache, *, filled: int) -> Tensor:
         """Embeddings [R, s, W] of what follows the `filled` positions of a cache, which takes it in -> [R, s, W]."""
@@ -125,6 +135,17 @@ class Transformer(nn.Module):
             assert isinstance(layer, TransformerLayer)
             rows = layer.extend(rows, keys, values, filled=filled)
         found: Tensor = self.norm(rows)
+        return found
+
+    def extend_at(self, embedded: Tensor, keys: Tensor, values: Tensor, position: Tensor) -> Tensor:
+        """The last position [R, W] of embeddings [R, s, W] at positions int64 [s], of which `keys` and `values`
+        [layers, R, S, W] hold those before and take in these.  Shapes are the same wherever they lie."""
+        allowed = torch.arange(keys.shape[2], device=position.device) <= position[:, None]
+        rows = embedded + self.positions.index_select(0, position)
+        for layer, own_keys, own_values in zip(self.layers, keys, values, strict=True):
+            assert isinstance(layer, TransformerLayer)
+            rows = layer.extend_at(rows, own_keys, own_values, position, allowed)
+        found: Tensor = self.norm(rows[:, -1])
         return found
 
 

@@ -8,6 +8,7 @@ own hidden state: no search, no message.
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 
 import numpy as np
@@ -39,9 +40,23 @@ from trainer.nets.random_states import Check, drawn_again_if_stopped, never
 from trainer.policy.distributions import Categorical
 from trainer.policy.draws import RandomDraws as PolicyDraws
 from trainer.search.draws import RandomDraws, SearchDraws
+from trainer.search.settings import SearchSettings
+
+logger = logging.getLogger(__name__)
 
 LEAST_PRIORITY = 1e-6
 """Added to every priority, so that none is zero."""
+
+
+def warn_of_samples(search: SearchSettings, spec: EnvironmentSpec) -> None:
+    """Tell if a search draws more joint actions than a team has: allowed, as equal draws are merged, but wasted."""
+    joint = spec.actions**spec.agents
+    if search.samples > joint:
+        logger.warning(
+            "mazero.search.samples = %d draws more joint actions than the %d that %s has, so that no node has more "
+            "than %d children remedy=lower it to %d",
+            *(search.samples, joint, spec.id, joint, joint),
+        )
 
 
 def make_optimiser(model: MazeroModel, settings: MazeroOptimiserSettings) -> torch.optim.Optimizer:
@@ -70,12 +85,16 @@ class Mazero:
         self.learned = Learned()
         self.held_out = HeldOut()
         self._clipping = Clipping()
+        self._told_of_samples = False
         self._begun = Begun()
 
     def columns(self) -> dict[str, Column]:
         return {**priority_column(), **found_columns(self.spec, self.settings.search.samples)}
 
     def behaviour(self) -> SelfPlay:
+        if not self._told_of_samples:
+            self._told_of_samples = True
+            warn_of_samples(self.settings.search, self.spec)
         return SelfPlay(model=self.model, settings=self.settings, spec=self.spec, learned=self.learned)
 
     def policy(self) -> Team:
