@@ -118,14 +118,17 @@ def test_an_update_is_the_same_whether_episodes_end_within_its_segments_or_not(p
         told = Means()
         for ends in (True, False):
             algorithm.update_model(segments(algorithm, ends=ends), told)
-        learnt.append((told.result(), [weight.detach().clone() for weight in algorithm.model.parameters()]))
+        # No weights: those of a key's bias have no gradient but of rounding, which AdamW takes for as much as any.
+        gradients = [weight.grad for weight in algorithm.model.parameters() if weight.grad is not None]
+        learnt.append((told.result(), gradients))
         if compiled:
             assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-    (plain, weights), (told, found) = learnt
+    (plain, expected), (told, found) = learnt
+    assert len(found) == len(expected) > 20
     near = 1e-4 if precision == "float32" else 3e-2
     assert told == pytest.approx(plain, rel=near, abs=near)
     if precision == "float32":
-        torch.testing.assert_close(found, weights, rtol=1e-3, atol=2e-5)
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-4)
 
 
 def test_rollouts_in_parts_of_other_sizes_have_memories_of_their_own() -> None:
