@@ -85,15 +85,15 @@ class Mazero:
         self.learned = Learned()
         self.held_out = HeldOut()
         self._clipping = Clipping()
-        self._told_of_samples = False
+        self._warned_of_samples = False
         self._begun = Begun()
 
     def columns(self) -> dict[str, Column]:
         return {**priority_column(), **found_columns(self.spec, self.settings.search.samples)}
 
     def behaviour(self) -> SelfPlay:
-        if not self._told_of_samples:
-            self._told_of_samples = True
+        if not self._warned_of_samples:
+            self._warned_of_samples = True
             warn_of_samples(self.settings.search, self.spec)
         return SelfPlay(model=self.model, settings=self.settings, spec=self.spec, learned=self.learned)
 
