@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from awaited_output import await_line
 from equal_runs import assert_equal_runs
+from safetensors.numpy import load_file
 from tiny_team import SMALL
 from waiting_game import ANNOUNCEMENT
 
@@ -32,11 +34,11 @@ def variables() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
 
 
-def launched(*arguments: str) -> subprocess.Popen[str]:
+def launched(*arguments: str, program: tuple[str, ...] = TRAIN) -> subprocess.Popen[str]:
     """Two ranks under torchrun; the caller ends or awaits it."""
     ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.Popen(
-        [sys.executable, *ranks, *TRAIN, *arguments],
+        [sys.executable, *ranks, *program, *arguments],
         env=variables(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,9 +46,9 @@ def launched(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def finished(running: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finished(running: subprocess.Popen[str], *, within_s: float = DEADLINE_S) -> tuple[int, str, str]:
     try:
-        out, err = running.communicate(timeout=DEADLINE_S)
+        out, err = running.communicate(timeout=within_s)
     finally:
         running.terminate()
     return running.returncode, out, err
@@ -99,3 +101,20 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     )
     assert one_rank.returncode == 9
     assert "trained by 2 ranks, and would go on with 1 rank" in one_rank.stderr
+
+
+def own_experience(run: Path, rank: int) -> dict[str, np.ndarray]:
+    return load_file(saved_checkpoints(run / "checkpoints")[-1] / f"rank-{rank}.replay.safetensors")
+
+
+def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    presets = ["commnet-relay", "happo-relay", "marie-relay", "mazero-relay"]
+    here = str(Path(__file__).parent / "rank_runs.py")
+    code, _, err = finished(launched(str(tmp_path), *presets, program=(here,)), within_s=3 * DEADLINE_S)
+    assert code == 0, err
+    for preset in presets:
+        stopped, whole = tmp_path / preset / "stopped", tmp_path / preset / "whole"
+        assert_equal_runs(stopped, whole)
+        experience, expected = own_experience(stopped, 1), own_experience(whole, 1)
+        for name, array in expected.items():
+            assert np.array_equal(experience[name], array, equal_nan=True), (preset, name)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from rank_threads import on_ranks
-from tiny_team import SMALL, SMALL_MAZERO, SMALL_OF, small_settings, start
+from tiny_team import SMALL_MARIE, SMALL_MAZERO, small_settings
 from torch import Tensor
 
 from heliograph.errors import CheckpointError, RankLost, SettingsError
-from trainer.algorithms.dreamer.dreamer import Dreamer
-from trainer.nets.means import Means
+from trainer.algorithms.registry import AlgorithmEntry, algorithm_entry
 from trainer.nets.observation_scale import ObservationScale
 from trainer.nets.value_scale import ValueScale
-from trainer.policy.draws import GreedyDraws
-from trainer.policy.ppo import PolicyBatch, normalised, weighted_normalised
+from trainer.policy.ppo import normalised, weighted_normalised
 from trainer.ranks.group import ALONE, Joined, ranks
 from trainer.ranks.launched import launched_ranks
 from trainer.ranks.shared_stop import SharedStop
+from trainer.training import shares
 from trainer.training.shares import check_ranks, share_of
 
 torch.set_num_threads(1)
@@ -35,11 +33,16 @@ def test_what_is_averaged_summed_and_decided() -> None:
     def part(group: Joined) -> tuple[Any, ...]:
         one, other = torch.full((2, 2), float(group.rank)), torch.arange(3.0) * group.rank
         group.average([one, other])
+        summed, first = torch.tensor([1.0 + group.rank]), torch.tensor([3.0 + group.rank])
+        group.add([summed])
+        group.take_over([first])
         mean, weight = group.weighted_mean(torch.tensor([1.0, 2.0]) + group.rank, torch.tensor(1.0 + 2 * group.rank))
         nothing = group.weighted_mean(torch.tensor([5.0]), torch.tensor(0.0))
         return (
             one.tolist(),
             other.tolist(),
+            (summed.tolist(), first.tolist()),
+            group.rows(torch.full((1 + group.rank, 2), float(group.rank))).tolist(),
             (mean.tolist(), float(weight)),
             (nothing[0].tolist(), float(nothing[1])),
             group.total(1.0 + group.rank),
@@ -53,6 +56,8 @@ def test_what_is_averaged_summed_and_decided() -> None:
     expected = (
         [[0.5, 0.5], [0.5, 0.5]],
         [0.0, 0.5, 1.0],
+        ([3.0], [3.0]),
+        [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]],
         ([1.75, 2.75], 4.0),
         ([0.0], 0.0),
         3.0,
@@ -68,6 +73,10 @@ def test_alone_everything_stays_as_it_is() -> None:
     tensor, weight = torch.tensor([0.1, 0.2]), torch.tensor(3.0)
     assert ranks() is ALONE
     ALONE.average([tensor])
+    ALONE.add([tensor])
+    ALONE.take_over([tensor])
+    assert tensor.tolist() == torch.tensor([0.1, 0.2]).tolist()
+    assert ALONE.rows(tensor) is tensor
     assert ALONE.weighted_mean(tensor, weight) == (tensor, weight)
     assert (ALONE.total(0.1), ALONE.mean(0.1), ALONE.least(3), ALONE.any(False), ALONE.all(True)) == (
         0.1,
@@ -131,56 +140,6 @@ def test_moments_are_those_of_all_rows() -> None:
         torch.testing.assert_close(together, whole, rtol=1e-6, atol=1e-6)
 
 
-def gradients(algorithm: Dreamer) -> dict[str, Tensor]:
-    return {
-        f"{name}.{key}": value.grad.clone()
-        for name, module in algorithm.modules().items()
-        for key, value in module.named_parameters()
-        if value.grad is not None
-    }
-
-
-@pytest.mark.parametrize("preset", ["relay-signal", "mag-relay", "mabl-relay"])
-def test_two_ranks_with_half_batches_have_the_gradients_of_one_with_all(tmp_path: Path, preset: str) -> None:
-    settings = small_settings(
-        preset, "replay.start=first", env_steps=48, small=SMALL_OF.get(preset.partition("-relay")[0], SMALL)
-    )
-    training = start(tmp_path / "run", settings)
-    training.run()
-    team = training.algorithm
-    assert isinstance(team, Dreamer)
-    window = training.replay.sample(training._random).window
-    assert not window.first[1:].any()  # or the halves would count differently
-    team.draws = GreedyDraws()
-    features = team.features(window)
-    rows = tuple(feature[:-1].flatten(0, 1) for feature in features)
-    joint = rows[0].shape[0]
-    batch = PolicyBatch(
-        features=rows,
-        action=window.action[1:].flatten(0, 1),
-        available=None,
-        old_log_probability=torch.full((joint, 2), -1.0),
-        returns=torch.randn(joint, 2),
-        advantage=torch.randn(joint, 2),
-    )
-
-    def learned(group: Any) -> dict[str, Tensor]:
-        own = copy.deepcopy(team)
-        share = window if group is ALONE else window.each(lambda tensor: halves(tensor, group, 1))
-        index = torch.arange(joint)
-        own.update_model(share, Means())
-        own.learn_from(batch.rows(index if group is ALONE else halves(index, group)), Means(), epochs=1)
-        return gradients(own)
-
-    alone = learned(ALONE)
-    one, other = on_ranks(learned)
-    assert {name.partition(".")[0] for name in alone} >= {"model", "actor", "critic"}
-    for name, whole in alone.items():
-        assert torch.equal(one[name], other[name]), name
-        torch.testing.assert_close(one[name], whole, rtol=1e-4, atol=1e-6)
-    training.close()
-
-
 def test_a_run_is_shared_out_whole() -> None:
     settings = small_settings("mamba-smax-3m-cpu", "environment.copies=8", "mamba.policy.start_states=10")
     share = share_of(settings, 2)
@@ -194,12 +153,26 @@ def test_a_run_is_shared_out_whole() -> None:
     (whole,), (part,) = settings.sections(), share.sections()
     assert (part.model_updates, part.policy.rounds) == (whole.model_updates, whole.policy.rounds)
     assert (part.policy.start_states, part.policy.minibatch) == (5, -(-whole.policy.minibatch // 2))
+    marie = share_of(small_settings("marie-relay", small=SMALL_MARIE), 2).marie
+    assert (marie.tokenizer.batch, marie.policy.start_states) == (4, 4)
+    mazero = small_settings("mazero-relay", "mazero.targets.stale_after=100", small=SMALL_MAZERO)
+    assert share_of(mazero, 2).mazero.targets.stale_after == 50
 
 
-def test_what_cannot_be_shared_is_refused() -> None:
+def test_what_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"environment.copies = 4 cannot be split among 3 ranks. Make it a mult"):
         share_of(small_settings("relay-signal", "mamba.policy.start_states=9"), 3)
+    with pytest.raises(SettingsError, match=r"marie.tokenizer.batch = 8 cannot be split among 16 ranks"):
+        share_of(
+            small_settings("marie-relay", "environment.copies=16", "marie.policy.start_states=16", small=SMALL_MARIE),
+            16,
+        )
     mazero = small_settings("mazero-relay-sighted", small=SMALL_MAZERO)
+
+    def entry_of(name: str) -> AlgorithmEntry:
+        return replace(algorithm_entry(name), ranks=name != "mazero")
+
+    monkeypatch.setattr(shares, "algorithm_entry", entry_of)
     with pytest.raises(SettingsError, match=r"mazero cannot be learned by several ranks. .*mamba.* can"):
         share_of(mazero, 2)
     with pytest.raises(CheckpointError, match="trained by 2 ranks, and would go on with 1 rank, but each has"):

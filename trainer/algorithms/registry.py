@@ -55,8 +55,8 @@ class AlgorithmEntry:
     """It can act in worlds where some agents have numbered actions and others vectors, in rows with room for both
     (`heliograph.action_rows`)."""
     ranks: bool = False
-    """Several ranks can learn it together (`trainer.ranks`): all that it learns by is in gradient steps and moments,
-    and every rank makes as many."""
+    """Several ranks can learn it together (`trainer.ranks`): what it learns by is of all of them (gradient steps,
+    moments), and every rank makes as many steps."""
     curves: Curves
 
     def settings_of(self, section: str) -> type[Settings]:

@@ -45,6 +45,16 @@ class Ranks:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Put the mean over the ranks into tensors of one kind and device, all in one message."""
 
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        """Put the sum over the ranks into them, likewise."""
+
+    def take_over(self, tensors: Sequence[Tensor]) -> None:
+        """Put the first rank's into them, likewise."""
+
+    def rows(self, own: Tensor) -> Tensor:
+        """Those of all ranks, one rank's after another's, of each one's own [V, ...], which may be more or fewer."""
+        return own
+
     def weighted_mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The mean over the ranks of values [...], each rank's counting for its weight (scalar), and the weights' sum.
 
@@ -120,11 +130,24 @@ class Joined(Ranks):
         self.rank, self.count = rank, count
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        self._sum(flat)
-        flat /= self.count
-        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(mean.view_as(tensor))
+        self._summed(tensors, parts=self.count)
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        self._summed(tensors, parts=1)
+
+    def take_over(self, tensors: Sequence[Tensor]) -> None:
+        for tensor in () if self.lead else tensors:
+            tensor.zero_()
+        self._summed(tensors, parts=1)
+
+    def rows(self, own: Tensor) -> Tensor:
+        counts = torch.zeros(self.count, dtype=torch.int64)
+        counts[self.rank] = len(own)
+        self._sum(counts)
+        begin = int(counts[: self.rank].sum())
+        every = own.new_zeros(int(counts.sum()), *own.shape[1:])
+        every[begin : begin + len(own)] = own
+        return self._sum(every)
 
     def weighted_mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         flat = torch.cat([(values.double() * weight.double()).reshape(-1), weight.double().reshape(1)])
@@ -170,6 +193,14 @@ class Joined(Ranks):
         with suppress(RuntimeError):  # the store has ended with it
             while not self._store.check([_LEFT]) and time.monotonic() < over:
                 time.sleep(LONGEST_PAUSE_S)
+
+    def _summed(self, tensors: Sequence[Tensor], *, parts: int) -> None:
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        self._sum(flat)
+        if parts > 1:
+            flat /= parts
+        for tensor, found in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(found.view_as(tensor))
 
     def _sum(self, tensor: Tensor, operation: Any = dist.ReduceOp.SUM) -> Tensor:
         options = dist.AllreduceOptions()

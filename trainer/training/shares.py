@@ -6,6 +6,8 @@ from typing import Any
 
 from heliograph.errors import CheckpointError, SettingsError
 from heliograph.settings import Settings
+from trainer.algorithms.marie.settings import MarieSettings
+from trainer.algorithms.mazero.settings import MazeroSettings
 from trainer.algorithms.qmix.settings import QmixSettings
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.policy.settings import ModelBasedSettings, PolicySettings
@@ -35,9 +37,16 @@ def share_of(settings: TrainSettings, ranks: int) -> TrainSettings:
             whole = section.of_iteration(env_steps)  # by the environment steps of all ranks
             policy: PolicySettings = whole.policy  # type: ignore[attr-defined]  # declared by each
             sections[name] = whole.model_copy(update={"train_ratio": None, "policy": _policy(name, policy, ranks)})
+            if isinstance(section, MarieSettings):
+                batch = _part(f"{name}.tokenizer.batch", section.tokenizer.batch, ranks)
+                tokenizer = section.tokenizer.model_copy(update={"batch": batch})
+                sections[name] = sections[name].model_copy(update={"tokenizer": tokenizer})
         elif isinstance(section, QmixSettings):  # each explores by the steps that it takes itself
             fewer = section.exploration.model_copy(update={"steps": -(-section.exploration.steps // ranks)})
             sections[name] = section.model_copy(update={"exploration": fewer})
+        elif isinstance(section, MazeroSettings):  # a window's age is counted in the steps of its own rank
+            sooner = section.targets.model_copy(update={"stale_after": section.targets.stale_after / ranks})
+            sections[name] = section.model_copy(update={"targets": sooner})
     return settings.model_copy(
         update={
             "environment": environment.model_copy(

@@ -10,5 +10,6 @@ ENTRY = AlgorithmEntry(
     inherits={"mappo": "commnet"},
     on_policy=True,
     mixed=True,
+    ranks=True,
     curves=CURVES,
 )

@@ -10,5 +10,6 @@ ENTRY = AlgorithmEntry(
     inherits={"mappo": "happo"},
     on_policy=True,
     mixed=True,
+    ranks=True,
     curves=CURVES,
 )

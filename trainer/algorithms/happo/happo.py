@@ -26,6 +26,7 @@ from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column, state_column
 from trainer.nets.gradient_steps import adam
 from trainer.nets.means import Means
+from trainer.ranks.group import ranks
 
 
 class Happo(OnPolicy):
@@ -51,11 +52,14 @@ class Happo(OnPolicy):
         return super().columns() | state_column(self.spec)
 
     def learn(self, sequences: Sequences, random: np.random.Generator, metrics: Means) -> None:
-        """All epochs of one agent after another, then those of the critic, as in the paper's listing of HAPPO."""
+        """All epochs of one agent after another, then those of the critic, as in the paper's listing of HAPPO.
+
+        Ranks take the agents in the order that the first has drawn.
+        """
         factor = torch.ones_like(sequences.advantage[..., :1])  # [L, Q, 1]
-        for slot in random.permutation(self.spec.agents):
-            own = sequences.of(int(slot))
-            factor = factor * self.learn_alone(int(slot), own, factor, random, metrics)
+        for slot in ranks().of_lead(random.permutation(self.spec.agents).tolist()):
+            own = sequences.of(slot)
+            factor = factor * self.learn_alone(slot, own, factor, random, metrics)
         metrics.add({"policy/factor_deviation": float(factor[sequences.counts.any(-1)].std(correction=0))})
         for index in self.minibatches(sequences, random):
             metrics.add(self.critic_step(sequences.pick(index)))
@@ -64,15 +68,18 @@ class Happo(OnPolicy):
         self, slot: int, own: Sequences, factor: Tensor, random: np.random.Generator, metrics: Means
     ) -> Tensor:
         """The epochs of agent `slot` on its own sequences, with what those before it have made of the advantage; how
-        much likelier it then does what it did, [L, Q, 1], 1 where it did nothing."""
+        much likelier it then does what it did, [L, Q, 1], 1 where it did nothing.
+
+        It learns of what it did on all ranks, or of nothing.
+        """
         member = self.network.each[slot]
         with torch.no_grad():
             old = self.log_probability(own, member)[0]
         weighted = replace(own, advantage=own.advantage * factor)
-        if own.counts.any():
+        if ranks().all(bool(own.counts.any())):
             for index in self.minibatches(own, random):
                 picked = weighted.pick(index)
-                if picked.counts.any():
+                if ranks().all(bool(picked.counts.any())):
                     metrics.add(self.policy_step(_optimiser(slot), member, picked, old[:, index]))
         with torch.no_grad():
             now = self.log_probability(own, member)[0]

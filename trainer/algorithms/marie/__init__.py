@@ -8,6 +8,7 @@ ENTRY = AlgorithmEntry(
     sections={"marie": "trainer.algorithms.marie.settings:MarieSettings"},
     compiles=True,
     mixed=True,
+    ranks=True,
     curves=Curves(
         label="loss terms",
         metrics=(

@@ -10,13 +10,17 @@ from torch import Tensor, nn
 
 from trainer.algorithms.marie.discretiser import Discretiser
 from trainer.algorithms.marie.tokenizer_settings import CodebookSettings
+from trainer.ranks.group import ranks
 
 NEAR = 1e-3
 """A vector at this share of the vectors' mean squared distance from their middle, or nearer, has a code."""
 
 
 class Codebook(Discretiser):
-    """What its codes have been and how long each was idle is kept in buffers, and so in checkpoints."""
+    """What its codes have been and how long each was idle is kept in buffers, and so in checkpoints.
+
+    Ranks have one codebook, which follows the vectors of all of them.
+    """
 
     def __init__(self, settings: CodebookSettings) -> None:
         codes = torch.empty(settings.size, settings.width)
@@ -42,7 +46,7 @@ class Codebook(Discretiser):
     @torch.no_grad()
     def begin(self, vectors: Tensor) -> None:
         """Place the codes among the vectors [V, d] of a first batch, if that is where they begin."""
-        settings = self.settings
+        settings, vectors = self.settings, ranks().rows(vectors)
         self.begun.fill_(True)
         codes = vectors[_some(vectors.shape[0], self.classes, vectors.device)]
         counts = torch.ones_like(self.counts)
@@ -54,6 +58,7 @@ class Codebook(Discretiser):
                 means = sums / counts.clamp(min=1).unsqueeze(-1)
                 codes = torch.where((counts > 0).unsqueeze(-1), means, elsewhere)
             counts = counts.clamp(min=1)
+        ranks().take_over([codes, counts])  # each has drawn others
         self._place(codes, counts)
 
     @torch.no_grad()
@@ -62,6 +67,7 @@ class Codebook(Discretiser):
         many were."""
         settings = self.settings
         counts, sums = self._assigned(vectors, ids)
+        ranks().add([counts, sums])
         self.counts.mul_(settings.decay).add_(counts, alpha=1 - settings.decay)
         self.sums.mul_(settings.decay).add_(sums, alpha=1 - settings.decay)
         total, smoothing = self.counts.sum(), settings.smoothing
@@ -80,11 +86,13 @@ class Codebook(Discretiser):
         idle = self.idle >= self.settings.idle_updates
         if not bool(idle.any()):
             return 0  # and no random number is drawn
+        vectors, far = ranks().rows(vectors), ranks().rows(far)
         spread = (vectors - vectors.mean(0)).square().sum(-1).mean()
         chances = far.masked_fill(far <= spread * NEAR, 0.0)
         if not bool(chances.any()):
             return 0
         drawn = vectors[torch.multinomial(chances, self.classes, replacement=True)]
+        ranks().take_over([drawn])
         self._place(
             torch.where(idle.unsqueeze(-1), drawn, self.codes),
             self.counts.masked_fill(idle, 1.0),

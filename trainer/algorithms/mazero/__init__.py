@@ -7,6 +7,7 @@ ENTRY = AlgorithmEntry(
     algorithm="trainer.algorithms.mazero.mazero:Mazero",
     sections={"mazero": "trainer.algorithms.mazero.settings:MazeroSettings"},
     continuous=False,
+    ranks=True,
     curves=Curves(
         label="losses and entropy",
         metrics=("model/value_loss", "model/reward_loss", "policy/loss", "policy/entropy"),

@@ -39,6 +39,8 @@ from trainer.nets.optimisers import SGD, Adam
 from trainer.nets.random_states import Check, drawn_again_if_stopped, never
 from trainer.policy.distributions import Categorical
 from trainer.policy.draws import RandomDraws as PolicyDraws
+from trainer.ranks.group import ranks
+from trainer.ranks.stopping_together import done_on_all
 from trainer.search.draws import RandomDraws, SearchDraws
 from trainer.search.settings import SearchSettings
 
@@ -119,11 +121,11 @@ class Mazero:
     def update_in_parts(self, replay: Replay, random: np.random.Generator, *, check: Check) -> dict[str, float]:
         """See `PausingAlgorithm`; a part is one update of the model."""
         begun = self._begun
-        if not begun.parts and not replay.has_steps(self._rows):
+        if not begun.parts and not ranks().all(replay.has_steps(self._rows)):
             return {}
         while begun.parts < self.settings.updates:
             with drawn_again_if_stopped(random):
-                check()
+                done_on_all(check)
                 begun.add(self.learn(self.sample(replay, random), replay, check=check))
         self._begun = Begun()
         return begun.means()

@@ -16,6 +16,8 @@ from trainer.algorithms.mazero.model import MazeroModel
 from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.settings import MazeroSettings, TargetSettings
 from trainer.algorithms.mazero.windows import Steps
+from trainer.ranks.group import ranks
+from trainer.ranks.stopping_together import done_on_all
 from trainer.search.draws import SearchDraws
 
 
@@ -32,8 +34,8 @@ class Targets:
 
 
 def targets_of(steps: Steps, delayed: PlanningModel, settings: MazeroSettings, draws: SearchDraws) -> Targets:
-    """Of all rows of a batch, with the delayed network."""
-    policy = policy_targets(steps, delayed, settings, draws)
+    """Of all rows of a batch, with the delayed network.  Ranks are stopped in the searches together, or not at all."""
+    policy = done_on_all(lambda: policy_targets(steps, delayed, settings, draws))
     return Targets(
         reward=steps.reward[: settings.unroll],
         value=value_targets(steps, delayed.model, settings),
@@ -70,12 +72,22 @@ def value_targets(steps: Steps, delayed: MazeroModel, settings: MazeroSettings) 
 
 def advantages(found: Found, *, normalised: bool) -> Tensor:
     """[..., K]: how much more the search thinks of a joint action than the model does of the root; over all valid ones
-    with mean 0 and deviation 1 if `normalised`."""
+    of all ranks with mean 0 and deviation 1 if `normalised`."""
     raw = found.q - found.prediction.unsqueeze(-1)
-    if normalised and found.valid.any():
-        counted = raw[found.valid]
-        raw = (raw - counted.mean()) / (counted.std(correction=0) + 1e-5)
+    if normalised and ranks().any(bool(found.valid.any())):
+        mean, deviation = _moments(raw[found.valid])
+        raw = (raw - mean) / (deviation + 1e-5)
     return torch.where(found.valid, raw, 0.0)
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the values [...] of all ranks, scalars; this one may have none."""
+    if ranks().count == 1:
+        return values.mean(), values.std(correction=0)
+    count = values.new_tensor(float(values.numel()))
+    mean = ranks().weighted_mean(values.sum() / count.clamp(min=1), count)[0]
+    variance = ranks().weighted_mean((values - mean).square().sum() / count.clamp(min=1), count)[0]
+    return mean, variance.sqrt()
 
 
 def policy_targets(steps: Steps, delayed: PlanningModel, settings: MazeroSettings, draws: SearchDraws) -> Found:
