@@ -17,10 +17,10 @@ from safetensors.numpy import save_file as save_arrays
 from tiny_team import SMALL, SMALL_WORLD, small_settings, small_team, start
 
 from heliograph.cli import main
-from heliograph.errors import CheckpointError, RankLost
+from heliograph.errors import CheckpointError, HeliographError, RankLost
 from heliograph.run_status import SETTINGS, RunState, RunStatus, read_status, write_status
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
-from trainer.ranks import joining
+from trainer.ranks import joining, launched
 from trainer.ranks.group import Joined, Ranks, among, in_brief
 from trainer.training import checkpoint
 from trainer.training.carrying_on import is_begun
@@ -176,6 +176,36 @@ def test_nobody_waits_for_ever_for_a_first_rank_that_does_not_leave() -> None:
         return True
 
     assert on_ranks(part) == [True, True]
+
+
+def test_what_the_first_rank_has_ended_by_is_not_told_by_the_others() -> None:
+    class Refused(HeliographError):
+        """A setting that no rank can do with."""
+
+    def part(group: Joined) -> tuple[bool, bool, bool]:
+        refused = Refused("replay.batch = 5 cannot be split", remedy="Make it even")
+        if group.lead:
+            group.report_end(in_brief(refused))
+            group.any(False)
+        else:
+            group.any(False)
+            group.report_end(in_brief(refused))
+        group.leave(within_s=WAIT_S)
+        lost, own = RankLost("rank 0 has ended: …"), Refused("this machine's disk is full")
+        return group.has_told(refused), group.has_told(lost), group.has_told(own)
+
+    assert on_ranks(part) == [(False, False, False), (True, True, False)]
+    assert not Ranks().has_told(RankLost("…"))
+
+
+def test_an_error_before_the_ranks_join_is_held_back_by_all_but_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[float] = []
+    monkeypatch.setattr(launched.time, "sleep", held.append)
+    for rank, waits in ((0, []), (1, [launched.LEAVING_S])):
+        launch(monkeypatch, rank=rank)
+        with pytest.raises(CheckpointError), launched.first_rank_tells():
+            raise CheckpointError("no such run")
+        assert held == waits
 
 
 def test_how_to_go_on_says_how_many_ranks_there_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,3 +118,43 @@ def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Pat
         experience, expected = own_experience(stopped, 1), own_experience(whole, 1)
         for name, array in expected.items():
             assert np.array_equal(experience[name], array, equal_nan=True), (preset, name)
+
+
+def test_what_all_ranks_run_into_is_told_once(tmp_path: Path) -> None:
+    before_joining = ("--preset", "relay-signal", "--set", "nonsense=3")
+    together = ("--preset", "relay-signal", "--folder", str(tmp_path / "run"), "--set", "replay.batch=5")
+    for arguments, told in (
+        (before_joining, "unknown key nonsense"),
+        (together, "replay.batch = 5 cannot be split among 2 ranks"),
+    ):
+        code, _, err = finished(launched(*arguments))
+        assert code != 0
+        assert err.count(told) == 1, err
+    assert not (tmp_path / "run").exists()
+
+
+IN_A_PROGRAM = """
+import sys
+from unittest import mock
+
+import heliograph
+from trainer.training import training
+
+made = training.evaluation_environment
+with mock.patch.object(training, "evaluation_environment", wraps=made) as worlds:
+    for number in range(2):
+        folder = heliograph.train("relay-signal", folder=f"{sys.argv[1]}/{number}", settings=sys.argv[2:])
+        print("trained in", folder, "worlds", worlds.call_count, flush=True)
+"""
+
+
+def test_a_program_that_torchrun_starts_trains_one_team_with_all_ranks(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(IN_A_PROGRAM)
+    settings = [*SMALL, "schedule.env_steps=48"]
+    code, out, err = finished(launched(str(tmp_path), *settings, program=(str(tmp_path / "program.py"),)))
+    assert code == 0, err
+    for number in range(2):
+        told = sorted(line for line in out.splitlines() if f"trained in {tmp_path / str(number)} " in line)
+        assert [int(line.split()[-1]) for line in told] == [0, number + 1]  # the first rank alone evaluates
+        assert read_status(tmp_path / str(number)).state is RunState.FINISHED
+        assert len(load_team(tmp_path / str(number) / "bundles")) == 2

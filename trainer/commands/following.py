@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph import log
 from heliograph.environments.consent import consented
-from heliograph.errors import INTERRUPTED_EXIT_CODE
 from heliograph.optional import optional
 from heliograph.stopping import obeying_signals
 from trainer.training.run_folder import RunFolder
@@ -26,17 +25,25 @@ class Untold:
         """Nothing."""
 
 
-def follow(group: Ranks, *, permission: Permission, namespace: argparse.Namespace) -> int:
-    """Train in the folder that the first rank names, if it has anything to train; 130 if interrupted."""
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """How a run has ended, of which another rank has more to tell."""
+
+    folder: Path
+    interrupted: bool
+
+
+def follow(group: Ranks, *, permission: Permission, init_from: Path | None) -> Followed | None:
+    """Train in the folder that the first rank names; None if that has nothing to train."""
     told = group.of_lead(None)
     if told is None:
-        return 0
+        return None
     folder = RunFolder.open(Path(told["folder"]))
     if told["resume"]:
         world = folder.settings().environment
         permission = consented(folder.path, world.id, world.parameters, permission.of(folder.source))
     log.enter(run=folder.run_id)
-    training = Training(folder, Untold(), resume=told["resume"], permission=permission, init_from=namespace.init_from)
+    training = Training(folder, Untold(), resume=told["resume"], permission=permission, init_from=init_from)
     try:
         group.any(False)  # the first rank waits for that before it begins
         with obeying_signals(training.stopping):
@@ -44,4 +51,4 @@ def follow(group: Ranks, *, permission: Permission, namespace: argparse.Namespac
     finally:
         with optional("the environments did not close"):
             training.close()
-    return INTERRUPTED_EXIT_CODE if summary.reason == "interrupted" else 0
+    return Followed(folder=folder.path, interrupted=summary.reason == "interrupted")

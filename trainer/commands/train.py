@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +72,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
+    from trainer.ranks.launched import first_rank_tells
+
+    with first_rank_tells():
+        train = _checked(namespace)
+    return 0 if train is None else train()
+
+
+def _checked(namespace: argparse.Namespace) -> Callable[[], int] | None:
+    """What is to be done once all that can be known beforehand is sound; None if that is nothing."""
     from heliograph.environments import registry
     from heliograph.errors import SettingsError
     from heliograph.seed_ranges import parse_seeds
@@ -83,7 +94,7 @@ def run(namespace: argparse.Namespace) -> int:
         from trainer.training.preset_families import in_words
 
         print("\n".join(preset_names()) if namespace.list_presets == "names" else in_words())
-        return 0
+        return None
     if namespace.resume is not None and (namespace.seed is not None or namespace.environment or namespace.init_from):
         raise SettingsError(
             "a resumed run keeps its world, its seed and its networks", remedy="Start a new run to change them"
@@ -113,9 +124,9 @@ def run(namespace: argparse.Namespace) -> int:
         raise SettingsError("--resume-or-start looks into a run folder", remedy="Name it with --folder")
     if namespace.resume is not None:
         if not namespace.set and _finished_already(namespace.resume):
-            return 0
-        with trainer_extra("training"):
-            return _train(namespace.resume, settings=None, permission=permission_of(namespace), namespace=namespace)
+            return None
+        permission = permission_of(namespace)
+        return partial(_train, namespace.resume, settings=None, permission=permission, namespace=namespace)
     overrides = list(namespace.set)
     if namespace.environment is not None:
         # Another world's parameters mean nothing to this one.
@@ -133,21 +144,19 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.dry_run:
         if leads():
             print(settings.model_dump_json(indent=2))
-        return 0
+        return None
     if seeds is not None:
-        return _train_seeds(namespace, settings, seeds)
+        return partial(_train_seeds, namespace, settings, seeds)
     if namespace.resume_or_start:
         from trainer.training.carrying_on import is_begun, is_done
 
         if is_done(namespace.folder):
             if leads():
                 print(f"bundles are in {namespace.folder} already", flush=True)
-            return 0
+            return None
         if is_begun(namespace.folder, settings, init_from=namespace.init_from):
-            with trainer_extra("training"):
-                return _train(namespace.folder, settings=None, permission=permission, namespace=namespace)
-    with trainer_extra("training"):
-        return _train(namespace.folder, settings=settings, permission=permission, namespace=namespace)
+            return partial(_train, namespace.folder, settings=None, permission=permission, namespace=namespace)
+    return partial(_train, namespace.folder, settings=settings, permission=permission, namespace=namespace)
 
 
 def _finished_already(path: Path) -> bool:
@@ -188,17 +197,28 @@ def _train(
     path: Path | None, *, settings: TrainSettings | None, permission: Permission, namespace: argparse.Namespace
 ) -> int:
     """Alone, or as one of the ranks that torchrun has started.  Returns and raises what `_lead` does."""
-    from trainer.ranks.joining import joined_ranks
+    from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
 
-    with joined_ranks() as group:
-        if group.lead:
-            return _lead(group, path, settings=settings, permission=permission, namespace=namespace)
-        from trainer.commands.following import follow
-        from trainer.ranks.group import LEAVING_S
+    group = None
+    try:
+        with trainer_extra("training"):
+            from trainer.ranks.joining import joined_ranks
 
-        if code := follow(group, permission=permission, namespace=namespace):
-            group.leave(within_s=LEAVING_S)
-        return code
+            with joined_ranks() as group:
+                if group.lead:
+                    return _lead(group, path, settings=settings, permission=permission, namespace=namespace)
+                from trainer.commands.following import follow
+                from trainer.ranks.launched import LEAVING_S
+
+                followed = follow(group, permission=permission, init_from=namespace.init_from)
+                if followed is None or not followed.interrupted:
+                    return 0
+                group.leave(within_s=LEAVING_S)
+                return INTERRUPTED_EXIT_CODE
+    except HeliographError as error:
+        if group is not None and group.has_told(error):
+            return error.exit_code
+        raise
 
 
 def _lead(

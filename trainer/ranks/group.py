@@ -22,13 +22,11 @@ from heliograph.errors import HeliographError, RankLost
 
 WAIT_S = 1800.0
 """How long a rank waits for another: the first evaluates, exports and writes checkpoints meanwhile."""
-LEAVING_S = 10.0
-"""How long one that was interrupted or has failed lets the first rank write how it ended."""
 LOOK_S = 0.5
 """Between two looks, while it waits, for the end of another: each costs a round trip."""
 LONGEST_PAUSE_S = 0.01
 """Between two looks at what is waited for, so that a signal is seen, and the core is free for who is waited for."""
-_ENDED, _LEFT = "heliograph.ended", "heliograph.left"
+_ENDED, _LEAD_ENDED, _LEFT = "heliograph.ended", "heliograph.lead_ended", "heliograph.left"
 
 
 class Ranks:
@@ -101,6 +99,10 @@ class Ranks:
         write than the others.
         """
 
+    def has_told(self, error: HeliographError) -> bool:
+        """Whether the first rank, which this process has left after, has ended by the same, and says so itself."""
+        return False
+
 
 ALONE = Ranks()
 _current: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
@@ -127,6 +129,7 @@ class Joined(Ranks):
     def __init__(self, group: Any, store: Any, *, rank: int, count: int) -> None:
         """`group` sums and broadcasts tensors, `store` holds notes that need no one to wait."""
         self._group, self._store = group, store
+        self._end_of_lead = ""
         self.rank, self.count = rank, count
 
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -182,8 +185,11 @@ class Joined(Ranks):
 
     def report_end(self, reason: str) -> None:
         """Leave word of why this rank ends before the others; only the first word of all ranks counts."""
+        told = f"rank {self.rank} has ended: {reason}"
+        if self.lead:
+            self._note(_LEAD_ENDED, told)
         if not self._noted(_ENDED):
-            self._note(_ENDED, f"rank {self.rank} has ended: {reason}")
+            self._note(_ENDED, told)
 
     def leave(self, *, within_s: float) -> None:
         if self.lead:
@@ -191,8 +197,15 @@ class Joined(Ranks):
             return
         over = time.monotonic() + within_s
         with suppress(RuntimeError):  # the store has ended with it
-            while not self._store.check([_LEFT]) and time.monotonic() < over:
-                time.sleep(LONGEST_PAUSE_S)
+            left = False
+            while not left and time.monotonic() < over:
+                left = self._store.check([_LEFT])
+                if not self._end_of_lead and self._store.check([_LEAD_ENDED]):
+                    self._end_of_lead = self._store.get(_LEAD_ENDED).decode()
+                time.sleep(0 if left else LONGEST_PAUSE_S)
+
+    def has_told(self, error: HeliographError) -> bool:
+        return bool(self._end_of_lead) and (isinstance(error, RankLost) or in_brief(error) in self._end_of_lead)
 
     def _summed(self, tensors: Sequence[Tensor], *, parts: int) -> None:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -11,14 +12,17 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from heliograph.errors import SettingsError
-from trainer.ranks.group import ALONE, LEAVING_S, LONGEST_PAUSE_S, WAIT_S, Joined, Ranks, among, in_brief
-from trainer.ranks.launched import VARIABLES, launched_ranks
+from trainer.ranks.group import ALONE, LONGEST_PAUSE_S, WAIT_S, Joined, Ranks, among, in_brief
+from trainer.ranks.launched import LEAVING_S, VARIABLES, launched_ranks
 
 JOINING_S = 120.0
 """How long the ranks wait for all of them to be there."""
+_times = itertools.count()
+"""Of joining, in this process; what was noted the time before is none of the next one's."""
 
 
 @contextmanager
@@ -34,6 +38,7 @@ def joined_ranks() -> Iterator[Ranks]:
     try:
         # A store first, where each says that it is here: an absent rank is told of within that bound.
         store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=JOINING_S)))
+        store = PrefixStore(f"heliograph.{next(_times)}", store)
         store.set(f"heliograph.here.{rank}", "")
         _await(store, [f"heliograph.here.{each}" for each in range(count)])
         dist.init_process_group(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from heliograph.errors import SettingsError
+from heliograph.errors import HeliographError, SettingsError
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Of the environment, as torchrun sets them."""
+LEAVING_S = 10.0
+"""How long a rank that was interrupted or has failed lets the first one tell, and write, how it has ended."""
 
 
 def launched_ranks() -> int:
@@ -41,3 +46,18 @@ def local_rank() -> int:
 def leads() -> bool:
     """Whether this process is the first of its ranks, or alone; once `launched_ranks` has found them sound."""
     return launched_ranks() == 1 or os.environ["RANK"] == "0"
+
+
+@contextmanager
+def first_rank_tells() -> Iterator[None]:
+    """Inside, before the ranks have joined, an error that all of them run into is told by the first alone.
+
+    What starts ranks ends all of them with the first that fails, so the others hold theirs back for a while, and tell
+    of it only if they are still there: then it is theirs alone.
+    """
+    try:
+        yield
+    except HeliographError:
+        if not leads():
+            time.sleep(LEAVING_S)  # until ended, by a signal
+        raise

@@ -120,12 +120,15 @@ class Training:
         """Of all iterations that have begun, of all ranks; with overlap the collector is ahead of it."""
         self._random = np.random.default_rng(stream_of(settings.seed, 0xC0, rank=rank))  # which windows are drawn
         chosen = settings.evaluation
-        self._evaluations = Evaluations(
-            settings=chosen,
-            environment=evaluation_environment(settings, permission, episodes=chosen.episodes),
-            device=self.device,
-            check=self.stopping.check,
-        )
+        # The first rank evaluates what all have learned; the others need no world for it.
+        self._evaluations: Evaluations | None = None
+        if self.ranks.lead:
+            self._evaluations = Evaluations(
+                settings=chosen,
+                environment=evaluation_environment(settings, permission, episodes=chosen.episodes),
+                device=self.device,
+                check=self.stopping.check,
+            )
         self._iteration = 0
         self._lost_episodes = 0  # of all ranks, once the run has ended
         self._clock = Clock()
@@ -238,6 +241,7 @@ class Training:
 
     def _evaluate(self) -> dict[str, float]:
         settings = self.settings.evaluation
+        assert self._evaluations
         record = self._evaluations.on_the_way(self.algorithm.policy())
         self._writer.snapshot(
             self.algorithm,
@@ -263,7 +267,8 @@ class Training:
         """Wait for what is being collected, and free what the environments hold."""
         self.feed.close()
         self.environment.close()
-        self._evaluations.environment.close()
+        if self._evaluations:
+            self._evaluations.environment.close()
 
     def save(self) -> None:
         """Write a checkpoint, of all ranks.  Raises CheckpointError, and what collecting ahead has raised."""
@@ -352,8 +357,8 @@ class Training:
         return self._summary("interrupted", None, None)
 
     def _finished(self, reason: str) -> Summary:
-        if not self.ranks.lead:
-            return self._summary(reason, None, None)  # the first rank evaluates what all have learned
+        if not self._evaluations:
+            return self._summary(reason, None, None)
         try:
             self.export()
             talks = isinstance(self.algorithm, MessagingAlgorithm) and self.algorithm.message is not None
