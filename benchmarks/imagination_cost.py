@@ -69,6 +69,7 @@ def measured(preset: str, *, iterations: int, folder: Path) -> dict[str, float]:
         if iteration:  # what is done the first time is done once
             for name, cost in costs.items():
                 parts[name].append(cost)
+    assert training._evaluations
     evaluation = cpu_s(lambda: training._evaluations.on_the_way(algorithm.policy()))
     training.close()
     medians = {name: statistics.median(values) for name, values in parts.items()} | {"evaluation": evaluation}

@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,6 +43,8 @@ class Hub:
     """Sizes that are listed in place of a file's."""
     answers: dict[str, int] = field(default_factory=dict)
     """A status for every path with this beginning."""
+    drips: str = ""
+    """Of what is answered for paths with this in them a byte is sent now and then, be it headers or content."""
     silent: bool = False
     """Nothing is answered, until the hub ends."""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -86,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.ended.wait()
             self.close_connection = True
             return
+        if self.hub.drips and self.hub.drips in path:
+            return self._drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nX-More: " + 9999 * b".")
         for beginning, status in self.hub.answers.items():
             if path.startswith(beginning):
                 return self._answer({"error": "as the test says"}, status=status)
@@ -111,6 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
         owner, name, what, revision, *parts = path.removeprefix("/").split("/")
         assert what == "resolve", path
         return self._resolve(f"{owner}/{name}", revision, "/".join(parts))
+
+    def _drip(self, content: bytes) -> None:
+        with suppress(OSError):
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                if self.hub.ended.wait(0.02):
+                    break
+        self.close_connection = True
 
     def _model(self, repository: str, what: str, revision: str, body: bytes) -> None:
         hub = self.hub

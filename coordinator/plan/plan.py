@@ -53,6 +53,11 @@ class Plan(RunSettings):
             raise SettingsError(f"bundles that send no messages have no use for codec {self.codec!r}")
 
     def _check_permuting(self) -> None:
+        if self.bundles and (self.manifest.message is None or len(self.bundles) == 1):
+            raise SettingsError(
+                "this team exchanges no messages, so there are none of another episode for it",
+                remedy="Evaluate it with --links open",
+            )
         if self.episodes < 2:
             raise SettingsError("messages of another episode need a second one", remedy="Give at least 2 episodes")
         if self.record is not None:

@@ -1,6 +1,7 @@
 """Talks to a model hub by huggingface-hub's rules: endpoint, token, and every failure as one sentence.
 
-Its requests have bounds, which that package's own lack: a hub that falls silent is waited for `SILENCE_S`.
+Its requests have bounds, which that package's own lack: a hub that falls silent is waited for `SILENCE_S`, and one that
+sends too slowly is left, too (`answers`).
 """
 
 from __future__ import annotations

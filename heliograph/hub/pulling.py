@@ -19,6 +19,7 @@ from urllib.parse import quote
 from heliograph.bundle import Bundle
 from heliograph.claim import claim
 from heliograph.errors import BundleCorrupt, HeliographError, OutputFailed, SettingsError
+from heliograph.hub.answers import answer
 from heliograph.hub.client import Place, bounded_client, headers_of_user, hub_errors, hub_extra
 from heliograph.hub.listing import Listing, Part, list_team
 from heliograph.hub.team_folder import checked_team
@@ -166,7 +167,7 @@ def _content(client: httpx2.Client, url: str, part: Part, headers: dict[str, str
     """The part's bytes from `start` on, never more than it has."""
     # What is compressed on the way could be any size, and cannot be gone on with.
     wanted = headers | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with client.stream("GET", url, headers=wanted) as response:
+    with answer(client, url, wanted, most_bytes=part.size - start) as response:
         response.raise_for_status()
         skip = start if response.status_code != 206 else 0  # a server without ranges begins anew
         left = part.size - start

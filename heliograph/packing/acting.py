@@ -38,12 +38,18 @@ def choose(nodes: Nodes, logits: str, actions: DiscreteActions) -> None:
     nodes.add("Cast", nodes.add("Where", "greedy", best, drawn), to=TensorProto.INT32, output="action")
 
 
-def steer(nodes: Nodes, mean: str, deviation: str | None, actions: ContinuousActions, names: TensorNames) -> None:
-    """Make `logits` [2k] (means, then deviations as the policy has them) and `action` [k] on the grid."""
+# Six parameters: what the policy puts out and how much of it, what that means, and where it goes.
+def steer(
+    nodes: Nodes, mean: str, deviation: str | None, actions: ContinuousActions, names: TensorNames, *, given: int
+) -> None:
+    """Make `logits` [2k] (means, then deviations as the policy has them) and `action` [k] on the grid.
+
+    The policy puts out `given` numbers each: those of its agent alone, where others of the team have more.
+    """
     size = actions.size
     zeros = nodes.real(np.zeros(size))
-    middle = nodes.add("Where", "action_mask", nodes.reshaped(mean, (size,)), zeros)
-    raw = zeros if deviation is None else nodes.reshaped(deviation, (size,))
+    middle = nodes.add("Where", "action_mask", _lengthened(nodes, mean, given, size), zeros)
+    raw = zeros if deviation is None else _lengthened(nodes, deviation, given, size)
     nodes.add("Concat", middle, nodes.add("Where", "action_mask", raw, zeros), axis=0, output="logits")
     spread = nodes.add("Exp", raw) if deviation is not None and names.deviation_is == "log" else raw
     moved = nodes.add("Add", middle, nodes.add("Mul", spread, _normal(nodes, size)))
@@ -59,6 +65,12 @@ def steer(nodes: Nodes, mean: str, deviation: str | None, actions: ContinuousAct
     doubled = nodes.add("Add", nodes.add("Mul", cells, nodes.real(2)), nodes.real(1 - actions.levels))
     values = nodes.add("Div", doubled, nodes.real(actions.levels))
     nodes.add("Where", "action_mask", values, zeros, output="action")
+
+
+def _lengthened(nodes: Nodes, vector: str, given: int, size: int) -> str:
+    """[size] of so many numbers; zeros stand for the others."""
+    own = nodes.reshaped(vector, (given,))
+    return own if given == size else nodes.add("Concat", own, nodes.real(np.zeros(size - given)), axis=0)
 
 
 def _normal(nodes: Nodes, size: int) -> str:

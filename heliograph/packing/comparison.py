@@ -50,7 +50,8 @@ def check_alike(
         if names.logits is not None:
             pairs.append((found["logits"][legal], expected[names.logits].reshape(-1)[legal]))
         else:
-            both = [expected[name].reshape(-1)[legal] for name in (names.mean, names.deviation) if name is not None]
+            told_of = [expected[name].reshape(-1) for name in (names.mean, names.deviation) if name is not None]
+            both = [np.pad(each, (0, len(legal) - len(each)))[legal] for each in told_of]
             halves = np.split(found["logits"], 2)
             pairs += [(half[legal], told) for half, told in zip(halves, both, strict=False)]
         largest = max([largest, *(_difference(*pair) for pair in pairs)])

@@ -64,7 +64,8 @@ def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpe
             f"{actions.mask_size} actions"
         )
     shapes = _output_shapes(model)
-    expected = {name: actions.mask_size for name in (names.logits, names.mean, names.deviation) if name is not None}
+    acting = head_size(model, names, actions)
+    expected = {name: acting for name in (names.logits, names.mean, names.deviation) if name is not None}
     expected |= {after: math.prod(sizes(inputs[before])) for before, after in names.state.items()}
     if talk is not None:
         form = message_format(talk, {name: sizes(value) for name, value in inputs.items()}, spec, origin=origin)
@@ -75,6 +76,14 @@ def check_sizes(model: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpe
             raise BundleMismatch(
                 f"output {name!r} of {origin} has shape {list(told_shape)}, {size} numbers are expected"
             )
+
+
+def head_size(model: onnx.ModelProto, names: TensorNames, actions: ActionSpace) -> int:
+    """Numbers that the policy puts out for an action: its agent's own, or as many as the team's widest agent has."""
+    shape = _output_shapes(model).get(names.mean) if names.mean is not None else None
+    if not isinstance(actions, DiscreteActions) and shape is not None and math.prod(shape) == actions.own_size:
+        return actions.own_size
+    return actions.mask_size
 
 
 def wrapped(
@@ -94,7 +103,8 @@ def wrapped(
         choose(nodes, f"{PREFIX}{names.logits}", actions)
     else:
         deviation = None if names.deviation is None else f"{PREFIX}{names.deviation}"
-        steer(nodes, f"{PREFIX}{names.mean}", deviation, actions, names)
+        given = head_size(model, names, actions)
+        steer(nodes, f"{PREFIX}{names.mean}", deviation, actions, names, given=given)
     for state, successor in names.state.items():
         nodes.reshaped(f"{PREFIX}{successor}", shapes[state], output=f"state.{state_name(state)}.next")
     if names.message is not None and form is not None:

@@ -101,6 +101,17 @@ def test_what_cannot_be_permuted_is_refused(changes: dict[str, Any], said: str) 
         dataclasses.replace(relay_plan(2, conditions=("permuted",)), **changes)
 
 
+def test_a_team_that_exchanges_nothing_is_refused() -> None:
+    plan = relay_plan(2)
+    silent = [
+        dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, message=None))
+        for bundle in plan.bundles
+    ]
+    for bundles in (silent, plan.bundles[:1]):
+        with pytest.raises(SettingsError, match="this team exchanges no messages"):
+            dataclasses.replace(plan, bundles=tuple(bundles), conditions=("open", "permuted"))
+
+
 def test_processes_and_centralised_networks_refuse_it(tmp_path: Path, capsys) -> None:
     plan = relay_plan(2, conditions=("open", "permuted"))
     with pytest.raises(SettingsError, match="processes receive the messages of their own episode alone"):

@@ -15,7 +15,7 @@ from relay_team import relay_bundles
 from heliograph import bundle as bundles
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 from heliograph.cli import main
-from heliograph.hub import client, listing
+from heliograph.hub import answers, client, listing
 from heliograph.hub.team_folder import CARD, CARD_FILE, README
 
 constants = pytest.importorskip("huggingface_hub.constants")
@@ -284,6 +284,21 @@ def test_a_hub_that_is_gone_or_silent_is_left(
     monkeypatch.setattr(constants, "is_offline_mode", lambda: True)
     assert "HF_HUB_OFFLINE is set" in refused(capsys, "pull", REPOSITORY, code=2)
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("where", ["/api/models/", "/resolve/", "/lfs/"])
+def test_a_hub_that_sends_a_byte_now_and_then_is_left(
+    pushed: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    pushed.drips = where
+    with monkeypatch.context() as slower:
+        slower.setattr(answers, "GRACE_S", 3.0)
+        slower.setattr(answers, "LEAST_RATE", 1e9)
+        told = refused(capsys, "pull", REPOSITORY, code=6)
+    assert "sends fewer than" in told
+    assert "left after 3 s" in told
+    pushed.drips = ""
+    assert main(["pull", REPOSITORY]) == 0  # goes on where it stopped
 
 
 def test_without_the_extra_it_is_named(

@@ -110,17 +110,19 @@ STEERED = EnvironmentSpec(
 )
 
 
+@pytest.mark.parametrize("given", [3, 2])  # as many as the team's widest agent has, or its own
 @pytest.mark.parametrize("deviation_is", ["scale", "log"])
 @pytest.mark.parametrize("squash", ["tanh", "clip"])
-def test_a_gaussian_acts_in_units_of_its_bounds(squash: Any, deviation_is: Any) -> None:
+def test_a_gaussian_acts_in_units_of_its_bounds(squash: Any, deviation_is: Any, given: int) -> None:
     names = TensorNames(observation="obs", mean="mu", deviation="sigma", squash=squash, deviation_is=deviation_is)
-    graph = mlp(4, {"mu": 3, "sigma": 3})
+    graph = mlp(4, {"mu": given, "sigma": given})
     bundle = team(graph, names, STEERED)[0]
     step, random = StepFunction(bundle), np.random.default_rng(5)
     mask = np.array([True, True, False])
     inputs = fed(bundle, random, action_mask=mask)
     told = raw(graph, obs=inputs["observation"][None])
-    mean, deviation = told["mu"][0], told["sigma"][0] if deviation_is == "scale" else np.exp(told["sigma"][0])
+    mean, sigma = (np.pad(told[name][0], (0, 3 - given)) for name in ("mu", "sigma"))
+    deviation = sigma if deviation_is == "scale" else np.exp(sigma)
     for greedy in (True, False):
         draws = inputs["noise"].astype(np.float64)
         normal = np.sqrt(-2 * np.log(draws[:3])) * np.cos(2 * np.pi * draws[3:])
@@ -129,9 +131,7 @@ def test_a_gaussian_acts_in_units_of_its_bounds(squash: Any, deviation_is: Any) 
         answer = step(inputs | {"greedy": np.array(greedy)})
         assert BOX.is_legal(answer["action"], mask)
         assert np.abs(answer["action"] - BOX.snapped(units))[:2].max() <= 2 / BOX.levels + 1e-6
-        np.testing.assert_allclose(
-            answer["logits"][[0, 1, 3, 4]], np.concatenate([mean[:2], told["sigma"][0][:2]]), atol=1e-6
-        )
+        np.testing.assert_allclose(answer["logits"][[0, 1, 3, 4]], np.concatenate([mean[:2], sigma[:2]]), atol=1e-6)
 
 
 def test_normals_of_the_noise_are_normal() -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from foreign_policies import gru
+from foreign_policies import gru, mlp
 from scripted_bundle import scripted_team
 
 from heliograph.bundle import make
@@ -25,7 +25,7 @@ SPEC = registry.make("relay", count=1, parameters={"agents": 2}).spec
 def heliograph(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "heliograph", *arguments]
     # A width at which no table is cut, wherever the test runs.
-    environment = os.environ | {"COLUMNS": "160"}
+    environment = os.environ | {"COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == code, done.stderr
     return done
@@ -123,3 +123,25 @@ def test_a_packed_team_plays_as_processes_as_in_one_and_passes_the_audit(folder:
     assert run[0]["steps"] > 0
     heliograph(folder, "audit", "team", "--episodes", "2", "--out", "audit")
     heliograph(folder, "bandwidth", "measure", "team", "--out", "report", "--episodes", "2")
+
+
+@pytest.mark.slow
+def test_gaussians_of_agents_of_unequal_sizes_run_are_scored_and_audited(tmp_path: Path) -> None:
+    """The second agent of `steering_team` has one number to give where the first has two, and a graph of its own."""
+    for name, size in (("mast", 2), ("oar", 1)):
+        (tmp_path / f"{name}.onnx").write_bytes(mlp(5, {"mean": size, "deviation": size}))
+    heliograph(
+        tmp_path,
+        *("bundle", "pack", "mast.onnx", "oar.onnx", "--environment", "steering_team:make", "--to", "team"),
+        *("--observation", "obs", "--mean", "mean", "--deviation", "deviation", "--deviation-is", "log"),
+    )
+    world = ("--allow-environment", "steering_team:make", "--sampled")
+    scores = []
+    for command in (("evaluate", "team"), ("run", "--bundles", "team")):
+        heliograph(tmp_path, *command, *world, "--episodes", "3", "--json", f"{command[0]}.json")
+        scores.append(json.loads((tmp_path / f"{command[0]}.json").read_text()))
+    one, processes = (score["summaries"][0]["outcome"] for score in scores)
+    assert one == processes
+    told = heliograph(tmp_path, "audit", "team", *world, "--episodes", "2").stdout
+    assert "are equal bit for bit" in told
+    assert "Nothing refutes" in told

@@ -23,7 +23,7 @@ from trainer.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_S = 120
+DEADLINE_S = 360
 GAME = "waiting_game:make"
 TRAIN = ("-m", "heliograph", "train")
 
@@ -110,7 +110,7 @@ def own_experience(run: Path, rank: int) -> dict[str, np.ndarray]:
 def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     presets = ["commnet-relay", "happo-relay", "marie-relay", "mazero-relay"]
     here = str(Path(__file__).parent / "rank_runs.py")
-    code, _, err = finished(launched(str(tmp_path), *presets, program=(here,)), within_s=3 * DEADLINE_S)
+    code, _, err = finished(launched(str(tmp_path), *presets, program=(here,)), within_s=2 * DEADLINE_S)
     assert code == 0, err
     for preset in presets:
         stopped, whole = tmp_path / preset / "stopped", tmp_path / preset / "whole"
@@ -138,10 +138,10 @@ import sys
 from unittest import mock
 
 import heliograph
-from trainer.training import training
+from trainer.training import evaluations
 
-made = training.evaluation_environment
-with mock.patch.object(training, "evaluation_environment", wraps=made) as worlds:
+made = evaluations.evaluation_environment
+with mock.patch.object(evaluations, "evaluation_environment", wraps=made) as worlds:
     for number in range(2):
         folder = heliograph.train("relay-signal", folder=f"{sys.argv[1]}/{number}", settings=sys.argv[2:])
         print("trained in", folder, "worlds", worlds.call_count, flush=True)

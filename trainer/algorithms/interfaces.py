@@ -140,6 +140,15 @@ class PausingAlgorithm(Algorithm, Protocol):
 
 
 @runtime_checkable
+class ClosingAlgorithm(Algorithm, Protocol):
+    """An algorithm that holds processes."""
+
+    def close(self) -> None:
+        """End them; an update after that starts others."""
+        ...
+
+
+@runtime_checkable
 class SearchingAlgorithm(Algorithm, Protocol):
     """An algorithm that can plan at execution, too, if one place sees what all agents see; its bundles do not."""
 

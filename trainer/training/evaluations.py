@@ -8,10 +8,21 @@ from dataclasses import dataclass
 import torch
 
 from heliograph.environments.episodes import EpisodeResults
+from heliograph.environments.permission import Permission
 from heliograph.environments.vector import VectorEnvironment
 from trainer.policy.acting import Policy
 from trainer.training.evaluation import evaluate
-from trainer.training.settings import EvaluationSettings
+from trainer.training.making import evaluation_environment
+from trainer.training.settings import EvaluationSettings, TrainSettings
+
+
+def evaluations_of(
+    settings: TrainSettings, permission: Permission, *, device: torch.device, check: Callable[[], None]
+) -> Evaluations:
+    """Those of a run, in a world of their own, which whoever has them closes."""
+    chosen = settings.evaluation
+    world = evaluation_environment(settings, permission, episodes=chosen.episodes)
+    return Evaluations(settings=chosen, environment=world, device=device, check=check)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, NonFiniteLoss, TargetNotRea
 from heliograph.run_status import RunState
 from heliograph.stopping import Stopped
 from trainer.algorithms.held_out import PredictingAlgorithm, measure_held_out
-from trainer.algorithms.interfaces import MessagingAlgorithm, PausingAlgorithm
+from trainer.algorithms.interfaces import ClosingAlgorithm, MessagingAlgorithm, PausingAlgorithm
 from trainer.experience.collector import Collected, Collector
 from trainer.experience.overlap import Feed
 from trainer.export.bundles import export_team
@@ -42,12 +42,12 @@ from trainer.training.checkpoint import (
 from trainer.training.clock import Clock
 from trainer.training.device import choose_device
 from trainer.training.empty_replay import empty_replay
-from trainer.training.evaluations import Evaluations
+from trainer.training.evaluations import Evaluations, evaluations_of
 from trainer.training.horizon import horizon_of
 from trainer.training.initial_weights import load_initial_weights
 from trainer.training.large_numbers import explained
 from trainer.training.limits import Limit, limit_of
-from trainer.training.making import evaluation_environment, make_algorithm, make_environment
+from trainer.training.making import make_algorithm, make_environment
 from trainer.training.run_folder import RunFolder
 from trainer.training.run_writer import RunWriter, iteration_record
 from trainer.training.shares import share_of
@@ -119,16 +119,10 @@ class Training:
         self.env_steps = 0
         """Of all iterations that have begun, of all ranks; with overlap the collector is ahead of it."""
         self._random = np.random.default_rng(stream_of(settings.seed, 0xC0, rank=rank))  # which windows are drawn
-        chosen = settings.evaluation
         # The first rank evaluates what all have learned; the others need no world for it.
         self._evaluations: Evaluations | None = None
         if self.ranks.lead:
-            self._evaluations = Evaluations(
-                settings=chosen,
-                environment=evaluation_environment(settings, permission, episodes=chosen.episodes),
-                device=self.device,
-                check=self.stopping.check,
-            )
+            self._evaluations = evaluations_of(settings, permission, device=self.device, check=self.stopping.check)
         self._iteration = 0
         self._lost_episodes = 0  # of all ranks, once the run has ended
         self._clock = Clock()
@@ -267,6 +261,8 @@ class Training:
         """Wait for what is being collected, and free what the environments hold."""
         self.feed.close()
         self.environment.close()
+        if isinstance(self.algorithm, ClosingAlgorithm):
+            self.algorithm.close()
         if self._evaluations:
             self._evaluations.environment.close()
 

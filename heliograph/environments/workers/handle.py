@@ -1,6 +1,6 @@
 """The parent's handle of one worker process: starts it, exchanges objects with it, and ends it.
 
-For `heliograph.environments.workers.worker` only.
+For `heliograph.environments.workers.worker`, and for the trainer's workers, which are other programs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from collections.abc import Mapping
 from multiprocessing import Pipe
 from typing import IO, Any
 
-from heliograph.environments.workers.protocol import CLOSE, Blueprint
+from heliograph.environments.workers.protocol import CLOSE
 
 _logger = logging.getLogger(__name__)
 
 _PROGRAM = """
 import sys
 sys.path.extend(place for place in sys.argv[2:] if place not in sys.path)
-from heliograph.environments.workers.process import main
+from {module} import main
 main(int(sys.argv[1]))
 """
 """What the child runs, given the descriptor of its end of the pipe and the parent's import path."""
+ENVIRONMENT = "heliograph.environments.workers.process"
+"""Module whose `main` serves an environment."""
 
 _LAST_LINES = 20
 _LISTENING_S = 1.0
@@ -50,14 +52,17 @@ class WorkerHandle:
     such as a game.
     """
 
-    def __init__(self, blueprint: Blueprint, *, variables: Mapping[str, str]) -> None:
-        """Start the process with `variables` on top of this one's environment; do not wait for it."""
+    def __init__(self, blueprint: Any, *, variables: Mapping[str, str], module: str = ENVIRONMENT) -> None:
+        """Start the process with `variables` on top of this one's environment; do not wait for it.
+
+        Its `module`'s main gets the descriptor of a pipe, in which the blueprint comes first.
+        """
         self._connection, theirs = Pipe()
         with theirs:
             descriptor = theirs.fileno()
             self._process = subprocess.Popen(
                 # -P: or the child would look for modules in the current folder first.
-                [sys.executable, "-P", "-c", _PROGRAM, str(descriptor), *sys.path],
+                [sys.executable, "-P", "-c", _PROGRAM.format(module=module), str(descriptor), *sys.path],
                 pass_fds=(descriptor,),
                 env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
@@ -76,6 +81,10 @@ class WorkerHandle:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def fileno(self) -> int:
+        """What is readable once there is something to receive; for `multiprocessing.connection.wait`."""
+        return self._connection.fileno()
 
     def send(self, request: Any) -> None:
         """Send an object.  A process that has died is noticed when its answer is received."""

@@ -31,10 +31,7 @@ def main(descriptor: int) -> None:
     First comes a Blueprint, answered with the EnvironmentSpec; then come calls (name, arguments), each answered with
     its value.  Any answer may be a Failure instead.
     """
-    os.set_inheritable(descriptor, False)  # what the simulator starts must not keep the pipe open
-    os.dup(descriptor)  # and this one is never closed, so that the end of the pipe means the end of the process
-    connection = Connection(descriptor)
-    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    connection = connected(descriptor)
     try:
         blueprint = connection.recv()
         environment = _attempt(blueprint.environment, "construction", lambda: build(blueprint))
@@ -47,6 +44,14 @@ def main(descriptor: int) -> None:
             environment.close()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent has gone, and nobody is left to tell
+
+
+def connected(descriptor: int) -> Connection:
+    """The inherited end of a pipe; this process ends with the parent's."""
+    os.set_inheritable(descriptor, False)  # what the simulator starts must not keep the pipe open
+    os.dup(descriptor)  # and this one is never closed, so that the end of the pipe means the end of the process
+    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    return Connection(descriptor)
 
 
 def build(blueprint: Blueprint) -> VectorEnvironment:

@@ -25,9 +25,10 @@ from trainer.algorithms.mazero.loss import MazeroLoss, Unrolled, mazero_loss, un
 from trainer.algorithms.mazero.model import MazeroModel
 from trainer.algorithms.mazero.planning import PlanningModel
 from trainer.algorithms.mazero.predicting import predicted
+from trainer.algorithms.mazero.reanalysis import Reanalysis
 from trainer.algorithms.mazero.self_play import Learned, SearchingTeam, SelfPlay
 from trainer.algorithms.mazero.settings import MazeroOptimiserSettings, MazeroSettings
-from trainer.algorithms.mazero.targets import Targets, targets_of
+from trainer.algorithms.mazero.targets import Targets, targets_of, taught
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.algorithms.step_function import StepFunction
 from trainer.experience.batch import Batch, ByPriority
@@ -89,6 +90,14 @@ class Mazero:
         self._clipping = Clipping()
         self._warned_of_samples = False
         self._begun = Begun()
+        shared = settings.reanalysis.workers and settings.targets.reanalyse
+        self.reanalysis = Reanalysis(settings, spec) if shared else None
+        """Searches in other processes; None: every update makes its own."""
+
+    def close(self) -> None:
+        """See `ClosingAlgorithm`."""
+        if self.reanalysis is not None:
+            self.reanalysis.close()
 
     def columns(self) -> dict[str, Column]:
         return {**priority_column(), **found_columns(self.spec, self.settings.search.samples)}
@@ -123,12 +132,33 @@ class Mazero:
         begun = self._begun
         if not begun.parts and not ranks().all(replay.has_steps(self._rows)):
             return {}
+        if self.reanalysis is not None:
+            self._update_ahead(self.reanalysis, replay, random, check)
         while begun.parts < self.settings.updates:
             with drawn_again_if_stopped(random):
                 done_on_all(check)
                 begun.add(self.learn(self.sample(replay, random), replay, check=check))
         self._begun = Begun()
         return begun.means()
+
+    def _update_ahead(self, shared: Reanalysis, replay: Replay, random: np.random.Generator, check: Check) -> None:
+        """All updates of an iteration on batches that were drawn before and searched elsewhere.
+
+        If it is left, no process goes on, and what was drawn ahead is drawn anew.
+        """
+        begun, settings = self._begun, self.settings
+        try:
+            while begun.parts < settings.updates:
+                done_on_all(check)
+                while shared.in_flight < min(settings.reanalysis.ahead, settings.updates - begun.parts):
+                    batch = self.sample(replay, random)
+                    shared.begin(batch, self._steps(batch), self.delayed, updates=self.learned.updates)
+                searched = done_on_all(lambda: shared.next(check, updates=self.learned.updates))
+                targets = taught(searched.steps, searched.policy, self.delayed, settings)
+                begun.add(self._taught(searched.batch, searched.steps, targets, replay) | searched.metrics)
+        except BaseException:
+            shared.close()
+            raise
 
     def predict(self, window: Window, draws: PolicyDraws) -> Predicted | None:
         """See `held_out.PredictingAlgorithm`; nothing is drawn."""
@@ -151,8 +181,13 @@ class Mazero:
     def learn(self, batch: Batch, replay: Replay, *, check: Check = never) -> dict[str, float]:
         """One update, and its metrics; writes the new priorities back.  What `check` raises, in the search for targets,
         leaves all as it was."""
-        steps = steps_of(batch.to(self.device), self.settings, self.spec.actions)
-        targets = self.targets(steps, check=check)
+        steps = self._steps(batch)
+        return self._taught(batch, steps, self.targets(steps, check=check), replay)
+
+    def _steps(self, batch: Batch) -> Steps:
+        return steps_of(batch.to(self.device), self.settings, self.spec.actions)
+
+    def _taught(self, batch: Batch, steps: Steps, targets: Targets, replay: Replay) -> dict[str, float]:
         self.model.train()  # dropout is on inside updates only
         unrolled, loss = self.loss(steps, targets)
         self.model.eval()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from heliograph.settings import Settings
 from trainer.policy.settings import Share
@@ -156,6 +156,25 @@ class SelfPlaySettings(Settings):
     """Before the first update all sampled joint actions are equally likely."""
 
 
+class ReanalysisSettings(Settings):
+    """Searches of policy targets in processes of their own, on the CPUs of this machine."""
+
+    workers: NonNegativeInt = 0
+    """Processes; 0: each update makes its own searches, with the delayed network as it is."""
+    ahead: PositiveInt = 4
+    """With workers, batches that are drawn and being searched before the update that learns from them.  So a search is
+    at most `ahead` - 1 updates old, and its batch was drawn by the priorities from before them."""
+
+    @model_validator(mode="after")
+    def _keeps_all_busy(self) -> Self:
+        if self.workers > self.ahead:
+            raise ValueError(
+                f"mazero.reanalysis.workers = {self.workers}, but only ahead = {self.ahead} batches are searched at a "
+                "time; give fewer workers, or more ahead"
+            )
+        return self
+
+
 class MazeroSettings(Settings):
     updates: PositiveInt = 8
     """Of the networks, per iteration; the paper makes half an update per environment step."""
@@ -173,3 +192,4 @@ class MazeroSettings(Settings):
     optimiser: MazeroOptimiserSettings = MazeroOptimiserSettings()
     priority: PrioritySettings = PrioritySettings()
     play: SelfPlaySettings = SelfPlaySettings()
+    reanalysis: ReanalysisSettings = ReanalysisSettings()

@@ -36,9 +36,14 @@ class Targets:
 def targets_of(steps: Steps, delayed: PlanningModel, settings: MazeroSettings, draws: SearchDraws) -> Targets:
     """Of all rows of a batch, with the delayed network.  Ranks are stopped in the searches together, or not at all."""
     policy = done_on_all(lambda: policy_targets(steps, delayed, settings, draws))
+    return taught(steps, policy, delayed.model, settings)
+
+
+def taught(steps: Steps, policy: Found, delayed: MazeroModel, settings: MazeroSettings) -> Targets:
+    """The same, where the policy's targets [V, B, ...] are known."""
     return Targets(
         reward=steps.reward[: settings.unroll],
-        value=value_targets(steps, delayed.model, settings),
+        value=value_targets(steps, delayed, settings),
         policy=policy,
         advantage=advantages(policy, normalised=settings.targets.advantage_normalisation),
     )
@@ -92,20 +97,33 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def policy_targets(steps: Steps, delayed: PlanningModel, settings: MazeroSettings, draws: SearchDraws) -> Found:
     """What searches found, [V, B, ...]: anew for a share of the windows, for the others when they were played."""
+    windows, at = rows_to_search(steps, settings)
+    if not len(windows):
+        return merged(steps, None, settings)
+    root = delayed.root(steps.seen[at, windows], steps.legal[at, windows])
+    searched = planned(delayed, root, settings.search, draws, noise=True)
+    return merged(steps, found_by(searched.result(), settings.search), settings)
+
+
+def rows_to_search(steps: Steps, settings: MazeroSettings) -> tuple[Tensor, Tensor]:
+    """Windows and rows, int64 [M] each, whose policies are searched anew."""
+    taken = steps.taken[: settings.unroll + 1]
+    count = round(settings.targets.reanalyse * taken.shape[1])
+    # Window after window: their rows lie next to one another, as released.
+    windows, at = taken[:, :count].t().nonzero(as_tuple=True)
+    return windows, at
+
+
+def merged(steps: Steps, anew: Found | None, settings: MazeroSettings) -> Found:
+    """What was found anew at the rows to search, [M, ...], and what was found at the others when they were played."""
     rows = settings.unroll + 1
-    taken = steps.taken[:rows]
     stored = found_in({name: column[:rows] for name, column in steps.found.items()})
     found = {
         name: value.to(steps.seen.dtype) if value.is_floating_point() else value for name, value in vars(stored).items()
     }
-    found["valid"] = found["valid"] & taken.unsqueeze(-1)
-    count = round(settings.targets.reanalyse * taken.shape[1])
-    # Window after window: their rows lie next to one another, as released.
-    windows, at = taken[:, :count].t().nonzero(as_tuple=True)
-    if len(windows):
-        seen, legal = steps.seen[at, windows], steps.legal[at, windows]
-        searched = planned(delayed, delayed.root(seen, legal), settings.search, draws, noise=True)
-        anew = found_by(searched.result(), settings.search)
+    found["valid"] = found["valid"] & steps.taken[:rows].unsqueeze(-1)
+    if anew is not None:
+        windows, at = rows_to_search(steps, settings)
         for name, values in vars(anew).items():
             found[name][at, windows] = values
     return Found(**found)
