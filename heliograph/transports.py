@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from heliograph.errors import SettingsError
 
-TRANSPORTS = ("grpcio", "lean")
+LEAN = "lean"
+TRANSPORTS = ("grpcio", LEAN)
 DEFAULT_TRANSPORT = "grpcio"
 
 

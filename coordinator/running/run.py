@@ -33,8 +33,10 @@ from coordinator.world.trajectory import EpisodeResult, StepRecord
 from coordinator.world.world import EpisodeLost
 from heliograph import codecs, log
 from heliograph.errors import OutputFailed, SettingsError, WorldError
+from heliograph.guard import places
 from heliograph.seeds import episode_seed
 from heliograph.stopping import PATIENCE_S, Stopped
+from heliograph.transports import LEAN
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Run:
                 "processes receive the messages of their own episode alone",
                 remedy="Use `heliograph evaluate --links permuted`",
             )
+        _check_crowd(plan, launch)
         self._plan, self._launch, self._links = plan, launch, links
         self._account = None if launch.links is None else _account(links, plan)
         self._worlds = {name: plan.world(name) for name in plan.conditions}
@@ -293,3 +296,15 @@ def _account(links: Links, plan: Plan) -> Account:
     if message is None:
         raise SettingsError(f"bundles of {plan.manifest.algorithm!r} send no messages that could be counted")
     return Account(links, codec=codecs.make(plan.codec, message, plan.bundles[0].tables), manifest=plan.manifest)
+
+
+def _check_crowd(plan: Plan, launch: LaunchSettings) -> None:
+    """Raises SettingsError for more nodes at one address than a node of the lean transport lets in from there."""
+    most = places.MAX_PER_CLIENT + 1  # and itself
+    alone = launch.spawn and launch.links is None
+    if launch.transport == LEAN and alone and plan.manifest.message is not None and len(plan.bundles) > most:
+        raise SettingsError(
+            f"a node of the lean transport has at most {places.MAX_PER_CLIENT} peers at one address, and "
+            f"{len(plan.bundles)} nodes would be started here",
+            remedy="Give --transport grpcio, or start nodes on other machines",
+        )

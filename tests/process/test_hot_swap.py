@@ -35,6 +35,7 @@ from heliograph.bundle import Bundle
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 from heliograph.cli import main
 from heliograph.codecs import LatentTables
+from heliograph.transports import TRANSPORTS
 
 AGENTS, LENGTH = 3, 8
 TABLES = [LatentTables(np.random.default_rng(seed).integers(1, 90, (4, 8))) for seed in range(2)]
@@ -70,13 +71,15 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name in ours and r.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_all_slots_switch_at_the_same_episode_and_a_mixture_is_never_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, transport: str
 ) -> None:
     folder = save_team(OLD, tmp_path / "bundles")
 
     async def play() -> None:
-        async with asyncio.timeout(60), Stage(OLD, tmp_path / "logs", codec="entropy") as stage:
+        over = Stage(OLD, tmp_path / "logs", codec="entropy", options=lambda slot: ("--transport", transport))
+        async with asyncio.timeout(60), over as stage:
             versions = following(folder, stage, codec="entropy")
             for episode in range(5):
                 if episode == 1:

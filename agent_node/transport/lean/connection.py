@@ -93,8 +93,6 @@ class Connection:
         self._preface_left = 0 if is_client else len(PREFACE)
         self.has_opened = False
         """The other side has begun as the protocol demands."""
-        self.is_going_away = False
-        """The other side begins nothing new on this connection, and takes nothing new."""
         self._readable: set[int] = set()
         self._writable: set[int] = set()  # streams of which one half or the other is open
         self._rest = b""
@@ -251,10 +249,9 @@ class Connection:
     def _is_deferred(self, header: FrameHeader, frame: bytes) -> bool:
         """Whether a frame can wait until h2 has to know of it, or is none of its business."""
         if header.type == GOAWAY:
-            # Streams that are open go on after it if it is no error, which h2 would not let them.
-            is_error = frame[HEADER_BYTES + 4 : HEADER_BYTES + 8] != bytes(4)
-            self.is_going_away = True
-            return not is_error
+            # Streams that are open go on after it if it is no error, which h2 would not let them; and nobody here
+            # begins another one on a connection.
+            return frame[HEADER_BYTES + 4 : HEADER_BYTES + 8] == bytes(4)
         if header.type != WINDOW_UPDATE or header.stream not in (0, self._stream) or self._outgoing:
             return False
         increment = int.from_bytes(frame[HEADER_BYTES:], "big") & 0x7FFF_FFFF

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 
 class Rate:
-    """What is left of `at_once`, which fills again at `per_s`; the clock is read only when it is used up."""
+    """What is left of `at_once`, which fills again at `per_s`; the clock is read only when it is used up.
 
-    def __init__(self, *, at_once: float, per_s: float) -> None:
-        self._at_once, self._per_s = at_once, per_s
+    No more is owed than fills again within `most_wait_s`, whatever has been spent.
+    """
+
+    def __init__(self, *, at_once: float, per_s: float, most_wait_s: float = math.inf) -> None:
+        self._at_once, self._per_s, self._least = at_once, per_s, -per_s * most_wait_s
         self._left, self._at_s = at_once, time.monotonic()
 
     def spend(self, amount: float) -> float:
@@ -19,6 +23,7 @@ class Rate:
             return 0.0
         now_s = time.monotonic()
         self._left = min(self._at_once, self._left + self._per_s * (now_s - self._at_s))
+        self._left = max(self._least, self._left)
         self._at_s = now_s
         return max(0.0, -self._left / self._per_s)
 

@@ -38,6 +38,9 @@ ADMITTED_AT_ONCE, ADMITTED_PER_S = 160, 40
 OFFENCE_COUNTS_AS = 16
 """A connection that is cut for what it did has cost as much as so many."""
 
+LONGEST_PAUSE_S = 5.0
+"""After many offenders at once; peers that come then are let in after it, and dial again meanwhile."""
+
 BACKLOG = 1024
 
 LeanHandler: TypeAlias = Callable[[AcceptedLeanCall], Awaitable[None]]
@@ -53,7 +56,7 @@ class LeanServer:
         self.health = LeanHealth(refusals)
         self.places = Places(refusals.count)
         self.handlers: dict[bytes, LeanHandler] = dict(self.health.handlers)
-        self._admission = Rate(at_once=ADMITTED_AT_ONCE, per_s=ADMITTED_PER_S)
+        self._admission = Rate(at_once=ADMITTED_AT_ONCE, per_s=ADMITTED_PER_S, most_wait_s=LONGEST_PAUSE_S)
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
