@@ -14,7 +14,8 @@ class Outbox:
 
     `send(peer, message)` hands it to the peer's stream, and returns what was written to that, or None if there is none.
     `is_silent(peer)` says that sending is useless: a stopped process blocks no writer, and would get all of it at once
-    when it resumes.
+    when it resumes.  `instance_of(peer)` tells one process of a slot from the next: one that was started anew
+    has got nothing.  `withholds` says that what is not sent is as it was, so that an old message goes on to matter.
     """
 
     def __init__(
@@ -24,6 +25,8 @@ class Outbox:
         send: Callable[[int, Outgoing], Written | None],
         is_silent: Callable[[int], bool],
         counts: CounterTable,
+        instance_of: Callable[[int], str | None] = lambda peer: None,
+        withholds: bool = False,
     ) -> None:
         self._wire = wire
         self._send = send
@@ -31,24 +34,34 @@ class Outbox:
         self._counts = counts
         self._newest: Outgoing | None = None
         self._meant_for: set[int] = set()
-        self._sent_to: set[int] = set()
+        self._sent_to: dict[int, str | None] = {}  # by peer, which instance of it
+        self._instance_of, self._withholds = instance_of, withholds
 
     def push(self, message: Message, *, sends_to: Iterable[int]) -> None:
         """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
-        for peer in self._meant_for - self._sent_to:
+        for peer in self._meant_for - self._sent_to.keys():
             self._counts[peer].send_skipped += 1
         assert self._wire is not None, "a bundle without messages says nothing"
         before = None if self._newest is None else self._newest.message
         self._newest = Outgoing(message, before=before, wire=self._wire)
-        self._meant_for, self._sent_to = set(), set()
+        self._meant_for, self._sent_to = set(), {}
         self._offer(sends_to)
 
     def catch_up(self, episode: int, step: int, *, sends_to: Collection[int]) -> None:
-        """At a new step: its listeners that have not got the message of the step before get it now."""
+        """At a new step: its listeners that have not got the message of the step before get it now; or the last one of
+        the episode, if all since then were withheld."""
         newest = self._newest
-        if newest is None or newest.message.label != (episode, step - 1) or self._sent_to.issuperset(sends_to):
+        if newest is None or newest.message.episode != episode:
             return
-        self._offer(sends_to)
+        if newest.message.step == step - 1 or self._withholds:
+            for peer in [peer for peer in sends_to if self._is_another(peer)]:
+                del self._sent_to[peer]
+            self._offer([peer for peer in sends_to if peer not in self._sent_to])
+
+    def _is_another(self, peer: int) -> bool:
+        """Whether it was another process that got the message."""
+        now = self._instance_of(peer)
+        return now is not None and self._sent_to.get(peer, now) != now
 
     def _offer(self, listeners: Iterable[int]) -> None:
         assert self._newest is not None
@@ -58,7 +71,7 @@ class Outbox:
                 continue
             written = self._send(peer, self._newest)
             if written is not None:
-                self._sent_to.add(peer)
+                self._sent_to[peer] = self._instance_of(peer)
                 counters = self._counts[peer]
                 counters.sent += 1
                 counters.sent_bytes += len(written.data)

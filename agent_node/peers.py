@@ -95,6 +95,11 @@ class Peers:
         stream = self._streams.of(slot)
         return None if stream is None else stream.send(message)
 
+    def instance_of(self, slot: int) -> str | None:
+        """Which process of its slot a peer is; None if its stream is not up."""
+        stream = self._streams.of(slot)
+        return None if stream is None else stream.instance
+
     def allow_more(self) -> None:
         """A step begins, for which every peer may say something again."""
         self._streams.allow_more()

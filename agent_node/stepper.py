@@ -30,7 +30,14 @@ class Stepper:
         self._inbox = inbox
         self._peers = peers
         self._receives_from: tuple[int, ...] = ()
-        self._outbox = Outbox(wire=wire, send=peers.send, is_silent=self._is_silent, counts=counts)
+        self._outbox = Outbox(
+            wire=wire,
+            send=peers.send,
+            is_silent=self._is_silent,
+            counts=counts,
+            instance_of=peers.instance_of,
+            withholds=agent.manifest.sending is not None,
+        )
 
     async def step(self, agent_input: AgentInput) -> StepReport:
         """Decide one step, at most `message_deadline_s` plus the time of the step function after this call.

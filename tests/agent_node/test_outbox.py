@@ -43,3 +43,48 @@ def test_each_listener_of_either_step_gets_the_message_once() -> None:
     assert len(sent) == 3, "no step reads an old message"
     once = LinkCounters(sent=1, sent_bytes=len(WIRE.serialise(said(0)).data), sent_bits=4 * 3)
     assert counts == {1: once, 2: once, 3: LinkCounters(send_skipped=1), 4: once}
+
+
+def test_a_peer_that_was_started_anew_gets_what_the_one_before_it_got() -> None:
+    sent: list[tuple[int, int]] = []
+    instances: dict[int, str | None] = {1: "first", 2: "first", 3: None}
+
+    def send(peer: int, message: Outgoing) -> Written | None:
+        if instances[peer] is None:
+            return None
+        sent.append((peer, message.message.step))
+        return message.written(None)
+
+    def outbox(*, withholds: bool) -> Outbox:
+        sent.clear()
+        instances.update({1: "first", 2: "first", 3: None})
+        made = Outbox(
+            wire=WIRE,
+            send=send,
+            is_silent=lambda peer: False,
+            counts=CounterTable(),
+            instance_of=instances.get,
+            withholds=withholds,
+        )
+        made.push(said(0), sends_to=(1, 2, 3))
+        assert sent == [(1, 0), (2, 0)]
+        return made
+
+    each_step = outbox(withholds=False)
+    instances[1] = "second"
+    each_step.catch_up(0, 1, sends_to=(1, 2, 3))
+    assert sent[2:] == [(1, 0)]
+    instances[1] = "third"
+    each_step.catch_up(0, 2, sends_to=(1, 2, 3))
+    assert len(sent) == 3, "no step reads an old message"
+
+    some_steps = outbox(withholds=True)
+    instances.update({2: None, 3: "first"})
+    some_steps.catch_up(0, 4, sends_to=(1, 2, 3))
+    assert sent[2:] == [(3, 0)], "what was withheld since is as it was"
+    instances[2] = "second"
+    some_steps.catch_up(0, 5, sends_to=(1, 2, 3))
+    assert sent[3:] == [(2, 0)]
+    some_steps.catch_up(0, 6, sends_to=(1, 2, 3))
+    some_steps.catch_up(1, 0, sends_to=(1, 2, 3))
+    assert len(sent) == 4, "once, and not into the next episode"
