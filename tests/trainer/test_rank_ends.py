@@ -192,10 +192,10 @@ def test_what_the_first_rank_has_ended_by_is_not_told_by_the_others() -> None:
             group.report_end(in_brief(refused))
         group.leave(within_s=WAIT_S)
         lost, own = RankLost("rank 0 has ended: …"), Refused("this machine's disk is full")
-        return group.has_told(refused), group.has_told(lost), group.has_told(own)
+        return group.is_reported(refused), group.is_reported(lost), group.is_reported(own)
 
     assert on_ranks(part) == [(False, False, False), (True, True, False)]
-    assert not Ranks().has_told(RankLost("…"))
+    assert not Ranks().is_reported(RankLost("…"))
 
 
 def test_an_error_before_the_ranks_join_is_held_back_by_all_but_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ def test_an_error_before_the_ranks_join_is_held_back_by_all_but_the_first(monkey
     monkeypatch.setattr(launched.time, "sleep", held.append)
     for rank, waits in ((0, []), (1, [launched.LEAVING_S])):
         launch(monkeypatch, rank=rank)
-        with pytest.raises(CheckpointError), launched.first_rank_tells():
+        with pytest.raises(CheckpointError), launched.first_rank_reports():
             raise CheckpointError("no such run")
         assert held == waits
 

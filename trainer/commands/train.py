@@ -72,9 +72,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    from trainer.ranks.launched import first_rank_tells
+    from trainer.ranks.launched import first_rank_reports
 
-    with first_rank_tells():
+    with first_rank_reports():
         train = _checked(namespace)
     return 0 if train is None else train()
 
@@ -216,7 +216,7 @@ def _train(
                 group.leave(within_s=LEAVING_S)
                 return INTERRUPTED_EXIT_CODE
     except HeliographError as error:
-        if group is not None and group.has_told(error):
+        if group is not None and group.is_reported(error):
             return error.exit_code
         raise
 

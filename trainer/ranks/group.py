@@ -99,7 +99,7 @@ class Ranks:
         write than the others.
         """
 
-    def has_told(self, error: HeliographError) -> bool:
+    def is_reported(self, error: HeliographError) -> bool:
         """Whether the first rank, which this process has left after, has ended by the same, and says so itself."""
         return False
 
@@ -204,7 +204,7 @@ class Joined(Ranks):
                     self._end_of_lead = self._store.get(_LEAD_ENDED).decode()
                 time.sleep(0 if left else LONGEST_PAUSE_S)
 
-    def has_told(self, error: HeliographError) -> bool:
+    def is_reported(self, error: HeliographError) -> bool:
         return bool(self._end_of_lead) and (isinstance(error, RankLost) or in_brief(error) in self._end_of_lead)
 
     def _summed(self, tensors: Sequence[Tensor], *, parts: int) -> None:

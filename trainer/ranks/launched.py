@@ -49,7 +49,7 @@ def leads() -> bool:
 
 
 @contextmanager
-def first_rank_tells() -> Iterator[None]:
+def first_rank_reports() -> Iterator[None]:
     """Inside, before the ranks have joined, an error that all of them run into is told by the first alone.
 
     What starts ranks ends all of them with the first that fails, so the others hold theirs back for a while, and tell
