@@ -40,7 +40,7 @@ class EnvironmentSettings(Settings):
     """Name in the registry, or import path; see `heliograph environments`.  A path must be named in the command."""
     parameters: Annotated[dict[str, Any], Text.OF_THE_USER] = {}
     """Of the environment; checked by it.  Texts that it does not hold to a list must be named in the command."""
-    curriculum: CurriculumSettings | None = None
+    curriculum: Annotated[CurriculumSettings | None, Text.OF_A_LIST] = None
     """How one parameter goes to its value as training goes on; none: it has it from the start."""
     copies: PositiveInt = 8
     """Stepped together while collecting."""
