@@ -21,6 +21,7 @@ from agent_node.step_function import StepFunction
 from heliograph import noise
 from heliograph.actions import Action, ActionSpace, DiscreteActions
 from heliograph.bundle import Bundle
+from heliograph.codecs.prefix import sent_ids
 from heliograph.errors import BundleError, MessageError, WorldError
 
 
@@ -214,6 +215,8 @@ class Agent:
         latent = answers["latent"]
         if int(latent.min()) < 0 or int(latent.max()) >= self.manifest.message.classes:
             raise BundleError(f"bundle of {where} chose a latent id outside 0..{self.manifest.message.classes - 1}")
+        if self.manifest.message.prefix and sent_ids(latent.tolist(), unsaid=self.manifest.message.classes - 1) is None:
+            raise BundleError(f"bundle of {where} says a latent id after one that it does not say")
         message = Message(episode=agent_input.episode, step=agent_input.step, latent=latent, action=action)
         return Decision(action=action, message=message, logits=logits)
 

@@ -25,6 +25,8 @@ SENDING_VERSION = 2
 """Of bundles that withhold messages, which a program that does not know of it would await and send."""
 PREDICTING_VERSION = 3
 """Of bundles that predict messages that are not there: their graph has an input that an older program does not feed."""
+PREFIX_VERSION = 3
+"""Of bundles whose messages say only their first ids, which a program that does not know of it could not read."""
 VERSIONS = (FORMAT_VERSION, SENDING_VERSION, PREDICTING_VERSION)
 
 FILLINGS = ("mean", "mode", "sample")
@@ -126,13 +128,17 @@ class Manifest:
                 raise ValueError("tables_sha256 is given for an agent that sends no messages")
 
     def _check_version(self) -> None:
-        newer = {"sending": SENDING_VERSION, "predicts": PREDICTING_VERSION}
-        given = {name: version for name, version in newer.items() if getattr(self, name) is not None}
+        newer = {
+            "sending": (SENDING_VERSION, self.sending is not None),
+            "predicts": (PREDICTING_VERSION, self.predicts is not None),
+            "message.prefix": (PREFIX_VERSION, self.message is not None and self.message.prefix),
+        }
+        given = {name: version for name, (version, has) in newer.items() if has}
         for name, version in given.items():
             if self.format_version < version:
                 raise ValueError(f"{name} belongs to format version {version}, this is {self.format_version}")
         if self.format_version > max(given.values(), default=FORMAT_VERSION):
-            names = " or ".join(name for name, version in newer.items() if version == self.format_version)
+            names = " or ".join(name for name, (version, _) in newer.items() if version == self.format_version)
             raise ValueError(f"format version {self.format_version} is of bundles with {names}")
         if self.predicts is None:
             return
@@ -142,6 +148,8 @@ class Manifest:
             raise ValueError("predicts is given for an agent that reads no messages")
         if self.sending is not None:
             raise ValueError("predicts is given for an agent that withholds messages, whose last one goes on to count")
+        if self.message.prefix:
+            raise ValueError("predicts is given for an agent whose messages may leave ids unsaid")
 
     def _check_team_actions(self, told: tuple[ActionSpace, ...]) -> None:
         if self.message is None:
@@ -164,6 +172,8 @@ class Manifest:
         for name in ("tables_sha256", "team_actions", "planning_size", "sending", "predicts", "message_values"):
             if values[name] is None:
                 del values[name]
+        if self.message is not None:
+            values["message"] = self.message.to_json()
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
     @classmethod

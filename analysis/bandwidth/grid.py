@@ -17,6 +17,7 @@ from coordinator.channel.parsing import fields_of
 from coordinator.plan.settings import PERMUTED
 from heliograph import codecs
 from heliograph.codecs import Codec, LatentTables
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.codecs.registry import BIT_PACKED, ENTROPY, MOST_INFORMATIVE
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
@@ -110,7 +111,7 @@ def make_grid(
             raise SettingsError(f"--sweep {axis} is given twice", remedy="List all its values in one")
         given[axis] = values
     if not given:
-        given = default_axes(categoricals=manifest.message.categoricals, tables=tables)
+        given = default_axes(manifest.message, tables=tables)
     chosen, policies, kept, links = (given.pop(axis, ()) for axis in (CODEC, LATE, KEPT, LINKS))
     if links not in ((), (PERMUTED,)):
         raise SettingsError(
@@ -147,13 +148,14 @@ def make_grid(
     return Grid(points=(*points[: len(crossed)], *levels, *points[len(crossed) :]))
 
 
-def default_axes(*, categoricals: int, tables: LatentTables | None) -> dict[str, tuple[str, ...]]:
-    """Erasure from 0 to 1; with tables also the entropy coder, and 1, 2, 4, … of the categoricals."""
+def default_axes(message: MessageFormat, *, tables: LatentTables | None) -> dict[str, tuple[str, ...]]:
+    """Erasure from 0 to 1; with tables also the entropy coder, and, of messages that are whole,
+    1, 2, 4, … of the categoricals."""
     axes = dict([parse_axis(f"erasure={ERASURES}")])
     if tables is not None:
         axes[CODEC] = (BIT_PACKED, ENTROPY)
-        powers = (2**power for power in range(categoricals.bit_length()))
-        axes[KEPT] = tuple(str(m) for m in powers)
+        if not message.prefix:
+            axes[KEPT] = tuple(str(2**power) for power in range(message.categoricals.bit_length()))
     return axes
 
 

@@ -151,10 +151,14 @@ def _codecs(measured: Measured) -> Iterator[CodecCost]:
     message, tables = measured.plan.manifest.message, measured.plan.bundles[0].tables
     if message is None:
         return
-    specs = [BIT_PACKED, REPEATS, measured.plan.codec]
+    specs = [BIT_PACKED, measured.plan.codec]
     if tables is not None:
-        halves = (message.categoricals >> power for power in range(1, message.categoricals.bit_length()))
-        specs += [ENTROPY, *(f"{MOST_INFORMATIVE}:{kept}" for kept in halves)]
+        specs.append(ENTROPY)
+    if not message.prefix:
+        specs.append(REPEATS)
+        if tables is not None:
+            halves = (message.categoricals >> power for power in range(1, message.categoricals.bit_length()))
+            specs += [f"{MOST_INFORMATIVE}:{kept}" for kept in halves]
     for found in recost(measured.trace, dict.fromkeys(specs), tables=tables):
         protobuf = found.bits_per_message("protobuf")
         yield CodecCost(

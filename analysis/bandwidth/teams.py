@@ -80,8 +80,9 @@ def label_of(manifest: Manifest) -> str:
     message = manifest.message
     if message is None:
         return f"{manifest.algorithm}, no messages"
+    classes = f"{message.classes - 1}, says first ids" if message.prefix else str(message.classes)
     withheld = "" if manifest.sending is None else ", withholds"
-    return f"{manifest.algorithm}, {message.categoricals} x {message.classes}{withheld}"
+    return f"{manifest.algorithm}, {message.categoricals} x {classes}{withheld}"
 
 
 def _training(run: Run) -> str:

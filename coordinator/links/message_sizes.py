@@ -54,7 +54,7 @@ def message_sizes(
                 bits = codec.size_bits(said, previous)
                 codec_bits[step, sender, receivers] = bits
                 # Only a message as long as a bit-packed one can be one, and only coding it tells.
-                may_be = bits == message.codec.payload_bits and codec.spec != message.codec.spec
+                may_be = bits == message.codec.size_bits(said) and codec.spec != message.codec.spec
                 protobuf_bytes[step, sender, receivers] = message_bytes(
                     episode=episode,
                     step=step,

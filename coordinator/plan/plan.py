@@ -121,8 +121,10 @@ class Plan(RunSettings):
     @property
     def reports_latents(self) -> bool:
         """Whether the coordinator is told what agents say: to record it, or since its size decides what gets by."""
-        sized = self.channel is not None and self.channel.rate_bits is not None and self.codec != codecs.BIT_PACKED
-        return self.record is not None or sized
+        limited = self.channel is not None and self.channel.rate_bits is not None
+        message = self.manifest.message
+        alike = self.codec == codecs.BIT_PACKED and not (message is not None and message.prefix)
+        return self.record is not None or (limited and not alike)
 
     def first_episode(self, name: str) -> int:
         return self.conditions.index(name) * self.episodes

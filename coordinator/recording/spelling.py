@@ -6,7 +6,7 @@ For `schema.py`, which puts one of these into the annotation of each field.  Axe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -211,12 +211,15 @@ class OneOf(Spelling):
 class Message(Spelling):
     """What a message holds."""
 
-    phrase = '{"categoricals": K, "classes": C}, or null where there are no messages'
+    phrase = (
+        '{"categoricals": K, "classes": C}, with "prefix": true where only first ids may be said, or null where there '
+        "are no messages"
+    )
 
     def read(self, value: Any, info: ValidationInfo) -> MessageFormat | None:
         if value is None or isinstance(value, MessageFormat):
             return value
-        if not isinstance(value, dict) or value.keys() != {"categoricals", "classes"}:
+        if not isinstance(value, dict) or value.keys() - {"prefix"} != {"categoricals", "classes"}:
             raise unexpected(value, "a format")
         try:
             return MessageFormat(**value)
@@ -224,7 +227,7 @@ class Message(Spelling):
             raise NotAsDeclared(f"whose {error}") from None
 
     def write(self, value: MessageFormat | None) -> dict[str, int] | None:
-        return None if value is None else asdict(value)
+        return None if value is None else value.to_json()
 
 
 class Bounds(Spelling):

@@ -41,6 +41,11 @@ def make(spec: str, message: MessageFormat, tables: LatentTables | None) -> Code
         raise SettingsError(f"codec {name} takes no number, but was given as {spec!r}")
     if name == BIT_PACKED:
         return message.codec
+    if message.prefix and name != ENTROPY:
+        raise SettingsError(
+            f"codec {name} writes latents whole, and these agents say only their first ids",
+            remedy=f"Give {BIT_PACKED} or {ENTROPY}",
+        )
     if name == REPEATS:
         return Repeats(message.codec)
     if tables is None:
@@ -52,5 +57,9 @@ def make(spec: str, message: MessageFormat, tables: LatentTables | None) -> Code
         return MostInformative(message.codec, tables, kept)
     # Here, so that whoever does not use it does not load its coder.
     from heliograph.codecs.entropy import Entropy
+    from heliograph.codecs.prefix import PrefixPacked
+    from heliograph.codecs.prefix_entropy import PrefixEntropy
 
-    return Entropy(message.codec, tables)
+    if isinstance(packed := message.codec, PrefixPacked):
+        return PrefixEntropy(packed, tables)
+    return Entropy(packed, tables)

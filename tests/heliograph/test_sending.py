@@ -12,8 +12,9 @@ import pytest
 from scripted_bundle import scripted_bundle
 
 from heliograph import bundle as bundles
+from heliograph.codecs.message_format import MessageFormat
 from heliograph.errors import BundleCorrupt, BundleMismatch
-from heliograph.manifest import SENDING_VERSION, Manifest
+from heliograph.manifest import PREFIX_VERSION, SENDING_VERSION, Manifest
 from heliograph.sending import Sending
 
 UNSIGNED = scripted_bundle(slot=1, team_size=3)
@@ -60,3 +61,30 @@ def test_a_message_is_withheld_while_it_is_much_as_the_last_one_and_none_is_due(
     assert not rule.withholds(np.array([0, 1, 1, 0], dtype=np.int32), last, steps=1)
     assert not rule.withholds(last, last, steps=3)
     assert [rule.is_due(steps=steps) for steps in (1, 2, 3, 4)] == [False, False, True, True]
+
+
+FIRST_IDS = {"format_version": PREFIX_VERSION, "message": {"categoricals": 4, "classes": 9, "prefix": True}}
+
+
+@pytest.mark.parametrize("more", [{}, {"sending": {"heartbeat": 4, "changes": 1}}], ids=["always", "withheld"])
+def test_a_bundle_whose_messages_are_first_ids_is_of_the_third_version(more: dict[str, Any]) -> None:
+    manifest = Manifest.from_bytes(json.dumps(json.loads(UNSIGNED.manifest_bytes) | FIRST_IDS | more).encode())
+    assert manifest.message == MessageFormat(categoricals=4, classes=9, prefix=True)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+    assert b"prefix" not in UNSIGNED.manifest_bytes, "bundles whose messages are whole are as they always were"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (FIRST_IDS | {"format_version": 1}, "message.prefix belongs to format version 3, this is 1"),
+        (FIRST_IDS | {"format_version": 2}, "message.prefix belongs to format version 3, this is 2"),
+        ({"format_version": PREFIX_VERSION}, "format version 3 is of bundles with predicts or message.prefix"),
+        (FIRST_IDS | {"message": {"categoricals": 4, "classes": 2, "prefix": True}}, "message.classes is 2"),
+        (FIRST_IDS | {"message": {"categoricals": 4, "classes": 9, "prefix": 1}}, "message.prefix is 1"),
+    ],
+)
+def test_first_ids_that_make_no_sense_are_named(change: dict[str, Any], complaint: str) -> None:
+    data = json.dumps(json.loads(UNSIGNED.manifest_bytes) | change).encode()
+    with pytest.raises(BundleCorrupt, match=complaint):
+        Manifest.from_bytes(data)

@@ -105,3 +105,24 @@ def test_drawn_frequencies_are_the_probabilities() -> None:
     share = sample_ids(probabilities.expand(count, 4), numbers).bincount(minlength=4) / count
     assert share[1] == 0
     torch.testing.assert_close(share, probabilities, rtol=0, atol=4 * (0.25 / count) ** 0.5)
+
+
+def test_one_hots_that_do_not_count_are_zeros_and_all_gradients_are_those_of_the_product() -> None:
+    layer, ids, dense, logits = layer_and_inputs()
+    upstream = torch.randn(ROWS, 2, OUT, dtype=torch.float64)
+    said = (torch.rand(ROWS, 2, CATEGORICALS) < 0.5).double().requires_grad_()
+
+    def gathered(probabilities: torch.Tensor) -> torch.Tensor:
+        return layer.gather(ids, probabilities, said) + layer.dense(dense)
+
+    def product(probabilities: torch.Tensor) -> torch.Tensor:
+        latent = functional.one_hot(ids, CLASSES) + probabilities - probabilities.detach()
+        return (latent * said.unsqueeze(-1)).flatten(-2) @ layer.table + layer.dense(dense)
+
+    results = []
+    for compute in (gathered, product):
+        output = compute(torch.softmax(logits, dim=-1))
+        results.append((output, *torch.autograd.grad((output * upstream).sum(), (layer.table, said, logits))))
+    for ours, defined in zip(*results, strict=True):
+        assert ours.abs().sum() > 0
+        torch.testing.assert_close(ours, defined, rtol=1e-12, atol=1e-12)

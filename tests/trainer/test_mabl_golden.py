@@ -12,7 +12,8 @@ from golden_comparisons import counted, note
 from mabl_reference import BilevelReference, load_bilevel_reference
 from mamba_reference import RecordedDraws, noise_for, recorded_gradient
 
-from trainer.algorithms.dreamer.execution import SilentStep, initial_state, team_step
+from trainer.algorithms.dreamer.agent_steps import SilentStep
+from trainer.algorithms.dreamer.execution import initial_state, team_step
 from trainer.experience.columns import STATE
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch

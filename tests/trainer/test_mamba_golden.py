@@ -11,7 +11,8 @@ import torch
 from golden_comparisons import counted, note
 from mamba_reference import RecordedDraws, Reference, load_reference, noise_for, recorded_gradient
 
-from trainer.algorithms.dreamer.execution import AgentStep, initial_state, team_step
+from trainer.algorithms.dreamer.agent_steps import AgentStep
+from trainer.algorithms.dreamer.execution import initial_state, team_step
 from trainer.policy.draws import Draws
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch

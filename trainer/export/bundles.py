@@ -9,7 +9,7 @@ from heliograph import __version__
 from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, SENDING_VERSION, Manifest, sha256
+from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, PREFIX_VERSION, SENDING_VERSION, Manifest, sha256
 from trainer.algorithms.interfaces import Algorithm
 from trainer.algorithms.step_function import StepFunction
 from trainer.export.own_part import own_part
@@ -62,6 +62,8 @@ def export_bundle(
 def _format_version(step: StepFunction) -> int:
     if step.predicts is not None:
         return PREDICTING_VERSION
+    if step.message is not None and step.message.prefix:
+        return PREFIX_VERSION
     return FORMAT_VERSION if step.sending is None else SENDING_VERSION
 
 

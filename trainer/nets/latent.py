@@ -64,15 +64,22 @@ class LatentTable(nn.Module):
             self.table.copy_(joint[:, :width].t())
             dense.weight.copy_(joint[:, width:])
 
-    def gather(self, ids: Tensor, probabilities: Tensor | None = None) -> Tensor:
-        """W_z z for ids [..., K] -> [..., D_out]; `probabilities` [..., K, C] receive the straight-through gradient."""
+    def gather(self, ids: Tensor, probabilities: Tensor | None = None, said: Tensor | None = None) -> Tensor:
+        """W_z z for ids [..., K] -> [..., D_out]; `probabilities` [..., K, C] receive the straight-through gradient.
+
+        `said` [..., K] is 1 for the one-hot vectors that count and 0 for those that are zeros; it receives a gradient.
+        """
         flat = (ids + self.offsets).reshape(-1, ids.shape[-1])
         if torch.compiler.is_exporting():
             # An embedding bag would become a loop over sequences in ONNX; this is one Gather and one sum.
-            rows = self.table[flat].sum(1)
+            found = self.table[flat]  # [rows, K, D_out]
+            rows = (found if said is None else found * said.reshape(*flat.shape, 1)).sum(1)
         else:
-            rows = functional.embedding_bag(flat, self.table, mode="sum")
+            weights = None if said is None else said.reshape(flat.shape)
+            rows = functional.embedding_bag(flat, self.table, mode="sum", per_sample_weights=weights)
         if probabilities is not None:
+            if said is not None:
+                probabilities = probabilities * said.detach().unsqueeze(-1)
             rows = _StraightThrough.apply(  # type: ignore[no-untyped-call]  # torch gives it no types
                 rows, probabilities.reshape(flat.shape[0], -1), self.table.detach()
             )

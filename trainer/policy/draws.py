@@ -25,6 +25,10 @@ class Draws(Protocol):
         """Class ids [..., N, K] of messages that were predicted with [..., N, K, C]."""
         ...
 
+    def count(self, probabilities: Tensor) -> Tensor:
+        """How many ids an agent says, [...] from [..., K + 1]."""
+        ...
+
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         """Actions [...] from an actor's outputs [..., P]."""
         ...
@@ -42,6 +46,9 @@ class RandomDraws:
 
     def latent(self, probabilities: Tensor) -> Tensor:
         return sample_ids(probabilities, self._uniform(probabilities[..., 0]))
+
+    def count(self, probabilities: Tensor) -> Tensor:
+        return self.latent(probabilities)
 
     def missing(self, probabilities: Tensor) -> Tensor:
         return self.latent(probabilities)
@@ -67,6 +74,9 @@ class GreedyDraws:
     def missing(self, probabilities: Tensor) -> Tensor:
         return probabilities.argmax(-1)
 
+    def count(self, probabilities: Tensor) -> Tensor:
+        return self.latent(probabilities)
+
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         return actions.mode(outputs)
 
@@ -77,8 +87,8 @@ class GreedyDraws:
 class NoiseDraws:
     """Samples with given uniform numbers, as an agent node does.
 
-    `noise` [...]: K numbers for the categoricals of the latent, N x K for those of messages that are predicted, if any
-    are drawn, then those for the action (`heliograph.noise`).
+    `noise` [...]: K numbers for the categoricals of the latent, one more where it is decided how many of them are said,
+    N x K for those of messages that are predicted, if any are drawn, then those for the action (`heliograph.noise`).
     """
 
     def __init__(self, noise: Tensor) -> None:
@@ -91,6 +101,9 @@ class NoiseDraws:
         senders, categoricals = probabilities.shape[-3:-1]
         noise = self._noise[..., categoricals : (1 + senders) * categoricals]
         return sample_ids(probabilities, noise.unflatten(-1, (senders, categoricals)))
+
+    def count(self, probabilities: Tensor) -> Tensor:
+        return sample_ids(probabilities, self._noise[..., probabilities.shape[-1] - 1])
 
     def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
         return actions.sample(outputs, self._noise[..., -actions.noise :])

@@ -163,6 +163,7 @@ class BilevelModel(LatentModel):
             prediction_head(settings.feature, out=actions.mask_size, activation=nn.ELU) if action_masks else None
         )
         self.information = information_head(settings, outputs=actions.outputs)
+        self.saying = None
 
     def of_level(self, network: nn.Module, *, level: int = AGENT) -> Level:
         """A network that reads one level's part of a feature."""

@@ -21,6 +21,7 @@ from trainer.policy.masks import imagined_mask
 from trainer.policy.settings import PolicySettings
 from trainer.world_model.posteriors import LatentModel
 from trainer.world_model.received import Received, readable
+from trainer.world_model.saying import drawn, everyone, with_own
 from trainer.world_model.withholding import LastSent
 
 
@@ -96,20 +97,26 @@ class Imagination:
         rssm = self.model.rssm
         keep = states.deter.new_ones(*states.deter.shape[:-1], 1)
         links, received, last, heard = states.links, states.received, states.last, states.hears
+        told, saying = states.ids, self.model.saying
+        if saying is not None:
+            told = drawn(saying, states.ids, states.deter, self.draws, classes=rssm.sizes.classes)
         if links is not None:
             sent = None
             if last is not None:
-                last, sent = last.after(states.ids, self.channel)
+                last, sent = last.after(told, self.channel)
             links = advance(links, self.channel, self._uniform(states.deter), sent_to(sent, heard))
             heard = readable(heard, links.age)
         if links is not None and received is not None:
-            received = received.after(states.ids, action, links.age)
+            received = received.after(told, action, links.age, None if saying is None else states.ids)
             tokens = rssm.held_tokens(received.ids, received.action, keep)
             tokens = rssm.with_predicted(
                 tokens, received.ids, received.action, links.age, states.deter, self.draws.latent
             )
         else:
             tokens = rssm.tokens(states.ids, action, keep)
+            if saying is not None:
+                tokens = with_own(rssm, tokens, rssm.tokens(told, action, keep))
+                heard = everyone(tokens) if heard is None else heard
         deter = rssm.recur(rssm.communicate(tokens, heard), states.deter)
         return Outlook(
             prior=rssm.probabilities(rssm.prior_logits(deter)),

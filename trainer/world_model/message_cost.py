@@ -1,8 +1,9 @@
 """What messages take in bits: their expected length by the tables of the codec `entropy`, as a term of a model's loss.
 
 The tables are the running shares of the classes that the team sends, and are exported with it, so that what is
-penalised is what will be written.  A penalty by the cross-entropy to a marginal is the variational bound on the
-information of a message (Alemi et al. 2017).
+penalised is what will be written.  Where precision is learned, a message takes the bits of what it is likely to say,
+and of how much that is.  A penalty by the cross-entropy to a marginal is the variational bound on the information of a
+message (Alemi et al. 2017).
 
 Axis legend: T time, B windows, N agents, K categoricals, C classes.
 """
@@ -35,7 +36,8 @@ class MessageCost:
     bits: Tensor
     """Scalar: per agent-step."""
     shares: Tensor
-    """[K, C]: of the classes of what was sent, of which there are `messages` (scalar); no gradient."""
+    """[K, C] of the classes of what was sent, of which there are `messages` (scalar); no gradient.  Where precision is
+    learned [K, C + 1], the last of what was not said."""
     messages: Tensor
 
 
@@ -45,7 +47,8 @@ class MessagePrice(nn.Module):
     def __init__(self, settings: MessageSettings, *, categoricals: int, classes: int) -> None:
         super().__init__()
         self.settings = settings
-        self.register_buffer("shares", torch.zeros(categoricals, classes))
+        self._count_bits = categoricals.bit_length() if settings.learns_precision else 0
+        self.register_buffer("shares", torch.zeros(categoricals, classes + settings.learns_precision))
         self.register_buffer("seen", torch.zeros(()))
         self.register_buffer("weight", torch.tensor(self._weight(0)))
         self.shares: Tensor
@@ -55,13 +58,17 @@ class MessagePrice(nn.Module):
     def cost(self, window: Window, posteriors: Posteriors) -> MessageCost:
         """Gradients reach the posterior's probabilities, and from those what made them."""
         made, sent = messages_made(window), messages_sent(window).to(posteriors.probabilities.dtype)
-        # Summed by class first: a pass over the wide probabilities, and none over their product with the code lengths.
-        classes = torch.einsum("tbn,tbnkc->kc", sent, posteriors.probabilities)
         messages = sent.sum()
+        # Summed by class first: a pass over the wide probabilities, and none over their product with the code lengths.
+        if posteriors.shares is None:
+            classes = torch.einsum("tbn,tbnkc->kc", sent, posteriors.probabilities)
+            shares = classes.detach()
+        else:
+            classes = torch.einsum("tbnk,tbnkc->kc", sent.unsqueeze(-1) * posteriors.shares, posteriors.probabilities)
+            shares = torch.cat([classes.detach(), messages - classes.detach().sum(-1, keepdim=True)], dim=-1)
+        bits = (classes * self.code_bits()).sum() + self._count_bits * messages
         return MessageCost(
-            bits=(classes * self.code_bits()).sum() / made.sum().clamp(min=1),
-            shares=classes.detach() / messages.clamp(min=1),
-            messages=messages,
+            bits=bits / made.sum().clamp(min=1), shares=shares / messages.clamp(min=1), messages=messages
         )
 
     def penalty(self, cost: MessageCost) -> Tensor:
@@ -78,15 +85,19 @@ class MessagePrice(nn.Module):
         self.weight.fill_(self._weight(updates))
 
     def code_bits(self) -> Tensor:
-        """[K, C]: how long each class is written, by `LatentTables.weights`; all alike before anything was seen."""
-        weights = 2 * OBSERVATIONS * self.shares / self.seen.clamp(min=1 - _KEPT) + 1
+        """[K, C]: how long each class is written that is said, by `LatentTables.weights`; all alike before anything was
+        seen."""
+        shares = self.shares[:, :-1] if self.settings.learns_precision else self.shares
+        weights = 2 * OBSERVATIONS * shares / self.seen.clamp(min=1 - _KEPT) + 1
         return -torch.log2(weights / weights.sum(-1, keepdim=True))
 
     def counts(self) -> npt.NDArray[np.int64] | None:
         """[K, C] for tables; None before anything was seen."""
         if not self.seen:
             return None
-        counts: npt.NDArray[np.int64] = (OBSERVATIONS * self.shares / self.seen).round().long().cpu().numpy()
+        counts: npt.NDArray[np.int64] = (
+            (OBSERVATIONS * self.shares / self.seen).round().clamp(min=0).long().cpu().numpy()
+        )
         return counts
 
     def _weight(self, updates: int) -> float:

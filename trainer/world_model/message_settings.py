@@ -5,7 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
@@ -13,7 +13,7 @@ from heliograph.settings import Settings
 
 
 class MessageSettings(Settings):
-    """An information penalty on messages; off by default."""
+    """An information penalty on messages, and what agents may leave out; off by default."""
 
     bits_scale: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     """Weight in the model's loss of the bits per agent-step of what is sent: the expected length of a message by the
@@ -23,13 +23,26 @@ class MessageSettings(Settings):
     budget_bits: PositiveFloat | None = None
     """Bits per agent-step below which nothing is penalised."""
 
+    precision: Literal["whole", "learned"] = "whole"
+    """A message says the whole latent; or its sender chooses at every step how many of the first categoricals it says,
+    as it has learned to under that penalty."""
+
     @property
     def is_priced(self) -> bool:
         return self.bits_scale > 0
+
+    @property
+    def learns_precision(self) -> bool:
+        return self.precision == "learned"
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
         for name in ("anneal_updates", "budget_bits"):
             if getattr(self, name) and not self.is_priced:
                 raise ValueError(f"message.{name} is about a penalty, but message.bits_scale is 0; give its weight")
+        if self.precision == "learned" and not self.is_priced:
+            raise ValueError(
+                "message.precision is learned, but message.bits_scale is 0, so that nothing would be left out; give "
+                "the weight of bits"
+            )
         return self

@@ -29,6 +29,7 @@ from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.prediction_loss import prediction_loss
 from trainer.world_model.rssm import RSSM
+from trainer.world_model.saying import make_head
 from trainer.world_model.settings import LatentModelSettings, WorldModelSettings
 
 
@@ -96,6 +97,7 @@ class WorldModel(LatentModel):
                 )
                 if channel.predicts
                 else None,
+                partial=message.learns_precision,
             )
 
         encoder = each(
@@ -113,6 +115,8 @@ class WorldModel(LatentModel):
             if message.is_priced
             else None
         )
+        self.saying = each(lambda: make_head(settings)) if message.learns_precision else None
+        self.register_load_state_dict_pre_hook(_begin_anew)  # type: ignore[no-untyped-call]  # torch gives it no types
 
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
         """See LatentModel."""
@@ -127,6 +131,7 @@ class WorldModel(LatentModel):
             age=window.columns[AGE] if self.channel.is_on else None,
             holds=self.channel.holds,
             predicts=self.channel.predicts,
+            saying=self.saying,
         )
 
     def prediction_loss(self, window: Window, posteriors: Posteriors) -> Tensor | None:
@@ -154,6 +159,16 @@ class WorldModel(LatentModel):
         shape = (*window.reward.shape, window.reward.shape[-1])
         arrives = torch.rand(shape, device=window.reward.device) >= settings.message_dropout
         return arrives if hears is None else hears & arrives
+
+
+def _begin_anew(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """What a team never learned that had no price on messages, or said all of them, stays as it begins."""
+    for name in ("saying", "price"):
+        own = {
+            key: value for key, value in model.state_dict(prefix=prefix).items() if key.startswith(f"{prefix}{name}.")
+        }
+        if any(key not in state or state[key].shape != value.shape for key, value in own.items()):
+            state |= own
 
 
 def prediction_head(settings: LatentSettings, *, out: int, activation: Callable[[], nn.Module]) -> FeatureHead:

@@ -29,9 +29,10 @@ class OwnRSSMs(Agentwise[RSSM], TeamRSSM):
         keep: Tensor,
         keep_action: Tensor | None = None,
         probabilities: Tensor | None = None,
+        said: Tensor | None = None,
     ) -> Tensor:
         """As each agent reads them: [M, N, N, H], readers first."""
-        read = [member.tokens(ids, action, keep, keep_action, probabilities) for member in self.each]
+        read = [member.tokens(ids, action, keep, keep_action, probabilities, said) for member in self.each]
         return torch.stack(read, dim=1)
 
     def as_read(self, tokens: Tensor) -> Tensor:

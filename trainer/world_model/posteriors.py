@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.received import readable
 from trainer.world_model.rssm import TeamRSSM
+from trainer.world_model.saying import are_sent, chances, everyone, shares_sent, straight_through, unsaid, with_own
 
 DrawIds = Callable[[Tensor], Tensor]
 """Draws class ids [...] from probabilities [..., C]."""
@@ -37,12 +38,23 @@ class Posteriors:
     """[T, B, N, K, C] of the posterior; carries the straight-through gradient of `ids`."""
     deter: Tensor
     """[T, B, N, G]."""
+    said: Tensor | None = None
+    """int64 [T, B, N, K]: the ids as they are sent, `classes` where one is not said; None: as they are."""
+    shares: Tensor | None = None
+    """[T, B, N, K]: the chance of each id to be said, with the gradient of `said`; None: 1."""
+
+    @property
+    def sent(self) -> Tensor:
+        """The ids as they are sent."""
+        return self.ids if self.said is None else self.said
 
     def rows(self, count: int) -> Self:
         """The first `count` rows."""
         if count == len(self.ids):
             return self  # every slice of a wide tensor costs a pass over all of it on the way back
-        return type(self)(**{field.name: getattr(self, field.name)[:count] for field in fields(self)})
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut: dict[str, Any] = {name: None if value is None else value[:count] for name, value in every.items()}
+        return type(self)(**cut)
 
 
 class ActingModel(nn.Module):
@@ -52,6 +64,8 @@ class ActingModel(nn.Module):
     actions: ActionDistribution
     encoder: nn.Module
     rssm: TeamRSSM
+    saying: nn.Module | None
+    """How many ids an agent says (`world_model.saying`); None: all of them."""
 
 
 class LatentModel(ActingModel, ABC):
@@ -109,34 +123,41 @@ def unroll(
     age: Tensor | None = None,
     holds: bool = False,
     predicts: bool = False,
+    saying: nn.Module | None = None,
 ) -> Posteriors:
     """Run an RSSM along posterior inputs [T, B, N, H], actions [T, B, N, ...] and first rows bool [T, B].
 
     `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.  `age` [T, B, N, N] says how old the
     messages are that agents had at each row (`experience.links`), None: always new; with `holds` older ones are
     read, or with `predicts` what is predicted from them.
+    `saying` tells how many ids agents say, see `saying.make_head`; None: all.
     """
     length, batch, agents, _ = inputs.shape
     sizes = rssm.sizes
     keep = (~first).to(inputs.dtype).reshape(length, batch, 1, 1).expand(-1, -1, agents, -1)
     deter = inputs.new_zeros(batch, agents, sizes.recurrent)
     ids = torch.zeros(batch, agents, sizes.categoricals, dtype=torch.int64, device=inputs.device)
-    probabilities = None
+    probabilities = said_now = None
     all_ids: list[Tensor] = []
     all_probabilities, all_deter = [], []
+    all_sent: list[Tensor] = []
+    all_shares: list[Tensor] = []
     said: list[Tensor] = []
     for t, inputs_now in enumerate(inputs.unbind()):
         # A window that starts inside an episode has an action but no latent before its first row.
         keep_latent = keep[t] if t else torch.zeros_like(keep[t])
         keep_action = keep[t] if reset_action_on_first else torch.ones_like(keep[t])
         tokens = rssm.tokens(ids, action[t], keep_latent, keep_action, probabilities)
+        if saying is not None:
+            told = rssm.tokens(ids, action[t], keep_latent, keep_action, probabilities, said_now)
+            tokens = with_own(rssm, tokens, told)
         heard = None if hears is None else hears[t]
         if age is not None:
             age_now = age[t]
             if holds:
                 # What was said before the window began is not known.
                 age_now = known_ages(age_now, t)
-                tokens = rssm.as_read(tokens)
+                tokens = rssm.as_read(tokens) if saying is None else tokens
                 if not predicts:
                     said.append(tokens)
                     tokens = _held(said, age_now)
@@ -144,6 +165,8 @@ def unroll(
                     held = _messages_held(torch.stack(all_ids), action, age_now)
                     tokens = rssm.with_predicted(tokens, *held, age_now, deter * keep[t], draw_ids)
             heard = readable(heard, age_now)
+        if heard is None and saying is not None:
+            heard = everyone(tokens)
         rows = rssm.communicate(tokens, heard)
         deter = rssm.recur(rows, deter * keep[t])
         probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs_now))
@@ -151,8 +174,19 @@ def unroll(
         all_ids.append(ids)
         all_probabilities.append(probabilities)
         all_deter.append(deter)
+        if saying is not None:
+            numbers = chances(saying, ids, deter)
+            shares = shares_sent(numbers)
+            are = are_sent(draw_ids(numbers.detach()), sizes.categoricals)
+            said_now = straight_through(are, shares)
+            all_shares.append(shares)
+            all_sent.append(unsaid(ids, are, classes=sizes.classes))
     return Posteriors(
-        ids=torch.stack(all_ids), probabilities=torch.stack(all_probabilities), deter=torch.stack(all_deter)
+        ids=torch.stack(all_ids),
+        probabilities=torch.stack(all_probabilities),
+        deter=torch.stack(all_deter),
+        said=torch.stack(all_sent) if all_sent else None,
+        shares=torch.stack(all_shares) if all_shares else None,
     )
 
 

@@ -41,15 +41,19 @@ class Received(JointRows):
             recent_action=torch.zeros_like(action).unsqueeze(1).expand(-1, longest + 1, *action.shape[1:]).clone(),
         )
 
-    def after(self, ids: Tensor, action: Tensor, age: Tensor) -> Received:
+    def after(self, ids: Tensor, action: Tensor, age: Tensor, own: Tensor | None = None) -> Received:
         """One step later: everyone has said `ids` [M, N, K] and done `action` [M, N, ...]; what is held then has the
-        ages [M, N, N]."""
+        ages [M, N, N].  `own` [M, N, K] is what each holds of itself, if it says less than that."""
         recent_ids = torch.cat([ids.unsqueeze(1), self.recent_ids[:, :-1]], dim=1)
         recent_action = torch.cat([action.unsqueeze(1), self.recent_action[:, :-1]], dim=1)
         newer = (age >= 0) & (age < recent_ids.shape[1])
         place = age.clamp(0, recent_ids.shape[1] - 1)
+        held = torch.where(newer.unsqueeze(-1), _picked(recent_ids, place), self.ids)
+        if own is not None:
+            diagonal = torch.eye(ids.shape[1], dtype=torch.bool, device=ids.device).unsqueeze(-1)
+            held = torch.where(diagonal, own.unsqueeze(1), held)
         return Received(
-            ids=torch.where(newer.unsqueeze(-1), _picked(recent_ids, place), self.ids),
+            ids=held,
             action=torch.where(
                 newer.reshape(*newer.shape, *[1] * (action.dim() - 2)), _picked(recent_action, place), self.action
             ),

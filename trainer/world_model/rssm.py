@@ -44,11 +44,13 @@ class TeamRSSM(nn.Module, ABC):
         keep: Tensor,
         keep_action: Tensor | None = None,
         probabilities: Tensor | None = None,
+        said: Tensor | None = None,
     ) -> Tensor:
         """Message tokens of ids [..., N, K] and actions, to be read by `communicate`.
 
         `keep` [..., N, 1] is 0 where the message counts as the zero vector (first step) and 1 elsewhere;
-        `keep_action` is the same for the action alone, if it differs.
+        `keep_action` is the same for the action alone, if it differs.  `said` [..., N, K] is 1 for ids that are said;
+        None: for all but those that are no class (`saying.unsaid`).
         """
 
     @abstractmethod
@@ -121,10 +123,12 @@ class RSSM(TeamRSSM):
         embedding: int,
         communication: CommunicationBlock | None,
         predictor: MessagePredictor | None = None,
+        partial: bool = False,
     ) -> None:
-        """`predictor` is of messages that are not there; None: they are not predicted."""
+        """`predictor` is of messages that are not there; None: they are not predicted.  `partial`: messages may leave
+        ids unsaid."""
         super().__init__()
-        self.actions = actions
+        self.actions, self.partial = actions, partial
         self.sizes = Sizes(
             recurrent=settings.recurrent,
             categoricals=settings.categoricals,
@@ -153,14 +157,17 @@ class RSSM(TeamRSSM):
         keep: Tensor,
         keep_action: Tensor | None = None,
         probabilities: Tensor | None = None,
+        said: Tensor | None = None,
     ) -> Tensor:
         """Message tokens [..., H] of ids [..., K] and actions.
 
         `keep` [..., 1] is 0 where the message counts as the zero vector (first step) and 1 elsewhere;
-        `keep_action` is the same for the action alone, if it differs.
+        `keep_action` is the same for the action alone, if it differs.  `said` is as `TeamRSSM` has it.
         """
         dense = self.token.dense(self.read(action).to(keep.dtype) * (keep if keep_action is None else keep_action))
-        return torch.relu(self.token.gather(ids, probabilities) * keep + dense)
+        if said is None and self.partial:
+            said, ids = (ids < self.sizes.classes).to(dense.dtype), ids.clamp(max=self.sizes.classes - 1)
+        return torch.relu(self.token.gather(ids, probabilities, said) * keep + dense)
 
     def as_read(self, tokens: Tensor) -> Tensor:
         """[M, N, H] -> [M, N, N, H]: everyone reads alike."""

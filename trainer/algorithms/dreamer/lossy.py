@@ -88,7 +88,8 @@ class LossyTeam(Team):
         if age is not None:
             hears = readable(hears, age)
             if isinstance(state, HoldingState):
-                received = state.received.after(state.ids, state.action, age)
+                own = None if state.said is None else state.ids
+                received = state.received.after(state.told, state.action, age, own)
         decision = team_step(
             self.model,
             self.actor,
@@ -102,7 +103,7 @@ class LossyTeam(Team):
         )
         following = decision.state
         if isinstance(state, HoldingState):
-            last, sent = state.last.after(following.ids, self.channel, first=first)
+            last, sent = state.last.after(following.told, self.channel, first=first)
             following = _holding(following, state.received if received is None else received, last, sent)
         return decision.action, following
 
@@ -119,6 +120,7 @@ def _holding(state: TeamState, received: Received, last: LastSent, sent: Tensor)
         ids=state.ids,
         action=state.action,
         deter=state.deter,
+        said=state.said,
         held_ids=received.ids,
         held_action=received.action,
         recent_ids=received.recent_ids,
@@ -156,7 +158,7 @@ def with_links(
     received = last = sent = None
     if channel.withholds:
         sent = window.columns[SENT]
-        fields = last_sent_in(posteriors.ids, sent, begun)
+        fields = last_sent_in(posteriors.sent, sent, begun)
         last = LastSent(
             **{name: value[rows].flatten(0, 1) for name, value in zip(("ids", "steps"), fields, strict=True)}
         )
@@ -167,7 +169,7 @@ def with_links(
             **{
                 name: value[rows].flatten(0, 1)
                 for name, value in _received(
-                    posteriors.ids, window.action.roll(-1, dims=0), age, longest=channel.delay_steps
+                    posteriors.sent, window.action.roll(-1, dims=0), age, longest=channel.delay_steps
                 ).items()
             }
         )

@@ -13,8 +13,9 @@ from torch import nn
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import StateTensor
+from trainer.algorithms.dreamer.agent_steps import SilentStep
 from trainer.algorithms.dreamer.dreamer import Dreamer
-from trainer.algorithms.dreamer.execution import SilentStep, Team
+from trainer.algorithms.dreamer.execution import Team
 from trainer.algorithms.mabl.settings import MablSettings
 from trainer.algorithms.step_function import StepFunction, silent_step
 from trainer.experience.columns import Column, state_column

@@ -115,7 +115,7 @@ class Mamba(Dreamer):
     @torch.no_grad()
     def latents(self, window: Window, draws: Draws) -> Tensor:
         reset = self.settings.loss.reset_action_on_first
-        return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).ids
+        return self.model.observe(window.to(self.device), draws.latent, reset_action_on_first=reset).sent
 
     def step_function(self, slot: int) -> StepFunction:
         step = agent_step(self.model, self.actor, self.spec, slot=slot)

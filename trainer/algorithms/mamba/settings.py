@@ -30,16 +30,35 @@ class MambaSettings(DreamerSettings):
     def _prices_what_is_sent(self) -> Self:
         if self.message.is_priced and self.model.communication == "none":
             raise ValueError("mamba.message.bits_scale prices messages, but model.communication is none")
+        if self.message.learns_precision and (
+            self.model.communication != "ego" or not self.model.train_with_neighbours or self.model.classes < 2
+        ):
+            raise ValueError(
+                "mamba.message.precision is learned, which needs model.communication = ego, "
+                "model.train_with_neighbours = true and two model.classes or more"
+            )
+        if self.message.learns_precision and self.channel.predicts:
+            raise ValueError(
+                "mamba.message.precision is learned, but channel.late = predict predicts whole messages; give one"
+            )
         least, budget = self.least_bits, self.message.budget_bits
         if budget is not None and budget < least:
             raise ValueError(
                 f"mamba.message.budget_bits is {budget:g}, but messages of {self.model.categoricals} ids take at least "
-                f"{least:.3g} bits per agent-step, one for each id when they are sent; give a larger budget, fewer "
+                f"{least:.3g} bits per agent-step, {self._least_of_a_message}; give a larger budget, fewer "
                 "model.categoricals, or a longer channel.heartbeat"
             )
         return self
 
     @property
     def least_bits(self) -> float:
-        """Per agent-step, of whole messages in the shortest code words."""
-        return self.model.categoricals / max(1, self.channel.heartbeat)
+        """Per agent-step, of messages in the shortest code words; where precision is learned, of their count alone."""
+        categoricals = self.model.categoricals
+        bits = categoricals.bit_length() if self.message.learns_precision else categoricals
+        return bits / max(1, self.channel.heartbeat)
+
+    @property
+    def _least_of_a_message(self) -> str:
+        return (
+            "which say how many ids follow" if self.message.learns_precision else "one for each id when they are sent"
+        )

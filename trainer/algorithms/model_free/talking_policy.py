@@ -56,6 +56,7 @@ class TalkingPolicy(ActingModel, AgentNetwork):
                 reach=settings.communication,
             ),
         )
+        self.saying = None
         del self.rssm.prior_head  # nothing is imagined
         self.actor = make_actor(settings, outputs=self.actions.outputs)
 
