@@ -285,9 +285,19 @@ def test_imagination_goes_on_by_the_faults_of_the_episode() -> None:
     assert not (heard & (dropped[1:] | start.links.bad.unflatten(0, (LENGTH, -1))[1:])).any()
 
 
-def test_a_collector_goes_on_with_its_links_after_a_checkpoint() -> None:
-    def rows(stopped: bool) -> tuple[np.ndarray, np.ndarray]:
-        algorithm, environment = made(**MIXED), world(COPIES)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"late": "mask"},
+        MIXED,
+        MIXED | {"late": "predict"},
+        MIXED | {"message": {"bits_scale": 0.1, "precision": "learned"}},
+    ],
+    ids=["plain", "holding", "predicting", "choosing"],
+)
+def test_a_collector_goes_on_with_its_links_after_a_checkpoint(values: dict[str, Any]) -> None:
+    def rows(stopped: bool) -> list[np.ndarray]:
+        algorithm, environment = made(**values), world(COPIES)
         settings = ReplaySettings(capacity=600, window=LENGTH + 1, batch=4)
         replay = Replay(settings, environment.spec, copies=COPIES, columns=algorithm.columns())
         collector = Collector(environment, algorithm.behaviour(), replay, seed=2, device=CPU)
@@ -302,7 +312,7 @@ def test_a_collector_goes_on_with_its_links_after_a_checkpoint() -> None:
             replay = other
         collector.collect(12, algorithm.behaviour())
         collector.commit()
-        return replay.state()[AGE], replay.state()["action"]
+        return [array for name, array in replay.state().items() if name in (AGE, "action")]
 
     for straight, resumed in zip(rows(False), rows(True), strict=True):
         assert np.array_equal(straight, resumed)

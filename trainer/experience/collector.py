@@ -274,7 +274,9 @@ class Collector:
         """
         assert not len(self._staged), "rows that are not in replay would be lost"
         ended = dict(zip(_ENDED, self._all_ended(), strict=True))
-        team = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
+        carried = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
+        # None is what this team does not carry, and has none of after a restore either.
+        team = {name: tensor for name, tensor in carried.items() if tensor is not None}
         links = {} if self._channel is None else self._channel.state()
         return {
             "env_steps": self.env_steps,
