@@ -17,7 +17,7 @@ from safetensors.numpy import save_file as save_arrays
 from tiny_team import SMALL, SMALL_WORLD, small_settings, small_team, start
 
 from heliograph.cli import main
-from heliograph.errors import CheckpointError, HeliographError, RankLost
+from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, RankLost
 from heliograph.run_status import SETTINGS, RunState, RunStatus, read_status, write_status
 from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
 from trainer.ranks import joining, launched
@@ -206,6 +206,23 @@ def test_an_error_before_the_ranks_join_is_held_back_by_all_but_the_first(monkey
         with pytest.raises(CheckpointError), launched.first_rank_reports():
             raise CheckpointError("no such run")
         assert held == waits
+
+
+def test_a_rank_that_is_ended_before_the_ranks_join_leaves_the_telling_to_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(_: float) -> None:
+        raise KeyboardInterrupt  # as the signal of what has started the ranks, while an error is held back
+
+    monkeypatch.setattr(launched.time, "sleep", ended)
+    launch(monkeypatch, rank=1)
+    for reason in (CheckpointError("no such run"), KeyboardInterrupt()):
+        with pytest.raises(SystemExit) as left, launched.first_rank_reports():
+            raise reason
+        assert left.value.code == INTERRUPTED_EXIT_CODE
+    launch(monkeypatch, rank=0)
+    with pytest.raises(KeyboardInterrupt), launched.first_rank_reports():
+        raise KeyboardInterrupt
 
 
 def test_how_to_go_on_says_how_many_ranks_there_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

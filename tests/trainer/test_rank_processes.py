@@ -130,6 +130,7 @@ def test_what_all_ranks_run_into_is_told_once(tmp_path: Path) -> None:
         code, _, err = finished(launched(*arguments))
         assert code != 0
         assert err.count(told) == 1, err
+        assert "interrupted" not in err, err
     assert not (tmp_path / "run").exists()
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from heliograph.errors import HeliographError, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError, SettingsError
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Of the environment, as torchrun sets them."""
@@ -53,11 +53,16 @@ def first_rank_reports() -> Iterator[None]:
     """Inside, before the ranks have joined, an error that all of them run into is told by the first alone.
 
     What starts ranks ends all of them with the first that fails, so the others hold theirs back for a while, and tell
-    of it only if they are still there: then it is theirs alone.
+    of it only if they are still there: then it is theirs alone.  One that is ended meanwhile says nothing.
     """
     try:
-        yield
-    except HeliographError:
-        if not leads():
-            time.sleep(LEAVING_S)  # until ended, by a signal
-        raise
+        try:
+            yield
+        except HeliographError:
+            if not leads():
+                time.sleep(LEAVING_S)  # until ended, by a signal
+            raise
+    except KeyboardInterrupt:
+        if leads():
+            raise
+        raise SystemExit(INTERRUPTED_EXIT_CODE) from None

@@ -1,0 +1,85 @@
+"""`.ci/run` with another `make` and another engine: no stage's failure is lost, and the engine is always stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
+MAKE = """#!/bin/sh
+echo "make $*" >>"$TOLD"
+for word in "$@"; do if [ "$word" = "${FAILING:-}" ]; then exit 2; fi; done
+"""
+ENGINE = """#!/bin/sh
+if [ "${1:-}" = stop ]; then echo stop >>"$TOLD"; exit "${STOPPING:-0}"; fi
+if [ -n "${BROKEN:-}" ]; then echo "no engine today" >&2; exit 3; fi
+if [ -z "${SILENT:-}" ]; then echo DOCKER_HOST=unix:///somewhere; fi
+"""
+STAGES = [
+    "make check",
+    "make test",
+    "make --jobs 2 --output-sync=target test-numpy2 images",
+    "make test-docker",
+]
+
+
+def ran(path: Path, *, engine: bool = True, **variables: str) -> tuple[int, list[str], str]:
+    """The exit code, what was begun, and what was said on stderr."""
+    script, leftovers, told = path / "checkout" / ".ci" / "run", path / "leftovers", path / "told"
+    script.parent.mkdir(parents=True)
+    leftovers.mkdir()
+    shutil.copy(SCRIPT, script)
+    programs = {path / "bin" / "make": MAKE}
+    if engine:
+        (place,) = re.findall(r"^engine=(\S+)$", SCRIPT.read_text(), flags=re.MULTILINE)
+        programs[Path(os.path.normpath(path / "checkout" / place))] = ENGINE
+    for program, text in programs.items():
+        program.parent.mkdir(parents=True)
+        program.write_text(text)
+        program.chmod(0o755)
+    given = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+    given |= {"PATH": f"{path / 'bin'}:{given['PATH']}", "TMPDIR": str(leftovers), "TOLD": str(told), **variables}
+    ended = subprocess.run([script], env=given, capture_output=True, text=True, timeout=60, check=False)
+    assert list(leftovers.iterdir()) == []
+    return ended.returncode, told.read_text().splitlines(), ended.stderr
+
+
+def test_all_stages_pass(tmp_path: Path) -> None:
+    assert ran(tmp_path) == (0, [*STAGES, "stop"], "")
+
+
+@pytest.mark.parametrize(
+    ("failing", "begun"), [("check", 1), ("test", 2), ("test-numpy2", 3), ("images", 3), ("test-docker", 4)]
+)
+def test_it_stops_at_the_stage_that_fails_whatever_stopping_the_engine_comes_to(
+    tmp_path: Path, failing: str, begun: int
+) -> None:
+    code, told, _ = ran(tmp_path, FAILING=failing, STOPPING="4")
+    assert (code, told) == (2, [*STAGES[:begun], "stop"])
+
+
+def test_an_engine_that_does_not_start_fails_and_says_why(tmp_path: Path) -> None:
+    code, told, said = ran(tmp_path, BROKEN="1")
+    assert (code, told) == (1, [*STAGES[:2], "stop"])
+    assert said == "no engine today\n"
+
+
+def test_an_engine_that_does_not_say_where_it_is_fails_instead_of_being_passed_over(tmp_path: Path) -> None:
+    code, told, said = ran(tmp_path, SILENT="1")
+    assert (code, told) == (1, [*STAGES[:2], "stop"])
+    assert "has not said where" in said
+
+
+def test_an_engine_that_does_not_stop_is_told_of(tmp_path: Path) -> None:
+    assert ran(tmp_path, STOPPING="4") == (0, [*STAGES, "stop"], "the engine did not stop\n")
+
+
+def test_without_an_engine_it_says_what_was_not_tested(tmp_path: Path) -> None:
+    code, told, said = ran(tmp_path, engine=False)
+    assert (code, told) == (0, [*STAGES[:2], "make test-numpy2"])
+    assert said.startswith("NOT TESTED: images and compose.")
