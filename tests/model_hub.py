@@ -45,6 +45,8 @@ class Hub:
     """A status for every path with this beginning."""
     drips: str = ""
     """Of what is answered for paths with this in them a byte is sent now and then, be it headers or content."""
+    drips_to_its_end: bool = False
+    """Such an answer has no length: it ends where its connection does."""
     silent: bool = False
     """Nothing is answered, until the hub ends."""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -89,7 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if self.hub.drips and self.hub.drips in path:
-            return self._drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nX-More: " + 9999 * b".")
+            more = b"\r\n" if self.hub.drips_to_its_end else b"Content-Length: 100000\r\nX-More: "
+            return self._drip(b"HTTP/1.1 200 OK\r\n" + more + 9999 * b".")
         for beginning, status in self.hub.answers.items():
             if path.startswith(beginning):
                 return self._answer({"error": "as the test says"}, status=status)

@@ -56,10 +56,12 @@ def answer(client: httpx2.Client, url: str, headers: dict[str, str], *, most_byt
     except httpx2.HTTPError:
         if not late.is_set():
             raise
+    finally:
+        timer.cancel()
+    # What has no length, and was left, looks like an answer that has ended.
+    if late.is_set():
         raise NetworkError(
             f"{httpx2.URL(url).host} sends fewer than {LEAST_RATE / 1024:g} KiB a second, so it was left after "
             f"{allowed_s:.0f} s",
             remedy="Try again later; pulling goes on where it stopped",
-        ) from None
-    finally:
-        timer.cancel()
+        )

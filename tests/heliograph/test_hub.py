@@ -286,11 +286,14 @@ def test_a_hub_that_is_gone_or_silent_is_left(
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("where", ["/api/models/", "/resolve/", "/lfs/"])
+@pytest.mark.parametrize(
+    ("where", "without_length"),
+    [("/api/models/", False), ("/resolve/", False), ("/lfs/", False), ("/api/models/", True)],
+)
 def test_a_hub_that_sends_a_byte_now_and_then_is_left(
-    pushed: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, where: str
+    pushed: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, where: str, without_length: bool
 ) -> None:
-    pushed.drips = where
+    pushed.drips, pushed.drips_to_its_end = where, without_length
     with monkeypatch.context() as slower:
         slower.setattr(answers, "GRACE_S", 3.0)
         slower.setattr(answers, "LEAST_RATE", 1e9)
