@@ -17,7 +17,7 @@ from analysis.bandwidth.measurement import TRACE, measure, report_of
 from analysis.bandwidth.report.document import BandwidthReport, Curve
 from analysis.bandwidth.report.folder import write_report
 from analysis.bandwidth.runs import PlanFactory, load_runs
-from analysis.bandwidth.sweep import Sweep, check_folder, run_sweep
+from analysis.bandwidth.sweep import Sweep, check_sweep, run_sweep
 from analysis.bandwidth.teams import TEAMS, grid_of
 from coordinator.api import overrides_of, plan_of, trust_of
 from coordinator.channel import Channel
@@ -131,7 +131,7 @@ def bandwidth(
             jobs=jobs,
             spec=spec,
         )
-        check_folder(work, resume=resume)
+        check_sweep(work, resume=resume)
     links = None if local else LinkPlan(kind=LOOPBACK)
 
     def measured() -> Bandwidth:

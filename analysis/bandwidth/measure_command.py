@@ -28,7 +28,7 @@ from analysis.bandwidth.report.folder import (
 )
 from analysis.bandwidth.report.terminal import print_report
 from analysis.bandwidth.runs import PlanFactory, load_runs
-from analysis.bandwidth.sweep import Sweep, check_folder, run_sweep
+from analysis.bandwidth.sweep import Sweep, check_sweep, run_sweep
 from analysis.bandwidth.teams import TEAMS, grid_of
 from coordinator.commands import arguments
 from coordinator.links.link_plan import LOOPBACK, NAMESPACES, LinkPlan
@@ -120,7 +120,7 @@ def _work(namespace: argparse.Namespace) -> Work:
             jobs=namespace.jobs or 1,
             spec=spec,
         )
-        check_folder(sweep, resume=namespace.resume)
+        check_sweep(sweep, resume=namespace.resume)
     audit = read_audit(Path(namespace.audit), plan.bundles) if namespace.audit else None
     return Work(folder=folder, plan=plan, links=_links(namespace), sweep=sweep, audit=audit)
 

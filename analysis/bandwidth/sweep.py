@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -101,8 +101,7 @@ def run_sweep(sweep: Sweep, *, resume: bool, results: list[CellResult]) -> None:
     left = [cell for cell in sweep.cells if cell not in done]
     if not left:
         return
-    for cell in {cell.setting.links: cell for cell in reversed(left)}.values():  # the first of each
-        sweep.plans(cell)  # a world or a condition that cannot be made is told before anything starts
+    _check_plans(sweep, left)
     episodes = sweep.plans.settings.episodes
     finished: Counter[Cell] = Counter()
     with Progress(f"{len(left)} cells, episodes", total=len(left) * episodes) as bar:
@@ -127,6 +126,19 @@ def _results(sweep: Sweep, cells: list[Cell], advance: Callable[[Cell], None]) -
         with counted_by(partial(advance, cell)):
             result = run_cell(cell, sweep.plans, local=sweep.local)
         yield result
+
+
+def check_sweep(sweep: Sweep, *, resume: bool) -> None:
+    """Before anything is measured: what `check_folder` raises, and whatever a cell's plan does."""
+    check_folder(sweep, resume=resume)
+    _check_plans(sweep, sweep.cells)
+
+
+def _check_plans(sweep: Sweep, cells: Sequence[Cell]) -> None:
+    """Make a plan of each kind, so that what cannot be run is told before any is played."""
+    kinds = {(cell.run, cell.setting.links, cell.setting.late): cell for cell in reversed(cells)}  # the first of each
+    for cell in kinds.values():
+        sweep.plans(cell)
 
 
 def check_folder(sweep: Sweep, *, resume: bool) -> None:

@@ -13,12 +13,13 @@ from analysis.bandwidth.cell import Cell, Failure, read_result, run_cell
 from analysis.bandwidth.curves import curves, level
 from analysis.bandwidth.grid import BLIND, CLEAR, Setting, make_grid
 from analysis.bandwidth.runs import PlanFactory, Run, load_runs
-from analysis.bandwidth.sweep import Sweep, run_sweep
+from analysis.bandwidth.sweep import Sweep, check_sweep, run_sweep
 from coordinator.plan.settings import RunSettings
 from coordinator.running import node_team
 from coordinator.running import run as run_module
 from coordinator.serving.supervisor import Supervisor
 from heliograph.errors import BundleMismatch, NodeFailed, SettingsError, WorldError
+from heliograph.sending import Sending
 
 BUNDLES = tuple(relay_bundles(2, length=6))
 SPEC = relay_plan(2, length=6).world("open").spec
@@ -212,6 +213,30 @@ def test_messages_of_another_episode_are_one_point_beside_the_others(tmp_path):
 def test_a_condition_that_cannot_be_run_is_told_before_any_cell_is(tmp_path, count_cells):
     with pytest.raises(SettingsError, match="need a second one"):
         played(sweep(tmp_path, "links=permuted", episodes=1))
+    assert count_cells == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "axis", "said"),
+    [
+        ({}, "late=mask,predict", "predict no messages that are not there"),
+        ({"format_version": 2, "sending": Sending(heartbeat=3, changes=0)}, "late=hold,mask", "Give --late hold"),
+    ],
+    ids=["predicting", "withholding"],
+)
+def test_a_late_policy_that_a_team_cannot_have_is_told_before_anything_is_measured(
+    tmp_path, count_cells, manifest, axis, said
+):
+    bundles = tuple(
+        dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, **manifest)) for bundle in BUNDLES
+    )
+    runs = (Run(name="one", folder=None, bundles=bundles),)
+    grid = make_grid(["erasure=0.5", axis], manifest=bundles[0].manifest, tables=None, spec=SPEC)
+    asked = Sweep(folder=tmp_path, grid=grid, plans=PlanFactory(runs=runs), local=True)
+    with pytest.raises(SettingsError, match=said):
+        check_sweep(asked, resume=False)
+    with pytest.raises(SettingsError, match=said):
+        played(asked)
     assert count_cells == []
 
 

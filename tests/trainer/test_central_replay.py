@@ -49,6 +49,22 @@ def test_the_networks_of_a_run_decide_as_its_bundles(run_folder, greedy):
     assert " 0 of " in check.said
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "mamba.channel={share=1.0, erasure=0.5, late='predict', filling='sample'}",
+        "mamba.message={precision='learned', bits_scale=0.001}",
+    ],
+    ids=["predicting", "choosing"],
+)
+def test_so_do_those_that_predict_messages_or_say_only_their_first_ids(tmp_path, setting):
+    start(tmp_path / "run", small_settings("relay-signal", setting)).run()
+    plan, played = plays(tmp_path / "run", greedy=False)
+    assert any(script.hears[1:].any() for script, _ in played), "some are heard"
+    check = check_networks(tmp_path / "run" / "bundles", plan, played, EVERYTHING)
+    assert check.verdict == HOLDS, check.said
+
+
 def test_networks_that_were_changed_are_told_from_the_bundles(run_folder, monkeypatch):
     plan, played = plays(run_folder, greedy=True)
     load = CentralEvaluator.__init__

@@ -101,4 +101,6 @@ def _inbox(recorded: RecordedEpisode, *, step: int, slot: int, first: bool) -> d
         "inbox_latent": torch.from_numpy(np.where(has_sent[:, None], recorded.latent[before], 0).astype(np.int32)),
         "inbox_action": torch.from_numpy(np.where(per_action, recorded.action[before], 0).astype(executed)),
         "inbox_present": torch.from_numpy(present),
+        # What is recorded as heard is of the step before; who predicts what is missing has nothing to predict here.
+        "inbox_age": torch.zeros(len(present), dtype=torch.int32),
     }
