@@ -1,4 +1,5 @@
-"""The in-process team against the oracle: directed, changing hearing, absent members, both late policies."""
+"""The in-process team against the oracle: directed, changing hearing, absent members, both late policies of agents that
+predict no messages (those that do: `tests/equivalence/test_channel_in_processes.py`)."""
 
 from __future__ import annotations
 
@@ -90,7 +91,7 @@ def play(late_policy: LatePolicy, *, seed: int) -> None:
             told_before = receives_from & np.array([slot not in away for slot in range(SIZE)])
 
 
-@pytest.mark.parametrize("late_policy", list(LatePolicy))
+@pytest.mark.parametrize("late_policy", [LatePolicy.MASK, LatePolicy.HOLD])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_changing_directed_team_follows_the_rules_exactly(late_policy: LatePolicy, seed: int) -> None:
     play(late_policy, seed=seed)

@@ -42,6 +42,7 @@ from trainer.experience.settings import ReplaySettings
 from trainer.experience.window import Window
 from trainer.export.bundles import export_team
 from trainer.nets.value_scale import ValueScale
+from trainer.policy.acting import carried_tensors
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
 from trainer.training.evaluation import evaluate
@@ -283,7 +284,8 @@ def test_what_is_carried_survives_the_rows_of_replay() -> None:
                 draws=RandomDraws(),
             )[1]
             again = unpacked(network.initial_state(1), packed(state))
-            for field, tensor in vars(state).items():
+            assert carried_tensors(again).keys() == carried_tensors(state).keys() != set()
+            for field, tensor in carried_tensors(state).items():
                 assert torch.equal(getattr(again, field), tensor), field
                 assert getattr(again, field).dtype == tensor.dtype
 

@@ -33,7 +33,7 @@ from trainer.experience.replay import Replay
 from trainer.experience.replayed_restore import rewind
 from trainer.experience.rows import Rows, absorbing_rows, empty_rows, random_actions
 from trainer.experience.staging import StagingBuffer
-from trainer.policy.acting import Behaviour
+from trainer.policy.acting import Behaviour, carried_tensors
 from trainer.policy.draws import RandomDraws
 from trainer.ranks.streams import drawn_seed, stream_of
 
@@ -274,9 +274,7 @@ class Collector:
         """
         assert not len(self._staged), "rows that are not in replay would be lost"
         ended = dict(zip(_ENDED, self._all_ended(), strict=True))
-        carried = {f"team.{field.name}": getattr(self._team, field.name) for field in fields(self._team)}
-        # None is what this team does not carry, and has none of after a restore either.
-        team = {name: tensor for name, tensor in carried.items() if tensor is not None}
+        team = {f"team.{name}": tensor for name, tensor in carried_tensors(self._team).items()}
         links = {} if self._channel is None else self._channel.state()
         return {
             "env_steps": self.env_steps,

@@ -7,6 +7,7 @@ continuous action.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -14,11 +15,18 @@ from torch import Tensor
 from trainer.policy.draws import Draws
 
 
+def carried_tensors(state: Any) -> dict[str, Tensor]:
+    """The fields of what a team carries, by name; one that is None is what this team does not carry."""
+    every = ((field.name, getattr(state, field.name)) for field in fields(state))
+    return {name: tensor for name, tensor in every if tensor is not None}
+
+
 class Actor(Protocol):
     """Acts, and carries a state from step to step."""
 
     def initial_state(self, copies: int) -> Any:
-        """What the teams of `copies` environments carry from step to step, as a dataclass of tensors."""
+        """What the teams of `copies` environments carry from step to step, as a dataclass of tensors, or of None where
+        a team does not carry one."""
         ...
 
     def act(

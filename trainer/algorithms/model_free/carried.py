@@ -5,11 +5,12 @@ Axis legend: N agents, C numbers that one agent carries.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from trainer.policy.acting import carried_tensors
 
 CARRIED = "carried"
 """The column's name."""
@@ -21,13 +22,13 @@ def packed(state: Any) -> Tensor:
 
     Class ids and actions are small enough to be exact.
     """
-    tensors = (getattr(state, field.name) for field in fields(state))
+    tensors = carried_tensors(state).values()
     return torch.cat([tensor.flatten(2) if tensor.dim() > 2 else tensor.unsqueeze(2) for tensor in tensors], dim=-1)
 
 
 def unpacked(like: StateT, carried: Tensor) -> StateT:
     """Acting states [..., N, ...] from [..., N, C]; of fields as those of `like` are."""
-    tensors = {field.name: getattr(like, field.name) for field in fields(like)}  # type: ignore[arg-type]  # a dataclass, which no bound can say
+    tensors = carried_tensors(like)
     parts = carried.split([tensor[0, 0].numel() for tensor in tensors.values()], dim=-1)
     return type(like)(
         **{
