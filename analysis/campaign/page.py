@@ -58,9 +58,9 @@ def _notes(report: CampaignReport, world: WorldReport) -> Iterator[str]:
     # A bound of 1 tells nothing of a share.
     elif world.blind_bound is not None and (world.measure not in SHARES or world.blind_bound < 1):
         if world.blind_bound_measured:
-            yield f"The best rule found for a team that cannot hear reaches {world.blind_bound:.3f}."
+            yield f"The best rule found for a team that receives no messages reaches {world.blind_bound:.3f}."
         else:
-            yield f"A team that cannot hear reaches {world.blind_bound:.3f} at best."
+            yield f"A team that receives no messages reaches {world.blind_bound:.3f} at best."
 
 
 def _missing(report: CampaignReport) -> Iterator[str]:

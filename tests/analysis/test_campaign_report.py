@@ -194,8 +194,8 @@ def test_a_bound_that_was_measured_is_told_from_an_exact_one(tmp_path: Path, pla
         results = {"w/mag/seed-0": {"blind_bound": 0.287, "blind_bound_measured": measured}}
         report = reported(tmp_path / str(measured), plans, results)
         page = markdown(report, file="try.toml", plots=[])
-        assert ("A team that cannot hear reaches 0.287 at best." in page) != measured
-        assert ("The best rule found for a team that cannot hear reaches 0.287." in page) == measured
+        assert ("A team that receives no messages reaches 0.287 at best." in page) != measured
+        assert ("The best rule found for a team that receives no messages reaches 0.287." in page) == measured
         assert document_of(report)["worlds"][0]["blind_bound_measured"] == measured
 
 
