@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from child_environment import importing_test_modules
 from relay_team import relay_bundles
 from scripted_bundle import save_team, scripted_team
 from waiting_game import ANNOUNCEMENT
@@ -158,7 +158,6 @@ def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
     )
     for name in ("one", "two"):
         save_team(team, tmp_path / name)
-    root = Path(__file__).parents[2]
     running = subprocess.Popen(
         [
             sys.executable,
@@ -173,7 +172,7 @@ def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
             "100000",
         ],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (root, root / "tests"))), "OMP_NUM_THREADS": "1"},
+        env=importing_test_modules() | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from child_environment import importing_test_modules
 from foreign_policies import gru, mlp
 from scripted_bundle import scripted_team
 
@@ -25,7 +25,7 @@ SPEC = registry.make("relay", count=1, parameters={"agents": 2}).spec
 def heliograph(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "heliograph", *arguments]
     # A width at which no table is cut, wherever the test runs.
-    environment = os.environ | {"COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = importing_test_modules() | {"COLUMNS": "160"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == code, done.stderr
     return done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from child_environment import importing_test_modules
 from scripted_bundle import save_team, scripted_team
 from waiting_game import ANNOUNCEMENT
 
-ROOT = Path(__file__).parents[2]
 GAME = "waiting_game:make"
 DEADLINE_S = 120
 TRAIN = (
@@ -30,7 +29,7 @@ def stuck(arguments: tuple[str, ...], folder: Path, number: signal.Signals) -> t
     running = subprocess.Popen(
         [sys.executable, "-m", "heliograph", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests"))), "OMP_NUM_THREADS": "1"},
+        env=importing_test_modules() | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from awaited_output import await_line
+from child_environment import importing_test_modules
 from equal_runs import assert_equal_runs
 from safetensors.numpy import load_file
 from tiny_team import SMALL
@@ -29,9 +30,7 @@ TRAIN = ("-m", "heliograph", "train")
 
 
 def variables() -> dict[str, str]:
-    here = str(Path(__file__).parents[1])  # where waiting_game is
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    return importing_test_modules() | {"OMP_NUM_THREADS": "1"}
 
 
 def launched(*arguments: str, program: tuple[str, ...] = TRAIN) -> subprocess.Popen[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from awaited_output import await_line
+from child_environment import importing_test_modules
 from safetensors.numpy import load_file
 from tiny_team import SMALL, resume, small_settings, start
 from waiting_game import ANNOUNCEMENT
@@ -33,11 +34,9 @@ ITERATIONS = 30
 
 def process(*arguments: str, file_limit_bytes: int | None = None) -> subprocess.Popen[str]:
     """Start `heliograph train ARGUMENTS`; the caller ends or awaits it."""
-    here = str(Path(__file__).parents[1])  # where waiting_game is
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
     started = subprocess.Popen(
         [sys.executable, "-m", "heliograph", "train", *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        env=importing_test_modules() | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
