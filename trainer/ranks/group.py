@@ -84,6 +84,9 @@ class Ranks:
         """The first rank's value, which JSON must know; that of the others is not looked at."""
         return value
 
+    def begin_run(self) -> None:
+        """From here on a stop is asked of another run than before: all ranks begin the same ones, in the same order."""
+
     def ask_to_stop(self) -> None:
         """Have all ranks see that somebody wants the training to end."""
 
@@ -130,6 +133,7 @@ class Joined(Ranks):
         """`group` sums and broadcasts tensors, `store` holds notes that need no one to wait."""
         self._group, self._store = group, store
         self._end_of_lead = ""
+        self._run = 0
         self.rank, self.count = rank, count
 
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -176,12 +180,15 @@ class Joined(Ranks):
         self._wait(lambda: self._group.broadcast([told], dist.BroadcastOptions()), on=told)
         return json.loads(bytes(told.tolist()))
 
+    def begin_run(self) -> None:
+        self._run += 1
+
     def ask_to_stop(self) -> None:
-        self._note("heliograph.stop", "")
+        self._note(f"heliograph.stop.{self._run}", "")
 
     @property
     def asked_to_stop(self) -> bool:
-        return self._noted("heliograph.stop")
+        return self._noted(f"heliograph.stop.{self._run}")
 
     def report_end(self, reason: str) -> None:
         """Leave word of why this rank ends before the others; only the first word of all ranks counts."""

@@ -85,6 +85,7 @@ class Training:
         self.ranks = ranks()
         settings = share_of(folder.settings(), self.ranks.count)
         self.settings, self.folder, self.progress = settings, folder, progress
+        self.ranks.begin_run()
         self.stopping = SharedStop(self.ranks)
         if settings.threads:
             torch.set_num_threads(settings.threads)
