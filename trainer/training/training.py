@@ -29,6 +29,7 @@ from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
 from trainer.ranks.group import ranks
 from trainer.ranks.shared_stop import SharedStop
+from trainer.ranks.stopping_together import done_on_all
 from trainer.ranks.streams import drawn_seed, stream_of
 from trainer.training.calibration import calibration_metrics
 from trainer.training.checkpoint import (
@@ -224,15 +225,7 @@ class Training:
         and may be repeated."""
         if not self.ranks.of_lead(self._is_evaluated()):
             return {}
-        record: dict[str, float] | None = {}
-        if self.ranks.lead:
-            try:
-                record = self._evaluate()
-            except Stopped:
-                record = None
-        if self.ranks.any(record is None):
-            raise Stopped
-        return record or {}
+        return done_on_all(lambda: self._evaluate() if self.ranks.lead else {})
 
     def _evaluate(self) -> dict[str, float]:
         settings = self.settings.evaluation
