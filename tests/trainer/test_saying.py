@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from acting_again import states_of
 from test_training_channel import CPU, LENGTH, collected, made, world
 
 from coordinator.running.in_process import LocalTeam
@@ -22,7 +22,6 @@ from heliograph.settings import resolve
 from trainer.algorithms.mag.mag import Mag
 from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.mamba.settings import MambaSettings
-from trainer.experience.links import AGE
 from trainer.experience.messages import messages_made, messages_sent
 from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
@@ -61,20 +60,7 @@ def test_the_posterior_of_what_was_collected_is_the_state_of_those_who_acted(
     found = algorithm.model.observe(window, GreedyDraws().latent)
     assert found.said is not None
     assert 0.1 < float((found.said == CLASSES).float().mean()) < 0.9
-    team, state = algorithm.behaviour(), algorithm.behaviour().initial_state(4)
-    lossy = {} if channel is OPEN else {"age": None}
-    for t in range(LENGTH):
-        if t:
-            state = replace(state, action=window.action[t])
-        _, state = team.act(
-            state,
-            observation=window.observation[t],
-            action_mask=window.action_mask[t],
-            hears=None,
-            first=window.first[t],
-            draws=GreedyDraws(),
-            **{name: window.columns[AGE][t].long() for name in lossy},
-        )
+    for t, state in enumerate(states_of(algorithm, window)):
         torch.testing.assert_close(state.deter, found.deter[t], atol=1e-5, rtol=1e-4)
         assert torch.equal(state.told, found.sent[t])
 

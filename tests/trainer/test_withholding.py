@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from acting_again import states_of
 from relay_team import PATIENT
 from test_training_channel import CPU, LENGTH, channel, collected, made, world
 
@@ -70,19 +70,7 @@ def test_the_posterior_of_what_was_collected_is_the_state_of_those_who_acted(fau
     algorithm = made(**RULE, **faults)
     window = collected(algorithm).sample(np.random.default_rng(0)).window
     found = algorithm.model.observe(window, GreedyDraws().latent)
-    team, state = algorithm.behaviour(), algorithm.behaviour().initial_state(4)
-    for t in range(LENGTH):
-        if t:
-            state = replace(state, action=window.action[t])
-        _, state = team.act(
-            state,
-            observation=window.observation[t],
-            action_mask=window.action_mask[t],
-            hears=None,
-            first=window.first[t],
-            draws=GreedyDraws(),
-            age=window.columns[AGE][t].long(),
-        )
+    for t, state in enumerate(states_of(algorithm, window)):
         torch.testing.assert_close(state.deter, found.deter[t], atol=1e-5, rtol=1e-4)
         assert isinstance(state, HoldingState)
 

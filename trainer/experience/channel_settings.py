@@ -89,6 +89,16 @@ class ChannelSettings(Settings):
                 "channel.late is predict, but channel.share is 0, so that no message is ever missing; give the share "
                 "of episodes that have a fault"
             )
+        if self.filling != _DEFAULTS["filling"] and not self.predicts:
+            raise ValueError(
+                f"channel.filling is {self.filling}, but channel.late = {self.late} predicts nothing; leave it out, or "
+                "give late = predict"
+            )
+        if self.burst_steps != _DEFAULTS["burst_steps"] and not self.burst_loss:
+            raise ValueError(
+                f"channel.burst_steps is {self.burst_steps:g}, but channel.burst_loss is 0, so that there are no "
+                "bursts; leave it out, or give their share"
+            )
         if self.changes and not self.withholds:
             raise ValueError("channel.changes says what is withheld, which needs a channel.heartbeat of 2 or more")
         if self.delay_steps and not self.holds:
@@ -96,7 +106,13 @@ class ChannelSettings(Settings):
                 "channel.delay_steps needs channel.late = hold, since with late = mask a message that is late is "
                 "never read"
             )
+        if self.holds and not self.is_on:
+            raise ValueError(
+                "channel.late is hold, but every message is sent and always arrives (channel.share is 0), so that none "
+                "is ever missing; give the share of episodes that have a fault, or a heartbeat"
+            )
         return self
 
 
 KINDS = ("erasure", "burst_loss", "delay_steps", "dropout")
+_DEFAULTS = {name: field.default for name, field in ChannelSettings.model_fields.items()}

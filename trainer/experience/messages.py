@@ -23,9 +23,11 @@ def messages_made(window: Window) -> Tensor:
     return found
 
 
-def messages_sent(window: Window) -> Tensor:
-    """bool [T, B, N]: those of `messages_made` that were sent and not withheld."""
-    found = messages_made(window)
-    if SENT in window.columns:
-        found[:-1] &= window.columns[SENT][1:]
+def messages_sent(window: Window, *, made: Tensor | None = None) -> Tensor:
+    """bool [T, B, N]: those of `messages_made` that were sent and not withheld; `made` are these, if they are known."""
+    found = messages_made(window) if made is None else made
+    if SENT not in window.columns:
+        return found
+    found = found.clone()
+    found[:-1] &= window.columns[SENT][1:]
     return found

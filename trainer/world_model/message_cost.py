@@ -57,7 +57,8 @@ class MessagePrice(nn.Module):
 
     def cost(self, window: Window, posteriors: Posteriors) -> MessageCost:
         """Gradients reach the posterior's probabilities, and from those what made them."""
-        made, sent = messages_made(window), messages_sent(window).to(posteriors.probabilities.dtype)
+        made = messages_made(window)
+        sent = messages_sent(window, made=made).to(posteriors.probabilities.dtype)
         messages = sent.sum()
         # Summed by class first: a pass over the wide probabilities, and none over their product with the code lengths.
         if posteriors.shares is None:
