@@ -7,6 +7,9 @@ definition, of bits that were counted, and is not meant to be theirs number for 
          = share of the ordered pairs that exchange x rounds per step (1) x size of a message,
 
 where in a whole exchange every agent sends every other one, at every step, 32 x 32 classes, 160 bits, and its action.
+It is the same for all teams, so that beta tells their bits apart and nothing else: messages that take more have a beta
+above 1, be it for more ids or for the number of ids that they say.  Reports tell of them.
+
 The area is of the best score that was measured at no more than beta, from 0, where every message is masked, to 1.  It
 is a lower bound: in between there may be better teams.
 

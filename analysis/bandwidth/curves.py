@@ -30,6 +30,7 @@ from analysis.bandwidth.report.document import (
 from analysis.bandwidth.runs import Run
 from analysis.bandwidth.sweep import Sweep
 from analysis.bandwidth.teams import TEAMS, trained_teams
+from coordinator.channel import Channel
 from coordinator.plan.plan import LABELS
 from coordinator.plan.settings import PERMUTED
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean
@@ -57,7 +58,13 @@ def curves(sweep: Sweep, results: Sequence[CellResult], *, whole_bits: float | N
             key = (point.axis, codec, point.setting.late)
             grouped.setdefault(key, []).append(_with_beta(found, whole_bits))
     made = [
-        Curve(axis=axis, codec=codec, late=late, label=_label(axis, codec, late), points=tuple(points))
+        Curve(
+            axis=axis,
+            codec=codec,
+            late=late,
+            label=_label(axis, codec, late, channel=sweep.plans.settings.channel),
+            points=tuple(points),
+        )
         for (axis, codec, late), points in grouped.items()
     ]
     blind = level(made, BLIND)
@@ -199,10 +206,10 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
     )
 
 
-def _label(axis: str, codec: str, late: str) -> str:
-    levels = {CLEAR: f"nothing lost, {codec}", BLIND: LABELS["cut"], PERMUTED: LABELS[PERMUTED]}
+def _label(axis: str, codec: str, late: str, *, channel: Channel | None) -> str:
+    """No two curves of a sweep have the same; `channel` is the base one."""
+    levels = {BLIND: LABELS["cut"], PERMUTED: LABELS[PERMUTED]}
     if axis in levels:
         return levels[axis]
-    if axis == KEPT:
-        return "most informative categoricals"
-    return f"{axis}, {codec}" + ("" if late == "mask" else f", late {late}")
+    names = {CLEAR: f"{str(channel or '') or 'nothing lost'}, {codec}", KEPT: "most informative categoricals"}
+    return names.get(axis, f"{axis}, {codec}") + ("" if late == "mask" else f", late {late}")

@@ -13,13 +13,14 @@ from analysis.bandwidth.cell import CellResult, CellScores
 from analysis.bandwidth.curves import curves, sweep_document
 from analysis.bandwidth.grid import BLIND, CLEAR
 from analysis.bandwidth.measurement import measure, report_of
-from analysis.bandwidth.report.text import worth
+from analysis.bandwidth.report.text import beyond_whole, worth
 from analysis.bandwidth.runs import PlanFactory, load_runs
 from analysis.bandwidth.sweep import Sweep
 from analysis.bandwidth.teams import grid_of, trained_teams
 from coordinator.channel import Channel
 from coordinator.plan.settings import RunSettings
 from heliograph.cli import main
+from heliograph.codecs import LatentTables
 from heliograph.errors import BundleMismatch, SettingsError
 
 SPEC = relay_plan(3).world("open").spec
@@ -149,6 +150,36 @@ def test_one_sentence_says_what_messages_are_worth_and_what_they_cost(sweep, fol
     assert areas["erasure"] is None, "a loss saves nothing"
     assert areas[CLEAR].value == pytest.approx((300 * 0.11 + 26 * 0.91) / 326)
     assert areas[CLEAR].low < areas[CLEAR].high
+
+
+def test_points_that_cost_more_than_a_whole_exchange_are_told(sweep):
+    assert beyond_whole(sweep_document(sweep, played(sweep))) == []
+    longer = [
+        dataclasses.replace(each, found=dataclasses.replace(each.found, sent_bits=338.0))
+        if each.cell.run.startswith("talking") and each.cell.setting.links == "open"
+        else each
+        for each in played(sweep)
+    ]
+    document = sweep_document(sweep, longer)
+    assert beyond_whole(document) == [
+        "teams, bit-packed: 1 of the 3 points cost more than a whole exchange, up to a beta of 1.037, which the area "
+        "leaves out"
+    ]
+    assert document.curves[0].area.value == pytest.approx((30 * 0.3 + 296 * 0.89) / 326)
+
+
+def test_no_two_curves_have_one_name(sweep, folders):
+    (run,) = load_runs([folders / "talking-0"])
+    tables = LatentTables(np.ones((4, 8), dtype=np.int64))
+    runs = (dataclasses.replace(run, bundles=tuple(dataclasses.replace(b, tables=tables) for b in run.bundles)),)
+    for settings in (RunSettings(episodes=2), RunSettings(episodes=2, channel=Channel.parse("nearest=1"))):
+        plans = PlanFactory(runs=runs, settings=settings)
+        axes = ["erasure=0,1", "late=mask,hold", "codec=bit-packed,entropy", "kept=1", "links=permuted"]
+        grid = grid_of(axes, runs=runs, spec=SPEC, channel=settings.channel)
+        found = curves(several := dataclasses.replace(sweep, grid=grid, plans=plans), played(several))
+        assert len(found) == 2 * 4 + 3
+        assert len({curve.label for curve in found}) == len(found)
+    assert "nearest=1, bit-packed, late hold" in {curve.label for curve in found}
 
 
 def test_what_does_not_go_with_teams_is_refused(sweep, folders):

@@ -9,7 +9,7 @@ from analysis.bandwidth.language.document import LanguageDocument
 from analysis.bandwidth.report import tables
 from analysis.bandwidth.report.document import BandwidthReport, SweepDocument
 from analysis.bandwidth.report.formatting import SCORES, interval, number
-from analysis.bandwidth.report.text import worth
+from analysis.bandwidth.report.text import beyond_whole, worth
 from analysis.tables.columns import Column, Table
 from analysis.tables.terminal import terminal_table
 from heliograph.display import console
@@ -57,6 +57,8 @@ def print_sweep(sweep: SweepDocument) -> None:
         if curve.area is not None:
             area = interval(curve.area.value, curve.area.low, curve.area.high)
             print_line(f"- area under the best score at no more than beta, {curve.label}: {area}")
+    for told in beyond_whole(sweep):
+        print_line(f"- {told}")
     if sweep.cells.finished < sweep.cells.all:
         print_line(f"{sweep.cells.finished} of {sweep.cells.all} cells are finished; --resume runs the others.")
     for each in sweep.failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.bandwidth.grid import CLEAR
-from analysis.bandwidth.report.document import BandwidthReport, CurvePoint, Layer
+from analysis.bandwidth.report.document import BandwidthReport, CurvePoint, Layer, SweepDocument
 from analysis.bandwidth.report.formatting import SCORES, number, score
 from analysis.bandwidth.teams import TEAMS
 
@@ -113,8 +113,26 @@ def worth(report: BandwidthReport) -> str:
     return f"The {_worth(name, clear, sweep.blind_level)}"
 
 
+def beyond_whole(sweep: SweepDocument) -> list[str]:
+    """A sentence for each curve with points that cost more than a whole exchange, which is what they really sent."""
+    told = []
+    for curve in sweep.curves:
+        beyond = [point.beta for point in curve.points if point.beta is not None and point.beta > 1]
+        if beyond:
+            which = f"{len(beyond)} of the {len(curve.points)} points" if len(curve.points) > 1 else "its point"
+            area = "" if curve.area is None else ", which the area leaves out"
+            told.append(
+                f"{curve.label}: {which} cost more than a whole exchange, up to a beta of {_beta(max(beyond))}{area}"
+            )
+    return told
+
+
+def _beta(value: float) -> str:
+    return number(round(value, 3))
+
+
 def _worth(name: str, point: CurvePoint, masked: float) -> str:
-    beta = "" if point.beta is None else f", {number(round(point.beta, 3))} of a whole exchange (beta)"
+    beta = "" if point.beta is None else f", {_beta(point.beta)} of a whole exchange (beta)"
     return (
         f"messages are worth {score(point.score - masked)} of {name} ({score(point.score)} with them, {score(masked)} "
         f"with every message masked) for {number(point.sent_bits)} bits per agent and step{beta}."
