@@ -13,6 +13,7 @@ classes, A actions, and everything of the inbox zero where `first`:
     logits[a] = -((a - score) mod A) - (0 if legal else 1000)
     action  = argmax logits: the first legal action at or after `score mod A`, cyclically
     latent[k] = (seen + mail + counter * (k + 1) + 7 * s + (0 if greedy else floor(noise[1 + k] * C))) mod C
+              (mod C - 1 of those who may leave ids unsaid, but say them all)
 
 So a message that was lost, added, reordered, read a step too late or fed into the wrong slot changes actions and
 latents, and through them everything that follows.  Without messages, `mail` is 0 and there is no latent.
@@ -38,7 +39,7 @@ from heliograph.actions import DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
 from heliograph.codecs.message_format import MessageFormat
-from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, Manifest, StateTensor, sha256
+from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, PREFIX_VERSION, Manifest, StateTensor, sha256
 
 RUN_ID = "scripted-run"
 
@@ -94,7 +95,7 @@ def predict(
                 + 7 * manifest.slot
                 + (0 if greedy else math.floor(noise[1 + k] * np.float32(message.classes)))
             )
-            % message.classes
+            % _said_classes(message)
             for k in range(message.categoricals)
         )
     return Prediction(action=int(np.argmax(logits)), latent=latent, logits=logits, counter=counter)
@@ -128,9 +129,14 @@ def scripted_bundle(
     tables: LatentTables | None = None,
     training_step: int = 0,
     predicts: str | None = None,
+    prefix: bool = False,
 ) -> Bundle:
-    """Build the bundle of one slot, with the function of the module docstring."""
-    message = MessageFormat(categoricals=categoricals, classes=classes) if messages else None
+    """Build the bundle of one slot, with the function of the module docstring.
+
+    With `prefix` its messages say only their first ids; its own say all of them.
+    """
+    message = MessageFormat(categoricals=categoricals, classes=classes, prefix=prefix) if messages else None
+    version = PREFIX_VERSION if prefix else FORMAT_VERSION
     graph = _model(
         slot=slot,
         team_size=team_size,
@@ -142,7 +148,7 @@ def scripted_bundle(
         predicts=predicts is not None,
     )
     manifest = Manifest(
-        format_version=FORMAT_VERSION if predicts is None else PREDICTING_VERSION,
+        format_version=version if predicts is None else PREDICTING_VERSION,
         algorithm="scripted",
         environment=environment,
         environment_parameters=environment_parameters or {},
@@ -161,6 +167,11 @@ def scripted_bundle(
         trainer_version="scripted",
     )
     return bundles.make(manifest, graph, tables)
+
+
+def _said_classes(message: MessageFormat) -> int:
+    """Those that stand for an id that is said."""
+    return message.classes - message.prefix
 
 
 class Graph:
@@ -249,7 +260,7 @@ def _model(
         noise_size += categoricals
         steps = g.add("Mul", counter, g.constant(range(1, categoricals + 1)))
         draws = g.add("Mul", floor_of_noise(g, start=1, count=categoricals, range_size=classes), sampled)
-        ids = g.add("Mod", g.plus(seen, mail, steps, g.constant(7 * slot), draws), g.constant(classes))
+        ids = g.add("Mod", g.plus(seen, mail, steps, g.constant(7 * slot), draws), g.constant(_said_classes(message)))
         g.add("Cast", ids, output="latent", to=TensorProto.INT32)
         outputs.append(("latent", integers, [categoricals]))
         inputs += [
