@@ -28,6 +28,7 @@ class InProcessTeam:
     """N agents, slots 0..N-1 in order, that exchange their messages at once, with no losses but the agent inputs' ones.
 
     `codec` is how messages are written, bit-packed if it is None; they are, so that the counts are those of processes.
+    `late_policy` is that of their training if it is None.
     `exchange` is shown every message before it is sent, and may send another; each agent goes on by its own.
     Raises SettingsError if the agents are not one whole team.
     """
@@ -36,17 +37,20 @@ class InProcessTeam:
         self,
         agents: Sequence[Agent],
         *,
-        late_policy: LatePolicy = LatePolicy.MASK,
+        late_policy: LatePolicy | None = None,
         codec: Codec | None = None,
         exchange: Exchange | None = None,
     ) -> None:
         slots = [(agent.slot, agent.manifest.team_size) for agent in agents]
         if slots != [(slot, len(agents)) for slot in range(len(agents))]:
             raise SettingsError(f"agents with (slot, team size) {slots} are not one team in the order of its slots")
+        if late_policy is None:
+            late_policy = LatePolicy(agents[0].manifest.late_policy)
         if late_policy is not LatePolicy.HOLD and any(agent.manifest.sending is not None for agent in agents):
             raise SettingsError("agents that withhold messages need a late policy of HOLD")
         if late_policy is LatePolicy.PREDICT and any(agent.manifest.predicts is None for agent in agents):
             raise SettingsError("agents that predict no messages have no late policy of PREDICT")
+        self.late_policy = late_policy
         self._exchange = exchange
         self._members = [
             _Member(

@@ -84,6 +84,8 @@ class Node:
         self._next: _Loaded | None = None
         self._peers: Peers | None = None
         self._inbox: Inbox | None = None
+        self.late_policy: LatePolicy | None = None
+        """What stands for late messages in its run; None before it has joined one."""
         self._team: Team | None = None
         self._stepper: Stepper | None = None
         self.counts = CounterTable()
@@ -189,19 +191,21 @@ class Node:
 
     def _join(self, team: Team) -> None:
         assert self._peers is not None
-        if team.late_policy is LatePolicy.PREDICT and self.manifest.predicts is None:
+        policy = team.late_policy or LatePolicy(self.manifest.late_policy)
+        if policy is LatePolicy.PREDICT and self.manifest.predicts is None:
             raise BundleMismatch(
                 f"this run predicts messages that are not there, and the bundle of slot {self.slot} predicts none",
                 remedy="Run the team with --late hold or mask, or train one with channel.late = predict",
             )
-        if self.manifest.sending is not None and team.late_policy is LatePolicy.MASK:
+        if self.manifest.sending is not None and policy is LatePolicy.MASK:
             raise BundleMismatch(
                 f"the bundle of slot {self.slot} withholds messages, and this run treats what is not there as missing",
                 remedy="Run the team with --late hold",
             )
         self._team = team
         wire = self._message_wire(team.coding)
-        self._inbox = Inbox(late_policy=team.late_policy, counts=self.counts)
+        self.late_policy = policy
+        self._inbox = Inbox(late_policy=policy, counts=self.counts)
         self._peers.introduce(self._hello(), inbox=self._inbox, wire=wire)
         self._act_by(wire)
 

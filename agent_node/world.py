@@ -31,7 +31,8 @@ class Team:
     """Key of the agents' noise, 0..2**64-1."""
     greedy: bool
     """Most likely latents and actions instead of sampled ones."""
-    late_policy: LatePolicy = LatePolicy.MASK
+    late_policy: LatePolicy | None = None
+    """None: as the bundle of each says that its team was trained."""
     coding: Coding = field(default_factory=Coding)
     """How all nodes write latents to one another."""
 

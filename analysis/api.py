@@ -56,7 +56,7 @@ def bandwidth(
     parameters: Mapping[str, Any] | None = None,
     codec: str = "bit-packed",
     channel: str | None = None,
-    late: str = "mask",
+    late: str = "trained",
     sweep: Sequence[str] | None = None,
     local: bool = False,
     local_cells: bool = False,
@@ -78,7 +78,7 @@ def bandwidth(
         codec: How the measured run's latents are written.
         channel: Simulated faults of the links, in the measured run and wherever the sweep does not set them.
         late: Treat a late message as missing (`mask`), reuse the last one received (`hold`), or put what its receiver
-            predicts from that in its place (`predict`).
+            predicts from that in its place (`predict`); `trained`: as the bundles say that the team was trained.
         sweep: Axes with their values, such as `["erasure=0,0.1,…,1"]`; an empty list is erasure from 0 to 1 and the
             codecs; `"teams"` among them: the paths are of several trainings, each a team; None: no sweep.
         local: The measured run in this process: nothing is on a wire, and lower layers are computed.
@@ -121,7 +121,7 @@ def bandwidth(
     work = None
     if sweep is not None:
         spec = world_spec(plan)
-        grid = grid_of(sweep, runs=plans.runs, spec=spec, channel=plan.channel)
+        grid = grid_of(sweep, plans=plans, spec=spec)
         work = Sweep(
             folder=place,
             grid=grid,

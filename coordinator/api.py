@@ -43,7 +43,7 @@ def evaluate(
     parameters: Mapping[str, Any] | None = None,
     codec: str = "bit-packed",
     channel: str | None = None,
-    late: str = "mask",
+    late: str = "trained",
     most_steps: int = 10_000,
     record: str | Path | None = None,
     frames: str | Path | None = None,
@@ -68,7 +68,7 @@ def evaluate(
         codec: How latents are written: `bit-packed`, `entropy`, `repeats`, `most-informative:M`.
         channel: Simulated faults of the links, such as `"erasure=0.3"`, as `heliograph evaluate --channel` reads them.
         late: Treat a late message as missing (`mask`), reuse the last one received (`hold`), or put what its receiver
-            predicts from that in its place (`predict`).
+            predicts from that in its place (`predict`); `trained`: as the bundles say that the team was trained.
         most_steps: Steps after which an episode is cut that its environment has not ended.
         record: A file for every step, `.jsonl` or `.jsonl.gz`.
         frames: Drawings of the first episode of each condition: an animated `.gif`, or a folder of PNG files.
@@ -117,7 +117,7 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     codec: str = "bit-packed",
     channel: str | None = None,
-    late: str = "mask",
+    late: str = "trained",
     most_steps: int = 10_000,
     record: str | Path | None = None,
     message_deadline_s: float = 1.0,
@@ -146,7 +146,7 @@ def run(
         codec: How latents are written.
         channel: Simulated faults of the links.
         late: Treat a late message as missing (`mask`), reuse the last one received (`hold`), or put what its receiver
-            predicts from that in its place (`predict`).
+            predicts from that in its place (`predict`); `trained`: as the bundles say that the team was trained.
         most_steps: Steps after which an episode is cut that its environment has not ended.
         record: A file for every step.
         message_deadline_s: Seconds that a node waits for the messages of a step.

@@ -215,6 +215,11 @@ def load_team(folder: Path) -> list[Bundle]:
                 f"bundles of slot 0 and slot {slot} withhold messages by different rules",
                 remedy="Export the whole team at once",
             )
+        if bundle.manifest.holds != first.manifest.holds:
+            raise BundleMismatch(
+                f"of the bundles of slot 0 and slot {slot} only one holds the last message that came",
+                remedy="Export the whole team at once",
+            )
         if bundle.manifest.predicts != first.manifest.predicts:
             raise BundleMismatch(
                 f"bundles of slot 0 and slot {slot} predict messages in different ways",

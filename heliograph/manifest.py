@@ -27,7 +27,9 @@ PREDICTING_VERSION = 3
 """Of bundles that predict messages that are not there: their graph has an input that an older program does not feed."""
 PREFIX_VERSION = 3
 """Of bundles whose messages say only their first ids, which a program that does not know of it could not read."""
-VERSIONS = (FORMAT_VERSION, SENDING_VERSION, PREDICTING_VERSION)
+HOLDING_VERSION = 4
+"""Of bundles that say that they hold the last message that came, which an older program would not do by itself."""
+VERSIONS = (FORMAT_VERSION, SENDING_VERSION, PREDICTING_VERSION, HOLDING_VERSION)
 
 FILLINGS = ("mean", "mode", "sample")
 """What of a predicted distribution stands for a message: its mean, its most likely latent, or one drawn from it."""
@@ -90,6 +92,9 @@ class Manifest:
     predicts: str | None = None
     """What of its prediction it puts in place of a message that is not there, one of `FILLINGS`; None, and then not in
     the file, if it predicts none."""
+    holds: bool = False
+    """It learned to go on with the last message that came where one is not there; False, and then not in the file, if
+    it learned nothing of that, or if `sending` or `predicts` says what it learned."""
     state: tuple[StateTensor, ...]
     noise_size: int
     graph_sha256: str
@@ -113,6 +118,7 @@ class Manifest:
         check_integer("observation_size", self.observation_size, 1, LARGEST_SIZE)
         check_integer("noise_size", self.noise_size, 1, LARGEST_SIZE)
         check_text("graph_sha256", self.graph_sha256, r"[0-9a-f]{64}")
+        self._check_holding()
         self._check_version()
         if self.message_values is not None and self.message is None:
             raise ValueError("message_values are given for an agent that sends no messages")
@@ -127,11 +133,20 @@ class Manifest:
             if self.message is None:
                 raise ValueError("tables_sha256 is given for an agent that sends no messages")
 
+    def _check_holding(self) -> None:
+        if type(self.holds) is not bool:
+            raise ValueError(f"holds is {self.holds!r}, expected true or false")
+        if self.holds and self.message is None:
+            raise ValueError("holds is given for an agent that reads no messages")
+        if self.holds and (self.sending is not None or self.predicts is not None):
+            raise ValueError("holds is given beside sending or predicts, which say what is held")
+
     def _check_version(self) -> None:
         newer = {
             "sending": (SENDING_VERSION, self.sending is not None),
             "predicts": (PREDICTING_VERSION, self.predicts is not None),
             "message.prefix": (PREFIX_VERSION, self.message is not None and self.message.prefix),
+            "holds": (HOLDING_VERSION, self.holds),
         }
         given = {name: version for name, (version, has) in newer.items() if has}
         for name, version in given.items():
@@ -162,6 +177,14 @@ class Manifest:
             raise ValueError("team_actions are given for a team whose agents all act alike")
 
     @property
+    def late_policy(self) -> str:
+        """What it learned to have in place of a message that is not there: `mask`, nothing; `hold`, the sender's last
+        one; `predict`, what it predicts from that.  A run does so if it is not asked for something else."""
+        if self.predicts is not None:
+            return "predict"
+        return "hold" if self.holds or self.sending is not None else "mask"
+
+    @property
     def received_actions(self) -> ActionRows:
         """What messages of the team tell of actions, by the slot of who says it; bounds are its own alone."""
         return ActionRows(self.team_actions or (self.actions,) * self.team_size)
@@ -172,6 +195,8 @@ class Manifest:
         for name in ("tables_sha256", "team_actions", "planning_size", "sending", "predicts", "message_values"):
             if values[name] is None:
                 del values[name]
+        if not self.holds:
+            del values["holds"]
         if self.message is not None:
             values["message"] = self.message.to_json()
         return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()

@@ -24,6 +24,7 @@ def relay_bundles(
     tables: LatentTables | None = None,
     training_step: int = 0,
     predicts: str | None = None,
+    holds: bool = False,
     **parameters: Any,
 ) -> list[Bundle]:
     """One scripted bundle per agent of a relay with these parameters."""
@@ -39,6 +40,7 @@ def relay_bundles(
         tables=tables,
         training_step=training_step,
         predicts=predicts,
+        holds=holds,
     )
 
 

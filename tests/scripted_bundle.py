@@ -39,7 +39,15 @@ from heliograph.actions import DiscreteActions
 from heliograph.bundle import Bundle
 from heliograph.codecs import LatentTables
 from heliograph.codecs.message_format import MessageFormat
-from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, PREFIX_VERSION, Manifest, StateTensor, sha256
+from heliograph.manifest import (
+    FORMAT_VERSION,
+    HOLDING_VERSION,
+    PREDICTING_VERSION,
+    PREFIX_VERSION,
+    Manifest,
+    StateTensor,
+    sha256,
+)
 
 RUN_ID = "scripted-run"
 
@@ -130,13 +138,14 @@ def scripted_bundle(
     training_step: int = 0,
     predicts: str | None = None,
     prefix: bool = False,
+    holds: bool = False,
 ) -> Bundle:
     """Build the bundle of one slot, with the function of the module docstring.
 
     With `prefix` its messages say only their first ids; its own say all of them.
     """
     message = MessageFormat(categoricals=categoricals, classes=classes, prefix=prefix) if messages else None
-    version = PREFIX_VERSION if prefix else FORMAT_VERSION
+    newer = ((PREFIX_VERSION, prefix), (PREDICTING_VERSION, predicts is not None), (HOLDING_VERSION, holds))
     graph = _model(
         slot=slot,
         team_size=team_size,
@@ -148,7 +157,7 @@ def scripted_bundle(
         predicts=predicts is not None,
     )
     manifest = Manifest(
-        format_version=version if predicts is None else PREDICTING_VERSION,
+        format_version=max((version for version, has in newer if has), default=FORMAT_VERSION),
         algorithm="scripted",
         environment=environment,
         environment_parameters=environment_parameters or {},
@@ -160,6 +169,7 @@ def scripted_bundle(
         actions=DiscreteActions(count=actions),
         message=message,
         predicts=predicts,
+        holds=holds,
         state=(StateTensor(name="counter", shape=(1,)),),
         noise_size=1 + (categoricals if messages else 0),
         graph_sha256=sha256(graph),

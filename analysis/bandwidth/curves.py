@@ -32,7 +32,7 @@ from analysis.bandwidth.sweep import Sweep
 from analysis.bandwidth.teams import TEAMS, trained_teams
 from coordinator.channel import Channel
 from coordinator.plan.plan import LABELS
-from coordinator.plan.settings import PERMUTED
+from coordinator.plan.settings import PERMUTED, late_policy_of
 from heliograph.aggregates import Aggregate, aggregate, interquartile_mean
 
 SAVING = (KEPT, "nearest", "silent")
@@ -197,7 +197,7 @@ def sweep_document(sweep: Sweep, results: Sequence[CellResult]) -> SweepDocument
             FinishedCell(
                 run=cell.run,
                 seed=cell.seed,
-                late_policy=cell.setting.late,
+                late_policy=late_policy_of(sweep.plans.run_of(cell).manifest, cell.setting.late),
                 late_messages=result.late,
                 **{**vars(cell.setting), **vars(result)},
             )

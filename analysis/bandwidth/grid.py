@@ -94,10 +94,12 @@ def make_grid(
     tables: LatentTables | None,
     spec: EnvironmentSpec,
     channel: Channel | None = None,
+    late: str | None = None,
 ) -> Grid:
     """The grid of `--sweep` arguments; without any, erasure from 0 to 1 and the codecs that `tables` are there for.
 
-    `spec` is of the world, `channel` the base channel.  Raises SettingsError for what cannot be played.
+    `spec` is of the world, `channel` the base channel, `late` the late policy where none is swept; None: as the team
+    was trained.  Raises SettingsError for what cannot be played.
     """
     if manifest.message is None:
         raise SettingsError(
@@ -118,13 +120,13 @@ def make_grid(
             f"--sweep links={','.join(links)}: every sweep has open and cut links, and permuted if you ask",
             remedy="Write --sweep links=permuted",
         )
-    for late in policies:
-        if late not in LATE_POLICIES:
+    for policy in policies:
+        if policy not in LATE_POLICIES:
             raise SettingsError(
-                f"--sweep late={late}: late messages are masked, held or predicted",
+                f"--sweep late={policy}: late messages are masked, held or predicted",
                 remedy="Write mask, hold or predict",
             )
-    usual = "mask" if manifest.sending is None else "hold"
+    usual = late or manifest.late_policy
     crossed = [(codec, late) for codec in chosen or (BIT_PACKED,) for late in policies or (usual,)]
     base = channel or Channel()
 

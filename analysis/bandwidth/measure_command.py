@@ -110,7 +110,7 @@ def _work(namespace: argparse.Namespace) -> Work:
     sweep = None
     if namespace.sweep is not None:
         spec = world_spec(plan)
-        grid = grid_of([axis for axis in namespace.sweep if axis], runs=plans.runs, spec=spec, channel=plan.channel)
+        grid = grid_of([axis for axis in namespace.sweep if axis], plans=plans, spec=spec)
         sweep = Sweep(
             folder=folder,
             grid=grid,

@@ -52,6 +52,9 @@ class PlanFactory:
     settings: RunSettings = DEFAULTS
     overrides: tuple[str, ...] = ()
 
+    def run_of(self, cell: Cell) -> Run:
+        return next(run for run in self.runs if run.name == cell.run)
+
     def plan(self, run: Run, *, seed: int, **arguments: Any) -> Plan:
         """A plan of one of the runs; `arguments` are fields of RunSettings."""
         return make_plan(
@@ -66,7 +69,7 @@ class PlanFactory:
     def __call__(self, cell: Cell) -> Plan:
         """The plan of a cell."""
         setting = cell.setting
-        run = next(run for run in self.runs if run.name == cell.run)
+        run = self.run_of(cell)
         return self.plan(
             run,
             seed=cell.seed,

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.bandwidth.grid import BLIND, CLEAR, CODEC, Grid, Point, Setting, check_link, make_grid, parse_axis
-from analysis.bandwidth.runs import Run
+from analysis.bandwidth.runs import PlanFactory, Run
 from coordinator.channel import Channel
+from coordinator.plan.settings import late_policy_of
 from coordinator.scoring.training_settings import training_settings
 from heliograph import codecs
 from heliograph.codecs.registry import BIT_PACKED
@@ -33,11 +34,23 @@ class TrainedTeam:
     runs: tuple[Run, ...]
 
 
-def grid_of(axes: Sequence[str], *, runs: Sequence[Run], spec: EnvironmentSpec, channel: Channel | None = None) -> Grid:
-    """The grid of `--sweep` arguments for these runs.  Raises SettingsError for what cannot be run."""
+def grid_of(axes: Sequence[str], *, plans: PlanFactory, spec: EnvironmentSpec) -> Grid:
+    """The grid of `--sweep` arguments for these runs, with the channel and the late policy of the settings.
+
+    Raises SettingsError for what cannot be run.
+    """
+    runs, settings = plans.runs, plans.settings
+    channel = settings.channel
     if TEAMS not in axes:
         first = runs[0]
-        return make_grid(axes, manifest=first.manifest, tables=first.bundles[0].tables, spec=spec, channel=channel)
+        return make_grid(
+            axes,
+            manifest=first.manifest,
+            tables=first.bundles[0].tables,
+            spec=spec,
+            channel=channel,
+            late=late_policy_of(first.manifest, settings.late_policy),
+        )
     chosen: tuple[str, ...] = (BIT_PACKED,)
     for text in axes:
         axis, values = ("", ()) if text == TEAMS else parse_axis(text)
@@ -48,8 +61,7 @@ def grid_of(axes: Sequence[str], *, runs: Sequence[Run], spec: EnvironmentSpec, 
                 f"--sweep teams runs every team as it is, not with {text}", remedy="Sweep other axes of one team"
             )
     (channel or Channel()).check_world(spec)
-    # What withholds is held; without losses that is the same for all others.
-    late = "mask" if all(run.manifest.sending is None for run in runs) else "hold"
+    late = settings.late_policy  # which may be that of each team's own training
     base = str(channel or Channel())
     points = [Point(axis=CLEAR, value="", setting=Setting(channel=base, codec=codec, late=late)) for codec in chosen]
     for run in runs:

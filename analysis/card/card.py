@@ -46,6 +46,8 @@ class Card:
     evaluation_seed: int
     policy: str
     channel: str | None
+    late: str | None
+    """What stood for late messages: mask, hold or predict; None: not told, or nothing is sent."""
     episodes: int
     measure: str
     """What `score` is: won, arrived, return, …"""
@@ -109,6 +111,7 @@ def card_of(
         evaluation_seed=evaluation.seed,
         policy="greedy" if evaluation.greedy else "sampled",
         channel=evaluation.channel,
+        late=evaluation.late if sends else None,
         episodes=summary.episodes,
         measure=summary.measure,
         score=summary.outcome,

@@ -114,7 +114,6 @@ def _plan(namespace: argparse.Namespace) -> Plan:
         read_options(namespace, RunSettings),
         permission=permission,
         conditions=("open",) if manifest.message is None else ("open", "cut"),
-        late_policy="mask" if manifest.sending is None else "hold",
     )
 
 

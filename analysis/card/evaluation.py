@@ -51,6 +51,8 @@ class Evaluation:
     blind_bound_measured: bool
     summaries: dict[str, Summary]
     """By condition, `open` and perhaps `cut`."""
+    late: str | None
+    """What stood for late messages, as `--late` says it; None: not told."""
     deaths: int
     """Node processes that died meanwhile."""
     otherwise: tuple[str, ...]
@@ -113,6 +115,7 @@ def read_evaluation(report: Path, found_audit: Path | None, bundles: Sequence[Bu
                 "blind_bound": fields["blind_bound"],
                 "blind_bound_measured": fields["blind_bound_measured"],
                 "summaries": found,
+                "late": fields["settings"].get("late"),
                 "deaths": len(fields["endings"]),
                 "otherwise": tuple(_otherwise(fields)),
                 "audit": None,

@@ -71,6 +71,8 @@ def _rows(card: Card) -> Iterator[tuple[str, str]]:
         yield "return per agent", _estimate(card, card.team_return, measure="return")
     yield "bits per agent and step", card.bits_per_agent_step
     yield "bits per message", card.bits_per_message
+    if card.late is not None:
+        yield "in place of late messages", _code(card.late)
     yield "latency of a step, p50 / p99", _latency(card)
     yield "audit of decentralised execution", card.audit
     yield "licence", _code(card.licence)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from coordinator.plan.settings import DEFAULTS, PERMUTED, RunSettings
+from coordinator.plan.settings import DEFAULTS, PERMUTED, RunSettings, late_policy_of
 from coordinator.world.world import World
 from heliograph import codecs
 from heliograph.action_rows import ActionRows
@@ -36,6 +36,8 @@ class Plan(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Said here, once for all that run teams, so that reports and logbooks tell what was really done.
+        object.__setattr__(self, "late_policy", late_policy_of(self.manifest, self.late_policy))
         if not self.conditions or any(name not in LABELS for name in self.conditions):
             raise SettingsError(f"conditions are {', '.join(LABELS)}, not {self.conditions}")
         if PERMUTED in self.conditions:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coordinator.channel import Channel
 from coordinator.channel.keys import KEYS
@@ -13,6 +14,11 @@ from coordinator.plan.options import check, option, section
 from coordinator.plan.pace import Pace
 from heliograph.errors import SettingsError
 
+if TYPE_CHECKING:
+    from heliograph.manifest import Manifest
+
+TRAINED = "trained"
+"""The late policy that the team was trained with, as its bundles say."""
 PERMUTED = "permuted"
 """The condition in which agents hear what the same sender said at the same step of another episode."""
 LINKS = {
@@ -30,6 +36,11 @@ def seed(text: str) -> int:
     if not text.isdecimal() or int(text[:21]) >= 2**64:
         raise argparse.ArgumentTypeError(f"the seed must be in 0..2**64-1, not {text}")
     return int(text)
+
+
+def late_policy_of(manifest: Manifest, asked: str) -> str:
+    """What stands for a late message in a run of these bundles, `mask`, `hold` or `predict`, if so is `asked`."""
+    return manifest.late_policy if asked == TRAINED else asked
 
 
 def channel_of(texts: Sequence[str]) -> Channel | None:
@@ -83,11 +94,11 @@ class RunSettings:
         argument={"action": "append", "default": [], "metavar": "KEY=VALUE"},
     )
     late_policy: str = option(
-        "mask",
+        TRAINED,
         "treat a late message as missing (mask), reuse the last one received (hold), or put what the receiver predicts "
-        "from that in its place (predict)",
+        "from that in its place (predict); as the bundles say that the team was trained (trained)",
         name="late",
-        choices=("mask", "hold", "predict"),
+        choices=(TRAINED, "mask", "hold", "predict"),
     )
     pace: Pace = section(Pace)
     record: Path | None = option(

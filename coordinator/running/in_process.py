@@ -18,6 +18,7 @@ from agent_node.agent_input import AgentInput
 from agent_node.in_process import Exchange, InProcessTeam
 from agent_node.inbox import LatePolicy
 from agent_node.message import Decision, Label, Message
+from coordinator.plan.settings import TRAINED, late_policy_of
 from coordinator.serving.conservation import LinkBalance, NodeReport, balance
 from coordinator.world.trajectory import EpisodeResult, Observer, Reply, Tally, latents_of
 from coordinator.world.world import View, World
@@ -66,11 +67,11 @@ class LocalTeam:
         *,
         run_seed: int,
         greedy: bool,
-        late_policy: str = LatePolicy.MASK.value,
+        late_policy: str = TRAINED,
         codec: str = codecs.BIT_PACKED,
     ) -> None:
         self._run_seed = run_seed
-        self._late_policy = LatePolicy(late_policy)
+        self._late_policy = LatePolicy(late_policy_of(bundles[0].manifest, late_policy))
         self._agents = [Agent(bundle, run_seed=run_seed, greedy=greedy) for bundle in bundles]
         message = bundles[0].manifest.message
         self._categoricals = None if message is None else message.categoricals

@@ -164,6 +164,7 @@ def rows(report: Report) -> list[Row]:
         ("step latency p50 / p99", [_milliseconds(s.latency_p50_s, s.latency_p99_s) for s in summaries]),
         ("  of it waiting for messages", [_milliseconds(s.waited_p50_s, s.waited_p99_s) for s in summaries]),
         ("  of it in the step function", [_milliseconds(s.computed_p50_s, s.computed_p99_s) for s in summaries]),
+        ("in place of late messages", [_late(s, report) for s in summaries]),
         ("masked messages", [f"{s.masked} of {s.hearable}" for s in summaries]),
         ("late messages", [written(s, "late") for s in summaries]),
         ("lost in the channel", [written(s, "lost") if report.channel else "" for s in summaries]),
@@ -173,6 +174,11 @@ def rows(report: Report) -> list[Row]:
     if any(s.illegal for s in summaries):
         table.append(("illegal actions", [str(s.illegal) for s in summaries]))
     return [(label, cells) for label, cells in table if any(cells)]
+
+
+def _late(summary: Summary, report: Report) -> str:
+    """What was read where a message did not come; empty for teams in which nobody is read."""
+    return str(report.settings.get("late", "")) if summary.hearable else ""
 
 
 def print_report(report: Report) -> None:

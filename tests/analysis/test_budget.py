@@ -63,7 +63,7 @@ def folders(tmp_path_factory):
 def sweep(folders):
     runs = load_runs([folders / name for name in ("talking-0", "sparing", "talking-1", "silent")], alike=False)
     plans = PlanFactory(runs=runs, settings=RunSettings(episodes=2))
-    grid = grid_of(["teams"], runs=runs, spec=SPEC)
+    grid = grid_of(["teams"], plans=plans, spec=SPEC)
     return Sweep(folder=folders, grid=grid, plans=plans, local=True, spec=SPEC)
 
 
@@ -71,7 +71,7 @@ def played(sweep, **changes):
     """Results as if every cell had been run."""
 
     def scores(cell):
-        open_score, masked, bits = SCORES[cell.run.partition("-")[0]]
+        open_score, masked, bits = SCORES.get(cell.run.partition("-")[0], SCORES["talking"])
         links = cell.setting.links
         return CellScores(
             measure="won",
@@ -140,9 +140,8 @@ def test_one_sentence_says_what_messages_are_worth_and_what_they_cost(sweep, fol
         "no messages sends nothing and comes to 0.900 of success; the best of the 3 is no more than 0.02 better."
     )
     runs = load_runs([folders / "talking-0", folders / "talking-1"])
-    plain = dataclasses.replace(
-        sweep, grid=grid_of(["erasure=0,1"], runs=runs, spec=SPEC), plans=dataclasses.replace(sweep.plans, runs=runs)
-    )
+    plans = dataclasses.replace(sweep.plans, runs=runs)
+    plain = dataclasses.replace(sweep, grid=grid_of(["erasure=0,1"], plans=plans, spec=SPEC), plans=plans)
     document = sweep_document(plain, played(plain))
     told = worth(dataclasses.replace(report, sweep=document))
     assert told.startswith("The messages are worth 0.800 of success (0.910 with them, 0.110 with every message masked)")
@@ -150,6 +149,22 @@ def test_one_sentence_says_what_messages_are_worth_and_what_they_cost(sweep, fol
     assert areas["erasure"] is None, "a loss saves nothing"
     assert areas[CLEAR].value == pytest.approx((300 * 0.11 + 26 * 0.91) / 326)
     assert areas[CLEAR].low < areas[CLEAR].high
+
+
+def test_teams_are_run_with_what_stood_for_late_messages_in_their_own_training(folders, tmp_path):
+    for name, words in (("talking", {}), ("holding", {"holds": True}), ("predicting", {"predicts": "mode"})):
+        save_team(relay_bundles(3, **words), tmp_path / name / "bundles")
+    runs = load_runs([tmp_path / name for name in ("talking", "holding", "predicting")], alike=False)
+
+    def played_with(late):
+        plans = PlanFactory(runs=runs, settings=RunSettings(episodes=2, **late))
+        found = Sweep(folder=folders, grid=grid_of(["teams"], plans=plans, spec=SPEC), plans=plans, spec=SPEC)
+        document = sweep_document(found, played(found))
+        return [plans(cell).late_policy for cell in found.cells], [cell.late_policy for cell in document.played]
+
+    of_each = ["mask", "hold", "predict"] * 2
+    assert [sorted(found) for found in played_with({})] == [sorted(of_each)] * 2
+    assert played_with({"late_policy": "hold"}) == (["hold"] * 6, ["hold"] * 6)
 
 
 def test_points_that_cost_more_than_a_whole_exchange_are_told(sweep):
@@ -175,7 +190,7 @@ def test_no_two_curves_have_one_name(sweep, folders):
     for settings in (RunSettings(episodes=2), RunSettings(episodes=2, channel=Channel.parse("nearest=1"))):
         plans = PlanFactory(runs=runs, settings=settings)
         axes = ["erasure=0,1", "late=mask,hold", "codec=bit-packed,entropy", "kept=1", "links=permuted"]
-        grid = grid_of(axes, runs=runs, spec=SPEC, channel=settings.channel)
+        grid = grid_of(axes, plans=plans, spec=SPEC)
         found = curves(several := dataclasses.replace(sweep, grid=grid, plans=plans), played(several))
         assert len(found) == 2 * 4 + 3
         assert len({curve.label for curve in found}) == len(found)
@@ -184,11 +199,12 @@ def test_no_two_curves_have_one_name(sweep, folders):
 
 def test_what_does_not_go_with_teams_is_refused(sweep, folders):
     with pytest.raises(SettingsError, match="not with erasure=0,1"):
-        grid_of(["teams", "erasure=0,1"], runs=sweep.plans.runs, spec=SPEC)
+        grid_of(["teams", "erasure=0,1"], plans=sweep.plans, spec=SPEC)
     with pytest.raises(SettingsError, match="tables"):
-        grid_of(["teams", "codec=entropy"], runs=sweep.plans.runs, spec=SPEC)
+        grid_of(["teams", "codec=entropy"], plans=sweep.plans, spec=SPEC)
+    lossy = dataclasses.replace(sweep.plans.settings, channel=Channel.parse("erasure=0.1"))
     with pytest.raises(SettingsError, match="needs a reliable link"):
-        grid_of(["teams", "codec=repeats"], runs=sweep.plans.runs, spec=SPEC, channel=Channel.parse("erasure=0.1"))
+        grid_of(["teams", "codec=repeats"], plans=dataclasses.replace(sweep.plans, settings=lossy), spec=SPEC)
     with pytest.raises(BundleMismatch, match="message"):
         load_runs([folders / "talking-0", folders / "silent"])
 

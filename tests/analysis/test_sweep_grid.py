@@ -138,6 +138,18 @@ def test_teams_that_withhold_messages_hold_what_they_have():
     assert {setting.late for setting in found.settings} == {"hold"}
 
 
+def test_sweeps_go_by_the_late_policy_of_the_training_or_by_that_of_the_run():
+    for manifest, late in (
+        (MANIFEST, "mask"),
+        (dataclasses.replace(MANIFEST, holds=True, format_version=4), "hold"),
+        (dataclasses.replace(MANIFEST, predicts="mean", format_version=3), "predict"),
+    ):
+        found = make_grid(["erasure=0.5"], manifest=manifest, tables=None, spec=SPEC)
+        assert {setting.late for setting in found.settings} == {late}
+        asked = make_grid(["erasure=0.5"], manifest=manifest, tables=None, spec=SPEC, late="hold")
+        assert {setting.late for setting in asked.settings} == {"hold"}
+
+
 def test_codecs_that_need_tables_are_refused_without_them():
     with pytest.raises(SettingsError, match="tables"):
         make_grid(["codec=entropy"], manifest=MANIFEST, tables=None, spec=SPEC)

@@ -108,7 +108,7 @@ def test_what_was_asked_for_reads_back():
     [
         ("episodes", 0, "episodes must be at least 1, not 0"),
         ("most_steps", 0, "most_steps must be at least 1, not 0"),
-        ("late_policy", "drop", "late must be one of mask, hold, predict, not 'drop'"),
+        ("late_policy", "drop", "late must be one of trained, mask, hold, predict, not 'drop'"),
         ("run_seed", 2**64, "the seed must be in"),
     ],
 )

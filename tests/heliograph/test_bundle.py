@@ -294,7 +294,7 @@ def test_a_team_with_a_gap_a_stranger_or_a_swap_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "error", "complaint"),
     [
-        ({"format_version": VERSIONS[-1] + 1}, BundleMismatch, "format version 4, this program reads 1, 2 and 3"),
+        ({"format_version": VERSIONS[-1] + 1}, BundleMismatch, "format version 5, this program reads 1, 2, 3 and 4"),
         ({"format_version": None}, BundleMismatch, "format version None"),
         ({"slot": 3}, BundleCorrupt, "slot 3 does not exist in a team of 3"),
         ({"slot": -1}, BundleCorrupt, "slot"),

@@ -140,12 +140,12 @@ def test_an_agent_that_goes_on_to_say_nothing_sends_nothing(tmp_path: Path, gree
     central = evaluate(
         algorithm.policy(), registry.make("relay-signal", count=8), episodes=24, seed=3, greedy=greedy, device=CPU
     )
-    team = LocalTeam(bundles, run_seed=3, greedy=greedy, late_policy="hold")
+    team = LocalTeam(bundles, run_seed=3, greedy=greedy)
     stage = World(registry.make("relay-signal", count=1))
     played = [team.run_episode(stage, episode=episode).result.team_return for episode in range(24)]
     np.testing.assert_allclose(played, central.team_return, rtol=0, atol=1e-5)
     with pytest.raises(SettingsError, match="withhold messages"):
-        make_plan(bundles, episodes=1)
-    plan = make_plan(bundles, episodes=8, late_policy="hold", pace=PATIENT, greedy=greedy)
+        make_plan(bundles, episodes=1, late_policy="mask")
+    plan = make_plan(bundles, episodes=8, pace=PATIENT, greedy=greedy)
     (summary,) = evaluate_bundles(plan).summaries
     assert 0 < summary.messages < summary.steps * 2

@@ -323,7 +323,8 @@ def test_the_model_knows_a_team_on_the_real_channel(holding_team: tuple[Mamba, A
     records: list[Any] = []
     parameters = bundles[0].manifest.environment_parameters
     stage = World(registry.make("relay", count=1, parameters=parameters), channel=Channel.parse(text))
-    team = LocalTeam(bundles, run_seed=4, greedy=True, late_policy=algorithm.channel.late)
+    assert bundles[0].manifest.late_policy == algorithm.channel.late, "what it learned with is what it is run with"
+    team = LocalTeam(bundles, run_seed=4, greedy=True)
     team.run_episode(stage, episode=0, observe=records.append, report_latents=True)
     window = as_window(records, delay=1 if "delay" in text else 0)
     found = algorithm.model.observe(window, GreedyDraws().latent)

@@ -132,7 +132,7 @@ def test_bundles_do_what_the_networks_do(withholding_team: tuple[Mamba, Any], gr
     algorithm, bundles = withholding_team
     central = evaluate(algorithm.policy(), world(4), episodes=EPISODES, seed=SEED, greedy=greedy, device=CPU)
     stage = World(registry.make("relay", count=1, parameters=bundles[0].manifest.environment_parameters))
-    team, records = LocalTeam(bundles, run_seed=SEED, greedy=greedy, late_policy="hold"), []
+    team, records = LocalTeam(bundles, run_seed=SEED, greedy=greedy), []
     returns = [
         team.run_episode(stage, episode=episode, observe=records.append, report_latents=True).result.team_return
         for episode in range(EPISODES)
@@ -145,13 +145,14 @@ def test_bundles_do_what_the_networks_do(withholding_team: tuple[Mamba, Any], gr
 @pytest.mark.slow
 def test_what_is_withheld_is_not_in_the_books_and_what_it_needs_is_told(withholding_team: tuple[Mamba, Any]) -> None:
     _, bundles = withholding_team
-    plan = make_plan(bundles, episodes=4, late_policy="hold", pace=PATIENT, greedy=True)
+    plan = make_plan(bundles, episodes=4, pace=PATIENT, greedy=True)
+    assert plan.late_policy == "hold"
     (summary,) = evaluate_bundles(plan).summaries
     most = summary.steps * 3 * 2
     assert 0.3 * most < summary.messages < 0.95 * most
     assert summary.masked == 0, "what is withheld is held"
     with pytest.raises(SettingsError, match="withhold messages"):
-        make_plan(bundles, episodes=1)
+        make_plan(bundles, episodes=1, late_policy="mask")
     with pytest.raises(SettingsError, match="rate-bits"):
         make_plan(bundles, episodes=1, late_policy="hold", channel=Channel.parse("rate-bits=3"))
     with pytest.raises(SettingsError, match="with nearest not everyone"):

@@ -31,6 +31,8 @@ class StepFunction:
     """When its messages are sent; None: at every step."""
     predicts: str | None = None
     """What of its predictions stands for messages that are not there, as in the manifest; None: it makes none."""
+    holds: bool = False
+    """As in the manifest."""
     planning_size: int | None = None
     """As in the manifest."""
 

@@ -9,7 +9,15 @@ from heliograph import __version__
 from heliograph.bundle import Bundle, make, save_team
 from heliograph.codecs import LatentTables
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.manifest import FORMAT_VERSION, PREDICTING_VERSION, PREFIX_VERSION, SENDING_VERSION, Manifest, sha256
+from heliograph.manifest import (
+    FORMAT_VERSION,
+    HOLDING_VERSION,
+    PREDICTING_VERSION,
+    PREFIX_VERSION,
+    SENDING_VERSION,
+    Manifest,
+    sha256,
+)
 from trainer.algorithms.interfaces import Algorithm
 from trainer.algorithms.step_function import StepFunction
 from trainer.export.own_part import own_part
@@ -49,6 +57,7 @@ def export_bundle(
         message=step.message,
         sending=step.sending,
         predicts=step.predicts,
+        holds=step.holds,
         state=step.state,
         noise_size=step.noise_size,
         graph_sha256=sha256(graph),
@@ -60,6 +69,8 @@ def export_bundle(
 
 
 def _format_version(step: StepFunction) -> int:
+    if step.holds:
+        return HOLDING_VERSION
     if step.predicts is not None:
         return PREDICTING_VERSION
     if step.message is not None and step.message.prefix:

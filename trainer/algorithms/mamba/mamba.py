@@ -120,7 +120,7 @@ class Mamba(Dreamer):
     def step_function(self, slot: int) -> StepFunction:
         step = agent_step(self.model, self.actor, self.spec, slot=slot)
         if not self.channel.withholds:
-            return step
+            return replace(step, holds=self.channel.holds and not self.channel.predicts)
         return replace(step, sending=Sending(heartbeat=self.channel.heartbeat, changes=self.channel.changes))
 
 
