@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from heliograph.cli import GARBAGE_THRESHOLDS
+
 # Workers and the processes of their tests share the cores; more threads in each only wait for one another.  It also
 # makes sums of floats the same wherever a test runs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,6 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
     graphs = tempfile.TemporaryDirectory(prefix="heliograph-graphs-", ignore_cleanup_errors=True)
     config.add_cleanup(graphs.cleanup)
     os.environ["HELIOGRAPH_GRAPHS"] = graphs.name
+    # And what JAX compiles for SMAX, in each process anew.
+    compiled = tempfile.TemporaryDirectory(prefix="heliograph-compiled-", ignore_cleanup_errors=True)
+    config.add_cleanup(compiled.cleanup)
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": compiled.name,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     for _ in range(config.getoption("--busy")):
         loop = subprocess.Popen([sys.executable, "-c", BUSY])
         config.add_cleanup(loop.wait)
@@ -68,6 +78,7 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays; the collector of garbage need not look through torch and the others each time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)  # as commands do
     gc.enable()
 
 

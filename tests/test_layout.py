@@ -121,6 +121,7 @@ def test_no_file_is_two_ideas_long() -> None:
     assert not too_long
 
 
+@pytest.mark.slow
 def test_a_function_with_many_parameters_says_why() -> None:
     silent = []
     for path in sources(*HOUSES):  # one by one: hundreds of trees that are kept are looked through by the collector
@@ -133,6 +134,7 @@ def test_a_function_with_many_parameters_says_why() -> None:
     assert not silent
 
 
+@pytest.mark.slow
 def test_every_module_says_what_it_holds() -> None:
     silent = [path for path in sources(*HOUSES) if not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent

@@ -41,6 +41,7 @@ def test_queueing_for_a_processor_is_no_time_of_ones_own(
     assert own_time.own_seconds(passed_s, computed_s, queued_s) == pytest.approx(own_s)
 
 
+@pytest.mark.slow
 def test_what_computes_for_ever_and_what_waits_for_ever_are_ended(tmp_path: Path) -> None:
     for code in ("while True: pass", "import time; time.sleep(3600)"):
         end = ended(tmp_path, code, budget_s=0.5)

@@ -194,6 +194,7 @@ def strange_names(names: Iterator[str]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_names_in_code_are_the_fields(package: str) -> None:
     found = {

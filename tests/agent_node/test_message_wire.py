@@ -185,6 +185,7 @@ HELLOS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(HELLOS)
 def test_every_hello_survives(hello: Hello) -> None:
     assert Hello.parse(hello.serialise()) == hello

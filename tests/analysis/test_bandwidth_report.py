@@ -74,6 +74,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_the_page_holds_every_section_and_loads_nothing(folder):
     text = (folder / "report.html").read_text()
     page = Reader(text)
@@ -147,6 +148,7 @@ def test_every_plot_has_its_numbers_as_csv(folder):
     assert {row["how"] for row in rows["layers.csv"]} == {"computed"}
 
 
+@pytest.mark.slow
 def test_resuming_measures_nothing_again_and_adds_to_the_report(folder, bundles, tmp_path, capsys):
     again = tmp_path / "again"
     shutil.copytree(folder, again)
@@ -173,6 +175,7 @@ def test_without_matplotlib_there_are_tables_and_a_page(bundles, tmp_path, monke
     assert (tmp_path / "layers.csv").exists()
 
 
+@pytest.mark.slow
 def test_without_jinja_there_is_all_but_the_page(bundles, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.setitem(sys.modules, "jinja2", None)
@@ -184,6 +187,7 @@ def test_without_jinja_there_is_all_but_the_page(bundles, tmp_path, monkeypatch,
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_told_and_decides_the_exit_code(bundles, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     play = sweep.run_cell
@@ -229,6 +233,7 @@ def test_the_matrix_tells_never_from_not_tried(folder):
     assert "refutes" in text
 
 
+@pytest.mark.slow
 def test_texts_are_escaped(folder):
     report = read_document(folder)
     text = page(
@@ -278,6 +283,7 @@ def test_what_cannot_be_played_is_told_before_anything_starts(bundles, tmp_path,
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_team_that_says_nothing_costs_nothing_and_has_nothing_to_sweep(tmp_path, capsys):
     bundles, out = save_team(relay_bundles(2, messages=False), tmp_path / "bundles"), tmp_path / "out"
     assert bandwidth(bundles, "--episodes", 2, "--out", out) == 0

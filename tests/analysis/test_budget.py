@@ -209,6 +209,7 @@ def test_what_does_not_go_with_teams_is_refused(sweep, folders):
         load_runs([folders / "talking-0", folders / "silent"])
 
 
+@pytest.mark.slow
 def test_the_command_takes_teams(folders, tmp_path, capsys):
     names = [str(folders / name) for name in ("talking-0", "silent")]
     out = tmp_path / "report"

@@ -51,6 +51,8 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 def test_scores_and_improvement_are_the_aggregates_of_the_runs(compared):
     _, document = compared
     sections = {section["name"]: section for section in document["sections"]}
@@ -69,6 +71,7 @@ def test_scores_and_improvement_are_the_aggregates_of_the_runs(compared):
     assert together["mean"]["value"] == pytest.approx((0.8 + 0.95) / 2)
 
 
+@pytest.mark.slow
 def test_the_document_is_the_golden_one(runs: Path, tmp_path: Path):
     """Made of the same runs before the document had types: key for key, number for number."""
     made = tmp_path / "all.json"
@@ -168,6 +171,7 @@ def test_mistakes_end_in_a_sentence(runs: Path, tmp_path: Path, capsys):
     assert "Name another folder: --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_comparing_loads_no_torch(runs: Path, tmp_path: Path):
     program = (
         "import sys\nfrom heliograph.cli import main\n"

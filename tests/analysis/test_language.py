@@ -66,6 +66,8 @@ def test_the_categorical_that_tells_the_goal_is_found(language):
     assert rows[1].feature_1 is None
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 def test_noise_that_holds_for_some_steps_seldom_means_anything():
     """One in twenty is what the test allows.  Taken as independent, the steps of a run would have most mean something;
     over a hundred other seeds 5 did."""
@@ -182,6 +184,7 @@ def test_the_page_shows_what_was_found(language, tmp_path, monkeypatch):
     assert [each for each in headings if each not in texts] == []
 
 
+@pytest.mark.slow
 def test_the_page_is_drawn(language, tmp_path):
     pytest.importorskip("matplotlib")
     from analysis.bandwidth.language.plot import draw_language

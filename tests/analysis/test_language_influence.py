@@ -41,6 +41,8 @@ def played(tmp_path_factory):
     return recorded(tmp_path_factory.mktemp("played") / "trace.jsonl")
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 def test_what_receivers_act_on_is_found_by_intervention(played):
     bundles, trace = played
     language = read_language(trace, bundles)
@@ -58,6 +60,7 @@ def test_what_receivers_act_on_is_found_by_intervention(played):
     assert read_language(trace, bundles).document() == language.document(), "a fixed seed"
 
 
+@pytest.mark.slow
 def test_the_page_compares_with_another_message_instead(played, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure

@@ -123,6 +123,7 @@ class Deadly(PlanFactory):
         return super().__call__(cell)
 
 
+@pytest.mark.slow
 def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_costs_its_cell_alone(tmp_path):
     one = played(sweep(tmp_path / "one", "erasure=1"))
     several = played(sweep(tmp_path, "erasure=1", plans=Deadly, jobs=2))
@@ -136,6 +137,7 @@ def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_cos
     assert {without_time(result) for result in several if result.played} < expected
 
 
+@pytest.mark.slow
 def test_a_cell_of_processes_is_that_of_one_process():
     plans = PlanFactory(runs=RUNS[:1], settings=RunSettings(episodes=3))
     cell = Cell(run="one", seed=3, setting=Setting(channel="erasure=0.5", late="hold"))
@@ -144,6 +146,7 @@ def test_a_cell_of_processes_is_that_of_one_process():
     assert 0 < local.found.read_bits < local.found.sent_bits
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_marks_its_cell_and_the_rest_is_played(tmp_path, monkeypatch):
     supervisors = []
 
@@ -179,6 +182,7 @@ def test_what_a_world_does_wrong_is_the_cells_failure():
     assert run_cell(cell, plan, local=True).found == Failure(reason="the world ended", exit_code=5)
 
 
+@pytest.mark.slow
 def test_curves_are_over_seeds_of_one_run_and_over_runs_of_several(tmp_path):
     one = sweep(tmp_path / "one", "erasure=0,1")
     over_seeds = curves(one, played(one))

@@ -13,6 +13,7 @@ from heliograph.errors import SettingsError
 from heliograph.guard import places
 
 
+@pytest.mark.slow
 def test_more_lean_nodes_than_one_address_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "MAX_PER_CLIENT", 2)
     plan = relay_plan(4)

@@ -148,6 +148,7 @@ def test_what_cannot_be_evaluated_is_told_before_anything_is_played(
     assert captured.out == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
     team = scripted_team(
         team_size=2,
@@ -193,6 +194,7 @@ def test_ctrl_c_shows_what_was_finished(tmp_path: Path):
     assert "two" not in out
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_play_the_same_episodes(runs, tmp_path: Path):
     reports, records = [], []
     for jobs in (1, 2):
@@ -205,6 +207,7 @@ def test_processes_side_by_side_play_the_same_episodes(runs, tmp_path: Path):
     assert records[0] == records[1]
 
 
+@pytest.mark.slow
 def test_an_error_in_one_of_several_processes_gets_through(tmp_path: Path, capsys):
     team = relay_bundles(2)
     manifest = replace(team[1].manifest, graph_sha256=sha256(b"no graph"))

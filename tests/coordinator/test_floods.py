@@ -90,6 +90,7 @@ def tls(tmp_path):
     return coordinator_tls(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begins", [b"", PREFACE, PREFACE + SETTINGS])
 def test_hundreds_of_connections_that_call_nothing_leave_room_for_health_and_for_nodes(begins) -> None:
     async def check(server: CoordinationServer, address: str) -> None:

@@ -31,6 +31,7 @@ def full(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["evaluate", "run"])
 @pytest.mark.parametrize(
     ("option", "full"),

@@ -37,6 +37,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(places)]
 
 
+@pytest.mark.slow
 @given(st.lists(frames(), max_size=12), st.booleans(), st.lists(st.integers(0, 10_000), max_size=20))
 def test_frames_are_counted_by_type_however_they_are_cut(sent, client, cuts):
     data = (PREFACE if client else b"") + b"".join(frame for _, frame in sent)

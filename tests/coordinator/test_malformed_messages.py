@@ -69,6 +69,7 @@ def no_tracebacks(caplog):
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
+@pytest.mark.slow
 def test_a_session_that_begins_with_anything_ends_with_a_counted_refusal_or_is_welcomed():
     async def check(server, channel):
         statuses = Counter()
@@ -86,6 +87,7 @@ def test_a_session_that_begins_with_anything_ends_with_a_counted_refusal_or_is_w
     assert counted == {name: count for name, count in statuses.items() if name != "OK"}
 
 
+@pytest.mark.slow
 def test_in_the_middle_of_a_session_it_ends_that_session_alone():
     async def check(server, channel):
         statuses = Counter()

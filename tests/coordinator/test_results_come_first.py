@@ -54,6 +54,7 @@ def test_a_bandwidth_report_is_there_without_its_plots_its_page_and_what_was_rea
     assert warnings(caplog) == [f"{each}: {cause}" for each in told]
 
 
+@pytest.mark.slow
 def test_an_audit_that_fails_costs_no_sweep(
     bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

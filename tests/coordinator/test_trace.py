@@ -91,6 +91,7 @@ def test_any_bytes_in_place_of_a_line_are_refused_with_its_number(tmp_path_facto
     refused(tmp_path_factory, content, match=told)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_field_with_another_value_is_refused_or_read(tmp_path_factory, lines, data):

@@ -65,6 +65,7 @@ def overlays_of_a_reader(kustomizations: Path) -> None:
         (kustomizations / name / "kustomization.yaml").write_text(yaml.safe_dump(text))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("overlays_of_a_reader")
 @pytest.mark.parametrize("folder", VARIANTS)
 def test_the_chart_renders_what_kustomize_does(folder: str, kustomized: Kustomized, chart: Chart) -> None:
@@ -75,6 +76,7 @@ def test_the_chart_renders_what_kustomize_does(folder: str, kustomized: Kustomiz
         assert ours[key] == theirs[key], key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=str)
 def test_what_the_chart_renders_is_valid_by_the_schema(settings: tuple[str, ...], chart: Chart) -> None:
     schemas = pytest.importorskip("kubernetes_validate")

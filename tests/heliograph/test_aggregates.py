@@ -48,6 +48,8 @@ def test_the_median_is_over_tasks_and_the_rest_goes_by_task():
     assert performance_profile(ragged, np.array([0.5])).value.tolist() == [0.75]
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @given(scores)
 def test_the_interquartile_mean_is_scipys_trimmed_mean(table):
     stats = pytest.importorskip("scipy.stats")
@@ -55,6 +57,8 @@ def test_the_interquartile_mean_is_scipys_trimmed_mean(table):
     assert aggregate(table, resamples=1).value == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @given(scores, scores)
 def test_improvement_is_the_mann_whitney_statistic_and_its_mirror(one, other):
     tasks = min(one.shape[1], other.shape[1])

@@ -140,6 +140,7 @@ def test_no_certificate_outlives_its_authority() -> None:
         Authority.make(days=-0.001).issue(Identity(slot=0), days=1)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.lists(st.from_regex(r"[a-z.-]{1,20}", fullmatch=True)))
 def test_an_identity_is_found_among_other_names(slot: int, others: list[str]) -> None:
     for identity in (Identity(slot=slot), COORDINATOR):

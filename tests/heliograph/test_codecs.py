@@ -59,6 +59,8 @@ def test_there_is_a_codec_for_each_value_of_the_protocol() -> None:
     assert [f"LATENT_CODEC_{name.upper().replace('-', '_')}" for name in codecs.names()] == known
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @pytest.mark.parametrize("name", codecs.names())
 @given(case=cases())
 def test_a_latent_comes_back_and_takes_exactly_what_was_declared(name: str, case: Case) -> None:
@@ -78,6 +80,8 @@ def test_a_latent_comes_back_and_takes_exactly_what_was_declared(name: str, case
         assert codec.encode(decoded, case.previous) == Encoded(payload, fell_back)
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @pytest.mark.parametrize("name", codecs.names())
 @given(case=cases(), foreign=BYTES, fell_back=st.booleans(), data=st.data())
 def test_foreign_bytes_are_refused_or_are_the_one_encoding(

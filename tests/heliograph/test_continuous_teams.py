@@ -102,6 +102,7 @@ def test_there_and_back_again_the_world_goes_the_same_way() -> None:
         assert np.allclose(left.reward, right.reward, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_workers_step_them_all_the_same() -> None:
     alone = registry.make(NAME, count=2, permission=EVERYTHING)
     spread = pooled(NAME, count=2, workers=2, parameters={}, permission=EVERYTHING)

@@ -227,6 +227,7 @@ def test_a_part_that_does_not_exist_lists_those_that_do(capsys: pytest.CaptureFi
     assert "there is no part 'starcraft' to look at. Name some of base, trainer" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_part_can_be_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 

@@ -27,6 +27,7 @@ def test_all_worlds_that_draw_are_looked_at() -> None:
     assert {"vector.py", "relay.py", "smax/environment.py", "flatland/environment.py"} < defaults().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", sorted(defaults()))
 def test_the_first_copy_is_drawn_unless_one_says_which(place: str) -> None:
     assert defaults()[place] == 0

@@ -49,6 +49,7 @@ def flat(played: list[AgentInputs | Transition], *, copy: int) -> list[bytes]:
     return [array.tobytes() for arrays in fields for array in arrays]
 
 
+@pytest.mark.slow
 def test_shapes_and_ends_of_episodes() -> None:
     environment = registry.make("flatland", count=2, parameters=SMALL)
     spec = environment.spec

@@ -52,6 +52,7 @@ def test_other_commands_say_nothing_of_it(site: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_doctor_reports_it(site: Path) -> None:
     done = heliograph(site, "doctor", "base", "--json")
     assert done.returncode == 1, done.stderr
@@ -70,6 +71,7 @@ def test_a_public_function_says_it_too(site: Path) -> None:
     assert done.stdout.startswith("heliograph.train is not there: Python finds another package trainer"), done
 
 
+@pytest.mark.slow
 def test_a_folder_of_nobody_is_to_be_renamed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "coach-1.2.3.dist-info" / "RECORD").write_text("")
     monkeypatch.syspath_prepend(site)

@@ -138,6 +138,8 @@ def test_every_operator_is_tried() -> None:
     assert {each[0].op_type for each in EXAMPLES} == operators.OPERATORS.keys()
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 4), st.integers(-7, 7), st.integers(-7, 7), st.sampled_from([-3, -2, -1, 1, 2, 3]))
 def test_a_cut_leaves_what_is_said_of_it(size: int, start: int, end: int, step: int) -> None:
@@ -146,6 +148,8 @@ def test_a_cut_leaves_what_is_said_of_it(size: int, start: int, end: int, step: 
     assert_as_the_runtime(cut, {"x": (size,)}, constants, "f")
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @settings(max_examples=100, deadline=None)
 @given(st.integers(-9, 9), st.integers(-9, 9), st.integers(-4, 4).filter(bool))
 def test_counting_makes_what_is_said_of_it(start: int, end: int, step: int) -> None:
@@ -153,6 +157,8 @@ def test_counting_makes_what_is_said_of_it(start: int, end: int, step: int) -> N
     assert_as_the_runtime(node("Range", "a", "b", "c"), {}, constants, "f")
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(0, 3))
 def test_a_convolution_makes_what_is_said_of_it(

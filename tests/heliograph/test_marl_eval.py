@@ -62,6 +62,7 @@ def test_the_document_has_the_shape_and_the_order_that_readers_rely_on():
     assert entry["absolute_metrics"] == {"won": [0.5]}
 
 
+@pytest.mark.slow
 @given(st.lists(evaluated_runs(), max_size=4, unique_by=lambda run: run.key))
 def test_what_is_written_is_read_again(tmp_path_factory, runs):
     path = tmp_path_factory.mktemp("marl") / "deep" / "scores.json"

@@ -127,6 +127,7 @@ def test_nothing_is_said_or_left_behind(
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_picture_shows_the_robot_or_says_why_there_is_none() -> None:
     world = registry.make("halfcheetah-2x3", count=1)
     world.reset(np.array([0]))

@@ -211,6 +211,7 @@ def test_a_large_seed_reaches_simulators_that_want_small_ones_and_stays_apart() 
     assert world.reset(np.array([5, 5 + 2**32, 5 + 2**33])).observation.tobytes() == observation.tobytes()
 
 
+@pytest.mark.slow
 def test_simple_spread_is_found_by_asking_and_scores_like_random() -> None:
     world = registry.make("mpe2.simple_spread_v3", count=4)
     assert (world.spec.agents, world.spec.observation_size, world.spec.actions) == (3, 18, 5)

@@ -134,6 +134,7 @@ def test_a_team_that_tells_where_the_prey_is_beats_the_best_silent_one() -> None
     assert transition.outcome.mean() > environment.spec.blind_bound + 0.2
 
 
+@pytest.mark.slow
 def test_the_measured_bound_is_what_the_reference_policy_reaches() -> None:
     spec = make("predator-prey-3", {}, count=1).spec
     assert spec.blind_bound_measured

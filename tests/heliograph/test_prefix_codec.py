@@ -45,6 +45,8 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(message, LatentTables(np.array(counts)), latents)
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @pytest.mark.parametrize("spec", SPECS)
 @given(case=cases())
 def test_every_latent_is_read_back_and_its_size_known(spec: str, case: Case) -> None:
@@ -56,6 +58,8 @@ def test_every_latent_is_read_back_and_its_size_known(spec: str, case: Case) -> 
         assert bits <= case.message.codec.size_bits(latent) <= case.message.codec.payload_bits
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @pytest.mark.parametrize("spec", SPECS)
 @given(case=cases(), payload=st.binary(max_size=12), fell_back=st.booleans())
 def test_bytes_are_refused_or_are_how_what_they_say_is_written(

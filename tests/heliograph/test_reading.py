@@ -98,6 +98,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(_VALUES)
 def test_sound_json_is_what_it_is(value: Any) -> None:
     assert parse_json(json.dumps(value).encode()) == value

@@ -23,6 +23,8 @@ def one_copy_per_case(name: str, parameters: dict[str, Any], *, cases: int) -> t
     return registry.make(name, count=cases, parameters=parameters), seeds
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @pytest.mark.parametrize(("cue", "symbols", "agents"), [("next", 3, 2), ("next", 2, 3), ("none", 2, 2), ("own", 2, 2)])
 def test_no_deterministic_blind_team_beats_the_bound_of_signal_and_one_reaches_it(
     cue: str, symbols: int, agents: int

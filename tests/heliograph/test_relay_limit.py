@@ -114,6 +114,7 @@ def test_a_large_grid_takes_little_memory() -> None:
     assert most < 20e6
 
 
+@pytest.mark.slow
 def test_what_would_take_minutes_is_left_out() -> None:
     both = Faults(erasure=0.1, burst=Burst(loss=0.1, mean_steps=3))
     assert relay_limit(agents=3, faults=both) is None

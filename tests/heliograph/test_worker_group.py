@@ -112,6 +112,7 @@ def test_an_error_in_one_worker_leaves_no_answer_of_another_behind(group: Worker
     assert_same(group.step(legal(agent_inputs)), fresh.step(legal(agent_inputs)))
 
 
+@pytest.mark.slow
 def test_a_group_with_a_worker_that_cannot_start_is_closed() -> None:
     workers = [
         WorkerEnvironment(Blueprint(environment="relay", count=1, parameters=parameters))

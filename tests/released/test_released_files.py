@@ -108,6 +108,7 @@ def test_recordings_are_recosted(left: Path, trace: str, tmp_path: Path, capsys:
     assert "entropy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_runs_and_results_are_compared(left: Path, tmp_path: Path) -> None:
     command = ["compare", f"ours={left / 'run'}", f"theirs={left / 'interrupted'}", "--output", str(tmp_path / "plots")]
     assert main([*command, "--json", str(tmp_path / "compared.json")]) == 0
@@ -153,6 +154,7 @@ def test_a_coordinator_goes_on_after_the_episodes_of_then(own: Path) -> None:
     assert after.count('"kind":"episode"') == 4
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on(own: Path) -> None:
     cells = own / "bandwidth" / "cells"
     kept = {path.name: path.read_bytes() for path in cells.iterdir()}

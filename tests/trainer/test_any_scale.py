@@ -185,6 +185,7 @@ def run(path: Path, way: str, *changes: str, stop_after: int) -> Training:
     return training
 
 
+@pytest.mark.slow
 def test_the_entropy_is_steered_to_its_target_and_the_scale_is_bounded(tmp_path: Path) -> None:
     scales = {}
     for target in (0.0, 1.0):
@@ -198,6 +199,7 @@ def test_the_entropy_is_steered_to_its_target_and_the_scale_is_bounded(tmp_path:
     assert scales[1.0] <= 1
 
 
+@pytest.mark.slow
 def test_no_round_is_imagined_before_new_rewards_are_told_well_enough(tmp_path: Path) -> None:
     for r2, imagines in ((-1e9, True), (2.0, False)):
         path = tmp_path / str(r2)

@@ -190,6 +190,7 @@ def test_half_a_checkpoint_is_no_checkpoint(checkpoint_pair: Path, tmp_path: Pat
         restored_algorithm(RunFolder.open(empty), device=torch.device("cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "parameter", "named"),
     [

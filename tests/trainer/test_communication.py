@@ -65,6 +65,7 @@ def test_on_a_complete_graph_every_mode_equals_full_attention(mode: str) -> None
     torch.testing.assert_close(getattr(block, mode)(tokens, everyone), block.complete(tokens), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @given(graphs(), st.integers(0, 99))
 @settings(max_examples=30)
 def test_ego_rows_are_what_each_agent_computes_from_the_tokens_that_it_has(hears: torch.Tensor, seed: int) -> None:
@@ -86,6 +87,7 @@ def test_ego_rows_are_what_each_agent_computes_from_the_tokens_that_it_has(hears
             torch.testing.assert_close(subset[0, own], rows[copy, slot], rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 @given(graphs(), st.integers(0, 99))
 @settings(max_examples=30)
 def test_content_of_absent_tokens_never_matters_and_that_of_present_ones_does(hears: torch.Tensor, seed: int) -> None:

@@ -233,6 +233,7 @@ def test_bins_in_the_wrong_order_and_levels_of_one_are_refused() -> None:
         resolve(TokenizerSettings, {"levels": [8, 1]}, source="here")
 
 
+@pytest.mark.slow
 def test_tokens_of_few_observations_settle() -> None:
     """There are fewer vectors than codes, and each keeps the one that it has."""
     tokenizer = small_tokenizer()

@@ -107,6 +107,8 @@ def test_what_is_learned_from_is_what_was_acted_on(model: dict[str, Any]) -> Non
     assert compared > 100
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_value_targets_are_those_of_a_loop_over_steps(data: st.DataObject) -> None:
@@ -290,6 +292,7 @@ def test_a_model_that_is_broken_is_told_by_the_search_that_meets_it() -> None:
         team.act(state, **agent_inputs())
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_same_whenever_it_begins_with_the_same_numbers() -> None:
     algorithm = mazero()
     teams = [algorithm.searching_policy(torch.Generator().manual_seed(seed)) for seed in (4, 4, 5)]

@@ -70,6 +70,7 @@ def same_roots(reference: MazeroReference, found: Found, prefix: str, step: int)
             note(name)
 
 
+@pytest.mark.slow
 def test_self_play_and_what_it_stores_equal_the_released_code(reference: MazeroReference) -> None:
     mazero, samples, data = recorded_mazero(reference), reference.samples, reference.data
     play, scalars = mazero.behaviour(), reference.scalars

@@ -63,6 +63,7 @@ def test_the_predictions_equal_the_released_code(reference: MazeroReference) -> 
     decoded(reference, model.values(hidden), "net.value")
 
 
+@pytest.mark.slow
 def test_a_step_of_the_model_equals_the_released_code(reference: MazeroReference) -> None:
     model, compare = reference.model, reference.compare
     hidden, action = model.represent(observed(reference)), reference.ids(reference.data["net.action"])

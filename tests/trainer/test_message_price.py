@@ -81,6 +81,7 @@ def test_the_tables_of_an_export_are_those_that_were_learned_by() -> None:
     assert learned_tables(algorithm, replay) != found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [Mamba, Mag])
 def test_bits_fall_where_they_are_priced_and_only_there(algorithm: type) -> None:
     bits = {}

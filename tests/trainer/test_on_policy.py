@@ -336,6 +336,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     assert len(np.unique(central.team_return.round(4))) >= 6, "the episodes differ from one another"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, name: str) -> None:
     chosen = small_settings(f"{name}-relay", "replay.capacity=200", env_steps=10_000, small=SMALL_OF[name])

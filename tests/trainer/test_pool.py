@@ -59,6 +59,7 @@ def test_a_worker_that_is_killed_costs_the_episodes_of_its_own_copies(pool: Vect
     assert collector.lost_episodes == 2
 
 
+@pytest.mark.slow
 def test_there_are_never_more_workers_than_copies() -> None:
     made = registry.make("relay-signal", count=2, workers=7)
     try:
@@ -72,6 +73,7 @@ def test_workers_are_refused_where_they_have_nothing_to_add() -> None:
         registry.make("smax-3m", count=4, workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "parameters", "error"), [("relais", {}, UnknownEnvironment), ("relay", {"sice": 3}, SettingsError)]
 )

@@ -71,6 +71,7 @@ def moved(name: str, **ppo: Any) -> dict[str, float]:
     return {network: float((parameters(algorithm, network) - before[network]).abs().max()) for network in NETWORKS}
 
 
+@pytest.mark.slow
 @everyone
 def test_each_network_is_stepped_at_its_own_learning_rate(name: str) -> None:
     # Adam's first step is as long as the rate, whatever the gradient.
@@ -127,6 +128,7 @@ def test_what_earned_more_becomes_likelier(name: str) -> None:
     assert after[1] < before[1]
 
 
+@pytest.mark.slow
 @everyone
 def test_the_critic_comes_closer_to_the_returns(name: str) -> None:
     losses = []
@@ -141,6 +143,7 @@ def test_the_critic_comes_closer_to_the_returns(name: str) -> None:
     assert losses[1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 @everyone
 def test_an_entropy_bonus_keeps_the_policy_wide(name: str) -> None:
     left = [

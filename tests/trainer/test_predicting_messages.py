@@ -78,6 +78,7 @@ def test_only_messages_that_ever_arrived_count() -> None:
     assert _newest_arrived(first, torch.full_like(late, NOTHING)).flatten().tolist() == [-1] * 6
 
 
+@pytest.mark.slow
 def test_a_predictor_learns_what_can_be_known() -> None:
     """Messages whose first id counts the steps, and whose others stay: both are predicted from any older one."""
     algorithm = made(**PREDICTING)

@@ -21,6 +21,7 @@ from trainer.training.preset_combinations import combinations
 GOLDEN = json.loads(FILE.read_text())
 
 
+@pytest.mark.slow
 def test_presets_have_the_names_and_settings_that_they_had() -> None:
     found = {name: digest(load_settings(name, []), GOLDEN["settings"]) for name in preset_names()}
     assert found == GOLDEN["presets"], "compare `heliograph train --preset NAME --dry-run` with the commit before"

@@ -133,6 +133,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_run_the_same_episode
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", ["false", "true"])
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, overlap: str, optimiser: str) -> None:

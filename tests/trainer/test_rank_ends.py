@@ -124,6 +124,7 @@ class Doubled(Ranks):
         return 2 * value
 
 
+@pytest.mark.slow
 def test_lost_episodes_are_those_of_all_ranks(tmp_path: Path) -> None:
     training = start(tmp_path / "run", small_settings(env_steps=12))
     training.ranks = Doubled()

@@ -65,6 +65,7 @@ def trained(folder: Path, preset: str, *overrides: str, small: tuple[str, ...]) 
     return training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["relay-signal", "mag-relay", "mabl-relay"])
 def test_of_a_world_model_and_what_learns_in_it(tmp_path: Path, preset: str) -> None:
     training = trained(tmp_path / "run", preset, small=SMALL_OF.get(preset.partition("-relay")[0], SMALL))
@@ -97,6 +98,7 @@ def test_of_a_world_model_and_what_learns_in_it(tmp_path: Path, preset: str) -> 
     training.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "more"),
     [("mappo-relay", ()), ("commnet-relay", ("commnet.gate=true",)), ("tarmac-relay", ()), ("happo-relay", ())],
@@ -120,6 +122,7 @@ def test_of_ppo_on_experience(tmp_path: Path, preset: str, more: tuple[str, ...]
     training.close()
 
 
+@pytest.mark.slow
 def test_of_marie_s_tokenizer_and_world_model(tmp_path: Path) -> None:
     training = trained(tmp_path / "run", "marie-relay", "marie.model.dropout=0", small=SMALL_MARIE)
     team, window = training.algorithm, training.replay.sample(training._random).window
@@ -168,6 +171,7 @@ def part_of(steps: Steps, group: Ranks) -> Steps:
     return Steps(**parts)
 
 
+@pytest.mark.slow
 def test_of_mazero(tmp_path: Path) -> None:
     fixed = ("mazero.model.dropout=0", "mazero.targets.reanalyse=0", "mazero.model.zero_heads=false")
     training = trained(tmp_path / "run", "mazero-relay", *fixed, small=SMALL_MAZERO)
@@ -188,6 +192,7 @@ def test_of_mazero(tmp_path: Path) -> None:
     training.close()
 
 
+@pytest.mark.slow
 def test_agents_of_happo_learn_in_the_order_of_the_first_rank(tmp_path: Path) -> None:
     training = trained(tmp_path / "run", "happo-relay", small=SMALL_OF["happo"])
     team = training.algorithm

@@ -139,6 +139,7 @@ def test_a_window_has_neighbour_sets_unless_everybody_heard_everybody_in_all_of_
         assert window.hears.any((1, 2, 3)).tolist() == [True, False]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, COPIES - 1), st.integers(0, 15), st.booleans()), min_size=20, max_size=60),
     st.sampled_from(["anywhere", "first"]),

@@ -81,6 +81,8 @@ class Written(Episodes):
 EPISODES = st.tuples(st.integers(0, COPIES - 1), st.integers(0, 9), st.sampled_from(["kept", "lost", "saved"]))
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @given(st.lists(EPISODES, min_size=6, max_size=14), st.integers(0, 2**16))
 @settings(max_examples=30, deadline=None)
 def test_what_is_written_back_stays_with_its_row_through_overwriting_losses_and_checkpoints(
@@ -109,6 +111,8 @@ def test_what_is_written_back_stays_with_its_row_through_overwriting_losses_and_
             before = batch.index, of, inside
 
 
+@pytest.mark.slow
+@pytest.mark.arrays
 @given(st.lists(st.tuples(st.integers(0, COPIES - 1), st.integers(0, 9)), min_size=6, max_size=30), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_a_padded_window_repeats_the_last_row_of_its_episode_and_only_of_one_that_is_over(

@@ -50,6 +50,7 @@ def choosing(algorithm: type = Mamba, **values: Any) -> Mamba:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", [OPEN, WITHHOLDING, LOSSY], ids=["open", "withholding", "lossy"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
 def test_the_posterior_of_what_was_collected_is_the_state_of_those_who_acted(
@@ -103,6 +104,7 @@ def test_chances_of_ids_are_those_of_numbers_that_reach_them() -> None:
     torch.testing.assert_close(shares_sent(numbers), torch.tensor([0.9, 0.7, 0.4]))
 
 
+@pytest.mark.slow
 def test_at_first_most_messages_are_whole_and_under_a_price_they_become_shorter() -> None:
     team: Mamba = made(message={"bits_scale": 2.0, "precision": "learned"}, **OPEN)
     window = collected(team).sample(np.random.default_rng(0), batch=16).window

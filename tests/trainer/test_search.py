@@ -38,6 +38,7 @@ searches = given(
 )
 
 
+@pytest.mark.slow
 @searches
 def test_visits_sum_to_the_simulations(
     simulations: int, samples: int, quantile: float, decay: float, seed: int
@@ -54,6 +55,7 @@ def test_visits_sum_to_the_simulations(
         assert len({tuple(row) for row in rows}) == len(rows), "distinct"
 
 
+@pytest.mark.slow
 @searches
 def test_a_node_is_worth_no_more_and_no_less_than_its_returns(
     simulations: int, samples: int, quantile: float, decay: float, seed: int
@@ -73,6 +75,7 @@ def test_a_node_is_worth_no_more_and_no_less_than_its_returns(
     assert (run.tree.value[:, there] <= largest[:, there] + 1e-9).all()
 
 
+@pytest.mark.slow
 @given(simulations=st.integers(1, 30), seed=st.integers(0, 1000))
 def test_without_quantile_and_decay_a_value_is_the_average(simulations: int, seed: int) -> None:
     """Sums by distance and running sums take the same paths to the same values."""
@@ -90,6 +93,7 @@ def test_without_quantile_and_decay_a_value_is_the_average(simulations: int, see
     assert torch.equal(runs[0].tree.visits[:, :-1], other.visits[:, :-1])
 
 
+@pytest.mark.slow
 @given(
     distance=st.lists(st.integers(0, 3), min_size=1, max_size=25),
     quantile=st.sampled_from([0.0, 0.25, 0.7, 0.9]),
@@ -274,6 +278,7 @@ def test_a_search_of_nothing_is_refused(name: str, value: float) -> None:
         resolve(SearchSettings, {name: value}, source="the search")
 
 
+@pytest.mark.slow
 def test_children_that_score_the_same_are_all_taken_at_times() -> None:
     """Below a fresh node all score the same, whatever their prior."""
     settings = SearchSettings(simulations=12, samples=3, noise_fraction=0.0)
@@ -320,6 +325,7 @@ def test_halving_gives_each_phase_its_share(considered: int, simulations: int, w
     assert halving(considered, simulations) == wanted
 
 
+@pytest.mark.slow
 @given(simulations=st.integers(1, 40), considered=st.integers(1, 12), seed=st.integers(0, 1000))
 def test_halving_uses_all_simulations_on_the_children_it_considers(
     simulations: int, considered: int, seed: int

@@ -45,6 +45,7 @@ reuses = given(
 )
 
 
+@pytest.mark.slow
 @reuses
 def test_a_tree_that_goes_on_keeps_what_is_below_the_children_that_are_drawn_again(
     simulations: int, samples: int, quantile: float, root: str, seed: int
@@ -143,6 +144,7 @@ def test_of_trees_that_grow_from_step_to_step_the_nodes_that_were_made_first_are
         best = run.result().best
 
 
+@pytest.mark.slow
 @given(
     simulations=st.integers(1, 40),
     samples=st.integers(2, 12),

@@ -55,6 +55,7 @@ def spread_steps(path: Path, settings: TrainSettings) -> list[int]:
     return [document["env_steps"] for document in documents if document["evaluation"] % stride == 0]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_evenly_spread_snapshots_of_its_evaluations(run):
     path, training = run
     steps = evaluated_steps(path)
@@ -78,6 +79,7 @@ def test_a_snapshot_brings_the_networks_of_its_evaluation_back(run):
     assert any(not torch.equal(value, then[key]) for key, value in at_the_end.items())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_snapshots_of_the_uninterrupted_one(run, settings, tmp_path: Path):
     path = tmp_path / "run"
     start(path, settings, stop_after=7).run()
@@ -164,6 +166,7 @@ def test_the_networks_of_the_end_are_the_best_if_they_scored_highest(run):
     assert (of_its_record.env_steps, of_its_record.score) == (steps[1], 0.7)
 
 
+@pytest.mark.slow
 def test_a_snapshot_can_be_exported(run, tmp_path: Path, capsys):
     path, training = run
     assert main(["export", str(path), "--to", str(tmp_path), "--snapshot", "best"]) == 0

@@ -22,6 +22,7 @@ def settings_for(preset: str) -> TrainSettings:
     return small_settings(preset, *world, "schedule.overlap=true", env_steps=48)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["mappo-relay", "qmix-relay", "relay-signal"])
 def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
@@ -40,6 +41,7 @@ def test_a_run_stopped_between_any_two_steps_ends_like_one_that_was_not(
     assert len(load_team(stopped / "bundles")) == 2
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_episodes_without_end_comes_to_an_end_and_says_so(tmp_path: Path) -> None:
     world = ('environment.id="waiting_game:make"', "environment.parameters={endless=true}", "evaluation.most_steps=6")
     training = start(tmp_path / "run", small_settings("mappo-relay", *world, env_steps=24, small=SMALL_MAPPO))

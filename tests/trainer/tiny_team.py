@@ -45,7 +45,12 @@ _SMALL_LEARNING = (
     "policy.critic_heads=2",
     "policy.warm_up_updates=0",
 )
-SMALL = (*SMALL_WORLD, *(f"mamba.{each}" for each in _SMALL_LEARNING), "mamba.model.heads=2")
+SMALL = (
+    *SMALL_WORLD,
+    *(f"mamba.{each}" for each in _SMALL_LEARNING),
+    "mamba.model.heads=2",
+    "mamba.model.communication_layers=1",
+)
 """Overrides that shrink any preset of MAMBA to milliseconds per iteration."""
 SMALL_MABL = (*SMALL_WORLD, *(f"mabl.{each}" for each in _SMALL_LEARNING))
 SMALL_MARIE = (
