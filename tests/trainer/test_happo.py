@@ -74,7 +74,7 @@ def test_each_learns_on_the_advantage_times_all_that_changed_before_it(world: st
     algorithm.learn(sequences, random, Means())
     assert list(algorithm.noted) == [f"policy-{slot}" for slot in order]
     with torch.no_grad():
-        old, now = (algorithm.log_probability(sequences, network)[0] for network in (before, algorithm.network))
+        old, now = (algorithm.decisions(sequences, network).log_probability for network in (before, algorithm.network))
     factor = np.ones(old.shape[:2])
     for place, slot in enumerate(order):
         expected = sequences.advantage[:, :, slot].numpy() * factor

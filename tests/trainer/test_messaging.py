@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,43 @@ def test_what_should_have_been_said_is_learned_from_those_that_received_it(talke
         itself = talker is TarMac  # attends to its own message, too
         heard = [[itself, not gate, False], [itself, True, False]]
         assert taught == ([[False] * N] * 2 if first else heard)
+
+
+@pytest.mark.parametrize("sees", [False, True])
+def test_a_message_tells_what_was_seen_if_it_sees_even_where_nothing_is_remembered(sees: bool) -> None:
+    spec = registry.make("relay", count=1, parameters={"agents": N}).spec
+    torch.manual_seed(0)
+    network = CommNet(MessagingSettings.model_validate(SIZES | {"message_sees": sees}), spec, device=CPU).network
+    seen = network.seen(torch.rand(2, N, spec.observation_size))
+    said = network.choices(torch.zeros(2, N, G), seen)
+    assert bool((said[0] != said[1]).any()) is sees
+
+
+def test_whoever_is_to_tell_the_state_teaches_others_to_say_it() -> None:
+    algorithm, replay = made("commnet")
+    sequences = algorithm.sequences(*replay.unread())
+    torch.manual_seed(0)
+    settings = MessagingSettings.model_validate(SIZES | {"state_scale": 2.0})
+    team = CommNet(settings, algorithm.spec, device=CPU)
+    telling = team.network.telling
+    assert telling is not None
+    loss = team.decisions(sequences).auxiliary
+    assert loss is not None
+    whole = sequences.observation.flatten(-2) if sequences.state is None else sequences.state
+    errors = [
+        (telling(team.network.along(sequences).deter[row, number, agent]) - whole[row, number]).square().sum()
+        for row, number, agent in sequences.counts.nonzero().tolist()
+    ]
+    torch.testing.assert_close(loss, 2 * torch.stack(errors).mean())
+    weight = team.network.message[0].weight
+    assert isinstance(weight, torch.Tensor)
+    (taught,) = torch.autograd.grad(loss, weight)
+    assert (taught != 0).any()
+    heard = torch.zeros(*sequences.counts.shape, sequences.counts.shape[-1], dtype=torch.bool)
+    unheard = team.decisions(replace(sequences, hears=heard)).auxiliary
+    assert unheard is not None
+    (untaught,) = torch.autograd.grad(unheard, weight)
+    assert (untaught == 0).all()
 
 
 def gated(bias: float | None = None) -> CommNet:

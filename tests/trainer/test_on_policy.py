@@ -75,7 +75,9 @@ def make(name: str, spec: EnvironmentSpec, **ppo: Any) -> OnPolicy:
         if name == "commnet":
             algorithm = CommNet(MessagingSettings.model_validate(own | {"gate": True}), spec, device=device)
         else:
-            algorithm = TarMac(TarMacSettings.model_validate(own | {"signature": 1}), spec, device=device)
+            algorithm = TarMac(
+                TarMacSettings.model_validate(own | {"signature": 1, "message_sees": True}), spec, device=device
+            )
         cells = [algorithm.network.cell]
         algorithm.network.head[-1].weight.data.mul_(300.0)
     else:
@@ -165,7 +167,7 @@ def test_what_was_drawn_while_acting_is_what_is_learned_from_to_the_row(
         read = replay.state()["read"]
         with torch.no_grad():
             sequences = algorithm.sequences(*replay.unread())
-            found = algorithm.log_probability(sequences)[0]
+            found = algorithm.decisions(sequences).log_probability
         rows = {
             carried.numpy().tobytes(): (drawn_now, counts)
             for carried, drawn_now, counts in zip(
@@ -195,7 +197,7 @@ def test_rows_that_were_overwritten_before_an_update_are_left_out(name: str) -> 
     collector.commit()
     with torch.no_grad():
         sequences = algorithm.sequences(*collector.replay.unread())
-        found = algorithm.log_probability(sequences)[0]
+        found = algorithm.decisions(sequences).log_probability
     counted = sequences.counts.any(-1)
     assert 10 <= int(counted.sum()) < 20
     for carried, now, counts in zip(

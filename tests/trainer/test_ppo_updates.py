@@ -117,7 +117,7 @@ def test_what_earned_more_becomes_likelier(name: str) -> None:
 
     def chances() -> tuple[float, float]:
         with torch.no_grad():
-            found = algorithm.log_probability(sequences)[0].exp()
+            found = algorithm.decisions(sequences).log_probability.exp()
         return float(found[good].mean()), float(found[sequences.counts & ~good].mean())
 
     before = chances()

@@ -74,7 +74,7 @@ class Happo(OnPolicy):
         """
         member = self.network.each[slot]
         with torch.no_grad():
-            old = self.log_probability(own, member)[0]
+            old = self.decisions(own, member).log_probability
         weighted = replace(own, advantage=own.advantage * factor)
         if ranks().all(bool(own.counts.any())):
             for index in self.minibatches(own, random):
@@ -82,7 +82,7 @@ class Happo(OnPolicy):
                 if ranks().all(bool(picked.counts.any())):
                     metrics.add(self.policy_step(_optimiser(slot), member, picked, old[:, index]))
         with torch.no_grad():
-            now = self.log_probability(own, member)[0]
+            now = self.decisions(own, member).log_probability
         return likelier(now, old, own.counts)
 
     def step_function(self, slot: int) -> StepFunction:

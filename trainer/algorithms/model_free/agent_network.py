@@ -6,6 +6,7 @@ Axis legend: L rows of a sequence, Q sequences, N agents, P outputs of an actor.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,6 +14,18 @@ from torch import Tensor, nn
 from trainer.algorithms.model_free.sequences import Sequences
 from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import Draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """What a network says of the decisions along sequences."""
+
+    log_probability: Tensor
+    """[L, Q, N], of what was done."""
+    entropy: Tensor
+    """[L, Q, N], of what could have been."""
+    auxiliary: Tensor | None = None
+    """A loss beside PPO's, a scalar; None: there is none."""
 
 
 class AgentNetwork(nn.Module, ABC):

@@ -6,6 +6,8 @@ classes, G recurrent size, H width; L rows of a sequence, Q sequences; T time, B
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,12 +27,25 @@ from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws
 
 
+@dataclass(frozen=True, kw_only=True)
+class Along:
+    """What agents make of sequences."""
+
+    outputs: Tensor
+    """[L, Q, N, P]."""
+    deter: Tensor
+    """[L, Q, N, G]."""
+    speaks: Tensor | None
+    """[L, Q, N], with a gate the probability of saying anything."""
+
+
 class MessagingPolicy(AgentNetwork):
     """h_t = GRU(o_t, c_t, a_{t-1}, h_{t-1}), an action and a message z_t from h_t; c_t is made of the z_{t-1} received.
 
     There is one exchange for each environment step: what is said at a step is read at the next one.  A message is K
-    categoricals of C classes, drawn from a layer over h_t where the papers send numbers; what it should have said is
-    learned from what the others then do, by a straight-through gradient along the sequences.
+    categoricals of C classes, drawn from a layer over h_t (with `message_sees` over o_t as well) where the papers send
+    numbers; what it should have said is learned from what the others then do, by a straight-through gradient along the
+    sequences, and with `state_scale` from what the others could not tell of the state, too.
 
     With `gate` an agent also decides whether to say anything (IC3Net): a message of nothing but class 0 says nothing.
     The decision is drawn, and learned by PPO as a part of the action.
@@ -50,8 +65,11 @@ class MessagingPolicy(AgentNetwork):
         )
         self.cell = nn.GRUCell(2 * hidden + self.actions.features, recurrent)
         self.head = perceptron([recurrent, hidden, self.actions.outputs], nn.ReLU)
-        self.message = perceptron([recurrent, settings.categoricals * settings.classes], nn.ReLU)
+        told = recurrent + (hidden if settings.message_sees else 0)
+        self.message = perceptron([told, settings.categoricals * settings.classes], nn.ReLU)
         self.gate = perceptron([recurrent, 1], nn.ReLU) if settings.gate else None
+        whole = spec.state_size or spec.agents * spec.observation_size
+        self.telling = perceptron([recurrent, whole], nn.ReLU) if settings.state_scale else None
         self.register_buffer("identity", torch.eye(spec.agents), persistent=False)
         self.identity: Tensor
         with torch.no_grad():
@@ -82,8 +100,9 @@ class MessagingPolicy(AgentNetwork):
         first: Tensor,
         draws: Draws,
     ) -> tuple[Tensor, TeamState]:
-        deter = self.advance(state, self.seen(observation), first=first, hears=hears)
-        ids = self.message_of(draws.latent(self.choices(deter)))
+        seen = self.seen(observation)
+        deter = self.advance(state, seen, first=first, hears=hears)
+        ids = self.message_of(draws.latent(self.choices(deter, seen)))
         action = draws.action(self.actions.masked(self.head(deter), action_mask), self.actions)
         return action, TeamState(ids=ids, action=action, deter=deter)
 
@@ -132,11 +151,14 @@ class MessagingPolicy(AgentNetwork):
         shaped: Tensor = following.unflatten(0, deter.shape[:-1])
         return shaped
 
-    def choices(self, deter: Tensor) -> Tensor:
-        """Class probabilities [..., K, C] of the messages of agents in the states [..., G]; with a gate it is one more
-        categorical, of the two classes shut and open."""
+    def choices(self, deter: Tensor, seen: Tensor) -> Tensor:
+        """Class probabilities [..., K, C] of the messages of agents in the states [..., G] that have `seen` [..., H].
+
+        With a gate it is one more categorical, of the two classes shut and open.
+        """
         settings = self.settings
-        logits = self.message(deter).unflatten(-1, (settings.categoricals, settings.classes))
+        told = torch.cat([deter, seen], dim=-1) if settings.message_sees else deter
+        logits = self.message(told).unflatten(-1, (settings.categoricals, settings.classes))
         probabilities = torch.softmax(logits, dim=-1)
         if self.gate is None:
             return probabilities
@@ -162,12 +184,13 @@ class MessagingPolicy(AgentNetwork):
 
     def outputs(self, sequences: Sequences) -> Tensor:
         """See AgentNetwork."""
-        return self.along(sequences)[0]
+        return self.along(sequences).outputs
 
-    def along(self, sequences: Sequences) -> tuple[Tensor, Tensor | None]:
-        """Outputs [L, Q, N, P], and with a gate the probability [L, Q, N] of saying anything."""
+    def along(self, sequences: Sequences) -> Along:
+        """How they would act, and speak, now."""
         received = unpacked(self.initial_state(1), sequences.carried_in)
-        seen = self.seen(sequences.observation)
+        # Unbound: the gradient of a row that is picked by its index is as large as all of them.
+        seen = self.seen(sequences.observation).unbind(0)
         deter, choices = received.deter[0], None
         all_deter, gates = [], []
         for row, begins in enumerate(sequences.begins[..., None, None]):
@@ -184,13 +207,17 @@ class MessagingPolicy(AgentNetwork):
             deter = self.advance(
                 before, seen[row], first=sequences.first[row], hears=hears, probabilities=probabilities
             )
-            choices = self.choices(deter)
+            choices = self.choices(deter, seen[row])
             all_deter.append(deter)
             if self.gate is not None:
                 # Behind an open gate, too, nothing but class 0 says nothing.
                 gates.append(choices[..., -1, 1] * (1 - choices[..., :-1, 0].prod(-1)))
-        outputs = self.actions.masked(self.head(torch.stack(all_deter)), sequences.action_mask)
-        return outputs, torch.stack(gates) if gates else None
+        states = torch.stack(all_deter)
+        return Along(
+            outputs=self.actions.masked(self.head(states), sequences.action_mask),
+            deter=states,
+            speaks=torch.stack(gates) if gates else None,
+        )
 
     def latents(self, window: Window, draws: Draws) -> Tensor:
         """What the agents would say along a window, int64 [T, B, N, K]."""
@@ -201,6 +228,7 @@ class MessagingPolicy(AgentNetwork):
             before = TeamState(ids=state.ids, action=window.action[row], deter=state.deter)
             hears = None if window.hears is None else window.hears[row]
             deter = self.advance(before, seen[row], first=first, hears=hears)
-            state = TeamState(ids=self.message_of(draws.latent(self.choices(deter))), action=before.action, deter=deter)
+            ids = self.message_of(draws.latent(self.choices(deter, seen[row])))
+            state = TeamState(ids=ids, action=before.action, deter=deter)
             rows.append(state.ids)
         return torch.stack(rows)

@@ -14,7 +14,7 @@ from torch import Tensor
 from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.sending import Sending
-from trainer.algorithms.model_free.agent_network import AgentNetwork
+from trainer.algorithms.model_free.agent_network import AgentNetwork, Decisions
 from trainer.algorithms.model_free.carried import unpacked
 from trainer.algorithms.model_free.critics import CentralCritic
 from trainer.algorithms.model_free.messaging_policy import MessagingPolicy
@@ -33,6 +33,7 @@ class MessagingPpo(OnPolicy):
     """Most of a `MessagingAlgorithm`."""
 
     network: MessagingPolicy
+    settings: MessagingSettings
 
     def __init__(self, settings: MessagingSettings, spec: EnvironmentSpec, *, device: torch.device) -> None:
         self.settings = settings
@@ -51,16 +52,30 @@ class MessagingPpo(OnPolicy):
     def columns(self) -> dict[str, Column]:
         return super().columns() | state_column(self.spec)
 
-    def log_probability(self, sequences: Sequences, network: AgentNetwork | None = None) -> tuple[Tensor, Tensor]:
-        """Of what was done, and the entropy of what could have been, [L, Q, N]; with a gate, of both decisions."""
+    def decisions(self, sequences: Sequences, network: AgentNetwork | None = None) -> Decisions:
+        """With a gate, of both: what to do, and whether to speak."""
         assert network is None or network is self.network
-        outputs, speaks = self.network.along(sequences)
-        done, entropy = self.actions.log_probability(outputs, sequences.action), self.actions.entropy(outputs)
-        if speaks is None:
-            return done, entropy
-        ids = unpacked(self.network.initial_state(1), sequences.carried_out).ids
-        gate = torch.distributions.Bernoulli(probs=speaks)
-        return done + gate.log_prob(self.network.sent(ids).squeeze(-1)), entropy + gate.entropy()
+        along = self.network.along(sequences)
+        done = self.actions.log_probability(along.outputs, sequences.action)
+        entropy = self.actions.entropy(along.outputs)
+        if along.speaks is not None:
+            ids = unpacked(self.network.initial_state(1), sequences.carried_out).ids
+            gate = torch.distributions.Bernoulli(probs=along.speaks)
+            done, entropy = done + gate.log_prob(self.network.sent(ids).squeeze(-1)), entropy + gate.entropy()
+        return Decisions(log_probability=done, entropy=entropy, auxiliary=self._state_loss(along.deter, sequences))
+
+    def _state_loss(self, deter: Tensor, sequences: Sequences) -> Tensor | None:
+        """What recurrent states [L, Q, N, G] do not tell of the whole, weighted; None where nobody is to tell it.
+
+        Whoever is to tell it has to be told, so messages and how they are read are learned from every step, and not
+        only from the rewards that they decide.
+        """
+        if self.network.telling is None:
+            return None
+        whole = sequences.observation.flatten(-2) if sequences.state is None else sequences.state
+        error = (self.network.telling(deter) - whole.unsqueeze(-2)).square().sum(-1)
+        loss: Tensor = self.settings.state_scale * error[sequences.counts].mean()
+        return loss
 
     @property
     def message(self) -> MessageFormat:

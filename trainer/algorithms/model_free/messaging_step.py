@@ -56,7 +56,7 @@ class MessagingStep(nn.Module):
         # Its own action of the step before is in its inbox; it reads nobody else's.
         done = own @ actions.read(inbox_action.to(actions.dtype)).to(deter.dtype)  # [1, F]
         after = network.recur(seen, heard, done, deter.unsqueeze(0), keep)  # [1, G]
-        choices = network.choices(after).squeeze(0)  # [K, C]
+        choices = network.choices(after, seen).squeeze(0)  # [K, C]
         drawn = torch.where(greedy, choices.argmax(-1), sample_ids(choices, noise[: -actions.noise]))
         logits = actions.masked(network.head(after).squeeze(0), action_mask)
         action = torch.where(greedy, actions.mode(logits), actions.sample(logits, noise[-actions.noise :]))

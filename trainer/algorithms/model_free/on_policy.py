@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import NonFiniteLoss
-from trainer.algorithms.model_free.agent_network import AgentNetwork
+from trainer.algorithms.model_free.agent_network import AgentNetwork, Decisions
 from trainer.algorithms.model_free.carried import CARRIED, packed
 from trainer.algorithms.model_free.sequences import Sequences, sequences_of
 from trainer.algorithms.model_free.settings import PpoSettings
@@ -79,7 +79,7 @@ class OnPolicy:
     def learn(self, sequences: Sequences, random: np.random.Generator, metrics: Means) -> None:
         """All epochs on what was collected: in each minibatch a gradient step on actor and critic each."""
         with torch.no_grad():
-            old = self.log_probability(sequences)[0]
+            old = self.decisions(sequences).log_probability
         for index in self.minibatches(sequences, random):
             picked = sequences.pick(index)
             metrics.add(self.policy_step("policy", self.network, picked, old[:, index]))
@@ -99,25 +99,32 @@ class OnPolicy:
             values = self.scale.from_scale(self.critic(window.observation, window.columns.get(STATE)))
         return sequences_of(window, new, values, self.ppo)
 
-    def log_probability(self, sequences: Sequences, network: AgentNetwork | None = None) -> tuple[Tensor, Tensor]:
-        """Of what was done, and the entropy of what could have been, [L, Q, N], by `network` (None: the team's)."""
+    def decisions(self, sequences: Sequences, network: AgentNetwork | None = None) -> Decisions:
+        """What `network` (None: the team's) says of them."""
         outputs = (network or self.network).outputs(sequences)
-        return self.actions.log_probability(outputs, sequences.action), self.actions.entropy(outputs)
+        return Decisions(
+            log_probability=self.actions.log_probability(outputs, sequences.action),
+            entropy=self.actions.entropy(outputs),
+        )
 
     def policy_step(self, name: str, network: AgentNetwork, sequences: Sequences, old: Tensor) -> dict[str, float]:
         """A gradient step of the optimiser `name` on a network; `old` [L, Q, N] are the log-probabilities of what was
         done by the one that acted."""
         ppo, counts = self.ppo, sequences.counts
-        now, entropies = self.log_probability(sequences, network)
+        now = self.decisions(sequences, network)
         loss = policy_loss(
-            now[counts],
+            now.log_probability[counts],
             old[counts],
             advantage=sequences.advantage[counts],
-            entropy=entropies[counts],
+            entropy=now.entropy[counts],
             clip=ppo.clip,
             entropy_scale=ppo.entropy_scale,
         )
-        return {"policy/actor_gradient_norm": self._step(name, network, loss.loss), **loss.metrics()}
+        whole, metrics = loss.loss, loss.metrics()
+        if now.auxiliary is not None:
+            whole = whole + now.auxiliary
+            metrics["policy/auxiliary_loss"] = float(now.auxiliary.detach())
+        return {"policy/actor_gradient_norm": self._step(name, network, whole), **metrics}
 
     def critic_step(self, sequences: Sequences) -> dict[str, float]:
         """A gradient step on the critic."""

@@ -59,6 +59,12 @@ class MessagingSettings(MappoSettings):
     """Classes of each; 32 x 32 is a message of 160 bits."""
     message_scale: PositiveFloat = 1.0
     """Initial scale of the layer that messages are drawn from; above 1 they start as informative codes."""
+    message_sees: bool = False
+    """Whether messages are drawn from what was seen at the step, too, beside the recurrent state, in which that is
+    little as long as nothing has been learned."""
+    state_scale: NonNegativeFloat = 0.0
+    """Weight of an auxiliary loss: by how much (squared error, summed) the recurrent state of each agent fails to tell
+    the simulator's state, or where there is none all observations; in training alone.  0: there is none."""
     gate: bool = False
     """Whether an agent decides at every step if it says anything (IC3Net)."""
 
