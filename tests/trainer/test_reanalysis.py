@@ -143,6 +143,27 @@ def test_a_worker_that_dies_is_named(tmp_path: Path) -> None:
     training.close()
 
 
+def test_a_worker_that_does_not_read_its_request_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that somebody has stopped while it waited, which is neither dead nor late with an answer."""
+    program = (
+        "import signal\nfrom multiprocessing.connection import Connection\n\n"
+        "def main(descriptor):\n    pipe = Connection(descriptor)\n    pipe.recv_bytes()\n"
+        "    pipe.send(None)\n    signal.pause()\n"
+    )
+    (tmp_path / "stopped_searcher.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("trainer.algorithms.mazero.search_pool._MODULE", "stopped_searcher")
+    monkeypatch.setattr("heliograph.environments.workers.handle.SENDING_S", 0.3)
+    pool = SearchPool(settings(1).mazero, None)  # type: ignore[arg-type]  # no search is made
+    seen = np.zeros((2_000, 10, 100), dtype=np.float32)
+    request = SearchRequest(weights=None, seen=seen, legal=np.ones((2_000, 10, 4), dtype=np.bool_), seed=0)
+    asked = pool.ask(request, {}, version=0)
+    reason = r"^reanalysis worker 1 of 1, process \d+, did not read what it was sent within 0\.3 s"
+    with pytest.raises(TrainingError, match=reason):
+        pool.answer(asked, never)
+    pool.close()
+
+
 @pytest.mark.slow
 def test_workers_end_with_the_training_that_is_killed(tmp_path: Path) -> None:
     program = (

@@ -124,8 +124,7 @@ def test_the_returns_of_a_root_and_those_kept_of_them_equal_the_released_sets(ca
     assert isinstance(values, OptimisticReturns)
     for root, distance in np.ndindex(*OUTPUTS[f"{case}.root_set_kept"].shape[:2]):
         members = depth[root] == distance
-        returns, rank = values.returns[root, 0, members], values.rank[root, 0, members]
-        kept = rank < values.kept_of[len(rank)]
+        returns, kept = values.returns[root, 0, 1:][members], values.kept(root, 0)[members]
         for name, ours in {"kept": returns[kept], "dropped": returns[~kept]}.items():
             recorded = OUTPUTS[f"{case}.root_set_{name}"][root, distance]
             compare(ours.sort().values, recorded[~np.isnan(recorded)], dtype, f"root_set_{name}")

@@ -48,4 +48,7 @@ def back_up(tree: Tree, node: int, path: Tensor, returns: Tensor, discounts: Dis
     tree.advantage.view(-1).index_copy_(0, steps.row, advantage)
     place = tree.slot.view(-1).index_select(0, steps.row) * tree.slot.numel() + steps.above  # in tables [K, R, M + 1]
     tree.child_advantage.view(-1).index_copy_(0, place, advantage)
-    tree.child_visits.view(-1).index_add_(0, place, torch.ones_like(advantage))
+    visits, priors = tree.child_visits.view(-1), tree.prior.view(-1)
+    visited = visits.index_select(0, place).add_(1)
+    visits.index_copy_(0, place, visited)
+    tree.prior_per_visit.view(-1).index_copy_(0, place, priors.index_select(0, place).div_(visited.add_(1)))

@@ -30,9 +30,9 @@ def merged(drawn: Tensor, actions: int, *, order: Literal["lexicographic", "wrap
     """The children of joint actions int64 [R, K, N], each of 0..A-1, drawn with replacement; shares are of `dtype`."""
     keys = lexicographic_keys(drawn, actions) if order == "lexicographic" else wrapped_keys(drawn)
     sorting, differs = sorted_keys(keys)
-    drawn = drawn.gather(1, sorting[..., None].expand_as(drawn))
-    place = torch.zeros_like(sorting)
-    torch.cumsum(differs, 1, out=place[:, 1:])
+    ordered = torch.zeros_like(sorting)
+    torch.cumsum(differs, 1, out=ordered[:, 1:])
+    place = torch.empty_like(sorting).scatter_(1, sorting, ordered)  # of each draw among the distinct ones
     share = drawn.new_zeros(place.shape, dtype=dtype)
     share.scatter_add_(1, place, share.new_full((1, 1), 1 / drawn.shape[1]).expand_as(share))
     distinct = torch.zeros_like(drawn).scatter_(1, place[..., None].expand_as(drawn), drawn)

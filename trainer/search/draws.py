@@ -66,7 +66,7 @@ class RandomDraws:
         self._order = order
         # The largest code says which child it is, without a second look at all of them.
         code = (tied.permute(2, 0, 1) * order[..., :nodes]).amax(0).long()
-        return (code & (_stride(samples) - 1)).sub_(1).clamp_(min=0)
+        return code.bitwise_and_(_stride(samples) - 1).sub_(1).clamp_(min=0)
 
     def gumbel(self, like: Tensor) -> Tensor:
         return -self._uniform(tuple(like.shape), like).clamp_(min=torch.finfo(like.dtype).tiny).log_().neg_().log_()

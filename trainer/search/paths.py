@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainer.search.room import filled
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
@@ -35,13 +37,16 @@ class Paths:
         self.looks = device.type == "cpu" if looks is None else looks
         """Whether sizes may depend on numbers; where a look costs a synchronisation, there is room for the worst."""
         levels = min(nodes, 8) if self.looks else nodes
-        self.ancestors = torch.full((roots, nodes, levels), -1, dtype=torch.int32, device=device)  # [R, M, L]
+        self.ancestors = filled(roots, nodes, levels, fill=-1, dtype=torch.int32, device=device)  # [R, M, L]
         self.ancestors[:, 0, 0] = 0
         self.depth = torch.zeros(roots, nodes, dtype=torch.int64, device=device)  # [R, M]
         self.root = torch.arange(roots, device=device)
-        self.first = self.root * (nodes + 1)
+        self.nodes_and_end = nodes + 1
+        self.first = self.root * self.nodes_and_end
         """Row of every root's first node in a table [R, M + 1], flat."""
         self.level = torch.arange(nodes, device=device)
+        self.place = torch.arange(roots * nodes, device=device).view(roots, nodes)
+        """Where a node stands in a table [R, M], flat."""
         self.deepest = 0
         """No node so far is deeper; on an accelerator, none can be."""
 
@@ -72,14 +77,20 @@ class Paths:
 
     def steps(self, path: Tensor) -> Steps:
         """Of the paths [R, L] to a node."""
-        inside = path < self.beyond
-        at = inside.view(-1).nonzero()[:, 0] if self.looks else torch.arange(path.numel(), device=path.device)
-        row = path + self.first[:, None]
-        above = torch.cat([self.first[:, None] + self.beyond, row[:, :-1]], dim=1)
-        above = torch.where(inside, above, row)
-        root = at // path.shape[1]
-        row, above = (of.view(-1).index_select(0, at) for of in (row, above))
-        return Steps(at=at, root=root, level=at - root * path.shape[1], row=row, above=above)
+        nodes, levels = path.reshape(-1), path.shape[1]
+        if self.looks:
+            at = (nodes < self.beyond).nonzero()[:, 0]
+            nodes = nodes.index_select(0, at)
+        else:
+            at = torch.arange(path.numel(), device=path.device)
+        root = at // levels
+        level = torch.sub(at, root, alpha=levels)
+        first = root * self.nodes_and_end
+        row = first + nodes
+        end = first.add_(self.beyond)
+        # What stands before a node on this axis is its parent.
+        above = torch.where((level == 0) | (row == end), end, row.roll(1))
+        return Steps(at=at, root=root, level=level, row=row, above=above)
 
 
 def with_levels(table: Tensor, levels: int, fill: float, *, dim: int = -1) -> Tensor:
@@ -88,6 +99,6 @@ def with_levels(table: Tensor, levels: int, fill: float, *, dim: int = -1) -> Te
         return table
     shape = list(table.shape)
     shape[dim] = max(levels, 2 * shape[dim])
-    wider = table.new_full(shape, fill)
+    wider = filled(*shape, fill=fill, dtype=table.dtype, device=table.device)
     wider.narrow(dim, 0, table.shape[dim]).copy_(table)
     return wider

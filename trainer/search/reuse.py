@@ -82,7 +82,7 @@ def below(tree: Tree, child: Tensor, room: int) -> Subtree:
         node_hidden=tree.hidden[order, every],
         node_reward=tree.reward.gather(1, order),
         node_prediction=tree.prediction.gather(1, order),
-        node_actions=tree.actions[every, order],
+        node_actions=tree.actions[every, order].long(),
         node_share=prior.clamp(min=0),
     )
     return _with_room(whole, room)

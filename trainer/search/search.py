@@ -135,7 +135,7 @@ class Search:
         action = tree.actions.flatten(0, 2).index_select(
             0, (roots * tree.actions.shape[1] + parent) * settings.samples + slot
         )
-        found = self._model.step(hidden, action)
+        found = self._model.step(hidden, action.long())
         self._sums[:, tree.size] = found.logits.sum((1, 2))
         # Softmax, written out: over a short last axis torch's kernel takes four times as long.
         policy = normalised((found.logits - found.logits.amax(-1, keepdim=True)).exp_())
@@ -170,7 +170,7 @@ class Search:
         """Put the root's children, as they are now, into the tree."""
         tree, children = self.tree, self.children.children
         tree.actions[:, 0] = children.actions
-        tree.prior[..., 0] = self.children.prior.masked_fill(~children.valid, -torch.inf).T
+        tree.take_priors(0, self.children.prior, children.valid)
         tree.width = children.valid.sum(1)
 
     def _take_over(self, known: Subtree) -> None:
@@ -209,14 +209,14 @@ class Search:
     def _found(self) -> dict[str, Tensor]:
         tree, children = self.tree, self.children
         check_finite(tree.reward + tree.prediction + self._sums)
-        node = tree.child[..., 0].T
+        node = tree.child[..., 0].T.long()
 
         def of_child(table: Tensor) -> Tensor:
             return table.gather(1, node).masked_fill(node == 0, 0)
 
         reward, value = of_child(tree.reward), of_child(tree.value)
         return {
-            "actions": tree.actions[:, 0],
+            "actions": tree.actions[:, 0].long(),
             "valid": children.children.valid,
             "visits": root_visits(tree).long(),
             "q": reward + self.settings.discount * value,

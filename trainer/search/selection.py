@@ -39,17 +39,16 @@ class Selection:
         """
         size = tree.size
         weight = self._weight[tree.visits[:, :size] - 1]
-        explored = (tree.prior[..., :size] * weight).div_(1 + tree.child_visits[..., :size])
         advantage = tree.child_advantage[..., :size]
         if self._score == "scaled" and size > 1:
             advantage = scaled(advantage, tree.advantages(), self._floor)
-        return explored.add_(advantage)
+        return torch.addcmul(advantage, tree.prior_per_visit[..., :size], weight)
 
     def choices(self, tree: Tree, draws: SearchDraws) -> Tensor:
         """The child that each node so far would go to, int64 [R, M]: the best, one of the best if there are several."""
         score = self.scores(tree)
         # 1 where a child is as good as the best and 0 elsewhere; comparisons and masks would take four times as long.
-        tied = score.sub_(score.amax(0)).add_(TIE).clamp_(min=0).sign_()
+        tied = score.ge_(score.amax(0).sub_(TIE))
         return draws.child(tied.permute(1, 2, 0))
 
 
@@ -64,8 +63,11 @@ def leaf(tree: Tree, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
     Each round doubles the steps that are followed.
     """
-    onward = tree.child[..., : tree.size].gather(0, chosen[None])[0]
+    size, first = tree.size, tree.paths.root * tree.size  # of each root's nodes so far, flat
+    place = torch.add(tree.paths.place[:, :size], chosen, alpha=tree.paths.place.numel())  # in tables [K, R, M]
+    onward = tree.child.view(-1).index_select(0, place.view(-1)).view(place.shape)
+    onward = onward.add_(first.to(onward.dtype)[:, None]).view(-1)
     for _ in range(tree.paths.deepest.bit_length()):
-        onward = onward.gather(1, onward)
-    parent = onward[:, 0]
-    return parent, chosen.gather(1, parent[:, None])[:, 0]
+        onward = onward.index_select(0, onward)
+    end = onward.index_select(0, first)
+    return end - first, chosen.reshape(-1).index_select(0, end)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainer.search.children import Children
 from trainer.search.paths import Paths
+from trainer.search.room import filled, room
 from trainer.search.values import Values
 
 
@@ -40,9 +41,10 @@ class Tree:
     """
 
     hidden: Tensor  # [M, R, ...], by node first, so that a new node is one block
-    actions: Tensor  # int64 [R, M, K, N], of the children
-    prior: Tensor  # [K, R, M], beta-hat; -infinity where there is no child
-    child: Tensor  # int64 [K, R, M], node number; while unvisited that of the parent, which so leads to itself
+    actions: Tensor  # int32 [R, M, K, N], of the children
+    prior: Tensor  # [K, R, M + 1], beta-hat; -infinity where there is no child
+    prior_per_visit: Tensor  # [K, R, M + 1], prior / (1 + visits of the child)
+    child: Tensor  # int32 [K, R, M], node number; while unvisited that of the parent, which so leads to itself
     child_visits: Tensor  # [K, R, M + 1]
     child_advantage: Tensor  # [K, R, M + 1], 0 while unvisited
     visits: Tensor  # int64 [R, M + 1]
@@ -65,9 +67,15 @@ class Tree:
         self.hidden[node] = hidden
         self.prediction[:, node] = prediction
         self.actions[:, node] = children.actions
-        self.prior[..., node] = children.share.masked_fill(~children.valid, -torch.inf).T
+        self.take_priors(node, children.share, children.valid)
         self.size += 1
         return node
+
+    def take_priors(self, node: int, prior: Tensor, valid: Tensor) -> None:
+        """Those of a node's children, [R, K], where they are `valid`, bool likewise."""
+        prior = torch.where(valid, prior, -torch.inf).T
+        self.prior[..., node] = prior
+        self.prior_per_visit[..., node] = prior / (1 + self.child_visits[..., node]) if node < self.size else prior
 
     def set_aside(self, count: Tensor) -> None:
         """Of the nodes so far, only the first `count` [R] below a root are there; a root without any has the next."""
@@ -85,25 +93,26 @@ class Tree:
 
 def empty_tree(hidden: Tensor, samples: int, agents: int, paths: Paths, values: Values, like: Tensor) -> Tree:
     """Room for the nodes of `paths`; hidden states as `hidden` [R, ...], numbers as `like`."""
-    (roots, nodes), device = paths.depth.shape, like.device
+    (roots, nodes), device, dtype = paths.depth.shape, like.device, like.dtype
 
-    def integers(*shape: int) -> Tensor:
-        return torch.zeros(shape, dtype=torch.int64, device=device)
+    def zeros(*shape: int, dtype: torch.dtype = dtype) -> Tensor:
+        return filled(*shape, fill=0, dtype=dtype, device=device)
 
     return Tree(
-        hidden=hidden.new_empty(nodes, *hidden.shape),
-        actions=integers(roots, nodes, samples, agents),
-        prior=like.new_zeros(samples, roots, nodes),
-        child=torch.arange(nodes, device=device).repeat(samples, roots, 1),
-        child_visits=like.new_zeros(samples, roots, nodes + 1),
-        child_advantage=like.new_zeros(samples, roots, nodes + 1),
-        visits=integers(roots, nodes + 1),
-        reward=like.new_zeros(roots, nodes + 1),
-        prediction=like.new_zeros(roots, nodes + 1),
-        value=like.new_zeros(roots, nodes + 1),
-        advantage=like.new_zeros(roots, nodes + 1),
-        slot=integers(roots, nodes + 1),
-        width=integers(roots),
+        hidden=room(nodes, *hidden.shape, dtype=hidden.dtype, device=device),
+        actions=zeros(roots, nodes, samples, agents, dtype=torch.int32),
+        prior=zeros(samples, roots, nodes + 1),
+        prior_per_visit=zeros(samples, roots, nodes + 1),
+        child=torch.arange(nodes, dtype=torch.int32, device=device).repeat(samples, roots, 1),
+        child_visits=zeros(samples, roots, nodes + 1),
+        child_advantage=zeros(samples, roots, nodes + 1),
+        visits=zeros(roots, nodes + 1, dtype=torch.int64),
+        reward=zeros(roots, nodes + 1),
+        prediction=zeros(roots, nodes + 1),
+        value=zeros(roots, nodes + 1),
+        advantage=zeros(roots, nodes + 1),
+        slot=zeros(roots, nodes + 1, dtype=torch.int64),
+        width=zeros(roots, dtype=torch.int64),
         paths=paths,
         values=values,
     )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainer.search.kept import kept_counts
 from trainer.search.paths import Paths, Steps, with_levels
+from trainer.search.room import filled
 from trainer.search.settings import SearchSettings
 
 
@@ -54,70 +55,81 @@ class AveragedReturns:
 class OptimisticReturns:
     """OS(lambda).  Of a node's returns at one distance, the largest are averaged, weighted by decay^distance.
 
-    The return of leaf m to its ancestor at level l is `returns[r, l, m]`.  Beside it lies its rank: how many returns
-    to the same ancestor, over the same distance, are larger.  Invariant: the ranks of such a set are 0, 1, 2, ...
-    without gaps; equal returns are ranked in the order of their arrival.
+    The return of leaf m to its ancestor at level l is `returns[r, l, m + 1]`.  Beside it lies, as one number, which set
+    it belongs to, that is which ancestor's and of which distance, and in the last bit whether it is kept there.
+    Invariant: no return of a set that is left out is larger than one that is kept.
 
-    A new leaf touches one set for each step of its path, that of its own distance, whose members are the leaves of
-    its own depth below the same ancestor.  Their ranks change by a comparison with the new return alone: nothing is
-    ever sorted.
+    A new leaf adds one return to one set for each step of its path.  Where its set keeps one more, that is the new
+    return or the largest that was left out; else the new one takes the place of the least kept if it is larger.  So one
+    look for a largest or a least one is all that a step takes, and nothing is sorted.
     """
 
     def __init__(self, settings: SearchSettings, paths: Paths, like: Tensor) -> None:
         roots, nodes, levels = paths.ancestors.shape
-        self.below = torch.zeros(roots, nodes + 1, nodes, dtype=torch.bool, device=like.device)
-        """bool [R, M + 1, M]: the second node is the first or lies below it."""
-        self.returns = like.new_zeros(roots, levels, nodes)  # [R, L, M]
-        self.rank = torch.zeros(roots, levels, nodes, dtype=torch.int16, device=like.device)  # [R, L, M]
-        self.count = torch.zeros(roots, nodes + 1, levels, dtype=torch.int64, device=like.device)  # [R, M + 1, D]
-        self.total = like.new_zeros(roots, nodes + 1, levels)  # what those sum to that are kept, [R, M + 1, D]
+        self.returns = filled(roots, levels, nodes + 1, fill=0, dtype=like.dtype, device=like.device)
+        """[R, L, 1 + M]; the first of the last axis is nobody's, so that there is one to look at from the start."""
+        self.sets = filled(roots, levels, nodes + 1, fill=-2, dtype=torch.int32, device=like.device)
+        """int32 [R, L, 1 + M]: 2 * (ancestor + (M + 1) * depth of the leaf) + (1 if kept)."""
+        self.count = filled(roots, nodes + 1, levels, fill=0, dtype=torch.int32, device=like.device)  # [R, M + 1, D]
         # Sums that change by differences, in double precision, where these add up to the last one without a rest.
         self.weighted = torch.zeros(roots, nodes + 1, dtype=torch.float64, device=like.device)
-        """sum_d decay^d * total_d, [R, M + 1]"""
+        """sum_d decay^d * (sum of those kept), [R, M + 1]"""
         self.weight = torch.zeros_like(self.weighted)
         """sum_d decay^d * (how many are kept), [R, M + 1]"""
         self.kept_of = kept_counts(nodes, settings.quantile, settings.kept).to(like.device)
-        self.more_kept = self.kept_of.diff(prepend=self.kept_of.new_zeros(1))  # by the last of so many returns
-        self.more_kept[1] = 1
+        self.grows = self.kept_of.diff(prepend=self.kept_of.new_zeros(1)).int()
+        """int32 [M + 1]: 1 if a set of so many returns keeps one more than it did before the last of them, else 0."""
+        self.grows[1] = 1
         self.decay = settings.decay ** torch.arange(nodes, dtype=torch.float64, device=like.device)  # [D]
         self._paths = paths
 
     def file(self, node: int, steps: Steps, returns: Tensor) -> Tensor:
         self._make_room(self._paths.deepest + 1)
-        distance = (self._paths.depth[:, node].index_select(0, steps.root) - steps.level).clamp_(min=0)
-        place = steps.row * self.count.shape[2] + distance
-        counts, totals = self.count.view(-1), self.total.view(-1)
-        count = counts.index_select(0, place) + 1
-        total = self._rank(node, steps, returns, self.kept_of.index_select(0, count))
-        decay = self.decay.index_select(0, distance)
-        gained = total.double() - totals.index_select(0, place)
+        depth = self._paths.depth[:, node]
+        distance = depth.index_select(0, steps.root).sub_(steps.level).clamp_(min=0)
+        place, counts = torch.add(distance, steps.row, alpha=self.count.shape[2]), self.count.view(-1)
+        count = counts.index_select(0, place).add_(1)
         counts.index_copy_(0, place, count)
-        totals.index_copy_(0, place, total)
+        grows = self.grows.index_select(0, count)
+        # Rows to node numbers, and the leaf's depth, at once.
+        number = depth * self._paths.nodes_and_end - self._paths.first
+        gained = self._keep(node, steps, returns, grows, number.index_select(0, steps.root).add_(steps.row))
+        decay = self.decay.index_select(0, distance)
         weighted, weight = self.weighted.view(-1), self.weight.view(-1)
-        weighted.index_add_(0, steps.row, decay * gained)
-        weight.index_add_(0, steps.row, decay * self.more_kept.index_select(0, count))
-        value = weighted.index_select(0, steps.row) / weight.index_select(0, steps.row)
-        return value.to(returns.dtype)
+        weighted.index_add_(0, steps.row, gained.mul_(decay))
+        weight.index_add_(0, steps.row, decay.mul_(grows))
+        return (weighted.index_select(0, steps.row) / weight.index_select(0, steps.row)).to(returns.dtype)
 
-    def _rank(self, node: int, steps: Steps, new: Tensor, kept: Tensor) -> Tensor:
-        """Put the returns [P] of leaf `node` among those of their sets; the sum of the `kept` [P] largest of each."""
-        depth, nodes = self._paths.depth, self.below.shape[2]
-        line = steps.root * self.returns.shape[1] + steps.level  # in tables [R, L, M]
-        same_depth = (depth[:, :node] == depth[:, node, None]).index_select(0, steps.root)  # [P, M]
-        members = same_depth.logical_and_(self.below.view(-1, nodes)[:, :node].index_select(0, steps.row))
-        earlier = self.returns.view(-1, nodes)[:, :node].index_select(0, line)
-        larger = members & (earlier >= new[:, None])
-        table = self.rank.view(-1, nodes)
-        ranks = table[:, :node].index_select(0, line).add_(members ^ larger)
-        table[:, :node].index_copy_(0, line, ranks)
-        own = larger.sum(1)
-        table.view(-1).index_copy_(0, line * nodes + node, own.to(table.dtype))
-        self.returns.view(-1).index_copy_(0, line * nodes + node, new)
-        self.below.view(-1).index_fill_(0, steps.row * nodes + node, True)
-        counted = members & (ranks < kept[:, None].to(ranks.dtype))
-        return (earlier * counted).sum(1) + new * (own < kept)
+    # Six parameters: a leaf, its path, and what is known of each step of it.
+    def _keep(self, node: int, steps: Steps, new: Tensor, grows: Tensor, number: Tensor) -> Tensor:
+        """Put the returns `new` [P] of leaf `node` among those of the sets of these numbers, int64 [P]; what that adds
+        to the sum of those kept, float64 [P].  `grows`, int32 [P], is 1 where one more is kept."""
+        width = self.returns.shape[2]
+        line = torch.add(steps.level, steps.root, alpha=self.returns.shape[1])  # in tables [R, L, 1 + M]
+        # What to look among: those that were left out if one more is kept, else those that are kept.
+        wanted = number.to(torch.int32).mul_(2).add_(1).sub_(grows)
+        sets, returns = self.sets.view(-1, width), self.returns.view(-1, width)
+        # Numbers 0 and 1, since masks would take three times as long.
+        others = sets[:, : node + 1].index_select(0, line).ne_(wanted[:, None]).to(new.dtype)
+        sign = (grows * 2).sub_(1)
+        upwards = sign.to(new.dtype)
+        earlier = returns[:, : node + 1].index_select(0, line).mul_(upwards[:, None])
+        extreme, at = earlier.sub_(others, alpha=torch.finfo(new.dtype).max / 4).max(1)
+        other = extreme.mul_(upwards)
+        better = (new > other).to(torch.int32)
+        line.mul_(width)
+        sets, returns = sets.view(-1), returns.view(-1)
+        sets.index_add_(0, at.add_(line), (better ^ grows).mul_(sign))
+        line.add_(node + 1)
+        sets.index_copy_(0, line, wanted.add_(grows).add_(better - 1))
+        returns.index_copy_(0, line, new)
+        other = other.double()
+        return torch.maximum(new, other).sub_(other.masked_fill_(grows.bool(), 0.0))
+
+    def kept(self, root: int, level: int) -> Tensor:
+        """Which leaves' returns to their ancestors at a level are kept, bool [M]."""
+        return self.sets[root, level, 1:] % 2 == 1
 
     def _make_room(self, levels: int) -> None:
-        self.returns = with_levels(self.returns, levels, 0, dim=1)
-        self.rank = with_levels(self.rank, levels, 0, dim=1)
-        self.count, self.total = with_levels(self.count, levels, 0), with_levels(self.total, levels, 0)
+        self.returns, self.sets = with_levels(self.returns, levels, 0, dim=1), with_levels(self.sets, levels, -2, dim=1)
+        self.count = with_levels(self.count, levels, 0)

@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -35,6 +37,8 @@ ENVIRONMENT = "heliograph.environments.workers.process"
 _LAST_LINES = 20
 _LISTENING_S = 1.0
 """How long to wait for the last words of a process that has ended; a runaway of its own may hold its stdout."""
+SENDING_S = 60.0
+"""How long a process may leave unread what it is sent, once the pipe is full, before it is killed."""
 CLOSING_S = 10.0
 """How long a simulator may take to close before it is killed."""
 _OWING_S = 2.0
@@ -42,7 +46,7 @@ _OWING_S = 2.0
 
 
 class WorkerDied(Exception):
-    """The process ended, or was ended because it did not answer in time; the text says which."""
+    """The process ended, or was ended because it did not read or answer in time; the text says which."""
 
 
 class WorkerHandle:
@@ -58,6 +62,8 @@ class WorkerHandle:
         Its `module`'s main gets the descriptor of a pipe, in which the blueprint comes first.
         """
         self._connection, theirs = Pipe()
+        _bound_writing(self._connection.fileno())
+        self._unread = False
         with theirs:
             descriptor = theirs.fileno()
             self._process = subprocess.Popen(
@@ -87,10 +93,16 @@ class WorkerHandle:
         return self._connection.fileno()
 
     def send(self, request: Any) -> None:
-        """Send an object.  A process that has died is noticed when its answer is received."""
+        """Send an object.  A process that has died, or is killed since it does not read, is noticed when its answer is
+        received."""
         self._owed += 1
-        with contextlib.suppress(OSError):
+        try:
             self._connection.send(request)
+        except BlockingIOError:
+            self._unread = True
+            self._end_group()  # it has half of the object, so nothing else can follow
+        except OSError:
+            pass
 
     def receive(self, *, timeout_s: float) -> Any:
         """The answer to what was sent.  Raises WorkerDied, and leaves no process behind."""
@@ -101,6 +113,8 @@ class WorkerHandle:
                 return answer
         except (EOFError, OSError):
             self.kill()
+            if self._unread:
+                raise WorkerDied(f"did not read what it was sent within {SENDING_S:g} s") from None
             raise WorkerDied(f"ended with {_meaning(self._process.returncode)}") from None
         self.kill()
         raise WorkerDied(f"did not answer within {timeout_s:g} s")
@@ -128,12 +142,15 @@ class WorkerHandle:
         """End the process and what it started; nothing if that has been done."""
         if self._process.returncode is not None:
             return
-        # Before the process is waited for: until then nobody else can have its number.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._end_group()
         self._process.wait()
         self._connection.close()
         self._listener.join(_LISTENING_S)
+
+    def _end_group(self) -> None:
+        # Before the process is waited for: until then nobody else can have its number.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _listen(self, output: IO[bytes]) -> None:
         with output:
@@ -141,6 +158,13 @@ class WorkerHandle:
                 text = line.decode(errors="replace").rstrip()
                 self._last_output.append(text)
                 _logger.debug("worker pid=%d said=%r", self._process.pid, text)
+
+
+def _bound_writing(descriptor: int) -> None:
+    """Have writes to a pipe's end fail, if its other end takes nothing for so long."""
+    seconds, rest = divmod(SENDING_S, 1)
+    with socket.socket(fileno=os.dup(descriptor)) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(1e6 * rest)))
 
 
 def _meaning(returncode: int) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.mazero.networks import DYNAMICS, Consistency, ImageRepresentation, Representation, head
@@ -55,7 +54,7 @@ class MazeroModel(nn.Module):
 
     def advance(self, hidden: Tensor, action: Tensor) -> Step:
         """What joint actions int64 [R, N] lead to from hidden states [R, N, H]."""
-        done = functional.one_hot(action, self.actions).to(hidden.dtype)
+        done = hidden.new_zeros(*action.shape, self.actions).scatter_(-1, action.unsqueeze(-1), 1.0)
         following = self.dynamics(hidden, done)
         return Step(hidden=following, reward=self.reward(torch.cat([following, done], dim=-1).flatten(-2)))
 

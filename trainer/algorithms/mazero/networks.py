@@ -24,7 +24,7 @@ def normed_layers(sizes: Sequence[int]) -> nn.Sequential:
     """Layers sizes[0] -> ... -> sizes[-1], each a linear one, then ReLU, then layer norm; the last one, too."""
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(sizes):
-        layers += [_orthogonal(nn.Linear(width_in, width_out)), nn.ReLU(), nn.LayerNorm(width_out)]
+        layers += [_orthogonal(nn.Linear(width_in, width_out)), nn.ReLU(inplace=True), nn.LayerNorm(width_out)]
     return nn.Sequential(*layers)
 
 

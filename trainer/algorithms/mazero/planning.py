@@ -38,11 +38,13 @@ class PlanningModel:
         """See `Model`."""
         self.check()
         model, step = self.model, self.model.advance(hidden, action)
+        value = model.value_logits(step.hidden)
+        if model.reward_support == model.value_support:  # then both are read at once
+            scalars = model.value_support.decode(torch.stack([step.reward, value])).unbind()
+        else:
+            scalars = model.reward_support.decode(step.reward), model.value_support.decode(value)
         return Expansion(
-            hidden=step.hidden,
-            reward=model.reward_support.decode(step.reward),
-            value=model.values(step.hidden),
-            logits=model.policy_logits(step.hidden),
+            hidden=step.hidden, reward=scalars[0], value=scalars[1], logits=model.policy_logits(step.hidden)
         )
 
 
