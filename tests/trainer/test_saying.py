@@ -22,7 +22,10 @@ from heliograph.settings import resolve
 from trainer.algorithms.mag.mag import Mag
 from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.mamba.settings import MambaSettings
+from trainer.experience.collector import Collector
 from trainer.experience.messages import messages_made, messages_sent
+from trainer.experience.replay import Replay
+from trainer.experience.settings import ReplaySettings
 from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
 from trainer.nets.means import Means
@@ -128,11 +131,82 @@ def test_the_choice_learns_from_those_who_read() -> None:
     team = choosing()
     window = collected(team).sample(np.random.default_rng(0)).window
     assert team.price is not None
-    team.price.weight.zero_()
-    team.observe_and_lose(window).total.backward()
+    loss = team.observe_and_lose(window)
+    assert loss.messages is not None
+    (loss.total - team.price.penalty(loss.messages)).backward()
     assert team.model.saying is not None
     gradients = [parameter.grad for parameter in team.model.saying.parameters()]
     assert all(gradient is not None and float(gradient.abs().sum()) > 0 for gradient in gradients)
+
+
+def test_the_choice_begins_to_be_learned_when_the_price_has_risen() -> None:
+    team: Mamba = made(message={"bits_scale": 0.1, "anneal_updates": 2, "precision": "learned"}, **OPEN)
+    window = collected(team).sample(np.random.default_rng(0)).window
+    assert team.model.saying is not None
+
+    def choice() -> torch.Tensor:
+        assert team.model.saying is not None
+        return torch.cat([parameter.detach().flatten() for parameter in team.model.saying.parameters()])
+
+    begun, moved = choice(), []
+    for _ in range(3):
+        team.update_model(window, Means())
+        moved.append(not torch.equal(choice(), begun))
+    assert moved == [False, False, True]
+
+
+@pytest.mark.slow
+def test_a_team_learns_to_say_few_ids_and_is_understood() -> None:
+    torch.manual_seed(0)
+    signal = registry.make("relay-signal", count=64, parameters={})
+    settings = MambaSettings.model_validate(
+        {
+            "model": {
+                "hidden": 64,
+                "recurrent": 64,
+                "categoricals": 32,
+                "classes": 16,
+                "communication_layers": 1,
+                "heads": 4,
+                "dropout": 0.0,
+                "position_scale": 0.5,
+                "posterior_scale": 20.0,
+            },
+            "loss": {
+                "kl_scale": 0.03,
+                "reward_scale": 30.0,
+                "reward_loss": "squared",
+                "reconstruction_loss": "bernoulli",
+            },
+            "optimiser": {"learning_rate": 1e-3, "gradient_clip": 10.0},
+            "message": {"bits_scale": 0.03, "anneal_updates": 300, "precision": "learned"},
+        }
+    )
+    team = Mamba(settings, signal.spec, device=CPU)
+    replay = Replay(
+        ReplaySettings(capacity=1024, window=4, batch=32, start="first"), signal.spec, copies=64, columns=team.columns()
+    )
+    collector = Collector(signal, team.behaviour(), replay, seed=2, device=CPU)
+    collector.collect(48, team.behaviour())
+    collector.commit()
+    random = np.random.default_rng(0)
+    heldback = replay.sample(random, batch=256).window
+
+    def known() -> tuple[float, float]:
+        """Loss of the reward, which tells what the other one has seen, and ids in a message."""
+        said = team.model.observe(heldback, GreedyDraws().latent).said
+        assert said is not None
+        loss = team.observe_and_lose(heldback).terms["reward"]
+        return float(loss.detach()), float((said < 16).float().sum(-1).mean())
+
+    for _ in range(300):
+        team.update_model(replay.sample(random).window, Means())
+    assert known()[1] == 32, "as at the beginning, most likely"
+    for _ in range(120):
+        team.update_model(replay.sample(random).window, Means())
+    loss, ids = known()
+    assert loss < 0.05, "without messages it is 0.19"
+    assert 0 < ids < 20
 
 
 def test_bits_are_those_of_what_is_said_and_of_its_number() -> None:
@@ -144,7 +218,7 @@ def test_bits_are_those_of_what_is_said_and_of_its_number() -> None:
     assert counts is not None
     assert counts.shape == (CATEGORICALS, CLASSES + 1)
     weights = LatentTables(counts).weights[:, :-1]
-    bits = -np.log2(weights / weights.sum(1, keepdims=True))
+    bits = np.maximum(-np.log2(weights / weights.sum(1, keepdims=True)), 1)  # no word is shorter
     found = team.model.observe(window, GreedyDraws().latent)
     assert found.shares is not None
     expected = (found.shares.unsqueeze(-1) * found.probabilities).detach().numpy() * bits

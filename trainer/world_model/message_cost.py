@@ -87,10 +87,11 @@ class MessagePrice(nn.Module):
 
     def code_bits(self) -> Tensor:
         """[K, C]: how long each class is written that is said, by `LatentTables.weights`; all alike before anything was
-        seen."""
+        seen.  Where an id can be left out, it is worth leaving out: no word is shorter than a bit."""
         shares = self.shares[:, :-1] if self.settings.learns_precision else self.shares
         weights = 2 * OBSERVATIONS * shares / self.seen.clamp(min=1 - _KEPT) + 1
-        return -torch.log2(weights / weights.sum(-1, keepdim=True))
+        bits = -torch.log2(weights / weights.sum(-1, keepdim=True))
+        return bits.clamp(min=1) if self.settings.learns_precision else bits
 
     def counts(self) -> npt.NDArray[np.int64] | None:
         """[K, C] for tables; None before anything was seen."""
@@ -100,6 +101,11 @@ class MessagePrice(nn.Module):
             (OBSERVATIONS * self.shares / self.seen).round().clamp(min=0).long().cpu().numpy()
         )
         return counts
+
+    @property
+    def risen(self) -> Tensor:
+        """Scalar: 1 once the weight is what it was to become, 0 before."""
+        return (self.weight >= self.settings.bits_scale).to(self.weight.dtype)
 
     def _weight(self, updates: int) -> float:
         settings = self.settings

@@ -19,7 +19,8 @@ class MessageSettings(Settings):
     """Weight in the model's loss of the bits per agent-step of what is sent: the expected length of a message by the
     tables of the codec `entropy`, which are the running shares of what was sent."""
     anneal_updates: NonNegativeInt = 0
-    """Model updates over which that weight rises linearly from 0."""
+    """Model updates over which that weight rises linearly from 0.  A learned precision begins to be learned after
+    them, when what is said is understood: before, any price or noise silences a team whom nobody listens to."""
     budget_bits: PositiveFloat | None = None
     """Bits per agent-step below which nothing is penalised."""
 

@@ -29,7 +29,7 @@ from trainer.world_model.own_rssms import OwnRSSMs
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.prediction_loss import prediction_loss
 from trainer.world_model.rssm import RSSM
-from trainer.world_model.saying import make_head
+from trainer.world_model.saying import chances, make_head
 from trainer.world_model.settings import LatentModelSettings, WorldModelSettings
 
 
@@ -131,8 +131,15 @@ class WorldModel(LatentModel):
             age=window.columns[AGE] if self.channel.is_on else None,
             holds=self.channel.holds,
             predicts=self.channel.predicts,
-            saying=self.saying,
+            saying=None if self.saying is None else self._numbers,
         )
+
+    def _numbers(self, ids: Tensor, deter: Tensor) -> Tensor:
+        """Of `saying.chances`, which learn nothing before the price of a bit has risen: nobody listens at first."""
+        assert self.saying is not None
+        assert self.price is not None
+        found = chances(self.saying, ids, deter)
+        return found.detach() + self.price.risen * (found - found.detach())
 
     def prediction_loss(self, window: Window, posteriors: Posteriors) -> Tensor | None:
         """See LatentModel."""

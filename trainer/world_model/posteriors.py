@@ -22,7 +22,7 @@ from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.received import readable
 from trainer.world_model.rssm import TeamRSSM
-from trainer.world_model.saying import are_sent, chances, everyone, shares_sent, straight_through, unsaid, with_own
+from trainer.world_model.saying import are_sent, everyone, shares_sent, straight_through, unsaid, with_own
 
 DrawIds = Callable[[Tensor], Tensor]
 """Draws class ids [...] from probabilities [..., C]."""
@@ -55,6 +55,10 @@ class Posteriors:
         every = {field.name: getattr(self, field.name) for field in fields(self)}
         cut: dict[str, Any] = {name: None if value is None else value[:count] for name, value in every.items()}
         return type(self)(**cut)
+
+
+NumbersOf = Callable[[Tensor, Tensor], Tensor]
+"""The chances [..., K + 1] of each number of ids that is said, of ids [..., K] and deter [..., G]."""
 
 
 class ActingModel(nn.Module):
@@ -123,7 +127,7 @@ def unroll(
     age: Tensor | None = None,
     holds: bool = False,
     predicts: bool = False,
-    saying: nn.Module | None = None,
+    saying: NumbersOf | None = None,
 ) -> Posteriors:
     """Run an RSSM along posterior inputs [T, B, N, H], actions [T, B, N, ...] and first rows bool [T, B].
 
@@ -175,7 +179,7 @@ def unroll(
         all_probabilities.append(probabilities)
         all_deter.append(deter)
         if saying is not None:
-            numbers = chances(saying, ids, deter)
+            numbers = saying(ids, deter)
             shares = shares_sent(numbers)
             are = are_sent(draw_ids(numbers.detach()), sizes.categoricals)
             said_now = straight_through(are, shares)
