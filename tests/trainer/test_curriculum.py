@@ -116,4 +116,4 @@ def test_a_curriculum_that_cannot_be_is_refused(given: dict[str, Any], told: str
     workers = values.pop("workers", 0)
     overrides = [f"environment.curriculum.{name}={value}" for name, value in values.items()]
     with pytest.raises(SettingsError, match=told):
-        load_settings("tarmac-traffic-junction-easy", [*overrides, f"environment.workers={workers}"])
+        load_settings("commnet-traffic-junction-easy", [*overrides, f"environment.workers={workers}"])
