@@ -177,6 +177,9 @@ class Agent:
             self._check_message(sender, message, agent_input)
             latent[sender], action[sender] = message.latent, rows.row(sender, message.action)
             present[sender], age[sender] = True, message.age
+        if int(latent.min()) < 0 or int(latent.max()) >= message_format.classes:
+            sender = int(np.argmax(((latent < 0) | (latent >= message_format.classes)).any(axis=1)))
+            raise MessageError(f"latent of slot {sender} has an id outside 0..{message_format.classes - 1}")
         tensors = {"inbox_latent": latent, "inbox_action": action, "inbox_present": present}
         return tensors if self.manifest.predicts is None else tensors | {"inbox_age": age}
 
@@ -197,8 +200,6 @@ class Agent:
             raise MessageError(
                 f"latent of slot {sender} has shape {message.latent.shape}, expected ({message_format.categoricals},)"
             )
-        if int(message.latent.min()) < 0 or int(message.latent.max()) >= message_format.classes:
-            raise MessageError(f"latent of slot {sender} has an id outside 0..{message_format.classes - 1}")
         actions = self._rows.spaces[sender]
         if not actions.admits(message.action):
             raise MessageError(f"message of slot {sender} has action {message.action}, {_existing(actions)}")

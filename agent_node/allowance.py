@@ -5,8 +5,6 @@ By slot and not by stream, so that who is cut off gains nothing by dialling agai
 
 from __future__ import annotations
 
-from collections import Counter
-
 MESSAGES_PER_STEP = 64
 """A peer says one thing per step.  What it said to a node that was stopped may come all at once, but is late by then;
 what goes beyond this is rejected unread."""
@@ -19,7 +17,7 @@ class Allowance:
     """Counts what peers have said since the step began."""
 
     def __init__(self) -> None:
-        self._taken: Counter[int] = Counter()
+        self._taken: dict[int, int] = {}
 
     def renew(self) -> None:
         """A step begins."""
@@ -27,9 +25,9 @@ class Allowance:
 
     def take(self, peer: int) -> bool:
         """Count a message of the peer; whether it may be read."""
-        self._taken[peer] += 1
-        return self._taken[peer] <= MESSAGES_PER_STEP
+        taken = self._taken[peer] = self._taken.get(peer, 0) + 1
+        return taken <= MESSAGES_PER_STEP
 
     def is_overdrawn(self, peer: int) -> bool:
         """Whether the peer does not stop although nothing that it says is read."""
-        return self._taken[peer] > MESSAGES_PER_STEP + OVERDRAFT
+        return self._taken.get(peer, 0) > MESSAGES_PER_STEP + OVERDRAFT

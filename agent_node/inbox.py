@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent_node.counters import CounterTable
@@ -61,17 +61,31 @@ _Arrival = tuple[Message, int, int]
 """A message, its serialised bytes, the bits of its latent."""
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What is known of one peer."""
+
+    kept: dict[Label, _Arrival] = field(default_factory=dict)
+    """What has come for the step that is open, or for later ones."""
+    known: Message | None = None
+    """The newest whose step is over, unless those that are not there are masked."""
+    taken: Label | None = None
+    """The label that was delivered last, to tell a duplicate from a late one."""
+    last: Label | None = None
+    """The newest label that came, whatever a channel made of it."""
+    silent_steps: int = 0
+
+
 class Inbox:
     """The messages of one node's peers.  They are counted in `counts`; unknown peers are the caller's to refuse."""
 
     def __init__(self, *, late_policy: LatePolicy, counts: CounterTable) -> None:
+        self.silent: set[int] = set()
+        """Peers that were awaited in vain for SILENT_STEPS steps and have not spoken since."""
         self._policy = late_policy
+        self._masks = late_policy is LatePolicy.MASK
         self._counts = counts
-        self._kept: dict[int, dict[Label, _Arrival]] = defaultdict(dict)
-        self._known: dict[int, Message] = {}  # the newest per peer whose step is over, unless it is masked
-        self._taken: dict[int, Label] = {}  # the label last delivered per peer, to tell a duplicate from a late one
-        self._silent_steps: dict[int, int] = defaultdict(int)
-        self._last: dict[int, Label] = {}  # the newest label that came of each peer, whatever a channel made of it
+        self._heard: dict[int, _Heard] = defaultdict(_Heard)
         self._withheld: dict[tuple[int, Label], int] = {}  # by peer: the step on which the channel delivers it
         self._delayed: list[tuple[int, int, Message]] = []  # (step, peer, message) that are not delivered yet
         self._clock: Label | None = None  # the step that was begun last
@@ -80,22 +94,28 @@ class Inbox:
         self._unread: Label | None = None  # the last step of the episode before: no step reads its messages
         self._awaited: set[int] = set()
         self._all_here: asyncio.Future[None] | None = None
+        self._until = 0.0  # the loop's time at which waiting ends
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0  # when it comes
 
     def receive(self, peer: int, message: Message, *, size_bytes: int = 0, latent_bits: int = 0) -> None:
         """Take a well-formed message at any time; counted now or when its step closes.
 
         `size_bytes` is its serialised size, `latent_bits` that of the latent in it as its codec counts.
         """
-        self._silent_steps[peer] = 0
-        label, kept = message.label, self._kept[peer]
-        counters = self._counts[peer]
-        if label in kept or label == self._taken.get(peer) or self._is_impossible(label):
-            counters.rejected += 1
+        heard = self._heard[peer]
+        if heard.silent_steps:
+            self.received_again(peer)
+        label, kept, clock = (message.episode, message.step), heard.kept, self._clock
+        if label in kept or label == heard.taken or (clock is not None and label > clock and _is_beyond(label, clock)):
+            self.reject(peer)
             return
-        self._last[peer] = max(self._last.get(peer, label), label)
+        if heard.last is None or heard.last < label:
+            heard.last = label
         if label == self._unread:
             # Of an episode's last step: nobody was to read it, so it cannot have missed its step.
-            self._taken[peer] = label
+            heard.taken = label
+            counters = self._counts[peer]
             counters.delivered += 1
             counters.delivered_bytes += size_bytes
         elif self._closed is not None and label <= self._closed:
@@ -104,7 +124,7 @@ class Inbox:
             kept[label] = (message, size_bytes, latent_bits)
             if len(kept) > EARLY_KEPT:
                 self._drop(peer, min(kept))
-            if label == self._reads:
+            if self._awaited and label == self._reads:
                 self.give_up(peer)
 
     def reject(self, peer: int) -> None:
@@ -124,15 +144,16 @@ class Inbox:
         reads = self._reads = (episode, step - 1)  # at step 0 a label that no message can have
         if before is not None and before[0] != episode:
             self._unread = before
-        for peer, kept in self._kept.items():
-            if len(kept) == 1 and reads in kept:
-                continue  # the usual case, which this loop would leave as it is
+        for peer, heard in self._heard.items():
+            kept = heard.kept
+            if not kept or (len(kept) == 1 and reads in kept):
+                continue  # the usual cases, which what follows would leave as they are
             for label in sorted(kept):
                 if label == self._unread:
                     self._deliver(peer, label)
                 elif label < reads:
                     self._drop(peer, label)
-                elif self._is_impossible(label):
+                elif _is_beyond(label, self._clock):
                     del kept[label]
                     self._counts[peer].rejected += 1
         self._closed = (reads[0], reads[1] - 1)
@@ -145,37 +166,39 @@ class Inbox:
 
     def is_worth_waiting_for(self, peer: int) -> bool:
         """Whether the peer may still say something that matters to this step."""
-        if self.is_silent(peer):
+        if peer in self.silent:
             return False
         # What the channel withholds is not read now.  But what stands in for it depends on what the peer had got
         # through before, and that is certainly here only once this is.
-        return self._policy is not LatePolicy.MASK or (peer, self._reads) not in self._withheld
+        return not self._masks or (peer, self._reads) not in self._withheld
 
     def steps_without(self, peer: int) -> int | None:
         """By how many steps the message that this step reads is newer than the peer's newest that came before it; None
         if none has come in this episode."""
         assert self._reads is not None
-        last = self._last.get(peer)
+        last = self._heard[peer].last
         return None if last is None or last[0] != self._reads[0] else self._reads[1] - last[1]
-
-    def is_silent(self, peer: int) -> bool:
-        """Whether the peer was awaited in vain for SILENT_STEPS steps and has not spoken since."""
-        return self._silent_steps[peer] >= SILENT_STEPS
 
     async def wait(self, awaited: Collection[int], *, until: float) -> None:
         """Wait until the messages of `awaited` are here or given up; at loop time `until` at the latest."""
         reads = self._reads
-        self._awaited = {peer for peer in awaited if reads not in self._kept[peer]}
-        loop = asyncio.get_running_loop()
-        if not self._awaited or loop.time() >= until:
-            self._awaited = set()
+        missing = {peer for peer in awaited if reads not in self._heard[peer].kept}
+        if not missing:
             return
-        self._all_here = loop.create_future()
-        timer = loop.call_at(until, self._end_waiting)
+        loop = asyncio.get_running_loop()
+        if loop.time() >= until:
+            return
+        self._awaited, self._all_here, self._until = missing, loop.create_future(), until
+        # A timer that is set for earlier stays, and is set again when it has come: to set and cancel one for every step
+        # takes as long as to read a message.
+        if self._timer is not None and self._timer_s > until:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._set_timer(loop)
         try:
             await self._all_here
         finally:
-            timer.cancel()
             self._all_here = None
             self._awaited = set()
 
@@ -187,17 +210,19 @@ class Inbox:
 
     def received_again(self, peer: int) -> None:
         """A new stream of the peer is up: it is no longer silent."""
-        self._silent_steps[peer] = 0
+        self._heard[peer].silent_steps = 0
+        self.silent.discard(peer)
 
     def close(self, receives_from: Iterable[int], *, awaited: Collection[int]) -> ClosedStep:
         """Close the step: what it reads of them.  Of `awaited`, those who are absent have been silent once more."""
         assert self._reads is not None
         reads = self._closed = self._reads
-        here = {peer for peer, kept in self._kept.items() if reads in kept}
         arrived = {}
-        for peer in here:
+        for peer, heard in self._heard.items():
+            if reads not in heard.kept:
+                continue
             if self._withheld and (peer, reads) in self._withheld:
-                self._taken[peer] = reads
+                heard.taken = reads
                 self._drop(peer, reads)
             else:
                 arrived[peer] = self._deliver(peer, reads)
@@ -214,37 +239,35 @@ class Inbox:
                 masked.append(peer)
                 self._counts[peer].masked += 1
         for peer in awaited:
-            if peer not in here:
-                self._silent_steps[peer] += 1
+            heard = self._heard[peer]
+            if heard.taken != reads:
+                heard.silent_steps += 1
+                if heard.silent_steps >= SILENT_STEPS:
+                    self.silent.add(peer)
         return ClosedStep(messages=messages, masked=tuple(masked))
 
     def totals(self) -> dict[int, LinkCounters]:
         """Counters by peer as of now; what is kept for a step to come, in time so far, counts as delivered."""
         totals = {peer: replace(counters) for peer, counters in self._counts.items()}
-        for peer, kept in self._kept.items():
-            for _, size_bytes, _ in kept.values():
-                totals[peer].delivered += 1
-                totals[peer].delivered_bytes += size_bytes
+        for peer, heard in self._heard.items():
+            for _, size_bytes, _ in heard.kept.values():
+                counters = totals.setdefault(peer, LinkCounters())
+                counters.delivered += 1
+                counters.delivered_bytes += size_bytes
         return totals
 
-    def _is_impossible(self, label: Label) -> bool:
-        if self._clock is None:
-            return False
-        episode, step = self._clock
-        start = step if label[0] == episode else 0
-        return label[0] > episode + MAX_AHEAD or (label[0] >= episode and label[1] > start + MAX_AHEAD)
-
     def _deliver(self, peer: int, label: Label) -> _Arrival:
-        arrival = self._kept[peer].pop(label)
-        counters = self._counts[peer]
+        heard, counters = self._heard[peer], self._counts[peer]
+        arrival = heard.kept.pop(label)
         counters.delivered += 1
         counters.delivered_bytes += arrival[1]
-        self._taken[peer] = label
-        self._remember(peer, arrival[0])
+        heard.taken = label
+        if not self._masks:
+            self._remember(peer, arrival[0])
         return arrival
 
     def _drop(self, peer: int, label: Label) -> None:
-        self._leave_out(peer, self._kept[peer].pop(label)[0])
+        self._leave_out(peer, self._heard[peer].kept.pop(label)[0])
 
     def _leave_out(self, peer: int, message: Message) -> None:
         """Count a message that its step does not read as lost or late; a late one may stand in later."""
@@ -272,19 +295,35 @@ class Inbox:
             del self._withheld[key]
 
     def _remember(self, peer: int, message: Message) -> None:
-        if self._policy is LatePolicy.MASK:
-            return
-        known = self._known.get(peer)
-        if known is None or known.label < message.label:
-            self._known[peer] = message
+        heard = self._heard[peer]
+        if not self._masks and (heard.known is None or heard.known.label < message.label):
+            heard.known = message
 
     def _stand_in(self, peer: int, reads: Label) -> Message | None:
-        known = self._known.get(peer)
-        if self._policy is LatePolicy.MASK or known is None or known.episode != reads[0] or known.label > reads:
+        known = self._heard[peer].known
+        if known is None or known.episode != reads[0] or known.label > reads:
             return None
         age = reads[1] - known.step if self._policy is LatePolicy.PREDICT else 0
-        return replace(known, step=reads[1], age=age)
+        return known._replace(step=reads[1], age=age)
 
     def _end_waiting(self) -> None:
         if self._all_here is not None and not self._all_here.done():
             self._all_here.set_result(None)
+
+    def _look_at_the_clock(self) -> None:
+        """The timer has come, which was set for this step or for an earlier one."""
+        self._timer = None
+        if self._timer_s >= self._until:
+            self._end_waiting()
+        elif self._all_here is not None:
+            self._set_timer(asyncio.get_running_loop())
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, self._timer_s = loop.call_at(self._until, self._look_at_the_clock), self._until
+
+
+def _is_beyond(label: Label, clock: Label) -> bool:
+    """Whether no sane peer can have such a label while this step is our newest."""
+    episode, step = clock
+    start = step if label[0] == episode else 0
+    return label[0] > episode + MAX_AHEAD or (label[0] >= episode and label[1] > start + MAX_AHEAD)

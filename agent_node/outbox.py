@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from agent_node.counters import CounterTable
 from agent_node.message import Message
@@ -37,7 +37,7 @@ class Outbox:
         self._sent_to: dict[int, str | None] = {}  # by peer, which instance of it
         self._instance_of, self._withholds = instance_of, withholds
 
-    def push(self, message: Message, *, sends_to: Iterable[int]) -> None:
+    def push(self, message: Message, *, sends_to: Collection[int]) -> None:
         """A new message replaces the last one; it goes at once to whoever can hear this agent at its step."""
         for peer in self._meant_for - self._sent_to.keys():
             self._counts[peer].send_skipped += 1
@@ -54,24 +54,23 @@ class Outbox:
         if newest is None or newest.message.episode != episode:
             return
         if newest.message.step == step - 1 or self._withholds:
-            for peer in [peer for peer in sends_to if self._is_another(peer)]:
-                del self._sent_to[peer]
-            self._offer([peer for peer in sends_to if peer not in self._sent_to])
+            sent_to, instance_of = self._sent_to, self._instance_of
+            for peer in sends_to:
+                now = instance_of(peer)
+                if now is not None and sent_to.get(peer, now) != now:
+                    del sent_to[peer]  # it was another process that got the message
+            self._offer([peer for peer in sends_to if peer not in sent_to])
 
-    def _is_another(self, peer: int) -> bool:
-        """Whether it was another process that got the message."""
-        now = self._instance_of(peer)
-        return now is not None and self._sent_to.get(peer, now) != now
-
-    def _offer(self, listeners: Iterable[int]) -> None:
-        assert self._newest is not None
+    def _offer(self, listeners: Collection[int]) -> None:
+        newest, sent_to = self._newest, self._sent_to
+        assert newest is not None
+        self._meant_for.update(listeners)
         for peer in listeners:
-            self._meant_for.add(peer)
-            if peer in self._sent_to or self._is_silent(peer):
+            if peer in sent_to or self._is_silent(peer):
                 continue
-            written = self._send(peer, self._newest)
+            written = self._send(peer, newest)
             if written is not None:
-                self._sent_to[peer] = self._instance_of(peer)
+                sent_to[peer] = self._instance_of(peer)
                 counters = self._counts[peer]
                 counters.sent += 1
                 counters.sent_bytes += len(written.data)

@@ -6,7 +6,7 @@ The roster decides who they are; `dialler.py` and `listener.py` make the streams
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from agent_node.dialler import Dialler
 from agent_node.hello import Hello, Member
@@ -62,7 +62,7 @@ class Peers:
     def reintroduce(self, own: Hello, *, wire: MessageWire | None, members: Iterable[Member]) -> None:
         """Say who this node is from now on, to a team that changes with it: every stream is made again."""
         assert self._inbox is not None
-        for slot, stream in self._streams.live():
+        for slot, stream in list(self._streams.live.items()):
             # At once, so that nobody is told of a stream of before together with one of now.
             self._streams.detach(slot, stream)
             stream.end("this node goes on with another bundle")
@@ -74,7 +74,7 @@ class Peers:
     def update_roster(self, members: Iterable[Member]) -> None:
         """Replace the roster: end streams of those who left or restarted, dial new members of higher slots."""
         self._roster = {member.slot: member for member in members if member.slot != self._slot}
-        for slot, stream in self._streams.live():
+        for slot, stream in list(self._streams.live.items()):
             member = self._roster.get(slot)
             if member is None or member.instance not in ("", stream.instance):
                 stream.end("the roster names another instance" if member else "the roster no longer names the slot")
@@ -86,19 +86,15 @@ class Peers:
         """The slots whose stream is up in both directions, ascending."""
         return self._streams.connected
 
-    def is_up(self, slot: int) -> bool:
-        """Whether there is a stream with that peer now."""
-        return self._streams.of(slot) is not None
+    @property
+    def instances(self) -> Mapping[int, str]:
+        """Which process of its slot each peer is whose stream is up now."""
+        return self._streams.instances
 
     def send(self, slot: int, message: Outgoing) -> Written | None:
         """Hand a message to a peer's stream and return at once; None if there is none that keeps up."""
-        stream = self._streams.of(slot)
+        stream = self._streams.live.get(slot)
         return None if stream is None else stream.send(message)
-
-    def instance_of(self, slot: int) -> str | None:
-        """Which process of its slot a peer is; None if its stream is not up."""
-        stream = self._streams.of(slot)
-        return None if stream is None else stream.instance
 
     def allow_more(self) -> None:
         """A step begins, for which every peer may say something again."""
@@ -106,12 +102,12 @@ class Peers:
 
     async def flush(self, *, timeout_s: float) -> None:
         """Wait until what was sent so far is written, at most `timeout_s`."""
-        await asyncio.gather(*(stream.call.flush(timeout_s=timeout_s) for _, stream in self._streams.live()))
+        await asyncio.gather(*(stream.call.flush(timeout_s=timeout_s) for stream in self._streams.live.values()))
 
     async def close(self, *, timeout_s: float) -> None:
         """Write what is outstanding and half-close every stream, at most `timeout_s` for each of the two."""
         self._streams.closing = True
         await self.flush(timeout_s=timeout_s)
-        for _, stream in self._streams.live():
+        for stream in list(self._streams.live.values()):
             stream.end("this node leaves")
         await self._dialler.close(timeout_s=timeout_s)

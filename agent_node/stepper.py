@@ -18,6 +18,7 @@ from agent_node.outbox import Outbox
 from agent_node.peers import Peers
 from agent_node.wire import MessageWire
 from agent_node.world import StepReport
+from heliograph.sending import Sending
 
 
 class Stepper:
@@ -35,7 +36,7 @@ class Stepper:
             send=peers.send,
             is_silent=self._is_silent,
             counts=counts,
-            instance_of=peers.instance_of,
+            instance_of=peers.instances.get,
             withholds=agent.manifest.sending is not None,
         )
 
@@ -50,11 +51,10 @@ class Stepper:
         self._receives_from, receives_from = agent_input.receives_from, self._agent.reads(agent_input)
         self._inbox.begin(agent_input.episode, agent_input.step, lost=agent_input.lost, late=agent_input.late)
         self._outbox.catch_up(agent_input.episode, agent_input.step, sends_to=agent_input.sends_to)
-        awaited = [
-            peer
-            for peer in receives_from
-            if self._peers.is_up(peer) and self._inbox.is_worth_waiting_for(peer) and self._must_come(peer)
-        ]
+        up, sending = self._peers.instances, self._agent.manifest.sending
+        awaited = [peer for peer in receives_from if peer in up and self._inbox.is_worth_waiting_for(peer)]
+        if sending is not None:
+            awaited = [peer for peer in awaited if self._must_come(peer, sending)]
         await self._inbox.wait(awaited, until=deadline_at)
         closed = self._inbox.close(receives_from, awaited=awaited)
         closed_s = time.perf_counter()
@@ -71,14 +71,14 @@ class Stepper:
             computed_s=decided_s - closed_s,
         )
 
-    def _must_come(self, peer: int) -> bool:
+    def _must_come(self, peer: int, sending: Sending) -> bool:
         """Whether the peer cannot withhold the message that this step reads."""
-        sending, steps = self._agent.manifest.sending, self._inbox.steps_without(peer)
+        steps = self._inbox.steps_without(peer)
         # What has come before the step began is there without waiting, and a heartbeat that fails to come tells who is
         # gone; so nobody waits for what may never be sent.
-        return sending is None or steps is None or sending.is_due(steps=steps)
+        return steps is None or sending.is_due(steps=steps)
 
     def _is_silent(self, peer: int) -> bool:
         # Silence says something of a peer that we should hear now.  One that came back, and that we cannot hear any
         # more, has no way to tell us that it listens again.
-        return peer in self._receives_from and self._inbox.is_silent(peer)
+        return peer in self._inbox.silent and peer in self._receives_from

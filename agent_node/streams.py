@@ -33,7 +33,10 @@ class Streams:
         self.closing = False
         """This node leaves, and makes no stream any more."""
         self._on_change = on_change
-        self._streams: dict[int, PeerStream] = {}
+        self.live: dict[int, PeerStream] = {}
+        """Those that are up now, by the slot of the peer."""
+        self.instances: dict[int, str] = {}
+        """Which process of its slot each of these peers is."""
         self._allowance = Allowance()
         self._inbox: Inbox | None = None
         self._wire: MessageWire | None = None
@@ -45,15 +48,7 @@ class Streams:
     @property
     def connected(self) -> tuple[int, ...]:
         """The slots whose stream is up in both directions, ascending."""
-        return tuple(sorted(self._streams))
-
-    def of(self, slot: int) -> PeerStream | None:
-        """The stream with a peer, if it is up."""
-        return self._streams.get(slot)
-
-    def live(self) -> list[tuple[int, PeerStream]]:
-        """All that are up now, with their slots."""
-        return list(self._streams.items())
+        return tuple(sorted(self.live))
 
     def allow_more(self) -> None:
         """A step begins, for which every peer may say something again."""
@@ -67,8 +62,8 @@ class Streams:
     def attached(self, slot: int, stream: PeerStream) -> Iterator[None]:
         """The stream is up; one with the same peer that was up before ends."""
         assert self._inbox is not None
-        previous = self._streams.get(slot)
-        self._streams[slot] = stream
+        previous = self.live.get(slot)
+        self.live[slot], self.instances[slot] = stream, stream.instance
         self._inbox.received_again(slot)
         _log.info("peer connected slot=%d instance=%s", slot, stream.instance)
         if previous is None:
@@ -84,8 +79,8 @@ class Streams:
         """The stream is over; nothing more is written to it.  The second time nothing happens."""
         assert self._inbox is not None
         stream.call.abandon()
-        if self._streams.get(slot) is stream:
-            del self._streams[slot]
+        if self.live.get(slot) is stream:
+            del self.live[slot], self.instances[slot]
             self._inbox.give_up(slot)
             _log.info("peer disconnected slot=%d", slot)
             self._on_change(self.connected)
@@ -106,14 +101,14 @@ class Streams:
                 _log.warning("peer says too much slot=%d", slot)
                 stream.end(TOO_MUCH)
             return
+        wire, before = self._wire, stream.received
         try:
-            if self._wire is None:
+            if wire is None:
                 raise MessageError("this team does not exchange messages")
-            message = self._wire.parse(data, stream.received, sender=slot)
+            message = wire.parse(data, before, sender=slot)
         except MessageError as error:
             _log.debug("message rejected slot=%d reason=%r", slot, str(error))
             self._inbox.reject(slot)
             return
-        latent_bits = self._wire.latent_bits(message, stream.received)
         stream.received = message
-        self._inbox.receive(slot, message, size_bytes=len(data), latent_bits=latent_bits)
+        self._inbox.receive(slot, message, size_bytes=len(data), latent_bits=wire.latent_bits(message, before))

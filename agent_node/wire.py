@@ -26,6 +26,11 @@ _OVERHEAD_BYTES = 32
 (or two, and a tag and a length in place of the numbered action), a tag and a length, a codec."""
 
 _FELL_BACK = latent_pb2.LATENT_CODEC_BIT_PACKED
+_LATENT, _ACTION = (number << 3 | kind for number, kind in ((3, 2), (4, 0)))  # tags: field 3 of bytes, field 4 a varint
+_NO_HEAD = b"\0"  # with which no message begins
+
+_Fields = tuple[int, int, bytes, int, bytes, bool]
+"""Episode, step, payload of the latent, number and levels of the action, whether the codec fell back."""
 
 
 class Written(NamedTuple):
@@ -52,11 +57,14 @@ class MessageWire:
         codec: Codec | None = None,
     ) -> None:
         self.codec: Codec = message_format.codec if codec is None else codec
+        self._needs_previous = self.codec.needs_previous
         told = (actions, *team_actions)
         action_bytes = max(each.codec.payload_bytes if isinstance(each, ContinuousActions) else 0 for each in told)
         self.max_bytes = message_format.codec.payload_bytes + action_bytes + _OVERHEAD_BYTES
         """No message is longer; what is longer is refused unread."""
         self._actions, self._team_actions = actions, tuple(team_actions)
+        self._label: Label | None = None
+        self._head = _NO_HEAD  # of messages of that label: what comes before the length of the latent
 
     @classmethod
     def of(cls, manifest: Manifest, codec: Codec | None = None) -> MessageWire | None:
@@ -72,6 +80,7 @@ class MessageWire:
         Raises MessageError if the latent does not fit the format.
         """
         latent, fell_back = self.codec.encode(message.latent, previous)
+        self._expect(message.episode, message.step)
         wire = peer_pb2.LatentMessage(episode=message.episode, step=message.step, latent=latent)
         if isinstance(self._actions, ContinuousActions):
             wire.levels = self._actions.pack(message.action)
@@ -88,34 +97,65 @@ class MessageWire:
         """
         if len(data) > self.max_bytes:
             raise MessageError(f"message has {len(data)} bytes, none has more than {self.max_bytes}")
+        fields = self._by_places(data) or self._by_protobuf(data)
+        episode, step, payload, number, levels, fell_back = fields
+        previous = self._previous(episode, step, before) if self._needs_previous else None
+        latent = self.codec.decode(payload, previous, fell_back)
+        actions = self._actions if sender is None or not self._team_actions else self._team_actions[sender]
+        action = received(actions, number=number, levels=levels, sender="message")
+        if not actions.admits(action):
+            raise MessageError(f"message has action {action}, there are {actions.mask_size}")
+        return Message(episode, step, latent, action)
+
+    def latent_bits(self, message: Message, before: Message | None) -> int:
+        """What its sender counted for the latent of a message, which came after `before` on the same stream."""
+        previous = self._previous(message.episode, message.step, before) if self._needs_previous else None
+        return self.codec.size_bits(message.latent, previous)
+
+    def _by_places(self, data: bytes) -> _Fields | None:
+        """The fields of a message of the label that was met last, as most are; None if others must look at it.
+
+        There is one way to write a head, a length below 128, a latent, and an action that is 0 or below 128.
+        """
+        if self._label is None or not data.startswith(self._head):
+            return None
+        at = len(self._head) + 1
+        end, size = at + data[at - 1] if at <= len(data) else 0, len(data)
+        if not at < end < at + 128:
+            return None
+        if size == end:
+            number = 0
+        elif size == end + 2 and data[end] == _ACTION and 0 < data[end + 1] < 128:
+            number = data[end + 1]
+        else:
+            return None
+        return *self._label, data[at:end], number, b"", False
+
+    def _by_protobuf(self, data: bytes) -> _Fields:
         try:
             wire = peer_pb2.LatentMessage.FromString(data)
         except DecodeError:
             raise MessageError(f"{len(data)} bytes are not a message") from None
-        episode, step, codec = wire.episode, wire.step, wire.codec
-        if codec not in (0, _FELL_BACK):
-            raise MessageError(f"message is written with codec {codec}, here they are with {self.codec.spec}")
-        latent = self.codec.decode(wire.latent, self._previous(episode, step, before), codec == _FELL_BACK)
-        actions = self._actions if sender is None or not self._team_actions else self._team_actions[sender]
-        action = received(actions, number=wire.action, levels=wire.levels, sender="message")
-        if not actions.admits(action):
-            raise MessageError(f"message has action {action}, there are {actions.mask_size}")
-        message = Message(episode=episode, step=step, latent=latent, action=action)
+        fields = wire.episode, wire.step, wire.latent, wire.action, wire.levels, wire.codec == _FELL_BACK
+        if wire.codec not in (0, _FELL_BACK):
+            raise MessageError(f"message is written with codec {wire.codec}, here they are with {self.codec.spec}")
         # Unknown fields and repeated or overlong encodings parse, but nobody of this protocol version sends them.
         wire.DiscardUnknownFields()  # type: ignore[attr-defined]  # left out of the stubs
         if wire.ByteSize() != len(data):
             raise MessageError("message holds bytes that are no field of it")
-        return message
+        self._expect(wire.episode, wire.step)
+        return fields
 
-    def latent_bits(self, message: Message, before: Message | None) -> int:
-        """What its sender counted for the latent of a message, which came after `before` on the same stream."""
-        return self.codec.size_bits(message.latent, self._previous(message.episode, message.step, before))
+    def _expect(self, episode: int, step: int) -> None:
+        """More messages of this label are to come, all of which begin alike."""
+        if self._label != (episode, step):
+            self._label = episode, step
+            head = peer_pb2.LatentMessage(episode=episode, step=step).SerializeToString()
+            self._head = head + bytes((_LATENT,))
 
     def _previous(self, episode: int, step: int, before: Message | None) -> npt.NDArray[np.int32] | None:
         """The latent that the codec may refer to."""
-        if not self.codec.needs_previous or before is None or before.label != (episode, step - 1):
-            return None
-        return before.latent
+        return None if before is None or before.label != (episode, step - 1) else before.latent
 
 
 class Outgoing:

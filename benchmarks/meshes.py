@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import grpc.aio
@@ -161,6 +162,8 @@ class LeanTlsMesh(LeanMesh):
 
 class Speaker:
     """In the place of `Agent`: hears everybody but at the first step, and says the same at every step."""
+
+    manifest = SimpleNamespace(sending=None)
 
     def __init__(self, latent: np.ndarray) -> None:
         self._latent = latent

@@ -60,7 +60,7 @@ def parts() -> dict[str, Callable[[], object]]:
     client = H2Connection(H2Configuration(client_side=True))
     client.initiate_connection()
     client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "peer")])
-    connection = Connection(is_client=False, write=lambda _: None, take=lambda *_: 1, on_event=lambda _: None)
+    connection = Connection(is_client=False, write=lambda _: None, taker=lambda _: lambda _: 1, on_event=lambda _: None)
     connection.open()
     connection.receive(client.data_to_send())
     connection.answer(1, [(":status", "200")])

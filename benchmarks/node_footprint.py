@@ -1,6 +1,7 @@
 """What a node process costs before it acts: memory, and time from its start to SERVING.
 
-    python benchmarks/node_footprint.py [--sizes 2 10 25] [--starts 5] [--bundles DIR] [--json FILE]
+    python benchmarks/node_footprint.py [--sizes 2 10 25] [--starts 5] [--transport grpcio] [--bundles DIR]
+                                        [--json FILE]
 
 Real node processes (`python -m agent_node`) with the bundle of an untrained team of the paper's size, as
 untrained_team.py makes it, under a real coordinator (`heliograph run --attach`), which hands the bundles out.  First a
@@ -30,6 +31,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from untrained_team import exported
+
+from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
 EPISODES = {2: 200, 10: 40, 25: 12}
 """Long enough to look at the processes while they play."""
@@ -162,12 +165,12 @@ def coordination(bundles: Path, *, episodes: int, options: Sequence[str] = ()) -
         yield running
 
 
-def single_starts(bundles: Path, *, starts: int) -> dict[str, Any]:
+def single_starts(bundles: Path, *, starts: int, transport: str) -> dict[str, Any]:
     """One node of a team of two, started alone again and again."""
     seconds, memory = [], []
     with coordination(bundles, episodes=1) as running:
         for _ in range(starts):
-            node = running.start(0)
+            node = running.start(0, "--transport", transport)
             until(node.serves, "the node")
             seconds.append(node.serving_s)
             memory.append(node.memory())
@@ -175,11 +178,11 @@ def single_starts(bundles: Path, *, starts: int) -> dict[str, Any]:
     return {"serving_s": seconds, **medians(memory)}
 
 
-def team(bundles: Path, size: int) -> dict[str, Any]:
+def team(bundles: Path, size: int, *, transport: str) -> dict[str, Any]:
     """A whole team started at once; its memory while it plays and its steps per second."""
     with coordination(bundles, episodes=EPISODES.get(size, 20)) as running:
         began = time.perf_counter()
-        nodes = [running.start(slot) for slot in range(size)]
+        nodes = [running.start(slot, "--transport", transport) for slot in range(size)]
         running.wait_until_playing(nodes)
         playing_s = time.perf_counter() - began
         time.sleep(1.0)  # buffers fill with the first episodes
@@ -205,6 +208,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", type=int, default=[2, 10, 25])
     parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--transport", choices=TRANSPORTS, default=DEFAULT_TRANSPORT)
     parser.add_argument("--bundles", type=Path, metavar="DIR")
     parser.add_argument("--json", type=Path)
     namespace = parser.parse_args()
@@ -215,7 +219,9 @@ def main() -> int:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="heliograph-teams-") as temporary:
         folder = namespace.bundles or Path(temporary)
-        single = results["single"] = single_starts(exported(folder, agents=2), starts=namespace.starts)
+        single = results["single"] = single_starts(
+            exported(folder, agents=2), starts=namespace.starts, transport=namespace.transport
+        )
         print(
             f"one node alone: SERVING after {statistics.median(single['serving_s']):.2f} s (median of "
             f"{namespace.starts}, best {min(single['serving_s']):.2f}; target {TARGET_START_S:g}), RSS "
@@ -229,7 +235,7 @@ def main() -> int:
         )
         results["teams"] = []
         for size in namespace.sizes:
-            row = team(exported(folder, agents=size), size)
+            row = team(exported(folder, agents=size), size, transport=namespace.transport)
             results["teams"].append(row)
             print(
                 f"{size:3} {min(row['serving_s']):16.2f} {max(row['serving_s']):6.2f} {row['playing_s']:10.2f} "

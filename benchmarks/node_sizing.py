@@ -1,7 +1,7 @@
 """What a node and its coordinator need while a team plays: CPU, memory and bandwidth, by team size.
 
     python benchmarks/node_sizing.py [--sizes 2 5 10 25 50] [--models small paper] [--seconds 20] [--bundles DIR]
-                                     [--json FILE]
+                                     [--transport grpcio] [--json FILE]
 
 Untrained teams on relay, everybody hearing everybody, as processes on this machine, as fast as they can.  Bytes are the
 kernel's own count of each TCP connection (`ss --info`), with 52 bytes of IPv4 and TCP headers for each of its segments;
@@ -27,6 +27,8 @@ from pathlib import Path
 
 from node_footprint import Coordination, Node, coordination, memory
 from untrained_team import exported
+
+from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
 MODELS = {"small": (64, 1), "paper": (256, 3)}
 """Width, and layers of communication; latents are 32 x 32 in both."""
@@ -135,9 +137,11 @@ def measured(running: Coordination, nodes: list[Node], *, seconds: float, model:
     )
 
 
-def team(bundles: Path, *, size: int, seconds: float, model: str) -> Sized:
+def team(bundles: Path, *, size: int, seconds: float, model: str, transport: str) -> Sized:
     with coordination(bundles, episodes=ENDLESS_EPISODES, options=DEADLINES) as running:
-        nodes = [running.start(0, "--metrics", "127.0.0.1:0"), *(running.start(slot) for slot in range(1, size))]
+        speaks = ("--transport", transport)
+        first = running.start(0, "--metrics", "127.0.0.1:0", *speaks)
+        nodes = [first, *(running.start(slot, *speaks) for slot in range(1, size))]
         running.wait_until_playing(nodes)
         time.sleep(WARM_UP_S)
         return measured(running, nodes, seconds=seconds, model=model)
@@ -148,6 +152,7 @@ def main() -> int:
     parser.add_argument("--sizes", nargs="+", type=int, default=[2, 5, 10, 25, 50])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--transport", choices=TRANSPORTS, default=DEFAULT_TRANSPORT)
     parser.add_argument("--bundles", type=Path, metavar="DIR", help="keep exported teams here for the next time")
     parser.add_argument("--json", type=Path)
     namespace = parser.parse_args()
@@ -165,7 +170,7 @@ def main() -> int:
             hidden, layers = MODELS[model]
             for size in namespace.sizes:
                 bundles = exported(namespace.bundles or Path(temporary), agents=size, hidden=hidden, layers=layers)
-                row = team(bundles, size=size, seconds=namespace.seconds, model=model)
+                row = team(bundles, size=size, seconds=namespace.seconds, model=model, transport=namespace.transport)
                 rows.append(asdict(row))
                 node, coordinator = row.node, row.coordinator
                 print(

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from heliograph import bounded_http
 from heliograph.extras import extra
 from heliograph.listening import bind
 
@@ -40,6 +39,8 @@ def serving_metrics(listen: str) -> Iterator[tuple[CollectorRegistry, str]]:
     """
     with extra("observe", packages={"prometheus_client"}, purpose="serving metrics"):
         from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+    from heliograph import bounded_http  # a web server, which most processes do without
+
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     listener, address = bind(listen)

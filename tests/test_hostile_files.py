@@ -42,6 +42,7 @@ from trainer.training.snapshots import load_snapshot
 ROOT = Path(__file__).parents[1]
 BY_OTHER_MEANS = {
     "analysis/audit/files.py": "of the kernel",
+    "agent_node/footprint.py": "of the kernel",
     "analysis/audit/imports.py": "a log of a process that it has started",
     "analysis/bandwidth/markup.py": "a picture that it has drawn",
     "coordinator/recording/journal.py": "its own header, written a moment ago",

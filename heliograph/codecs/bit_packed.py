@@ -81,21 +81,30 @@ class BitPacked:
         """Unpack to int32 ids [K].  Raises MessageError for a wrong length, a class out of range or dirty padding."""
         if len(payload) != self.payload_bytes:
             raise MessageError(f"latent payload has {len(payload)} bytes, expected {self.payload_bytes}")
-        packed = int.from_bytes(payload, "big")
-        if packed & ((1 << self._padding) - 1):
-            raise MessageError("latent payload has non-zero padding bits")
-        packed >>= self._padding
+        packed, padding = int.from_bytes(payload, "big"), self._padding
+        if padding:
+            if packed & ((1 << padding) - 1):
+                raise MessageError("latent payload has non-zero padding bits")
+            packed >>= padding
         for moved, kept, distance in self._moves:
             packed = (packed & moved) << distance | packed & kept
-        lanes = packed.to_bytes(self.categoricals * self._lane.itemsize, "big")
-        ids = np.frombuffer(lanes, dtype=self._lane).astype(np.int32)
-        if self.classes != 1 << self.bits_per_id and int(ids.max()) >= self.classes:
+        ids = np.frombuffer(packed.to_bytes(self._lanes_bytes, "big"), self._lane).astype(np.int32)
+        if self._has_unused and int(ids.max()) >= self.classes:
             raise MessageError(f"latent id {int(ids.max())} outside 0..{self.classes - 1}")
         return ids
 
     @cached_property
     def _padding(self) -> int:
         return self.payload_bytes * 8 - self.payload_bits
+
+    @cached_property
+    def _has_unused(self) -> bool:
+        """Whether more ids can be written than there are."""
+        return self.classes != 1 << self.bits_per_id
+
+    @cached_property
+    def _lanes_bytes(self) -> int:
+        return self.categoricals * self._lane.itemsize
 
     @cached_property
     def _known(self) -> frozenset[int]:

@@ -52,7 +52,7 @@ def message(action: np.ndarray | int) -> Message:
 def test_an_action_goes_over_the_wire_to_the_last_bit(episode: int, step: int, bits: int, shares: list[float]) -> None:
     actions = ContinuousActions(low=(-1.0,) * len(shares), high=(1.0,) * len(shares), bits=bits)
     wire = MessageWire(FORM, actions=actions)
-    said = replace(message(actions.snapped(np.array(shares))), episode=episode, step=step)
+    said = message(actions.snapped(np.array(shares)))._replace(episode=episode, step=step)
     data = wire.serialise(said).data
     assert len(data) <= wire.max_bytes
     read = wire.parse(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import hpack
 import pytest
@@ -26,7 +27,7 @@ from hyperframe.frame import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_node.transport.lean.connection import ALLOWED_AT_ONCE, Connection
+from agent_node.transport.lean.connection import ALLOWED_AT_ONCE, Connection, Taker
 from heliograph.errors import MessageError
 from heliograph.http2 import LARGEST_FRAME, PREFACE, FrameHeader
 from heliograph.rpc import MAX_METADATA_BYTES, MAX_STREAMS
@@ -51,11 +52,14 @@ class Server:
         self.written = b""
         self.completes = 1
         """Messages that a frame of data completes."""
-        self.connection = Connection(is_client=False, write=self._write, take=self._take, on_event=self.events.append)
+        self.connection = Connection(is_client=False, write=self._write, taker=self._taker, on_event=self.events.append)
         self.connection.open()
 
     def _write(self, data: bytes) -> None:
         self.written += data
+
+    def _taker(self, stream: int) -> Taker:
+        return partial(self._take, stream)
 
     def _take(self, stream: int, data: bytes) -> int:
         self.data[stream] = self.data.get(stream, b"") + data

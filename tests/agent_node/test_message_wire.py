@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,7 +99,7 @@ def test_what_changed_is_told_to_those_alone_who_know_what_was_before() -> None:
         assert outgoing.written(sent_before) is outgoing.written(None), "written once for all of them"
         assert outgoing.written(sent_before).latent_bits == 80
     assert fields_of(wire.parse(outgoing.written((2, 6)).data, first)) == fields_of(second)
-    for before in (None, replace(first, step=5), replace(first, episode=1)):
+    for before in (None, first._replace(step=5), first._replace(episode=1)):
         with pytest.raises(MessageError, match="never came"):
             wire.parse(outgoing.written((2, 6)).data, before)
 

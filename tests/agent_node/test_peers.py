@@ -121,6 +121,7 @@ def test_bad_messages_are_counted_and_the_stream_goes_on(name: str) -> None:
 
     async def script(node: Node, world: Stage, channel: grpc.aio.Channel) -> None:
         call = await admitted(channel)
+        await world.until(lambda: world.peers == (0,))
         assert (await world.step(1, receives_from=())).masked == ()
         await call.write(data)
         await call.write(said(1))

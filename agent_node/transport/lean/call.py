@@ -51,6 +51,7 @@ class LeanCall:
         self._taker: Take | None = None
         self._early: list[bytes] = []
         self._partial = bytearray()
+        self._usual_bytes, self._usual_start = -1, b""  # of the last message that came as one
         self._is_over = self._has_ended = False
         self._received: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -79,15 +80,15 @@ class LeanCall:
 
     def take(self, data: bytes) -> int:
         """What a DATA frame holds, which is one message as a rule; how many it completed."""
-        size = len(data) - 5
-        if (
-            0 <= size <= MAX_PEER_BYTES
-            and not (self._partial or data[0] or self._is_over)
-            and int.from_bytes(data[1:5], "big") == size
-        ):
-            self._deliver(data[5:])
-            return 1
-        return 0 if self._is_over else self._take_pieces(data)
+        if self._is_over:
+            return 0
+        if self._partial or len(data) != self._usual_bytes or not data.startswith(self._usual_start):
+            size = len(data) - 5
+            if self._partial or not 0 <= size <= MAX_PEER_BYTES or data[:5] != size.to_bytes(5, "big"):
+                return self._take_pieces(data)
+            self._usual_bytes, self._usual_start = len(data), data[:5]
+        self._deliver(data[5:])
+        return 1
 
     def lost(self, error: CallEnded) -> None:
         """The stream is over before it was complete."""

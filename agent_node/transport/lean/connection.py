@@ -62,13 +62,14 @@ LONG_FRAME_BYTES = 64
 """A frame that is not of data counts once more for each so many bytes: of settings it may hold thousands."""
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
+Taker: TypeAlias = Callable[[bytes], int]
 
 _MESSAGE = struct.Struct(">BHBBIBI")
 
 
 class Connection:
-    """Either end of a connection.  `write(data)` sends; `take(stream, data)` is told what DATA frames hold and returns
-    how many messages that completed; `on_event(event)` is told the rest that h2 says.
+    """Either end of a connection.  `write(data)` sends; `taker(stream)` is who is told what the DATA frames of a stream
+    hold, and returns how many messages that completed; `on_event(event)` is told the rest that h2 says.
 
     Raises MessageError for what breaks the protocol, or costs more than it brings; GOAWAY has been written then.
     """
@@ -78,7 +79,7 @@ class Connection:
         *,
         is_client: bool,
         write: Callable[[bytes], None],
-        take: Callable[[int, bytes], int],
+        taker: Callable[[int], Taker],
         on_event: Callable[[Event], None],
     ) -> None:
         self._h2 = H2Connection(H2Configuration(client_side=is_client, header_encoding=None))
@@ -89,7 +90,7 @@ class Connection:
         }
         self._h2.local_settings = Settings(client=is_client, initial_values=limits)
         self._h2.decoder.max_header_list_size = MAX_METADATA_BYTES
-        self._write, self._take, self._on_event = write, take, on_event
+        self._write, self._taker, self._on_event = write, taker, on_event
         self._preface_left = 0 if is_client else len(PREFACE)
         self.has_opened = False
         """The other side has begun as the protocol demands."""
@@ -98,9 +99,13 @@ class Connection:
         self._rest = b""
         self._is_in_headers = False
         self._stream = 0  # the one that is read and written here
+        self._take: Taker = lambda _: 0  # its taker
         self._start = NOT_READ  # of a frame that is read here, after its length
-        self._may_read = self._may_write = 0  # bytes, before h2 must be asked
-        self._read = self._written = 0  # bytes that h2 has not been told of
+        self._usual_start, self._usual_bytes = NOT_READ, -1  # of the last frame that was read here
+        self._header, self._usual_size = b"", -1  # of the last message that was written here
+        self._could_read = self._could_write = 0  # bytes, when h2 was asked last
+        self._may_read = self._may_write = 0  # what is left of them; h2 has not been told of the difference
+        self._earned = 0
         self._granted: dict[int, int] = {}  # window updates that it has not been told of
         self._outgoing: dict[int, bytearray] = {}  # what windows have no room for, by stream
         self._allowed = Rate(at_once=ALLOWED_AT_ONCE, per_s=ALLOWED_PER_S)
@@ -112,9 +117,13 @@ class Connection:
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes, in chunks of any size."""
+        at, end = 0, len(data)
+        if end == self._usual_bytes and end <= self._may_read and data.startswith(self._usual_start) and not self._rest:
+            self._take_frame(data[HEADER_BYTES:])
+            return
         if self._rest:
             data, self._rest = self._rest + data, b""
-        at, end = 0, len(data)
+            end = len(data)
         if self._preface_left:
             at = self._receive_preface(data)
         begin = at
@@ -129,13 +138,8 @@ class Connection:
                 data[at + 3 : at + HEADER_BYTES] == self._start  # of DATA without flags
                 and length <= self._may_read
             ):
-                self._may_read -= length
-                self._read += length
-                completed = self._take(self._stream, data[at + HEADER_BYTES : after])
-                if completed:
-                    self._allowed.earn(EARNED_BY_MESSAGE)
-                else:
-                    self._spend(1)
+                self._usual_bytes, self._usual_start = after - at, data[at : at + HEADER_BYTES]
+                self._take_frame(data[at + HEADER_BYTES : after])
             else:
                 self._receive_frame(data[at:after])
             at = after
@@ -149,9 +153,10 @@ class Connection:
         size = len(message) + 5
         if stream != self._stream or size > self._may_write or self._outgoing:
             return False
+        if size != self._usual_size:
+            self._usual_size, self._header = size, _MESSAGE.pack(0, size, DATA, 0, stream, 0, len(message))
         self._may_write -= size
-        self._written += size
-        self._write(_MESSAGE.pack(0, size, DATA, 0, stream, 0, len(message)) + message)
+        self._write(self._header + message)
         return True
 
     def send(self, stream: int, message: bytes) -> None:
@@ -223,6 +228,13 @@ class Connection:
             error.grpc_status = "RESOURCE_EXHAUSTED"
         raise error
 
+    def _take_frame(self, data: bytes) -> None:
+        self._may_read -= len(data)
+        if self._take(data):
+            self._earned += EARNED_BY_MESSAGE
+        else:
+            self._spend(1)
+
     def _receive_preface(self, data: bytes) -> int:
         taken = data[: self._preface_left]
         self._preface_left -= len(taken)
@@ -268,8 +280,8 @@ class Connection:
             if isinstance(event, DataReceived):
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 self._flush()
-                if self._take(event.stream_id, event.data):
-                    self._allowed.earn(EARNED_BY_MESSAGE)
+                if self._taker(event.stream_id)(event.data):
+                    self._earned += EARNED_BY_MESSAGE
             else:
                 if isinstance(event, RequestReceived | ResponseReceived):
                     self._readable.add(event.stream_id)
@@ -290,28 +302,29 @@ class Connection:
 
     def _settle(self) -> None:
         """Tell h2 what it has not been told of."""
-        if self._written:
-            self._h2.send_data(self._stream, bytes(self._written))
+        read, written = self._could_read - self._may_read, self._could_write - self._may_write
+        self._could_read = self._could_write = self._may_read = self._may_write = 0
+        if written:
+            self._h2.send_data(self._stream, bytes(written))
             self._h2.clear_outbound_data_buffer()  # it has been written
-            self._written = 0
         if self._granted:
             granted, self._granted = self._granted, {}
             for stream, increment in granted.items():
                 self._feed(FrameHeader(4, WINDOW_UPDATE, 0, stream).serialise() + increment.to_bytes(4, "big"))
-        if self._read:
-            length, self._read = self._read, 0
-            self._events(FrameHeader(length, DATA, 0, self._stream).serialise() + bytes(length))
-            self._h2.acknowledge_received_data(length, self._stream)
+        if read:
+            self._events(FrameHeader(read, DATA, 0, self._stream).serialise() + bytes(read))
+            self._h2.acknowledge_received_data(read, self._stream)
             self._flush()
-        self._may_read = self._may_write = 0
 
     def _prefer(self, stream: int) -> None:
         """Read and write this stream here from now on, as far as it is open."""
         is_read, is_written = stream in self._readable and not self._is_in_headers, stream in self._writable
-        self._stream = stream
+        self._stream, self._take = stream, self._taker(stream)
+        self._usual_bytes = self._usual_size = -1
         self._start = b"\0\0" + stream.to_bytes(4, "big") if is_read else NOT_READ
-        self._may_read = min(LARGEST_FRAME, self._h2.remote_flow_control_window(stream)) if is_read else 0
-        self._may_write = min(LARGEST_FRAME, self._h2.local_flow_control_window(stream)) if is_written else 0
+        self._could_read = min(LARGEST_FRAME, self._h2.remote_flow_control_window(stream)) if is_read else 0
+        self._could_write = min(LARGEST_FRAME, self._h2.local_flow_control_window(stream)) if is_written else 0
+        self._may_read, self._may_write = self._could_read, self._could_write
 
     def _answer(self, stream: int, headers: Headers) -> None:
         self._h2.send_headers(stream, headers)
@@ -344,5 +357,7 @@ class Connection:
             self._write(data)
 
     def _spend(self, frames: int) -> None:
+        self._allowed.earn(self._earned)
+        self._earned = 0
         if self._allowed.spend(frames) > 0:
             self.refuse("far more frames than messages", ErrorCodes.ENHANCE_YOUR_CALM)

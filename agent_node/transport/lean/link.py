@@ -14,7 +14,7 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, StreamEnded, StreamReset, TrailersReceived
 
 from agent_node.transport.lean.call import BY_RESET, LeanCall
-from agent_node.transport.lean.connection import Connection
+from agent_node.transport.lean.connection import Connection, Taker
 from agent_node.transport.seam import QUEUED_MESSAGES, CallEnded
 from heliograph.errors import MessageError
 from heliograph.rpc import KEEPALIVE_MS
@@ -31,6 +31,8 @@ class Link(asyncio.Protocol):
 
     def __init__(self, *, is_client: bool) -> None:
         self.transport: asyncio.Transport
+        self.connection: Connection
+        self._is_client = is_client
         self.calls: dict[int, LeanCall] = {}
         self.is_over = False
         self.reason = "the connection was closed"
@@ -38,7 +40,6 @@ class Link(asyncio.Protocol):
         self._unwritten = 0  # messages since the socket took nothing more
         self._is_full = False
         self._moved = asyncio.Event()  # something was written, or may be, that waited
-        self.connection = Connection(is_client=is_client, write=self._write, take=self._take, on_event=self._on_event)
 
     # From the event loop -----------------------------------------------------------------------------------------
 
@@ -52,6 +53,9 @@ class Link(asyncio.Protocol):
             # Who acknowledges nothing for so long has lost its connection.
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KEEPALIVE_MS)
         self._watch = asyncio.get_running_loop().call_later(KEEPALIVE_MS / 1e3, self._look)
+        self.connection = Connection(
+            is_client=self._is_client, write=self.transport.write, taker=self._taker, on_event=self._on_event
+        )
         self.guarded(self.connection.open)
 
     def data_received(self, data: bytes) -> None:
@@ -62,7 +66,6 @@ class Link(asyncio.Protocol):
             except MessageError as error:
                 if not self.is_over:
                     self.broke(error)
-            self._moved.set()
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -153,14 +156,12 @@ class Link(asyncio.Protocol):
 
     # From the connection -----------------------------------------------------------------------------------------
 
-    def _write(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def _take(self, stream: int, data: bytes) -> int:
+    def _taker(self, stream: int) -> Taker:
         call = self.calls.get(stream)
-        return 0 if call is None else call.take(data)
+        return _nobody if call is None else call.take
 
     def _on_event(self, event: Event) -> None:
+        self._moved.set()  # windows may have become larger
         if isinstance(event, ConnectionTerminated):
             said = (event.additional_data or b"").decode("utf-8", "replace")
             self.cut(f"the other side has ended the connection with code {int(event.error_code or 0)} {said}".rstrip())
@@ -193,3 +194,8 @@ class Link(asyncio.Protocol):
         self.on_idle()
         if not self.is_over:
             self._watch = asyncio.get_running_loop().call_later(KEEPALIVE_MS / 1e3, self._look)
+
+
+def _nobody(_data: bytes) -> int:
+    """Takes what is of no call."""
+    return 0

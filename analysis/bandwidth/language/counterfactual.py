@@ -6,7 +6,7 @@ What would it have done had a message held something else?
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ class ReplayedStep:
 
     def consider(self, latents: Mapping[int, npt.NDArray[np.int32]]) -> Decision:
         """What it would decide if these senders of what it received had sent other latents, int32 [K] each."""
-        sent = {peer: replace(self.messages[peer], latent=latent) for peer, latent in latents.items()}
+        sent = {peer: self.messages[peer]._replace(latent=latent) for peer, latent in latents.items()}
         return self._agent.consider(self.agent_input, {**self.messages, **sent})
 
 
