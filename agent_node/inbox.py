@@ -62,7 +62,7 @@ _Arrival = tuple[Message, int, int]
 
 
 @dataclass(slots=True)
-class _Heard:
+class _Received:
     """What is known of one peer."""
 
     kept: dict[Label, _Arrival] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Inbox:
         self._policy = late_policy
         self._masks = late_policy is LatePolicy.MASK
         self._counts = counts
-        self._heard: dict[int, _Heard] = defaultdict(_Heard)
+        self._received: dict[int, _Received] = defaultdict(_Received)
         self._withheld: dict[tuple[int, Label], int] = {}  # by peer: the step on which the channel delivers it
         self._delayed: list[tuple[int, int, Message]] = []  # (step, peer, message) that are not delivered yet
         self._clock: Label | None = None  # the step that was begun last
@@ -103,18 +103,22 @@ class Inbox:
 
         `size_bytes` is its serialised size, `latent_bits` that of the latent in it as its codec counts.
         """
-        heard = self._heard[peer]
-        if heard.silent_steps:
+        received = self._received[peer]
+        if received.silent_steps:
             self.received_again(peer)
-        label, kept, clock = (message.episode, message.step), heard.kept, self._clock
-        if label in kept or label == heard.taken or (clock is not None and label > clock and _is_beyond(label, clock)):
+        label, kept, clock = (message.episode, message.step), received.kept, self._clock
+        if (
+            label in kept
+            or label == received.taken
+            or (clock is not None and label > clock and _is_beyond(label, clock))
+        ):
             self.reject(peer)
             return
-        if heard.last is None or heard.last < label:
-            heard.last = label
+        if received.last is None or received.last < label:
+            received.last = label
         if label == self._unread:
             # Of an episode's last step: nobody was to read it, so it cannot have missed its step.
-            heard.taken = label
+            received.taken = label
             counters = self._counts[peer]
             counters.delivered += 1
             counters.delivered_bytes += size_bytes
@@ -144,8 +148,8 @@ class Inbox:
         reads = self._reads = (episode, step - 1)  # at step 0 a label that no message can have
         if before is not None and before[0] != episode:
             self._unread = before
-        for peer, heard in self._heard.items():
-            kept = heard.kept
+        for peer, received in self._received.items():
+            kept = received.kept
             if not kept or (len(kept) == 1 and reads in kept):
                 continue  # the usual cases, which what follows would leave as they are
             for label in sorted(kept):
@@ -176,13 +180,13 @@ class Inbox:
         """By how many steps the message that this step reads is newer than the peer's newest that came before it; None
         if none has come in this episode."""
         assert self._reads is not None
-        last = self._heard[peer].last
+        last = self._received[peer].last
         return None if last is None or last[0] != self._reads[0] else self._reads[1] - last[1]
 
     async def wait(self, awaited: Collection[int], *, until: float) -> None:
         """Wait until the messages of `awaited` are here or given up; at loop time `until` at the latest."""
         reads = self._reads
-        missing = {peer for peer in awaited if reads not in self._heard[peer].kept}
+        missing = {peer for peer in awaited if reads not in self._received[peer].kept}
         if not missing:
             return
         loop = asyncio.get_running_loop()
@@ -210,7 +214,7 @@ class Inbox:
 
     def received_again(self, peer: int) -> None:
         """A new stream of the peer is up: it is no longer silent."""
-        self._heard[peer].silent_steps = 0
+        self._received[peer].silent_steps = 0
         self.silent.discard(peer)
 
     def close(self, receives_from: Iterable[int], *, awaited: Collection[int]) -> ClosedStep:
@@ -218,11 +222,11 @@ class Inbox:
         assert self._reads is not None
         reads = self._closed = self._reads
         arrived = {}
-        for peer, heard in self._heard.items():
-            if reads not in heard.kept:
+        for peer, received in self._received.items():
+            if reads not in received.kept:
                 continue
             if self._withheld and (peer, reads) in self._withheld:
-                heard.taken = reads
+                received.taken = reads
                 self._drop(peer, reads)
             else:
                 arrived[peer] = self._deliver(peer, reads)
@@ -239,35 +243,35 @@ class Inbox:
                 masked.append(peer)
                 self._counts[peer].masked += 1
         for peer in awaited:
-            heard = self._heard[peer]
-            if heard.taken != reads:
-                heard.silent_steps += 1
-                if heard.silent_steps >= SILENT_STEPS:
+            received = self._received[peer]
+            if received.taken != reads:
+                received.silent_steps += 1
+                if received.silent_steps >= SILENT_STEPS:
                     self.silent.add(peer)
         return ClosedStep(messages=messages, masked=tuple(masked))
 
     def totals(self) -> dict[int, LinkCounters]:
         """Counters by peer as of now; what is kept for a step to come, in time so far, counts as delivered."""
         totals = {peer: replace(counters) for peer, counters in self._counts.items()}
-        for peer, heard in self._heard.items():
-            for _, size_bytes, _ in heard.kept.values():
+        for peer, received in self._received.items():
+            for _, size_bytes, _ in received.kept.values():
                 counters = totals.setdefault(peer, LinkCounters())
                 counters.delivered += 1
                 counters.delivered_bytes += size_bytes
         return totals
 
     def _deliver(self, peer: int, label: Label) -> _Arrival:
-        heard, counters = self._heard[peer], self._counts[peer]
-        arrival = heard.kept.pop(label)
+        received, counters = self._received[peer], self._counts[peer]
+        arrival = received.kept.pop(label)
         counters.delivered += 1
         counters.delivered_bytes += arrival[1]
-        heard.taken = label
+        received.taken = label
         if not self._masks:
             self._remember(peer, arrival[0])
         return arrival
 
     def _drop(self, peer: int, label: Label) -> None:
-        self._leave_out(peer, self._heard[peer].kept.pop(label)[0])
+        self._leave_out(peer, self._received[peer].kept.pop(label)[0])
 
     def _leave_out(self, peer: int, message: Message) -> None:
         """Count a message that its step does not read as lost or late; a late one may stand in later."""
@@ -295,12 +299,12 @@ class Inbox:
             del self._withheld[key]
 
     def _remember(self, peer: int, message: Message) -> None:
-        heard = self._heard[peer]
-        if not self._masks and (heard.known is None or heard.known.label < message.label):
-            heard.known = message
+        received = self._received[peer]
+        if not self._masks and (received.known is None or received.known.label < message.label):
+            received.known = message
 
     def _stand_in(self, peer: int, reads: Label) -> Message | None:
-        known = self._heard[peer].known
+        known = self._received[peer].known
         if known is None or known.episode != reads[0] or known.label > reads:
             return None
         age = reads[1] - known.step if self._policy is LatePolicy.PREDICT else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,7 @@ class SentMessages:
             found = sent[step]
         else:
             found = next((sent[at] for at in sorted(sent, reverse=True) if at < step and sent[at] is not None), None)
-        return None if found is None else replace(found, episode=episode, step=step)
+        return None if found is None else found._replace(episode=episode, step=step)
 
 
 class LocalTeam:

@@ -205,6 +205,24 @@ def test_waiting_ends_at_the_deadline_and_when_a_stream_is_lost() -> None:
     asyncio.run(asyncio.wait_for(play(), FAR_S / 2))
 
 
+def test_each_wait_ends_at_its_own_deadline_whatever_the_one_before_had() -> None:
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        inbox, _ = new_inbox()
+        for step, (deadline_s, comes) in enumerate(((FAR_S, True), (0.02, False), (0.02, True), (0.06, False)), 1):
+            inbox.begin(0, step)
+            until = loop.time() + deadline_s
+            waiting = asyncio.create_task(inbox.wait((1,), until=until))
+            await asyncio.sleep(0)
+            if comes:
+                inbox.receive(1, text(step - 1))
+            await waiting
+            assert comes or loop.time() >= until - 0.01, step
+            inbox.close((1,), awaited=())
+
+    asyncio.run(asyncio.wait_for(play(), FAR_S / 2))
+
+
 def test_a_peer_is_silent_after_some_steps_in_a_row_and_speaks_again() -> None:
     inbox, _ = new_inbox()
     for step in range(1, SILENT_STEPS):

@@ -137,6 +137,25 @@ def test_truncation_and_added_bytes_are_refused(case: tuple[MessageFormat, Messa
         wire.parse(whole + data.draw(st.binary(min_size=1, max_size=300)).replace(b"\0", b"\7"))
 
 
+@given(formats_and_messages(), st.data())
+def test_a_message_is_read_alike_whether_or_not_one_of_its_label_was_met_before(
+    case: tuple[MessageFormat, Message], data: st.DataObject
+) -> None:
+    form, message = case
+    met = MessageWire(form, actions=ACTIONS)
+    changed = met.serialise(message).data
+    edits = st.tuples(st.integers(0, len(changed)), st.integers(0, 2), st.binary(max_size=2))
+    for begin, removed, added in data.draw(st.lists(edits, max_size=2)):
+        changed = changed[:begin] + added + changed[begin + removed :]
+    outcomes = []
+    for wire in (met, MessageWire(form, actions=ACTIONS)):
+        try:
+            outcomes.append(fields_of(wire.parse(changed)))
+        except MessageError:
+            outcomes.append(None)
+    assert outcomes[0] == outcomes[1]
+
+
 @given(st.lists(st.integers(0, 7), min_size=4, max_size=4))
 def test_ids_out_of_range_are_refused(ids: list[int]) -> None:
     # Six and eight classes both take 3 bits, so a sender of eight can name ids that a receiver of six has not.

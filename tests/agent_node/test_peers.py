@@ -145,6 +145,7 @@ def test_bad_messages_are_counted_and_the_stream_goes_on(name: str) -> None:
 def test_random_bytes_leave_the_stream_and_the_node_in_order(garbage: list[bytes]) -> None:
     async def script(node: Node, world: Stage, channel: grpc.aio.Channel) -> None:
         call = await admitted(channel)
+        await world.until(lambda: world.peers == (0,))
         for data in garbage:
             await call.write(data)
         await call.write(said(0))

@@ -1,0 +1,50 @@
+"""What a node gives back once its model is loaded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent_node import footprint
+
+SMAPS = """\
+7f0000000000-7f0000002000 r-xp 00001000 08:01 11                         /usr/lib/run.so
+Rss:                   8 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
+7f0000002000-7f0000003000 r--p 00003000 08:01 11                         /usr/lib/run.so
+Anonymous:             4 kB
+7f0000003000-7f0000005000 r--p 00004000 08:01 11                         /usr/lib/a name.so
+Anonymous:             0 kB
+7f0000005000-7f0000006000 rw-p 00006000 08:01 11                         /usr/lib/run.so
+Anonymous:             0 kB
+7f0000006000-7f0000007000 rw-p 00000000 00:00 0
+Anonymous:             0 kB
+7f0000007000-7f0000008000 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:             0 kB
+"""
+
+
+def test_only_pages_of_files_that_nobody_has_changed_are_given_back(tmp_path: Path) -> None:
+    (tmp_path / "smaps").write_text(SMAPS)
+    assert list(footprint._unchanged(tmp_path / "smaps")) == [
+        (0x7F0000000000, 0x7F0000002000),
+        (0x7F0000003000, 0x7F0000005000),
+    ]
+    assert list(footprint._unchanged(tmp_path / "nothing")) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from Linux's /proc")
+def test_a_process_needs_less_after_it_and_works_as_before() -> None:
+    matrix = np.arange(9.0).reshape(3, 3)
+    expected, before = np.linalg.svd(matrix)[1], resident_pages()
+    footprint.give_back()
+    assert resident_pages() < before
+    assert np.array_equal(np.linalg.svd(matrix)[1], expected)
+
+
+def resident_pages() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1])
