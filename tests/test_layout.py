@@ -115,6 +115,21 @@ def test_shared_modules_load_nothing_heavy(module: str, allowed: tuple[str, ...]
     assert loaded & set(HEAVY) <= set(allowed)
 
 
+def test_packages_hold_nothing_that_no_package_carries() -> None:
+    """Nor what a merge or an editor has left: a file is a module, or is told in `package-data`."""
+    setuptools = PYPROJECT["tool"]["setuptools"]
+    told = {
+        file
+        for package, patterns in setuptools["package-data"].items()
+        for house in (HOUSES if package == "*" else (package.replace(".", "/"),))
+        for pattern in patterns
+        for file in (ROOT / house).glob(pattern)
+    }
+    found = {path for house in HOUSES for path in (ROOT / house).rglob("*") if path.is_file()}
+    left = {path for path in found - told if path.suffix != ".py" and "__pycache__" not in path.parts}
+    assert not left
+
+
 def test_no_file_is_two_ideas_long() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in sources(*HOUSES, "tests", "benchmarks", "examples")}
     too_long = {str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > MAX_LINES}
