@@ -142,17 +142,23 @@ def test_the_choice_learns_from_those_who_read() -> None:
 def test_the_choice_begins_to_be_learned_when_the_price_has_risen() -> None:
     team: Mamba = made(message={"bits_scale": 0.1, "anneal_updates": 2, "precision": "learned"}, **OPEN)
     window = collected(team).sample(np.random.default_rng(0)).window
-    assert team.model.saying is not None
 
-    def choice() -> torch.Tensor:
-        assert team.model.saying is not None
-        return torch.cat([parameter.detach().flatten() for parameter in team.model.saying.parameters()])
+    def choice(of: Mamba) -> torch.Tensor:
+        assert of.model.saying is not None
+        return torch.cat([parameter.detach().flatten() for parameter in of.model.saying.parameters()])
 
-    begun, moved = choice(), []
+    begun, moved = choice(team), []
     for _ in range(3):
         team.update_model(window, Means())
-        moved.append(not torch.equal(choice(), begun))
+        moved.append(not torch.equal(choice(team), begun))
     assert moved == [False, False, True]
+    # Networks that come from a training whose price had risen begin at the first update all the same.
+    settings = {"bits_scale": 0.05, "anneal_updates": 2, "precision": "learned"}
+    other: Mamba = made(message=settings, **OPEN)
+    other.model.load_state_dict(team.model.state_dict())
+    begun = choice(other)
+    other.update_model(window, Means())
+    assert torch.equal(choice(other), begun)
 
 
 @pytest.mark.slow

@@ -77,13 +77,16 @@ class MessagePrice(nn.Module):
         budget = self.settings.budget_bits
         return self.weight * (cost.bits if budget is None else (cost.bits - budget).clamp(min=0))
 
-    def see(self, cost: MessageCost, *, updates: int) -> None:
-        """Take in what was sent in an update, on all ranks; `updates` have been made now."""
+    def rise(self, updates: int) -> None:
+        """To what is asked after so many updates of this training; networks may come from another one, risen."""
+        self.weight.fill_(self._weight(updates))
+
+    def see(self, cost: MessageCost) -> None:
+        """Take in what was sent in an update, on all ranks."""
         shares, messages = ranks().weighted_mean(cost.shares, cost.messages)
         if messages:
             self.shares.mul_(_KEPT).add_((1 - _KEPT) * shares)
             self.seen.mul_(_KEPT).add_(1 - _KEPT)
-        self.weight.fill_(self._weight(updates))
 
     def code_bits(self) -> Tensor:
         """[K, C]: how long each class is written that is said, by `LatentTables.weights`; all alike before anything was

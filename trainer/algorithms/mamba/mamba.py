@@ -26,6 +26,7 @@ from trainer.experience.columns import Column
 from trainer.experience.links import AGE, DOWN, FAULT, OF_EPISODE, SENT
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
+from trainer.nets.means import Means
 from trainer.policy.actor_critic import AttentionCritic, make_actor
 from trainer.policy.distributions import action_distribution
 from trainer.policy.draws import Draws, RandomDraws
@@ -100,9 +101,14 @@ class Mamba(Dreamer):
             messages=cost,
         )
 
+    def update_model(self, window: Window, metrics: Means) -> None:
+        if self.price is not None:
+            self.price.rise(self.model_update_count)
+        super().update_model(window, metrics)
+
     def learned_from(self, loss: WorldModelLoss) -> None:
         if self.price is not None and loss.messages is not None:
-            self.price.see(loss.messages, updates=self.model_update_count)
+            self.price.see(loss.messages)
 
     def message_counts(self) -> npt.NDArray[np.int64] | None:
         """See `interfaces.PricingAlgorithm`."""
