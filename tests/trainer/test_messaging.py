@@ -23,10 +23,12 @@ from heliograph.errors import SettingsError
 from heliograph.sending import Sending
 from trainer.algorithms.commnet.commnet import CommNet, MeanReading
 from trainer.algorithms.dreamer.execution import TeamState
+from trainer.algorithms.model_free.messaging_step import MessagingStep
 from trainer.algorithms.model_free.settings import MessagingSettings
 from trainer.algorithms.tarmac.settings import TarMacSettings
 from trainer.algorithms.tarmac.tarmac import TargetedReading, TarMac
 from trainer.export.bundles import export_team
+from trainer.policy.draws import GreedyDraws
 from trainer.training.evaluation import evaluate
 
 K, CLASSES, H, G, N = 4, 8, 16, 12, 3
@@ -102,6 +104,44 @@ def test_a_message_tells_what_was_seen_if_it_sees_even_where_nothing_is_remember
     seen = network.seen(torch.rand(2, N, spec.observation_size))
     said = network.choices(torch.zeros(2, N, G), seen)
     assert bool((said[0] != said[1]).any()) is sees
+
+
+@pytest.mark.parametrize("talker", [CommNet, TarMac])
+@pytest.mark.parametrize("gate", [False, True])
+def test_what_is_exported_does_what_the_team_does(talker: type, gate: bool) -> None:
+    settings, own = (MessagingSettings, {}) if talker is CommNet else (TarMacSettings, {"signature": 1})
+    spec = registry.make("relay", count=1, parameters={"agents": N}).spec
+    torch.manual_seed(0)
+    chosen = settings.model_validate(SIZES | {"gate": gate, "message_sees": True, "state_scale": 1.0} | own)
+    network = talker(chosen, spec, device=CPU).network
+    if network.gate is not None:
+        network.gate[-1].weight.data.mul_(10.0)
+    before, spoken = network.initial_state(1), set()
+    for first in (True, False, False, True, False):
+        observation, mask = torch.rand(1, N, spec.observation_size), torch.ones(1, N, spec.actions, dtype=torch.bool)
+        hears, begins = torch.rand(1, N, N) > 0.5, torch.tensor([first])
+        _, after = network.act(
+            before, observation=observation, action_mask=mask, hears=hears, first=begins, draws=GreedyDraws()
+        )
+        for slot in range(N):
+            present = hears[0, slot] | OWN[slot]
+            ids, action, _, deter = MessagingStep(network, slot=slot)(
+                observation[0, slot],
+                mask[0, slot],
+                before.ids[0].int(),
+                before.action[0].int(),
+                present,
+                begins[0],
+                torch.tensor(True),
+                before.deter[0, slot],
+                torch.rand(network.noise_size),
+            )
+            assert torch.equal(ids, after.ids[0, slot].int())
+            assert int(action) == int(after.action[0, slot])
+            torch.testing.assert_close(deter, after.deter[0, slot])
+            spoken.add(tuple(ids.tolist()))
+        before = after
+    assert len(spoken) > 2
 
 
 def test_whoever_is_to_tell_the_state_teaches_others_to_say_it() -> None:
