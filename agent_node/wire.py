@@ -139,19 +139,19 @@ class MessageWire:
         fields = wire.episode, wire.step, wire.latent, wire.action, wire.levels, wire.codec == _FELL_BACK
         if wire.codec not in (0, _FELL_BACK):
             raise MessageError(f"message is written with codec {wire.codec}, here they are with {self.codec.spec}")
-        # Unknown fields and repeated or overlong encodings parse, but nobody of this protocol version sends them.
+        # Unknown fields, repeated or overlong encodings and another order parse, but nobody of this protocol version
+        # sends them.
         wire.DiscardUnknownFields()  # type: ignore[attr-defined]  # left out of the stubs
-        if wire.ByteSize() != len(data):
-            raise MessageError("message holds bytes that are no field of it")
+        if wire.SerializeToString() != data:
+            raise MessageError("message holds bytes that are no field of it, or its fields in another order")
         self._expect(wire.episode, wire.step)
         return fields
 
     def _expect(self, episode: int, step: int) -> None:
         """More messages of this label are to come, all of which begin alike."""
         if self._label != (episode, step):
-            self._label = episode, step
             head = peer_pb2.LatentMessage(episode=episode, step=step).SerializeToString()
-            self._head = head + bytes((_LATENT,))
+            self._label, self._head = (episode, step), head + bytes((_LATENT,))
 
     def _previous(self, episode: int, step: int, before: Message | None) -> npt.NDArray[np.int32] | None:
         """The latent that the codec may refer to."""
