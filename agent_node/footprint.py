@@ -49,16 +49,22 @@ def give_back() -> None:
 def _unchanged(smaps: Path) -> Iterator[tuple[int, int]]:
     """Addresses of files' pages in memory of which this process has changed none; nothing but on Linux.
 
-    A page that was changed, by the linker as a rule, is in no file.
+    A page that was changed, by the linker as a rule, is in no file: it is in memory, or has been swapped out.
     """
-    found = None
-    for line in smaps.read_text().splitlines() if smaps.exists() else ():
+    try:
+        lines = smaps.read_text(encoding="utf-8", errors="replace").split("\n")  # names of files may be any bytes
+    except OSError:
+        return  # there is none, or it is not for this user
+    found, unchanged = None, set[str]()
+    for line in lines:
         if (mapping := _MAPPING.match(line)) is not None:
-            found = int(mapping[1], 16), int(mapping[2], 16)
+            found, unchanged = (int(mapping[1], 16), int(mapping[2], 16)), set()
         elif not re.match(r"\w+:", line):
             found = None  # the heading of another kind of memory
-        elif found is not None and re.fullmatch(r"Anonymous: +0 kB", line):
-            yield found
+        elif found is not None and (none := re.fullmatch(r"(Anonymous|Swap): +0 kB", line)) is not None:
+            unchanged.add(none[1])
+            if len(unchanged) == 2:
+                yield found
 
 
 def _of_c(name: str) -> Callable[..., int] | None:

@@ -14,27 +14,38 @@ SMAPS = """\
 7f0000000000-7f0000002000 r-xp 00001000 08:01 11                         /usr/lib/run.so
 Rss:                   8 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 VmFlags: rd ex mr mw me
 7f0000002000-7f0000003000 r--p 00003000 08:01 11                         /usr/lib/run.so
 Anonymous:             4 kB
-7f0000003000-7f0000005000 r--p 00004000 08:01 11                         /usr/lib/a name.so
+Swap:                  0 kB
+7f0000003000-7f0000005000 r--p 00004000 08:01 11                         /usr/lib/\xe9 name\u2028.so
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000005000-7f0000006000 rw-p 00006000 08:01 11                         /usr/lib/run.so
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000006000-7f0000007000 rw-p 00000000 00:00 0
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000007000-7f0000008000 r-xp 00000000 00:00 0                          [vdso]
 Anonymous:             0 kB
+Swap:                  0 kB
+7f0000008000-7f0000009000 r--p 00007000 08:01 11                         /usr/lib/run.so
+Anonymous:             0 kB
+Swap:                  4 kB
 """
 
 
 def test_only_pages_of_files_that_nobody_has_changed_are_given_back(tmp_path: Path) -> None:
-    (tmp_path / "smaps").write_text(SMAPS)
+    # The name is that of a file as Latin-1 has it, which is no UTF-8.
+    (tmp_path / "smaps").write_bytes(SMAPS.encode().replace("\xe9".encode(), b"\xe9"))
     assert list(footprint._unchanged(tmp_path / "smaps")) == [
         (0x7F0000000000, 0x7F0000002000),
         (0x7F0000003000, 0x7F0000005000),
     ]
-    assert list(footprint._unchanged(tmp_path / "nothing")) == []
+    for unreadable in (tmp_path / "nothing", tmp_path):
+        assert list(footprint._unchanged(unreadable)) == []
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from Linux's /proc")
