@@ -156,7 +156,17 @@ class Node:
         self._next = None
         now, then = self.manifest, bundle.manifest
         bundle.check_slot(slot=self.slot, team_size=now.team_size)
-        for name in ("observation_size", "actions", "team_actions", "message", "message_values", "sending", "predicts"):
+        same = (
+            "observation_size",
+            "actions",
+            "team_actions",
+            "message",
+            "message_values",
+            "sending",
+            "predicts",
+            "holds",
+        )
+        for name in same:
             if getattr(now, name) != getattr(then, name):
                 raise BundleMismatch(
                     f"bundle {bundle.digest[:12]} has {name} {getattr(then, name)}, "

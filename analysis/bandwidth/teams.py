@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from analysis.bandwidth.grid import BLIND, CLEAR, CODEC, Grid, Point, Setting, check_link, make_grid, parse_axis
 from analysis.bandwidth.runs import PlanFactory, Run
 from coordinator.channel import Channel
-from coordinator.plan.settings import late_policy_of
+from coordinator.plan.settings import TRAINED, late_policy_of
 from coordinator.scoring.training_settings import training_settings
 from heliograph import codecs
 from heliograph.codecs.registry import BIT_PACKED
@@ -61,7 +61,8 @@ def grid_of(axes: Sequence[str], *, plans: PlanFactory, spec: EnvironmentSpec) -
                 f"--sweep teams runs every team as it is, not with {text}", remedy="Sweep other axes of one team"
             )
     (channel or Channel()).check_world(spec)
-    late = settings.late_policy  # which may be that of each team's own training
+    policies = {late_policy_of(run.manifest, settings.late_policy) for run in runs}
+    late = policies.pop() if len(policies) == 1 else TRAINED
     base = str(channel or Channel())
     points = [Point(axis=CLEAR, value="", setting=Setting(channel=base, codec=codec, late=late)) for codec in chosen]
     for run in runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -63,11 +64,12 @@ def test_only_what_was_prepared_last_is_gone_on_with() -> None:
         ({"observation_size": 7}, "observation_size"),
         ({"actions": 6}, "actions"),
         ({"classes": 16}, "message"),
+        ({"holds": True}, "holds"),
     ],
     ids=str,
 )
 def test_a_bundle_that_does_not_fit_is_not_prepared_and_takes_the_place_of_none(
-    other: dict[str, int], named: str
+    other: dict[str, Any], named: str
 ) -> None:
     async def script(node: Node, world: Stage) -> None:
         node.prepare(NEWER)

@@ -167,6 +167,12 @@ def test_teams_are_run_with_what_stood_for_late_messages_in_their_own_training(f
     assert played_with({"late_policy": "hold"}) == (["hold"] * 6, ["hold"] * 6)
 
 
+def test_a_sweep_of_teams_that_were_all_trained_alike_names_what_they_were_trained_with(sweep):
+    # So cells of a sweep that an earlier version began are those of now.
+    assert {setting.late for setting in sweep.grid.settings} == {"mask"}
+    assert "late" not in sweep_document(sweep, played(sweep)).curves[0].label
+
+
 def test_points_that_cost_more_than_a_whole_exchange_are_told(sweep):
     assert beyond_whole(sweep_document(sweep, played(sweep))) == []
     longer = [
