@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from three_marines import AGENTS, three_marines
 
-from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.dreamer.dreamer import Dreamer
 from trainer.algorithms.mag.mag import Mag
 from trainer.experience.replay import Replay
@@ -40,26 +40,14 @@ from trainer.training.settings import TrainSettings
 from trainer.world_model.imagination import Imagination, JointStates, Outlook, Predict, roll_out
 from trainer.world_model.planning import Planning
 
-AGENTS, OBSERVATION, ACTIONS = 3, 30, 9
-"""About those of SMAC's 3m; the sizes of the networks are the preset's."""
 CPU = torch.device("cpu")
 
 
 def untrained(preset: str) -> Mag:
     """The networks of a preset."""
     settings = load_settings(preset, [])
-    spec = EnvironmentSpec(
-        id=preset,
-        agents=AGENTS,
-        observation_size=OBSERVATION,
-        actions=ACTIONS,
-        episode_limit=100,
-        complete_graph=True,
-        outcome="won",
-        has_action_mask=True,
-    )
     torch.manual_seed(0)
-    return Mag(settings.mamba, settings.mag, spec, device=CPU)
+    return Mag(settings.mamba, settings.mag, three_marines(), device=CPU)
 
 
 def arrangements(algorithm: Mag, world: Imagination) -> dict[str, Predict]:

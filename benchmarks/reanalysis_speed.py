@@ -15,38 +15,28 @@ import statistics
 import time
 
 import torch
+from three_marines import ACTIONS, AGENTS, OBSERVATION, three_marines
 
-from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.mazero.model import MazeroModel
 from trainer.algorithms.mazero.search_pool import SearchPool
 from trainer.algorithms.mazero.search_worker import SearchRequest, search
-from trainer.algorithms.mazero.settings import MazeroModelSettings, MazeroSettings, ReanalysisSettings
 from trainer.nets.random_states import never
-from trainer.search.settings import SearchSettings
+from trainer.training.preset import load_settings
 
-AGENTS, OBSERVATION, ACTIONS, ROWS = 3, 30, 9, 64 * 6
+PRESET = "mazero-smax-3m-cpu"
+ROWS = 64 * 6
 
 
 class Searched:
     """One number of workers."""
 
     def __init__(self, workers: int) -> None:
-        spec = EnvironmentSpec(
-            id="smac-3m",
-            agents=AGENTS,
-            observation_size=OBSERVATION,
-            actions=ACTIONS,
-            episode_limit=100,
-            complete_graph=True,
-            outcome="won",
-            has_action_mask=True,
-        )
-        self.settings = MazeroSettings(
-            model=MazeroModelSettings(hidden=64, communication_layers=1, heads=4, zero_heads=False),
-            search=SearchSettings(simulations=20, samples=5),
-            reanalysis=ReanalysisSettings(workers=workers),
-        )
-        self.model = MazeroModel(self.settings.model, spec).eval()
+        spec, settings = three_marines(), load_settings(PRESET, []).mazero
+        # With heads of zeros all actions would look alike, and the tree be another one.
+        model = settings.model.model_copy(update={"zero_heads": False})
+        reanalysis = settings.reanalysis.model_copy(update={"workers": workers})
+        self.settings = settings.model_copy(update={"model": model, "reanalysis": reanalysis})
+        self.model = MazeroModel(model, spec).eval()
         self.weights = {name: value.numpy() for name, value in self.model.state_dict().items()}
         self.pool = SearchPool(self.settings, spec) if workers else None
         self.seconds(workers or 1)  # all of them start

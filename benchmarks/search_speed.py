@@ -25,9 +25,9 @@ from typing import Any
 
 import torch
 from matrix_roof import matrix_roof_gflops
+from three_marines import ACTIONS, OBSERVATION, three_marines
 from torch import Tensor
 
-from heliograph.environments.vector import EnvironmentSpec
 from trainer.algorithms.mazero.model import MazeroModel
 from trainer.algorithms.mazero.planning import PlanningModel
 from trainer.algorithms.mazero.settings import MazeroModelSettings
@@ -37,7 +37,6 @@ from trainer.search.model import Expansion, Root
 from trainer.search.search import Search
 from trainer.search.settings import SearchSettings
 
-OBSERVATION, ACTIONS = 30, 9
 PUBLISHED_CPU_S = {4: 0.37, 256: 2.7, 1536: 14.9}
 """MAZero's code at K 10, N 100, 3 agents, by roots."""
 PUBLISHED_GFLOPS = 90.0
@@ -49,17 +48,7 @@ class TimedModel:
 
     def __init__(self, agents: int, device: torch.device) -> None:
         self.spent_s, self.device = 0.0, device
-        spec = EnvironmentSpec(
-            id="smac-3m",
-            agents=agents,
-            observation_size=OBSERVATION,
-            actions=ACTIONS,
-            episode_limit=100,
-            complete_graph=True,
-            outcome="won",
-            has_action_mask=True,
-        )
-        model = MazeroModel(MazeroModelSettings(zero_heads=False), spec).eval().to(device)
+        model = MazeroModel(MazeroModelSettings(zero_heads=False), three_marines(agents)).eval().to(device)
         self.weights = sum(parameter.numel() for parameter in model.parameters())
         self.planning = PlanningModel(model=model)
         self.legal = (agents, ACTIONS)
