@@ -93,12 +93,12 @@ docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The teams that are given with a release, each packed with its card: trained (minutes for relay and traffic-junction-easy,
-# hours for smax-3m), run, audited, signed.  It goes on where it was stopped.
+# half an hour of a core for smax-3m), run, audited, signed.  It goes on where it was stopped.
 ZOO ?= relay traffic-junction-easy smax-3m
 ZOO_SEED ?= 1
-PRESET_relay := relay
-PRESET_smax-3m := mamba-smax-3m-cpu
-PRESET_traffic-junction-easy := tarmac-traffic-junction-easy
+TRAINING_relay := --preset relay
+TRAINING_smax-3m := --preset marie-smax-3m-cpu --set schedule.env_steps=50000
+TRAINING_traffic-junction-easy := --preset tarmac-traffic-junction-easy
 zoo: $(ZOO:%=zoo/%.tar)
 
 zoo/key: | $(VENV)/.installed
@@ -107,7 +107,7 @@ zoo/key: | $(VENV)/.installed
 
 zoo/%.tar: | zoo/key
 	if test -f zoo/runs/$*/settings.json; then $(BIN)/heliograph train --resume zoo/runs/$*; \
-		else $(BIN)/heliograph train --preset $(PRESET_$*) --seed $(ZOO_SEED) --folder zoo/runs/$*; fi
+		else $(BIN)/heliograph train $(TRAINING_$*) --seed $(ZOO_SEED) --folder zoo/runs/$*; fi
 	$(BIN)/heliograph card zoo/runs/$* --evaluate --sign zoo/key --name $* --to zoo/$*
 	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C zoo -cf $@.partial $* && mv $@.partial $@
 

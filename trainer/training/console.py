@@ -146,9 +146,10 @@ class TrainingConsole:
         speed = self._pace.steps_per_s
         if not speed:
             return usual, ""
-        left = f"at most {in_words(horizon.left_s(env_steps=steps, seconds=record['seconds'], steps_per_s=speed))} left"
+        most = f"at most {in_words(horizon.left_s(env_steps=steps, seconds=record['seconds'], steps_per_s=speed))}"
         usually = horizon.usually_left_s(env_steps=steps, steps_per_s=speed)
-        return usual, left if usually is None else f"usually {in_words(usually)} left, {left.removesuffix(' left')}"
+        # A pace of now is no promise: a run that waits for its model before it learns a policy is slower then.
+        return usual, f"{most if usually is None else f'usually {in_words(usually)}, {most}'} left at this pace"
 
     def _write_scalars(self, record: dict[str, Any]) -> None:
         writer, self._writer = self._writer, None
