@@ -151,6 +151,7 @@ def _label(found: LabelScores) -> dict[str, Any]:
         "at": [_at(each) for each in found.at],
         "end": _at(found.end),
         "end_env_steps": found.end_steps,
+        "parameters": found.parameters,
         "masked": _aggregate(found.masked),
         "permuted": _aggregate(found.permuted),
         "searched": _aggregate(found.searched),

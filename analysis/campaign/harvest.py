@@ -52,6 +52,7 @@ def harvested(run: Run, plan: Plan, *, campaign: str, folder: Path, reports: Rep
             blind_bound=summary["blind_bound"],
             blind_bound_measured=summary.get("blind_bound_measured", False),  # older trainings knew exact ones alone
             lost_episodes=summary["lost_episodes"],
+            parameters=summary.get("parameters"),
             scores={policy: _scores(reports, policy) for policy in reports[Measured.PLAIN]},
         )
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -129,6 +129,8 @@ class RunResult:
     """By dotted key, without those of the machine."""
     digest: str
     """Of the settings."""
+    parameters: Count | None = None
+    """Weights of all its networks; None: not counted, as in results of before, or it diverged."""
 
     @property
     def label(self) -> str:

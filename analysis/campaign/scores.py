@@ -65,6 +65,8 @@ class LabelScores:
     end: AtSteps
     end_steps: tuple[int, int] | None
     """Environment steps at the runs' ends: fewest and most."""
+    parameters: tuple[int, int] | None
+    """Weights of all networks of a run that has a score: fewest and most; None: not every run has counted them."""
     masked: Aggregate | None
     """At the end, with every message masked; None: unknown, or nothing is sent."""
     permuted: Aggregate | None
@@ -165,6 +167,7 @@ def _label(
         if (found := result.scores.get(policy)) is not None and found.searched is not None
     ]
     ends = [int(each.steps[-1]) for each in series]
+    weights = [result.parameters for result in results if policy in result.scores]
     return LabelScores(
         label=label,
         planned=planned,
@@ -173,6 +176,7 @@ def _label(
         at=tuple(_at(series, against, env_steps) for env_steps in steps),
         end=_at(series, against, None),
         end_steps=(min(ends), max(ends)) if ends else None,
+        parameters=_range(weights),
         masked=_iqm(masked),
         permuted=_iqm(permuted),
         searched=_iqm(searched),
@@ -213,6 +217,11 @@ def _curve(series: Sequence[Series], axes: Sequence[npt.NDArray[np.float64] | No
     at = within if len(within) <= CURVE_POINTS else np.linspace(start, end, CURVE_POINTS)
     rows = np.stack([np.interp(at, axis, each.values) for axis, each in zip(known, series, strict=True)])  # [R, P]
     return Curve(at=at, band=curve([rows]))
+
+
+def _range(counts: Sequence[int | None]) -> tuple[int, int] | None:
+    known = [count for count in counts if count is not None]
+    return (min(known), max(known)) if known and len(known) == len(counts) else None
 
 
 def _iqm(scores: Sequence[float]) -> Aggregate | None:

@@ -46,7 +46,12 @@ def tables(report: CampaignReport, world: WorldReport) -> Iterator[LabelTable]:
             lambda found, _: _written(found.improvement, UNKNOWN),
             rows=others,
         )
-    yield _table("processor time of training until there, in seconds", world, lambda found, _: _seconds(found))
+    yield _table(
+        "processor time of training until there, in seconds",
+        world,
+        lambda found, _: _seconds(found),
+        after=[_column("weights", _weights)],
+    )
 
 
 def _table(
@@ -106,6 +111,14 @@ def _ends(found: LabelScores) -> str:
 
 def _seconds(at: AtSteps) -> str:
     return UNKNOWN if at.cpu_seconds is None else f"{at.cpu_seconds:,.0f}"
+
+
+def _weights(found: LabelScores) -> str:
+    """Of all its networks."""
+    if found.parameters is None:
+        return UNKNOWN
+    low, high = found.parameters
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _written(value: Aggregate | None, otherwise: str) -> str:

@@ -189,6 +189,35 @@ def test_what_is_not_known_is_unknown_and_never_nought(tmp_path: Path, plans: di
     assert document["worlds"][0]["labels"]["mag"]["at"][0]["cpu_seconds"] == pytest.approx(1000.0)
 
 
+def test_weights_stand_beside_what_they_cost(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    counted = {name: {"parameters": 12_345} for name in ALL} | {"w/mappo/seed-1": {"parameters": None}}
+    report = reported(tmp_path, plans, counted)
+    mag, mappo, mabl = report.worlds[0].labels
+    assert (mag.parameters, mappo.parameters, mabl.parameters) == ((12_345, 12_345), None, None)
+    page = markdown(report, file="try.toml", plots=[])
+    costs = page.partition("processor time of training")[2]
+    cells = {line.split(" | ")[0]: line.split(" | ")[-1] for line in costs.splitlines() if line.startswith("| ma")}
+    assert cells == {"| mag": "12,345 |", "| mappo": "unknown |", "| mabl": "unknown |"}
+    assert document_of(report)["worlds"][0]["labels"]["mag"]["parameters"] == (12_345, 12_345)
+
+
+def test_weights_that_differ_between_runs_are_a_range(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    report = reported(tmp_path, plans, {f"w/mag/seed-{seed}": {"parameters": 2_000 - seed} for seed in range(3)})
+    assert "| 1,998 to 2,000 |" in markdown(report, file="try.toml", plots=[])
+
+
+def test_a_result_from_before_weights_were_counted_is_read(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    run = runs_of(cells_of(CAMPAIGN))[0]
+    path = tmp_path / "seed-0.json"
+    write_result(path, result_of(run, plans[run.cell.name], parameters=7))
+    fields = json.loads(path.read_text())
+    assert fields.pop("parameters") == 7
+    path.write_text(json.dumps(fields))
+    found = read_result(path)
+    assert found is not None
+    assert found.parameters is None
+
+
 def test_a_bound_that_was_measured_is_told_from_an_exact_one(tmp_path: Path, plans: dict[str, Plan]) -> None:
     for measured in (False, True):
         results = {"w/mag/seed-0": {"blind_bound": 0.287, "blind_bound_measured": measured}}

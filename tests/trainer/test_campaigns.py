@@ -121,6 +121,8 @@ def test_what_is_done_is_not_done_again_and_a_fresh_clone_goes_on_from_the_resul
     assert found is not None
     assert found.cpu_seconds is not None
     assert [point.cpu_seconds is not None for point in found.curve] == [True] * len(found.curve)
+    summary = out / "runs" / "w" / "mappo" / "seed-0" / "summary.json"
+    assert found.parameters == json.loads(summary.read_text())["parameters"] > 0
     assert {path.name for path in results.iterdir()} >= {"README.md", "report.json", "curves-greedy.png"}
     # With other settings the results are of another campaign, and nothing is overwritten.
     write_campaign(tmp_path, seeds="0-1", processes=True, methods={"mappo": {"settings": {"mappo": {"hidden": 24}}}})
