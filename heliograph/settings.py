@@ -21,9 +21,14 @@ from heliograph.reading import SMALL, Unreadable, read_text
 
 
 class Settings(BaseModel):
-    """Base of every settings class: immutable, complete, and strict about unknown keys."""
+    """Base of every settings class: immutable, complete, and strict about unknown keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    Its numbers are finite: none of them means anything at infinity, and JSON, in which runs keep them, knows no other.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

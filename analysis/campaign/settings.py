@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from heliograph.seed_ranges import parse_seeds
 from heliograph.settings import Settings, read_toml, resolve
@@ -137,8 +137,8 @@ class SweepPlan(Settings):
 class ParameterRange(Settings):
     """What a tuned setting may be: a number between two others, or one of some values."""
 
-    low: FiniteFloat | int | None = None
-    high: FiniteFloat | int | None = None
+    low: float | int | None = None
+    high: float | int | None = None
     """Included.  Whole numbers if both are."""
     log: bool = False
     """Drawn by its logarithm."""

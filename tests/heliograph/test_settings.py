@@ -50,6 +50,12 @@ def test_a_value_out_of_range_is_shown() -> None:
         resolve(Outer, {"inner": {"rate": -1}}, source="preset")
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_no_number_is_infinite_for_json_has_no_word_for_it(number: float) -> None:
+    with pytest.raises(SettingsError, match=r"inner\.rate: Input should be a finite number"):
+        resolve(Outer, {"inner": {"rate": number}}, source="preset")
+
+
 def test_settings_that_do_not_fit_together_are_told_in_one_sentence_without_all_of_them() -> None:
     class Window(Settings):
         rows: int = 8

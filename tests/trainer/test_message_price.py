@@ -20,6 +20,8 @@ from trainer.experience.window import Window
 from trainer.export.tables import learned_tables
 from trainer.nets.means import Means
 from trainer.policy.draws import GreedyDraws
+from trainer.training.preset import load_settings
+from trainer.training.settings import TrainSettings
 from trainer.world_model.message_cost import MessageCost, MessagePrice
 from trainer.world_model.message_settings import MessageSettings
 
@@ -165,3 +167,21 @@ def test_a_class_that_was_never_sent_has_a_word_and_nothing_seen_is_all_alike() 
 def test_settings_that_cannot_be_are_refused(values: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         resolve(MambaSettings, values, source="mamba")
+
+
+@pytest.mark.parametrize(("rising", "told"), [(23, None), (24, "= 24 updates of the model, and this run makes 24")])
+def test_a_run_that_ends_before_the_price_has_risen_would_never_learn_how_much_to_say(
+    rising: int, told: str | None
+) -> None:
+    message = f"mamba.message={{bits_scale=0.1, precision='learned', anneal_updates={rising}}}"
+    changes = ("environment.copies=4", "schedule.steps_per_iteration=3", "mamba.model_updates=3", message)
+
+    def resolved(*more: str) -> TrainSettings:
+        return load_settings("relay", [*changes, "schedule.env_steps=90", *more])  # eight iterations
+
+    if told is None:
+        assert resolved().schedule.env_steps == 90
+        return
+    with pytest.raises(SettingsError, match=told):
+        resolved()
+    assert resolved("mamba.message.precision=whole").schedule.env_steps == 90, "a price that is still rising is one"

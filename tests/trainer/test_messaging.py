@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from trainer.algorithms.tarmac.settings import TarMacSettings
 from trainer.algorithms.tarmac.tarmac import TargetedReading, TarMac
 from trainer.export.bundles import export_team
 from trainer.policy.draws import GreedyDraws
+from trainer.training.checkpoint import put_weights
 from trainer.training.evaluation import evaluate
 
 K, CLASSES, H, G, N = 4, 8, 16, 12, 3
@@ -169,6 +171,22 @@ def test_whoever_is_to_tell_the_state_teaches_others_to_say_it() -> None:
     assert unheard is not None
     (untaught,) = torch.autograd.grad(unheard, weight)
     assert (untaught == 0).all()
+
+
+@pytest.mark.parametrize("scales", [(0.0, 2.0), (2.0, 0.0), (1.0, 2.0)])
+def test_networks_carry_over_whether_or_not_the_state_was_or_is_to_be_told(
+    scales: tuple[float, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = registry.make("relay-signal", count=1).spec
+    before, after = (
+        CommNet(MessagingSettings.model_validate(SIZES | {"state_scale": scale}), spec, device=CPU) for scale in scales
+    )
+    given = {name: dict(module.state_dict()) for name, module in before.modules().items()}
+    with caplog.at_level(logging.WARNING):
+        put_weights(given, after, origin=Path("runs/before"))
+    for name, value in after.network.state_dict().items():
+        assert (name.startswith("telling.") and not scales[0]) or torch.equal(value, given["policy"][name])
+    assert [("policy.telling" in record.getMessage()) for record in caplog.records] == [True] * (0.0 in scales)
 
 
 def gated(bias: float | None = None) -> CommNet:

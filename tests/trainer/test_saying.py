@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from heliograph import codecs
 from heliograph.bundle import load_team
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
-from heliograph.errors import SettingsError
+from heliograph.errors import CheckpointError, SettingsError
 from heliograph.manifest import PREFIX_VERSION
 from heliograph.settings import resolve
 from trainer.algorithms.mag.mag import Mag
@@ -30,6 +32,7 @@ from trainer.export.bundles import export_team
 from trainer.export.tables import learned_tables
 from trainer.nets.means import Means
 from trainer.policy.draws import GreedyDraws, RandomDraws
+from trainer.training.checkpoint import put_weights
 from trainer.training.evaluation import evaluate
 from trainer.world_model.imagination import roll_out
 from trainer.world_model.saying import shares_sent
@@ -268,14 +271,25 @@ def test_bundles_do_what_the_networks_do(chosen_team: tuple[Mamba, Any], greedy:
     assert all(codec.size_bits(latent) <= manifest.message.codec.size_bits(latent) for latent in latents)
 
 
-def test_a_team_that_said_all_goes_on_with_a_choice() -> None:
-    before, after = made(**OPEN), choosing()
-    choice = {name: value.clone() for name, value in after.model.state_dict().items() if name.startswith("saying.")}
-    after.model.load_state_dict(before.model.state_dict())
+@pytest.mark.parametrize("chooses", [True, False])
+def test_a_team_goes_on_with_a_choice_that_it_had_not_or_without_the_one_it_had(
+    chooses: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = (made(**OPEN), choosing()) if chooses else (choosing(), made(**OPEN))
+    own = {name: value.clone() for name, value in after.model.state_dict().items()}
+    given = {name: dict(module.state_dict()) for name, module in before.modules().items()}
+    with caplog.at_level(logging.WARNING):
+        put_weights(given, after, origin=Path("runs/before"))
     found = after.model.state_dict()
-    assert all(torch.equal(found[name], value) for name, value in (before.model.state_dict() | choice).items())
-    with pytest.raises(RuntimeError, match="reward"):
-        after.model.load_state_dict({name: value for name, value in found.items() if "reward" not in name})
+    assert all(torch.equal(found[name], given["model"].get(name, value)) for name, value in own.items())
+    how = "that fits, so that it begins anew" if chooses else "which is left out, as here is none"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the networks of runs/before have {'no' if chooses else 'a'} model.{part}{' ' if chooses else ', '}{how}"
+        for part in ("saying", "price")
+    ]
+    given["model"] = {name: value for name, value in given["model"].items() if "reward" not in name}
+    with pytest.raises(CheckpointError, match="reward"):
+        put_weights(given, after, origin=Path("runs/before"))
 
 
 def test_mag_plans_with_what_is_said() -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from heliograph.settings import Settings
 
-Share = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class ChannelSettings(Settings):
@@ -20,7 +20,7 @@ class ChannelSettings(Settings):
     What was heard is stored in replay, and what is learned from it and imagined is heard alike.
     """
 
-    share: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = 0.0
+    share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Of the episodes that have a fault, any of those below that are not 0 as likely as another; 0: every message
     always arrives."""
     erasure: Share = 0.0

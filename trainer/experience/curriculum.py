@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from heliograph.errors import SettingsError
 from heliograph.settings import Settings, Text
@@ -22,7 +22,7 @@ class CurriculumSettings(Settings):
 
     parameter: Annotated[str, Text.OF_A_LIST]
     """One that the environment can have another value of in every episode; of Traffic Junction `arrival_rate`."""
-    begin: Annotated[float, Field(allow_inf_nan=False)]
+    begin: float
     """Its value in the first episodes."""
     hold: NonNegativeInt = 0
     """Environment steps, over all copies, for which it stays there."""

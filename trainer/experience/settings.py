@@ -33,3 +33,12 @@ class SuitsReplay(Protocol):
     def misfit(self, replay: ReplaySettings) -> str:
         """Why they do not go with this one; empty if they do."""
         ...
+
+
+@runtime_checkable
+class SuitsLength(Protocol):
+    """Settings of an algorithm that want a run of some length."""
+
+    def unlearned(self, iterations: int) -> str:
+        """What is never learned in so many iterations, and why; empty if nothing."""
+        ...

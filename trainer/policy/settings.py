@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from heliograph.settings import Settings
 
@@ -75,7 +75,7 @@ class PolicySettings(Settings):
     critic_heads: PositiveInt = 8
     warm_up_updates: NonNegativeInt = 0
     """Model updates before the first round: PPO on a reward model that knows nothing destroys the entropy."""
-    reward_r2: FiniteFloat | None = None
+    reward_r2: float | None = None
     """Share of the variance of held-out rewards that the model must once explain before the first round; none:
     `warm_up_updates` alone decides, as published."""
     experience_epochs: NonNegativeInt = 0

@@ -33,6 +33,7 @@ from heliograph.errors import CheckpointError
 from heliograph.reading import check_plain, read_json
 from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
+from trainer.nets.optional_parts import fitted
 from trainer.nets.random_states import random_states, restore_random_states
 from trainer.ranks.group import ranks
 from trainer.training.shares import check_ranks
@@ -221,15 +222,23 @@ def load_weights(path: Path, algorithm: Algorithm) -> int:
 
 
 def put_weights(weights: Mapping[str, dict[str, torch.Tensor]], algorithm: Algorithm, *, origin: Path) -> None:
-    """Load the state of each module by name.  Raises CheckpointError with what does not fit."""
+    """Load the state of each module by name, and tell which of their optional parts did not carry over.
+
+    Raises CheckpointError with what does not fit.
+    """
     for name, module in algorithm.modules().items():
+        found = fitted(weights[name], module)
         try:
-            module.load_state_dict(weights[name])
+            module.load_state_dict(found.weights)
         except RuntimeError as error:
             raise CheckpointError(
                 f"the networks of {origin} do not fit this run's {name}: {_last_line(error)}",
                 remedy="Weights can be taken from a run of the same algorithm, network sizes and kind of world",
             ) from error
+        for part in found.anew:
+            logger.warning("the networks of %s have no %s.%s that fits, so that it begins anew", origin, name, part)
+        for part in found.left_out:
+            logger.warning("the networks of %s have a %s.%s, which is left out, as here is none", origin, name, part)
 
 
 def _last_line(error: Exception) -> str:

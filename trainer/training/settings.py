@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
-    FiniteFloat,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -27,12 +26,10 @@ from heliograph.reading import SMALL, read_json
 from heliograph.settings import Settings, Text, resolve
 from trainer.algorithms.registry import algorithm_entry, section_owner
 from trainer.experience.curriculum import CurriculumSettings
-from trainer.experience.settings import ReplaySettings, SuitsReplay
+from trainer.experience.settings import ReplaySettings, SuitsLength, SuitsReplay
 from trainer.policy.settings import ModelBasedSettings
 
 DEFAULT_ALGORITHM = "mamba"
-FINITE = Field(allow_inf_nan=False)
-"""Of numbers that end up in JSON, which knows no others."""
 
 
 class EnvironmentSettings(Settings):
@@ -66,12 +63,12 @@ class ScheduleSettings(Settings):
     """Environment steps (over all copies) after which training ends."""
     steps_per_iteration: PositiveInt
     """Steps of every copy per iteration."""
-    minutes: Annotated[NonNegativeFloat, FINITE] = 0.0
+    minutes: NonNegativeFloat = 0.0
     """Stop after so much wall time even if steps are left; 0: no limit."""
-    cpu_minutes: Annotated[NonNegativeFloat, FINITE] = 0.0
+    cpu_minutes: NonNegativeFloat = 0.0
     """Stop after so much processor time, worker processes included, even if steps are left; 0: no limit.  Unlike wall
     time it is the same whatever else the machine does."""
-    stop_at_outcome: FiniteFloat | None = None
+    stop_at_outcome: float | None = None
     """Stop when two evaluations in a row reach this outcome."""
     must_reach: bool = False
     """Whether a run that ends without `stop_at_outcome`, on the way or in the final evaluation, has missed its purpose:
@@ -144,7 +141,7 @@ class TrainSettings(Settings):
     """CPU threads of torch; 0: its own choice."""
     compile: Literal["off", "default", "cuda-graphs"] = "off"
     """Compile the model update and imagination with torch.compile, or with CUDA graphs as well; for long GPU runs."""
-    checkpoint_minutes: Annotated[PositiveFloat, FINITE] = 5.0
+    checkpoint_minutes: PositiveFloat = 5.0
     """Wall time between checkpoints."""
     environment: EnvironmentSettings
     schedule: ScheduleSettings
@@ -159,6 +156,8 @@ class TrainSettings(Settings):
         for section in self.sections():
             if isinstance(section, SuitsReplay) and (misfit := section.misfit(self.replay)):
                 raise ValueError(misfit)
+            if isinstance(section, SuitsLength) and (unlearned := section.unlearned(self._most_iterations())):
+                raise ValueError(unlearned)
         if self.schedule.overlap is True and self._wants_newest_policy():
             why = "alone" if entry.on_policy else "too, with policy.experience_epochs"
             raise ValueError(
@@ -174,6 +173,9 @@ class TrainSettings(Settings):
                 f"replay.capacity is {self.replay.capacity}, but {self.algorithm} may need {needed} rows for an update"
             )
         return self
+
+    def _most_iterations(self) -> int:
+        return -(-self.schedule.env_steps // (self.environment.copies * self.schedule.steps_per_iteration))
 
     def overlaps(self, device_type: str) -> bool:
         """Whether an iteration's experience is collected while the one before is learned from."""

@@ -15,7 +15,7 @@ from heliograph.settings import Settings
 class MessageSettings(Settings):
     """An information penalty on messages, and what agents may leave out; off by default."""
 
-    bits_scale: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    bits_scale: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight in the model's loss of the bits per agent-step of what is sent: the expected length of a message by the
     tables of the codec `entropy`, which are the running shares of what was sent."""
     anneal_updates: NonNegativeInt = 0

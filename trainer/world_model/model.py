@@ -7,6 +7,7 @@ G recurrent size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,7 @@ class WorldModel(LatentModel):
     one of each agent's own."""
 
     settings: WorldModelSettings
+    OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("saying", "price")
 
     # Eight parameters: the sizes of its networks, what they read, and how they learn to talk.
     def __init__(
@@ -116,7 +118,6 @@ class WorldModel(LatentModel):
             else None
         )
         self.saying = each(lambda: make_head(settings)) if message.learns_precision else None
-        self.register_load_state_dict_pre_hook(_begin_anew)  # type: ignore[no-untyped-call]  # torch gives it no types
 
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
         """See LatentModel."""
@@ -166,16 +167,6 @@ class WorldModel(LatentModel):
         shape = (*window.reward.shape, window.reward.shape[-1])
         arrives = torch.rand(shape, device=window.reward.device) >= settings.message_dropout
         return arrives if hears is None else hears & arrives
-
-
-def _begin_anew(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """What a team never learned that had no price on messages, or said all of them, stays as it begins."""
-    for name in ("saying", "price"):
-        own = {
-            key: value for key, value in model.state_dict(prefix=prefix).items() if key.startswith(f"{prefix}{name}.")
-        }
-        if any(key not in state or state[key].shape != value.shape for key, value in own.items()):
-            state |= own
 
 
 def prediction_head(settings: LatentSettings, *, out: int, activation: Callable[[], nn.Module]) -> FeatureHead:

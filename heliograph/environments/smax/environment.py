@@ -53,7 +53,7 @@ class SmaxSettings(Settings):
     sight_range: Annotated[float, Field(gt=0.0, le=FARTHEST_SIGHT)] | None = None
     """Map units within which a unit sees others and can attack them, where its type sees so far; otherwise 8 to 10 by
     its type, as in SMAX.  It limits the team alone: its enemies see as far as before."""
-    radio_range: float | None = None
+    radio_range: Annotated[float, Field(allow_inf_nan=True)] | None = None
     """Map units within which the living of the team hear one another, at least as many as they see; otherwise what
     `neighbours` says."""
     termination: Literal["team", "agent"] = "team"

@@ -50,6 +50,17 @@ class MambaSettings(DreamerSettings):
             )
         return self
 
+    def unlearned(self, iterations: int) -> str:
+        """See `SuitsLength`."""
+        rising, updates = self.message.anneal_updates, iterations * self.model_updates
+        if not self.message.learns_precision or rising < updates:
+            return ""
+        return (
+            f"mamba.message.precision is learned once the price of a bit has risen, after message.anneal_updates = "
+            f"{rising} updates of the model, and this run makes {updates} at most; give fewer, or more "
+            "schedule.env_steps"
+        )
+
     @property
     def least_bits(self) -> float:
         """Per agent-step, of messages in the shortest code words; where precision is learned, of their count alone."""

@@ -7,6 +7,7 @@ classes, G recurrent size, H width; L rows of a sequence, Q sequences; T time, B
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,8 @@ class MessagingPolicy(AgentNetwork):
     With `gate` an agent also decides whether to say anything (IC3Net): a message of nothing but class 0 says nothing.
     The decision is drawn, and learned by PPO as a part of the action.
     """
+
+    OPTIONAL_PARTS: ClassVar[tuple[str, ...]] = ("telling",)
 
     def __init__(self, settings: MessagingSettings, spec: EnvironmentSpec, *, reading: Reading) -> None:
         super().__init__()
