@@ -9,14 +9,20 @@ For every command with long work in its main thread.  Imports nothing heavy.
 from __future__ import annotations
 
 import _thread
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 PATIENCE_S = 10.0
 """How long work that was asked to stop may go on before it is cut short."""
+
+TOGETHER_S = 1.0
+"""Within which a second signal is the first one again: schedulers and terminals signal all processes of a job, and who
+began this one hands it on, too."""
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -69,19 +75,24 @@ def obeying_signals(
     In another one whoever waits for it asks, by what it has put into `asked_elsewhere`.
 
     Unless the work obeys within `patience_s`, KeyboardInterrupt is raised wherever it is, and with a second signal at
-    once; if that is `insisting`, even where the work obeys already.
+    once, if it comes more than `TOGETHER_S` later; if that is `insisting`, even where the work obeys already.
     """
     if threading.current_thread() is not threading.main_thread():
         with _obeying_elsewhere(request, on_request):
             yield
         return
-    ended = threading.Event()
+    ended, late = threading.Event(), threading.Event()
+    asked = -math.inf
 
     def on_signal(_number: int, _frame: object) -> None:
+        nonlocal asked
         if request.wanted:
+            if time.monotonic() - asked < TOGETHER_S and not late.is_set():
+                return
             if insisting or not request.obeyed(within_s=0):
                 raise KeyboardInterrupt
             return
+        asked = time.monotonic()
         request.ask()
         threading.Thread(target=cut_short, name="patience", daemon=True).start()
         on_request()
@@ -89,6 +100,7 @@ def obeying_signals(
     def cut_short() -> None:
         # Again and again, for an environment may swallow the interruption.
         while not request.obeyed(within_s=patience_s) and not ended.is_set():
+            late.set()
             _interrupt_main_thread()
 
     previous = [signal.signal(number, on_signal) for number in NUMBERS]

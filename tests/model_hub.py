@@ -47,8 +47,12 @@ class Hub:
     """Of what is answered for paths with this in them a byte is sent now and then, be it headers or content."""
     drips_to_its_end: bool = False
     """Such an answer has no length: it ends where its connection does."""
-    silent: bool = False
-    """Nothing is answered, until the hub ends."""
+    silent: str = ""
+    """Nothing is answered to paths that begin so, until the hub ends."""
+    fell_silent: threading.Event = field(default_factory=threading.Event)
+    """Set at the first of these."""
+    asks_to_wait: str = ""
+    """Paths that begin so are answered with 429, and the wish to be asked again in a year; once."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -86,13 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
-        if self.hub.silent:
+        if self.hub.silent and path.startswith(self.hub.silent):
+            self.hub.fell_silent.set()
             self.hub.ended.wait()
             self.close_connection = True
             return
         if self.hub.drips and self.hub.drips in path:
             more = b"\r\n" if self.hub.drips_to_its_end else b"Content-Length: 100000\r\nX-More: "
             return self._drip(b"HTTP/1.1 200 OK\r\n" + more + 9999 * b".")
+        if self.hub.asks_to_wait and path.startswith(self.hub.asks_to_wait):
+            self.hub.asks_to_wait = ""
+            return self._answer({}, status=429, retry_after=365 * 86400)
         for beginning, status in self.hub.answers.items():
             if path.startswith(beginning):
                 return self._answer({"error": "as the test says"}, status=status)
@@ -217,13 +225,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.wfile.write(data[start:][:most])
 
-    def _answer(self, document: Any, *, status: int = 200, code: str = "") -> None:
+    def _answer(self, document: Any, *, status: int = 200, code: str = "", retry_after: int = 0) -> None:
         data = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         if code:
             self.send_header("X-Error-Code", code)
+        if retry_after:
+            self.send_header("Retry-After", str(retry_after))
+            self.send_header("RateLimit", f'"api";r=0;t={retry_after}')
         self.end_headers()
         self.wfile.write(data)
 

@@ -1,6 +1,7 @@
 """Slurm's four commands as programs of this machine: a job is a process, and a folder keeps what became of it.
 
-What they print and how they are called is that of Slurm 23, as far as submitit and the campaign's executor use it.
+What they print and how they are called is that of Slurm 22, as far as submitit and the campaign's executor use it;
+`test_campaign_on_slurm.py` asks Slurm itself.
 """
 
 from __future__ import annotations
@@ -31,16 +32,12 @@ while words[0].startswith("--"):
     words = words[2:] if words[0] in ("--output", "--error") else words[1:]
 os.execvp(words[0], words)
 """
-_SACCT = """
+_SQUEUE = """
 import os, pathlib, sys
 state = pathlib.Path(os.environ["SLURM_DOUBLE"])
-if (state / "forgotten").exists():
-    sys.exit(0)
-if "--noheader" not in sys.argv:
-    print("JobID|State|NodeList")
 for pid in state.glob("*.pid"):
     found = pid.with_suffix(".state")
-    print(f"{pid.stem}|{found.read_text() if found.exists() else 'RUNNING'}|here")
+    print(pid.stem, found.read_text() if found.exists() else "RUNNING")
 """
 _SCANCEL = """
 import os, pathlib, signal, sys
@@ -67,7 +64,7 @@ if "--signal=INT" in words and not (state / f"{words[-1]}.state").exists():
 
 def install(folder: Path) -> Path:
     """Put the commands into `folder / "bin"`, for PATH; SLURM_DOUBLE must name `folder`."""
-    programs = {"sbatch": _SBATCH, "srun": _SRUN, "sacct": _SACCT, "scancel": _SCANCEL}
+    programs = {"sbatch": _SBATCH, "srun": _SRUN, "squeue": _SQUEUE, "scancel": _SCANCEL}
     (folder / "bin").mkdir(parents=True)
     for name, text in programs.items():
         program = folder / "bin" / name

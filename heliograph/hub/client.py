@@ -1,7 +1,6 @@
 """Talks to a model hub by huggingface-hub's rules: endpoint, token, and every failure as one sentence.
 
-Its requests have bounds, which that package's own lack: a hub that falls silent is waited for `SILENCE_S`, and one that
-sends too slowly is left, too (`answers`).
+Its requests have bounds, which that package's own lack (`transport`).
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from heliograph.reading import printable
 if TYPE_CHECKING:
     import httpx2
 
-SILENCE_S = 30.0
-"""Seconds without a byte, after which a hub counts as gone."""
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
@@ -78,13 +75,6 @@ def headers_of_user() -> dict[str, str]:
     return {"User-Agent": f"heliograph/{__version__}"} | ({"Authorization": f"Bearer {mine}"} if mine else {})
 
 
-def bounded_client() -> httpx2.Client:
-    """A client that gives up on silence.  A token goes to the endpoint alone, and to no host that it redirects to."""
-    import httpx2
-
-    return httpx2.Client(timeout=httpx2.Timeout(SILENCE_S), follow_redirects=True, max_redirects=5)
-
-
 @contextmanager
 def hub_errors(place: Place, *, doing: str, remedy: str = "Try again") -> Iterator[None]:
     """Inside, what goes wrong with the hub is raised as SettingsError or NetworkError, in one sentence.
@@ -93,6 +83,8 @@ def hub_errors(place: Place, *, doing: str, remedy: str = "Try again") -> Iterat
     """
     import httpx2
     from huggingface_hub import constants, errors
+
+    from heliograph.hub import transport
 
     if constants.is_offline_mode():
         raise SettingsError(f"{doing} needs the network, and HF_HUB_OFFLINE is set", remedy="Unset it")
@@ -103,7 +95,9 @@ def hub_errors(place: Place, *, doing: str, remedy: str = "Try again") -> Iterat
     except (errors.HfHubHTTPError, httpx2.HTTPStatusError) as error:
         raise _refused(place, error.response, doing=doing, remedy=remedy) from None
     except httpx2.TimeoutException:
-        raise NetworkError(f"{place.endpoint} is silent for {SILENCE_S:g} s while {doing}", remedy=remedy) from None
+        raise NetworkError(
+            f"{place.endpoint} is silent for {transport.SILENCE_S:g} s while {doing}", remedy=remedy
+        ) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         said = printable(str(error)) or type(error).__name__
         raise NetworkError(f"cannot reach {place.endpoint} while {doing}: {said[:200]}", remedy=remedy) from None

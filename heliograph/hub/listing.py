@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from heliograph.errors import HeliographError, NetworkError, SettingsError
-from heliograph.hub.answers import answer
 from heliograph.hub.client import Place, headers_of_user
 from heliograph.hub.team_folder import CARD_FILE, size_limit
 from heliograph.reading import Unreadable, parse_json, printable
@@ -129,7 +128,7 @@ def _part(place: Place, entry: dict[str, Any]) -> Part:
 
 
 def _json(client: httpx2.Client, url: str, headers: dict[str, str], *, links: dict[str, str] | None = None) -> Any:
-    with answer(client, url, headers, most_bytes=_PAGE) as response:
+    with client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
         data = bytearray()
         for chunk in response.iter_bytes():

@@ -19,8 +19,7 @@ from urllib.parse import quote
 from heliograph.bundle import Bundle
 from heliograph.claim import claim
 from heliograph.errors import BundleCorrupt, HeliographError, OutputFailed, SettingsError
-from heliograph.hub.answers import answer
-from heliograph.hub.client import Place, bounded_client, headers_of_user, hub_errors, hub_extra
+from heliograph.hub.client import Place, headers_of_user, hub_errors, hub_extra
 from heliograph.hub.listing import Listing, Part, list_team
 from heliograph.hub.team_folder import checked_team
 from heliograph.reading import SMALL, Unreadable, read_json
@@ -68,6 +67,8 @@ def pull(
     """
     with hub_extra():
         import huggingface_hub  # noqa: F401 (whether it is there)
+
+        from heliograph.hub.transport import BoundedClient
     folder = folder.absolute()
     if os.path.lexists(folder):
         raise SettingsError(f"{folder} is there already", remedy="Name another folder with --to, or remove it")
@@ -75,7 +76,7 @@ def pull(
     doing = f"pulling {place.repository}"
     with (
         hub_errors(place, doing=doing, remedy="The same command goes on where it stopped"),
-        bounded_client() as client,
+        BoundedClient() as client,
     ):
         listing = list_team(client, place, revision, headers, most_bytes=most_bytes)
         with _collecting(folder, place, listing) as staging:
@@ -167,7 +168,7 @@ def _content(client: httpx2.Client, url: str, part: Part, headers: dict[str, str
     """The part's bytes from `start` on, never more than it has."""
     # What is compressed on the way could be any size, and cannot be gone on with.
     wanted = headers | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with answer(client, url, wanted, most_bytes=part.size - start) as response:
+    with client.stream("GET", url, headers=wanted) as response:
         response.raise_for_status()
         skip = start if response.status_code != 206 else 0  # a server without ranges begins anew
         left = part.size - start

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from heliograph.errors import BundleUntrusted, SettingsError
-from heliograph.hub.client import Place, bounded_client, hub_errors, hub_extra, token
+from heliograph.errors import BundleUntrusted, HeliographError, SettingsError
+from heliograph.hub.client import Place, hub_errors, hub_extra, token
 from heliograph.hub.listing import file_names
 from heliograph.hub.team_folder import BUNDLES, CARD_FILE, README, checked_team, files_of, size_limit
 from heliograph.reading import printable
+
+if TYPE_CHECKING:
+    from heliograph.hub.transport import Line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,9 @@ def push(
     not whole, not that of the card, or not signed, unless it may be `unsigned`; NetworkError; MissingExtra.
     """
     with hub_extra():
-        from huggingface_hub import set_client_factory
+        import huggingface_hub  # noqa: F401 (whether it is there)
+
+        from heliograph.hub.transport import Line
 
     if not (folder / CARD_FILE).is_file() or not (folder / README).is_file():
         raise SettingsError(f"{folder} holds no card", remedy="Write one: heliograph card RUN --to FOLDER")
@@ -53,14 +60,19 @@ def push(
     if (mine := token()) is None:
         raise SettingsError("pushing needs a token of the hub", remedy="Log in with `hf auth login`, or set HF_TOKEN")
     names = [name for name in files_of(folder) if not name.startswith(f"{BUNDLES}/") or _slot(name) < len(team)]
-    # For the whole process: that package has no other way, and without it waits for a silent hub for ever.
-    set_client_factory(bounded_client)
-    with hub_errors(place, doing=f"pushing {place.repository}"), warnings.catch_warnings(action="ignore"):
+    import httpx2
+
+    line = Line()
+    with (
+        hub_errors(place, doing=f"pushing {place.repository}"),
+        warnings.catch_warnings(action="ignore"),
+        _bounded(line),
+    ):
         try:
-            commit = _commit(folder, place, names, token=mine, private=private, message=message)
+            commit = _commit(folder, place, names, line, token=mine, private=private, message=message)
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             # Its own checks of what a hub answers; where an upload failed, of that failure.
-            if isinstance(error.__cause__, OSError):
+            if isinstance(error.__cause__, (OSError, HeliographError, httpx2.HTTPError)):
                 raise error.__cause__ from None
             raise SettingsError(
                 f"{place.endpoint} does not take the team: {printable(str(error)) or type(error).__name__}",
@@ -73,14 +85,37 @@ def _slot(name: str) -> int:
     return int(name.split("/")[1].removeprefix("agent-"))
 
 
-# Six parameters: what of which folder goes where, and how.
-def _commit(folder: Path, place: Place, names: Sequence[str], *, token: str, private: bool, message: str) -> str:
+@contextmanager
+def _bounded(line: Line) -> Iterator[None]:
+    """Inside, huggingface-hub's requests have bounds, which its own lack, and obey Ctrl-C."""
+    from huggingface_hub import constants, set_client_factory
+
+    from heliograph.hub.transport import BoundedClient
+
+    # Its newer storage has a client of its own, whose waits have no bounds; hubs take large files without it, too.
+    other_storage, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
+    # For the whole process: that package has no other way.
+    set_client_factory(lambda: BoundedClient(line))
+    try:
+        with line.left_at_interrupt():
+            yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = other_storage
+        set_client_factory(BoundedClient)
+
+
+# Seven parameters: what of which folder goes where, and how.
+def _commit(
+    folder: Path, place: Place, names: Sequence[str], line: Line, *, token: str, private: bool, message: str
+) -> str:
     """Make the repository if need be, and the commit; its id."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+    from heliograph.hub.transport import BoundedClient
+
     api = HfApi(endpoint=place.endpoint, token=token, library_name="heliograph")
     api.create_repo(place.repository, private=private or None, exist_ok=True)
-    with bounded_client() as client:
+    with BoundedClient(line) as client:
         there = file_names(client, place)
     stale = [name for name in there if name not in names and (name.startswith(f"{BUNDLES}/") or size_limit(name))]
     found = api.create_commit(

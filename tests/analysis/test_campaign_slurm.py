@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import slurm_double
-from submitit import SlurmJob
 
 from analysis.campaign import run_command
 from analysis.campaign.executors import Job, Work
 from analysis.campaign.slurm import SlurmJobs
+from analysis.campaign.slurm_queue import FORGOTTEN, Queue
 from heliograph.errors import SettingsError
 
 DEADLINE_S = 120.0
@@ -34,7 +34,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     binaries = slurm_double.install(folder)
     monkeypatch.setenv("PATH", f"{binaries}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_DOUBLE", str(folder))
-    SlurmJob.watcher.clear()  # which remembers jobs of other clusters by their numbers
     return folder
 
 
@@ -44,7 +43,7 @@ def job(folder: Path, program: str) -> Job:
 
 
 def slurm(**parameters: object) -> SlurmJobs:
-    return SlurmJobs(parameters, look_s=0.05, ask_s=1.0)
+    return SlurmJobs({"time": 5, **parameters}, look_s=0.05, ask_s=1.0)
 
 
 async def line(log: Path) -> None:
@@ -114,40 +113,44 @@ def test_a_job_that_leaves_nothing_has_failed_and_is_submitted_again(cluster: Pa
 
 
 @pytest.mark.slow
-def test_a_job_that_the_accounting_forgets_is_not_waited_for_without_end(
+def test_a_job_that_slurm_no_longer_knows_has_ended_and_one_that_it_does_not_tell_of_has_not(
     cluster: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sacct = cluster / "bin" / "sacct"
+    squeue = cluster / "bin" / "squeue"
+    squeue.write_text("#!/bin/sh\necho Unable to contact slurm controller >&2; exit 1\n")
 
     async def play() -> int:
-        (cluster / "forgotten").touch()
-        executor = SlurmJobs({}, look_s=0.05, ask_s=0.05, forgotten_s=0.5)
-        work = await executor.begin(job(tmp_path, WAITS))
+        work = await slurm().begin(job(tmp_path, WAITS))
         await line(tmp_path / "run.log")
         waiting = asyncio.create_task(work.ended())
+        async with asyncio.timeout(DEADLINE_S):
+            while "Unable to contact" not in caplog.text:
+                await asyncio.sleep(0.05)
+        await asyncio.wait([waiting], timeout=1.5)
+        assert not waiting.done()
+        squeue.write_text("#!/bin/sh\n")
         done = await asyncio.wait_for(waiting, DEADLINE_S)
         work.stop()
         return done
 
     assert asyncio.run(play()) == 1
-    said = "Slurm's accounting has known nothing of job 1000 for 0.5 s, and it left no exit code: it counts as lost"
+    assert caplog.text.count("Slurm does not say what its jobs do") == 1
+    said = "job 1000 left no exit code; to Slurm it is no longer known"
     assert said in caplog.text
     assert said in (tmp_path / "run.log").read_text()
-    # One that cannot answer has forgotten nothing.
-    sacct.write_text("#!/bin/sh\nexit 1\n")
-    asked = tmp_path / "asked"
 
-    async def again() -> int:
-        executor = SlurmJobs({}, look_s=0.05, ask_s=0.05, forgotten_s=0.2)
-        work = await executor.begin(job(asked, WAITS))
-        await line(asked / "run.log")
-        waiting = asyncio.create_task(work.ended())
-        await asyncio.wait([waiting], timeout=1.0)
-        assert not waiting.done()
-        work.stop()
-        return await asyncio.wait_for(waiting, DEADLINE_S)
 
-    assert asyncio.run(again()) == 130
+def test_many_jobs_ask_slurm_once(cluster: Path) -> None:
+    asked = cluster / "asked"
+    squeue = cluster / "bin" / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho asked >> {asked}\necho 1 PENDING\necho 2 TIMEOUT\n")
+    queue = Queue(ask_s=60.0)
+
+    async def play() -> list[str | None]:
+        return await asyncio.gather(*(queue.end(number) for number in "123"))
+
+    assert asyncio.run(play()) == [None, "TIMEOUT", FORGOTTEN]
+    assert asked.read_text() == "asked\n"
 
 
 def test_a_command_in_the_cluster_hears_of_signals_from_its_first_moment(tmp_path: Path) -> None:
@@ -204,6 +207,10 @@ def test_without_slurm_or_with_a_parameter_that_it_has_not_one_sentence_says_so(
 ) -> None:
     with pytest.raises(SettingsError, match=r"Unavailable parameter\(s\): \['partitoin'\]"):
         slurm(partitoin="small")
+    with pytest.raises(SettingsError, match="nothing says how long a job may run"):
+        SlurmJobs({"partition": "small"})
+    with pytest.raises(SettingsError, match=r"Give parameters as submitit knows them"):
+        slurm(additional_parameters="nice")
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SettingsError, match="there is no sbatch on this machine"):
         slurm()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +17,11 @@ from relay_team import relay_bundles
 from heliograph import bundle as bundles
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 from heliograph.cli import main
-from heliograph.hub import answers, client, listing
+from heliograph.hub import listing
 from heliograph.hub.team_folder import CARD, CARD_FILE, README
 
 constants = pytest.importorskip("huggingface_hub.constants")
+transport = pytest.importorskip("heliograph.hub.transport")
 REPOSITORY = "someone/relay-team"
 GRAPH = "bundles/agent-1/step.onnx"
 
@@ -47,7 +50,6 @@ def write_team(folder: Path, *, agents: int, key: Path | None) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # its storage speaks a protocol of its own
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.chdir(tmp_path)
@@ -276,8 +278,8 @@ def test_a_hub_that_is_gone_or_silent_is_left(
     assert f"cannot reach {nobody}" in refused(
         capsys, "push", str(made / "card"), REPOSITORY, "--endpoint", nobody, code=6
     )
-    monkeypatch.setattr(client, "SILENCE_S", 0.2)
-    pushed.silent = True
+    monkeypatch.setattr(transport, "SILENCE_S", 0.2)
+    pushed.silent = "/"
     assert "is silent for 0.2 s while pulling" in refused(capsys, "pull", REPOSITORY, code=6)
     assert "is silent for 0.2 s while pushing" in refused(capsys, "push", str(made / "card"), REPOSITORY, code=6)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -295,13 +297,42 @@ def test_a_hub_that_sends_a_byte_now_and_then_is_left(
 ) -> None:
     pushed.drips, pushed.drips_to_its_end = where, without_length
     with monkeypatch.context() as slower:
-        slower.setattr(answers, "GRACE_S", 3.0)
-        slower.setattr(answers, "LEAST_RATE", 1e9)
+        slower.setattr(transport, "GRACE_S", 3.0)
+        slower.setattr(transport, "LEAST_RATE", 1e9)
         told = refused(capsys, "pull", REPOSITORY, code=6)
     assert "sends fewer than" in told
     assert "left after 3 s" in told
     pushed.drips = ""
     assert main(["pull", REPOSITORY]) == 0  # goes on where it stopped
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_an_upload_that_a_silent_hub_holds_up(hub: Hub, made: Path) -> None:
+    hub.silent = "/lfs/"
+    command = [sys.executable, "-m", "heliograph", "push", str(made / "card"), REPOSITORY]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert hub.fell_silent.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=transport.SILENCE_S / 2)  # less than the hub may be silent
+    assert process.returncode == 130
+    assert "Traceback" not in told
+
+
+def test_a_silent_hub_is_named_when_files_are_on_their_way(
+    hub: Hub, made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "GRACE_S", 2.0)
+    hub.silent = "/lfs/"
+    assert "127.0.0.1 sends fewer than 4 KiB a second, so it was left after 2 s" in refused(
+        capsys, "push", str(made / "card"), REPOSITORY, code=6
+    )
+    hub.silent = ""
+    assert main(["push", str(made / "card"), REPOSITORY]) == 0
+
+
+def test_a_hub_that_wants_to_be_asked_in_a_year_is_asked_in_a_second(hub: Hub, made: Path) -> None:
+    hub.asks_to_wait = "/lfs/"
+    assert main(["push", str(made / "card"), REPOSITORY]) == 0
 
 
 def test_without_the_extra_it_is_named(

@@ -6,13 +6,17 @@ import signal
 
 import pytest
 
+from heliograph import stopping
 from heliograph.stopping import StopRequest, obeying_signals
 
 
 @pytest.mark.parametrize(
     ("insisting", "obeys", "cut"), [(True, True, True), (True, False, True), (False, True, False), (False, False, True)]
 )
-def test_a_second_signal_cuts_short_what_does_not_obey(insisting: bool, obeys: bool, cut: bool) -> None:
+def test_a_second_signal_cuts_short_what_does_not_obey(
+    monkeypatch: pytest.MonkeyPatch, insisting: bool, obeys: bool, cut: bool
+) -> None:
+    monkeypatch.setattr(stopping, "TOGETHER_S", 0.0)
     request, was_cut = StopRequest(), False
     with obeying_signals(request, patience_s=600, insisting=insisting):
         signal.raise_signal(signal.SIGTERM)
@@ -25,3 +29,26 @@ def test_a_second_signal_cuts_short_what_does_not_obey(insisting: bool, obeys: b
             was_cut = True
         request.obey()  # nobody is to wait for it any longer
     assert was_cut == cut
+
+
+def test_a_signal_that_comes_from_two_sides_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "TOGETHER_S", 600.0)
+    request = StopRequest()
+    with obeying_signals(request, patience_s=600):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        request.obey()
+    assert request.wanted
+
+
+def test_patience_ends_however_late_a_second_signal_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "TOGETHER_S", 600.0)
+
+    def work_that_does_not_obey() -> None:
+        with obeying_signals(StopRequest(), patience_s=0.01):
+            signal.raise_signal(signal.SIGTERM)
+            while True:
+                signal.pause()
+
+    with pytest.raises(KeyboardInterrupt):
+        work_that_does_not_obey()
