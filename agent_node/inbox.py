@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -183,12 +183,19 @@ class Inbox:
         last = self._received[peer].last
         return None if last is None or last[0] != self._reads[0] else self._reads[1] - last[1]
 
-    async def wait(self, awaited: Collection[int], *, until: float) -> None:
-        """Wait until the messages of `awaited` are here or given up; at loop time `until` at the latest."""
+    async def wait(
+        self, awaited: Collection[int], *, until: float, attend: Callable[[Collection[int]], None] | None = None
+    ) -> None:
+        """Wait until the messages of `awaited` are here or given up; at loop time `until` at the latest.
+
+        `attend` is told of whom nothing is here yet.
+        """
         reads = self._reads
         missing = {peer for peer in awaited if reads not in self._received[peer].kept}
         if not missing:
             return
+        if attend is not None:
+            attend(missing)
         loop = asyncio.get_running_loop()
         if loop.time() >= until:
             return

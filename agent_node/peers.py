@@ -96,12 +96,18 @@ class Peers:
         stream = self._streams.live.get(slot)
         return None if stream is None else stream.send(message)
 
+    def attend(self, slots: Iterable[int]) -> None:
+        """What these peers say is waited for."""
+        for slot in slots:
+            if (stream := self._streams.live.get(slot)) is not None:
+                stream.call.attend()
+
     def allow_more(self) -> None:
         """A step begins, for which every peer may say something again."""
         self._streams.allow_more()
 
     async def flush(self, *, timeout_s: float) -> None:
-        """Wait until what was sent so far is written, at most `timeout_s`."""
+        """Wait until what was sent so far is written, at most `timeout_s`, and what has come so far is read."""
         await asyncio.gather(*(stream.call.flush(timeout_s=timeout_s) for stream in self._streams.live.values()))
 
     async def close(self, *, timeout_s: float) -> None:

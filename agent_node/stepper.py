@@ -55,7 +55,7 @@ class Stepper:
         awaited = [peer for peer in receives_from if peer in up and self._inbox.is_worth_waiting_for(peer)]
         if sending is not None:
             awaited = [peer for peer in awaited if self._must_come(peer, sending)]
-        await self._inbox.wait(awaited, until=deadline_at)
+        await self._inbox.wait(awaited, until=deadline_at, attend=self._peers.attend)
         closed = self._inbox.close(receives_from, awaited=awaited)
         closed_s = time.perf_counter()
         decision = self._agent.step(agent_input, closed.messages)

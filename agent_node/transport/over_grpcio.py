@@ -47,6 +47,9 @@ class _Call:
     def send(self, data: bytes) -> bool:
         return self._writer.send(data)
 
+    def attend(self) -> None:
+        return  # gRPC reads on by itself
+
     async def flush(self, *, timeout_s: float) -> bool:
         return await self._writer.flush(timeout_s=timeout_s)
 

@@ -35,6 +35,10 @@ class Call(Protocol):
         """Hand over a message and return at once; False if the stream is broken or does not keep up."""
         ...
 
+    def attend(self) -> None:
+        """What has come, or comes next, is wanted now.  A transport may leave it otherwise until something is sent."""
+        ...
+
     async def flush(self, *, timeout_s: float) -> bool:
         """Wait until all is written, `timeout_s` at most, without disturbing the stream; whether it was."""
         ...

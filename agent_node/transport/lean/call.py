@@ -38,6 +38,8 @@ class Carrier(Protocol):
 
     def send(self, stream: int, data: bytes) -> bool: ...
 
+    def attend(self) -> None: ...
+
     async def flush(self, stream: int, *, timeout_s: float) -> bool: ...
 
     def end_call(self, call: LeanCall, status: str, sentence: str) -> None: ...
@@ -59,6 +61,9 @@ class LeanCall:
 
     def send(self, data: bytes) -> bool:
         return not self._has_ended and self._link.send(self.stream, data)
+
+    def attend(self) -> None:
+        self._link.attend()
 
     async def flush(self, *, timeout_s: float) -> bool:
         return not self._has_ended and await self._link.flush(self.stream, timeout_s=timeout_s)

@@ -15,6 +15,7 @@ from h2.events import ConnectionTerminated, Event, StreamEnded, StreamReset, Tra
 
 from agent_node.transport.lean.call import BY_RESET, LeanCall
 from agent_node.transport.lean.connection import Connection, Taker
+from agent_node.transport.lean.turns import Turns
 from agent_node.transport.seam import QUEUED_MESSAGES, CallEnded
 from heliograph.errors import MessageError
 from heliograph.rpc import KEEPALIVE_MS
@@ -32,6 +33,7 @@ class Link(asyncio.Protocol):
     def __init__(self, *, is_client: bool) -> None:
         self.transport: asyncio.Transport
         self.connection: Connection
+        self._turns: Turns | None
         self._is_client = is_client
         self.calls: dict[int, LeanCall] = {}
         self.is_over = False
@@ -56,6 +58,8 @@ class Link(asyncio.Protocol):
         self.connection = Connection(
             is_client=self._is_client, write=self.transport.write, taker=self._taker, on_event=self._on_event
         )
+        # TLS reads on by itself, however much of it is wanted.
+        self._turns = Turns(self.transport) if transport.get_extra_info("ssl_object") is None else None
         self.guarded(self.connection.open)
 
     def data_received(self, data: bytes) -> None:
@@ -66,6 +70,8 @@ class Link(asyncio.Protocol):
             except MessageError as error:
                 if not self.is_over:
                     self.broke(error)
+            if self._turns is not None:
+                self._turns.heard()
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -80,6 +86,8 @@ class Link(asyncio.Protocol):
             self.reason = str(error) or type(error).__name__
         self.is_over = True
         self._watch.cancel()
+        if self._turns is not None:
+            self._turns.end()
         self._moved.set()
         for call in list(self.calls.values()):
             call.lost(CallEnded("UNAVAILABLE", self.reason))
@@ -89,6 +97,8 @@ class Link(asyncio.Protocol):
     # From calls --------------------------------------------------------------------------------------------------
 
     def send(self, stream: int, data: bytes) -> bool:
+        if self._turns is not None:
+            self._turns.spoke()
         if not (self.is_over or self._is_full) and self.connection.send_at_once(stream, data):
             return True
         kept_bytes = self.connection.kept_bytes(stream)
@@ -99,7 +109,12 @@ class Link(asyncio.Protocol):
         self.guarded(self.connection.send, stream, data)
         return not self.is_over
 
+    def attend(self) -> None:
+        if self._turns is not None:
+            self._turns.attend()
+
     async def flush(self, stream: int, *, timeout_s: float) -> bool:
+        self.attend()  # that there is room again is read, too
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while not self.is_over and (self._is_full or self.connection.kept_bytes(stream)):
