@@ -109,8 +109,10 @@ def _session_options() -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The arena reserves memory in large blocks for reuse; one small step function at a time does not need it.
-    options.enable_cpu_mem_arena = False
+    # What a step computes with stays for the next step: from the C library it would come anew each time, in pages that
+    # the kernel clears.  Weights are elsewhere, so that those of a bundle that was replaced are given back.
+    options.enable_cpu_mem_arena = True
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     options.log_severity_level = 3
     return options
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from child_environment import importing_test_modules
 
 from agent_node import footprint
 
@@ -55,6 +57,40 @@ def test_a_process_needs_less_after_it_and_works_as_before() -> None:
     footprint.give_back()
     assert resident_pages() < before
     assert np.array_equal(np.linalg.svd(matrix)[1], expected)
+
+
+STEPS = """\
+import resource
+import numpy as np
+from scripted_bundle import scripted_bundle
+from agent_node import footprint
+from agent_node.step_function import StepFunction, expected_tensors
+
+footprint.bound_allocator()
+step = StepFunction(scripted_bundle(slot=0, team_size=2, actions=100_000))
+footprint.give_back()
+inputs, _ = expected_tensors(step.manifest)
+feeds = {name: np.ones(shape, dtype=dtype) for name, (dtype, shape) in inputs.items()}
+
+def faults_of(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        step(feeds)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults_of(10)
+print(faults_of(50))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux does")
+def test_a_step_computes_in_memory_that_it_has_already() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", STEPS], capture_output=True, text=True, check=True, env=importing_test_modules()
+    )
+    pages_of_logits = 100_000 * 4 // 4096
+    assert int(told.stdout) < 5 * pages_of_logits  # in 50 steps, each of which computes with several such
 
 
 def resident_pages() -> int:
