@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from warm.starting import variables
 
 from heliograph.cli import GARBAGE_THRESHOLDS
 
@@ -95,6 +96,21 @@ def _state_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """What commands remember for a user, they remember for the tests alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def warm_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For the environment of processes whose commands are to begin with torch loaded (`warm/server.py`)."""
+    return variables(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def warm_commands(warm_variables: dict[str, str]) -> Iterator[None]:
+    """All commands that the processes of a file run begin so."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in warm_variables.items():
+            patch.setenv(name, value)
         yield
 
 

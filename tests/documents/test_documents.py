@@ -24,24 +24,26 @@ RELAY = "heliograph train --preset relay --seed 1 --folder runs/relay"
 
 
 @pytest.fixture(scope="session")
-def relay_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def relay_run(tmp_path_factory: pytest.TempPathFactory, warm_variables: dict[str, str]) -> Path:
     """The run folder of the README's training, shrunk."""
     pytest.importorskip("torch")
     training = TREATMENTS.of_command(RELAY)
     assert training is not None
-    place = Workplace(tmp_path_factory.mktemp("trained"))
+    place = Workplace(tmp_path_factory.mktemp("trained"), warm_variables)
     place.command(training)
     return place.folder / "runs" / "relay"
 
 
 @pytest.fixture(scope="module")
-def workplace_of(relay_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Workplace]]:
+def workplace_of(
+    relay_run: Path, tmp_path_factory: pytest.TempPathFactory, warm_variables: dict[str, str]
+) -> Iterator[Callable[[str], Workplace]]:
     """The folder of a document, made at its first block."""
     places: dict[str, Workplace] = {}
 
     def of(document: str) -> Workplace:
         if document not in places:
-            places[document] = Workplace(tmp_path_factory.mktemp("reader"))
+            places[document] = Workplace(tmp_path_factory.mktemp("reader"), warm_variables)
             shutil.copytree(relay_run, places[document].folder / "runs" / "relay")
         return places[document]
 

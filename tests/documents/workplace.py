@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from documents.blocks import Block
@@ -28,7 +29,8 @@ def free_port() -> int:
 class Workplace:
     """The folder of one document, with the reader's own environment, which is that of the example, in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+        """`variables` beside those of this process."""
         self.folder = folder
         (folder / "my_package").mkdir()
         shutil.copyfile(REPOSITORY / "examples" / "own_environment.py", folder / "my_package" / "my_env.py")
@@ -41,6 +43,7 @@ class Workplace:
             "REPOSITORY": str(REPOSITORY),
             "REPEATED": repeated,
             "COLUMNS": "200",
+            **variables,
         }
 
     def command(self, how: Shrunk) -> None:

@@ -22,7 +22,7 @@ from heliograph.run_status import RunState, read_status
 from heliograph.settings import merge
 from heliograph.toml_text import toml_document
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("warm_commands")]
 HANG_S = 240.0
 
 

@@ -1,0 +1,69 @@
+"""On the module path of processes that tests start: a command that would load torch is run by `warm.server` instead.
+
+Python imports this before it runs anything.  The process stays, is what a test watches and signals, and ends as the
+command does: it hands over its words, variables, folder and streams, passes signals on, and takes the exit code.  Every
+other process goes on as if this file were not there.
+"""
+
+import os
+import sys
+
+ADDRESS = "HELIOGRAPH_TESTS_WARM"
+"""The variable with the server's socket."""
+COMMANDS = ("train", "evaluate", "export", "run", "audit", "bandwidth", "card")
+
+
+def _words():
+    """Those of a command `heliograph …` that this process is to run; None if it is to run anything else."""
+    rest = sys.orig_argv[1:]
+    if rest[:1] == ["-P"]:
+        rest = rest[1:]
+    if rest[:2] == ["-m", "heliograph"]:
+        rest = rest[2:]
+    elif rest and os.path.basename(rest[0]) == "heliograph":
+        rest = rest[1:]
+    else:
+        return None
+    return rest if rest and rest[0] in COMMANDS else None
+
+
+def _hand_over(address, words):
+    import json
+    import signal
+    import socket
+
+    umask = os.umask(0)
+    os.umask(umask)
+    passed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    request = {
+        "words": words,
+        "path": [place for place in sys.path if place != os.path.dirname(__file__)],
+        "folder": os.getcwd(),
+        "variables": dict(os.environ),
+        "umask": umask,
+        "ignored": [number for number in passed if signal.getsignal(number) is signal.SIG_IGN],
+    }
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(address)
+    written = json.dumps(request).encode()
+    socket.send_fds(server, [len(written).to_bytes(4, "big")], [0, 1, 2])
+    server.sendall(written)
+    for number in passed:
+        if number not in request["ignored"]:
+            signal.signal(number, lambda number, _: server.sendall(bytes([number])))
+    answer = server.recv(1)
+    if not answer:
+        os.write(2, b"the server of warm commands has gone\n")
+        os._exit(1)
+    answer += server.recv(1)
+    killed_by, code = answer
+    if killed_by:
+        signal.signal(killed_by, signal.SIG_DFL)
+        os.kill(os.getpid(), killed_by)
+    os._exit(code)
+
+
+if os.environ.get(ADDRESS):
+    found = _words()
+    if found is not None:
+        _hand_over(os.environ[ADDRESS], found)

@@ -1,0 +1,186 @@
+"""Runs commands of `heliograph` in forks of a process that has loaded torch and traced a graph already.
+
+    python tests/warm/server.py SOCKET PROCESS
+
+A command that trains takes two to five seconds of a core for imports alone, and the tests start a hundred.  Each fork
+is a process of its own, with the words, variables, folder and streams of the process that asks for it
+(`path/sitecustomize.py`), whose signals it gets and with which it ends.  Once it can be asked, the server goes on by
+itself, until the process ends whose number it is given.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+CHUNK = 65536
+LOADED = (
+    *("matplotlib.backends.backend_agg", "matplotlib.figure", "tensorboard.summary.writer.event_file_writer"),
+    *("rich.console", "trainer.training.training", "coordinator.channel", "coordinator.observers.observers"),
+)
+"""What commands load one by one, but for worlds, and for onnxruntime, which starts a thread."""
+
+
+@dataclass(kw_only=True)
+class Client:
+    """A process that waits for its command."""
+
+    connection: socket.socket
+    pid: int
+
+
+def load() -> None:
+    """All that takes long, and what the exporter makes once in each process."""
+    import torch
+    import tqdm
+
+    from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
+    from trainer.export.exporting import exported
+
+    for module in LOADED:
+        import_module(module)
+    tqdm.tqdm.monitor_interval = 0  # it would start a thread
+    for name in ALGORITHMS:
+        algorithm_entry(name)
+    exported(torch.nn.Linear(1, 1).eval(), {"x": torch.zeros(1)}, ["y"])
+
+
+def received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
+    """Three streams and a request."""
+    length, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    missing = int.from_bytes(length, "big")
+    written = bytearray()
+    while missing > len(written):
+        written += connection.recv(min(CHUNK, missing - len(written)))
+    return streams, json.loads(written)
+
+
+def serve(listening: socket.socket, *, until: int) -> bool:
+    """For as long as that process is there, then returns False; in a fork it returns at once, True."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(listening, selectors.EVENT_READ)
+        selector.register(until, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj == until:
+                    return False
+                if key.fileobj is listening:
+                    connection, _ = listening.accept()
+                    streams, request = received(connection)
+                    pid = os.fork()
+                    if pid == 0:
+                        connection.close()
+                        leave(selector)
+                        become(request, streams)
+                        return True
+                    for each in streams:
+                        os.close(each)
+                    client = Client(connection=connection, pid=pid)
+                    selector.register(connection, selectors.EVENT_READ, client)
+                    selector.register(os.pidfd_open(pid), selectors.EVENT_READ, client)
+                elif isinstance(key.fileobj, socket.socket):
+                    if key.fileobj.fileno() < 0:
+                        continue  # its command has ended by the same look
+                    with suppress(ConnectionResetError):
+                        said = b""
+                        said = key.fileobj.recv(CHUNK)
+                    for number in said or [signal.SIGKILL]:  # nobody is left that waits for it
+                        os.kill(key.data.pid, number)
+                    if not said:
+                        selector.unregister(key.fileobj)
+                else:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    _, status = os.waitpid(key.data.pid, 0)
+                    code = os.waitstatus_to_exitcode(status)
+                    if key.data.connection in selector.get_map():
+                        selector.unregister(key.data.connection)
+                        key.data.connection.sendall(bytes([-code, 0] if code < 0 else [0, code]))
+                    key.data.connection.close()
+
+
+def leave(selector: selectors.BaseSelector) -> None:
+    """Close what the server watches, in a fork."""
+    for key in list(selector.get_map().values()):
+        if isinstance(key.fileobj, socket.socket):
+            key.fileobj.close()
+        else:
+            os.close(key.fd)
+
+
+def become(request: dict[str, Any], streams: list[int]) -> None:
+    """The process that a request is for, as far as it can be told from one that was started."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["folder"])
+    os.umask(request["umask"])
+    os.environ.clear()
+    os.environ.update(request["variables"])
+    sys.path[:] = request["path"]
+    sys.argv[:] = ["heliograph", *request["words"]]
+    for number in request["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty(), write_through=unbuffered)  # type: ignore[union-attr]
+    gc.enable()
+
+
+class Ending:
+    """Leaves a fork as soon as Python has run what is to run at its exit: taking apart all that is loaded would first
+    copy it, which takes most of a second."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        atexit.register(self._leave)  # before all others, which are then run before it
+
+    def run(self) -> None:
+        """The command, as it would be in a process that was started for it."""
+        try:
+            runpy.run_module("heliograph", run_name="__main__", alter_sys=True)
+        except SystemExit as ended:
+            if isinstance(ended.code, int):
+                self.code = ended.code
+            raise
+
+    def _leave(self) -> None:
+        if self.code is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self.code)
+
+
+def main(address: str, user: int) -> bool:
+    """Whether this is a fork by now."""
+    until = os.pidfd_open(user)
+    gc.disable()
+    load()
+    gc.collect()
+    gc.freeze()  # so that forks share its pages
+    assert len(os.listdir("/proc/self/task")) == 1, "a fork has one thread of all"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen(64)
+        if os.fork():
+            os._exit(0)  # whoever has started it need not wait any more
+        os.setsid()
+        for number in range(3):
+            os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), number)
+        return serve(listening, until=until)
+
+
+if __name__ == "__main__":
+    ending = Ending()
+    if main(sys.argv[1], int(sys.argv[2])):
+        ending.run()
