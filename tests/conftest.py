@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from read_once import read_translations_once
 from warm.starting import variables
 
 from heliograph.cli import GARBAGE_THRESHOLDS
@@ -77,6 +78,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """What is loaded by now stays; the collector of garbage need not look through torch and the others each time."""
+    if "trainer.export.exporting" in sys.modules:
+        read_translations_once()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)  # as commands do

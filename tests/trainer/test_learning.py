@@ -13,6 +13,7 @@ from heliograph.bundle import load_team
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 @pytest.mark.timeout(1200)  # a training that hangs; how long it takes is the machine's affair
 def test_a_team_learns_to_talk_and_is_blind_without_messages(tmp_path: Path) -> None:
     path = tmp_path / "run"

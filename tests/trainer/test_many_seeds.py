@@ -19,7 +19,7 @@ from trainer.commands import many_seeds
 from trainer.commands.many_seeds import SeedRun
 from trainer.export.shared_graphs import FOLDER
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_commands")]
 OVERRIDES = [word for text in SMALL for word in ("--set", text)]
 
 

@@ -22,7 +22,7 @@ from heliograph.run_status import RunState, read_status
 from trainer.training.checkpoint import saved_checkpoints
 from trainer.training.run_folder import RunFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_commands")]
 
 DEADLINE_S = 360
 GAME = "waiting_game:make"

@@ -44,6 +44,7 @@ def load() -> None:
     """All that takes long, and what the exporter makes once in each process."""
     import torch
     import tqdm
+    from read_once import read_translations_once
 
     from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
     from trainer.export.exporting import exported
@@ -53,6 +54,7 @@ def load() -> None:
     tqdm.tqdm.monitor_interval = 0  # it would start a thread
     for name in ALGORITHMS:
         algorithm_entry(name)
+    read_translations_once()
     exported(torch.nn.Linear(1, 1).eval(), {"x": torch.zeros(1)}, ["y"])
 
 
@@ -132,8 +134,7 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     sys.argv[:] = ["heliograph", *request["words"]]
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
-    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
-    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty(), write_through=unbuffered)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty(), write_through=request["unbuffered"])  # type: ignore[union-attr]
     gc.enable()
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child_environment import importing_test_modules
 from made_once import made_once
 
 HERE = Path(__file__).parent
@@ -22,7 +23,9 @@ def variables(factory: pytest.TempPathFactory) -> dict[str, str]:
     user = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
     def start(folder: Path) -> None:
-        subprocess.run([sys.executable, HERE / "server.py", folder / "socket", str(user)], check=True)
+        subprocess.run(
+            [sys.executable, HERE / "server.py", folder / "socket", str(user)], env=importing_test_modules(), check=True
+        )
 
     places = [str(HERE / "path"), *filter(None, [os.environ.get("PYTHONPATH")])]
     folder = made_once(factory, "warm-commands", start)

@@ -16,7 +16,7 @@ COMMANDS = ("train", "evaluate", "export", "run", "audit", "bandwidth", "card")
 def _words():
     """Those of a command `heliograph …` that this process is to run; None if it is to run anything else."""
     rest = sys.orig_argv[1:]
-    if rest[:1] == ["-P"]:
+    while rest and rest[0] in ("-P", "-u"):
         rest = rest[1:]
     if rest[:2] == ["-m", "heliograph"]:
         rest = rest[2:]
@@ -41,6 +41,7 @@ def _hand_over(address, words):
         "folder": os.getcwd(),
         "variables": dict(os.environ),
         "umask": umask,
+        "unbuffered": "-u" in sys.orig_argv[1:3] or bool(os.environ.get("PYTHONUNBUFFERED")),
         "ignored": [number for number in passed if signal.getsignal(number) is signal.SIG_IGN],
     }
     server = socket.socket(socket.AF_UNIX)
