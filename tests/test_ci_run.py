@@ -20,16 +20,13 @@ if [ "${1:-}" = stop ]; then echo stop >>"$TOLD"; exit "${STOPPING:-0}"; fi
 if [ -n "${BROKEN:-}" ]; then echo "no engine today" >&2; exit 3; fi
 if [ -z "${SILENT:-}" ]; then echo DOCKER_HOST=unix:///somewhere; fi
 """
-STAGES = [
-    "make check",
-    "make test",
-    "make --jobs 2 --output-sync=target test-numpy2 images",
-    "make test-docker",
-]
+IMAGES = "make images"
+"""Beside the first two stages."""
+STAGES = ["make check", "make test", "make test-numpy2", "make test-docker"]
 
 
-def ran(path: Path, *, engine: bool = True, **variables: str) -> tuple[int, list[str], str]:
-    """The exit code, what was begun, and what was said on stderr."""
+def ran(path: Path, *, engine: bool = True, images: int = 1, **variables: str) -> tuple[int, list[str], str]:
+    """The exit code, what was begun beside the images, which are made so often, and what was said on stderr."""
     script, leftovers, told = path / "checkout" / ".ci" / "run", path / "leftovers", path / "told"
     script.parent.mkdir(parents=True)
     leftovers.mkdir()
@@ -46,16 +43,17 @@ def ran(path: Path, *, engine: bool = True, **variables: str) -> tuple[int, list
     given |= {"PATH": f"{path / 'bin'}:{given['PATH']}", "TMPDIR": str(leftovers), "TOLD": str(told), **variables}
     ended = subprocess.run([script], env=given, capture_output=True, text=True, timeout=60, check=False)
     assert list(leftovers.iterdir()) == []
-    return ended.returncode, told.read_text().splitlines(), ended.stderr
+    begun = told.read_text().splitlines()
+    assert begun.count(IMAGES) == images
+    assert IMAGES not in begun[2 + images :]
+    return ended.returncode, [stage for stage in begun if stage != IMAGES], ended.stderr
 
 
 def test_all_stages_pass(tmp_path: Path) -> None:
     assert ran(tmp_path) == (0, [*STAGES, "stop"], "")
 
 
-@pytest.mark.parametrize(
-    ("failing", "begun"), [("check", 1), ("test", 2), ("test-numpy2", 3), ("images", 3), ("test-docker", 4)]
-)
+@pytest.mark.parametrize(("failing", "begun"), [("check", 1), ("test", 2), ("test-numpy2", 3), ("test-docker", 4)])
 def test_it_stops_at_the_stage_that_fails_whatever_stopping_the_engine_comes_to(
     tmp_path: Path, failing: str, begun: int
 ) -> None:
@@ -63,14 +61,19 @@ def test_it_stops_at_the_stage_that_fails_whatever_stopping_the_engine_comes_to(
     assert (code, told) == (2, [*STAGES[:begun], "stop"])
 
 
+def test_images_that_cannot_be_made_fail_it(tmp_path: Path) -> None:
+    code, told, _ = ran(tmp_path, FAILING="images", STOPPING="4")
+    assert (code, told) == (1, [*STAGES[:2], "stop"])
+
+
 def test_an_engine_that_does_not_start_fails_and_says_why(tmp_path: Path) -> None:
-    code, told, said = ran(tmp_path, BROKEN="1")
+    code, told, said = ran(tmp_path, images=0, BROKEN="1")
     assert (code, told) == (1, [*STAGES[:2], "stop"])
     assert said == "no engine today\n"
 
 
 def test_an_engine_that_does_not_say_where_it_is_fails_instead_of_being_passed_over(tmp_path: Path) -> None:
-    code, told, said = ran(tmp_path, SILENT="1")
+    code, told, said = ran(tmp_path, images=0, SILENT="1")
     assert (code, told) == (1, [*STAGES[:2], "stop"])
     assert "has not said where" in said
 
@@ -80,6 +83,6 @@ def test_an_engine_that_does_not_stop_is_told_of(tmp_path: Path) -> None:
 
 
 def test_without_an_engine_it_says_what_was_not_tested(tmp_path: Path) -> None:
-    code, told, said = ran(tmp_path, engine=False)
+    code, told, said = ran(tmp_path, engine=False, images=0)
     assert (code, told) == (0, [*STAGES[:2], "make test-numpy2"])
     assert said.startswith("NOT TESTED: images and compose.")
