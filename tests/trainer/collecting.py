@@ -52,7 +52,12 @@ class Counting:
 
 
 def collector_of(
-    environment: VectorEnvironment, *, seed: int = 7, keeps_state: bool = False, **settings: Any
+    environment: VectorEnvironment,
+    *,
+    seed: int = 7,
+    keeps_state: bool = False,
+    most_steps: int = 0,
+    **settings: Any,
 ) -> Collector:
     replay = Replay(
         ReplaySettings(capacity=4000, window=4, minimum=1, **settings),
@@ -60,7 +65,7 @@ def collector_of(
         copies=environment.count,
         columns=state_column(environment.spec) if keeps_state else {},
     )
-    return Collector(environment, Counting(), replay, seed=seed, device=torch.device("cpu"))
+    return Collector(environment, Counting(), replay, seed=seed, device=torch.device("cpu"), most_steps=most_steps)
 
 
 def collect(collector: Collector, steps: int) -> Collected:

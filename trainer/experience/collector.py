@@ -69,7 +69,7 @@ class Collector:
     the episodes r, r + ranks, r + 2 ranks, ...
     """
 
-    # Eight parameters: what is stepped, by whom, into what, how it grows harder, and what makes it repeatable.
+    # Nine parameters: what is stepped, by whom, into what, how it grows harder or is cut, and what makes it repeatable.
     def __init__(
         self,
         environment: VectorEnvironment,
@@ -81,11 +81,13 @@ class Collector:
         rank: int = 0,
         ranks: int = 1,
         curriculum: CurriculumSettings | None = None,
+        most_steps: int = 0,
     ) -> None:
+        """`most_steps` is `EnvironmentSettings.most_steps`."""
         self.environment, self.replay = environment, replay
         self.seed, self.device = seed, device
         self._rank, self._ranks = rank, ranks
-        self._curriculum = curriculum
+        self._curriculum, self._most_steps = curriculum, most_steps
         self._own_value = 0.0 if curriculum is None else own_value(curriculum, environment)
         self.env_steps = 0
         self.episodes_started = 0
@@ -129,10 +131,12 @@ class Collector:
             actions = self._act(behaviour)
             transition = checked_transition(self.environment.step(actions), of=self.environment)
             self.env_steps += self.environment.count
-            self._perceive(transition, actions, behaviour)
+            cut = self._cut()
+            self._perceive(transition, actions, behaviour, cut=cut)
             if transition.over.any():
                 self._ended.append(self._end(transition))
-                self._begin(np.flatnonzero(transition.over))
+            if (anew := transition.over | cut).any():
+                self._begin(np.flatnonzero(anew))
             self._made += 1
         outcome, returns, length = self._all_ended()
         self._made, self._ended = 0, []
@@ -143,6 +147,18 @@ class Collector:
             env_steps=self.env_steps,
             lost_episodes=self.lost_episodes,
         )
+
+    def _cut(self) -> npt.NDArray[np.bool_]:
+        """bool [E]: copies whose episodes are cut after the step that has been made."""
+        count = self.environment.count
+        if not self._most_steps:
+            return np.zeros(count, dtype=bool)
+        lengths = self._lengths + 1
+        # The first episodes are cut one after another, so that from then on there is always one that has just begun.
+        first = lengths == self.env_steps // count
+        staggered = -(-self._most_steps * (self._everyone + 1) // count)
+        cut: npt.NDArray[np.bool_] = lengths >= np.where(first, staggered, self._most_steps)
+        return cut
 
     def _all_ended(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Outcome [R], return of each agent [R, N] and length [R] of the episodes that this collection has ended."""
@@ -167,8 +183,10 @@ class Collector:
         )
         return action.cpu().numpy()
 
-    def _perceive(self, transition: Transition, actions: npt.NDArray[Any], behaviour: Behaviour) -> None:
-        """Take in what a step of all copies led to."""
+    def _perceive(
+        self, transition: Transition, actions: npt.NDArray[Any], behaviour: Behaviour, *, cut: npt.NDArray[np.bool_]
+    ) -> None:
+        """Take in what a step of all copies led to, of which some are `cut`, bool [E]."""
         now, agent_inputs = self._now, transition.agent_inputs
         heard_before = now.hears.copy()
         # Whoever had no part in the step before has no message of it.
@@ -179,7 +197,7 @@ class Collector:
         np.copyto(now.reward, transition.reward)
         np.copyto(now.terminated, transition.terminated)
         if self.replay.settings.time_limit_is_terminal:
-            now.terminated[transition.truncated] = True
+            now.terminated[transition.truncated | cut] = True
         for name, values in behaviour.columns(self._team).items():
             np.copyto(now.columns[name], values.cpu().numpy())
         if STATE in now.columns:

@@ -41,6 +41,11 @@ class EnvironmentSettings(Settings):
     """How one parameter goes to its value as training goes on; none: it has it from the start."""
     copies: PositiveInt = 8
     """Stepped together while collecting."""
+    most_steps: NonNegativeInt = 0
+    """Steps after which an episode that is collected is cut, as by a time limit, and another one begins, the copies one
+    after another; 0: its own time limit alone.  Where episodes are long, few begin: what the policy does at their
+    beginning then changes unseen, and copies that have come into the same trouble stay in it.  Evaluations cut
+    none."""
     workers: NonNegativeInt = 0
     """Processes that share the copies; 0: all in this process.  A step then costs about a millisecond of talk, so they
     pay where all copies together need many (large railways), and only on cores that are free while collecting; see

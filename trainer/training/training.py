@@ -106,6 +106,7 @@ class Training:
             rank=rank,
             ranks=count,
             curriculum=settings.environment.curriculum,
+            most_steps=settings.environment.most_steps,
         )
         schedule = settings.schedule
         self.horizon = horizon_of(schedule, folder.status() if resume else None)
