@@ -108,13 +108,11 @@ def warm_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return variables(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def warm_commands(warm_variables: dict[str, str]) -> Iterator[None]:
-    """All commands that the processes of a file run begin so."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in warm_variables.items():
-            patch.setenv(name, value)
-        yield
+@pytest.fixture
+def warm_commands(warm_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that the processes of a test run begin so."""
+    for name, value in warm_variables.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,7 @@ def interrupted_run(path: Path) -> None:
     start(path, small_settings(env_steps=12 * 4), stop_after=2).run()
 
 
+@pytest.mark.usefixtures("warm_commands")
 @pytest.mark.parametrize("left_bytes", [60_000, 0])
 def test_a_full_disk_ends_training_and_leaves_the_checkpoint_before_whole(tmp_path: Path, left_bytes: int) -> None:
     with small_disk(tmp_path / "disk", size_bytes=4 * 2**20) as disk:
@@ -140,6 +141,7 @@ def test_a_full_disk_ends_training_and_leaves_the_checkpoint_before_whole(tmp_pa
         assert [record["iteration"] for record in RunFolder.open(path).history()] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("warm_commands")
 def test_a_run_that_somebody_trains_is_not_resumed_beside_them(tmp_path: Path) -> None:
     path = tmp_path / "run"
     interrupted_run(path)

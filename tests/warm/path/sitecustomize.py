@@ -10,7 +10,7 @@ import sys
 
 ADDRESS = "HELIOGRAPH_TESTS_WARM"
 """The variable with the server's socket."""
-COMMANDS = ("train", "evaluate", "export", "run", "audit", "bandwidth", "card")
+COMMANDS = ("train", "evaluate", "export", "dream", "run", "audit", "bandwidth", "card")
 
 
 def _words():
