@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -69,6 +70,8 @@ class Command:
     run: Callable[[argparse.Namespace], int]
     complete: Callable[[Sequence[str]], list[str]] = list
     """From the words after its name to those that are parsed; here an older spelling can be brought into today's."""
+    telling: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around parsing: who tells what is wrong with the words, where several processes are given the same."""
 
 
 def available_commands() -> dict[str, EntryPoint]:
@@ -126,7 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
     """Parse and run one of `commands`; errors of the project's tree end in one sentence, not a trace."""
-    namespace = make_parser(commands).parse_args(_completed(commands, arguments))
+    named = next((word for word in arguments if word in commands), None)
+    with nullcontext() if named is None else commands[named].telling():
+        namespace = make_parser(commands).parse_args(_completed(commands, arguments))
     # gRPC's core tells stderr of every peer that ends its streams, in lines that are neither text logs' nor JSON.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     level = namespace.log_level.upper()

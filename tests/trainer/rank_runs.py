@@ -25,13 +25,16 @@ MORE = {
     "marie": ("marie.tokenizer.codebook.idle_updates=2",),
     "mazero": ("mazero.updates=2", "mazero.model.dropout=0.2", "schedule.overlap=false"),
 }
+WITH_WORKERS = ("mazero.reanalysis.workers=1", "mazero.reanalysis.ahead=2")
+"""Of `mazero-relay:workers`."""
 STOPPED_AT = 20
 """The look for a stop, of the second rank, before which somebody asks it for one."""
 
 
 def settings_of(preset: str) -> TrainSettings:
-    name = preset.partition("-relay")[0]
-    return small_settings(preset, *MORE.get(name, ()), env_steps=96, small=SMALL_OF[name])
+    name, _, variant = preset.partition("-relay")
+    more = MORE.get(name, ()) + WITH_WORKERS * (variant == ":workers")
+    return small_settings(f"{name}-relay", *more, env_steps=96, small=SMALL_OF[name])
 
 
 def stops_at(number: int, group: Ranks) -> StopRequest:
@@ -54,7 +57,8 @@ def main(folder: Path, presets: list[str]) -> None:
     with joined_ranks() as group:
         for preset in presets:
             settings = settings_of(preset)
-            run(group, folder / preset / "whole", settings, resume=False)
+            if not preset.endswith(":workers"):  # which draw anew what they had drawn ahead of a stop
+                run(group, folder / preset / "whole", settings, resume=False)
             loop.SharedStop = partial(stops_at, STOPPED_AT)  # type: ignore[assignment, misc]
             reason = run(group, folder / preset / "stopped", settings, resume=False)
             loop.SharedStop = SharedStop  # type: ignore[misc]

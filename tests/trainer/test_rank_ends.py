@@ -226,6 +226,39 @@ def test_a_rank_that_is_ended_before_the_ranks_join_leaves_the_telling_to_the_fi
         raise KeyboardInterrupt
 
 
+def test_what_a_parser_says_is_held_back_by_all_but_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    def waits(_: float) -> None:
+        told.append(capsys.readouterr().err)
+
+    monkeypatch.setattr(launched.time, "sleep", waits)
+    for rank, held in ((0, []), (1, [""])):
+        launch(monkeypatch, rank=rank)
+        told.clear()
+        with pytest.raises(SystemExit, match="2"):
+            main(["train", "--seed", "one"])
+        assert told == held
+        assert "invalid int value: 'one'" in capsys.readouterr().err  # a follower that is still there
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    assert capsys.readouterr() == ("", "")
+
+    def ended(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launched.time, "sleep", ended)
+    with pytest.raises(SystemExit, match=str(INTERRUPTED_EXIT_CODE)):
+        main(["train", "--seed", "one"])
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("RANK", "nonsense")
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    assert "usage:" in capsys.readouterr().out
+
+
 def test_how_to_go_on_says_how_many_ranks_there_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training = start(tmp_path / "run", small_settings(), stop_after=1)
     summary = training.run()

@@ -120,9 +120,12 @@ def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Pat
 
 
 def test_what_all_ranks_run_into_is_told_once(tmp_path: Path) -> None:
+    parsing = ("--preset", "relay-signal", "--seed", "one")
     before_joining = ("--preset", "relay-signal", "--set", "nonsense=3")
     together = ("--preset", "relay-signal", "--folder", str(tmp_path / "run"), "--set", "replay.batch=5")
     for arguments, told in (
+        (parsing, "argument --seed: invalid int value: 'one'"),
+        (("--no-such-option",), "unrecognized arguments: --no-such-option"),
         (before_joining, "unknown key nonsense"),
         (together, "replay.batch = 5 cannot be split among 2 ranks"),
     ):

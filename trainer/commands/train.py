@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,4 +309,12 @@ def _lead(
     return INTERRUPTED_EXIT_CODE if summary.reason == "interrupted" else 0
 
 
-COMMAND = Command(summary="train a team centrally and export its bundles", configure=configure, run=run)
+def _telling() -> AbstractContextManager[None]:
+    from trainer.ranks.launched import first_rank_parses
+
+    return first_rank_parses()
+
+
+COMMAND = Command(
+    summary="train a team centrally and export its bundles", configure=configure, run=run, telling=_telling
+)

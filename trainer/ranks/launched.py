@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError, SettingsError
 
@@ -66,3 +68,29 @@ def first_rank_reports() -> Iterator[None]:
         if leads():
             raise
         raise SystemExit(INTERRUPTED_EXIT_CODE) from None
+
+
+@contextmanager
+def first_rank_parses() -> Iterator[None]:
+    """Inside, what a parser of arguments says before it exits, is told by the first rank alone, as its errors are
+    (`first_rank_reports`).  Variables that name no rank are not its affair.
+    """
+    try:
+        follows = not leads()
+    except SettingsError:
+        follows = False
+    if not follows:
+        yield
+        return
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            yield
+    except SystemExit as end:
+        if end.code:
+            try:
+                time.sleep(LEAVING_S)  # until ended, by a signal
+            except KeyboardInterrupt:
+                raise SystemExit(INTERRUPTED_EXIT_CODE) from None
+            sys.stderr.write(err.getvalue())
+        raise
