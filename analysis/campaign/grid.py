@@ -161,6 +161,7 @@ class _Variant:
     settings: Table
     methods: tuple[str, ...] | None
     worlds: tuple[str, ...] | None
+    on: Mapping[str, Table]
 
     def takes(self, world: str, method: str) -> bool:
         return (self.worlds is None or world in self.worlds) and (self.methods is None or method in self.methods)
@@ -168,7 +169,7 @@ class _Variant:
 
 def _variants(campaign: CampaignSettings) -> Iterator[_Variant]:
     for name, plan in campaign.variants.items():
-        yield _Variant(name=name, settings=plan.settings, methods=plan.methods, worlds=plan.worlds)
+        yield _Variant(name=name, settings=plan.settings, methods=plan.methods, worlds=plan.worlds, on=plan.on)
     for sweep in campaign.sweeps.values():
         for values in product(*sweep.values.values()):
             chosen_values = dict(zip(sweep.values, values, strict=True))
@@ -177,6 +178,7 @@ def _variants(campaign: CampaignSettings) -> Iterator[_Variant]:
                 settings=_nested(chosen_values),
                 methods=sweep.methods,
                 worlds=sweep.worlds,
+                on={},
             )
 
 
@@ -216,7 +218,9 @@ def _cell(
         update={"search": campaign.evaluation.search or of_method.search}
         | ({} if in_world.episodes is None else {"episodes": in_world.episodes})
     )
-    layers = (in_world.settings, of_method.settings, here.settings, {} if variant is None else variant.settings)
+    layers = [in_world.settings, of_method.settings, here.settings]
+    if variant is not None:
+        layers += [variant.settings, variant.on.get(world_name, {})]
     values = _budget(in_world, here) | {
         "evaluation": {
             "sampled": "sampled" in evaluation.policies,

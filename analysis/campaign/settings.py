@@ -116,6 +116,8 @@ class VariantPlan(Settings):
     """None: all."""
     worlds: tuple[str, ...] | None = None
     """None: all."""
+    on: dict[str, Table] = {}
+    """By world: settings that are another there alone."""
 
 
 class SweepPlan(Settings):
@@ -243,6 +245,7 @@ class CampaignSettings(Settings):
         if self.tune is not None:
             found.append(("tune.method", (self.tune.method,), self.methods))
             found.append(("tune.worlds", self.tune.worlds or (), self.worlds))
+        found += [(f"variants.{name}.on", tuple(variant.on), self.worlds) for name, variant in self.variants.items()]
         for kind, plans in (("variants", self.variants), ("sweeps", self.sweeps)):
             for name, plan in plans.items():
                 found.append((f"{kind}.{name}.worlds", plan.worlds or (), self.worlds))

@@ -96,6 +96,14 @@ def test_what_is_nearer_wins_and_a_budget_is_all_there_is(tmp_path: Path) -> Non
     assert here.digest != found["sighted/mamba+dropout"].digest
 
 
+def test_a_variant_may_have_settings_in_one_world_alone(tmp_path: Path) -> None:
+    text = FILE.replace("[variants.dropout]", "[variants.dropout]\non.signal.schedule.cpu_minutes = 1")
+    found = plans(text, tmp_path)
+    assert [found[f"{world}/mamba+dropout"].cpu_minutes for world in ("sighted", "signal")] == [0, 1]
+    assert found["signal/mamba"].cpu_minutes == 5
+    assert found["signal/mamba+dropout"].settings["mamba.model.dropout"] == 0.2
+
+
 def test_a_part_is_chosen_by_name(tmp_path: Path) -> None:
     cells = cells_of(campaign(FILE, tmp_path))
     found = chosen(cells, ["world=sighted", "method=mappo", "variant=clip=0.1,e=1", "variant=clip=0.1,e=2", "seed=1"])
@@ -144,6 +152,7 @@ MINIMAL = 'name = "a"\n[worlds.w]\npreset = "{method}-relay"\n[methods.mappo]\n'
             "campaign a comes to 1,000,001 runs, and 10,000 are the most",
         ),
         (MINIMAL.replace("name", 'seeds = "0-999"\nname') + f"[sweeps.s.values]\na = {list(range(11))}", "12,000 runs"),
+        (MINIMAL + "[variants.x]\nsettings = {}\non.q = {}", "variants.x.on names q, and there is w"),
         (MINIMAL + "[variants.'a=1']\nsettings = {}\n[sweeps.s]\nvalues.a = [1]", "w/mappo+a=1 is there twice"),
         (MINIMAL + "[sweeps.s]\nvalues = {'a' = [1], 'a.b' = [2]}", "a.b is within another setting"),
         (
