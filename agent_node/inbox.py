@@ -213,6 +213,10 @@ class Inbox:
             self._all_here = None
             self._awaited = set()
 
+    def awaits(self, peer: int) -> bool:
+        """Whether a step waits for this peer's message now."""
+        return peer in self._awaited
+
     def give_up(self, peer: int) -> None:
         """Do not wait for this peer any longer: its message is here, or its stream is gone."""
         self._awaited.discard(peer)

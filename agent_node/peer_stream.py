@@ -33,6 +33,10 @@ class PeerStream:
         self._sent = message.message.label
         return written
 
+    def is_even_with(self, message: Message) -> bool:
+        """Whether the peer's message is of the step at which this side spoke last."""
+        return message.label == self._sent
+
     def end(self, reason: str) -> None:
         """Ask the reader to leave, once."""
         if not self.ended.done():

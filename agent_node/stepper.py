@@ -62,6 +62,8 @@ class Stepper:
         decided_s = time.perf_counter()
         if decision.message is not None:
             self._outbox.push(decision.message, sends_to=agent_input.sends_to)
+        if sending is not None:
+            self._peers.attend(up)  # the next step may not wait for what comes until then
         return StepReport(
             episode=agent_input.episode,
             step=agent_input.step,

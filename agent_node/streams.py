@@ -112,3 +112,5 @@ class Streams:
             return
         stream.received = message
         self._inbox.receive(slot, message, size_bytes=len(data), latent_bits=wire.latent_bits(message, before))
+        if stream.is_even_with(message) and not self._inbox.awaits(slot):
+            stream.call.rest()

@@ -50,6 +50,9 @@ class _Call:
     def attend(self) -> None:
         return  # gRPC reads on by itself
 
+    def rest(self) -> None:
+        return
+
     async def flush(self, *, timeout_s: float) -> bool:
         return await self._writer.flush(timeout_s=timeout_s)
 

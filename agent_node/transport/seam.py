@@ -36,7 +36,12 @@ class Call(Protocol):
         ...
 
     def attend(self) -> None:
-        """What has come, or comes next, is wanted now.  A transport may leave it otherwise until something is sent."""
+        """What has come, or comes next, is wanted now."""
+        ...
+
+    def rest(self) -> None:
+        """What comes next is not wanted until something is sent, or `attend` is called; a transport may leave it for
+        that long, and for some hundredths of a second at most."""
         ...
 
     async def flush(self, *, timeout_s: float) -> bool:

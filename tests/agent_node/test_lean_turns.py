@@ -1,4 +1,4 @@
-"""When a lean connection reads: once, and again when it has spoken, is waited for, or has waited long enough."""
+"""When a lean connection reads: always, but while it rests, until it speaks, is waited for, or has rested enough."""
 
 from __future__ import annotations
 
@@ -33,12 +33,16 @@ class End:
 
     def __init__(self, call: LeanCall) -> None:
         self.call = call
-        self.got = 0
+        self.got = self.spoken = 0
         self._came = asyncio.Event()
         self._link = call._link
         self.socket: socket.socket = self._link.transport.get_extra_info("socket")  # type: ignore[attr-defined]
         self.over = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
+
+    def speak(self) -> None:
+        self.spoken += 1
+        self.call.send(MESSAGE)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -67,6 +71,8 @@ class End:
 
     def _take(self, _data: bytes) -> None:
         self.got += 1
+        if self.got == self.spoken:  # as a node, in messages of a step
+            self.call.rest()
         self._came.set()
 
 
@@ -105,13 +111,13 @@ def play(script: Callable[[End, End], Awaitable[None]]) -> None:
 
 
 async def speak_and_hear_once(one: End, other: End) -> None:
-    one.call.send(MESSAGE)
+    one.speak()
     await other.until(1)
-    other.call.send(MESSAGE)
+    other.speak()
     await one.until(1)
 
 
-@pytest.mark.parametrize("act", [lambda end: end.call.send(MESSAGE), lambda end: end.call.attend()])
+@pytest.mark.parametrize("act", [End.speak, lambda end: end.call.attend()])
 def test_what_comes_after_one_answer_is_read_when_this_side_speaks_or_waits(
     act: Callable[[End], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +126,7 @@ def test_what_comes_after_one_answer_is_read_when_this_side_speaks_or_waits(
     async def script(one: End, other: End) -> None:
         await speak_and_hear_once(one, other)
         for _ in range(3):
-            other.call.send(MESSAGE)
+            other.speak()
         await one.until_unread()
         assert one.got == 1
         act(one)
@@ -134,7 +140,7 @@ def test_a_side_that_counts_has_read_what_had_come(monkeypatch: pytest.MonkeyPat
 
     async def script(one: End, other: End) -> None:
         await speak_and_hear_once(one, other)
-        other.call.send(MESSAGE)
+        other.speak()
         await one.until_unread()
         await asyncio.gather(one.call.flush(timeout_s=DEADLINE_S))
         assert one.got == 2
@@ -146,7 +152,7 @@ def test_who_does_not_speak_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) 
     async def script(one: End, other: End) -> None:
         await speak_and_hear_once(one, other)
         for expected in range(2, 10):  # the first after a while, and all others at once
-            other.call.send(MESSAGE)
+            other.speak()
             await one.until(expected)
             monkeypatch.setattr(turns, "LONGEST_S", FOR_EVER_S)
 
@@ -170,10 +176,10 @@ def test_sides_that_change_places_acknowledge_by_what_they_say() -> None:
         for number in range(1, rounds + 1):
             if number == opening:
                 before = one.bare_acknowledgements() + other.bare_acknowledgements()
-            first.call.send(MESSAGE)
+            first.speak()
             for _ in range(5):
                 await asyncio.sleep(0)  # it comes, and is read if it is
-            second.call.send(MESSAGE)
+            second.speak()
             await asyncio.gather(first.until(number), second.until(number))
             first, second = second, first
         after = one.bare_acknowledgements() + other.bare_acknowledgements()

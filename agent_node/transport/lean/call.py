@@ -40,6 +40,8 @@ class Carrier(Protocol):
 
     def attend(self) -> None: ...
 
+    def rest(self) -> None: ...
+
     async def flush(self, stream: int, *, timeout_s: float) -> bool: ...
 
     def end_call(self, call: LeanCall, status: str, sentence: str) -> None: ...
@@ -64,6 +66,9 @@ class LeanCall:
 
     def attend(self) -> None:
         self._link.attend()
+
+    def rest(self) -> None:
+        self._link.rest()
 
     async def flush(self, *, timeout_s: float) -> bool:
         return not self._has_ended and await self._link.flush(self.stream, timeout_s=timeout_s)

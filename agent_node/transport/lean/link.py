@@ -70,8 +70,6 @@ class Link(asyncio.Protocol):
             except MessageError as error:
                 if not self.is_over:
                     self.broke(error)
-            if self._turns is not None:
-                self._turns.heard()
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -97,8 +95,7 @@ class Link(asyncio.Protocol):
     # From calls --------------------------------------------------------------------------------------------------
 
     def send(self, stream: int, data: bytes) -> bool:
-        if self._turns is not None:
-            self._turns.spoke()
+        self.attend()
         if not (self.is_over or self._is_full) and self.connection.send_at_once(stream, data):
             return True
         kept_bytes = self.connection.kept_bytes(stream)
@@ -112,6 +109,10 @@ class Link(asyncio.Protocol):
     def attend(self) -> None:
         if self._turns is not None:
             self._turns.attend()
+
+    def rest(self) -> None:
+        if self._turns is not None and not self.is_over:
+            self._turns.rest()
 
     async def flush(self, stream: int, *, timeout_s: float) -> bool:
         self.attend()  # that there is room again is read, too

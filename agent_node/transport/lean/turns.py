@@ -1,9 +1,9 @@
 """Reading that waits for this side's turn to speak, so that acknowledgements ride on messages.  Imported by `link.py`.
 
 Linux sends an acknowledgement in a packet of its own when a process reads for the second time since it wrote, which
-happens whenever the two ends of a link change places in who speaks first.  What has come once this side has spoken and
-has read once is of a step that this side has not spoken at yet, so nobody needs it, and its acknowledgement goes with
-what this side says next.  Whoever needs it all the same says so.
+happens whenever the two ends of a link change places in who speaks first.  Who has spoken at a step and has got the
+other side's message of the same step needs nothing of the next one yet, and its acknowledgement goes with what this
+side says then.  Whoever needs it all the same says so.
 """
 
 from __future__ import annotations
@@ -15,46 +15,39 @@ LONGEST_S = 0.04
 
 
 class Turns:
-    """Of one connection.  Until `spoke` is called, and where nobody is read without it, nothing waits."""
+    """Of one connection, which is read unless it rests."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._may_wait = False
-        self._is_waiting = False
+        self._is_resting = False
         self._since_s = 0.0  # the loop's time
         self._timer: asyncio.TimerHandle | None = None
 
-    def spoke(self) -> None:
-        """A message was written."""
-        self._may_wait = True
-        if self._is_waiting:
-            self.attend()
-
-    def heard(self) -> None:
-        """Something was read."""
-        if self._may_wait:
-            self._may_wait, self._is_waiting = False, True
+    def rest(self) -> None:
+        """What comes next is not wanted until this side speaks."""
+        if not self._is_resting:
+            self._is_resting = True
             self._transport.pause_reading()
             self._since_s = self._loop.time()
             if self._timer is None:  # one that runs is late enough to be set again
                 self._timer = self._loop.call_later(LONGEST_S, self._look)
 
     def attend(self) -> None:
-        """What has come is wanted now."""
-        if self._is_waiting:
-            self._is_waiting = False
+        """This side speaks, or what has come is wanted now."""
+        if self._is_resting:
+            self._is_resting = False
             self._transport.resume_reading()
 
     def end(self) -> None:
         """The connection is over."""
-        self._is_waiting = self._may_wait = False
+        self._is_resting = False
         if self._timer is not None:
             self._timer.cancel()
 
     def _look(self) -> None:
         self._timer = None
-        if self._is_waiting:
+        if self._is_resting:
             left_s = self._since_s + LONGEST_S - self._loop.time()
             if left_s > 0:
                 self._timer = self._loop.call_later(left_s, self._look)

@@ -1,0 +1,87 @@
+"""A node over the lean transport reads in time what a step needs, although its connections rest between steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import numpy as np
+import peer_stage
+import pytest
+from peer_stage import DEADLINE_S, HELLO, TEAM, Stage, node_of_slot_1
+
+from agent_node.message import Message
+from agent_node.node import Node
+from agent_node.transport.lean import turns
+from agent_node.transport.lean.call import LeanCall
+from agent_node.transport.lean.client import LeanLine
+from agent_node.wire import MessageWire
+from heliograph.bundle import Bundle, make
+from heliograph.certificates.identity import Identity
+from heliograph.manifest import SENDING_VERSION
+from heliograph.sending import Sending
+
+WIRE = MessageWire.of(TEAM[0].manifest)
+
+
+@pytest.fixture(autouse=True)
+def _lean_that_rests_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_stage, "_chosen", ["lean"])
+    monkeypatch.setattr(turns, "LONGEST_S", 3600.0)
+
+
+def said(step: int) -> bytes:
+    return WIRE.serialise(Message(episode=0, step=step, latent=np.full(4, 3, dtype=np.int32), action=3)).data
+
+
+def play(script: Callable[[Node, Stage, LeanCall], Awaitable[None]], bundle: Bundle = TEAM[1]) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(60), node_of_slot_1(bundle=bundle) as (node, world, _):
+            call = await LeanLine(node.peer_address, tls=None, peer=Identity(slot=1)).call(HELLO.serialise())
+            await world.until(lambda: world.peers == (0,))
+            await script(node, world, call)
+            call.cancel()
+
+    asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("before", "counted"), [(said(0), "late"), (b"nothing", "rejected")])
+def test_what_comes_before_an_awaited_message_does_not_hold_it_up(before: bytes, counted: str) -> None:
+    async def script(node: Node, world: Stage, call: LeanCall) -> None:
+        assert (await world.step(1, deadline_s=0.0)).masked == (0,)
+        for step in (2, 3, 4):
+            stepped = asyncio.ensure_future(world.step(step))
+            await until(lambda: node._inbox is not None and node._inbox.awaits(0))
+            if step == 2:
+                call.send(before)
+                await until(lambda: getattr(node.counts[0], counted) == 1)
+            call.send(said(step - 1))
+            assert (await stepped).masked == ()
+
+    play(script)
+
+
+def test_what_comes_while_this_side_withholds_is_there_when_the_next_step_begins() -> None:
+    manifest = TEAM[1].manifest
+    sending = Sending(heartbeat=1000, changes=4)  # whatever changes
+    bundle = make(replace(manifest, format_version=SENDING_VERSION, sending=sending), TEAM[1].graph, TEAM[1].tables)
+
+    async def script(node: Node, world: Stage, call: LeanCall) -> None:
+        stepped = asyncio.ensure_future(world.step(1))
+        call.send(said(0))
+        await stepped
+        for step in (2, 3, 4):
+            call.send(said(step - 1))
+            call.send(b"nothing")
+            await until(lambda read=step - 1: node.counts[0].rejected == read)  # type: ignore[misc]
+            await world.step(step, deadline_s=0.0)
+            assert node.counts[0].read == step
+
+    play(script, bundle)
