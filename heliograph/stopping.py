@@ -9,7 +9,6 @@ For every command with long work in its main thread.  Imports nothing heavy.
 from __future__ import annotations
 
 import _thread
-import math
 import signal
 import threading
 import time
@@ -82,11 +81,12 @@ def obeying_signals(
             yield
         return
     ended, late = threading.Event(), threading.Event()
-    asked = -math.inf
+    asked: float | None = None
 
     def on_signal(_number: int, _frame: object) -> None:
         nonlocal asked
-        if request.wanted:
+        # Not whether it is wanted: that may have been asked for elsewhere a moment ago, by the same signal.
+        if asked is not None:
             if time.monotonic() - asked < TOGETHER_S and not late.is_set():
                 return
             if insisting or not request.obeyed(within_s=0):

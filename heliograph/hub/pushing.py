@@ -69,7 +69,9 @@ def push(
         _bounded(line),
     ):
         try:
-            commit = _commit(folder, place, names, line, token=mine, private=private, message=message)
+            commit = line.runs(
+                lambda: _commit(folder, place, names, line, token=mine, private=private, message=message)
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             # Its own checks of what a hub answers; where an upload failed, of that failure.
             if isinstance(error.__cause__, (OSError, HeliographError, httpx2.HTTPError)):
@@ -87,21 +89,22 @@ def _slot(name: str) -> int:
 
 @contextmanager
 def _bounded(line: Line) -> Iterator[None]:
-    """Inside, huggingface-hub's requests have bounds, which its own lack, and obey Ctrl-C."""
+    """Inside, huggingface-hub's requests have bounds, which its own lack, and are left with the line."""
     from huggingface_hub import constants, set_client_factory
+    from huggingface_hub.utils import _http
 
     from heliograph.hub.transport import BoundedClient
 
     # Its newer storage has a client of its own, whose waits have no bounds; hubs take large files without it, too.
     other_storage, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
-    # For the whole process: that package has no other way.
+    # For the whole process: that package has no other way, nor one to say which there was.
+    other_clients = _http._GLOBAL_CLIENT_FACTORY
     set_client_factory(lambda: BoundedClient(line))
     try:
-        with line.left_at_interrupt():
-            yield
+        yield
     finally:
         constants.HF_HUB_DISABLE_XET = other_storage
-        set_client_factory(BoundedClient)
+        set_client_factory(other_clients)
 
 
 # Seven parameters: what of which folder goes where, and how.

@@ -5,14 +5,13 @@ A hub that takes or sends a byte now and then is never silent, and would be wait
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -24,8 +23,12 @@ LEAST_RATE = 4096.0
 """Bytes a second, below which a hub counts as gone."""
 GRACE_S = 60.0
 """What every request may take beside that."""
+LOOK_S = 0.2
+"""How often an errand is looked after."""
 _PIECE = 2**16
 """Bytes that are handed to the network at a time, and counted when they are taken."""
+
+T = TypeVar("T")
 
 
 class Line:
@@ -65,23 +68,31 @@ class Line:
             self.check()
             raise
 
-    @contextmanager
-    def left_at_interrupt(self) -> Iterator[None]:
-        """Inside, Ctrl-C ends requests of other threads as well, for which Python would wait first."""
-        before = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread() or not callable(before):
-            yield
-            return
+    def runs(self, errand: Callable[[], T]) -> T:
+        """Run an errand to its end; Ctrl-C, and SIGTERM where it raises the same, leaves the line, and so ends it.
 
-        def leave(number: int, frame: FrameType | None) -> None:
-            self.leave("interrupted")
-            before(number, frame)
+        In a thread of its own: what is raised in the midst of other people's code may leave their locks locked, for
+        which their other threads would wait for ever.
+        """
+        done: Future[T] = Future()
 
-        signal.signal(signal.SIGINT, leave)
+        def run() -> None:
+            try:
+                done.set_result(errand())
+            except BaseException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="errand", daemon=True).start()
         try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+            while not wait(
+                [done], timeout=LOOK_S
+            ).done:  # a signal that another thread gets would not end a longer wait
+                pass
+        except KeyboardInterrupt:
+            self.leave("interrupted")
+            wait([done], timeout=GRACE_S)
+            raise
+        return done.result()
 
 
 class BoundedClient(httpx2.Client):

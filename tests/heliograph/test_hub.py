@@ -307,12 +307,13 @@ def test_a_hub_that_sends_a_byte_now_and_then_is_left(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_an_upload_that_a_silent_hub_holds_up(hub: Hub, made: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_upload_that_a_silent_hub_holds_up(hub: Hub, made: Path, number: signal.Signals) -> None:
     hub.silent = "/lfs/"
     command = [sys.executable, "-m", "heliograph", "push", str(made / "card"), REPOSITORY]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert hub.fell_silent.wait(60)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, told = process.communicate(timeout=transport.SILENCE_S / 2)  # less than the hub may be silent
     assert process.returncode == 130
     assert "Traceback" not in told
@@ -333,6 +334,13 @@ def test_a_silent_hub_is_named_when_files_are_on_their_way(
 def test_a_hub_that_wants_to_be_asked_in_a_year_is_asked_in_a_second(hub: Hub, made: Path) -> None:
     hub.asks_to_wait = "/lfs/"
     assert main(["push", str(made / "card"), REPOSITORY]) == 0
+
+
+def test_what_else_this_process_asks_of_hubs_is_asked_as_before(hub: Hub, made: Path) -> None:
+    http = pytest.importorskip("huggingface_hub.utils._http")
+    before = (http._GLOBAL_CLIENT_FACTORY, constants.HF_HUB_DISABLE_XET)
+    assert main(["push", str(made / "card"), REPOSITORY]) == 0
+    assert before == (http._GLOBAL_CLIENT_FACTORY, constants.HF_HUB_DISABLE_XET)
 
 
 def test_without_the_extra_it_is_named(

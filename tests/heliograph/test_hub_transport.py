@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -100,4 +101,23 @@ def test_requests_of_other_threads_end_with_the_line() -> None:
             pass
         line.leave("interrupted")
         asking.join(timeout=20)
+    assert told
+
+
+def test_a_signal_that_another_thread_gets_ends_an_errand() -> None:
+    line, told = transport.Line(), []
+
+    def interrupts(connection: socket.socket, ended: threading.Event) -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        ended.wait()
+
+    with host(interrupts) as url, transport.BoundedClient(line) as client:
+
+        def errand() -> None:
+            with pytest.raises(NetworkError, match="interrupted") as refused:
+                client.get(url)
+            told.append(refused)
+
+        with pytest.raises(KeyboardInterrupt):
+            line.runs(errand)
     assert told

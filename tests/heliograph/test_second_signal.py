@@ -52,3 +52,15 @@ def test_patience_ends_however_late_a_second_signal_would_be(monkeypatch: pytest
 
     with pytest.raises(KeyboardInterrupt):
         work_that_does_not_obey()
+
+
+def test_the_first_signal_asks_even_where_a_stop_was_asked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "TOGETHER_S", 0.0)
+    request, told = StopRequest(), list[str]()
+    with obeying_signals(request, on_request=lambda: told.append("stopping"), patience_s=600):
+        request.ask()  # as another rank does, which the same Ctrl-C has reached before
+        signal.raise_signal(signal.SIGINT)
+        assert told == ["stopping"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        request.obey()
