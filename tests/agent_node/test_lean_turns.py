@@ -61,6 +61,8 @@ class End:
     def bare_acknowledgements(self) -> int:
         """Packets that it has sent without anything in them, by the kernel's `tcp_info`."""
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        if len(info) < 160:
+            pytest.skip("this kernel does not count packets with data")
         segments, with_data = struct.unpack_from("I", info, 136)[0], struct.unpack_from("I", info, 156)[0]
         return int(segments - with_data)
 
