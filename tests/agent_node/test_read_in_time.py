@@ -68,13 +68,45 @@ def test_what_comes_before_an_awaited_message_does_not_hold_it_up(before: bytes,
     play(script)
 
 
-def test_what_comes_while_this_side_withholds_is_there_when_the_next_step_begins() -> None:
-    manifest = TEAM[1].manifest
-    sending = Sending(heartbeat=1000, changes=4)  # whatever changes
-    bundle = make(replace(manifest, format_version=SENDING_VERSION, sending=sending), TEAM[1].graph, TEAM[1].tables)
+def test_a_connection_rests_once_both_sides_have_spoken_at_a_step_and_until_the_next() -> None:
+    async def script(node: Node, world: Stage, call: LeanCall) -> None:
+        assert node._peers is not None
+        transport = node._peers._streams.live[0].call._link.transport  # type: ignore[attr-defined]
+        await world.step(1, deadline_s=0.0)
+        for step in (2, 3, 4):
+            assert transport.is_reading()
+            call.send(said(step - 1))
+            await until(lambda: not transport.is_reading())
+            await world.step(step)
 
+    play(script)
+
+
+def withholding(bundle: Bundle) -> Bundle:
+    """It withholds whatever changes, from its second message on."""
+    sending = Sending(heartbeat=1000, changes=4)
+    manifest = replace(bundle.manifest, format_version=SENDING_VERSION, sending=sending)
+    return make(manifest, bundle.graph, bundle.tables)
+
+
+def test_a_message_of_the_step_at_which_this_side_spoke_last_does_not_hold_up_an_awaited_one() -> None:
+    async def script(node: Node, world: Stage, call: LeanCall) -> None:
+        await world.step(1, deadline_s=0.0)
+        stepped = asyncio.ensure_future(world.step(2))
+        await until(lambda: node._inbox is not None and node._inbox.awaits(0))
+        call.send(said(0))
+        await until(lambda: node.counts[0].late == 1)
+        call.send(said(1))
+        await stepped
+        assert node.counts[0].read == 1
+
+    play(script, withholding(TEAM[1]))
+
+
+def test_what_comes_while_this_side_withholds_is_there_when_the_next_step_begins() -> None:
     async def script(node: Node, world: Stage, call: LeanCall) -> None:
         stepped = asyncio.ensure_future(world.step(1))
+        await until(lambda: node._inbox is not None and node._inbox.awaits(0))
         call.send(said(0))
         await stepped
         for step in (2, 3, 4):
@@ -84,4 +116,4 @@ def test_what_comes_while_this_side_withholds_is_there_when_the_next_step_begins
             await world.step(step, deadline_s=0.0)
             assert node.counts[0].read == step
 
-    play(script, bundle)
+    play(script, withholding(TEAM[1]))
