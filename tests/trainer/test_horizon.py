@@ -75,6 +75,13 @@ def test_limits_are_numbers_that_a_run_folder_can_hold(name: str, value: str) ->
         load_settings("relay-signal", [f"{name}={value}"])
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", "[1.0, -inf]"])
+def test_parameters_of_any_world_are_numbers_that_a_run_folder_can_hold(value: str) -> None:
+    world = ['environment.id="waiting_game:make"', f"environment.parameters={{announce_at={value}}}"]
+    with pytest.raises(SettingsError, match=r"environment\.parameters: holds a number that is not finite"):
+        load_settings("relay-signal", world)
+
+
 def test_the_demo_trains_to_its_target_by_no_clock() -> None:
     schedule = load_settings("relay-demo", []).schedule
     assert schedule.must_reach

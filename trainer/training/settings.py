@@ -5,6 +5,7 @@ Those of an algorithm are sections of their own, declared beside it; a run has t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -50,6 +52,15 @@ class EnvironmentSettings(Settings):
     """Processes that share the copies; 0: all in this process.  A step then costs about a millisecond of talk, so they
     pay where all copies together need many (large railways), and only on cores that are free while collecting; see
     benchmarks/collection.py.  Refused where copies are stepped together anyhow (SMAX, SMAC)."""
+
+    @field_validator("parameters")
+    @classmethod
+    def _fit_into_a_run_folder(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(parameters, allow_nan=False, default=str)
+        except ValueError as error:
+            raise ValueError("holds a number that is not finite, which no run folder can keep; give another") from error
+        return parameters
 
     @model_validator(mode="after")
     def _varies_here(self) -> Self:
