@@ -89,7 +89,8 @@ def test_who_is_begun_again_finds_the_job_that_runs_and_ends_it(tmp_path: Path) 
 
 def test_a_job_whose_time_is_nearly_up_is_asked_to_save(tmp_path: Path) -> None:
     async def play() -> int:
-        return await end(await begun(tmp_path, slurm(time=1)))  # less than the notice, which comes at once
+        # Slurm looks twice a minute, and gives notice up to half a minute early: not before the job has begun.
+        return await end(await begun(tmp_path, slurm(time=1, signal_delay_s=15)))
 
     assert asyncio.run(play()) == 130
     assert "its time was nearly up" in (tmp_path / "run.log").read_text()
