@@ -1,12 +1,18 @@
-"""The learning curve's axis of losses, as a person reads it."""
+"""What the learning curve shows, as a person reads it."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from trainer.training.curve import scale_logarithmically
+from trainer.algorithms.registry import algorithm_entry
+from trainer.training.curve import draw_curve, scale_logarithmically
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
 
 
 def labels(values: list[float]) -> list[str]:
@@ -33,3 +39,21 @@ def test_values_within_a_decade_stand_at_plain_numbers(values: list[float]) -> N
 
 def test_values_over_decades_stand_at_powers_of_ten() -> None:
     assert any("10^" in text for text in labels([0.001, 30.0]))
+
+
+@pytest.mark.parametrize(("most_steps", "is_drawn"), [(0, True), (200, False)])
+def test_what_was_collected_is_drawn_only_of_whole_episodes(
+    most_steps: int, is_drawn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that are cut, only what ended early is known."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    settings = load_settings("relay", [f"environment.most_steps={most_steps}"])
+    folder = RunFolder.create(tmp_path / "run", settings)
+    loss = algorithm_entry(settings.algorithm).curves.metrics[0]
+    for step in (1, 2):
+        record: dict[str, Any] = {"iteration": step, "env_steps": 100 * step, loss: 1.0 / step}
+        folder.log(record | {"collect/outcome": 0.5, "evaluate/greedy_outcome": 0.6})
+    draw_curve(folder)
+    shown = {text.get_text().split(",")[0] for text in drawn[0].axes[0].get_legend().get_texts()}
+    assert shown == ({"collecting", "evaluation"} if is_drawn else {"evaluation"})

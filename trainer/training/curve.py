@@ -91,7 +91,8 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
         left=LEFT / WIDTH, right=1 - RIGHT / WIDTH, bottom=BELOW / inches, top=1 - ABOVE / inches, hspace=BETWEEN
     )
     above, below = panels[:2]
-    above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
+    if not settings.environment.most_steps:  # of episodes that are cut, only those are known that ended early
+        above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
     for kind, colour in zip(("greedy", "sampled"), PALETTE, strict=False):
         steps, values = _points(records, f"evaluate/{kind}_outcome")
         if steps:
