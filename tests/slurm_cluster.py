@@ -64,16 +64,22 @@ PartitionName=small Nodes={host} Default=YES State=UP
     munged += [f"--socket={folder}/munge", f"--pid-file={folder}/munge.pid", f"--seed-file={folder}/munge.seed"]
     with ExitStack() as running:
 
-        def begin(command: list[str], ready: list[str], answer: str) -> None:
+        def begin(command: list[str], ready: list[str], answer: str) -> subprocess.Popen[bytes]:
             with (folder / f"{command[0]}.out").open("wb") as file:
                 process = running.enter_context(subprocess.Popen(command, env=environment, stdout=file, stderr=file))
             running.callback(process.terminate)
             _await(lambda: answer in _told(ready, environment), process, folder / f"{command[0]}.out")
+            return process
 
         begin(munged, ["munge", "--no-input", f"--socket={folder}/munge"], "MUNGE:")
         begin(["slurmctld", "-D"], ["sinfo", "--noheader", "--format=%P"], "small")
-        begin(["slurmd", "-D"], ["sinfo", "--noheader", "--format=%T"], "idle")
-        yield variables
+        slurmd = begin(["slurmd", "-D"], ["sinfo", "--noheader", "--format=%T"], "idle")
+        try:
+            yield variables
+        finally:
+            # A job that is still ending would wait for ever for those to whom it says so.
+            subprocess.run(["scancel", f"--user={user}"], env=environment, check=False, timeout=DEADLINE_S)
+            _await(lambda: not _told(["squeue", "--noheader"], environment), slurmd, folder / "slurmd.out")
 
 
 # Where Debian has daemons, which are on no user's path.
