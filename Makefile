@@ -94,11 +94,11 @@ docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The teams that are given with a release, each packed with its card: trained (minutes for relay and traffic-junction-easy,
-# half an hour of a core for smax-3m), run, audited, signed.  It goes on where it was stopped.
+# a quarter of an hour of a core for smax-3m), run, audited, signed.  It goes on where it was stopped.
 ZOO ?= relay traffic-junction-easy smax-3m
 ZOO_SEED ?= 1
 TRAINING_relay := --preset relay
-TRAINING_smax-3m := --preset marie-smax-3m-cpu --set schedule.env_steps=50000
+TRAINING_smax-3m := --preset marie-smax-3m-cpu --set schedule.env_steps=30000
 TRAINING_traffic-junction-easy := --preset tarmac-traffic-junction-easy
 zoo: $(ZOO:%=zoo/%.tar)
 

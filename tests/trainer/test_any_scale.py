@@ -278,3 +278,13 @@ def test_a_train_ratio_makes_as_many_updates_a_step_and_keeps_the_rounds_in_prop
         assert (section.model_updates, section.policy.rounds) == (updates, rounds)
     (section,) = small_settings("relay-signal", env_steps=100, small=small).sections()
     assert (section.model_updates, section.policy.rounds) == (4, 2)
+
+
+def test_an_action_that_has_become_likelier_by_any_factor_leaves_finite_gradients() -> None:
+    """As of a Gaussian policy whose mean has moved to an action far out: the ratio of densities is past float32."""
+    now = torch.tensor([-1.0, -1.0, -1.0], requires_grad=True)
+    old, advantage = torch.tensor([-200.0, -200.0, -1.1]), torch.tensor([1.0, -1.0, 1.0])
+    policy_loss(now, old, advantage=advantage, entropy=old, clip=0.2, entropy_scale=0.0).loss.backward()
+    assert now.grad is not None
+    assert now.grad[:2].tolist() == [0.0, 0.0]
+    assert float(now.grad[2]) == pytest.approx(-math.exp(0.1) / 3)

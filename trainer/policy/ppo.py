@@ -22,6 +22,10 @@ from trainer.ranks.group import ranks
 ADVANTAGE_EPSILON = 1e-4
 WEIGHT_EPSILON = 1e-6
 
+# Two densities may differ by any factor where an action lies far out.  e^89 is infinite in float32, and what is clipped
+# then has a gradient of 0 times infinity.
+LARGEST_LOG_RATIO = 20.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyLoss:
@@ -43,6 +47,11 @@ class PolicyLoss:
         } | ({} if self.entropy_share is None else {"policy/entropy_share": float(self.entropy_share)})
 
 
+def probability_ratio(now: Tensor, old: Tensor) -> Tensor:
+    """How much likelier what was done is now, of log-probabilities: at most e^20, beyond which it has no gradient."""
+    return torch.exp((now - old).clamp(max=LARGEST_LOG_RATIO))
+
+
 # Seven parameters: the terms of PPO's loss, each by its name.
 def policy_loss(
     now: Tensor,
@@ -59,7 +68,7 @@ def policy_loss(
     `now` and `old` are log-probabilities of what was done, by the policy that learns and the one that acted; `weight`
     is what a decision counts for (None: all the same).
     """
-    ratio = torch.exp(now - old)
+    ratio = probability_ratio(now, old)
     policy = -mean(torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage), weight)
     mean_entropy = mean(entropy, weight)
     return PolicyLoss(

@@ -26,6 +26,7 @@ from trainer.algorithms.step_function import StepFunction
 from trainer.experience.columns import Column, state_column
 from trainer.nets.gradient_steps import adam
 from trainer.nets.means import Means
+from trainer.policy.ppo import probability_ratio
 from trainer.ranks.group import ranks
 
 
@@ -91,7 +92,7 @@ class Happo(OnPolicy):
 
 def likelier(now: Tensor, old: Tensor, counts: Tensor) -> Tensor:
     """Ratio of probabilities, of log-probabilities [...], where something was done (bool `counts` [...]); else 1."""
-    return torch.where(counts, torch.exp(now - old), 1.0)
+    return torch.where(counts, probability_ratio(now, old), 1.0)
 
 
 def _optimiser(slot: int) -> str:
