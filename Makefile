@@ -94,7 +94,7 @@ docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The teams that are given with a release, each packed with its card: trained (minutes for relay and traffic-junction-easy,
-# a quarter of an hour of a core for smax-3m), run, audited, signed.  It goes on where it was stopped.
+# 23 minutes of a core for smax-3m), run, audited, signed.  It goes on where it was stopped.
 ZOO ?= relay traffic-junction-easy smax-3m
 ZOO_SEED ?= 1
 TRAINING_relay := --preset relay

@@ -84,9 +84,8 @@ class Line:
 
         threading.Thread(target=run, name="errand", daemon=True).start()
         try:
-            while not wait(
-                [done], timeout=LOOK_S
-            ).done:  # a signal that another thread gets would not end a longer wait
+            # Looking again and again: a signal that another thread gets would not end a longer wait.
+            while not wait([done], timeout=LOOK_S).done:
                 pass
         except KeyboardInterrupt:
             self.leave("interrupted")

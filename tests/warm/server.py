@@ -94,8 +94,8 @@ def serve(listening: socket.socket, *, until: int) -> bool:
                 elif isinstance(key.fileobj, socket.socket):
                     if key.fileobj.fileno() < 0:
                         continue  # its command has ended by the same look
+                    said = b""
                     with suppress(ConnectionResetError):
-                        said = b""
                         said = key.fileobj.recv(CHUNK)
                     for number in said or [signal.SIGKILL]:  # nobody is left that waits for it
                         os.kill(key.data.pid, number)
