@@ -34,6 +34,8 @@ BURST_S = 0.01
 LEAST_BURST_BYTES = 2000
 """A full frame must fit."""
 LINK_UP_TIMEOUT_S = 10.0
+MOST_READINGS = 50
+"""Of a namespace's counters, until two of them in turn are the same."""
 QUEUE_S = 1.0
 """How long a frame may wait for a limited link; then it is dropped."""
 
@@ -108,7 +110,7 @@ class NamespacedLinks(Links):
     def passed(self) -> dict[Link, LinkTraffic]:
         found = {}
         for slot, node in enumerate(self.namespaces):
-            devices, sockets = node.inside(lambda: (transmitted(), tcp_info.connections()))
+            devices, sockets = node.inside(_counters)
             for peer in range(self.team_size):
                 if peer != slot:
                     size, packets = devices[f"peer{peer}"]
@@ -192,6 +194,21 @@ class NamespacedLinks(Links):
             how = "nft, on arrival" if by_nft else f"the frame bridge, since nft cannot: {why_not}"
             remarks.append(f"A share of {plan.loss:g} of the packets is dropped at random, by {how}; not repeatable.")
         return remarks
+
+
+def _counters() -> tuple[dict[str, tuple[int, int]], list[tcp_info.Connection]]:
+    """What the calling thread's namespace has counted of its devices and of its connections, at one moment.
+
+    A packet between the two readings would be in one of them alone, and a node at rest sends one, too: it acknowledges
+    what came last a little later.  While packets keep coming there is no such moment, and the last readings must do.
+    """
+    devices = transmitted()
+    for _ in range(MOST_READINGS):
+        sockets, before = tcp_info.connections(), devices
+        devices = transmitted()
+        if devices == before:
+            break
+    return devices, sockets
 
 
 def _require(capability: can.Capability) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from relay_team import relay_plan
 
-from coordinator.links import namespaced_links
+from coordinator.links import namespaced_links, tcp_info
 from coordinator.links.link_plan import LinkPlan
 from coordinator.links.namespaced_links import NamespacedLinks
 from coordinator.running.distributed import run_processes
@@ -107,6 +107,42 @@ def test_every_packet_of_a_link_is_counted_there_and_on_no_other():
     assert counted.pop((0, 1)) == 7 * (100 + UDP_HEADERS)
     assert counted.pop((1, 0)) == 50 + UDP_HEADERS
     assert set(counted.values()) == {0}
+
+
+def test_a_packet_that_passes_while_the_kernels_counters_are_read_is_in_all_of_them_or_in_none(monkeypatch):
+    def read_amid(sender, readings):
+        """Read the connections, right before and after which something is sent, the first times that it is called."""
+        left = iter(range(readings))
+
+        def reading():
+            if next(left, None) is None:
+                return connections()
+            sender.send(b"before")
+            found = connections()
+            sender.send(b"after")
+            return found
+
+        return reading
+
+    async def run():
+        async with NamespacedLinks(LinkPlan(kind="namespaces"), team_size=2) as links:
+            listening, here = (space.inside(socket.socket) for space in links.namespaces)
+            with listening, here:
+                listening.bind(("10.77.0.1", 5000))
+                listening.listen()
+                here.connect(("10.77.0.1", 5000))
+                there, _ = listening.accept()
+                with there:
+                    before = links.passed()
+                    monkeypatch.setattr(tcp_info, "connections", read_amid(here, 3))
+                    after = links.passed()
+                    return {link: after[link].since(before[link]) for link in after}
+
+    connections = tcp_info.connections
+    passed = asyncio.run(run())
+    assert passed[1, 0].http2_bytes >= len(b"beforeafter")
+    for traffic in passed.values():
+        assert traffic.ip_bytes == traffic.http2_bytes + 52 * traffic.tcp_segments
 
 
 @needs(can.FRAMES)
