@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def drawn(actions: ActionDistribution, outputs: torch.Tensor, *, rows: int = ROW
     return actions.sample(outputs.expand(rows, -1), torch.rand(rows, actions.noise, generator=generator))
 
 
-def torchs(outputs: torch.Tensor) -> distributions.Distribution:
+def torchs(outputs: torch.Tensor) -> distributions.TransformedDistribution:
     mean, raw = outputs.chunk(2, dim=-1)
     deviation = SMALLEST_DEVIATION + (LARGEST_DEVIATION - SMALLEST_DEVIATION) * torch.sigmoid(raw)
     normal = distributions.Normal(mean, deviation)
@@ -47,10 +49,68 @@ def test_categorical_is_torchs() -> None:
     torch.testing.assert_close(Categorical(7).entropy(outputs), theirs.entropy())
 
 
-def test_squashed_density_is_torchs() -> None:
+def every_action(actions: SquashedGaussian) -> torch.Tensor:
+    """[L, 1], in order."""
+    return (2 * torch.arange(actions.levels).unsqueeze(-1) + (1 - actions.levels)) / actions.levels
+
+
+def cells(outputs: torch.Tensor, action: torch.Tensor, *, levels: int) -> torch.Tensor:
+    """How likely each number [..., k] of an action is, from torch's distribution function alone."""
+    inside = 1 - 0.5 / levels  # beyond it are only the bounds themselves, where everything has come
+    low, high = (
+        torch.where(edge.abs() < inside, torchs(outputs).cdf(edge.clamp(-inside, inside)), (edge > 0).double())
+        for edge in (action - 1 / levels, action + 1 / levels)
+    )
+    return high - low
+
+
+def test_an_action_is_as_likely_as_its_cell_by_torch() -> None:
     outputs = torch.randn(50, 6, dtype=torch.float64)
-    action = GAUSSIAN.mode(torch.randn(50, 6, dtype=torch.float64))
-    torch.testing.assert_close(GAUSSIAN.log_probability(outputs, action), torchs(outputs).log_prob(action).sum(-1))
+    action = GAUSSIAN.sample(outputs, torch.rand(50, 6, dtype=torch.float64))
+    torch.testing.assert_close(
+        GAUSSIAN.log_probability(outputs, action), cells(outputs, action, levels=GAUSSIAN.levels).log().sum(-1)
+    )
+
+
+def test_narrow_cells_are_as_likely_as_torchs_density_says() -> None:
+    """Float32, as in training, where a difference of two tails would be lost."""
+    narrow = SquashedGaussian(3, 2**16 - 1)
+    outputs = torch.randn(500, 6)
+    action = narrow.sample(outputs, torch.rand(500, 6))
+    inside = (action.abs() < 0.99).all(-1)
+    density = torchs(outputs.double()).log_prob(action.double()).sum(-1) + 3 * math.log(2 / narrow.levels)
+    found = narrow.log_probability(outputs, action).double()
+    torch.testing.assert_close(found[inside], density[inside], atol=1e-3, rtol=0)
+
+
+@given(st.floats(-100, 100), st.floats(-10, 10))
+def test_all_actions_together_are_certain_wherever_the_mean_lies(mean: float, raw: float) -> None:
+    alone = SquashedGaussian(1, 255)
+    outputs = torch.tensor([mean, raw], requires_grad=True)
+    probability = alone.log_probability(outputs.expand(255, -1), every_action(alone)).exp()
+    assert float(probability.sum().detach()) == pytest.approx(1, abs=1e-5)
+    probability.max().backward()
+    assert outputs.grad is not None
+    assert torch.isfinite(outputs.grad).all()
+
+
+@pytest.mark.parametrize("mean", [-60.0, -4.0, 4.0, 60.0])
+def test_a_step_of_a_mean_that_lies_far_out_hardly_changes_how_likely_the_outermost_action_is(mean: float) -> None:
+    """By the density at the middle of its cell the ratio would be e^-20 to e^-17,000, and without bound if it nears."""
+    alone = SquashedGaussian(1, 255)
+    before, after = torch.tensor([mean, -10.0]), torch.tensor([mean * 1.05, -10.0])
+    action = drawn(alone, before, rows=1)
+    ratio = torch.exp(alone.log_probability(after, action) - alone.log_probability(before, action))
+    assert float(ratio) == pytest.approx(1, abs=1e-5)
+
+
+def test_actions_are_drawn_as_often_as_they_are_likely() -> None:
+    alone, outputs = SquashedGaussian(1, 15), torch.tensor([1.2, 0.5])
+    places = ((drawn(alone, outputs, rows=40_000) * 15 + 14) / 2).round().long().squeeze(-1)
+    found = torch.bincount(places, minlength=15) / 40_000
+    torch.testing.assert_close(
+        found, alone.log_probability(outputs.expand(15, -1), every_action(alone)).exp(), atol=0.01, rtol=0
+    )
 
 
 @given(st.lists(st.floats(-3, 3), min_size=6, max_size=6))
@@ -59,7 +119,7 @@ def test_entropy_is_that_of_the_normal(values: list[float]) -> None:
     torch.testing.assert_close(GAUSSIAN.entropy(outputs), torchs(outputs).base_dist.entropy().sum())
 
 
-def test_samples_are_spread_as_the_density_says() -> None:
+def test_samples_are_spread_as_the_normal_says() -> None:
     outputs = torch.tensor([-0.8, 0.0, 0.4, 2.0, -1.0, -4.0])
     sampled = torch.atanh(drawn(GAUSSIAN, outputs))
     normal = torchs(outputs).base_dist
@@ -116,11 +176,11 @@ GIVES = torch.tensor([True] + [False] * 4 + [True] * 2)
 
 def test_both_together_are_torchs_as_two_that_are_independent() -> None:
     outputs = torch.randn(50, 9, dtype=torch.float64)
-    action = MIXED.mode(torch.randn(50, 9, dtype=torch.float64))
+    action = MIXED.sample(outputs, torch.rand(50, MIXED.noise, dtype=torch.float64))
     choice, vector = distributions.Categorical(logits=outputs[:, :5]), torchs(outputs[:, 5:])
     torch.testing.assert_close(
         MIXED.log_probability(outputs, action),
-        choice.log_prob(action[:, 0]) + vector.log_prob(action[:, 1:]).sum(-1),
+        choice.log_prob(action[:, 0]) + cells(outputs[:, 5:], action[:, 1:], levels=255).log().sum(-1),
     )
     torch.testing.assert_close(MIXED.entropy(outputs), choice.entropy() + vector.base_dist.entropy().sum(-1))
 

@@ -25,6 +25,10 @@ ILLEGAL_LOGIT = -1e10
 
 SMALLEST_DEVIATION, LARGEST_DEVIATION = 0.1, 1.0
 
+FAR = 1e6
+"""Deviations from a mean, beyond which nothing is."""
+LARGEST_SQUASHED = 1 - 1e-9
+
 
 class ActionDistribution(Protocol):
     """Actions [..., *shape] given outputs [..., P]."""
@@ -142,9 +146,10 @@ class Categorical:
 class SquashedGaussian:
     """A vector of `size` numbers in (-1, 1): tanh of a normal, at the middle of one of `levels` cells.
 
-    Outputs are means and deviations before squashing, [..., 2k]; a deviation is between 0.1 and 1.  The density counts
-    at the middle of a cell, where the inverse of tanh is finite.  A dimension that is not available is always 0, for
-    certain.
+    Outputs are means and deviations before squashing, [..., 2k]; a deviation is between 0.1 and 1.  An action is as
+    probable as its cell, and the outermost cells have all that lies beyond: where a mean lies far out, the last cell is
+    nearly certain.  (By the density at its middle it would be all but impossible, and a small step of the mean would
+    change that by any factor.)  A dimension that is not available is always 0, for certain.
     """
 
     size: int
@@ -189,12 +194,13 @@ class SquashedGaussian:
         return self._snapped(torch.tanh(self._parts(outputs)[0]))
 
     def log_probability(self, outputs: Tensor, action: Tensor) -> Tensor:
-        mean, deviation, there = self._parts(outputs)
-        normal = (torch.atanh(action) - mean) / deviation
-        density = (
-            -0.5 * (normal.square() + math.log(2 * math.pi)) - torch.log(deviation) - torch.log1p(-action.square())
+        # In float64: that a cell is narrow, or far from the mean, leaves float32 nothing of a difference of two tails.
+        mean, deviation, there = (part.double() for part in self._parts(outputs))
+        low, high = (
+            torch.where(edge.abs() < 1 - 0.5 / self.levels, (_unsquashed(edge) - mean) / deviation, FAR * edge.sign())
+            for edge in (action.double() - 1 / self.levels, action.double() + 1 / self.levels)
         )
-        return (density * there).sum(-1)
+        return (_log_probability_between(low, high) * there).sum(-1).to(outputs.dtype)
 
     def entropy(self, outputs: Tensor) -> Tensor:
         """Of the normal before squashing, for which there is a closed form."""
@@ -217,6 +223,20 @@ class SquashedGaussian:
     def _snapped(self, values: Tensor) -> Tensor:
         cells = torch.clamp(torch.floor((values + 1) * (self.levels / 2)), 0, self.levels - 1)
         return (2 * cells + (1 - self.levels)) / self.levels
+
+
+def _unsquashed(values: Tensor) -> Tensor:
+    """Numbers whose tanh are `values`; finite beyond -1 and 1, too, where somebody else decides."""
+    return torch.atanh(values.clamp(-LARGEST_SQUASHED, LARGEST_SQUASHED))
+
+
+def _log_probability_between(low: Tensor, high: Tensor) -> Tensor:
+    """Logarithm of how likely a standard normal is between two numbers, low < high, [...]."""
+    # Where both are above 0, their mirror images: near 1, two tails differ by less than a float can tell.
+    mirrored = low + high > 0
+    low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
+    above: Tensor = torch.special.log_ndtr(high)
+    return above + torch.log(-torch.expm1(torch.special.log_ndtr(low) - above))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from trainer.ranks.group import ranks
 ADVANTAGE_EPSILON = 1e-4
 WEIGHT_EPSILON = 1e-6
 
-# Two densities may differ by any factor where an action lies far out.  e^89 is infinite in float32, and what is clipped
-# then has a gradient of 0 times infinity.
+# Two probabilities may differ by any factor where an action lies far out.  e^89 is infinite in float32, and what is
+# clipped then has a gradient of 0 times infinity.
 LARGEST_LOG_RATIO = 20.0
 
 
