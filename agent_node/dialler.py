@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Mapping
@@ -85,12 +86,10 @@ class Dialler:
             hello = await self._answer(call, member)
             self._check_answer(hello, member, own)
             stream = PeerStream(instance=hello.instance, call=call)
-            with self._streams.attached(member.slot, stream):
-                try:
-                    await self._streams.exchange(member.slot, stream)
-                    await call.half_close()
-                except CallEnded as lost:
-                    _log.info("peer lost slot=%d cause=%s %s", member.slot, lost.grpc_status, lost.message)
+            # One that came up is no failure, however it ends.
+            with contextlib.suppress(CallEnded), self._streams.attached(member.slot, stream):
+                await self._streams.exchange(member.slot, stream)
+                await call.half_close()
         finally:
             call.cancel()
 

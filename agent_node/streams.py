@@ -12,6 +12,7 @@ from functools import partial
 from agent_node.allowance import MESSAGES_PER_STEP, Allowance
 from agent_node.inbox import Inbox
 from agent_node.peer_stream import PeerStream
+from agent_node.transport.seam import CallEnded
 from agent_node.wire import MessageWire
 from heliograph.errors import MessageError
 
@@ -89,7 +90,11 @@ class Streams:
         """Take what the peer says until it has said all (None) or the stream is ended here (why); then write what is
         left, unless it was ended.  Raises CallEnded if the stream breaks.
         """
-        reason = await stream.read_until_ended(stream.call.receive(partial(self._receive, slot, stream)))
+        try:
+            reason = await stream.read_until_ended(stream.call.receive(partial(self._receive, slot, stream)))
+        except CallEnded as lost:
+            _log.info("peer lost slot=%d cause=%s %s", slot, lost.grpc_status, lost.message)
+            raise
         await stream.call.flush(timeout_s=LAST_WRITES_TIMEOUT_S if reason is None else 0)
         return reason
 

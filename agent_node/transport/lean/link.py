@@ -80,12 +80,14 @@ class Link(asyncio.Protocol):
         self._moved.set()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._turns is not None:
+            self._turns.end()
+            if error is not None:
+                self._read_the_rest()
         if error is not None and not self.is_over:
             self.reason = str(error) or type(error).__name__
         self.is_over = True
         self._watch.cancel()
-        if self._turns is not None:
-            self._turns.end()
         self._moved.set()
         for call in list(self.calls.values()):
             call.lost(CallEnded("UNAVAILABLE", self.reason))
@@ -197,6 +199,15 @@ class Link(asyncio.Protocol):
                 self.on_ended(call)
         else:
             self.on_begin(event)
+
+    def _read_the_rest(self) -> None:
+        """What had come before the connection broke, which a write finds out first if nothing is read meanwhile."""
+        self._turns = None  # reading neither pauses nor goes on any more
+        connected = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError), socket.fromfd(connected.fileno(), connected.family, connected.type) as ours:
+            ours.setblocking(False)
+            while not self.is_over and (data := ours.recv(2**16)):
+                self.data_received(data)
 
     def _look(self) -> None:
         """Ask a side that has been silent, and end the connection with one that does not answer."""
