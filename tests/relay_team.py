@@ -14,6 +14,8 @@ from heliograph.environments import registry
 
 PATIENT = Pace(action_deadline_s=10, message_deadline_s=3)
 """Where nobody who stands still is waited for: a slow machine misses no deadline, and a wait is plain to see."""
+PATIENT_WORDS = ("--action-deadline-s", "10", "--message-deadline-s", "3")
+"""The same for a command."""
 
 
 def relay_bundles(

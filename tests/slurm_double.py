@@ -15,7 +15,8 @@ state = pathlib.Path(os.environ["SLURM_DOUBLE"])
 number = str(1000 + len(list(state.glob("*.submitted"))))
 (state / f"{number}.submitted").write_text(sys.argv[1])
 program = "import subprocess, sys, pathlib; code = subprocess.run(['bash', sys.argv[1]]).returncode; "
-program += "pathlib.Path(sys.argv[2]).write_text('COMPLETED' if code == 0 else 'FAILED')"
+program += "state = pathlib.Path(sys.argv[2]); part = state.with_suffix('.part'); "
+program += "part.write_text('COMPLETED' if code == 0 else 'FAILED'); part.replace(state)"
 job = subprocess.Popen(
     [sys.executable, "-c", program, sys.argv[1], str(state / f"{number}.state")],
     env=os.environ | {"SLURM_JOB_ID": number, "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
@@ -44,15 +45,17 @@ import os, pathlib, signal, sys
 state, words = pathlib.Path(os.environ["SLURM_DOUBLE"]), sys.argv[1:]
 (state / "cancelled").open("a").write(" ".join(words) + "\\n")
 if "--signal=INT" in words and not (state / f"{words[-1]}.state").exists():
-    job = int((state / f"{words[-1]}.pid").read_text())
-    mine = [job]
+    children = {}
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             except (OSError, ValueError):
                 continue
-            mine += [int(folder.name)] if parent in mine else []
+            children.setdefault(parent, []).append(int(folder.name))
+    mine = [int((state / f"{words[-1]}.pid").read_text())]
+    for process in mine:  # which grows; the numbers of processes begin anew now and then, so order tells nothing
+        mine += children.get(process, [])
     # As Slurm does: the processes of the job's step, but not the batch script.
     for process in mine[2:]:
         try:

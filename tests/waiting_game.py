@@ -5,13 +5,15 @@ episode takes 2 to 5 steps and ends by termination or by time; in every fifth on
 first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
 `announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work; from
-its `stuck_at`-th step it says so and never returns.  `endless` episodes end by no step.
+its `stuck_at`-th step it says so and never returns.  `endless` episodes end by no step; where there is an `until`, by
+the first step after that file is there.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,13 +37,14 @@ class WaitingGame(ParallelEnv):
         stuck_at: int = 0,
         reward_factor: float = 1.0,
         endless: bool = False,
+        until: str = "",
     ) -> None:
         self.metadata = {"name": "waiting_game"}
         self.render_mode = None
         self.possible_agents = list(NAMES)
         self.agents: list[str] = []
-        self.max_cycles = 10**9 if endless else 5
-        self._endless = endless
+        self.max_cycles = 10**9 if endless or until else 5
+        self._endless, self._until = endless, Path(until) if until else None
         self._early_leavers, self._all_heard = early_leavers, all_heard
         self._announce_at, self._stuck_at, self._reward_factor = announce_at, stuck_at, reward_factor
 
@@ -66,7 +69,7 @@ class WaitingGame(ParallelEnv):
         if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
             print(ANNOUNCEMENT, file=sys.stderr, flush=True)
             threading.Event().wait()
-        over, terminal = not self._endless and self._step >= 2 + self._seed % 4, self._seed % 3 == 0
+        over, terminal = self._is_over(), self._seed % 3 == 0
         leaves = self._early_leavers and self._seed % 5 == 0
         terminated = {name: (over and terminal) or (leaves and name == "right") for name in self.agents}
         cut = {name: over and not terminated[name] for name in self.agents}
@@ -74,6 +77,11 @@ class WaitingGame(ParallelEnv):
         infos = self._infos(self.agents)
         self.agents = [name for name in self.agents if not terminated[name] and not cut[name]]
         return self._seen(), rewards, terminated, cut, infos
+
+    def _is_over(self) -> bool:
+        if self._until is not None:
+            return self._until.exists()
+        return not self._endless and self._step >= 2 + self._seed % 4
 
     def _seen(self) -> dict[str, np.ndarray]:
         seen = np.array([self._seed % 997 / 1000, self._step, *self._joint.values()], dtype=np.float32)

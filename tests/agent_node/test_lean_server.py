@@ -265,12 +265,12 @@ def test_hundreds_that_call_nothing_leave_a_place_for_a_peer(monkeypatch: pytest
 
 @pytest.mark.parametrize("begins", [b"", PREFACE, PREFACE[:10]])
 def test_who_does_not_begin_in_time_is_cut(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "OPENING_DEADLINE_S", 0.2)
-
     async def script(made: Stage) -> None:
-        raw = await made.raw()
-        raw.writer.write(begins)
-        await raw.end()
+        with monkeypatch.context() as hurried:
+            hurried.setattr(server_module, "OPENING_DEADLINE_S", 0.2)
+            raw = await made.raw()
+            raw.writer.write(begins)
+            await raw.end()
         assert made.refusals.counts == {"INVALID_ARGUMENT": 1}
         assert await made.is_served()
 

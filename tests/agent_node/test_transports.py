@@ -295,9 +295,10 @@ def test_health_is_told_on_the_same_port_and_followed(listener: str) -> None:
 @pytest.mark.parametrize("listener", TRANSPORTS)
 def test_a_deadline_of_the_dialler_ends_the_call(listener: str) -> None:
     async def script() -> None:
-        ended = asyncio.Event()
+        begun, ended = asyncio.Event(), asyncio.Event()
 
         async def handler(call: AcceptedCall) -> None:
+            begun.set()
             try:
                 await call.accept(b"answer")
                 await call.receive(lambda data: None)
@@ -305,11 +306,14 @@ def test_a_deadline_of_the_dialler_ends_the_call(listener: str) -> None:
                 ended.set()
 
         async with (
-            pair("lean", listener, handler) as (_, address),
+            pair("lean", listener, handler) as (first, address),
             rpc.channel(address, max_message_bytes=99) as channel,
         ):
-            call = channel.stream_stream("/heliograph.v1.Peer/Exchange")(timeout=0.3)
-            assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            await first.answer()
+            begun.clear()
+            while not begun.is_set():  # a deadline may pass before the call has come
+                call = channel.stream_stream("/heliograph.v1.Peer/Exchange")(timeout=0.3)
+                assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             await asyncio.wait_for(ended.wait(), DEADLINE_S)
 
     play(script)

@@ -128,7 +128,10 @@ def test_a_job_that_slurm_no_longer_knows_has_ended_and_one_that_it_does_not_tel
                 await asyncio.sleep(0.05)
         await asyncio.wait([waiting], timeout=1.5)
         assert not waiting.done()
-        squeue.write_text("#!/bin/sh\n")
+        forgets = squeue.with_name("forgets")
+        forgets.write_text("#!/bin/sh\n")
+        forgets.chmod(0o755)
+        forgets.replace(squeue)  # at once: it may be just about to be run
         done = await asyncio.wait_for(waiting, DEADLINE_S)
         work.stop()
         return done

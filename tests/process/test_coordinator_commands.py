@@ -14,7 +14,9 @@ from contextlib import ExitStack, contextmanager
 
 import psutil
 import pytest
-from relay_team import relay_bundles
+from child_environment import importing_test_modules
+from held_run import held_run
+from relay_team import PATIENT_WORDS, relay_bundles
 from scripted_bundle import save_team, scripted_bundle
 
 from coordinator.running.report import REPORT
@@ -40,7 +42,8 @@ def team(tmp_path_factory):
 @contextmanager
 def running(*arguments: object, say: str):
     """A command that has said something on stderr; ended by its handle, nodes that it started included."""
-    process = subprocess.Popen(heliograph(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command, environment = heliograph(*arguments), importing_test_modules()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     nodes: list[psutil.Process] = []
     try:
         heard = read_until(process.stderr, say)
@@ -66,7 +69,8 @@ def read_until(stream, say: str) -> str:
 
 
 def test_run_plays_prints_and_writes_what_evaluate_finds_too(team, tmp_path):
-    run = finish("run", "--bundles", team, "--episodes", 4, "--links", "both", "--json", tmp_path / "run.json")
+    command = ["run", "--bundles", team, "--episodes", 4, "--links", "both", "--json", tmp_path / "run.json"]
+    run = finish(*command, *PATIENT_WORDS)
     assert run.returncode == 0, run.stderr
     for words in (
         "with messages",
@@ -143,10 +147,12 @@ def test_ctrl_c_while_nodes_start_ends_them_too(team):
         assert not psutil.wait_procs(nodes, timeout=DEADLINE_S)[1]
 
 
-def test_a_dead_node_is_quoted_and_makes_the_run_fail_in_the_end(team, tmp_path):
-    command = ["run", "--bundles", team, "--episodes", 15, "--period-s", 0.01, "--log-level", "info"]
+def test_a_dead_node_is_quoted_and_makes_the_run_fail_in_the_end(tmp_path):
+    command, over = held_run(tmp_path)
     with running(*command, "--log-folder", tmp_path / "logs", say="running address") as (process, nodes, _):
         nodes[0].kill()
+        read_until(process.stderr, "node process ended")
+        over.touch()
         shown, _ = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 6
         assert re.search(rb"node [01] was killed by SIGKILL", shown)
@@ -154,13 +160,14 @@ def test_a_dead_node_is_quoted_and_makes_the_run_fail_in_the_end(team, tmp_path)
         assert b"listening address=" in b"".join(path.read_bytes() for path in (tmp_path / "logs").glob("*.log"))
 
 
-def test_a_dead_node_is_started_again_where_that_is_allowed(team):
-    command = ["run", "--bundles", team, "--episodes", 60, "--period-s", 0.01, "--restarts", 1, "--log-level", "info"]
-    with running(*command, say="running address") as (process, nodes, _):
+def test_a_dead_node_is_started_again_where_that_is_allowed(tmp_path):
+    command, over = held_run(tmp_path)
+    with running(*command, "--restarts", 1, say="running address") as (process, nodes, _):
         nodes[1].kill()
         said = read_until(process.stderr, "node joined")
         nodes += psutil.Process(process.pid).children()
         assert "node process ended" in said
+        over.touch()
         process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0
 

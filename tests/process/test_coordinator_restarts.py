@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from relay_team import relay_bundles
+from relay_team import PATIENT_WORDS, relay_bundles
 from reserved_ports import reserved_address
 from scripted_bundle import save_team
 
@@ -63,6 +63,7 @@ def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(te
     kept = tmp_path / "kept.jsonl"
     play = ["--bundles", team, "--episodes", EPISODES, "--links", "both", "--sampled"]
     command = ["coordinator", *play, "--listen", address, "--resume", kept, "--json", tmp_path / "resumed.json"]
+    command += PATIENT_WORDS
     nodes = Supervisor(lambda slot: node_command(address, slot, join_timeout_s=30), log_folder=tmp_path)
     with nodes:
         first = started(heliograph(*command, "--period-s", 0.05))

@@ -11,14 +11,15 @@ from relay_team import relay_plan
 
 from coordinator.links.accounting import Account
 from coordinator.links.link_plan import LinkPlan
-from coordinator.plan.pace import Pace
 from coordinator.running import run as run_module
 from coordinator.running.distributed import run_processes
 from coordinator.running.launch_settings import LaunchSettings
+from coordinator.serving.team import Team
 from heliograph.errors import SettingsError
 from heliograph.transports import DEFAULT_TRANSPORT
 
 STEPS, EPISODES, AGENTS = 12, 2, 3
+HANG_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,19 @@ def test_a_node_that_dies_leaves_its_links_uncompared_and_its_successor_is_count
                     if "--slot 1 " in " ".join(child.cmdline()):
                         child.kill()
 
+    reunite = Team.reunite
+
+    async def with_the_successor(self):
+        await reunite(self)
+        if self.steps == 10:  # however slowly it starts
+            is_back = await self.wait_until(
+                lambda: self.live == (0, 1, 2) and not self.missing_links(), timeout_s=HANG_S
+            )
+            assert is_back
+
     monkeypatch.setattr(run_module, "Account", Killing)
-    plan = relay_plan(AGENTS, length=40, pace=Pace(period_s=0.05, message_deadline_s=0.2, action_deadline_s=0.5))
+    monkeypatch.setattr(Team, "reunite", with_the_successor)
+    plan = relay_plan(AGENTS, length=STEPS)
     report = run_processes(plan, LaunchSettings(links=LinkPlan(), restarts=1))
     assert [ending.slot for ending in report.endings] == [1]
     agreed, framed, *unsure = report.wire.conservation

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from changing_pace import ChangingPace
 from process_stage import PATIENT, Stage
 from relay_team import relay_bundles
 from tcp_detour import TcpDetour
@@ -129,20 +130,20 @@ def test_a_link_that_drops_everything_is_a_cut_once_the_keepalive_has_noticed(
 
 def test_a_pause_of_the_network_that_breaks_no_connection_is_none(uncut: Played, tmp_path: Path) -> None:
     """Nobody answers in time, so nobody can have been asked: the step is held, and no agent idles."""
-    detour, healing = TcpDetour(), []
+    detour, healing, pace = TcpDetour(), [], ChangingPace(PATIENT)
 
     async def script(stage: Stage, step: int) -> None:
         async def heal() -> None:
             await stage.until(lambda: stage.team.is_held, "the step is held")
             detour.heal()
 
+        pace.change(PATIENT)
         if step == 5:
+            pace.change(Pace(action_deadline_s=1, message_deadline_s=0.9))
             detour.freeze()
             healing.append(asyncio.create_task(heal()))
 
-    found = play(
-        tmp_path, script, ways_in=EVERYBODY, detour=detour, pace=Pace(action_deadline_s=1, message_deadline_s=0.9)
-    )
+    found = play(tmp_path, script, ways_in=EVERYBODY, detour=detour, pace=pace)
     assert_went_on(uncut, found)
     assert found[2].team.cuts == []
 

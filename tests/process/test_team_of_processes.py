@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
+from changing_pace import ChangingPace
 from hand_set_deadline import HandSetDeadline
 from process_stage import Stage
 from relay_team import PATIENT, relay_bundles
@@ -16,8 +17,8 @@ from coordinator.plan.pace import Pace
 
 LENGTH = 30
 BUNDLES = relay_bundles(3, length=LENGTH)
-BRISK = Pace(action_deadline_s=2, message_deadline_s=0.5)
-"""Where a node that stands still is waited for, once, until all others have acted."""
+BRISK = Pace(action_deadline_s=PATIENT.action_deadline_s, message_deadline_s=0.5)
+"""While a node stands still: its messages are waited for three times."""
 
 
 TEAMS = {"grpcio": ("grpcio", "grpcio", "grpcio"), "mixed": ("lean", "grpcio", "lean")}
@@ -103,15 +104,18 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, optio
 
             async def script(step):
                 if step == 6:
+                    pace.change(BRISK)
                     stage.supervisor.process(2).send_signal(signal.SIGSTOP)
                     deadline.passes_once_after(others(2))
                 if step == 14:
                     assert stage.team.unresponsive == (2,)
                     stage.supervisor.process(2).send_signal(signal.SIGCONT)
                     await stage.until(lambda: stage.team.unresponsive == (), "node 2 answers again")
+                    pace.change(PATIENT)
 
-            deadline = HandSetDeadline(stage.team, timeout_s=BRISK.action_deadline_s)
-            result, records = await stage.play(script=script, pace=BRISK)
+            pace = ChangingPace(PATIENT)
+            deadline = HandSetDeadline(stage.team, timeout_s=PATIENT.action_deadline_s)
+            result, records = await stage.play(script=script, pace=pace)
             return result, records, await stage.team.reading()
 
     result, records, reading = asyncio.run(play())
@@ -133,6 +137,7 @@ def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_
 
             async def script(step):
                 if step == 3:
+                    pace.change(BRISK)
                     stage.supervisor.process(2).send_signal(signal.SIGSTOP)
                     deadline.passes_once_after(others(2))
                 if step == 5:
@@ -142,9 +147,11 @@ def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_
                     stage.supervisor.process(2).send_signal(signal.SIGCONT)
                     await stage.until(lambda: stage.team.live == (0, 1, 2), "the same process is back")
                     await stage.all_connected()
+                    pace.change(PATIENT)
 
-            deadline = HandSetDeadline(stage.team, timeout_s=BRISK.action_deadline_s)
-            return (await stage.play(script=script, pace=BRISK))[1], await stage.team.reading()
+            pace = ChangingPace(PATIENT)
+            deadline = HandSetDeadline(stage.team, timeout_s=PATIENT.action_deadline_s)
+            return (await stage.play(script=script, pace=pace))[1], await stage.team.reading()
 
     records, reading = asyncio.run(play())
     assert [bool(record.acted[2]) for record in records] == [not 3 <= step < 7 for step in range(LENGTH)]

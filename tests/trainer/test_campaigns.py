@@ -237,11 +237,12 @@ def test_a_killed_campaign_on_slurm_waits_for_the_jobs_that_it_left(tmp_path: Pa
     command = [sys.executable, "-P", "-m", "heliograph", *words]
     first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for_checkpoint(out / "runs" / "w" / "mappo" / "seed-0")
+        run = out / "runs" / "w" / "mappo" / "seed-0"
         deadline = time.monotonic() + HANG_S
-        while not list(out.rglob("*.slurm")):  # its job's number, which is kept as soon as the job is submitted
+        while not run.with_suffix(".slurm").exists():  # its job's number, kept from its submission to its end
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        wait_for_checkpoint(run)
     finally:
         first.kill()
         first.wait()
