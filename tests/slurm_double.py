@@ -38,7 +38,7 @@ import os, pathlib, sys
 state = pathlib.Path(os.environ["SLURM_DOUBLE"])
 for pid in state.glob("*.pid"):
     found = pid.with_suffix(".state")
-    print(pid.stem, found.read_text() if found.exists() else "RUNNING")
+    print(pid.stem, found.read_text() if found.exists() else "RUNNING", "None")
 """
 _SCANCEL = """
 import os, pathlib, signal, sys

@@ -41,6 +41,11 @@ class Work(Protocol):
         """Ask it to save and to end; a second time, to hurry."""
         ...
 
+    @property
+    def waits(self) -> str:
+        """Why its process has not begun, in words; empty if it has, or nothing is known."""
+        ...
+
 
 class Executor(Protocol):
     """Begins jobs.  How many at a time is not its affair."""
@@ -84,6 +89,8 @@ class LocalProcesses(Executor):
 
 
 class _LocalWork(Work):
+    waits = ""
+
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 

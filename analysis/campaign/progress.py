@@ -35,6 +35,7 @@ class CampaignProgress(Telling):
         self._console = display.console(stderr=True)
         self._live: Live | None = None
         self._printed_at: dict[str, float] = {}
+        self._waits: Mapping[str, str] = {}
 
     def __enter__(self) -> CampaignProgress:
         if self._console.is_terminal:
@@ -48,7 +49,8 @@ class CampaignProgress(Telling):
         if self._live is not None:
             self._live.stop()
 
-    def look(self, running: Sequence[Run]) -> None:
+    def look(self, running: Sequence[Run], waits: Mapping[str, str]) -> None:
+        self._waits = waits
         if self._live is not None:
             self._live.update(self._drawn(running), refresh=True)
             return
@@ -93,6 +95,7 @@ class CampaignProgress(Telling):
         told = "" if steps is None else f"{steps:,} of {limit:,} steps"
         if steps is not None and _is_trained(folder):
             told = f"{steps:,} steps, being measured"
+        told = self._waits.get(run.name) or told
         share = "" if steps is None else f"{min(1.0, steps / limit):.0%}"
         cpu = f"{duration(record['cpu_seconds'])} of a processor" if "cpu_seconds" in record else ""
         return told, share, cpu, _score(record)

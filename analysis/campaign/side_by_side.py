@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,8 +23,8 @@ LOOK_S = 2.0
 class Telling(Protocol):
     """Who is told how it goes."""
 
-    def look(self, running: Sequence[Run]) -> None:
-        """Every LOOK_S: what runs."""
+    def look(self, running: Sequence[Run], waits: Mapping[str, str]) -> None:
+        """Every LOOK_S: what was begun and has not ended, and why some of them do not run yet, by name."""
         ...
 
     def ended(self, run: Run, code: int) -> None:
@@ -110,5 +110,6 @@ class SideBySide:
 
     async def _report(self) -> None:
         while True:
-            self._telling.look([run for run, _ in self._running.values()])
+            waits = {run.name: work.waits for run, work in self._running.values()}
+            self._telling.look([run for run, _ in self._running.values()], waits)
             await asyncio.sleep(LOOK_S)

@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,31 @@ LATE_LOOKS = 15
 """How often a job's exit code is looked for when it has ended: a shared disk may show a file later than it was made."""
 ASK_S = 30.0
 """How often Slurm is asked for the states of jobs that have left no result."""
+ASK_STOPPED_S = 3.0
+"""The same once they are to end."""
 NOTICE_S = 90
 """How long before a job's time is up it is asked to save and to end."""
+STOPPED_EXIT_CODE = 130
+"""Of a job that was to end before its command had begun."""
 LOST_EXIT_CODE = 1
 """Of a job that ended without leaving one: it was cancelled, or ran out of time or memory; the log says more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """Beside a job's log, for as long as it is waited for."""
+
+    note: Path
+    """Its number."""
+    code: Path
+    """Its exit code, once it has one."""
+    stop: Path
+    """There if it is to end: what Slurm signals before a job's command has begun reaches nobody."""
+
+    @classmethod
+    def of(cls, job: Job) -> _Files:
+        log = job.log
+        return cls(note=log.with_suffix(".slurm"), code=log.with_suffix(".exit"), stop=log.with_suffix(".stop"))
 
 
 class SlurmJobs(Executor):
@@ -83,16 +105,17 @@ class SlurmJobs(Executor):
         return self._cpus
 
     async def begin(self, job: Job) -> Work:
-        folder, note, code = job.log.parent / "slurm", job.log.with_suffix(".slurm"), job.log.with_suffix(".exit")
-        number = await self._left(note)
+        files = _Files.of(job)
+        number = await self._left(files.note)
         if number is None:
             try:
-                code.unlink(missing_ok=True)
-                number = await asyncio.to_thread(self._submit, job, folder, code)
-                write_text(note, f"{number}\n")
+                files.code.unlink(missing_ok=True)
+                files.stop.unlink(missing_ok=True)
+                number = await asyncio.to_thread(self._submit, job, files)
+                write_text(files.note, f"{number}\n")
             except OSError as error:
-                raise OutputFailed(f"cannot write {note}: {error.strerror}", remedy="Free space") from error
-        return _SlurmWork(number, job, note, code, self._queue, look_s=self._look_s, ask_s=self._ask_s)
+                raise OutputFailed(f"cannot write {files.note}: {error.strerror}", remedy="Free space") from error
+        return _SlurmWork(number, job, files, self._queue, look_s=self._look_s, ask_s=self._ask_s)
 
     async def _left(self, note: Path) -> str | None:
         """The number of the job that an earlier campaign began and did not see the end of."""
@@ -102,11 +125,14 @@ class SlurmJobs(Executor):
             return None
         return number if number.isdigit() and await self._queue.end(number) is None else None
 
-    def _submit(self, job: Job, folder: Path, code: Path) -> str:
+    def _submit(self, job: Job, files: _Files) -> str:
+        folder = job.log.parent / "slurm"
         try:
             executor = self._executor_type(folder)
             executor.update_parameters(job_name=job.name.replace("/", "."), **self._parameters)
-            submitted = executor.submit(run_command, list(job.command), dict(job.environment), str(job.log), str(code))
+            submitted = executor.submit(
+                run_command, list(job.command), dict(job.environment), str(job.log), str(files.code), str(files.stop)
+            )
         except OSError as error:
             raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Free space") from error
         except Exception as error:  # submitit's own, of what sbatch said
@@ -115,34 +141,40 @@ class SlurmJobs(Executor):
 
 
 class _SlurmWork(Work):
-    # Seven parameters: whose job it is, where its files are, and who is asked for it how often.
-    def __init__(
-        self, number: str, job: Job, note: Path, code: Path, queue: Queue, *, look_s: float, ask_s: float
-    ) -> None:
-        self._number, self._name, self._log, self._note, self._code = number, job.name, job.log, note, code
+    # Six parameters: whose job it is, where its files are, and who is asked for it how often.
+    def __init__(self, number: str, job: Job, files: _Files, queue: Queue, *, look_s: float, ask_s: float) -> None:
+        self._number, self._name, self._log, self._files = number, job.name, job.log, files
         self._queue, self._look_s, self._ask_s = queue, look_s, ask_s
+        self._is_stopped = False
+
+    @property
+    def waits(self) -> str:
+        return self._queue.waits(self._number)
 
     async def ended(self) -> int:
-        state = await self._end()
-        for _ in range(LATE_LOOKS):
-            if self._code.exists():
+        state, code = await self._end(), self._files.code
+        # One that was cancelled before it began has none, and nobody misses it.
+        for _ in range(1 if self._is_stopped and state == "CANCELLED" else LATE_LOOKS):
+            if code.exists():
                 break
             await asyncio.sleep(self._look_s)
-        self._note.unlink(missing_ok=True)
+        self._files.note.unlink(missing_ok=True)
         try:
-            return int(read_text(self._code, limit=SMALL))
+            return int(read_text(code, limit=SMALL))
         except (OSError, ValueError):
             self._say_lost(state)
             return LOST_EXIT_CODE
         finally:
-            self._code.unlink(missing_ok=True)
+            code.unlink(missing_ok=True)
+            self._files.stop.unlink(missing_ok=True)
 
     async def _end(self) -> str:
         """Wait until the job has left its exit code, or has ended without: Slurm's word for that."""
         began = time.monotonic()
-        while not self._code.exists():
+        while not self._files.code.exists():
             await asyncio.sleep(self._look_s)
-            if time.monotonic() - began >= self._ask_s and (state := await self._queue.end(self._number)):
+            ask_s = min(self._ask_s, ASK_STOPPED_S) if self._is_stopped else self._ask_s
+            if time.monotonic() - began >= ask_s and (state := await self._queue.end(self._number, ask_s=ask_s)):
                 return state
         return ""
 
@@ -153,19 +185,24 @@ class _SlurmWork(Work):
             file.write(f"{said}\n")
 
     def stop(self) -> None:
+        self._is_stopped = True
         # In a thread: a controller that answers slowly would hold up all other jobs.
         asyncio.get_running_loop().run_in_executor(None, self._cancel)
 
     def _cancel(self) -> None:
-        # One that waits in the queue has nothing to save; one that runs gets Ctrl-C.
+        with suppress(OSError):  # a full disk; Slurm is told all the same
+            self._files.stop.touch()
+        # One that waits in the queue has nothing to save; one that runs gets Ctrl-C; one that is just beginning hears
+        # of neither, and finds the file.
         for words in (["--state=PENDING"], ["--signal=INT"]):
             command = ["scancel", *words, self._number]
             with suppress(subprocess.TimeoutExpired):  # Ctrl-C tells it again
                 subprocess.run(command, check=False, capture_output=True, timeout=ANSWER_S)
 
 
-def run_command(command: Sequence[str], environment: Mapping[str, str], log: str, code: str) -> None:
-    """In the cluster: run a job's command to its end; its exit code is in the file `code`."""
+def run_command(command: Sequence[str], environment: Mapping[str, str], log: str, code: str, stop: str = "") -> None:
+    """In the cluster: run a job's command to its end, or not at all if the file `stop` is there; its exit code is in
+    the file `code`."""
     # Slurm signals all processes of a job: the command saves and ends, and this one waits for it.  Signals that are
     # ignored would be so by the command as well, until it says what to do on them.
     asked = False
@@ -178,12 +215,18 @@ def run_command(command: Sequence[str], environment: Mapping[str, str], log: str
         signal.signal(number, note)
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     with Path(log).open("ab") as file:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=os.environ | dict(environment), check=False
-        )
+        if stop and Path(stop).exists():
+            asked, ended = True, STOPPED_EXIT_CODE
+        else:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=os.environ | dict(environment)
+            )
+            if asked:  # before there was a command that could hear it
+                process.send_signal(signal.SIGINT)
+            ended = process.wait()
         if asked:
             file.write(b"Slurm asked this job to end: it was stopped, or its time was nearly up\n")
-    write_text(Path(code), f"{done.returncode}\n")
+    write_text(Path(code), f"{ended}\n")
 
 
 def slurm_jobs(overrides: Sequence[str]) -> SlurmJobs:

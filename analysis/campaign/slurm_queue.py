@@ -30,6 +30,7 @@ _ENDED = {
     "REVOKED",
     "TIMEOUT",
 }
+_BEGUN = {"RUNNING", "COMPLETING"}
 
 
 class Queue:
@@ -39,25 +40,33 @@ class Queue:
         self._ask_s = ask_s
         self._asking = asyncio.Lock()
         self._asked = -float("inf")
-        self._states: dict[str, str] | None = None
+        self._states: dict[str, tuple[str, str]] | None = None
         self._answers = True
 
-    async def end(self, number: str) -> str | None:
+    async def end(self, number: str, *, ask_s: float | None = None) -> str | None:
         """The state in which a job ended; None for one that waits or runs, or while the controller does not answer.
 
         What it knew at most `ask_s` ago counts, so do not ask for a job that is younger.
         """
         async with self._asking:
-            if time.monotonic() - self._asked >= self._ask_s:
+            if time.monotonic() - self._asked >= (self._ask_s if ask_s is None else ask_s):
                 self._asked = time.monotonic()
                 self._states = await asyncio.to_thread(self._ask)
         if self._states is None:
             return None
-        state = self._states.get(number, FORGOTTEN)
+        state, _ = self._states.get(number, (FORGOTTEN, ""))
         return state if state in _ENDED else None
 
-    def _ask(self) -> dict[str, str] | None:
-        command = ["squeue", "--noheader", "--states=all", "--format=%A %T", f"--user={os.getuid()}"]
+    def waits(self, number: str) -> str:
+        """Why a job has not begun, as the controller said when it was asked last; empty if it has, or is not known."""
+        state, reason = (self._states or {}).get(number, ("", ""))
+        if not state or state in _ENDED or state in _BEGUN:
+            return ""
+        return f"job {number} is {state} in Slurm's queue" + (f": {reason}" if reason not in ("", "None") else "")
+
+    def _ask(self) -> dict[str, tuple[str, str]] | None:
+        """Of each job its state, and the reason for that."""
+        command = ["squeue", "--noheader", "--states=all", "--format=%A %T %r", f"--user={os.getuid()}"]
         try:
             told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=ANSWER_S).stdout
         except (OSError, subprocess.SubprocessError) as error:
@@ -67,4 +76,5 @@ class Queue:
             self._answers = False
             return None
         self._answers = True
-        return {number: state for number, _, state in (line.strip().partition(" ") for line in told.splitlines())}
+        words = (line.split(maxsplit=2) for line in told.splitlines())
+        return {number: (state, " ".join(reason)) for number, state, *reason in words}

@@ -114,6 +114,30 @@ def test_a_job_that_leaves_nothing_has_failed(tmp_path: Path) -> None:
     assert "left no exit code; to Slurm it is FAILED" in (tmp_path / "run.log").read_text()
 
 
+def test_a_job_that_is_stopped_as_soon_as_it_is_submitted_ends(tmp_path: Path) -> None:
+    async def play() -> int:
+        work = await slurm().begin(job(tmp_path, WAITS))
+        work.stop()
+        return await end(work)
+
+    assert asyncio.run(play()) in (130, 1), "before its command began, or in the queue"
+    assert not list(tmp_path.glob("run.s*"))
+
+
+def test_why_a_job_waits_is_told(tmp_path: Path) -> None:
+    async def play() -> None:
+        work = await slurm(additional_parameters={"hold": True}).begin(job(tmp_path, WAITS))
+        number, ending = (tmp_path / "run.slurm").read_text().strip(), asyncio.create_task(work.ended())
+        async with asyncio.timeout(DEADLINE_S):
+            while not work.waits:
+                await asyncio.sleep(0.1)
+        assert work.waits == f"job {number} is PENDING in Slurm's queue: JobHeldUser"
+        work.stop()
+        await asyncio.wait_for(ending, DEADLINE_S)
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize("others", [False, True])
 def test_a_job_that_is_cancelled_before_it_runs_has_ended(tmp_path: Path, others: bool) -> None:
     async def play() -> int:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,14 +53,16 @@ class Recorded(Executor, Telling):
         self._on_begin(job.name)
         return _Recorded(self, job.name, self._ends)
 
-    def look(self, running: Sequence[Run]) -> None:
-        pass
+    def look(self, running: Sequence[Run], waits: Mapping[str, str]) -> None:
+        assert waits == {run.name: "" for run in running}
 
     def ended(self, run: Run, code: int) -> None:
         self.told.append((run.name, code))
 
 
 class _Recorded(Work):
+    waits = ""
+
     def __init__(self, executor: Recorded, name: str, ends: bool) -> None:
         self._executor, self._name, self._end = executor, name, asyncio.Event()
         self._code = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -12,11 +13,17 @@ from pathlib import Path
 
 import pytest
 import slurm_double
+from test_campaign_side_by_side import CAMPAIGN, RUNS
 
-from analysis.campaign import run_command
+from analysis.campaign import progress, run_command, side_by_side
+from analysis.campaign import slurm as slurm_module
 from analysis.campaign.executors import Job, Work
+from analysis.campaign.grid import cells_of
+from analysis.campaign.places import places_of
+from analysis.campaign.planning import plans_of
 from analysis.campaign.slurm import SlurmJobs
 from analysis.campaign.slurm_queue import FORGOTTEN, Queue
+from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import SettingsError
 
 DEADLINE_S = 120.0
@@ -146,13 +153,25 @@ def test_a_job_that_slurm_no_longer_knows_has_ended_and_one_that_it_does_not_tel
 def test_many_jobs_ask_slurm_once(cluster: Path) -> None:
     asked = cluster / "asked"
     squeue = cluster / "bin" / "squeue"
-    squeue.write_text(f"#!/bin/sh\necho asked >> {asked}\necho 1 PENDING\necho 2 TIMEOUT\n")
+    squeue.write_text(
+        f"#!/bin/sh\necho asked >> {asked}\n"
+        "echo 1 PENDING 'ReqNodeNotAvail, UnavailableNodes:a'\necho 2 TIMEOUT None\n"
+        "echo 4 RUNNING None\necho 5 CONFIGURING\n"
+    )
     queue = Queue(ask_s=60.0)
 
     async def play() -> list[str | None]:
-        return await asyncio.gather(*(queue.end(number) for number in "123"))
+        assert queue.waits("1") == "", "nobody was asked yet"
+        return await asyncio.gather(*(queue.end(number) for number in "12345"))
 
-    assert asyncio.run(play()) == [None, "TIMEOUT", FORGOTTEN]
+    assert asyncio.run(play()) == [None, "TIMEOUT", FORGOTTEN, None, None]
+    assert [queue.waits(number) for number in "12345"] == [
+        "job 1 is PENDING in Slurm's queue: ReqNodeNotAvail, UnavailableNodes:a",
+        "",
+        "",
+        "",
+        "job 5 is CONFIGURING in Slurm's queue",
+    ]
     assert asked.read_text() == "asked\n"
 
 
@@ -167,6 +186,95 @@ def test_a_command_in_the_cluster_hears_of_signals_from_its_first_moment(tmp_pat
     )
     assert (tmp_path / "run.log").read_text() == "SIG_DFL\nTrue\n"
     assert (tmp_path / "run.exit").read_text() == "0\n"
+
+
+@pytest.mark.parametrize("comes", ["before it begins", "while its command begins", "not"])
+def test_a_stop_reaches_a_command_that_is_just_beginning(
+    tmp_path: Path, comes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, popen = tmp_path / "run.stop", subprocess.Popen
+
+    def asked_meanwhile(*arguments: object, **options: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)  # Slurm signals the processes that are there, this one alone
+        return popen(*arguments, **options)  # type: ignore[call-overload]
+
+    if comes == "before it begins":
+        stop.touch()
+    elif comes == "while its command begins":
+        monkeypatch.setattr(subprocess, "Popen", asked_meanwhile)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    program = "import sys; sys.exit(0)" if comes == "not" else "import signal; signal.pause()"
+    try:
+        slurm_module.run_command(
+            [sys.executable, "-c", program], {}, str(tmp_path / "run.log"), str(tmp_path / "run.exit"), str(stop)
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    code = int((tmp_path / "run.exit").read_text())
+    assert code == {"before it begins": 130, "while its command begins": -signal.SIGINT, "not": 0}[comes]
+    assert ("Slurm asked this job to end" in (tmp_path / "run.log").read_text()) == (comes != "not")
+
+
+@pytest.mark.slow
+def test_a_stop_is_obeyed_by_a_job_that_has_not_begun_when_slurm_is_told(cluster: Path, tmp_path: Path) -> None:
+    srun = cluster / "bin" / "srun"
+    srun.rename(cluster / "bin" / "at-last")
+    # Deaf, as a job is that has no step yet.
+    srun.write_text(
+        f"#!/bin/sh\ntrap '' INT\nwhile [ ! -e {cluster}/begin ]; do sleep 0.05; done\nexec at-last \"$@\"\n"
+    )
+    srun.chmod(0o755)
+
+    async def play() -> int:
+        work = await slurm().begin(job(tmp_path, WAITS))
+        work.stop()
+        async with asyncio.timeout(DEADLINE_S):
+            while "--signal=INT" not in await asyncio.to_thread(told, cluster):
+                await asyncio.sleep(0.05)
+        (cluster / "begin").touch()
+        return await asyncio.wait_for(work.ended(), DEADLINE_S)
+
+    assert asyncio.run(play()) == 130
+    assert "begun" not in (tmp_path / "run.log").read_text()
+    assert {path.name for path in tmp_path.glob("run.*")} == {"run.log"}
+
+
+def told(cluster: Path) -> str:
+    """What scancel was told so far."""
+    return (cluster / "cancelled").read_text() if (cluster / "cancelled").exists() else ""
+
+
+@pytest.mark.slow
+def test_a_campaign_says_why_a_job_does_not_begin_and_ends_it_where_it_waits(
+    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "REPORT_INTERVAL_S", 0.1)
+    monkeypatch.setattr(side_by_side, "LOOK_S", 0.1)
+    squeue = cluster / "bin" / "squeue"
+    squeue.write_text(
+        f"#!/bin/sh\nif grep -qs PENDING {cluster}/cancelled; then echo 7 CANCELLED None\n"
+        "else echo 7 PENDING Priority; fi\n"
+    )
+    (cluster / "bin" / "sbatch").write_text("#!/bin/sh\necho Submitted batch job 7\n")
+    said: list[str] = []
+
+    class Telling(progress.CampaignProgress):
+        def _say(self, line: str) -> None:
+            said.append(line)
+            if [("PENDING" in each) for each in said[-2:]] == [True, True]:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    cells = cells_of(CAMPAIGN)
+    planned = plans_of(cells, permission=CATALOGUE_ONLY, source="campaign")
+    plans = {cell.name: plan for cell, plan in zip(cells, planned, strict=True)}
+    with Telling(RUNS, plans, places_of("try", tmp_path / "out", None), jobs=1) as telling:
+        side = side_by_side.SideBySide(slurm(), jobs=1, telling=telling, disk=tmp_path, may_begin=lambda: "")
+        ending = asyncio.run(asyncio.wait_for(side.run([(RUNS[0], job(tmp_path, WAITS))]), DEADLINE_S))
+    assert ending.interrupted
+    waiting = [line for line in said if "PENDING" in line]
+    assert waiting[0] == f"{RUNS[0].name}: job 7 is PENDING in Slurm's queue: Priority"
+    assert len(waiting) >= 2, "every now and then"
 
 
 class Planted:
