@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from heliograph.errors import SettingsError
 from trainer.algorithms.mamba.mamba import Mamba
 from trainer.algorithms.marie.marie import Marie
+from trainer.algorithms.recent import Recent, experience_batch
 from trainer.experience.window import Window
 from trainer.nets.means import Means
 from trainer.nets.perceptron import perceptron
@@ -27,7 +28,7 @@ from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.value_codes import SpreadTwoHot
 from trainer.policy.distributions import ILLEGAL_LOGIT, Categorical, ChoiceAndVector, SquashedGaussian
 from trainer.policy.imagined import ImaginedRollout
-from trainer.policy.ppo import actor_loss, critic_loss, policy_batch, policy_loss
+from trainer.policy.ppo import PolicyBatch, actor_loss, critic_loss, policy_batch, policy_loss
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import share_after_end
 from trainer.training.preset import load_settings
@@ -261,6 +262,43 @@ def test_experience_is_seen_with_all_that_the_policy_had_read(tmp_path: Path, mo
     algorithm.learn_from_experience(replay, Means())
     assert replay.settings.window == 4
     assert asked == [8]
+
+
+def test_what_the_policy_would_never_have_done_in_the_latents_as_drawn_now_teaches_nothing() -> None:
+    """Latents are drawn anew for experience; a sharp policy may have acted far away in the ones that it had."""
+    actions, steps = SquashedGaussian(1, 255), 4
+    acts = actions.mode(torch.tensor([[0.0, 0.0], [0.1, 0.0], [2.0, 0.0], [-0.2, 0.0], [0.2, 0.0]]))
+    window = Window(
+        observation=torch.zeros(steps + 1, 1, 1, 1),
+        action_mask=torch.ones(steps + 1, 1, 1, 1, dtype=torch.bool),
+        hears=None,
+        present=torch.ones(steps + 1, 1, 1, dtype=torch.bool),
+        first=torch.zeros(steps + 1, 1, dtype=torch.bool),
+        action=acts.reshape(steps + 1, 1, 1, 1),
+        reward=torch.tensor([0.0, 1.0, 500.0, -1.0, 3.0]).reshape(steps + 1, 1, 1),
+        terminated=torch.zeros(steps + 1, 1, 1, dtype=torch.bool),
+    )
+
+    def learned_from(actor: nn.Module) -> PolicyBatch:
+        return experience_batch(
+            Recent(window=window, new=torch.ones(steps + 1, 1, dtype=torch.bool)),
+            (torch.zeros(steps + 1, 1, 1, 1),),
+            actor=actor,
+            value=lambda feature: feature.flatten(1),
+            settings=PolicySettings(discount=0.0),
+            actions=actions,
+            masks=False,
+        )
+
+    actor = nn.Linear(1, 2)
+    for raw, weights in ((0.0, [1, 1, 1, 1]), (-10.0, [1, 0, 1, 1])):  # 2.0 is 3.6 deviations away, and 20
+        with torch.no_grad():
+            actor.bias.copy_(torch.tensor([0.0, raw]))
+        batch = learned_from(actor)
+        assert batch.weight is not None
+        assert batch.weight.flatten().tolist() == weights
+    kept = batch.advantage.flatten()[[0, 2, 3]]
+    torch.testing.assert_close(kept, torch.tensor([0.0, -1.2247, 1.2247]), atol=1e-3, rtol=0)
 
 
 def test_only_a_world_model_has_a_reward_head_to_choose() -> None:

@@ -19,6 +19,10 @@ from trainer.policy.imagined import Features
 from trainer.policy.ppo import ADVANTAGE_EPSILON, PolicyBatch, weighted_normalised
 from trainer.policy.settings import PolicySettings
 
+NEVER_DRAWN = 20.0
+"""How much smaller the logarithm of an action's probability is than the likeliest's, if the policy does not draw it: a
+normal with three dimensions exceeds it once in 10^8 draws."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recent:
@@ -55,6 +59,8 @@ def experience_batch(
     """For features [T, E, N, ...] of its rows.
 
     What was done counts as done by the policy as it is: the networks that acted were its own, before the model learned.
+    But whoever acted had other draws of the latents, and where a policy is sharp it would never have done in these what
+    it did in those: that teaches nothing, as its weight of importance would say, and counts for nothing.
     """
     window, counts = recent.window, recent.counts
     length, copies = window.first.shape
@@ -65,7 +71,9 @@ def experience_batch(
     chosen = counts.any(-1)  # [T - 1, E]
     rows = tuple(feature[:-1][chosen] for feature in features)
     available = window.action_mask[:-1][chosen] if masks else None
-    action, weight = window.action[1:][chosen], counts[chosen].to(returns.dtype)
+    action, outputs = window.action[1:][chosen], actions.masked(actor(*rows), available)
+    done, likeliest = (actions.log_probability(outputs, each) for each in (action, actions.mode(outputs)))
+    weight = (counts[chosen] & (likeliest - done < NEVER_DRAWN)).to(returns.dtype)
     advantage = (returns - values[:-1])[chosen]
     if settings.advantage_normalisation:
         advantage = weighted_normalised(advantage, weight, epsilon=ADVANTAGE_EPSILON)
@@ -73,7 +81,7 @@ def experience_batch(
         features=rows,
         action=action,
         available=available,
-        old_log_probability=actions.log_probability(actions.masked(actor(*rows), available), action),
+        old_log_probability=done,
         returns=returns[chosen],
         advantage=advantage,
         weight=weight,
