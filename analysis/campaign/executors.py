@@ -55,7 +55,7 @@ class Executor(Protocol):
         ...
 
     async def begin(self, job: Job) -> Work:
-        """Raises OutputFailed if its log cannot be written."""
+        """Cancelled, it leaves nothing that goes on.  Raises OutputFailed if its log cannot be written."""
         ...
 
 

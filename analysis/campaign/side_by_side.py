@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,12 @@ from analysis.campaign.executors import Executor, Job, Work
 from analysis.campaign.grid import Run
 from heliograph.errors import HeliographError
 
+_log = logging.getLogger(__name__)
+
 LEAST_FREE_BYTES = 200 * 2**20
 """Of the disk: with less no run is begun, since it would fail amid its work."""
+BEGINNING_S = 5.0
+"""How long a job that is being begun when a stop is asked for may take for that."""
 LOOK_S = 2.0
 """How often progress is told."""
 
@@ -52,6 +57,7 @@ class SideBySide:
         """`may_begin` says why no further run may be begun, or nothing."""
         self._executor, self._telling, self._disk, self._may_begin = executor, telling, disk, may_begin
         self._places = asyncio.Semaphore(jobs)
+        self._beginning: set[asyncio.Future[Work]] = set()
         self._running: dict[str, tuple[Run, Work]] = {}
         self._codes: dict[str, int] = {}
         self._stopping = False
@@ -79,7 +85,9 @@ class SideBySide:
         async with self._places:
             if self._stopping or self._is_held():
                 return
-            work = await self._executor.begin(job)
+            work = await self._begun(job)
+            if work is None:
+                return
             self._running[run.name] = run, work
             try:
                 if self._stopping:  # while it was being started
@@ -88,6 +96,20 @@ class SideBySide:
             finally:
                 del self._running[run.name]
         self._telling.ended(run, self._codes[run.name])
+
+    async def _begun(self, job: Job) -> Work | None:
+        """None if it came to nothing because a stop was asked for meanwhile."""
+        beginning = asyncio.ensure_future(self._executor.begin(job))
+        self._beginning.add(beginning)
+        try:
+            return await beginning
+        except (asyncio.CancelledError, HeliographError) as error:  # Ctrl-C in a terminal reaches its processes as well
+            if not self._stopping:
+                raise
+            _log.warning("%s was not begun: %s", job.name, str(error) or "it took too long")
+            return None
+        finally:
+            self._beginning.discard(beginning)
 
     def _is_held(self) -> bool:
         if not self._held:
@@ -104,9 +126,12 @@ class SideBySide:
 
     def _stop(self) -> None:
         """What runs ends in order, and saves; a second Ctrl-C is handed on as well, and cuts it short."""
+        loop, is_first = asyncio.get_running_loop(), not self._stopping
         self._stopping = True
         for _, work in self._running.values():
             work.stop()
+        for beginning in self._beginning:
+            loop.call_later(BEGINNING_S if is_first else 0, beginning.cancel)
 
     async def _report(self) -> None:
         while True:

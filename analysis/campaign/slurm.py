@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -111,7 +112,7 @@ class SlurmJobs(Executor):
             try:
                 files.code.unlink(missing_ok=True)
                 files.stop.unlink(missing_ok=True)
-                number = await asyncio.to_thread(self._submit, job, files)
+                number = await self._submitted(job, files)
                 write_text(files.note, f"{number}\n")
             except OSError as error:
                 raise OutputFailed(f"cannot write {files.note}: {error.strerror}", remedy="Free space") from error
@@ -124,6 +125,28 @@ class SlurmJobs(Executor):
         except (OSError, ValueError):
             return None
         return number if number.isdigit() and await self._queue.end(number) is None else None
+
+    async def _submitted(self, job: Job, files: _Files) -> str:
+        thread = 0
+
+        def submit() -> str:
+            nonlocal thread
+            thread = threading.get_native_id()
+            return self._submit(job, files)
+
+        submitting = asyncio.ensure_future(asyncio.to_thread(submit))
+        try:
+            return await asyncio.shield(submitting)
+        except BaseException as error:
+            # Slurm may have taken it all the same; then it ends as soon as it begins.
+            with suppress(OSError):
+                files.stop.touch()
+            if isinstance(error, asyncio.CancelledError):
+                _kill_children(thread)
+                await asyncio.wait({submitting})
+                if submitting.exception() is None:
+                    await asyncio.to_thread(scancel, submitting.result())
+            raise
 
     def _submit(self, job: Job, files: _Files) -> str:
         folder = job.log.parent / "slurm"
@@ -192,12 +215,22 @@ class _SlurmWork(Work):
     def _cancel(self) -> None:
         with suppress(OSError):  # a full disk; Slurm is told all the same
             self._files.stop.touch()
-        # One that waits in the queue has nothing to save; one that runs gets Ctrl-C; one that is just beginning hears
-        # of neither, and finds the file.
-        for words in (["--state=PENDING"], ["--signal=INT"]):
-            command = ["scancel", *words, self._number]
-            with suppress(subprocess.TimeoutExpired):  # Ctrl-C tells it again
-                subprocess.run(command, check=False, capture_output=True, timeout=ANSWER_S)
+        scancel(self._number)  # one that is just beginning hears nothing of it, and finds the file
+
+
+def scancel(number: str) -> None:
+    """A job that waits in the queue has nothing to save; one that runs gets Ctrl-C."""
+    for words in (["--state=PENDING"], ["--signal=INT"]):
+        command = ["scancel", *words, number]
+        with suppress(subprocess.TimeoutExpired):  # Ctrl-C tells it again
+            subprocess.run(command, check=False, capture_output=True, timeout=ANSWER_S, process_group=0)
+
+
+def _kill_children(thread: int) -> None:
+    """Those processes that this thread of ours has started: the commands of Slurm that it waits for."""
+    with suppress(OSError):
+        for child in Path(f"/proc/self/task/{thread}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
 
 
 def run_command(command: Sequence[str], environment: Mapping[str, str], log: str, code: str, stop: str = "") -> None:

@@ -68,7 +68,9 @@ class Queue:
         """Of each job its state, and the reason for that."""
         command = ["squeue", "--noheader", "--states=all", "--format=%A %T %r", f"--user={os.getuid()}"]
         try:
-            told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=ANSWER_S).stdout
+            told = subprocess.run(
+                command, check=True, capture_output=True, text=True, timeout=ANSWER_S, process_group=0
+            ).stdout
         except (OSError, subprocess.SubprocessError) as error:
             if self._answers:
                 said = getattr(error, "stderr", None) or str(error)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from test_campaign_side_by_side import CAMPAIGN, RUNS
 from analysis.campaign import progress, run_command, side_by_side
 from analysis.campaign import slurm as slurm_module
 from analysis.campaign.executors import Job, Work
-from analysis.campaign.grid import cells_of
+from analysis.campaign.grid import Run, cells_of
 from analysis.campaign.places import places_of
 from analysis.campaign.planning import plans_of
 from analysis.campaign.slurm import SlurmJobs
@@ -275,6 +276,36 @@ def test_a_campaign_says_why_a_job_does_not_begin_and_ends_it_where_it_waits(
     waiting = [line for line in said if "PENDING" in line]
     assert waiting[0] == f"{RUNS[0].name}: job 7 is PENDING in Slurm's queue: Priority"
     assert len(waiting) >= 2, "every now and then"
+
+
+class Quiet(side_by_side.Telling):
+    """Says nothing."""
+
+    def look(self, running: Sequence[Run], waits: Mapping[str, str]) -> None:
+        return
+
+    def ended(self, run: Run, code: int) -> None:
+        return
+
+
+@pytest.mark.parametrize("sbatch", ["hangs", "hears of Ctrl-C itself"])
+def test_a_stop_is_obeyed_while_a_job_is_submitted(
+    cluster: Path, tmp_path: Path, sbatch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "BEGINNING_S", 0.1 if sbatch == "hangs" else 2 * DEADLINE_S)
+    ends = "exec sleep 600" if sbatch == "hangs" else "exit 130"
+    program = cluster / "bin" / "sbatch"
+    program.write_text(f"#!/bin/sh\necho $$ > {cluster}/pid\nkill -TERM $PPID\n{ends}\n")
+
+    async def play() -> side_by_side.Ending:
+        side = side_by_side.SideBySide(slurm(), jobs=1, telling=Quiet(), disk=tmp_path, may_begin=lambda: "")
+        return await asyncio.wait_for(side.run([(each, job(tmp_path, WAITS)) for each in RUNS]), DEADLINE_S)
+
+    assert asyncio.run(play()) == side_by_side.Ending(codes={}, interrupted=True, held="")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((cluster / "pid").read_text()), 0)
+    # If Slurm has taken it nevertheless, it ends at once; nobody waits for it.
+    assert {path.name for path in tmp_path.glob("run.*")} == {"run.stop"}
 
 
 class Planted:
