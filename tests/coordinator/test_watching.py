@@ -180,7 +180,7 @@ def test_a_run_in_one_process_is_held_as_well() -> None:
     thread.start()
     assert not passed.wait(0.1)
     gate.step()
-    assert passed.wait(5)
+    assert passed.wait(60)
     thread.join()
     assert gate.closed
 

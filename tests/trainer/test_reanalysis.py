@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -182,10 +183,9 @@ def test_workers_end_with_the_training_that_is_killed(tmp_path: Path) -> None:
     )
     assert ran.returncode == -signal.SIGKILL, ran.stderr
     for pid in map(int, ran.stdout.split()):
-        ends = os.pidfd_open(pid) if alive(pid) else None
-        if ends is not None:
-            _await_end(ends)
-        assert not alive(pid) or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        with suppress(ProcessLookupError, FileNotFoundError):  # at whatever moment it is gone
+            _await_end(os.pidfd_open(pid))
+            assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def _await_end(descriptor: int) -> None:
