@@ -13,15 +13,14 @@ Here that time is set when both robots have said that they hear each other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -38,17 +37,6 @@ PERIOD_S = 0.05
 MESSAGE_DEADLINE_S = 0.03  # the rest of the period is for the step function and the actuator
 START_DEADLINE_S = 60.0  # for all robots to be up and in touch; what starts late on a busy machine is waited for
 END_DEADLINE_S = 30.0  # for a robot to leave after its last step
-
-
-LOOK_S = 0.1  # how often it is looked whether a robot that is not ready has ended
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """When step 0 begins, for all robots; agreed once all are in touch."""
-
-    agreed: Event
-    origin_unix_s: Synchronized[float]
 
 
 class Robot(StandaloneWorld):
@@ -136,12 +124,9 @@ async def robot(
     return world
 
 
-def robot_process(folder: Path, slot: int, addresses: Sequence[str], ready: Event, start: Start, steps: int) -> None:
+def robot_process(folder: Path, slot: int, addresses: Sequence[str], main: Connection, steps: int) -> None:
     async def agreed() -> float:
-        ready.set()
-        if not await asyncio.to_thread(start.agreed.wait, START_DEADLINE_S):
-            raise TimeoutError
-        return start.origin_unix_s.value
+        return await asyncio.to_thread(told_start, main)
 
     try:
         world = asyncio.run(robot(folder, slot=slot, addresses=addresses, start=agreed, steps=steps))
@@ -165,35 +150,79 @@ def free_addresses(count: int) -> list[str]:
 
 def main(folder: Path, steps: int = 40) -> int:
     addresses = free_addresses(2)
-    context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
-    start = Start(agreed=context.Event(), origin_unix_s=context.Value("d", 0.0))
-    ready = [context.Event() for _ in addresses]
-    robots = [
-        context.Process(target=robot_process, args=(folder, slot, addresses, ready[slot], start, steps))
-        for slot in range(2)
-    ]
-    for process in robots:
-        process.start()
-    if _all_up(ready, robots):
-        start.origin_unix_s.value = time.time() + PERIOD_S
-        start.agreed.set()
+    links, robots = [], []
+    for slot in range(2):
+        link, process = begun(robot_process, folder, slot, addresses, steps=steps)
+        links.append(link)
+        robots.append(process)
+    if all_ready(links):
+        tell_start(links)
     else:
         for process in robots:
             process.terminate()
-    for process in robots:
-        process.join(timeout=steps * PERIOD_S + END_DEADLINE_S)
-    return max(1 if process.exitcode is None else abs(process.exitcode) for process in robots)
+    return exit_code(robots, within_s=steps * PERIOD_S + END_DEADLINE_S)
 
 
-def _all_up(ready: Sequence[Event], robots: Sequence[BaseProcess]) -> bool:
-    """Whether all robots have said so; if one of them ends before it does, none is waited for."""
+# Whoever starts processes and each of them agree by a pipe, which ends with either: an event of `multiprocessing` has a
+# lock, and a process that is killed while it holds it leaves the others waiting for ever.
+
+
+def begun(target: Callable[..., None], *arguments: object, steps: int) -> tuple[Connection, BaseProcess]:
+    """Start `target(*arguments, ITS END, steps)` as a process; our end of the pipe, and the process."""
+    context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
+    ours, its = context.Pipe()
+    process = context.Process(target=target, args=(*arguments, its, steps), daemon=True)
+    process.start()
+    its.close()  # so that ours ends when the process does
+    return ours, process
+
+
+def told_start(main: Connection) -> float:
+    """Say that one is ready; the Unix time of step 0.  Raises TimeoutError if nobody says it in time."""
+    try:
+        main.send("ready")
+        if main.poll(START_DEADLINE_S):
+            told: float = main.recv()
+            return told
+    except (EOFError, ConnectionError):
+        sys.exit("whoever started this process has ended")
+    raise TimeoutError
+
+
+def all_ready(links: Sequence[Connection]) -> bool:
+    """Whether all have said so; if one of them ends before it does, the others are not waited for."""
     until = time.monotonic() + START_DEADLINE_S
-    for event in ready:
-        while not event.wait(LOOK_S):
-            ended = any(not process.is_alive() and not its.is_set() for its, process in zip(ready, robots, strict=True))
-            if ended or time.monotonic() > until:
-                return False
+    awaited = list(links)
+    while awaited:
+        heard = wait(awaited, max(0.0, until - time.monotonic()))
+        if not heard:
+            return False
+        for link in awaited[:]:
+            if link in heard:
+                try:
+                    link.recv()
+                except (EOFError, ConnectionError):
+                    return False
+                awaited.remove(link)
     return True
+
+
+def tell_start(links: Sequence[Connection]) -> None:
+    origin_unix_s = time.time() + PERIOD_S
+    for link in links:
+        with contextlib.suppress(ConnectionError):  # one that has been killed meanwhile does not keep the others
+            link.send(origin_unix_s)
+
+
+def exit_code(processes: Sequence[BaseProcess], *, within_s: float) -> int:
+    """The largest of theirs, once all have ended; who has not in time is killed, which counts as 9."""
+    until = time.monotonic() + within_s
+    for process in processes:
+        process.join(timeout=max(0.0, until - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+    return max(abs(process.exitcode or 0) for process in processes)
 
 
 if __name__ == "__main__":

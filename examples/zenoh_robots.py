@@ -17,19 +17,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import zenoh
-from robots import free_addresses
+from robots import START_DEADLINE_S, all_ready, begun, exit_code, free_addresses, tell_start, told_start
 
 from agent_node.hello import Member
 from agent_node.node import Node
@@ -43,18 +39,8 @@ from heliograph.manifest import Manifest
 PERIOD_S = 0.05
 SENSOR_PERIOD_S = 0.02
 DEADMAN_S = 0.5
-START_DEADLINE_S = 60.0
 END_DEADLINE_S = 30.0
 PREFIX = "example"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """When step 0 begins, for both nodes; agreed once both have seen their robot and each other."""
-
-    ready: tuple[Event, ...]
-    agreed: Event
-    origin_unix_s: Synchronized[float]
 
 
 class SimulatedRobot:
@@ -89,17 +75,14 @@ class SimulatedRobot:
         self.position += 0.25 * (sum(action) if isinstance(action, list) else action - self._middle)
 
 
-# Six parameters: whose node, of which team, how its robot is reached, and when it starts and ends.
-async def agent(folder: Path, *, slot: int, addresses: Sequence[str], robot: str, start: Start, steps: int) -> None:
+# Six parameters: whose node, of which team, how its robot is reached, who says when it starts, and when it ends.
+async def agent(folder: Path, *, slot: int, addresses: Sequence[str], robot: str, main: Connection, steps: int) -> None:
     """Run one node to its last step."""
     bundle = bundles.load(folder / f"agent-{slot}")
     bundle.check_slot(slot=slot, team_size=len(addresses))
 
     async def agreed() -> StepGrid:
-        start.ready[slot].set()
-        if not await asyncio.to_thread(start.agreed.wait, START_DEADLINE_S):
-            raise TimeoutError
-        return StepGrid(period_s=PERIOD_S, origin_unix_s=start.origin_unix_s.value)
+        return StepGrid(period_s=PERIOD_S, origin_unix_s=await asyncio.to_thread(told_start, main))
 
     world = ZenohWorld(
         team=Team(run_id="zenoh-robots", run_seed=7, greedy=True),
@@ -112,9 +95,9 @@ async def agent(folder: Path, *, slot: int, addresses: Sequence[str], robot: str
     await Node(bundle, listen=addresses[slot]).run(world)
 
 
-def node_process(folder: Path, slot: int, addresses: Sequence[str], robot: str, start: Start, steps: int) -> None:
+def node_process(folder: Path, slot: int, addresses: Sequence[str], robot: str, main: Connection, steps: int) -> None:
     try:
-        asyncio.run(agent(folder, slot=slot, addresses=addresses, robot=robot, start=start, steps=steps))
+        asyncio.run(agent(folder, slot=slot, addresses=addresses, robot=robot, main=main, steps=steps))
     except TimeoutError:
         sys.exit(f"node {slot}: the other was not there within {START_DEADLINE_S:g} s")
     except HeliographError as error:
@@ -125,55 +108,36 @@ def main(folder: Path, steps: int = 40) -> int:
     manifests = [bundles.load(folder / f"agent-{slot}").manifest for slot in range(2)]
     *addresses, listening = free_addresses(3)
     robot_address = f"tcp/{listening}"
-    context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
-    start = Start(
-        ready=(context.Event(), context.Event()), agreed=context.Event(), origin_unix_s=context.Value("d", 0.0)
-    )
-    nodes = [
-        context.Process(target=node_process, args=(folder, slot, addresses, robot_address, start, steps))
-        for slot in range(2)
-    ]
     over = threading.Event()
     with zenoh.open(zenoh_config(listen=[robot_address])) as session:
         robots = [SimulatedRobot(session, slot=slot, manifest=manifest) for slot, manifest in enumerate(manifests)]
         senses = threading.Thread(target=_sense, args=(robots, over))
         senses.start()
         try:
-            for node in nodes:
-                node.start()
-            if _all_ready(start, nodes):
+            links, nodes = [], []
+            for slot in range(2):
+                link, node = begun(node_process, folder, slot, addresses, robot_address, steps=steps)
+                links.append(link)
+                nodes.append(node)
+            if all_ready(links):
                 print("both nodes see their robot and each other", flush=True)
-                start.origin_unix_s.value = time.time() + PERIOD_S
-                start.agreed.set()
+                tell_start(links)
             else:
                 for node in nodes:
                     node.terminate()
-            for node in nodes:
-                node.join(timeout=steps * PERIOD_S + END_DEADLINE_S)
+            code = exit_code(nodes, within_s=steps * PERIOD_S + END_DEADLINE_S)
         finally:
             over.set()
             senses.join()
     for slot, robot in enumerate(robots):
         print(f"robot {slot}: {robot.actions} actions, at {robot.position:+.2f}, stopped: {robot.stopped_because}")
-    return max(1 if node.exitcode is None else abs(node.exitcode) for node in nodes)
+    return code
 
 
 def _sense(robots: Sequence[SimulatedRobot], over: threading.Event) -> None:
     while not over.wait(SENSOR_PERIOD_S):
         for robot in robots:
             robot.sense()
-
-
-def _all_ready(start: Start, nodes: Sequence[BaseProcess]) -> bool:
-    """Whether both nodes have said so; if one of them ends before it does, the other is not waited for."""
-    until = time.monotonic() + START_DEADLINE_S
-    for event in start.ready:
-        while not event.wait(0.1):
-            if time.monotonic() > until or any(
-                not node.is_alive() and not its.is_set() for node, its in zip(nodes, start.ready, strict=True)
-            ):
-                return False
-    return True
 
 
 if __name__ == "__main__":

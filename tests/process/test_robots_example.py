@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
 from scripted_bundle import save_team, scripted_team
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "robots.py"
@@ -33,3 +35,40 @@ def test_robots_that_are_not_all_there_say_so_and_end_with_a_code(tmp_path: Path
     assert ended.returncode != 0
     assert "agent-1" in ended.stderr
     assert " steps, heard" not in ended.stdout
+
+
+def waiting(main: Connection, _steps: int) -> None:
+    """A robot that is ready, and ends when it is told to start."""
+    from robots import told_start
+
+    sys.exit(0 if told_start(main) > 0 else 1)
+
+
+@pytest.mark.slow
+def test_a_robot_that_is_killed_before_the_start_keeps_nobody_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    import robots
+
+    links, processes = zip(*(robots.begun(waiting, steps=0) for _ in range(2)), strict=True)
+    assert robots.all_ready(links)
+    processes[0].kill()
+    processes[0].join()
+    robots.tell_start(links)
+    assert robots.exit_code(processes, within_s=60.0) == 9
+    assert processes[1].exitcode == 0
+
+
+@pytest.mark.slow
+def test_a_robot_that_ends_before_it_is_ready_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    import robots
+
+    links, processes = zip(*(robots.begun(target, steps=0) for target in (waiting, ended)), strict=True)
+    assert not robots.all_ready(links)
+    links[0].close()  # as when whoever started them ends
+    assert robots.exit_code(processes, within_s=60.0) == 1
+    assert processes[1].exitcode == 0
+
+
+def ended(_main: Connection, _steps: int) -> None:
+    """A robot that never is ready."""
