@@ -124,9 +124,9 @@ async def robot(
     return world
 
 
-def robot_process(folder: Path, slot: int, addresses: Sequence[str], main: Connection, steps: int) -> None:
+def robot_process(folder: Path, slot: int, addresses: Sequence[str], starter: Connection, steps: int) -> None:
     async def agreed() -> float:
-        return await asyncio.to_thread(told_start, main)
+        return await asyncio.to_thread(told_start, starter)
 
     try:
         world = asyncio.run(robot(folder, slot=slot, addresses=addresses, start=agreed, steps=steps))
@@ -177,12 +177,12 @@ def begun(target: Callable[..., None], *arguments: object, steps: int) -> tuple[
     return ours, process
 
 
-def told_start(main: Connection) -> float:
+def told_start(starter: Connection) -> float:
     """Say that one is ready; the Unix time of step 0.  Raises TimeoutError if nobody says it in time."""
     try:
-        main.send("ready")
-        if main.poll(START_DEADLINE_S):
-            told: float = main.recv()
+        starter.send("ready")
+        if starter.poll(START_DEADLINE_S):
+            told: float = starter.recv()
             return told
     except (EOFError, ConnectionError):
         sys.exit("whoever started this process has ended")

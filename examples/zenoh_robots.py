@@ -76,13 +76,15 @@ class SimulatedRobot:
 
 
 # Six parameters: whose node, of which team, how its robot is reached, who says when it starts, and when it ends.
-async def agent(folder: Path, *, slot: int, addresses: Sequence[str], robot: str, main: Connection, steps: int) -> None:
+async def agent(
+    folder: Path, *, slot: int, addresses: Sequence[str], robot: str, starter: Connection, steps: int
+) -> None:
     """Run one node to its last step."""
     bundle = bundles.load(folder / f"agent-{slot}")
     bundle.check_slot(slot=slot, team_size=len(addresses))
 
     async def agreed() -> StepGrid:
-        return StepGrid(period_s=PERIOD_S, origin_unix_s=await asyncio.to_thread(told_start, main))
+        return StepGrid(period_s=PERIOD_S, origin_unix_s=await asyncio.to_thread(told_start, starter))
 
     world = ZenohWorld(
         team=Team(run_id="zenoh-robots", run_seed=7, greedy=True),
@@ -95,9 +97,11 @@ async def agent(folder: Path, *, slot: int, addresses: Sequence[str], robot: str
     await Node(bundle, listen=addresses[slot]).run(world)
 
 
-def node_process(folder: Path, slot: int, addresses: Sequence[str], robot: str, main: Connection, steps: int) -> None:
+def node_process(
+    folder: Path, slot: int, addresses: Sequence[str], robot: str, starter: Connection, steps: int
+) -> None:
     try:
-        asyncio.run(agent(folder, slot=slot, addresses=addresses, robot=robot, main=main, steps=steps))
+        asyncio.run(agent(folder, slot=slot, addresses=addresses, robot=robot, starter=starter, steps=steps))
     except TimeoutError:
         sys.exit(f"node {slot}: the other was not there within {START_DEADLINE_S:g} s")
     except HeliographError as error:

@@ -12,28 +12,20 @@ import struct
 import sys
 import termios
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-import numpy as np
-import peer_stage
 import pytest
 from child_environment import importing_test_modules
 from h2.errors import ErrorCodes
-from peer_stage import DEADLINE_S, HELLO, NEVER_S, TEAM, Stage, node_of_slot_1
+from peer_stage import DEADLINE_S, HELLO, NEVER_S, Stage, node_of_slot_1
+from resting_lean import PEER, rest_for_ever, said, until
 from tcp_detour import TcpDetour
 
-from agent_node.message import Message
 from agent_node.node import Node
-from agent_node.transport.lean import link, turns
+from agent_node.transport.lean import link
 from agent_node.transport.lean.call import LeanCall
 from agent_node.transport.lean.client import DialledLeanCall, LeanLine
-from agent_node.wire import MessageWire
-from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError
 from heliograph.event_loops import loop_factory
-
-WIRE = MessageWire.of(TEAM[0].manifest)
-PEER = Identity(slot=1)
 
 End = Callable[[DialledLeanCall], Awaitable[None]]
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -41,13 +33,8 @@ LOOPS = [asyncio.new_event_loop, loop_factory()]
 
 
 @pytest.fixture(autouse=True)
-def _lean_that_rests_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_stage, "_chosen", ["lean"])
-    monkeypatch.setattr(turns, "LONGEST_S", 3600.0)
-
-
-def said(step: int) -> bytes:
-    return WIRE.serialise(Message(episode=0, step=step, latent=np.full(4, 3, dtype=np.int32), action=3)).data
+def _resting(monkeypatch: pytest.MonkeyPatch) -> None:
+    rest_for_ever(monkeypatch)
 
 
 def transport_of(call: LeanCall) -> asyncio.Transport:
@@ -59,12 +46,6 @@ def of_slot_0(node: Node) -> LeanCall:
     call = node._peers._streams.live[0].call
     assert isinstance(call, LeanCall)
     return call
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def resting(node: Node) -> None:
@@ -126,7 +107,7 @@ def play(script: Callable[[Node, Stage], Awaitable[None]], loop: Loop) -> None:
         runner.run(run())
 
 
-async def came_to_rest(node: Node, world: Stage, speak: Callable[[int], None]) -> None:
+async def came_to_rest(node: Node, world: Stage, speak: Callable[[int], object]) -> None:
     """Both have spoken at step 1; then the peer has at step 2, too, which nobody has read."""
     await world.until(lambda: world.peers == (0,))
     await world.step(1, deadline_s=0.0)
@@ -146,8 +127,8 @@ async def heard_until_its_end(node: Node, world: Stage) -> None:
 
 
 def causes(caplog: pytest.LogCaptureFixture) -> list[str]:
-    said = (record.getMessage() for record in caplog.records)
-    return [line.partition("cause=")[2] for line in said if line.startswith("peer lost slot=0")]
+    told = (record.getMessage() for record in caplog.records)
+    return [line.partition("cause=")[2] for line in told if line.startswith("peer lost slot=0")]
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
@@ -160,7 +141,7 @@ def test_what_a_peer_said_before_its_end_is_read_and_then_it_is_masked(
 
     async def script(node: Node, world: Stage) -> None:
         call = await LeanLine(node.peer_address, tls=None, peer=PEER).call(HELLO.serialise())
-        await came_to_rest(node, world, lambda step: void(call.send(said(step))))
+        await came_to_rest(node, world, lambda step: call.send(said(step)))
         await end(call)
         await heard_until_its_end(node, world)
         call.cancel()
@@ -171,14 +152,10 @@ def test_what_a_peer_said_before_its_end_is_read_and_then_it_is_masked(
     assert all(line.startswith(cause) for line in found), found
 
 
-def void(_: object) -> None:
-    return
-
-
 PROCESS = """
 import asyncio, sys
 from peer_stage import HELLO
-from test_lean_rest_ends import PEER, said
+from resting_lean import PEER, said
 from agent_node.transport.lean.client import LeanLine
 
 async def play(address):
@@ -198,14 +175,14 @@ def test_a_peer_that_is_killed_or_stopped_at_rest_is_heard_until_then(
     caplog.set_level(logging.INFO, "agent_node")
 
     async def script(node: Node, world: Stage) -> None:
-        variables = importing_test_modules()
-        variables["PYTHONPATH"] += f":{Path(__file__).parent}"
         peer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", PROCESS, node.peer_address), stdin=asyncio.subprocess.PIPE, env=variables
+            *(sys.executable, "-c", PROCESS, node.peer_address),
+            stdin=asyncio.subprocess.PIPE,
+            env=importing_test_modules(),
         )
         assert peer.stdin is not None
         try:
-            await came_to_rest(node, world, lambda step: void(peer.stdin and peer.stdin.write(b"%d\n" % step)))
+            await came_to_rest(node, world, lambda step: peer.stdin and peer.stdin.write(b"%d\n" % step))
             peer.send_signal(number)
             if number == signal.SIGKILL:
                 await peer.wait()
@@ -240,7 +217,7 @@ def test_a_peer_whose_network_is_cut_at_rest_is_asked_and_given_up(caplog: pytes
         async with TcpDetour() as detour:
             detour.target = node.peer_address
             call = await LeanLine(detour.address, tls=None, peer=PEER).call(HELLO.serialise())
-            await came_to_rest(node, world, lambda step: void(call.send(said(step))))
+            await came_to_rest(node, world, lambda step: call.send(said(step)))
             detour.freeze()
             for step in (2, 3):
                 assert (await world.step(step, deadline_s=DEADLINE_S)).masked == ()

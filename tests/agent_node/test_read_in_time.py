@@ -6,50 +6,32 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-import numpy as np
-import peer_stage
 import pytest
-from peer_stage import DEADLINE_S, HELLO, TEAM, Stage, node_of_slot_1
+from peer_stage import HELLO, TEAM, Stage, node_of_slot_1
+from resting_lean import PEER, rest_for_ever, said, until
 
-from agent_node.message import Message
 from agent_node.node import Node
-from agent_node.transport.lean import turns
 from agent_node.transport.lean.call import LeanCall
 from agent_node.transport.lean.client import LeanLine
-from agent_node.wire import MessageWire
 from heliograph.bundle import Bundle, make
-from heliograph.certificates.identity import Identity
 from heliograph.manifest import SENDING_VERSION
 from heliograph.sending import Sending
 
-WIRE = MessageWire.of(TEAM[0].manifest)
-
 
 @pytest.fixture(autouse=True)
-def _lean_that_rests_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_stage, "_chosen", ["lean"])
-    monkeypatch.setattr(turns, "LONGEST_S", 3600.0)
-
-
-def said(step: int) -> bytes:
-    return WIRE.serialise(Message(episode=0, step=step, latent=np.full(4, 3, dtype=np.int32), action=3)).data
+def _resting(monkeypatch: pytest.MonkeyPatch) -> None:
+    rest_for_ever(monkeypatch)
 
 
 def play(script: Callable[[Node, Stage, LeanCall], Awaitable[None]], bundle: Bundle = TEAM[1]) -> None:
     async def run() -> None:
         async with asyncio.timeout(60), node_of_slot_1(bundle=bundle) as (node, world, _):
-            call = await LeanLine(node.peer_address, tls=None, peer=Identity(slot=1)).call(HELLO.serialise())
+            call = await LeanLine(node.peer_address, tls=None, peer=PEER).call(HELLO.serialise())
             await world.until(lambda: world.peers == (0,))
             await script(node, world, call)
             call.cancel()
 
     asyncio.run(run())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("before", "counted"), [(said(0), "late"), (b"nothing", "rejected")])

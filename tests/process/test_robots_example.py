@@ -37,11 +37,11 @@ def test_robots_that_are_not_all_there_say_so_and_end_with_a_code(tmp_path: Path
     assert " steps, heard" not in ended.stdout
 
 
-def waiting(main: Connection, _steps: int) -> None:
+def waiting(starter: Connection, _steps: int) -> None:
     """A robot that is ready, and ends when it is told to start."""
     from robots import told_start
 
-    sys.exit(0 if told_start(main) > 0 else 1)
+    sys.exit(0 if told_start(starter) > 0 else 1)
 
 
 @pytest.mark.slow
@@ -70,5 +70,5 @@ def test_a_robot_that_ends_before_it_is_ready_is_not_waited_for(monkeypatch: pyt
     assert processes[1].exitcode == 0
 
 
-def ended(_main: Connection, _steps: int) -> None:
+def ended(_starter: Connection, _steps: int) -> None:
     """A robot that never is ready."""
