@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -248,12 +249,26 @@ def _entry(name: str, data: bytes, hub: Hub) -> dict[str, Any]:
     return entry | {"oid": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
 
 
+class _Server(ThreadingHTTPServer):
+    """Keeps its faults to itself: what it printed would stand among the words of the command that is tested."""
+
+    def __init__(self, handler: type[_Handler]) -> None:
+        self.faults: list[BaseException] = []
+        super().__init__(("127.0.0.1", 0), handler)
+
+    def handle_error(self, *_: object) -> None:
+        fault = sys.exception()
+        # A client that closes a connection with something unread in it resets it, which is no fault of either side.
+        if fault is not None and not isinstance(fault, ConnectionError):
+            self.faults.append(fault)
+
+
 @contextmanager
 def running_hub() -> Iterator[Hub]:
-    """A hub that listens until the end of the block."""
+    """A hub that listens until the end of the block, which fails with the first fault of the hub itself."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(handler) as server:
         hub.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -263,3 +278,5 @@ def running_hub() -> Iterator[Hub]:
             hub.ended.set()
             server.shutdown()
             thread.join()
+    for fault in server.faults:
+        raise fault

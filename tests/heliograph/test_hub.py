@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +80,16 @@ def refused(capsys: pytest.CaptureFixture[str], *command: str, code: int) -> str
 
 def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_hub_whose_client_resets_its_connection_prints_nothing(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_connection(("127.0.0.1", hub.port)) as client:
+        client.sendall(b"GET /api/models/someone/else HTTP/1.1\r\n\r\n")
+        assert client.recv(1)
+        (serving,) = [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    serving.join()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_team_comes_back_as_it_went(
