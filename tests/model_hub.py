@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -88,14 +89,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle()
 
     def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # whoever sent it has gone meanwhile
+            self.close_connection = True
+            return None
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
         if self.hub.silent and path.startswith(self.hub.silent):
             self.hub.fell_silent.set()
             self.hub.ended.wait()
             self.close_connection = True
-            return
+            return None
         if self.hub.drips and self.hub.drips in path:
             more = b"\r\n" if self.hub.drips_to_its_end else b"Content-Length: 100000\r\nX-More: "
             return self._drip(b"HTTP/1.1 200 OK\r\n" + more + 9999 * b".")
@@ -250,11 +255,27 @@ def _entry(name: str, data: bytes, hub: Hub) -> dict[str, Any]:
 
 
 class _Server(ThreadingHTTPServer):
-    """Keeps its faults to itself: what it printed would stand among the words of the command that is tested."""
+    """Keeps its faults to itself: what it printed would stand among the words of the command that is tested.
+
+    Once it is closed, no thread of it goes on.
+    """
+
+    daemon_threads = False  # these are not waited for
 
     def __init__(self, handler: type[_Handler]) -> None:
         self.faults: list[BaseException] = []
+        self._connections: list[socket.socket] = []
         super().__init__(("127.0.0.1", 0), handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def server_close(self) -> None:
+        for connection in self._connections:
+            with suppress(OSError):  # closed since
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
 
     def handle_error(self, *_: object) -> None:
         fault = sys.exception()

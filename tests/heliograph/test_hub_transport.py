@@ -66,24 +66,42 @@ def test_a_host_that_reads_nothing_is_left_for_its_silence(monkeypatch: pytest.M
         client.put(url, content=BODY)
 
 
-@pytest.mark.parametrize(("piece", "enough"), [(2**12, True), (2**7, False)])
-def test_bytes_that_move_buy_time(monkeypatch: pytest.MonkeyPatch, piece: int, enough: bool) -> None:
+class Clock:
+    """Goes on when a test says so."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("piece", "pieces", "end"),
+    [(2**12, 8, 3.0), (2**7, 4, 1.125)],  # a piece is worth a second, or an eighth of what it takes
+)
+def test_bytes_that_move_buy_time(monkeypatch: pytest.MonkeyPatch, piece: int, pieces: int, end: float) -> None:
+    clock, wanted = Clock(), threading.Semaphore(0)
     monkeypatch.setattr(transport, "GRACE_S", 1.0)
-    pieces = 8
+    monkeypatch.setattr(transport, "time", clock)
 
     def serve(connection: socket.socket, ended: threading.Event) -> None:
         connection.recv(2**16)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (pieces * piece))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         for _ in range(pieces):
-            ended.wait(0.25)
-            connection.sendall(bytes(piece))  # a second's worth, or an eighth of what the wait took
+            wanted.acquire()
+            connection.sendall(bytes(piece))
+        ended.wait()
 
-    with host(serve) as url, transport.BoundedClient() as client:
-        if enough:
-            assert client.get(url).content == bytes(pieces * piece)
-        else:
-            with pytest.raises(NetworkError, match="sends fewer than 4 KiB a second, so it was left after 1 s"):
-                client.get(url)
+    with host(serve) as url, transport.BoundedClient() as client, client.stream("GET", url) as response:
+        chunks, came = response.iter_raw(), 0
+        for number in range(1, pieces + 1):
+            clock.now = number / 4
+            wanted.release()
+            while came < number * piece:
+                came += len(next(chunks))
+        clock.now = end
+        with pytest.raises(NetworkError, match=f"sends fewer than 4 KiB a second, so it was left after {end:.0f} s"):
+            next(chunks)
 
 
 def test_requests_of_other_threads_end_with_the_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,17 @@ def test_it_is_killed_with_the_process_that_stands_for_it(tmp_path: Path) -> Non
         # Its streams are closed once nobody has them open.
         process.communicate(timeout=DEADLINE_S)
     assert read_status(tmp_path / "run").state is RunState.RUNNING
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_process_that_says_nothing_disturbs_no_other(ends: bool) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(os.environ[ADDRESS])
+        if ends:  # as one that is killed as it begins
+            silent.close()
+        for _ in range(2):
+            words = [*COMMAND, "train", "--dry-run", "--preset", "relay"]
+            subprocess.run(words, capture_output=True, check=True, timeout=DEADLINE_S)
 
 
 def test_a_server_that_is_not_there_fails_a_command_instead_of_being_passed_over(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import Any
 
 CHUNK = 65536
+STREAMS = 3
 LOADED = (
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "tensorboard.summary.writer.event_file_writer"),
     *("rich.console", "trainer.training.training", "coordinator.channel", "coordinator.observers.observers"),
@@ -58,18 +59,24 @@ def load() -> None:
     exported(torch.nn.Linear(1, 1).eval(), {"x": torch.zeros(1)}, ["y"])
 
 
-def received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
-    """Three streams and a request."""
-    length, streams, _, _ = socket.recv_fds(connection, 4, 3)
-    missing = int.from_bytes(length, "big")
-    written = bytearray()
-    while missing > len(written):
-        written += connection.recv(min(CHUNK, missing - len(written)))
-    return streams, json.loads(written)
+def received(connection: socket.socket) -> tuple[list[int], dict[str, Any]] | None:
+    """Three streams and a request, which come with one byte and at once; None from a process that has ended before."""
+    said, descriptors = b"", list[int]()
+    with suppress(ConnectionResetError):
+        said, descriptors, _, _ = socket.recv_fds(connection, 1, STREAMS + 1)
+    if not said:
+        return None
+    *streams, written = descriptors
+    with open(written, "rb") as file:
+        file.seek(0)
+        return streams, json.load(file)
 
 
 def serve(listening: socket.socket, *, until: int) -> bool:
-    """For as long as that process is there, then returns False; in a fork it returns at once, True."""
+    """For as long as that process is there, then returns False; in a fork it returns at once, True.
+
+    It waits for no single process, which may have been stopped or killed at any moment.
+    """
     with selectors.DefaultSelector() as selector:
         selector.register(listening, selectors.EVENT_READ)
         selector.register(until, selectors.EVENT_READ)
@@ -79,37 +86,61 @@ def serve(listening: socket.socket, *, until: int) -> bool:
                     return False
                 if key.fileobj is listening:
                     connection, _ = listening.accept()
-                    streams, request = received(connection)
-                    pid = os.fork()
-                    if pid == 0:
-                        connection.close()
-                        leave(selector)
-                        become(request, streams)
-                        return True
-                    for each in streams:
-                        os.close(each)
-                    client = Client(connection=connection, pid=pid)
-                    selector.register(connection, selectors.EVENT_READ, client)
-                    selector.register(os.pidfd_open(pid), selectors.EVENT_READ, client)
+                    selector.register(connection, selectors.EVENT_READ)
                 elif isinstance(key.fileobj, socket.socket):
                     if key.fileobj.fileno() < 0:
                         continue  # its command has ended by the same look
-                    said = b""
-                    with suppress(ConnectionResetError):
-                        said = key.fileobj.recv(CHUNK)
-                    for number in said or [signal.SIGKILL]:  # nobody is left that waits for it
-                        os.kill(key.data.pid, number)
-                    if not said:
-                        selector.unregister(key.fileobj)
+                    if key.data is not None:
+                        hand_on(key.fileobj, key.data, selector)
+                    elif begin(key.fileobj, selector):
+                        return True
                 else:
-                    selector.unregister(key.fd)
-                    os.close(key.fd)
-                    _, status = os.waitpid(key.data.pid, 0)
-                    code = os.waitstatus_to_exitcode(status)
-                    if key.data.connection in selector.get_map():
-                        selector.unregister(key.data.connection)
-                        key.data.connection.sendall(bytes([-code, 0] if code < 0 else [0, code]))
-                    key.data.connection.close()
+                    end(key.fd, key.data, selector)
+
+
+def begin(connection: socket.socket, selector: selectors.BaseSelector) -> bool:
+    """Fork for a process that asks for it; whether this is the fork."""
+    asked = received(connection)
+    if asked is None:
+        selector.unregister(connection)
+        connection.close()
+        return False
+    streams, request = asked
+    pid = os.fork()
+    if pid == 0:
+        leave(selector)
+        become(request, streams)
+        return True
+    for each in streams:
+        os.close(each)
+    client = Client(connection=connection, pid=pid)
+    selector.modify(connection, selectors.EVENT_READ, client)
+    selector.register(os.pidfd_open(pid), selectors.EVENT_READ, client)
+    return False
+
+
+def hand_on(connection: socket.socket, client: Client, selector: selectors.BaseSelector) -> None:
+    """Send a fork the signals that the process got which waits for it."""
+    said = b""
+    with suppress(ConnectionResetError):
+        said = connection.recv(CHUNK)
+    for number in said or [signal.SIGKILL]:  # nobody is left that waits for it
+        os.kill(client.pid, number)
+    if not said:
+        selector.unregister(connection)
+
+
+def end(descriptor: int, client: Client, selector: selectors.BaseSelector) -> None:
+    """Tell the process that waits for a fork how that has ended."""
+    selector.unregister(descriptor)
+    os.close(descriptor)
+    _, status = os.waitpid(client.pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if client.connection in selector.get_map():
+        selector.unregister(client.connection)
+        with suppress(OSError):  # it has been killed meanwhile
+            client.connection.sendall(bytes([-code, 0] if code < 0 else [0, code]))
+    client.connection.close()
 
 
 def leave(selector: selectors.BaseSelector) -> None:

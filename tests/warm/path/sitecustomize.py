@@ -28,6 +28,7 @@ def _words():
 
 
 def _hand_over(address, words):
+    import contextlib
     import json
     import signal
     import socket
@@ -46,12 +47,19 @@ def _hand_over(address, words):
     }
     server = socket.socket(socket.AF_UNIX)
     server.connect(address)
-    written = json.dumps(request).encode()
-    socket.send_fds(server, [len(written).to_bytes(4, "big")], [0, 1, 2])
-    server.sendall(written)
+    # In a file, and so all at once: a process that is stopped or killed amid its words would keep the server waiting.
+    with os.fdopen(os.memfd_create("request"), "wb") as file:
+        file.write(json.dumps(request).encode())
+        file.flush()
+        socket.send_fds(server, [b"."], [0, 1, 2, file.fileno()])
+
+    def pass_on(number, _):
+        with contextlib.suppress(OSError):  # the command has ended
+            server.sendall(bytes([number]))
+
     for number in passed:
         if number not in request["ignored"]:
-            signal.signal(number, lambda number, _: server.sendall(bytes([number])))
+            signal.signal(number, pass_on)
     answer = server.recv(1)
     if not answer:
         os.write(2, b"the server of warm commands has gone\n")
