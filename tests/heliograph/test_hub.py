@@ -85,7 +85,7 @@ def left(folder: Path) -> list[str]:
     "says",
     [
         b"GET /api/models/someone/else HTTP/1.1\r\n\r\n",
-        b"POST /api/repos/create HTTP/1.1\r\nContent-Length: 9\r\n\r\n{",
+        b"PUT /lfs/0 HTTP/1.1\r\nContent-Length: 9\r\n\r\n.",
     ],
 )
 def test_a_client_of_the_hub_that_resets_its_connection_is_no_fault_and_prints_nothing(

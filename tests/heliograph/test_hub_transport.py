@@ -99,6 +99,7 @@ def test_bytes_that_move_buy_time(monkeypatch: pytest.MonkeyPatch, piece: int, p
             wanted.release()
             while came < number * piece:
                 came += len(next(chunks))
+        assert response.stream._purse._until == end
         clock.now = end
         with pytest.raises(NetworkError, match=f"sends fewer than 4 KiB a second, so it was left after {end:.0f} s"):
             next(chunks)
