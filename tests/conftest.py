@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from read_once import read_translations_once
+from quick_traces import trace_quickly
 from warm.starting import variables
 
 from heliograph.cli import GARBAGE_THRESHOLDS
@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What is loaded by now stays; the collector of garbage need not look through torch and the others each time."""
     if "trainer.export.exporting" in sys.modules:
-        read_translations_once()
+        trace_quickly()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)  # as commands do

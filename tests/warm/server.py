@@ -45,7 +45,7 @@ def load() -> None:
     """All that takes long, and what the exporter makes once in each process."""
     import torch
     import tqdm
-    from read_once import read_translations_once
+    from quick_traces import trace_quickly
 
     from trainer.algorithms.registry import ALGORITHMS, algorithm_entry
     from trainer.export.exporting import exported
@@ -55,7 +55,7 @@ def load() -> None:
     tqdm.tqdm.monitor_interval = 0  # it would start a thread
     for name in ALGORITHMS:
         algorithm_entry(name)
-    read_translations_once()
+    trace_quickly()
     exported(torch.nn.Linear(1, 1).eval(), {"x": torch.zeros(1)}, ["y"])
 
 
