@@ -11,7 +11,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo check test test-fast test-steady test-numpy2 images test-docker test-release install docs stubs zoo clean
+.PHONY: demo check test test-fast test-steady test-numpy2 images test-docker test-release test-resolving nightly install docs stubs zoo clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
@@ -60,12 +60,19 @@ test-docker: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/docker
 
 # Wheel and sdist, built, installed and tried outside the checkout with the oldest and the newest supported Python; the last
-# lines say what could not be tried, for want of an interpreter.  Then whether the base comes as wheels for every platform.
+# lines say what could not be tried, for want of an interpreter.
 PYTHONS ?= python3.11 python3.13
 test-release: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet 'setuptools>=77'
 	$(BIN)/python tests/released/try_distribution.py $(PYTHONS)
+
+# Whether every dependency of the base comes as a wheel for every platform and Python: the package index is asked.
+test-resolving: $(VENV)/.installed
 	$(BIN)/python tests/released/try_resolving.py
+
+# What no landing waits for, once a night: one that fails does not keep the others from being tried.
+nightly: $(VENV)/.installed
+	$(MAKE) --keep-going test-resolving test-release test-steady
 
 install: $(VENV)/.installed
 

@@ -50,6 +50,7 @@ BY_OTHER_MEANS = {
     "coordinator/watch/application.py": "the page, which is installed",
     "heliograph/doctor/machine.py": "of the kernel",
     "heliograph/doctor/trial.py": "what a process says that it has started",
+    "heliograph/foreign_packages.py": "what pip has written, which is installed",
     "heliograph/network/devices.py": "of the kernel",
     "heliograph/network/namespace.py": "of the kernel",
     "heliograph/processor_time.py": "of the kernel",

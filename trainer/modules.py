@@ -33,8 +33,8 @@ def onnx_of(module: torch.nn.Module, inputs: Mapping[str, Sequence[int]], output
 
         from trainer.export.exporting import exported
 
-        example = {name: torch.zeros(*shape) for name, shape in inputs.items()}
         try:
+            example = {name: torch.zeros(*shape) for name, shape in inputs.items()}
             with torch.no_grad():
                 found = module(*example.values())
             count = len(found) if isinstance(found, tuple | list) else 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from heliograph.doctor.finding import Finding
 from heliograph.doctor.trial import try_imports
 from heliograph.extras import install
-from heliograph.foreign_packages import PACKAGES, claimants, foreign
+from heliograph.foreign_packages import PACKAGES, claimants, foreign, without
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -75,8 +75,7 @@ def examine_names() -> list[Finding]:
             )
         elif others:
             detail = f"{', '.join(others)} installed a package of the same name; one has written over the other"
-            remedy = f"pip uninstall {others[0].partition(' ')[0]}, and then install heliograph again"
-            findings.append(Finding(name=f"package {package}", state="wrong", detail=detail, remedy=remedy))
+            findings.append(Finding(name=f"package {package}", state="wrong", detail=detail, remedy=without(others[0])))
     return findings
 
 

@@ -34,7 +34,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 def check_alike(
     foreign: onnx.ModelProto, own: onnx.ModelProto, names: TensorNames, spec: EnvironmentSpec, *, slot: int
 ) -> float:
-    """The largest difference found.  Raises BundleCorrupt where it is above `TOLERANCE`, or an action is illegal."""
+    """The largest difference found.
+
+    Raises BundleCorrupt where it is above `TOLERANCE`, an action is illegal, or the graph puts out what is no number.
+    """
     random = np.random.default_rng(0)
     actions = spec.action_space(slot)
     raw, step = ReferenceEvaluator(foreign), ReferenceEvaluator(own)
@@ -54,6 +57,12 @@ def check_alike(
             both = [np.pad(each, (0, len(legal) - len(each)))[legal] for each in told_of]
             halves = np.split(found["logits"], 2)
             pairs += [(half[legal], told) for half, told in zip(halves, both, strict=False)]
+        sent = [] if names.message is None else [expected[names.message.output]]
+        if not all(np.isfinite(told).all() for told in (*(told for _, told in pairs), *sent)):
+            raise BundleCorrupt(
+                f"the graph of slot {slot} puts out infinity or what is no number, for an observation of small numbers",
+                remedy="Look for such weights; a training that has diverged leaves them",
+            )
         largest = max([largest, *(_difference(*pair) for pair in pairs)])
         if names.message is not None:
             largest = max(largest, out_of_cell(names.message, found["latent"], expected[names.message.output]))

@@ -53,7 +53,7 @@ def parsed(data: bytes, names: TensorNames, *, fixed: Mapping[str, int], origin:
     if unmapped:
         raise BundleMismatch(
             f"{origin} has inputs that nothing says the meaning of: {', '.join(unmapped)}",
-            remedy=f"Of its inputs {_listed(inputs)}, each must be the observation, a state or the mask",
+            remedy=f"Of its inputs {_listed(inputs)}, each must be the observation, a state, the mask or of messages",
         )
     for value in inputs:
         _fix(value, fixed, origin)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import heliograph as heliograph_package
 from heliograph import foreign_packages
 from heliograph.doctor import packages
 
@@ -82,9 +86,67 @@ def test_a_folder_of_nobody_is_to_be_renamed(site: Path, monkeypatch: pytest.Mon
     assert found.remedy.startswith(f"Rename {site / 'trainer'}")
 
 
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A folder in which this project was installed, and then another distribution over one of its packages."""
+    ours = Path(heliograph_package.__file__).parent
+    shutil.copytree(ours, tmp_path / "heliograph", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "trainer").mkdir()
+    first = tmp_path / "trainer" / "__init__.py"
+    first.write_text("raise ModuleNotFoundError('another distribution ran', name='torch')\n")
+    for name, entry in (("heliograph-0.1.0", f"sha256={'0' * 43},99"), ("coach-1.2.3", "sha256=unknown,68")):
+        information = tmp_path / f"{name}.dist-info"
+        information.mkdir()
+        package, _, version = name.partition("-")
+        (information / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\nRequires-Python: >=3.11\n"
+        )
+        (information / "RECORD").write_text(f"trainer/__init__.py,{entry}\n")
+        (information / "top_level.txt").write_text("trainer\n")
+    (tmp_path / "heliograph-0.1.0.dist-info" / "entry_points.txt").write_text(
+        "[heliograph.commands]\ntrain = trainer.commands.train:COMMAND\n"
+        "doctor = heliograph.doctor.command:COMMAND\n[heliograph.api]\ntrain = trainer.api:train\n"
+    )
+    return tmp_path
+
+
+def test_a_command_whose_package_was_written_over_says_by_whom(shared: Path) -> None:
+    done = heliograph(shared, "train", "--preset", "relay")
+    assert done.returncode == 5
+    assert done.stderr.startswith(
+        f"heliograph train: coach 1.2.3 has written over this project's package trainer: {shared / 'trainer'}. "
+    )
+    assert done.stderr.count("\n") == 1
+    assert "pip uninstall coach" in done.stderr
+    assert "--force-reinstall" in done.stderr
+    assert "without train, for coach 1.2.3 has written over" in heliograph(shared, "--help").stderr
+
+
+@pytest.mark.slow
+def test_the_doctor_reports_what_was_written_over(shared: Path) -> None:
+    done = heliograph(shared, "doctor", "base", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["base"]["findings"]}
+    found = findings["package trainer"]
+    assert found["state"] == "wrong"
+    assert found["detail"].startswith("coach 1.2.3 has written over this project's package trainer")
+    assert "--force-reinstall" in found["remedy"]
+
+
+def test_what_its_installer_wrote_and_what_a_user_has_changed_are_ours(shared: Path) -> None:
+    first = shared / "trainer" / "__init__.py"
+    digest = urlsafe_b64encode(sha256(first.read_bytes()).digest()).rstrip(b"=").decode()
+    theirs, ours = shared / "coach-1.2.3.dist-info" / "RECORD", shared / "heliograph-0.1.0.dist-info" / "RECORD"
+    recorded, untouched = ours.read_text(), f"trainer/__init__.py,sha256={digest},68\n"
+    for our_lines, their_lines in ((untouched, theirs.read_text()), (recorded, "")):
+        ours.write_text(our_lines)
+        theirs.write_text(their_lines)
+        assert "written over" not in heliograph(shared, "--help").stderr
+
+
 def test_two_distributions_in_one_folder_are_found_by_what_they_declare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"analysis": ["heliograph", "numpy"]})
     (finding,) = packages.examine_names()
     assert finding.name == "package analysis"
     assert finding.state == "wrong"
     assert f"numpy {importlib.metadata.version('numpy')}" in finding.detail
+    assert "--force-reinstall" in finding.remedy

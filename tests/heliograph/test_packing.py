@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 from foreign_policies import gru, mlp
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from agent_node.step_function import StepFunction
 from heliograph import noise
@@ -134,6 +134,14 @@ def test_a_gaussian_acts_in_units_of_its_bounds(squash: Any, deviation_is: Any, 
         np.testing.assert_allclose(answer["logits"][[0, 1, 3, 4]], np.concatenate([mean[:2], sigma[:2]]), atol=1e-6)
 
 
+def test_a_gaussian_that_is_no_number_is_refused() -> None:
+    graph = mlp(4, {"mu": 3, "sigma": 3})
+    names = TensorNames(observation="obs", mean="mu", deviation="sigma")
+    for weights in ("to mu", "to sigma"):
+        with pytest.raises(BundleCorrupt, match="slot 0 puts out infinity or what is no number"):
+            team(without_a_number(graph, weights), names, STEERED)
+
+
 def test_normals_of_the_noise_are_normal() -> None:
     names = TensorNames(observation="obs", mean="mu", deviation="sigma", squash="clip")
     weights = mlp(4, {"mu": 3, "sigma": 3})
@@ -195,6 +203,16 @@ def with_input(name: str, graph: bytes, *, kind: int = TensorProto.FLOAT, rows: 
     return model.SerializeToString()
 
 
+def without_a_number(graph: bytes, weights: str) -> bytes:
+    """As a training leaves it that has diverged."""
+    model = onnx.load_model_from_string(graph)
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == weights)
+    values = numpy_helper.to_array(tensor).copy()
+    values[0, 1] = np.nan
+    tensor.CopyFrom(numpy_helper.from_array(values, weights))
+    return model.SerializeToString()
+
+
 GOOD = mlp(SIZE, {"logits": ACTIONS})
 STATEFUL = TensorNames(observation="obs", logits="logits", state={"h": "h_out"})
 
@@ -219,6 +237,7 @@ STATEFUL = TensorNames(observation="obs", logits="logits", state={"h": "h_out"})
         (with_input("h", gru(SIZE, ACTIONS), rows=2**50), STATEFUL, BundleMismatch, "'h' of the graph has shape"),
         (with_input("h", gru(SIZE, ACTIONS), rows=0), STATEFUL, BundleMismatch, "'h' of the graph has shape"),
         (with_input("obs", GOOD), LOGITS, BundleCorrupt, r"refused: node .*Unknown.*not an operator"),
+        (without_a_number(GOOD, "to logits"), LOGITS, BundleCorrupt, "slot 0 puts out infinity or what is no number"),
         (mlp(SIZE, {"logits": ACTIONS}, batch=None), LOGITS, BundleMismatch, r"\(without a name\).*fixed shapes$"),
     ],
 )

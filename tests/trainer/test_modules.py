@@ -47,5 +47,6 @@ def test_results_must_all_be_named() -> None:
 
 
 def test_what_cannot_be_called_so_is_said() -> None:
-    with pytest.raises(SettingsError, match="torch cannot trace the module"):
-        heliograph.onnx_of(Recurrent(), {"obs": [1, 1, 5], "h": [1, 1, 6]}, ["logits", "h_out"])
+    for size in (5, -4):
+        with pytest.raises(SettingsError, match="torch cannot trace the module"):
+            heliograph.onnx_of(Recurrent(), {"obs": [1, 1, size], "h": [1, 1, 6]}, ["logits", "h_out"])
