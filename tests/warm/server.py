@@ -28,7 +28,12 @@ CHUNK = 65536
 STREAMS = 3
 LOADED = (
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "tensorboard.summary.writer.event_file_writer"),
-    *("rich.console", "trainer.training.training", "coordinator.channel", "coordinator.observers.observers"),
+    *("rich.console", "rich.table", "trainer.training.training", "trainer.training.preset", "trainer.training.planned"),
+    *("trainer.commands.train", "trainer.commands.export", "coordinator.channel", "coordinator.observers.observers"),
+    *("coordinator.commands.evaluate", "coordinator.commands.run", "coordinator.recording.writer"),
+    *("coordinator.serving.supervisor", "coordinator.plan.trust", "coordinator.scoring.score_table"),
+    *("analysis.campaign.command", "analysis.campaign.preview", "analysis.campaign.running"),
+    *("heliograph.aggregates", "heliograph.graph", "heliograph.environments.relay", "pydantic.dataclasses"),
 )
 """What commands load one by one, but for worlds, and for onnxruntime, which starts a thread."""
 

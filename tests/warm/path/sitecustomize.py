@@ -1,4 +1,4 @@
-"""On the module path of processes that tests start: a command that would load torch is run by `warm.server` instead.
+"""On the module path of processes that tests start: a command that would load much is run by `warm.server` instead.
 
 Python imports this before it runs anything.  The process stays, is what a test watches and signals, and ends as the
 command does: it hands over its words, variables, folder and streams, passes signals on, and takes the exit code.  Every
@@ -10,7 +10,10 @@ import sys
 
 ADDRESS = "HELIOGRAPH_TESTS_WARM"
 """The variable with the server's socket."""
-COMMANDS = ("train", "evaluate", "export", "dream", "run", "audit", "bandwidth", "card")
+COMMANDS = (
+    *("train", "evaluate", "export", "dream", "run", "audit", "bandwidth", "card"),
+    *("campaign", "compare", "environments", "bundle", "certificates"),
+)
 
 
 def _words():
@@ -23,6 +26,8 @@ def _words():
     elif rest and os.path.basename(rest[0]) == "heliograph":
         rest = rest[1:]
     else:
+        return None
+    if rest[:2] == ["campaign", "work"]:  # it watches its parent, which the server would be
         return None
     return rest if rest and rest[0] in COMMANDS else None
 
