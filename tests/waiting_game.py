@@ -5,12 +5,14 @@ episode takes 2 to 5 steps and ends by termination or by time; in every fifth on
 first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
 `announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work; from
-its `stuck_at`-th step it says so and never returns.  `endless` episodes end by no step; where there is an `until`, by
-the first step after that file is there.
+its `stuck_at`-th step it says so and never returns.  From its `large_at`-th step in a process that is the rank
+`large_on` it says so, and rewards are too large for single precision.  `endless` episodes end by no step; where there
+is an `until`, by the first step after that file is there.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -35,6 +37,8 @@ class WaitingGame(ParallelEnv):
         all_heard: bool = False,
         announce_at: int = 0,
         stuck_at: int = 0,
+        large_at: int = 0,
+        large_on: str = "",
         reward_factor: float = 1.0,
         endless: bool = False,
         until: str = "",
@@ -47,6 +51,7 @@ class WaitingGame(ParallelEnv):
         self._endless, self._until = endless, Path(until) if until else None
         self._early_leavers, self._all_heard = early_leavers, all_heard
         self._announce_at, self._stuck_at, self._reward_factor = announce_at, stuck_at, reward_factor
+        self._large_at = large_at if os.environ.get("RANK") == large_on else 0
 
     def observation_space(self, agent: str) -> spaces.Space:
         return spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -69,6 +74,9 @@ class WaitingGame(ParallelEnv):
         if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
             print(ANNOUNCEMENT, file=sys.stderr, flush=True)
             threading.Event().wait()
+        if self._large_at and WaitingGame.steps_made >= self._large_at:
+            print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+            self._large_at, self._reward_factor = 0, 1e30
         over, terminal = self._is_over(), self._seed % 3 == 0
         leaves = self._early_leavers and self._seed % 5 == 0
         terminated = {name: (over and terminal) or (leaves and name == "right") for name in self.agents}

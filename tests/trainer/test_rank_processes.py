@@ -102,6 +102,18 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     assert "trained by 2 ranks, and would go on with 1 rank" in one_rank.stderr
 
 
+def test_a_loss_that_is_no_number_on_one_rank_ends_all_with_its_reason(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    world = ("--preset", "relay-signal", "--environment", GAME, "--folder", str(run))
+    running = launched(*world, *flags(10**6, "environment.parameters={large_at=25, large_on='1'}"))
+    code, _, err = finished(running)  # long before a rank that hears nothing would give up
+    assert ANNOUNCEMENT in err
+    assert code != 0
+    status = read_status(run)
+    assert status.state is RunState.FAILED, err
+    assert "reward term of the world-model loss is inf" in status.detail
+
+
 def own_experience(run: Path, rank: int) -> dict[str, np.ndarray]:
     return load_file(saved_checkpoints(run / "checkpoints")[-1] / f"rank-{rank}.replay.safetensors")
 

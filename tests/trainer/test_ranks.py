@@ -17,6 +17,7 @@ from trainer.nets.observation_scale import ObservationScale
 from trainer.nets.value_scale import ValueScale
 from trainer.policy.ppo import normalised, weighted_normalised
 from trainer.ranks.group import ALONE, Joined, ranks
+from trainer.ranks.joining import joined_ranks
 from trainer.ranks.launched import launched_ranks
 from trainer.ranks.shared_stop import SharedStop
 from trainer.training import shares
@@ -86,6 +87,14 @@ def test_alone_everything_stays_as_it_is() -> None:
         True,
     )
     assert ALONE.of_lead("x") == "x"
+
+
+def test_one_rank_of_torchrun_is_a_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    with joined_ranks() as group:
+        assert group is ALONE
+        assert ranks() is ALONE
 
 
 def test_who_waits_for_a_rank_that_has_ended_is_told_why() -> None:
