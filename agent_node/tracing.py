@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,15 +20,14 @@ def node_traces(node: Node, url: str | None) -> Iterator[None]:
     with sending_spans(url, service="heliograph-node") as spans:
 
         def write(report: StepReport) -> None:
-            ended_ns = time.time_ns()
             spans.write(
                 f"agent {node.slot}",
                 run=log.here().run or "",
                 episode=report.episode,
                 step=report.step,
                 slot=node.slot,
-                began_ns=ended_ns - int((report.waited_s + report.computed_s) * 1e9),
-                ended_ns=ended_ns,
+                began_ns=report.decided_ns - int((report.waited_s + report.computed_s) * 1e9),
+                ended_ns=report.decided_ns,
                 attributes={
                     "slot": node.slot,
                     "waited_ms": report.waited_s * 1e3,

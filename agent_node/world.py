@@ -7,6 +7,7 @@ needs no coordinator.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -50,6 +51,8 @@ class StepReport:
     """From the agent input's arrival until the inbox was closed."""
     computed_s: float
     """In the bundle's step function."""
+    decided_ns: int = field(default_factory=time.time_ns, compare=False)
+    """Unix time at which it was made, before anybody was told of the action."""
 
 
 class NodeHandle(Protocol):

@@ -10,7 +10,8 @@ from heliograph.tracing import Spans
 
 
 class RunTraces:
-    """An observer of a run.  A step lasts from the end of the one before it until the world has moved."""
+    """An observer of a run.  A step lasts from the end of the one before it, the first from its agent inputs, until the
+    world has moved."""
 
     def __init__(self, spans: Spans) -> None:
         self._spans = spans
@@ -19,7 +20,7 @@ class RunTraces:
     def step(self, name: str, record: StepRecord) -> None:
         now_ns = time.time_ns()
         if record.step == 0:
-            self._episode_began_ns = self._step_began_ns = now_ns - int(record.latency_s * 1e9)
+            self._episode_began_ns = self._step_began_ns = record.asked_ns
         self._spans.write(
             "step",
             run=log.here().run or "",

@@ -40,7 +40,7 @@ async def run_episode(
         await clock.tick()
         await _somebody(team, timeout_s=pace.action_deadline_s)
         # Not the loop's clock: uvloop's counts whole milliseconds.
-        started, paused_s = time.perf_counter(), team.paused_s
+        asked_ns, started, paused_s = time.time_ns(), time.perf_counter(), team.paused_s
         team.ask(views, episode=episode, step=step, message_deadline_s=pace.message_deadline_s)
         replies = await team.replies(timeout_s=pace.action_deadline_s)
         latency_s = max(0.0, time.perf_counter() - started - (team.paused_s - paused_s))
@@ -48,7 +48,14 @@ async def run_episode(
             await team.reunite()
         actions = tally.actions(replies)
         advance = world.advance(actions, latents_of(replies))
-        tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
+        tally.add(
+            views=views,
+            replies=replies,
+            actions=actions,
+            reward=advance.reward,
+            asked_ns=asked_ns,
+            latency_s=latency_s,
+        )
         if advance.over:
             place.episode = place.step = None
             return tally.result(advance.outcome)

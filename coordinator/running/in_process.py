@@ -110,14 +110,21 @@ class LocalTeam:
         step = 0
         while True:
             place.episode, place.step = episode, step
-            started = time.perf_counter()
+            asked_ns, started = time.time_ns(), time.perf_counter()
             decisions = team.step([_agent_input(view, episode=episode, step=step) for view in views])
             replies = _replies(team, decisions)
             self.logits = {slot: decision.logits for slot, decision in enumerate(decisions) if decision is not None}
             latency_s = time.perf_counter() - started
             actions = tally.actions(replies)
             advance = world.advance(actions, latents_of(replies))
-            tally.add(views=views, replies=replies, actions=actions, reward=advance.reward, latency_s=latency_s)
+            tally.add(
+                views=views,
+                replies=replies,
+                actions=actions,
+                reward=advance.reward,
+                asked_ns=asked_ns,
+                latency_s=latency_s,
+            )
             if advance.over:
                 place.episode = place.step = None
                 return LocalEpisode(result=tally.result(advance.outcome), links=_links(team, size=len(self._agents)))

@@ -46,6 +46,8 @@ class StepRecord:
     """int32 [N, K], -1 where none was reported; None if latents are not reported at all."""
     state: npt.NDArray[np.float32] | None
     """float32 [S], the simulator's global state before the actions, where it has one; no agent is ever told of it."""
+    asked_ns: int
+    """Unix time right before the agent inputs were sent."""
     latency_s: float
     """From sending the agent inputs until the last awaited action was there."""
     waited_s: npt.NDArray[np.float64]
@@ -116,6 +118,7 @@ class Tally:
         self._hearable = self._masked = self._idle = self._illegal = 0
         self._asked, self._answered = set[int](), set[int]()
         self._state: npt.NDArray[np.float32] | None = None
+        self._asked_ns = 0
 
     def actions(self, replies: dict[int, Reply]) -> list[Action]:
         """The joint action: what each agent answered, where it answered with something legal.
@@ -142,10 +145,12 @@ class Tally:
         replies: dict[int, Reply],
         actions: Sequence[Action],
         reward: npt.NDArray[np.float32],
+        asked_ns: int,
         latency_s: float,
     ) -> None:
         """Book one step: `views` before and `reward` after the joint action."""
         step = len(self._latency_s)
+        self._asked_ns = asked_ns
         self._latency_s.append(latency_s)
         self._returns += reward
         self._asked.update(slot for slot, view in enumerate(views) if view is not None)
@@ -205,6 +210,7 @@ class Tally:
             reward=reward,
             latent=None if self._categoricals is None else np.full((agents, self._categoricals), -1, dtype=np.int32),
             state=self._state,
+            asked_ns=self._asked_ns,
             latency_s=latency_s,
             waited_s=np.full(agents, np.nan),
         )

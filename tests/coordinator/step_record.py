@@ -9,7 +9,7 @@ from coordinator.world.trajectory import StepRecord
 LATENCY_S = 0.25
 
 
-def step_record(step: int, *, episode: int = 3) -> StepRecord:
+def step_record(step: int, *, episode: int = 3, asked_ns: int = 0) -> StepRecord:
     nobody = np.zeros((2, 2), dtype=bool)
     missed = nobody.copy()
     missed[0, 1] = True
@@ -28,6 +28,7 @@ def step_record(step: int, *, episode: int = 3) -> StepRecord:
         reward=np.zeros(2, dtype=np.float32),
         latent=None,
         state=None,
+        asked_ns=asked_ns,
         latency_s=LATENCY_S,
         waited_s=np.zeros(2),
     )

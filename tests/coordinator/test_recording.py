@@ -44,8 +44,8 @@ def test_a_recording_holds_every_step_exactly(tmp_path, name):
         }
         assert len(steps) == read.steps == 6
         for field in fields(StepRecord):
-            # How long something took is of the run, and not of the episode.
-            if field.name not in ("episode", "step", "latency_s", "waited_s"):
+            # When something was, and how long it took, is of the run, and not of the episode.
+            if field.name not in ("episode", "step", "asked_ns", "latency_s", "waited_s"):
                 recorded = np.array([getattr(step, field.name) for step in steps])
                 assert np.array_equal(getattr(read, field.name), recorded), field.name
     assert trace.episodes[0].state.shape == (6, spec.state_size)

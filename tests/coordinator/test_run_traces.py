@@ -7,7 +7,7 @@ from array import array
 from typing import Any
 
 import pytest
-from step_record import LATENCY_S, step_record
+from step_record import step_record
 
 from coordinator.observers.tracing import RunTraces
 from coordinator.world.trajectory import EpisodeResult
@@ -34,16 +34,16 @@ def test_spans_follow_one_another_from_the_first_inputs_on(monkeypatch: pytest.M
     monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     written = Written()
     traces = RunTraces(written)  # type: ignore[arg-type]
-    traces.step("open", step_record(0))
+    traces.step("open", step_record(0, asked_ns=9_700_000_000))
     traces.step("open", step_record(1))
     traces.episode("open", result())
-    traces.step("open", step_record(0))
+    traces.step("open", step_record(0, asked_ns=19_500_000_000))
     times = [(span["name"], span["began_ns"] / 1e9, span["ended_ns"] / 1e9) for span in written.spans]
     assert times == [
-        ("step", 10 - LATENCY_S, 10),
+        ("step", 9.7, 10),
         ("step", 10, 11),
-        ("episode", 10 - LATENCY_S, 12),
-        ("step", 20 - LATENCY_S, 20),
+        ("episode", 9.7, 12),
+        ("step", 19.5, 20),
     ]
     assert written.spans[0]["attributes"] == {"step": 0, "latency_ms": 250.0, "masked": 1, "idle": 1}
     assert written.spans[2]["attributes"]["outcome"] == 0.5

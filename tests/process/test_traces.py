@@ -69,9 +69,9 @@ def test_all_processes_add_to_one_trace_per_episode(tmp_path: Path, collector: t
             continue
         above = spans[span.parent_span_id]
         assert (above.name, above.trace_id) == ("episode" if span.name == "step" else "step", span.trace_id)
-        # One clock, but a step begins a little earlier than its first span can tell.
-        assert above.start_time_unix_nano - 5e6 <= span.start_time_unix_nano < span.end_time_unix_nano
-        assert span.end_time_unix_nano <= above.end_time_unix_nano + 100e6
+        # Of one clock, but how long a node took is of another, which may go a little faster.
+        assert above.start_time_unix_nano - 1e6 <= span.start_time_unix_nano < span.end_time_unix_nano
+        assert span.end_time_unix_nano <= above.end_time_unix_nano
 
 
 def test_a_run_without_its_collector_is_a_run(tmp_path: Path) -> None:
