@@ -30,8 +30,8 @@ class Card:
     """Those that differ from what the environment's name stands for."""
     agents: int
     sends_messages: bool
-    training_step: int
-    """Environment steps of the training until these bundles."""
+    training_step: int | None
+    """Environment steps of the training until these bundles; None: not known, as of those packed without saying it."""
     training_seed: int | None
     """None: not known."""
     run_id: str
@@ -100,7 +100,8 @@ def card_of(
         parameters=changed_or_all(manifest.environment, manifest.environment_parameters),
         agents=manifest.team_size,
         sends_messages=sends,
-        training_step=manifest.training_step,
+        # 0 is what packed bundles say by default; of a run of ours it is so before the first step.
+        training_step=manifest.training_step if manifest.training_step or training_seed is not None else None,
         training_seed=training_seed,
         run_id=manifest.run_id,
         trainer_version=manifest.trainer_version,

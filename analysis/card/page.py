@@ -56,7 +56,7 @@ def _rows(card: Card) -> Iterator[tuple[str, str]]:
     measure = _MEASURES.get(card.measure, _code(card.measure))
     yield "task", _code(card.environment) + (f" with {_code(json.dumps(card.parameters))}" if card.parameters else "")
     yield "algorithm", f"{_code(card.algorithm)}, heliograph {_code(card.trainer_version)}"
-    yield "environment steps of training", f"{card.training_step:,}"
+    yield "environment steps of training", UNKNOWN if card.training_step is None else f"{card.training_step:,}"
     yield "training seed", UNKNOWN if card.training_seed is None else str(card.training_seed)
     yield f"{measure}, mean and 95 % interval", f"{_estimate(card, card.score)}, {card.episodes} episodes"
     if card.sends_messages:

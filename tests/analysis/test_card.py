@@ -82,6 +82,14 @@ def test_a_training_that_is_not_finished_is_told(run: Path, state: RunState, sai
     assert ("Of a training that is not finished: interrupted." in (run / "card" / "README.md").read_text()) == said
 
 
+def test_steps_of_which_nobody_has_said_anything_are_unknown(run: Path) -> None:
+    evaluation = read_evaluation(run / "report.json", None, bundles.load_team(run / "bundles"), remedy="")
+    team = relay_bundles(2, training_step=0)
+    for seed, told in ((None, "unknown"), (31, "0")):
+        made = card_of(team, evaluation, name="a", licence="unknown", training_seed=seed, signing_key=None)
+        assert f"| environment steps of training | {told} |" in page(made, drawing=False)
+
+
 def test_the_hubs_own_package_reads_it(run: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
     card(run)
