@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from hand_set_deadline import HandSetDeadline
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
@@ -20,6 +21,7 @@ from heliograph.pb import coordination_pb2 as pb
 
 BUNDLES = relay_bundles(2)
 INSTANCE = "the same process"
+DEADLINE_S = 0.1
 
 
 def serve(check: Callable[[CoordinationServer], Awaitable[None]], **arguments: Any) -> None:
@@ -49,7 +51,8 @@ def test_a_node_that_calls_again_is_asked_again_what_it_owes_and_nobody_else_is_
                 server.team.ask(views(), episode=0, step=0, message_deadline_s=1.0)
                 asked = await first.read("percept")
                 await other.act(await other.read("percept"))
-            replies = asyncio.create_task(server.team.replies(timeout_s=0.1))
+            HandSetDeadline(server.team, timeout_s=DEADLINE_S)  # which does not pass
+            replies = asyncio.create_task(server.team.replies(timeout_s=DEADLINE_S))
             await until(server, lambda: server.team.cut_off == (0,))
             assert server.team.is_paused
             async with PlainNode(server.address, BUNDLES[0], instance=INSTANCE, resumes=server.run_id) as again:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from changing_pace import ChangingPace
+from hand_set_deadline import HandSetDeadline
 from process_stage import PATIENT, Stage
 from relay_team import relay_bundles
 from tcp_detour import TcpDetour
 
-from coordinator.plan.pace import Pace
 from coordinator.world.trajectory import EpisodeResult, StepRecord
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team
@@ -35,7 +34,6 @@ def play(
     detour: TcpDetour | None = None,
     certificates: Path | None = None,
     rejoin_s: float = 30.0,
-    pace: Pace = PATIENT,
     whole: bool = True,
 ) -> Played:
     """Play one episode, with the ways to the coordinator of these slots over one detour.
@@ -55,7 +53,7 @@ def play(
                 if script is not None:
                     await script(stage, step)
 
-            result, records = await stage.play(script=each_step, pace=pace)
+            result, records = await stage.play(script=each_step)
             assert not whole or all(link.missing == 0 for link in (await stage.team.reading()).links)
             return result, records, stage
 
@@ -130,20 +128,19 @@ def test_a_link_that_drops_everything_is_a_cut_once_the_keepalive_has_noticed(
 
 def test_a_pause_of_the_network_that_breaks_no_connection_is_none(uncut: Played, tmp_path: Path) -> None:
     """Nobody answers in time, so nobody can have been asked: the step is held, and no agent idles."""
-    detour, healing, pace = TcpDetour(), [], ChangingPace(PATIENT)
+    detour, healing = TcpDetour(), []
 
     async def script(stage: Stage, step: int) -> None:
         async def heal() -> None:
             await stage.until(lambda: stage.team.is_held, "the step is held")
             detour.heal()
 
-        pace.change(PATIENT)
         if step == 5:
-            pace.change(Pace(action_deadline_s=1, message_deadline_s=0.9))
             detour.freeze()
+            HandSetDeadline(stage.team, timeout_s=PATIENT.action_deadline_s).passes_once_after([])
             healing.append(asyncio.create_task(heal()))
 
-    found = play(tmp_path, script, ways_in=EVERYBODY, detour=detour, pace=pace)
+    found = play(tmp_path, script, ways_in=EVERYBODY, detour=detour)
     assert_went_on(uncut, found)
     assert found[2].team.cuts == []
 
