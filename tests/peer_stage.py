@@ -39,6 +39,8 @@ BIT_PACKED = Coding()
 
 
 _chosen = ["grpcio"]
+_serving: list[Node] = []
+"""The node of the block that is open."""
 
 
 def chosen(name: str) -> str:
@@ -114,6 +116,7 @@ async def node_of_slot_1(
     world = Stage([Member(slot=0, peer_address="", bundle_digest=TEAM[0].digest)] if roster is None else roster, coding)
     node = Node(bundle, tls=tls[1], transport=_chosen[0])
     running = asyncio.create_task(node.run(world))
+    _serving.append(node)
     try:
         await world.step(0, receives_from=())
         async with rpc.channel(
@@ -121,6 +124,7 @@ async def node_of_slot_1(
         ) as channel:
             yield node, world, channel
     finally:
+        _serving.remove(node)
         world.end()
         await asyncio.wait_for(running, DEADLINE_S)
 
@@ -130,7 +134,18 @@ def exchange(channel: grpc.aio.Channel, hello: bytes | None = HELLO.serialise())
 
 
 async def admitted(channel: grpc.aio.Channel, hello: Hello = HELLO) -> grpc.aio.StreamStreamCall:
+    """A call that the node has answered, and whose stream it counts as up: only then do its steps wait for the peer.
+
+    With grpcio the answer is here a little before the node hears that it was sent.
+    """
+    peers = _serving[-1]._peers
+    assert peers is not None
+    live = peers._streams.live
+    before = live.get(hello.slot)
     call = exchange(channel, hello.serialise())
     answer = dict(await asyncio.wait_for(call.initial_metadata(), DEADLINE_S))
     assert Hello.parse(answer[HELLO_METADATA]).slot == 1
+    async with asyncio.timeout(DEADLINE_S):
+        while live.get(hello.slot) in (None, before):
+            await asyncio.sleep(0)
     return call
