@@ -18,7 +18,7 @@ import multiprocessing
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -139,28 +139,34 @@ def robot_process(folder: Path, slot: int, addresses: Sequence[str], starter: Co
     print(f"robot {slot}: {len(world.reports)} steps, heard {heard}, missed {masked}, at {world.position:+.2f}")
 
 
-def free_addresses(count: int) -> list[str]:
-    """Addresses on this machine; on real machines these are written down beforehand."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return addresses
+@contextlib.contextmanager
+def free_addresses(count: int) -> Iterator[list[str]]:
+    """Addresses on this machine that nobody else is given meanwhile; of real machines they are written down before."""
+    with contextlib.ExitStack() as held:
+        addresses = []
+        for _ in range(count):
+            bound = held.enter_context(socket.socket())
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", 0))
+            addresses.append(f"127.0.0.1:{bound.getsockname()[1]}")
+        if sys.platform != "linux":  # where a server may listen at what is bound so
+            held.close()
+        yield addresses
 
 
 def main(folder: Path, steps: int = 40) -> int:
-    addresses = free_addresses(2)
     links, robots = [], []
-    for slot in range(2):
-        link, process = begun(robot_process, folder, slot, addresses, steps=steps)
-        links.append(link)
-        robots.append(process)
-    if all_ready(links):
-        tell_start(links)
-    else:
-        for process in robots:
-            process.terminate()
-    return exit_code(robots, within_s=steps * PERIOD_S + END_DEADLINE_S)
+    with free_addresses(2) as addresses:
+        for slot in range(2):
+            link, process = begun(robot_process, folder, slot, addresses, steps=steps)
+            links.append(link)
+            robots.append(process)
+        if all_ready(links):
+            tell_start(links)
+        else:
+            for process in robots:
+                process.terminate()
+        return exit_code(robots, within_s=steps * PERIOD_S + END_DEADLINE_S)
 
 
 # Whoever starts processes and each of them agree by a pipe, which ends with either: an event of `multiprocessing` has a

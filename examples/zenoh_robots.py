@@ -16,6 +16,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import threading
@@ -110,10 +111,11 @@ def node_process(
 
 def main(folder: Path, steps: int = 40) -> int:
     manifests = [bundles.load(folder / f"agent-{slot}").manifest for slot in range(2)]
-    *addresses, listening = free_addresses(3)
-    robot_address = f"tcp/{listening}"
     over = threading.Event()
-    with zenoh.open(zenoh_config(listen=[robot_address])) as session:
+    with contextlib.ExitStack() as stack:
+        *addresses, listening = stack.enter_context(free_addresses(3))
+        robot_address = f"tcp/{listening}"
+        session = stack.enter_context(zenoh.open(zenoh_config(listen=[robot_address])))
         robots = [SimulatedRobot(session, slot=slot, manifest=manifest) for slot, manifest in enumerate(manifests)]
         senses = threading.Thread(target=_sense, args=(robots, over))
         senses.start()
@@ -130,6 +132,8 @@ def main(folder: Path, steps: int = 40) -> int:
                 for node in nodes:
                     node.terminate()
             code = exit_code(nodes, within_s=steps * PERIOD_S + END_DEADLINE_S)
+            while any(robot.actions and not robot.stopped_because for robot in robots):
+                time.sleep(SENSOR_PERIOD_S)  # until the last word of its node is there, or it stops by itself
         finally:
             over.set()
             senses.join()
