@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from reserved_ports import reserved_row
 
 PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sinfo", "sbatch", "srun", "squeue", "scancel")
 DEADLINE_S = 60.0
@@ -39,11 +40,14 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     key.chmod(0o400)
     for name in ("state", "spool"):
         (folder / name).mkdir()
-    (folder / "slurm.conf").write_text(f"""
+    munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--log-file={folder}/munge.log"]
+    munged += [f"--socket={folder}/munge", f"--pid-file={folder}/munge.pid", f"--seed-file={folder}/munge.seed"]
+    with reserved_row(2) as port, ExitStack() as running:
+        (folder / "slurm.conf").write_text(f"""
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={_free_port()}
-SlurmdPort={_free_port()}
+SlurmctldPort={port}
+SlurmdPort={port + 1}
 SlurmUser={user}
 SlurmdUser={user}
 AuthInfo=socket={folder}/munge
@@ -60,9 +64,6 @@ MpiDefault=none
 NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} State=UNKNOWN
 PartitionName=small Nodes={host} Default=YES State=UP
 """)
-    munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--log-file={folder}/munge.log"]
-    munged += [f"--socket={folder}/munge", f"--pid-file={folder}/munge.pid", f"--seed-file={folder}/munge.seed"]
-    with ExitStack() as running:
 
         def begin(command: list[str], ready: list[str], answer: str) -> subprocess.Popen[bytes]:
             with (folder / f"{command[0]}.out").open("wb") as file:
@@ -95,10 +96,3 @@ def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], output: 
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
             pytest.fail(f"{process.args} is not ready: {output.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-    return port

@@ -47,7 +47,9 @@ def workplace_of(
             shutil.copytree(relay_run, places[document].folder / "runs" / "relay")
         return places[document]
 
-    return of
+    yield of
+    for place in places.values():
+        place.close()
 
 
 def check_tree(block: Block, place: Workplace) -> None:

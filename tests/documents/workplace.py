@@ -5,25 +5,20 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from documents.blocks import Block
 from documents.treatments import Shrunk
+from reserved_ports import reserved_address
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 240
 """For one command on a busy machine; a command that hangs is a failure."""
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 class Workplace:
@@ -34,7 +29,8 @@ class Workplace:
         self.folder = folder
         (folder / "my_package").mkdir()
         shutil.copyfile(REPOSITORY / "examples" / "own_environment.py", folder / "my_package" / "my_env.py")
-        self._ports: defaultdict[str, int] = defaultdict(free_port)
+        self._held = ExitStack()
+        self._ports: defaultdict[str, str] = defaultdict(self._reserve)
         self._background: list[tuple[Shrunk, subprocess.Popen[bytes]]] = []
         repeated = shlex.join([sys.executable, str(Path(__file__).with_name("repeated_run.py"))])
         self.environment = os.environ | {
@@ -86,7 +82,14 @@ class Workplace:
             assert code == 0 or (how.background == "stop" and code in (-15, 130, 143)), f"{how.run}: {code}\n{logs}"
 
     def _bash(self, text: str) -> list[str]:
-        named = {name: str(self._ports[name]) for name in ("port", "coordinator", "node") if f"{{{name}}}" in text}
+        named = {name: self._ports[name] for name in ("port", "coordinator", "node") if f"{{{name}}}" in text}
         for name, port in named.items():
             text = text.replace(f"{{{name}}}", port)
         return ["bash", "-euo", "pipefail", "-c", text]
+
+    def _reserve(self) -> str:
+        return self._held.enter_context(reserved_address()).rpartition(":")[2]
+
+    def close(self) -> None:
+        """Let others have its ports."""
+        self._held.close()
