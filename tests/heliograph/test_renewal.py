@@ -15,6 +15,7 @@ from cryptography import x509
 
 from agent_node.coordinator_world import CoordinatorWorld
 from heliograph import health_command, rpc
+from heliograph.certificates import validity
 from heliograph.certificates.authority import CLOCK_SKEW, Authority
 from heliograph.certificates.command import COMMAND
 from heliograph.certificates.folder import write_authority, write_certificates
@@ -27,6 +28,8 @@ from heliograph.tls import Tls
 
 ZERO = Identity(slot=0)
 SECOND = 1 / 86400
+ENDED = -60 * SECOND
+"""The lifetime of a certificate that ended a minute ago."""
 DEADLINE_S = 20.0
 
 LOOP = asyncio.Runner()
@@ -88,10 +91,18 @@ class Heard(logging.Handler):
         return said
 
 
-async def expired(tls: Tls) -> None:
-    """Wait for the moment at which the process's own certificate is of no use any more."""
-    while not tls.trouble():
-        await asyncio.sleep(min(0.05, tls.validities[0].next_change_s()))
+def tls_of_old(folder: Path) -> Tls:
+    """That of a process that has taken the certificate while it was good, which it is no more.
+
+    A certificate that is good when the test begins may have ended before it is taken.
+    """
+    before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validity, "_now", lambda: before)
+        tls = Tls(folder)
+        assert not tls.trouble()
+    assert tls.trouble()
+    return tls
 
 
 @asynccontextmanager
@@ -112,10 +123,9 @@ def test_a_node_that_waits_for_its_coordinator_takes_the_certificate_that_replac
     team: Callable[..., Path],
 ) -> None:
     async def script() -> None:
-        folder = team(days=SECOND)
-        tls = Tls(folder / "slot-0")
+        folder = team(days=ENDED)
+        tls = tls_of_old(folder / "slot-0")
         async with healthy(Tls(folder / "coordinator")) as address:
-            await expired(tls)
             world = CoordinatorWorld(address, join_timeout_s=1.0, tls=tls)
             with pytest.raises(CoordinatorGone, match=r"within 1 s: UNAVAILABLE .*; tls.crt in .* expired .*--renew"):
                 await world.fetch_bundle(0)
@@ -137,13 +147,13 @@ def test_whoever_asks_after_health_takes_a_renewed_certificate_and_names_one_tha
     team: Callable[..., Path],
 ) -> None:
     async def script() -> None:
-        folder = team(days=SECOND)
-        own = Tls(folder / "slot-0")
+        folder = team(days=1)
         async with healthy(Tls(folder / "coordinator")) as address:
             asking = asyncio.create_task(health_command._status(address, wait_s=DEADLINE_S, folder=folder / "slot-0"))
             assert await asking == "SERVING"
+            team(days=ENDED, renew=True)
+            own = tls_of_old(folder / "slot-0")
             channel = RenewedChannel(address, max_message_bytes=4096, tls=own)
-            await expired(own)
             with pytest.raises(NetworkError) as refused:
                 await rpc.health_status(await channel.newest(), timeout_s=DEADLINE_S)
             assert "tls.crt" in channel.cause(refused.value)
@@ -163,10 +173,9 @@ def test_a_server_whose_certificate_has_expired_serves_again_once_it_is_renewed(
         write_certificates(issued, tmp_path, authority=tmp_path, renew=renew)
 
     async def script() -> None:
-        issue(SECOND, renew=False)
-        serving, asking = Tls(tmp_path / "coordinator"), Tls(tmp_path / "slot-0")
+        issue(ENDED, renew=False)
+        serving, asking = tls_of_old(tmp_path / "coordinator"), Tls(tmp_path / "slot-0")
         async with healthy(serving) as address:
-            await expired(serving)
             async with rpc.channel(address, max_message_bytes=4096, tls=asking) as channel:
                 with pytest.raises(NetworkError, match="certificate has expired"):
                     await rpc.health_status(channel, timeout_s=DEADLINE_S)
@@ -178,17 +187,22 @@ def test_a_server_whose_certificate_has_expired_serves_again_once_it_is_renewed(
 
 
 def test_a_certificate_is_warned_of_when_a_tenth_of_its_life_is_left_and_when_it_is_over(
-    team: Callable[..., Path],
+    team: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def script() -> None:
         # Valid from five minutes before it was issued, so the last tenth is the last half minute.
-        folder = team(days=1.5 * SECOND)
+        folder = team(days=SECOND)
+        (slot,) = x509.load_pem_x509_certificates((folder / "slot-0" / "tls.crt").read_bytes())
+        # Its last moment, which lasts until the test has heard of it.
+        now = slot.not_valid_after_utc - datetime.timedelta(seconds=0.01)
+        monkeypatch.setattr(validity, "_now", lambda: now)
         tls = Tls(folder / "slot-0")
         with Heard("heliograph.tls") as heard:
             async with tls.watched():
                 ending = await heard.until("certificate ending")
                 assert "days_left=0.00" in ending
                 assert "--renew" in ending
+                now += datetime.timedelta(seconds=1.01)
                 assert "certificate expired" in await heard.until("certificate expired")
                 # And of what replaces it nothing is said until it ends in its turn.
                 team(days=1, renew=True)
@@ -257,6 +271,6 @@ def test_a_certificate_from_the_future_names_the_clock(
     folder = team(days=1)
     tls = Tls(folder / "slot-0")
     early = datetime.datetime.now(datetime.UTC) - 2 * CLOCK_SKEW
-    monkeypatch.setattr("heliograph.certificates.validity._now", lambda: early)
+    monkeypatch.setattr(validity, "_now", lambda: early)
     assert "is not valid before" in tls.trouble()
     assert "this machine's clock has not reached" in tls.trouble()
