@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,8 +85,15 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     code, out, err = finished(launched("--resume", str(stopped), "--allow-environment", GAME))
     assert code == 0, err
     assert out.count("all environment steps done") == 1  # the first rank alone tells
-    code, _, err = finished(launched(*world, "--folder", str(whole), *flags(360, announced)))
+    every_iteration = ("--log-level", "info", *flags(360, announced, "checkpoint_minutes=0.0001"))
+    code, _, err = finished(launched(*world, "--folder", str(whole), *every_iteration))
     assert code == 0, err
+    networks = set(re.findall(r"networks iteration=(\d+) rank=(\d) sha256=(\w+)", err))
+    iterations = [str(record["iteration"]) for record in RunFolder.open(whole).history()]
+    for iteration in iterations:
+        assert len({digest for at, _, digest in networks if at == iteration}) == 1
+        assert {rank for at, rank, _ in networks if at == iteration} == {"0", "1"}
+    assert len({digest for _, _, digest in networks}) == len(iterations)
     assert_equal_runs(stopped, whole)
     assert [record["env_steps"] for record in RunFolder.open(whole).history()][-1] == 360
     assert len(load_team(whole / "bundles")) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from trainer.ranks.joining import joined_ranks
 from trainer.ranks.launched import launched_ranks
 from trainer.ranks.shared_stop import SharedStop
 from trainer.training import shares
+from trainer.training.checkpoint import _check_same
 from trainer.training.shares import check_ranks, share_of
 
 torch.set_num_threads(1)
@@ -95,6 +97,24 @@ def test_one_rank_of_torchrun_is_a_training_alone(monkeypatch: pytest.MonkeyPatc
     with joined_ranks() as group:
         assert group is ALONE
         assert ranks() is ALONE
+
+
+def test_networks_that_have_come_apart_by_a_bit_are_told_on_every_rank() -> None:
+    def part(group: Joined) -> list[str]:
+        told = []
+        for apart in (0.0, 2**-23):
+            policy = torch.nn.ParameterList([torch.tensor([1.0, 1.0 + apart * group.rank])])
+            algorithm: Any = SimpleNamespace(
+                modules=lambda policy=policy: {"model": torch.nn.Module(), "policy": policy}
+            )
+            try:
+                _check_same(algorithm, iteration=3)
+            except CheckpointError as error:
+                told.append(f"{apart:g} {str(error).partition('.')[0]}")
+        return told
+
+    told = ["1.19209e-07 the networks of the 2 ranks have come apart by iteration 3"]
+    assert on_ranks(part) == [told, told]
 
 
 def test_who_waits_for_a_rank_that_has_ended_is_told_why() -> None:

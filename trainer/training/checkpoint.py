@@ -116,6 +116,7 @@ def _check_same(algorithm: Algorithm, iteration: int) -> None:
         for value in module.state_dict().values():
             digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     own = digest.hexdigest()
+    logger.info("networks iteration=%d rank=%d sha256=%s", iteration, group.rank, own[:16])
     if group.any(group.of_lead(own) != own):
         raise CheckpointError(
             f"the networks of the {group.count} ranks have come apart by iteration {iteration}",
