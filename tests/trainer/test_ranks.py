@@ -104,9 +104,8 @@ def test_networks_that_have_come_apart_by_a_bit_are_told_on_every_rank() -> None
         told = []
         for apart in (0.0, 2**-23):
             policy = torch.nn.ParameterList([torch.tensor([1.0, 1.0 + apart * group.rank])])
-            algorithm: Any = SimpleNamespace(
-                modules=lambda policy=policy: {"model": torch.nn.Module(), "policy": policy}
-            )
+            networks = {"model": torch.nn.Module(), "policy": policy}
+            algorithm: Any = SimpleNamespace(modules=lambda networks=networks: networks)
             try:
                 _check_same(algorithm, iteration=3)
             except CheckpointError as error:
