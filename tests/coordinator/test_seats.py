@@ -106,10 +106,15 @@ def test_a_seat_is_kept_for_the_grace_and_not_for_one_that_broke_the_protocol() 
             await node.read("welcome")
         await until(server, lambda: server.team.live == ())
         assert server.team.cut_off == (0,), "nobody is there who could tell that it is dead"
+
+    async def outlast(server: CoordinationServer) -> None:
+        async with PlainNode(server.address, BUNDLES[0]) as node:
+            await node.read("welcome")
         await until(server, lambda: server.team.seated == ())
         assert not server.team.is_paused
 
-    serve(check, rejoin_s=0.3)
+    serve(check)
+    serve(outlast, rejoin_s=0.3)
 
 
 def test_whoever_is_started_anew_gets_a_free_slot_first_and_one_that_is_cut_off_last() -> None:
