@@ -117,7 +117,7 @@ def test_what_it_sees_becomes_actions_and_the_end_is_a_stop(ros_strings: bool) -
             mask = [action == 3 for action in range(ALONE.manifest.actions.mask_size)]
             await robot.until(lambda told: task.done(), saying={"observation": OBSERVATION, "mask": mask})
             await task
-            await robot.until(lambda told: "stop" in told[-1])
+            await robot.until(lambda told: any("stop" in each for each in told[-1:]))
             done = actions(robot.told)
             assert done
             assert {each["action"] for each in done} == {3}

@@ -19,6 +19,7 @@ import pytest
 from child_environment import importing_test_modules
 from held_run import held_run
 from relay_team import relay_bundles
+from reserved_ports import reserved_address
 from scripted_bundle import save_team
 
 DEADLINE_S = 60.0
@@ -184,7 +185,8 @@ def test_watch_finds_the_page_or_says_that_there_is_none(team: Path) -> None:
         second = subprocess.run(taken, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
         assert second.returncode == 6
         assert f"cannot listen on {run.host}:{run.port}" in second.stderr
-    assert look(f"{run.host}:{run.port}").returncode == 6
+    with reserved_address() as nobody:
+        assert look(nobody).returncode == 6
     assert look("nowhere").returncode == 2
 
 
