@@ -4,8 +4,9 @@ Two agents see (seed of the episode / 1000, the step, the joint action before) a
 episode takes 2 to 5 steps and ends by termination or by time; in every fifth one the second agent leaves after the
 first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
-`announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work; from
-its `stuck_at`-th step it says so and never returns.  From its `large_at`-th step in a process that is the rank
+`announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work, and
+where the variable HELD_UNTIL names a file, it goes on once that is there; from its `stuck_at`-th step it says so and
+never returns.  From its `large_at`-th step in a process that is the rank
 `large_on` it says so, and rewards are too large for single precision.  `endless` episodes end by no step; where there
 is an `until`, by the first step after that file is there.
 """
@@ -24,6 +25,7 @@ from pettingzoo import ParallelEnv
 
 NAMES = ("left", "right")
 ANNOUNCEMENT = "waiting game: announced"
+HELD_UNTIL = "WAITING_GAME_HELD_UNTIL"
 
 
 class WaitingGame(ParallelEnv):
@@ -71,6 +73,8 @@ class WaitingGame(ParallelEnv):
         WaitingGame.steps_made += 1
         if WaitingGame.steps_made == self._announce_at:
             print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+            while HELD_UNTIL in os.environ and not Path(os.environ[HELD_UNTIL]).exists():
+                threading.Event().wait(0.01)
         if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
             print(ANNOUNCEMENT, file=sys.stderr, flush=True)
             threading.Event().wait()

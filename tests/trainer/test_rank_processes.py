@@ -16,7 +16,7 @@ from child_environment import importing_test_modules
 from equal_runs import assert_equal_runs
 from safetensors.numpy import load_file
 from tiny_team import SMALL
-from waiting_game import ANNOUNCEMENT
+from waiting_game import ANNOUNCEMENT, HELD_UNTIL
 
 from heliograph.bundle import load_team
 from heliograph.run_status import RunState, read_status
@@ -68,7 +68,11 @@ def flags(env_steps: int, *more: str) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *more) for part in ("--set", one)]
 
 
-def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_stopped(tmp_path: Path) -> None:
+def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    monkeypatch.setenv(HELD_UNTIL, str(asked))  # or they might be through before they are asked
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     world = ("--preset", "relay-signal", "--environment", GAME)
     announced = "environment.parameters={announce_at=25}"
@@ -76,6 +80,7 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     await_line(running, ANNOUNCEMENT, deadline_s=DEADLINE_S)
     second = next(pid for pid in workers(running) if rank_of(pid) == "1")
     os.kill(second, signal.SIGINT)
+    asked.touch()
     code, _, err = finished(running)
     assert code != 0
     assert read_status(stopped).state is RunState.INTERRUPTED, err

@@ -18,7 +18,7 @@ from awaited_output import await_line
 from child_environment import importing_test_modules
 from safetensors.numpy import load_file
 from tiny_team import SMALL, resume, small_settings, start
-from waiting_game import ANNOUNCEMENT
+from waiting_game import ANNOUNCEMENT, HELD_UNTIL
 
 from heliograph.bundle import load_team
 from heliograph.run_status import RunState, read_status
@@ -61,12 +61,17 @@ def flags(*overrides: str, env_steps: int = 12 * ITERATIONS) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *overrides) for part in ("--set", one)]
 
 
-def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    monkeypatch.setenv(HELD_UNTIL, str(asked))  # or it might be through before it is asked
     path = tmp_path / "run"
     parameters = "environment.parameters={announce_at=25}"
     running = process("--preset", "relay-signal", "--environment", GAME, "--folder", str(path), *flags(parameters))
     await_line(running, ANNOUNCEMENT, deadline_s=DEADLINE_S)
     running.send_signal(signal.SIGINT)
+    asked.touch()
     code, out, err = finished(running)
     assert code == 130, err
     assert f"heliograph train --resume {path} --allow-environment {GAME}\n" in out
