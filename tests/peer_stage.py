@@ -145,7 +145,12 @@ async def admitted(channel: grpc.aio.Channel, hello: Hello = HELLO) -> grpc.aio.
     call = exchange(channel, hello.serialise())
     answer = dict(await asyncio.wait_for(call.initial_metadata(), DEADLINE_S))
     assert Hello.parse(answer[HELLO_METADATA]).slot == 1
-    async with asyncio.timeout(DEADLINE_S):
-        while live.get(hello.slot) in (None, before):
-            await asyncio.sleep(0)
+    await until(lambda: live.get(hello.slot) not in (None, before))
     return call
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop go on until the condition holds."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import numpy as np
 import peer_stage
 import pytest
-from peer_stage import DEADLINE_S, TEAM
+from peer_stage import TEAM
 
 from agent_node.message import Message
 from agent_node.transport.lean import turns
@@ -27,9 +24,3 @@ def rest_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(step: int) -> bytes:
     return _WIRE.serialise(Message(episode=0, step=step, latent=np.full(4, 3, dtype=np.int32), action=3)).data
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0)

@@ -118,7 +118,6 @@ class Tally:
         self._hearable = self._masked = self._idle = self._illegal = 0
         self._asked, self._answered = set[int](), set[int]()
         self._state: npt.NDArray[np.float32] | None = None
-        self._asked_ns = 0
 
     def actions(self, replies: dict[int, Reply]) -> list[Action]:
         """The joint action: what each agent answered, where it answered with something legal.
@@ -150,7 +149,6 @@ class Tally:
     ) -> None:
         """Book one step: `views` before and `reward` after the joint action."""
         step = len(self._latency_s)
-        self._asked_ns = asked_ns
         self._latency_s.append(latency_s)
         self._returns += reward
         self._asked.update(slot for slot, view in enumerate(views) if view is not None)
@@ -164,7 +162,7 @@ class Tally:
                 self._hearable += len(view.receives_from)
                 self._masked += len(reply.masked)
         if self._observe is not None:
-            self._observe(self._record(step, views, replies, actions, reward, latency_s))
+            self._observe(self._record(step, views, replies, actions, reward, asked_ns))
 
     def result(self, outcome: float) -> EpisodeResult:
         return EpisodeResult(
@@ -191,7 +189,7 @@ class Tally:
         replies: dict[int, Reply],
         actions: Sequence[Action],
         reward: npt.NDArray[np.float32],
-        latency_s: float,
+        asked_ns: int,
     ) -> StepRecord:
         spec = self._world.spec
         agents = spec.agents
@@ -210,8 +208,8 @@ class Tally:
             reward=reward,
             latent=None if self._categoricals is None else np.full((agents, self._categoricals), -1, dtype=np.int32),
             state=self._state,
-            asked_ns=self._asked_ns,
-            latency_s=latency_s,
+            asked_ns=asked_ns,
+            latency_s=self._latency_s[step],
             waited_s=np.full(agents, np.nan),
         )
         for slot, view in enumerate(views):

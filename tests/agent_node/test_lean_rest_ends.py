@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from child_environment import importing_test_modules
 from h2.errors import ErrorCodes
-from peer_stage import DEADLINE_S, HELLO, NEVER_S, Stage, node_of_slot_1
-from resting_lean import PEER, rest_for_ever, said, until
+from peer_stage import DEADLINE_S, HELLO, NEVER_S, Stage, node_of_slot_1, until
+from resting_lean import PEER, rest_for_ever, said
 from tcp_detour import TcpDetour
 
 from agent_node.node import Node

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from peer_stage import HELLO, TEAM, Stage, node_of_slot_1
-from resting_lean import PEER, rest_for_ever, said, until
+from peer_stage import HELLO, TEAM, Stage, node_of_slot_1, until
+from resting_lean import PEER, rest_for_ever, said
 
 from agent_node.node import Node
 from agent_node.transport.lean.call import LeanCall
