@@ -82,14 +82,16 @@ class Line:
             except BaseException as error:
                 done.set_exception(error)
 
-        threading.Thread(target=run, name="errand", daemon=True).start()
+        thread = threading.Thread(target=run, name="errand", daemon=True)
         try:
+            thread.start()  # here, since a signal may come while it still waits for the thread
             # Looking again and again: a signal that another thread gets would not end a longer wait.
             while not wait([done], timeout=LOOK_S).done:
                 pass
         except KeyboardInterrupt:
             self.leave("interrupted")
-            wait([done], timeout=GRACE_S)
+            if thread.is_alive():
+                wait([done], timeout=GRACE_S)
             raise
         return done.result()
 
