@@ -87,6 +87,18 @@ def _declared_commands() -> dict[str, EntryPoint]:
     return {name: found[name] for name in sorted(found)}
 
 
+def _own_command(name: str) -> dict[str, EntryPoint]:
+    """The subcommand of that name, if it is installed and this distribution's: found without reading what every other
+    distribution declares."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        declared = distribution("heliograph").entry_points.select(group=COMMAND_GROUP, name=name)
+    except PackageNotFoundError:
+        return {}
+    return {entry.name: entry for entry in declared if _is_installed(entry.module)}
+
+
 def _is_installed(module: str) -> bool:
     try:
         # Of another distribution's package nothing is to run, as looking for a module in it would.
@@ -112,9 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         gc.set_threshold(*GARBAGE_THRESHOLDS)
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    commands = available_commands()
-    # Only the module of the command that was asked for is imported; the overview needs them all, and each is cheap.
     chosen = next((word for word in argv if not word.startswith("-")), None)
+    # Only the module of the command that was asked for is imported; the overview needs them all, and each is cheap.
+    commands = (chosen and _own_command(chosen)) or available_commands()
     wanted = [chosen] if chosen in commands else list(commands)
     hidden = {} if chosen in commands else _hidden_commands(commands)
     if chosen in hidden:
