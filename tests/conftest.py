@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "JAX_COMPILATION_CACHE_DIR": compiled.name,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        # To play some hundred steps, compiling for speed takes longer than it saves.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
     }
     for _ in range(config.getoption("--busy")):
         loop = subprocess.Popen([sys.executable, "-c", BUSY])

@@ -15,6 +15,8 @@ from heliograph.errors import SettingsError
 from heliograph.settings import resolve
 
 STOP, FIRST_ATTACK = 4, 5
+COPIES = 3
+"""As in test_smax.py, so that one of both compiles the game without a sight range."""
 SEEN, MARINE_SIGHT = 13, 9.0
 """Numbers of another unit in an observation, and map units that a marine sees in SMAX."""
 
@@ -57,22 +59,23 @@ def test_a_bound_is_told_only_for_the_rules_that_it_was_measured_by() -> None:
 def test_the_battle_is_the_same_and_what_is_far_is_neither_seen_nor_attacked_nor_heard() -> None:
     ranges = {"sight_range": 3.0, "radio_range": 5.0}
     clear, dim = (
-        registry.make("smax-3m", count=4, parameters=each) for each in ({}, {"sight_range": 3.0, "radio_range": 5.0})
+        registry.make("smax-3m", count=COPIES, parameters=each)
+        for each in ({}, {"sight_range": 3.0, "radio_range": 5.0})
     )
     assert isinstance(dim, SmaxEnvironment)
     assert not dim.spec.complete_graph
-    seeds, hidden, kept, deaf, barred = np.arange(4), 0, 0, 0, 0
+    seeds, hidden, kept, deaf, barred = np.arange(COPIES), 0, 0, 0, 0
     shown, dimmed = clear.reset(seeds), dim.reset(seeds)
     random = np.random.default_rng(0)
     while True:
         apart = dim.distances()
-        observed = shown.observation[..., : 5 * SEEN].reshape(4, 3, 5, SEEN).copy()
+        observed = shown.observation[..., : 5 * SEEN].reshape(COPIES, 3, 5, SEEN).copy()
         away = np.linalg.norm(observed[..., 1:3], axis=-1) * MARINE_SIGHT
         near = away < ranges["sight_range"]
         present = observed.any(-1)
         hidden, kept = hidden + int((present & ~near).sum()), kept + int((present & near).sum())
         observed[~near] = 0.0
-        assert np.array_equal(dimmed.observation[..., : 5 * SEEN].reshape(4, 3, 5, SEEN), observed)
+        assert np.array_equal(dimmed.observation[..., : 5 * SEEN].reshape(COPIES, 3, 5, SEEN), observed)
         assert np.array_equal(dimmed.observation[..., 5 * SEEN :], shown.observation[..., 5 * SEEN :])
         alive = shown.observation[..., 5 * SEEN] > 0
         both = alive[:, :, None] & alive[:, None] & ~np.eye(3, dtype=bool)
@@ -84,7 +87,7 @@ def test_the_battle_is_the_same_and_what_is_far_is_neither_seen_nor_attacked_nor
         assert np.array_equal(dimmed.action_mask[..., :FIRST_ATTACK], shown.action_mask[..., :FIRST_ATTACK])
         barred += int((attacks & ~in_sight).sum())
         drawn = random.random(dimmed.action_mask.shape) * dimmed.action_mask
-        actions = np.where(random.random((4, 3)) < 0.5, STOP, drawn.argmax(-1))
+        actions = np.where(random.random((COPIES, 3)) < 0.5, STOP, drawn.argmax(-1))
         first, second = clear.step(actions), dim.step(actions)
         assert np.array_equal(first.reward, second.reward)
         assert np.array_equal(first.over, second.over)
