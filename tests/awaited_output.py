@@ -8,8 +8,8 @@ import threading
 import pytest
 
 
-def await_line(running: subprocess.Popen[str], text: str, *, deadline_s: float) -> None:
-    """Read stderr until a line holds `text`; a process that does not say it in time is killed."""
+def await_line(running: subprocess.Popen[str], text: str, *, deadline_s: float) -> str:
+    """Read stderr until a line holds `text`, and return that; a process that does not say it in time is killed."""
     assert running.stderr is not None
     watchdog = threading.Timer(deadline_s, running.kill)
     watchdog.start()
@@ -18,6 +18,6 @@ def await_line(running: subprocess.Popen[str], text: str, *, deadline_s: float) 
         seen.append(line)
         if text in line:
             watchdog.cancel()
-            return
+            return line
     watchdog.cancel()
     pytest.fail(f"ended without {text!r}: {''.join(seen)}")

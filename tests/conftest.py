@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from quick_traces import trace_quickly
-from warm.starting import variables
+from warm.starting import playing_variables, variables
 
 from heliograph.cli import GARBAGE_THRESHOLDS
 
@@ -114,6 +114,19 @@ def warm_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def warm_commands(warm_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands that the processes of a test run begin so."""
     for name, value in warm_variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def warm_team_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The same for commands that play, and for nodes, with all but torch."""
+    return playing_variables(tmp_path_factory)
+
+
+@pytest.fixture
+def warm_teams(warm_team_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that play and the nodes that the processes of a test run begin so."""
+    for name, value in warm_team_variables.items():
         monkeypatch.setenv(name, value)
 
 

@@ -1,8 +1,10 @@
-"""Runs commands of `heliograph` in forks of a process that has loaded torch and traced a graph already.
+"""Runs commands of `heliograph` in forks of a process that has loaded already what they need.
 
-    python tests/warm/server.py SOCKET PROCESS
+    python tests/warm/server.py training|playing SOCKET PROCESS
 
-A command that trains takes two to five seconds of a core for imports alone, and the tests start a hundred.  Each fork
+A command that trains takes two to five seconds of a core for imports alone, and the tests start a hundred; for those
+torch is loaded, and a graph has been traced.  One that plays takes one, and a node most of one, and there are hundreds
+of these; for those all but torch is loaded, and their forks cost a fifth of a second.  Each fork
 is a process of its own, with the words, variables, folder and streams of the process that asks for it
 (`path/sitecustomize.py`), whose signals it gets and with which it ends.  Once it can be asked, the server goes on by
 itself, until the process ends whose number it is given.
@@ -21,6 +23,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -36,6 +39,16 @@ LOADED = (
     *("heliograph.aggregates", "heliograph.graph", "heliograph.environments.relay", "pydantic.dataclasses"),
 )
 """What commands load one by one, but for worlds, and for onnxruntime, which starts a thread."""
+PLAYING = (
+    *("agent_node.certificate_claim", "agent_node.coordinator_world", "agent_node.footprint", "agent_node.peers"),
+    *("coordinator.commands.demo", "coordinator.commands.evaluate", "coordinator.commands.run"),
+    *("coordinator.commands.serve", "coordinator.commands.exit_status", "coordinator.plan.trust"),
+    *("coordinator.recording.writer", "coordinator.running.distributed", "coordinator.running.report"),
+    *("coordinator.scoring.score_table", "coordinator.scoring.scores", "coordinator.serving.team_certificates"),
+    *("cryptography.hazmat.primitives.serialization", "heliograph.aggregates", "heliograph.environments.relay"),
+    *("heliograph.event_loops", "heliograph.graph", "rich.console", "rich.table"),
+)
+"""The same of commands that play, and of nodes."""
 
 
 @dataclass(kw_only=True)
@@ -46,7 +59,13 @@ class Client:
     pid: int
 
 
-def load() -> None:
+def load_playing() -> None:
+    """All of a coordinator and of a node that takes long."""
+    for module in PLAYING:
+        import_module(module)
+
+
+def load_training() -> None:
     """All that takes long, and what the exporter makes once in each process."""
     import torch
     import tqdm
@@ -170,8 +189,18 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     sys.argv[:] = ["heliograph", *request["words"]]
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
+    os.getppid = partial(parent_of, request["process"])
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty(), write_through=request["unbuffered"])  # type: ignore[union-attr]
     gc.enable()
+
+
+def parent_of(process: int) -> int:
+    """Who has started the process that a fork stands for: the server is the parent of them all."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except FileNotFoundError:  # killed, as its fork will be
+        return 1
 
 
 class Ending:
@@ -198,11 +227,11 @@ class Ending:
             os._exit(self.code)
 
 
-def main(address: str, user: int) -> bool:
+def main(kind: str, address: str, user: int) -> bool:
     """Whether this is a fork by now."""
     until = os.pidfd_open(user)
     gc.disable()
-    load()
+    {"training": load_training, "playing": load_playing}[kind]()
     gc.collect()
     gc.freeze()  # so that forks share its pages
     assert len(os.listdir("/proc/self/task")) == 1, "a fork has one thread of all"
@@ -219,5 +248,5 @@ def main(address: str, user: int) -> bool:
 
 if __name__ == "__main__":
     ending = Ending()
-    if main(sys.argv[1], int(sys.argv[2])):
+    if main(sys.argv[1], sys.argv[2], int(sys.argv[3])):
         ending.run()

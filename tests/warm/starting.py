@@ -1,4 +1,4 @@
-"""The server of warm commands, started by the worker that needs it first, for all of them."""
+"""The servers of warm commands, each started by the worker that needs it first, for all of them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,31 @@ from made_once import made_once
 
 HERE = Path(__file__).parent
 ADDRESS = "HELIOGRAPH_TESTS_WARM"
+PLAYING_ADDRESS = "HELIOGRAPH_TESTS_WARM_PLAYING"
 
 
 def variables(factory: pytest.TempPathFactory) -> dict[str, str]:
-    """With these a process, and what it starts, hands commands over; none where that cannot be."""
+    """With these a process, and what it starts, hands over commands that train or play; none where that cannot be."""
     pytest.importorskip("torch")
+    return _variables(factory, "training", ADDRESS)
+
+
+def playing_variables(factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The same for commands that play, and for nodes."""
+    return _variables(factory, "playing", PLAYING_ADDRESS)
+
+
+def _variables(factory: pytest.TempPathFactory, kind: str, name: str) -> dict[str, str]:
     if not hasattr(os, "pidfd_open"):  # Linux has it
         return {}
     user = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
     def start(folder: Path) -> None:
         subprocess.run(
-            [sys.executable, HERE / "server.py", folder / "socket", str(user)], env=importing_test_modules(), check=True
-        )
+            [sys.executable, HERE / "server.py", kind, folder / "socket", str(user)],
+            env=importing_test_modules(), check=True,
+        )  # fmt: skip
 
     places = [str(HERE / "path"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    folder = made_once(factory, "warm-commands", start)
-    return {ADDRESS: str(folder / "socket"), "PYTHONPATH": os.pathsep.join(places)}
+    folder = made_once(factory, f"warm-{kind}", start)
+    return {name: str(folder / "socket"), "PYTHONPATH": os.pathsep.join(places)}

@@ -14,6 +14,9 @@ COMMANDS = (
     *("train", "evaluate", "export", "dream", "run", "audit", "bandwidth", "card"),
     *("campaign", "compare", "environments", "bundle", "certificates"),
 )
+PLAYING_ADDRESS = "HELIOGRAPH_TESTS_WARM_PLAYING"
+"""The variable with the socket of the server that has loaded what plays, and no torch."""
+PLAYING_COMMANDS = ("run", "coordinator", "evaluate", "bundle", "certificates", "node")
 
 
 def _words():
@@ -23,13 +26,27 @@ def _words():
         rest = rest[1:]
     if rest[:2] == ["-m", "heliograph"]:
         rest = rest[2:]
+    elif rest[:2] == ["-m", "agent_node"]:
+        rest = ["node", *rest[2:]]
     elif rest and os.path.basename(rest[0]) == "heliograph":
         rest = rest[1:]
     else:
         return None
-    if rest[:2] == ["campaign", "work"]:  # it watches its parent, which the server would be
-        return None
-    return rest if rest and rest[0] in COMMANDS else None
+    return rest
+
+
+def _server(words):
+    """The address of that which has loaded the most for it; None if none has."""
+    playing, training = os.environ.get(PLAYING_ADDRESS), os.environ.get(ADDRESS)
+    if playing and words[0] in PLAYING_COMMANDS:
+        return playing
+    watches = words[:2] == ["campaign", "work"]  # its parent, which may end before the server asks who that was
+    return training if words[0] in COMMANDS and not watches else None
+
+
+def _end_without_server():
+    os.write(2, b"the server of warm commands has gone\n")
+    os._exit(1)
 
 
 def _hand_over(address, words):
@@ -43,6 +60,7 @@ def _hand_over(address, words):
     passed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     request = {
         "words": words,
+        "process": os.getpid(),
         "path": [place for place in sys.path if place != os.path.dirname(__file__)],
         "folder": os.getcwd(),
         "variables": dict(os.environ),
@@ -51,7 +69,10 @@ def _hand_over(address, words):
         "ignored": [number for number in passed if signal.getsignal(number) is signal.SIG_IGN],
     }
     server = socket.socket(socket.AF_UNIX)
-    server.connect(address)
+    try:
+        server.connect(address)
+    except OSError:  # which Python would pass over, and run the command itself
+        _end_without_server()
     # In a file, and so all at once: a process that is stopped or killed amid its words would keep the server waiting.
     with os.fdopen(os.memfd_create("request"), "wb") as file:
         file.write(json.dumps(request).encode())
@@ -67,8 +88,7 @@ def _hand_over(address, words):
             signal.signal(number, pass_on)
     answer = server.recv(1)
     if not answer:
-        os.write(2, b"the server of warm commands has gone\n")
-        os._exit(1)
+        _end_without_server()
     answer += server.recv(1)
     killed_by, code = answer
     if killed_by:
@@ -77,7 +97,8 @@ def _hand_over(address, words):
     os._exit(code)
 
 
-if os.environ.get(ADDRESS):
+if os.environ.get(ADDRESS) or os.environ.get(PLAYING_ADDRESS):
     found = _words()
-    if found is not None:
-        _hand_over(os.environ[ADDRESS], found)
+    server = _server(found) if found else None
+    if server:
+        _hand_over(server, found)
