@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from quick_traces import trace_quickly
-from warm.starting import playing_variables, variables
+from warm.starting import PLAYING_ADDRESS, playing_variables, variables
 
 from heliograph.cli import GARBAGE_THRESHOLDS
 
@@ -123,11 +123,19 @@ def warm_team_variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     return playing_variables(tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def warm_teams(warm_team_variables: dict[str, str]) -> Iterator[None]:
+    """The commands that play and the nodes that processes of a module's tests and fixtures run begin so."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in warm_team_variables.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture
-def warm_teams(warm_team_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands that play and the nodes that the processes of a test run begin so."""
-    for name, value in warm_team_variables.items():
-        monkeypatch.setenv(name, value)
+def teams_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not in this test of such a module."""
+    monkeypatch.delenv(PLAYING_ADDRESS, raising=False)
 
 
 @pytest.fixture(scope="session")

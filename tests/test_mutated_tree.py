@@ -27,6 +27,13 @@ FAILS_BY_ITSELF = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _plain_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all plugins that are installed, which take a second to load, tests of a tree need the one of `--timeout`."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p pytest_timeout")
+
+
 def tree(folder: Path, **tests: str) -> tuple[Tree, list[str]]:
     (folder / "counting.py").write_text(SOURCE)
     (folder / "tests").mkdir()

@@ -90,7 +90,7 @@ def test_a_folder_of_nobody_is_to_be_renamed(site: Path, monkeypatch: pytest.Mon
 def shared(tmp_path: Path) -> Path:
     """A folder in which this project was installed, and then another distribution over one of its packages."""
     ours = Path(heliograph_package.__file__).parent
-    shutil.copytree(ours, tmp_path / "heliograph", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ours, tmp_path / "heliograph")  # with what Python has compiled
     (tmp_path / "trainer").mkdir()
     first = tmp_path / "trainer" / "__init__.py"
     first.write_text("raise ModuleNotFoundError('another distribution ran', name='torch')\n")

@@ -41,6 +41,7 @@ def test_the_example_passes_pettingzoos_own_test(parallel_api_test: Callable[...
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_a_command_finds_an_environment_in_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text((ROOT / "examples" / "own_environment.py").read_text())
     command = [sys.executable, "-P", "-m", "heliograph", "train", "--environment", "mine:make", "--folder", "run"]

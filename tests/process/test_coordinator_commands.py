@@ -23,6 +23,8 @@ from coordinator.running.report import REPORT
 from coordinator.serving.supervisor import Supervisor, node_command
 from heliograph import bundle as bundle_files
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 60.0
 
 
@@ -47,12 +49,17 @@ def running(*arguments: object, say: str):
     nodes: list[psutil.Process] = []
     try:
         heard = read_until(process.stderr, say)
-        nodes = psutil.Process(process.pid).children()
+        nodes = nodes_said_in(heard)
         yield process, nodes, heard
     finally:
         process.kill()
         process.communicate(timeout=DEADLINE_S)
         psutil.wait_procs(nodes, timeout=DEADLINE_S)
+
+
+def nodes_said_in(heard: str) -> list[psutil.Process]:
+    """Those that a command has said it has started."""
+    return [psutil.Process(int(number)) for number in re.findall(r"started slot=\d+ pid=(\d+)", heard)]
 
 
 def read_until(stream, say: str) -> str:
@@ -139,6 +146,7 @@ def test_ctrl_c_shows_what_was_finished_and_takes_the_nodes_along(team):
         assert not psutil.wait_procs(nodes, timeout=DEADLINE_S)[1]
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_ctrl_c_while_nodes_start_ends_them_too(team):
     with running("run", "--bundles", team, "--log-level", "info", say="started slot=1") as (process, nodes, _):
         process.send_signal(signal.SIGINT)
@@ -165,7 +173,7 @@ def test_a_dead_node_is_started_again_where_that_is_allowed(tmp_path):
     with running(*command, "--restarts", 1, say="running address") as (process, nodes, _):
         nodes[1].kill()
         said = read_until(process.stderr, "node joined")
-        nodes += psutil.Process(process.pid).children()
+        nodes += nodes_said_in(said)
         assert "node process ended" in said
         over.touch()
         process.communicate(timeout=DEADLINE_S)
@@ -186,6 +194,7 @@ def test_nodes_started_elsewhere_join_and_notice_when_their_coordinator_is_gone(
             assert f"coordinator {address}" in nodes.log_tail(0)
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_nodes_give_up_a_coordinator_that_hangs(team, tmp_path):
     command = ["coordinator", "--bundles", team, "--listen", "127.0.0.1:0", "--episodes", 100_000, "--rejoin-s", 0]
     with running(*command, "--log-level", "info", say="waiting for 2 nodes at") as (coordinator, _, heard):

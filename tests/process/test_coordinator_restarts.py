@@ -15,6 +15,8 @@ from scripted_bundle import save_team
 
 from coordinator.serving.supervisor import Supervisor, node_command
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 60.0
 EPISODES = 30
 

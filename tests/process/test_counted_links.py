@@ -18,6 +18,8 @@ from coordinator.serving.team import Team
 from heliograph.errors import SettingsError
 from heliograph.transports import DEFAULT_TRANSPORT
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 STEPS, EPISODES, AGENTS = 12, 2, 3
 HANG_S = 60.0
 

@@ -18,6 +18,8 @@ from coordinator.running.report import Report, remarks, rows
 from coordinator.serving.supervisor import Supervisor
 from coordinator.serving.team import Team
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 PACE = Pace(action_deadline_s=10, message_deadline_s=1)
 """A message that is late on a slow machine is masked, and counts as sent all the same."""
 

@@ -18,6 +18,8 @@ from coordinator.world.trajectory import EpisodeResult, StepRecord
 from heliograph import rpc
 from heliograph.certificates.folder import make_team, team
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 LENGTH = 12
 BUNDLES = relay_bundles(3, length=LENGTH)
 EVERYBODY = (0, 1, 2)

@@ -20,6 +20,8 @@ from relay_team import relay_bundles
 from scripted_bundle import save_team
 from tcp_detour import TcpDetour
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 60.0
 
 
@@ -100,6 +102,7 @@ def test_a_cut_that_outlasts_the_grace_ends_coordinator_and_nodes_each_with_a_se
     play(script)
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_run_whose_nodes_all_stood_still_for_longer_than_the_keepalive_goes_on(tmp_path: Path) -> None:
     async def script(start: Callable[..., Coroutine[Any, Any, Command]]) -> None:
         result = tmp_path / "result.json"
@@ -124,6 +127,7 @@ def test_a_run_whose_nodes_all_stood_still_for_longer_than_the_keepalive_goes_on
     play(script)
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_nodes_of_a_run_that_is_killed_do_not_wait_for_it(team: Path) -> None:
     async def script(start: Callable[..., Coroutine[Any, Any, Command]]) -> None:
         run = await start("run", "--bundles", team, "--episodes", 10**6, "--rejoin-s", 3600)

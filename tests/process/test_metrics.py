@@ -21,6 +21,8 @@ from scripted_bundle import save_team
 from heliograph.bundle import load_team
 from heliograph.metrics import CollectedLate, refused, serving_metrics
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 prometheus = pytest.importorskip("prometheus_client")
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -98,6 +100,7 @@ def test_a_run_and_its_nodes_tell_of_steps_links_bundles_and_episodes(tmp_path: 
             assert node.of("heliograph_link_sent_bytes_total", slot=slot, peer=peer) > sent > 0
 
 
+@pytest.mark.usefixtures("warm_commands")
 def test_a_training_tells_of_steps_and_losses(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("tensorboard")

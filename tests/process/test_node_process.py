@@ -21,6 +21,8 @@ from scripted_bundle import predict, scripted_bundle
 
 from heliograph import noise
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 BUNDLE = scripted_bundle(slot=0, team_size=2)
 
 Script = Callable[[subprocess.Popen, NodeSession], Awaitable[None]]
@@ -108,6 +110,7 @@ def test_shutdown_ends_a_node_with_code_0_after_it_has_half_closed() -> None:
     assert with_session(script, LoneCoordinator(BUNDLE)) == (0, "")
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals_drain_a_node(number: signal.Signals, code: int) -> None:
     async def script(node: subprocess.Popen, session: NodeSession) -> None:
@@ -154,6 +157,7 @@ def test_a_signal_ends_a_node_that_still_waits_for_its_coordinator(nowhere: str)
     assert node.returncode == 0, said
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_percept() -> None:
     acts = []
 

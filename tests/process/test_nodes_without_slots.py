@@ -6,11 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 from scripted_bundle import scripted_team
 
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import Supervisor
+
+pytestmark = pytest.mark.usefixtures("warm_teams")
 
 DEADLINE_S = 30.0
 

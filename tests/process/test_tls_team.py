@@ -16,6 +16,8 @@ from test_coordinator_commands import running
 from heliograph.certificates.signing_keys import make_signing_key, read_signing_key
 from heliograph.cli import main
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 60.0
 
 

@@ -15,6 +15,8 @@ import pytest
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 pytest.importorskip("opentelemetry.sdk")
 service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 

@@ -34,6 +34,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["run", "--bundles", "bundles", "--channel", "silent=5"], 2),
         (["evaluate", "nowhere"], 3),
+        (["bundle", "inspect", "bundles", "--json"], 0),
+        (["certificates", "issue", "nowhere", "--team", "2"], 2),
         (["coordinator", "--help"], 0),
         (["node", "--coordinator", "127.0.0.1:1", "--slot", "-1"], 2),
     ],

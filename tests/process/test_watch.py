@@ -22,6 +22,8 @@ from relay_team import relay_bundles
 from reserved_ports import reserved_address
 from scripted_bundle import save_team
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 60.0
 ENDLESS = 100_000
 QUIET = ("--log-level", "warning")

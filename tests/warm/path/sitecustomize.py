@@ -38,7 +38,7 @@ def _words():
 def _server(words):
     """The address of that which has loaded the most for it; None if none has."""
     playing, training = os.environ.get(PLAYING_ADDRESS), os.environ.get(ADDRESS)
-    if playing and words[0] in PLAYING_COMMANDS:
+    if playing and words[0] in PLAYING_COMMANDS and "--central" not in words:  # of the trainer's networks
         return playing
     watches = words[:2] == ["campaign", "work"]  # its parent, which may end before the server asks who that was
     return training if words[0] in COMMANDS and not watches else None
