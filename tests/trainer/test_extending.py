@@ -13,6 +13,7 @@ from tiny_team import SMALL, Silent, resume, small_settings, start
 from heliograph.cli import main
 from heliograph.errors import CheckpointError, SettingsError
 from heliograph.run_status import RunState, read_status
+from trainer.algorithms.interfaces import Algorithm
 from trainer.training.extending import CHANGES, extend
 from trainer.training.initial_weights import load_initial_weights
 from trainer.training.restored import restored_algorithm
@@ -40,9 +41,19 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
     algorithm, _, _ = restored_algorithm(RunFolder.open(path), device=torch.device("cpu"))
+    return weights_of(algorithm)
+
+
+def weights_of(algorithm: Algorithm) -> dict[str, torch.Tensor]:
     return {
         f"{name}.{key}": value for name, part in algorithm.modules().items() for key, value in part.state_dict().items()
     }
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
 
 
 def test_a_finished_run_goes_on_for_more_steps_and_keeps_its_history(run: Path, tmp_path: Path) -> None:
@@ -55,8 +66,7 @@ def test_a_finished_run_goes_on_for_more_steps_and_keeps_its_history(run: Path, 
     assert (change["env_steps"], change["changes"]) == (STEPS, {"schedule.env_steps": [STEPS, 2 * STEPS]})
     # It is the run that it would have been with those settings from the start.
     start(tmp_path / "whole", small_settings(env_steps=4 * STEPS), stop_after=2 * STEPS // 12).run()
-    for name, value in weights(tmp_path / "whole").items():
-        assert torch.equal(value, weights(run)[name]), name
+    assert_same(weights(run), weights(tmp_path / "whole"))
 
 
 def test_a_run_may_be_made_shorter_as_well(run: Path) -> None:
@@ -71,7 +81,7 @@ def test_another_target_is_to_be_reached_anew(tmp_path: Path) -> None:
     settings = small_settings("relay-signal", "schedule.stop_at_outcome=-1.0", env_steps=10_000)
     assert start(path, settings).run().reason == "outcome"
     extend(path, ["schedule.stop_at_outcome=2.0"])
-    assert resume(path, stop_after=12).run().reason == "interrupted"
+    assert resume(path, stop_after=6).run().reason == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -114,16 +124,11 @@ def test_every_setting_that_may_change_exists() -> None:
 def test_a_run_begins_with_the_networks_of_another(finished: Path, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", small_settings(env_steps=STEPS), init_from=finished)
     training = Training(folder, Silent(), resume=False, init_from=finished)
-    begun = {
-        f"{name}.{key}": value
-        for name, part in training.algorithm.modules().items()
-        for key, value in part.state_dict().items()
-    }
-    assert all(torch.equal(value, begun[name]) for name, value in weights(finished).items())
+    assert_same(weights_of(training.algorithm), weights(finished))
     assert training.env_steps == 0
     training.close()
     # It was killed before it learned anything, and still has them.
-    assert all(torch.equal(value, weights(finished)[name]) for name, value in weights(folder.path).items())
+    assert_same(weights(folder.path), weights(finished))
     assert resume(folder.path, stop_after=1).run().env_steps == STEPS // 4
     assert json.loads((folder.path / "run.json").read_text())["init_from"] == str(finished.resolve())
 
@@ -149,9 +154,7 @@ def test_a_run_that_could_not_begin_with_the_networks_never_begins_without_them(
             resume(folder.path)
     shutil.copytree(finished, tmp_path / "later")
     training = resume(folder.path)
-    for name, part in training.algorithm.modules().items():
-        for key, value in part.state_dict().items():
-            assert torch.equal(value, weights(finished)[f"{name}.{key}"])
+    assert_same(weights_of(training.algorithm), weights(finished))
 
 
 def test_a_run_that_goes_on_is_not_trained_by_a_dry_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

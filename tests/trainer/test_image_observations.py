@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,36 @@ from trainer.training import evaluation
 CAMERA = "camera_team:make"
 
 
-def trained(folder: Path, algorithm: str, *, parameters: str = "{}", more: tuple[str, ...] = ()) -> Any:
-    """The algorithm after a few updates, and its bundles in `folder`/team."""
+ODD = "{sides=[5, 7], unequal=true}"
+CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "mamba": ("mamba", ODD, ()),
+    "mamba-own": ("mamba", ODD, ("mamba.model.shared=false",)),
+    "mag": ("mag", "{sides=[5, 7], unequal=true, channels_first=true}", ()),
+    "mabl": ("mabl", "{unequal=true}", ()),
+    "mappo": ("mappo", "{sides=[9, 6], unequal=true}", ()),
+    "ippo": ("ippo", "{sides=[9, 6], unequal=true}", ()),
+    "happo": ("happo", "{sides=[9, 6], unequal=true}", ()),
+    "attention-ppo": ("attention-ppo", '{kind="float32"}', ()),
+    "tarmac": ("tarmac", "{sides=[5, 7]}", ()),
+    "marie": ("marie", "{sides=[5, 7]}", ()),
+    "qmix": ("qmix", "{sides=[9, 6], unequal=true}", ()),
+    "mazero": ("mazero", ODD, ("mazero.model.frames=2", "mazero.model.agent_identity=true")),
+}
+"""An algorithm, its world and other settings; worlds of agents that have one structure of networks are of one size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    algorithm: Any
+    team: Path
+    """Its bundles."""
+
+
+@pytest.fixture(scope="module", params=CASES)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A team after a few updates."""
+    algorithm, parameters, more = CASES[request.param]
+    folder = tmp_path_factory.mktemp("trained")
     chosen = small_settings(
         "relay",
         f"algorithm={algorithm}",
@@ -53,7 +81,7 @@ def trained(folder: Path, algorithm: str, *, parameters: str = "{}", more: tuple
     after = parameters_of(training.algorithm)
     assert any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
     export_team(training.algorithm, training.environment.spec, folder / "team", run_id="images", training_step=3)
-    return training.algorithm
+    return Trained(algorithm=training.algorithm, team=folder / "team")
 
 
 def parameters_of(algorithm: Any) -> list[torch.Tensor]:
@@ -72,46 +100,18 @@ def parameters_of(algorithm: Any) -> list[torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("algorithm", "parameters", "more"),
-    [
-        ("mamba", "{}", ()),
-        ("mamba", "{sides=[5, 7], unequal=true}", ("mamba.model.shared=false",)),
-        ("mag", "{channels_first=true}", ()),
-        ("mabl", "{unequal=true}", ()),
-        ("mappo", "{sides=[9, 6], unequal=true}", ()),
-        ("ippo", "{sides=[5, 7]}", ()),
-        ("happo", "{sides=[9, 6], unequal=true}", ()),
-        ("attention-ppo", '{kind="float32"}', ()),
-        ("tarmac", "{sides=[5, 7]}", ()),
-        ("marie", "{sides=[5, 7]}", ()),
-        ("qmix", "{sides=[9, 6], unequal=true}", ()),
-        ("mazero", "{sides=[5, 7], unequal=true}", ("mazero.model.frames=2", "mazero.model.agent_identity=true")),
-    ],
-    ids=[
-        "mamba",
-        "mamba-own",
-        "mag",
-        "mabl",
-        "mappo",
-        "ippo",
-        "happo",
-        "attention-ppo",
-        "tarmac",
-        "marie",
-        "qmix",
-        "mazero",
-    ],
-)
-def test_what_is_trained_plays_like_its_bundles(
-    tmp_path: Path, algorithm: str, parameters: str, more: tuple[str, ...]
-) -> None:
-    learned = trained(tmp_path, algorithm, parameters=parameters, more=more)
-    bundles = load_team(tmp_path / "team")
-    assert "Conv" in {node.op_type for node in onnx.load(tmp_path / "team" / "agent-0" / "step.onnx").graph.node}
+def test_what_is_trained_plays_like_its_bundles(trained: Trained) -> None:
+    bundles = load_team(trained.team)
+    assert "Conv" in {node.op_type for node in onnx.load(trained.team / "agent-0" / "step.onnx").graph.node}
     world = registry.make(CAMERA, count=4, parameters=bundles[0].manifest.environment_parameters, permission=EVERYTHING)
     central = evaluation.evaluate(
-        learned.policy(), world, episodes=12, seed=11, greedy=False, device=torch.device("cpu"), links_cut=False
+        trained.algorithm.policy(),
+        world,
+        episodes=12,
+        seed=11,
+        greedy=False,
+        device=torch.device("cpu"),
+        links_cut=False,
     )
     one = registry.make(CAMERA, count=1, parameters=bundles[0].manifest.environment_parameters, permission=EVERYTHING)
     alone = LocalTeam(bundles, run_seed=11, greedy=False)
@@ -121,11 +121,10 @@ def test_what_is_trained_plays_like_its_bundles(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["mamba", "mappo"])
-def test_processes_play_what_one_process_does(tmp_path: Path, algorithm: str) -> None:
-    trained(tmp_path, algorithm)
+@pytest.mark.parametrize("trained", ["mamba", "mappo"], indirect=True)
+def test_processes_play_what_one_process_does(trained: Trained, tmp_path: Path) -> None:
     plan = make_plan(
-        load_team(tmp_path / "team"),
+        load_team(trained.team),
         permission=EVERYTHING,
         record=tmp_path / "processes.jsonl",
         greedy=False,

@@ -113,10 +113,10 @@ def test_presets_hold_what_the_paper_and_the_code_list_for_a_map() -> None:
 def test_every_kind_learns_all_that_it_has_and_goes_on_as_if_it_had_not_been_interrupted(
     kind: str, tmp_path: Path
 ) -> None:
-    chosen = settings_for(*KINDS[kind], "replay.capacity=120", env_steps=10_000)
-    start(tmp_path / "whole", chosen, stop_after=7).run()
-    start(tmp_path / "parts", chosen, stop_after=4).run()
-    resume(tmp_path / "parts", stop_after=7).run()
+    chosen = settings_for(*KINDS[kind], "replay.capacity=60", "evaluation.every=4", env_steps=10_000)
+    start(tmp_path / "whole", chosen, stop_after=5).run()
+    start(tmp_path / "parts", chosen, stop_after=3).run()
+    resume(tmp_path / "parts", stop_after=5).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
     history = RunFolder.open(tmp_path / "parts").history()
     assert set().union(*history) >= LEARNT
@@ -171,6 +171,7 @@ def test_a_summary_counts_the_weights_that_learn(finished: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("finished", ["default", "reads more"], indirect=True)  # how it imagines, no node knows
 def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finished: Path) -> None:
     bundles, told = RunFolder.open(finished).bundles, finished / "told.json"
     options = ["--bundles", str(bundles), "--episodes", "3", "--seed", "5", "--sampled", "--json", str(told)]

@@ -44,12 +44,22 @@ ABLATIONS = [
     ("mazero.targets.reanalyse=0.25",),
 ]
 
+SHORT = (
+    "environment.copies=8",
+    "schedule.steps_per_iteration=2",
+    "replay.minimum=32",
+    "mazero.target_every=2",
+    "evaluation.every=100",
+)
+"""Few searches, which take all the time and as much for many copies as for one: eight steps are an episode and the
+beginning of another, and three updates have a target network that is renewed."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changed", ABLATIONS, ids=" ".join)
 def test_an_ablation_learns(tmp_path: Path, changed: tuple[str, ...]) -> None:
-    chosen = small_settings("mazero-relay", *changed, "evaluation.every=100", env_steps=10_000, small=SMALL_MAZERO)
-    start(tmp_path / "run", chosen, stop_after=6).run()
+    chosen = small_settings("mazero-relay", *SHORT, *changed, env_steps=10_000, small=SMALL_MAZERO)
+    start(tmp_path / "run", chosen, stop_after=4).run()
     losses = [record["model/loss"] for record in RunFolder.open(tmp_path / "run").history() if "model/loss" in record]
     assert len(losses) >= 3
     assert all(math.isfinite(loss) for loss in losses)
