@@ -208,6 +208,7 @@ def test_names_of_others_make_no_markup(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_teams")
 def test_it_evaluates_audits_and_draws(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["card", str(run), "--evaluate", "--episodes", "3", "--seed", "4"]) == 0
     folder = run / "card"

@@ -138,6 +138,7 @@ def test_cells_in_several_processes_are_those_of_one_and_a_process_that_dies_cos
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_teams")
 def test_a_cell_of_processes_is_that_of_one_process():
     plans = PlanFactory(runs=RUNS[:1], settings=RunSettings(episodes=3))
     cell = Cell(run="one", seed=3, setting=Setting(channel="erasure=0.5", late="hold"))
@@ -147,6 +148,7 @@ def test_a_cell_of_processes_is_that_of_one_process():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_teams")
 def test_a_node_that_dies_marks_its_cell_and_the_rest_is_played(tmp_path, monkeypatch):
     supervisors = []
 

@@ -13,7 +13,10 @@ from heliograph.environments.png import write_png
 from heliograph.errors import OutputFailed
 
 FULL = Path("/dev/full")
-pytestmark = pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+pytestmark = [
+    pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full"),
+    pytest.mark.usefixtures("warm_teams"),
+]
 
 
 @pytest.fixture(scope="module")

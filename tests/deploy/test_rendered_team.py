@@ -119,6 +119,7 @@ def prepared(job: Pod, bundles: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands", "warm_teams")
 def test_the_overlays_containers_are_a_team_under_tls_with_signed_bundles(
     kustomized: Callable[[str], Objects], tmp_path: Path
 ) -> None:

@@ -36,14 +36,17 @@ def relay_run(tmp_path_factory: pytest.TempPathFactory, warm_variables: dict[str
 
 @pytest.fixture(scope="module")
 def workplace_of(
-    relay_run: Path, tmp_path_factory: pytest.TempPathFactory, warm_variables: dict[str, str]
+    relay_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    warm_variables: dict[str, str],
+    warm_team_variables: dict[str, str],
 ) -> Iterator[Callable[[str], Workplace]]:
     """The folder of a document, made at its first block."""
     places: dict[str, Workplace] = {}
 
     def of(document: str) -> Workplace:
         if document not in places:
-            places[document] = Workplace(tmp_path_factory.mktemp("reader"), warm_variables)
+            places[document] = Workplace(tmp_path_factory.mktemp("reader"), warm_team_variables | warm_variables)
             shutil.copytree(relay_run, places[document].folder / "runs" / "relay")
         return places[document]
 

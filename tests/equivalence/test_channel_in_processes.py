@@ -18,7 +18,7 @@ from coordinator.world.world import World
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_teams")]
 
 FAULTS = [
     "erasure=0.4",

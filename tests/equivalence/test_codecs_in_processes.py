@@ -17,7 +17,7 @@ from coordinator.running.local import evaluate
 from heliograph.codecs import LatentTables
 from heliograph.environments import registry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_teams")]
 
 AGENTS, CATEGORICALS, CLASSES = 3, 6, 8
 PACKED_BITS = CATEGORICALS * 3

@@ -13,7 +13,7 @@ from coordinator.running.distributed import run
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.local import evaluate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_teams")]
 
 
 @pytest.mark.parametrize("action_bits", [8, 11])

@@ -18,7 +18,7 @@ from coordinator.running.local import evaluate
 from coordinator.world.world import World
 from heliograph.environments import registry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_teams")]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from heliograph.bundle import make
 from heliograph.manifest import SENDING_VERSION
 from heliograph.sending import Sending
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_teams")]
 
 LENGTH, HEARTBEAT = 12, 5
 

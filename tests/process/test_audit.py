@@ -26,6 +26,8 @@ from analysis.audit.report import draw, remarks
 from heliograph.cli import main
 from heliograph.errors import NodeFailed, SettingsError
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 CHEATING_NODE = Path(__file__).parents[1] / "cheating_node.py"
 
 SMALL = AuditBudget(scripts=1, steps=6)

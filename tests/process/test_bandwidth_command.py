@@ -13,6 +13,8 @@ from scripted_bundle import save_team
 from analysis.bandwidth.command import COMMAND
 from heliograph import cli
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 60.0
 
 WITH_CTRL_C = """

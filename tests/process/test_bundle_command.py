@@ -19,6 +19,8 @@ from heliograph.bundle import make
 from heliograph.cli import main
 from heliograph.environments import registry
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 SPEC = registry.make("relay", count=1, parameters={"agents": 2}).spec
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 DEADLINE_S = 120
 SMALL = (
     "threads=1",
@@ -34,8 +36,17 @@ def finish(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm_trainings(warm_variables):
+    """The demo itself begins from nothing, and hands over what it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in warm_variables.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(tmp_path_factory, warm_trainings):
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("demo") / "run"
     overrides = [word for setting in SMALL for word in ("--set", setting)]

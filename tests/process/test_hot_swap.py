@@ -37,6 +37,8 @@ from heliograph.cli import main
 from heliograph.codecs import LatentTables
 from heliograph.transports import TRANSPORTS
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 AGENTS, LENGTH = 3, 8
 TABLES = [LatentTables(np.random.default_rng(seed).integers(1, 90, (4, 8))) for seed in range(2)]
 OLD, NEW = (
@@ -143,6 +145,7 @@ def test_nobody_switches_while_one_node_cannot(tmp_path: Path, caplog: pytest.Lo
     assert "slot 0" not in unsigned
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have(tmp_path: Path) -> None:
     options: dict[int, tuple[str, ...]] = {}
 

@@ -21,7 +21,7 @@ from coordinator.plan.settings import RunSettings
 from heliograph.bundle import save_team
 from heliograph.errors import BundleCorrupt, BundleUntrusted, EnvironmentUntrusted, SettingsError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_teams")]
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,7 @@ def stuck(arguments: tuple[str, ...], folder: Path, number: signal.Signals) -> t
     return running.returncode, out, err
 
 
+@pytest.mark.usefixtures("warm_commands")
 def test_training_in_an_environment_that_never_returns_says_where_it_goes_on(tmp_path: Path) -> None:
     arguments = (*TRAIN, "--set", "environment.parameters={stuck_at=15}")
     code, _, err = stuck(arguments, tmp_path, signal.SIGTERM)

@@ -15,6 +15,8 @@ from tcp_detour import TcpDetour
 from coordinator.channel import Channel
 from coordinator.plan.pace import Pace
 
+pytestmark = pytest.mark.usefixtures("warm_teams")
+
 LENGTH = 30
 BUNDLES = relay_bundles(3, length=LENGTH)
 BRISK = Pace(action_deadline_s=PATIENT.action_deadline_s, message_deadline_s=0.5)
@@ -98,6 +100,7 @@ def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_c
     assert all(link.lost > 0 and link.late > 0 for link in known)
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, options):
     async def play():
         async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:
@@ -131,6 +134,7 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, optio
     assert all(link.missing is not None for link in reading.links), "it never died, so nothing is unknown"
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_slot_again(tmp_path, options):
     async def play():
         async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:

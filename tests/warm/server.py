@@ -40,6 +40,8 @@ LOADED = (
 )
 """What commands load one by one, but for worlds, and for onnxruntime, which starts a thread."""
 PLAYING = (
+    *("analysis.audit.document", "analysis.audit.evidence", "analysis.audit.files"),
+    *("analysis.bandwidth.information", "analysis.bandwidth.language.plot"),
     *("agent_node.certificate_claim", "agent_node.coordinator_world", "agent_node.footprint", "agent_node.peers"),
     *("coordinator.commands.demo", "coordinator.commands.evaluate", "coordinator.commands.run"),
     *("coordinator.commands.serve", "coordinator.commands.exit_status", "coordinator.plan.trust"),
@@ -47,6 +49,7 @@ PLAYING = (
     *("coordinator.scoring.score_table", "coordinator.scoring.scores", "coordinator.serving.team_certificates"),
     *("cryptography.hazmat.primitives.serialization", "heliograph.aggregates", "heliograph.environments.relay"),
     *("heliograph.event_loops", "heliograph.graph", "rich.console", "rich.table"),
+    *("matplotlib.backends.backend_agg", "matplotlib.figure"),
 )
 """The same of commands that play, and of nodes."""
 
@@ -62,7 +65,8 @@ class Client:
 def load_playing() -> None:
     """All of a coordinator and of a node that takes long."""
     for module in PLAYING:
-        import_module(module)
+        with suppress(ModuleNotFoundError):  # of an extra that is not installed, whose commands are not run either
+            import_module(module)
 
 
 def load_training() -> None:

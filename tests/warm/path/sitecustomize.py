@@ -16,7 +16,7 @@ COMMANDS = (
 )
 PLAYING_ADDRESS = "HELIOGRAPH_TESTS_WARM_PLAYING"
 """The variable with the socket of the server that has loaded what plays, and no torch."""
-PLAYING_COMMANDS = ("run", "coordinator", "evaluate", "bundle", "certificates", "node")
+PLAYING_COMMANDS = ("run", "coordinator", "evaluate", "audit", "bandwidth", "bundle", "certificates", "node")
 
 
 def _words():
