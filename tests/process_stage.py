@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +12,7 @@ from typing import Any
 
 from relay_team import PATIENT
 from tcp_detour import TcpDetour
+from warm.starting import at_work_for
 
 from coordinator.plan.clock import Clock
 from coordinator.plan.pace import Pace
@@ -120,6 +123,10 @@ class Stage:
         process = self.supervisor.process(slot)
         process.kill()
         await asyncio.to_thread(process.wait, NOTICE_DEADLINE_S)
+
+    def send_signal(self, slot: int, number: signal.Signals) -> None:
+        """Stop a node's process, or let it go on."""
+        os.kill(at_work_for(self.supervisor.process(slot).pid), number)
 
     async def all_connected(self) -> None:
         await self.until(lambda: self.team.missing_links() == self._missing, "all pairs connected")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -19,6 +20,7 @@ from held_run import held_run
 from relay_team import relay_bundles
 from scripted_bundle import save_team
 from tcp_detour import TcpDetour
+from warm.starting import at_work_for
 
 pytestmark = pytest.mark.usefixtures("warm_teams")
 
@@ -102,19 +104,19 @@ def test_a_cut_that_outlasts_the_grace_ends_coordinator_and_nodes_each_with_a_se
     play(script)
 
 
-@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_run_whose_nodes_all_stood_still_for_longer_than_the_keepalive_goes_on(tmp_path: Path) -> None:
     async def script(start: Callable[..., Coroutine[Any, Any, Command]]) -> None:
         result = tmp_path / "result.json"
         words, over = held_run(tmp_path)
         run = await start(*words, "--json", result)
         await run.until("running address")
-        nodes = psutil.Process(run.process.pid).children()
+        nodes = [at_work_for(int(number)) for number in re.findall(r"started slot=\d pid=(\d+)", run.said)]
+        assert len(nodes) == 2
         for node in nodes:
-            node.send_signal(signal.SIGSTOP)
+            os.kill(node, signal.SIGSTOP)
         await run.until("world paused")
         for node in nodes:
-            node.send_signal(signal.SIGCONT)
+            os.kill(node, signal.SIGCONT)
         await run.until("world goes on")
         over.touch()
         assert await run.end() == 0, run.said

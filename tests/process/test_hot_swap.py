@@ -145,7 +145,6 @@ def test_nobody_switches_while_one_node_cannot(tmp_path: Path, caplog: pytest.Lo
     assert "slot 0" not in unsigned
 
 
-@pytest.mark.usefixtures("teams_from_nothing")
 def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have(tmp_path: Path) -> None:
     options: dict[int, tuple[str, ...]] = {}
 
@@ -156,28 +155,28 @@ def test_who_is_stopped_or_killed_meanwhile_comes_back_with_what_the_others_have
                 await stage.all_connected()
                 assert said((await stage.play(episode=episode))[1]) == alone(bundles, stage, episode), episode
 
-            stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+            stage.send_signal(1, signal.SIGSTOP)
             deadline = HandSetDeadline(stage.team, timeout_s=0.5)
             deadline.passes_once_after([0, 2])
             assert await stage.server.hand_on(NEW, timeout_s=0.5) == {1: "did not answer within 0.5 s"}
-            stage.supervisor.process(1).send_signal(signal.SIGCONT)
+            stage.send_signal(1, signal.SIGCONT)
             await plays(OLD, 0)
             assert await stage.server.hand_on(NEW, timeout_s=30) == {}, "a late answer does no harm"
             await plays(NEW, 1)
 
             async def stop(step: int) -> None:
                 if step == 3:
-                    stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+                    stage.send_signal(1, signal.SIGSTOP)
                     deadline.passes_once_after([0, 2])
 
             await stage.play(episode=2, script=stop, pace=Pace(action_deadline_s=0.5, message_deadline_s=0.2))
             assert stage.team.unresponsive == (1,)
             assert await stage.server.hand_on(OLD, timeout_s=30) == {}, "nobody waits for who owes an answer"
-            stage.supervisor.process(1).send_signal(signal.SIGCONT)
+            stage.send_signal(1, signal.SIGCONT)
             await stage.until(lambda: stage.team.unresponsive == (), "node 1 answers again")
             await plays(OLD, 3)
 
-            stage.supervisor.process(1).send_signal(signal.SIGSTOP)
+            stage.send_signal(1, signal.SIGSTOP)
             switching = asyncio.create_task(stage.server.hand_on(NEW, timeout_s=30))
             await stage.kill(1)
             assert await switching == {}

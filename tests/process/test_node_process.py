@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lone_coordinator import DEADLINE_S, LoneCoordinator, NodeSession
 from reserved_ports import reserved_address
 from scripted_bundle import predict, scripted_bundle
+from warm.starting import at_work_for
 
 from heliograph import noise
 
@@ -157,7 +159,6 @@ def test_a_signal_ends_a_node_that_still_waits_for_its_coordinator(nowhere: str)
     assert node.returncode == 0, said
 
 
-@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_percept() -> None:
     acts = []
 
@@ -165,10 +166,10 @@ def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_perce
         for step in range(3):
             await session.agent_input(step, first=step == 0)
             acts.append(await session.receive("act"))
-        node.send_signal(signal.SIGSTOP)
+        os.kill(at_work_for(node.pid), signal.SIGSTOP)
         # The world went on without it: a coordinator sends no second agent_input before it has an answer to the first.
         await session.agent_input(3)
-        node.send_signal(signal.SIGCONT)
+        os.kill(at_work_for(node.pid), signal.SIGCONT)
         acts.append(await asyncio.wait_for(session.receive("act"), DEADLINE_S))
         await session.agent_input(39)
         acts.append(await asyncio.wait_for(session.receive("act"), DEADLINE_S))

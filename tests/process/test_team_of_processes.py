@@ -100,7 +100,6 @@ def test_a_node_restarted_under_a_lossy_channel_is_heard_again_as_often_as_the_c
     assert all(link.lost > 0 and link.late > 0 for link in known)
 
 
-@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, options):
     async def play():
         async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:
@@ -108,11 +107,11 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, optio
             async def script(step):
                 if step == 6:
                     pace.change(BRISK)
-                    stage.supervisor.process(2).send_signal(signal.SIGSTOP)
+                    stage.send_signal(2, signal.SIGSTOP)
                     deadline.passes_once_after(others(2))
                 if step == 14:
                     assert stage.team.unresponsive == (2,)
-                    stage.supervisor.process(2).send_signal(signal.SIGCONT)
+                    stage.send_signal(2, signal.SIGCONT)
                     await stage.until(lambda: stage.team.unresponsive == (), "node 2 answers again")
                     pace.change(PATIENT)
 
@@ -134,7 +133,6 @@ def test_a_stopped_node_is_masked_and_comes_back_when_it_resumes(tmp_path, optio
     assert all(link.missing is not None for link in reading.links), "it never died, so nothing is unknown"
 
 
-@pytest.mark.usefixtures("teams_from_nothing")
 def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_slot_again(tmp_path, options):
     async def play():
         async with asyncio.timeout(120), Stage(BUNDLES, tmp_path, options=options) as stage:
@@ -142,13 +140,13 @@ def test_a_node_stopped_for_longer_than_the_keepalive_is_given_up_and_takes_its_
             async def script(step):
                 if step == 3:
                     pace.change(BRISK)
-                    stage.supervisor.process(2).send_signal(signal.SIGSTOP)
+                    stage.send_signal(2, signal.SIGSTOP)
                     deadline.passes_once_after(others(2))
                 if step == 5:
                     # Its peers do not hear it either, so it is not waited for.
                     await stage.until(lambda: stage.team.live == stage.team.seated == (0, 1), "node 2 is given up")
                 if step == 7:
-                    stage.supervisor.process(2).send_signal(signal.SIGCONT)
+                    stage.send_signal(2, signal.SIGCONT)
                     await stage.until(lambda: stage.team.live == (0, 1, 2), "the same process is back")
                     await stage.all_connected()
                     pace.change(PATIENT)

@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 CHUNK = 65536
@@ -60,6 +61,8 @@ class Client:
 
     connection: socket.socket
     pid: int
+    note: Path
+    """A file that holds the fork's number as long as that is there; its name is the number of the process."""
 
 
 def load_playing() -> None:
@@ -135,13 +138,15 @@ def begin(connection: socket.socket, selector: selectors.BaseSelector) -> bool:
         return False
     streams, request = asked
     pid = os.fork()
+    note = Path(request["note"])
     if pid == 0:
+        note.write_text(str(os.getpid()), encoding="ascii")  # before it does anything for which it could be looked for
         leave(selector)
         become(request, streams)
         return True
     for each in streams:
         os.close(each)
-    client = Client(connection=connection, pid=pid)
+    client = Client(connection=connection, pid=pid, note=note)
     selector.modify(connection, selectors.EVENT_READ, client)
     selector.register(os.pidfd_open(pid), selectors.EVENT_READ, client)
     return False
@@ -163,6 +168,7 @@ def end(descriptor: int, client: Client, selector: selectors.BaseSelector) -> No
     selector.unregister(descriptor)
     os.close(descriptor)
     _, status = os.waitpid(client.pid, 0)
+    client.note.unlink(missing_ok=True)
     code = os.waitstatus_to_exitcode(status)
     if client.connection in selector.get_map():
         selector.unregister(client.connection)

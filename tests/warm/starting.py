@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def variables(factory: pytest.TempPathFactory) -> dict[str, str]:
 def playing_variables(factory: pytest.TempPathFactory) -> dict[str, str]:
     """The same for commands that play, and for nodes."""
     return _variables(factory, "playing", PLAYING_ADDRESS)
+
+
+def at_work_for(process: int) -> int:
+    """The fork to which a process has handed over its command; itself, if it runs that.
+
+    For SIGSTOP and SIGCONT, which nobody can pass on.
+    """
+    for address in filter(None, map(os.environ.get, (ADDRESS, PLAYING_ADDRESS))):
+        with suppress(FileNotFoundError):
+            return int(Path(address).with_name(str(process)).read_text(encoding="ascii"))
+    return process
 
 
 def _variables(factory: pytest.TempPathFactory, kind: str, name: str) -> dict[str, str]:

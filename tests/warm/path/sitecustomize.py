@@ -61,6 +61,7 @@ def _hand_over(address, words):
     request = {
         "words": words,
         "process": os.getpid(),
+        "note": os.path.join(os.path.dirname(address), str(os.getpid())),
         "path": [place for place in sys.path if place != os.path.dirname(__file__)],
         "folder": os.getcwd(),
         "variables": dict(os.environ),
