@@ -133,8 +133,12 @@ def whole_episodes(
         pool = ProcessPoolExecutor(
             min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
         )
-        episodes = deque(pool.submit(_run, number) for number in numbers)
+    episodes: deque[Future[WholeEpisode]] = deque()
     try:
+        # Of many episodes the first may hold a process up, and Ctrl-C come, before the last is handed out.
+        with away_from_the_current_folder():
+            for number in numbers:
+                episodes.append(pool.submit(_run, number))
         yield _in_order(episodes)
     finally:
         # What waits is taken back before the processes die: a pool that breaks tells every future that it still holds,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from child_environment import importing_test_modules
@@ -216,6 +220,33 @@ def test_an_error_in_one_of_several_processes_gets_through(tmp_path: Path, capsy
     told = capsys.readouterr().err
     assert told.startswith("heliograph evaluate: ")
     assert "Traceback" not in told
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_episodes_are_still_handed_out_ends_processes_whose_world_never_returns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world = {"environment": "waiting_game:make", "environment_parameters": {"stuck_at": 1}}
+    save_team(scripted_team(team_size=2, actions=3, observation_size=4, **world), tmp_path / "team")
+    submit, handed_out = ProcessPoolExecutor.submit, []
+
+    def until_the_fourth(pool: ProcessPoolExecutor, run: Callable[[int], Any], episode: int) -> Future[Any]:
+        if len(handed_out) == 3:
+            raise KeyboardInterrupt
+        handed_out.append(submit(pool, run, episode))
+        return handed_out[-1]
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", until_the_fourth)
+    assert evaluate(tmp_path / "team", "--environment", world["environment"], "--episodes", 9, "--jobs", 2) == 130
+    assert len(handed_out) == 3
+    playing = multiprocessing.active_children()
+    for process in playing:
+        process.join(DEADLINE_S)
+    try:
+        assert not multiprocessing.active_children()
+    finally:
+        for process in playing:
+            process.kill()
 
 
 def test_a_channel_acts_on_bundles_and_has_no_place_among_central_networks(runs, tmp_path: Path, capsys):
