@@ -108,7 +108,7 @@ def packed(
     from heliograph.graph import check_graph
     from heliograph.packing.acting import noise_size
     from heliograph.packing.comparison import check_alike
-    from heliograph.packing.foreign_graph import parsed, read_foreign, sizes
+    from heliograph.packing.foreign_graph import check_open, parsed, read_foreign, sizes
     from heliograph.packing.messages import action_rows, message_format
     from heliograph.packing.wrapping import check_sizes, wrapped
 
@@ -150,4 +150,5 @@ def packed(
         except ValueError as error:
             raise BundleMismatch(f"no bundle can be made of {origin}: {error}") from None
         bundles.append(make(manifest, graph))
+    check_open(fixed, sources)
     return bundles

@@ -116,6 +116,22 @@ def _fix(value: onnx.ValueInfoProto, fixed: Mapping[str, int], origin: str) -> N
         dimension.dim_value = size
 
 
+def check_open(fixed: Iterable[str], graphs: Iterable[bytes]) -> None:
+    """Raises BundleMismatch for names of dimensions that no input of these graphs has."""
+    there = {
+        dimension.dim_param
+        for graph in graphs
+        for value in onnx.load_model_from_string(graph).graph.input
+        for dimension in value.type.tensor_type.shape.dim
+    } - {""}
+    for name in fixed:
+        if name not in there:
+            raise BundleMismatch(
+                f"no graph leaves a dimension {name!r} open",
+                remedy=f"Those that are: {', '.join(sorted(there)) or 'none'}",
+            )
+
+
 def _listed(inputs: list[onnx.ValueInfoProto]) -> str:
     return ", ".join(value.name for value in inputs)
 

@@ -164,6 +164,8 @@ def test_dimensions_that_are_open_are_fixed_by_name() -> None:
     with pytest.raises(BundleMismatch, match=r"leaves its dimension 0 open \(batch\).*--fix batch=1"):
         team(graph, LOGITS)
     assert len(team(graph, LOGITS, fixed={"batch": 1})) == 2
+    with pytest.raises(BundleMismatch, match=r"no graph leaves a dimension 'rows' open.*: batch"):
+        team(graph, LOGITS, fixed={"batch": 1, "rows": 1})
 
 
 def with_external_weights() -> bytes:
