@@ -32,6 +32,7 @@ from agent_node.standalone_world import StandaloneWorld, StepGrid
 from agent_node.world import StepReport, Team
 from heliograph import bundle as bundles
 from heliograph.actions import Action, ActionSpace
+from heliograph.errors import HeliographError
 
 PERIOD_S = 0.05
 MESSAGE_DEADLINE_S = 0.03  # the rest of the period is for the step function and the actuator
@@ -132,6 +133,8 @@ def robot_process(folder: Path, slot: int, addresses: Sequence[str], starter: Co
         world = asyncio.run(robot(folder, slot=slot, addresses=addresses, start=agreed, steps=steps))
     except TimeoutError:
         sys.exit(f"robot {slot}: the others were not there within {START_DEADLINE_S:g} s")
+    except HeliographError as error:
+        sys.exit(f"robot {slot}: {error}")
     if not world.reports:
         sys.exit(f"robot {slot}: no step was made; all {steps} were over before it was ready")
     masked = sum(len(report.masked) for report in world.reports)

@@ -151,4 +151,7 @@ def _sense(robots: Sequence[SimulatedRobot], over: threading.Event) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python examples/zenoh_robots.py BUNDLES")
-    sys.exit(main(Path(sys.argv[1])))
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except HeliographError as error:
+        sys.exit(str(error))

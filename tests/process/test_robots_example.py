@@ -30,7 +30,9 @@ def test_robots_that_are_not_all_there_say_so_and_end_with_a_code(tmp_path: Path
     (folder / "agent-1" / "step.onnx").unlink()
     ended = subprocess.run([sys.executable, EXAMPLE, folder], capture_output=True, text=True, timeout=120)
     assert ended.returncode != 0
+    assert "robot 1: " in ended.stderr
     assert "agent-1" in ended.stderr
+    assert "Traceback" not in ended.stderr
     assert " steps, heard" not in ended.stdout
 
 

@@ -37,6 +37,14 @@ def test_two_robots_act_by_what_they_see_and_stop_at_the_end(folder: Path) -> No
 
 
 @pytest.mark.slow
+def test_bundles_that_are_not_there_are_said(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, EXAMPLE, tmp_path], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert ended.returncode == 1
+    (sentence,) = ended.stderr.splitlines()
+    assert str(tmp_path / "agent-0") in sentence
+
+
+@pytest.mark.slow
 def test_the_robot_of_a_killed_node_stops_by_itself(folder: Path) -> None:
     over = folder / "over"
     with subprocess.Popen(
