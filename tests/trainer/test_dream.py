@@ -105,7 +105,7 @@ def test_a_world_that_does_not_come_to_the_same_step_again_is_said() -> None:
 
 @pytest.mark.slow
 def test_a_world_that_cannot_be_drawn_has_traces_alone(tmp_path: Path) -> None:
-    found, world = imagine("mamba", horizon=2)
+    found, world = imagine("mamba", horizon=1)
     blind = replace(found, real=replace(found.real, frames=[]), replayed=replace(found.replayed, frames=[]))
     for name in ("still.png", "moving.gif"):
         draw_imagined(blind, replace(world.spec, renders=False), tmp_path / name, title="blind")
@@ -173,8 +173,8 @@ def test_a_run_leaves_its_pictures_and_its_dream_is_one_command(run: Path, capsy
         (["--rollouts", "0"], "--rollouts 0 is not within 1 and 256"),
         (["--horizon", "-1"], "--horizon -1 is not within 1"),
         (["--snapshot", "7"], "has no snapshot '7'"),
-        (["--out", "no/such/folder/dream.png"], "cannot write"),
-        (["--out", "no/such/folder/dream.gif"], "cannot write"),
+        (["--out", "no/such/folder/dream.png", "--horizon", "1"], "cannot write"),
+        (["--out", "no/such/folder/dream.gif", "--horizon", "1"], "cannot write"),
     ],
     ids=lambda value: value[0].lstrip("-") + value[1].replace("/", "_") if isinstance(value, list) else None,
 )

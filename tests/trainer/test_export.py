@@ -5,8 +5,8 @@ Axis legend: E episodes, N agents, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ CLASSES = 8
 onnxruntime.disable_telemetry_events()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Exported:
     algorithm: Mamba
     environment: VectorEnvironment
@@ -92,8 +92,10 @@ def session_of(bundle: Bundle) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(bundle.graph, options, providers=["CPUExecutionProvider"])
 
 
-def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
+@cache
+def moments(team: Exported, *, greedy: bool) -> list[Moment]:
     """Whole episodes of the trainer's team step."""
+    found = []
     algorithm, environment = team.algorithm, team.environment
     spec, size = environment.spec, algorithm.policy().noise_size
     state = initial_state(algorithm.model, copies=EPISODES, agents=spec.agents)
@@ -118,21 +120,24 @@ def moments(team: Exported, *, greedy: bool) -> Iterator[Moment]:
             draws=GreedyDraws() if greedy else NoiseDraws(torch.from_numpy(noise)),
         )
         state = decision.state
-        yield Moment(
-            inbox_latent=before.ids.int().numpy(),
-            inbox_action=before.action.to(algorithm.actions.executed_dtype).numpy(),
-            deter=before.deter.numpy(),
-            observation=agent_inputs.observation,
-            action_mask=agent_inputs.action_mask,
-            hears=agent_inputs.hears,
-            first=step == 0,
-            noise=noise,
-            latent=state.ids.numpy(),
-            action=state.action.numpy(),
-            logits=decision.logits.numpy(),
-            next_deter=state.deter.numpy(),
+        found.append(
+            Moment(
+                inbox_latent=before.ids.int().numpy(),
+                inbox_action=before.action.to(algorithm.actions.executed_dtype).numpy(),
+                deter=before.deter.numpy(),
+                observation=agent_inputs.observation.copy(),
+                action_mask=agent_inputs.action_mask.copy(),
+                hears=agent_inputs.hears.copy(),
+                first=step == 0,
+                noise=noise,
+                latent=state.ids.numpy(),
+                action=state.action.numpy(),
+                logits=decision.logits.numpy(),
+                next_deter=state.deter.numpy(),
+            )
         )
         agent_inputs = environment.step(decision.action.numpy()).agent_inputs
+    return found
 
 
 def feeds_of(moment: Moment, episode: int, slot: int, *, greedy: bool) -> dict[str, np.ndarray]:

@@ -213,7 +213,7 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
     algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = small_settings(PRESETS[algorithm], small=SMALL_OF[algorithm], env_steps=97)  # never done: no export
-    whole = start(tmp_path / "whole", settings, stop_after=8)
+    whole = start(tmp_path / "whole", settings, stop_after=6)
     assert isinstance(whole.algorithm, PredictingAlgorithm)
     whole.run()
     whole.close()
@@ -225,8 +225,8 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
     assert (records[-1].get("imagination/starts", 0) > 0) == imagines
     assert ("policy/imagined_after_end" in records[-1]) == imagines
 
-    start(tmp_path / "parts", settings, stop_after=6).run()
-    again = resume(tmp_path / "parts", stop_after=8)
+    start(tmp_path / "parts", settings, stop_after=4).run()
+    again = resume(tmp_path / "parts", stop_after=6)
     again.run()
     again.close()
     assert held_out_records(tmp_path / "parts") == records
@@ -235,7 +235,7 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
         return
     # Nothing of what is learned depends on it, least of all where most is drawn for a prediction.
     monkeypatch.setattr(training_module, "measure_held_out", lambda *_: {})
-    without = start(tmp_path / "without", settings, stop_after=8)
+    without = start(tmp_path / "without", settings, stop_after=6)
     without.run()
     without.close()
     for name, module in whole.algorithm.modules().items():

@@ -90,7 +90,7 @@ def test_bits_fall_where_they_are_priced_and_only_there(algorithm: type) -> None
     for scale in (1e-9, 3.0):
         team = priced(algorithm, bits_scale=scale)
         window = window_of(team)
-        for _ in range(30):
+        for _ in range(15):
             metrics = Means()
             team.update_model(window, metrics)
         bits[scale] = metrics.result()["model/message_bits"]

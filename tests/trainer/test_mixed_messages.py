@@ -63,7 +63,9 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    algorithm, world = small_team("mixed_team:make", {"masks": True}, copies=1)
+    algorithm, world = small_team(
+        "mixed_team:make", {"masks": True}, copies=1, recurrent=16, communication_layers=1, dropout=0.0
+    )
     folder = tmp_path_factory.mktemp("mixed") / "bundles"
     export_team(algorithm, world.spec, folder, run_id="untrained", training_step=0)
     return Exported(algorithm=algorithm, bundles=load_team(folder), folder=folder)

@@ -95,7 +95,7 @@ def attention_ppo() -> AttentionPpo:
 @pytest.mark.slow
 @pytest.mark.parametrize("made", ["mamba", "mamba of own parameters", "attention-ppo"])
 def test_bundles_send_nothing_and_do_what_the_networks_do(tmp_path: Path, made: str) -> None:
-    algorithm = attention_ppo() if made == "attention-ppo" else pair(shared=made == "mamba")[0]
+    algorithm = attention_ppo() if made == "attention-ppo" else pair(shared=made == "mamba", communication_layers=1)[0]
     export_team(algorithm, algorithm.spec, tmp_path / "team", run_id="silent", training_step=0)
     bundles = load_team(tmp_path / "team")
     assert all(bundle.manifest.message is None for bundle in bundles)

@@ -121,7 +121,7 @@ def test_tables_are_of_what_is_sent() -> None:
 
 @pytest.fixture(scope="module")
 def withholding_team(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mamba, Any]:
-    algorithm, folder = made(**RULE), tmp_path_factory.mktemp("withholding")
+    algorithm, folder = made(layers=1, **RULE), tmp_path_factory.mktemp("withholding")
     export_team(algorithm, algorithm.spec, folder, run_id="withholding", training_step=0)
     return algorithm, load_team(folder)
 
