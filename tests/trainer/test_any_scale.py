@@ -213,9 +213,9 @@ def test_no_round_is_imagined_before_new_rewards_are_told_well_enough(tmp_path: 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, way: str) -> None:
-    run(tmp_path / "whole", way, stop_after=6)
-    run(tmp_path / "parts", way, stop_after=4)
-    again = resume(tmp_path / "parts", stop_after=6)
+    run(tmp_path / "whole", way, stop_after=5)
+    run(tmp_path / "parts", way, stop_after=3)
+    again = resume(tmp_path / "parts", stop_after=5)
     again.run()
     again.close()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")

@@ -25,7 +25,7 @@ PLANNING = ("mag.candidates=2", "mag.horizon=2", "mag.predictor_updates=1")
 ALGORITHMS = {"mamba": ("relay", SMALL), "mabl": ("mabl-relay", SMALL_MABL), "mag": ("mag-relay", (*SMALL, *PLANNING))}
 
 
-def settings_for(algorithm: str, *, env_steps: int = 96) -> TrainSettings:
+def settings_for(algorithm: str, *, env_steps: int = 48) -> TrainSettings:
     preset, small = ALGORITHMS[algorithm]
     loss = f"{'mabl' if algorithm == 'mabl' else 'mamba'}.loss.reconstruction_loss=squared"
     return small_settings(preset, *WORLD, loss, env_steps=env_steps, small=small)
@@ -65,7 +65,7 @@ def test_agents_know_their_bounds_and_act_in_their_world(finished: tuple[RunFold
 
 
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
-    start(tmp_path / "whole", settings_for("mamba", env_steps=10_000), stop_after=5).run()
+    start(tmp_path / "whole", settings_for("mamba", env_steps=10_000), stop_after=4).run()
     start(tmp_path / "parts", settings_for("mamba", env_steps=10_000), stop_after=3).run()
-    resume(tmp_path / "parts", stop_after=5).run()
+    resume(tmp_path / "parts", stop_after=4).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")

@@ -31,7 +31,7 @@ def test_they_train_and_run_as_processes(
     tmp_path: Path, world: str, count: int, preset: str, small: tuple[str, ...]
 ) -> None:
     chosen = (f'environment.id="{world}"', "environment.parameters={}")
-    training = start(tmp_path / "run", small_settings(preset, *chosen, small=small))
+    training = start(tmp_path / "run", small_settings(preset, *chosen, env_steps=48, small=small))
     training.run()
     training.close()
     learned = [record for record in training.folder.history() if "policy/entropy" in record]

@@ -48,9 +48,9 @@ SPEC = EnvironmentSpec(
 )
 
 
-def mabl(spec: EnvironmentSpec = SPEC, *, global_level: str = "each", **settings: Any) -> Mabl:
+def mabl(spec: EnvironmentSpec = SPEC, *, global_level: str = "each", recurrent: int = G, **settings: Any) -> Mabl:
     torch.manual_seed(0)
-    sizes = {"hidden": 16, "recurrent": G, "categoricals": K, "classes": 8, "posterior_scale": 20.0}
+    sizes = {"hidden": 16, "recurrent": recurrent, "categoricals": K, "classes": 8, "posterior_scale": 20.0}
     model = sizes | {"global_level": global_level}
     values = {"model": model, "policy": {"critic_heads": 2, "horizon": 2}, **settings}
     return Mabl(MablSettings.model_validate(values), spec, device=torch.device("cpu"))
@@ -219,10 +219,10 @@ def test_nodes_of_a_trained_team_play_the_same_episodes_and_send_nothing(finishe
 
 @pytest.mark.slow
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
-    settings = settings_for("each", "mabl.policy.entropy_decay=0.9", "replay.capacity=120", env_steps=10_000)
-    start(tmp_path / "whole", settings, stop_after=8).run()
-    start(tmp_path / "parts", settings, stop_after=3).run()
-    for stop in (5, 8):
+    settings = settings_for("each", "mabl.policy.entropy_decay=0.9", "replay.capacity=60", env_steps=10_000)
+    start(tmp_path / "whole", settings, stop_after=6).run()
+    start(tmp_path / "parts", settings, stop_after=2).run()
+    for stop in (4, 6):
         resume(tmp_path / "parts", stop_after=stop).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
     assert any("policy/entropy" in record for record in RunFolder.open(tmp_path / "parts").history())
@@ -240,7 +240,9 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> No
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mabl, Path, Any]:
     """An untrained team, its bundles, and its world's name and parameters."""
     environment, parameters = request.param
-    algorithm = mabl(registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING).spec)
+    # As wide as those of `tiny_team`, which are traced for other tests.
+    world = registry.make(environment, count=1, parameters=parameters, permission=EVERYTHING)
+    algorithm = mabl(world.spec, recurrent=16)
     with torch.no_grad():  # a policy whose memory shows in what it does
         for module, factor in ((algorithm.actor, 6.0), (algorithm.model.rssm.cell, 4.0)):
             for parameter in module.parameters():

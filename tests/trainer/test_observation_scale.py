@@ -139,9 +139,9 @@ def test_the_loss_of_reconstructions_knows_no_units_and_no_size(tmp_path: Path, 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, way: str) -> None:
-    run(tmp_path / "whole", way, stop_after=6)
-    run(tmp_path / "parts", way, stop_after=4)
-    again = resume(tmp_path / "parts", stop_after=6)
+    run(tmp_path / "whole", way, stop_after=4)
+    run(tmp_path / "parts", way, stop_after=3)
+    again = resume(tmp_path / "parts", stop_after=4)
     again.run()
     again.close()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
@@ -151,7 +151,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, way: 
 @pytest.mark.parametrize("way", WAYS)
 def test_bundles_read_on_the_scale_that_was_learned(tmp_path: Path, way: str) -> None:
     preset, small = WAYS[way]
-    start(tmp_path / "run", small_settings(preset, small=small)).run()
+    start(tmp_path / "run", small_settings(preset, env_steps=36, small=small)).run()
     plan = make_plan(load_team(tmp_path / "run" / "bundles"), permission=EVERYTHING, greedy=True, run_seed=3)
     recorded = record(plan, scripts=12, others=1, steps=4)
     alone = OneProcess(plan, recorded.spec)
