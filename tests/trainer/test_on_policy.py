@@ -342,9 +342,9 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
 @pytest.mark.parametrize("name", NAMES)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, name: str) -> None:
     chosen = small_settings(f"{name}-relay", "replay.capacity=200", env_steps=10_000, small=SMALL_OF[name])
-    start(tmp_path / "whole", chosen, stop_after=9).run()
-    start(tmp_path / "parts", chosen, stop_after=4).run()
-    for stop in (6, 9):
+    start(tmp_path / "whole", chosen, stop_after=6).run()
+    start(tmp_path / "parts", chosen, stop_after=2).run()
+    for stop in (4, 6):
         resume(tmp_path / "parts", stop_after=stop).run()
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
     assert any("policy/entropy" in record for record in RunFolder.open(tmp_path / "parts").history())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
+from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import NonFiniteLoss
 from trainer.algorithms.commnet.commnet import CommNet
 from trainer.algorithms.happo.happo import Happo
@@ -22,6 +24,7 @@ from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
 from trainer.experience.settings import ReplaySettings
 
+CPU = torch.device("cpu")
 STEPS = 24
 RECURRENT: dict[str, type[Mappo | Ippo | Happo]] = {"mappo": Mappo, "ippo": Ippo, "happo": Happo}
 NETWORKS = ("policy", "critic")
@@ -30,29 +33,46 @@ everyone = pytest.mark.parametrize("name", [*RECURRENT, "commnet", "attention-pp
 
 def made(name: str, **ppo: Any) -> tuple[OnPolicy, Replay]:
     """An untrained team, and a replay with what it has just done."""
-    world = registry.make("relay", count=3, parameters={"agents": 2}, permission=EVERYTHING)
-    values = {"sequence": 6, "epochs": 1, "actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3} | ppo
-    torch.manual_seed(0)
-    device = torch.device("cpu")
-    algorithm: OnPolicy
-    if name in RECURRENT:
-        settings = MappoSettings.model_validate({"hidden": 16, "recurrent": 12, "ppo": values})
-        algorithm = RECURRENT[name](settings, world.spec, device=device)
-    elif name == "commnet":
-        own = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "gate": True, "ppo": values}
-        algorithm = CommNet(MessagingSettings.model_validate(own), world.spec, device=device)
-    else:
-        sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2}
-        talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
-        algorithm = AttentionPpo(talking, world.spec, device=device)
-    replay = Replay(
-        ReplaySettings(capacity=1000, window=2, minimum=1), world.spec, copies=3, columns=algorithm.columns()
-    )
-    behaviour = algorithm.behaviour()
-    collector = Collector(world, behaviour, replay, seed=5, device=device)
+    world = relay()
+    algorithm = untrained(name, world, **ppo)
+    replay = empty_replay(algorithm, world)
+    replay.restore(collected(name))
+    return algorithm, replay
+
+
+@cache
+def collected(name: str) -> dict[str, np.ndarray]:
+    """The state of a replay with what a team has done; how it learns makes no difference to that."""
+    world = relay()
+    algorithm = untrained(name, world)
+    replay, behaviour = empty_replay(algorithm, world), algorithm.behaviour()
+    collector = Collector(world, behaviour, replay, seed=5, device=CPU)
     collector.collect(STEPS, behaviour)
     collector.commit()
-    return algorithm, replay
+    return replay.state()
+
+
+def relay() -> VectorEnvironment:
+    return registry.make("relay", count=3, parameters={"agents": 2}, permission=EVERYTHING)
+
+
+def empty_replay(algorithm: OnPolicy, world: VectorEnvironment) -> Replay:
+    settings = ReplaySettings(capacity=1000, window=2, minimum=1)
+    return Replay(settings, world.spec, copies=world.count, columns=algorithm.columns())
+
+
+def untrained(name: str, world: VectorEnvironment, **ppo: Any) -> OnPolicy:
+    values = {"sequence": 6, "epochs": 1, "actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3} | ppo
+    torch.manual_seed(0)
+    if name in RECURRENT:
+        settings = MappoSettings.model_validate({"hidden": 16, "recurrent": 12, "ppo": values})
+        return RECURRENT[name](settings, world.spec, device=CPU)
+    if name == "commnet":
+        own = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "gate": True, "ppo": values}
+        return CommNet(MessagingSettings.model_validate(own), world.spec, device=CPU)
+    sizes = {"hidden": 16, "recurrent": 12, "categoricals": 4, "classes": 8, "heads": 2}
+    talking = AttentionPpoSettings.model_validate({"policy": sizes, "ppo": values})
+    return AttentionPpo(talking, world.spec, device=CPU)
 
 
 def update(algorithm: OnPolicy, replay: Replay) -> dict[str, float]:
