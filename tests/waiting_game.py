@@ -4,11 +4,11 @@ Two agents see (seed of the episode / 1000, the step, the joint action before) a
 episode takes 2 to 5 steps and ends by termination or by time; in every fifth one the second agent leaves after the
 first step.  An agent earns `reward_factor` times its action plus a tenth of the step.  The first agent hears the second
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
-`announce_at`-th step, over all copies, it says so on stderr, for whoever waits for a process to be amid its work, and
-where the variable HELD_UNTIL names a file, it goes on once that is there; from its `stuck_at`-th step it says so and
-never returns.  From its `large_at`-th step in a process that is the rank
-`large_on` it says so, and rewards are too large for single precision.  `endless` episodes end by no step; where there
-is an `until`, by the first step after that file is there.
+`announce_at`-th step, over all copies, in every process or in the rank `announce_on`, it says so on stderr, for whoever
+waits for a process to be amid its work, and where the variable HELD_UNTIL names a file, it goes on once that is there;
+from its `stuck_at`-th step it says so and never returns.  From its `large_at`-th step in the rank `large_on` it says
+so, and rewards are too large for single precision.  `endless` episodes end by no step; where there is an `until`, by
+the first step after that file is there.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class WaitingGame(ParallelEnv):
         early_leavers: bool = True,
         all_heard: bool = False,
         announce_at: int = 0,
+        announce_on: int | None = None,
         stuck_at: int = 0,
         large_at: int = 0,
         large_on: str = "",
@@ -52,8 +53,10 @@ class WaitingGame(ParallelEnv):
         self.max_cycles = 10**9 if endless or until else 5
         self._endless, self._until = endless, Path(until) if until else None
         self._early_leavers, self._all_heard = early_leavers, all_heard
-        self._announce_at, self._stuck_at, self._reward_factor = announce_at, stuck_at, reward_factor
-        self._large_at = large_at if os.environ.get("RANK") == large_on else 0
+        self._stuck_at, self._reward_factor = stuck_at, reward_factor
+        rank = os.environ.get("RANK", "")
+        self._announce_at = announce_at if announce_on is None or str(announce_on) == rank else 0
+        self._large_at = large_at if large_on == rank else 0
 
     def observation_space(self, agent: str) -> spaces.Space:
         return spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -72,14 +75,14 @@ class WaitingGame(ParallelEnv):
         self._joint |= actions
         WaitingGame.steps_made += 1
         if WaitingGame.steps_made == self._announce_at:
-            print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+            announce()
             while HELD_UNTIL in os.environ and not Path(os.environ[HELD_UNTIL]).exists():
                 threading.Event().wait(0.01)
         if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
-            print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+            announce()
             threading.Event().wait()
         if self._large_at and WaitingGame.steps_made >= self._large_at:
-            print(ANNOUNCEMENT, file=sys.stderr, flush=True)
+            announce()
             self._large_at, self._reward_factor = 0, 1e30
         over, terminal = self._is_over(), self._seed % 3 == 0
         leaves = self._early_leavers and self._seed % 5 == 0
@@ -106,6 +109,11 @@ class WaitingGame(ParallelEnv):
             for name in present:
                 infos[name]["hears"] = [other for other in NAMES if other != name] if name == listener else []
         return infos
+
+
+def announce() -> None:
+    sys.stderr.write(f"{ANNOUNCEMENT} pid={os.getpid()}\n")  # at once: ranks share the stream
+    sys.stderr.flush()
 
 
 def make(**parameters: Any) -> WaitingGame:

@@ -31,6 +31,7 @@ def indented(after: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_the_algorithm_trains_resumes_and_runs_as_processes(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     site = tmp_path / "site"
@@ -46,7 +47,7 @@ def test_the_algorithm_trains_resumes_and_runs_as_processes(tmp_path: Path) -> N
     assert entry[0] == '[project.entry-points."heliograph.algorithms"]'
     (about / "entry_points.txt").write_text("[heliograph.algorithms]\n" + entry[1].replace('"', "") + "\n")
     (tmp_path / "counting.toml").write_text(indented("takes the world and the schedule"), encoding="utf-8")
-    paths = os.pathsep.join([str(site), str(REPOSITORY)])
+    paths = os.pathsep.join([str(site), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def heliograph(*words: object) -> None:
         done = subprocess.run(

@@ -25,6 +25,7 @@ MORE = {
     "marie": ("marie.tokenizer.codebook.idle_updates=2",),
     "mazero": ("mazero.updates=2", "mazero.model.dropout=0.2", "schedule.overlap=false"),
 }
+FEW_EPISODES = ("evaluation.episodes=2", "evaluation.final_episodes=2")
 WITH_WORKERS = ("mazero.reanalysis.workers=1", "mazero.reanalysis.ahead=2")
 """Of `mazero-relay:workers`."""
 STOPPED_AT = 20
@@ -33,7 +34,7 @@ STOPPED_AT = 20
 
 def settings_of(preset: str) -> TrainSettings:
     name, _, variant = preset.partition("-relay")
-    more = MORE.get(name, ()) + WITH_WORKERS * (variant == ":workers")
+    more = (*FEW_EPISODES, *MORE.get(name, ()), *(WITH_WORKERS if variant == ":workers" else ()))
     return small_settings(f"{name}-relay", *more, env_steps=96, small=SMALL_OF[name])
 
 

@@ -38,7 +38,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
-    """The environment of processes in which its distribution is installed."""
+    """The environment of processes in which its distribution is installed, that start from nothing."""
     site = tmp_path / "site"
     about = site / "toy_algorithm-1.0.dist-info"
     about.mkdir(parents=True)
@@ -46,6 +46,12 @@ def installed(tmp_path: Path) -> dict[str, str]:
     (about / "entry_points.txt").write_text(f"[{registry.GROUP}]\nregression = {ENTRY}\n")
     (site / "toy_algorithm").symlink_to(ROOT / "tests" / "toy_algorithm")
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+
+
+def warmly(environment: dict[str, str], warm: dict[str, str]) -> dict[str, str]:
+    """The same, for those that begin with torch loaded."""
+    places = [place for each in (environment, warm) if (place := each.get("PYTHONPATH"))]
+    return environment | warm | {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def heliograph(*arguments: object, environment: dict[str, str]) -> str:
@@ -112,19 +118,22 @@ def test_one_that_says_nothing_of_mixed_teams_is_handed_none(tmp_path: Path, mon
 
 
 @pytest.mark.slow
-def test_it_trains_exports_and_runs_as_processes(tmp_path: Path, installed: dict[str, str]) -> None:
+def test_it_trains_exports_and_runs_as_processes(
+    tmp_path: Path, installed: dict[str, str], warm_variables: dict[str, str]
+) -> None:
+    warm = warmly(installed, warm_variables)
     run, report = tmp_path / "run", tmp_path / "report.json"
     overrides = [part for each in ("algorithm=regression", *SMALL_WORLD) for part in ("--set", each)]
     options = (*overrides, "--set", "schedule.env_steps=96", "--folder", run)
-    heliograph("train", "--preset", "relay", *options, environment=installed)
+    heliograph("train", "--preset", "relay", *options, environment=warm)
     assert (run / "learning_curve.png").read_bytes().startswith(b"\x89PNG\r\n")
     assert json.loads((run / "settings.json").read_text())["regression"]["updates"] == 4
-    heliograph("export", run, "--to", tmp_path / "team", environment=installed)
+    heliograph("export", run, "--to", tmp_path / "team", environment=warm)
     team = load_team(tmp_path / "team")
     assert {bundle.manifest.algorithm for bundle in team} == {"regression"}
     assert all(bundle.manifest.message is None and bundle.manifest.state == () for bundle in team)
     # Nobody who runs a team knows where it comes from.
     play = ("run", "--bundles", tmp_path / "team", "--episodes", 2, "--json", report)
-    heliograph(*play, environment=dict(os.environ))
+    heliograph(*play, environment=warmly(dict(os.environ), warm_variables))
     assert json.loads(report.read_text())["summaries"][0]["episodes"] == 2
     heliograph("evaluate", run, "--episodes", 2, "--central", environment=installed)

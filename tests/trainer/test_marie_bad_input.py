@@ -96,6 +96,7 @@ def test_an_observation_outside_the_bins_ends_a_training_with_the_figure(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_a_collapsed_codebook_is_a_warning_with_the_figure_and_training_goes_on(tmp_path: Path) -> None:
     alone = with_all((*SMALL_MARIE, "marie.tokenizer.codebook.size=1", "schedule.env_steps=60"))
     run = ["train", "--preset", "marie-relay-sighted", "--folder", str(tmp_path / "run"), *alone]

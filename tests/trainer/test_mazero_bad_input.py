@@ -43,6 +43,7 @@ def test_continuous_actions_are_refused_before_anything_is_made(capsys: pytest.C
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_more_samples_than_joint_actions_and_a_support_that_returns_outgrow_are_told_once_each(tmp_path: Path) -> None:
     shown = told_while_training(
         tmp_path / "run",

@@ -60,7 +60,8 @@ def assert_the_same_gradients(learned: Callable[[Ranks], dict[str, Tensor]], *, 
 
 def trained(folder: Path, preset: str, *overrides: str, small: tuple[str, ...]) -> Training:
     """A run of a few updates, whose replay has enough of whole episodes."""
-    training = start(folder, small_settings(preset, "replay.start=first", *overrides, env_steps=48, small=small))
+    chosen = small_settings(preset, "replay.start=first", *overrides, env_steps=10_000, small=small)
+    training = start(folder, chosen, stop_after=4)
     training.run()
     return training
 

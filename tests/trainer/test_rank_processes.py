@@ -28,6 +28,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_commands")]
 DEADLINE_S = 360
 GAME = "waiting_game:make"
 TRAIN = ("-m", "heliograph", "train")
+HERE = Path(__file__).parent
+ENV_STEPS = 168
+"""Of all ranks: seven iterations, in whose third the second rank says where it is."""
 
 
 def variables() -> dict[str, str]:
@@ -54,16 +57,6 @@ def finished(running: subprocess.Popen[str], *, within_s: float = DEADLINE_S) ->
     return running.returncode, out, err
 
 
-def workers(running: subprocess.Popen[str]) -> list[int]:
-    """Process ids of the ranks."""
-    return [int(pid) for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
-
-
-def rank_of(pid: int) -> str:
-    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return next((part[5:].decode() for part in variables if part.startswith(b"RANK=")), "")
-
-
 def flags(env_steps: int, *more: str) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *more) for part in ("--set", one)]
 
@@ -75,11 +68,10 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     monkeypatch.setenv(HELD_UNTIL, str(asked))  # or they might be through before they are asked
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     world = ("--preset", "relay-signal", "--environment", GAME)
-    announced = "environment.parameters={announce_at=25}"
-    running = launched(*world, "--folder", str(stopped), *flags(360, announced))
-    await_line(running, ANNOUNCEMENT, deadline_s=DEADLINE_S)
-    second = next(pid for pid in workers(running) if rank_of(pid) == "1")
-    os.kill(second, signal.SIGINT)
+    announced = "environment.parameters={announce_at=25, announce_on=1}"
+    running = launched(*world, "--folder", str(stopped), *flags(ENV_STEPS, announced))
+    told = await_line(running, ANNOUNCEMENT, deadline_s=DEADLINE_S)
+    os.kill(int(told.rpartition("pid=")[2]), signal.SIGINT)
     asked.touch()
     code, _, err = finished(running)
     assert code != 0
@@ -90,7 +82,7 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     code, out, err = finished(launched("--resume", str(stopped), "--allow-environment", GAME))
     assert code == 0, err
     assert out.count("all environment steps done") == 1  # the first rank alone tells
-    every_iteration = ("--log-level", "info", *flags(360, announced, "checkpoint_minutes=0.0001"))
+    every_iteration = ("--log-level", "info", *flags(ENV_STEPS, announced, "checkpoint_minutes=0.0001"))
     code, _, err = finished(launched(*world, "--folder", str(whole), *every_iteration))
     assert code == 0, err
     networks = set(re.findall(r"networks iteration=(\d+) rank=(\d) sha256=(\w+)", err))
@@ -100,9 +92,9 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
         assert {rank for at, rank, _ in networks if at == iteration} == {"0", "1"}
     assert len({digest for _, _, digest in networks}) == len(iterations)
     assert_equal_runs(stopped, whole)
-    assert [record["env_steps"] for record in RunFolder.open(whole).history()][-1] == 360
+    assert [record["env_steps"] for record in RunFolder.open(whole).history()][-1] == ENV_STEPS
     assert len(load_team(whole / "bundles")) == 2
-    further = ("--resume", str(whole), "--allow-environment", GAME, "--set", "schedule.env_steps=480")
+    further = ("--resume", str(whole), "--allow-environment", GAME, "--set", f"schedule.env_steps={2 * ENV_STEPS}")
     one_rank = subprocess.run(
         [sys.executable, *TRAIN, *further],
         env=variables(),
@@ -133,8 +125,8 @@ def own_experience(run: Path, rank: int) -> dict[str, np.ndarray]:
 
 def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     presets = ["commnet-relay", "happo-relay", "marie-relay", "mazero-relay"]
-    here = str(Path(__file__).parent / "rank_runs.py")
-    code, _, err = finished(launched(str(tmp_path), *presets, program=(here,)), within_s=2 * DEADLINE_S)
+    program = (str(HERE / "rank_runs.py"),)
+    code, _, err = finished(launched(str(tmp_path), *presets, program=program), within_s=2 * DEADLINE_S)
     assert code == 0, err
     for preset in presets:
         stopped, whole = tmp_path / preset / "stopped", tmp_path / preset / "whole"
@@ -161,25 +153,9 @@ def test_what_all_ranks_run_into_is_told_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-IN_A_PROGRAM = """
-import sys
-from unittest import mock
-
-import heliograph
-from trainer.training import evaluations
-
-made = evaluations.evaluation_environment
-with mock.patch.object(evaluations, "evaluation_environment", wraps=made) as worlds:
-    for number in range(2):
-        folder = heliograph.train("relay-signal", folder=f"{sys.argv[1]}/{number}", settings=sys.argv[2:])
-        print("trained in", folder, "worlds", worlds.call_count, flush=True)
-"""
-
-
 def test_a_program_that_torchrun_starts_trains_one_team_with_all_ranks(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(IN_A_PROGRAM)
     settings = [*SMALL, "schedule.env_steps=48"]
-    code, out, err = finished(launched(str(tmp_path), *settings, program=(str(tmp_path / "program.py"),)))
+    code, out, err = finished(launched(str(tmp_path), *settings, program=(str(HERE / "rank_trainings.py"),)))
     assert code == 0, err
     for number in range(2):
         told = sorted(line for line in out.splitlines() if f"trained in {tmp_path / str(number)} " in line)

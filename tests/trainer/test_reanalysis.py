@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from child_environment import importing_test_modules
 from equal_runs import assert_equal_runs
 from stop_at_check import StopAtCheck
 from tiny_team import SMALL_MAZERO, Silent, resume, small_settings, start
@@ -55,6 +56,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_runs_are_the_same_with_any_number_of_workers_and_searches_no_older_than_said(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for path, workers in ((one, 1), (two, 2)):
@@ -72,6 +74,7 @@ def test_runs_are_the_same_with_any_number_of_workers_and_searches_no_older_than
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_a_worker_finds_what_is_found_here_with_the_weights_of_then(tmp_path: Path) -> None:
     training = start(tmp_path / "run", settings(1), stop_after=3)
     training.run()
@@ -127,6 +130,7 @@ def test_a_stop_amid_a_search_ends_the_workers_and_the_run_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_a_worker_that_dies_is_named(tmp_path: Path) -> None:
     training = start(tmp_path / "run", settings(2))
     shared = team_of(training)[1]
@@ -166,16 +170,11 @@ def test_a_worker_that_does_not_read_its_request_is_named(tmp_path: Path, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_commands")
 def test_workers_end_with_the_training_that_is_killed(tmp_path: Path) -> None:
-    program = (
-        "import os, signal, sys; sys.path[:0] = sys.argv[2:];"
-        "from pathlib import Path; from test_reanalysis import settings, team_of; from tiny_team import start;"
-        "training = start(Path(sys.argv[1]), settings(2), stop_after=3); training.run();"
-        "print(*team_of(training)[1].pool.processes, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    here = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     ran = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "run"), *here],
+        [sys.executable, str(Path(__file__).with_name("killed_training.py")), str(tmp_path / "run")],
+        env=importing_test_modules(),
         capture_output=True,
         text=True,
         timeout=120,

@@ -52,6 +52,39 @@ def test_it_has_the_streams_the_folder_the_variables_and_the_exit_code(tmp_path:
         assert first.returncode == code, first.stderr
 
 
+PROGRAM = """
+import os
+import sys
+
+from trainer.ranks import launched  # which loads no torch
+
+read, write, ending = sys.argv[1:]
+with os.fdopen(int(read)) as asked, os.fdopen(int(write), "w") as told:
+    told.write(f"{asked.readline().strip()} {'torch' in sys.modules} {os.path.basename(os.getcwd())}")
+if ending == "killed":
+    os.killpg(0, 9)  # it and what it has started, and no other
+sys.exit(ending)
+"""
+
+
+@pytest.mark.parametrize(("ending", "code"), [("a sentence", 1), ("killed", -signal.SIGKILL)])
+def test_a_worker_has_what_it_has_inherited_and_ends_as_it_would(tmp_path: Path, ending: str, code: int) -> None:
+    theirs, ours = os.pipe()
+    told, tells = os.pipe()
+    with os.fdopen(ours, "w") as asks, os.fdopen(told) as heard:
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-c", PROGRAM, str(theirs), str(tells), ending],
+            env=importing_test_modules(), cwd=tmp_path, stderr=subprocess.PIPE, text=True, pass_fds=(theirs, tells),
+        )  # fmt: skip
+        os.close(theirs)
+        os.close(tells)
+        asks.write("whatever\n")
+        asks.flush()
+        assert heard.read() == f"whatever True {tmp_path.name}"  # to its end: nobody else has it open
+        _, err = worker.communicate(timeout=DEADLINE_S)
+    assert (worker.returncode, err) == (code, "a sentence\n" if code == 1 else "")
+
+
 def test_signals_reach_it_and_end_it(tmp_path: Path) -> None:
     with begun(tmp_path / "run") as process:
         await_line(process, ANNOUNCEMENT, deadline_s=DEADLINE_S)

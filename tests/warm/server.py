@@ -1,18 +1,19 @@
-"""Runs commands of `heliograph` in forks of a process that has loaded already what they need.
+"""Runs commands of `heliograph`, and what else trains, in forks of a process that has loaded already what they need.
 
     python tests/warm/server.py training|playing SOCKET PROCESS
 
 A command that trains takes two to five seconds of a core for imports alone, and the tests start a hundred; for those
 torch is loaded, and a graph has been traced.  One that plays takes one, and a node most of one, and there are hundreds
-of these; for those all but torch is loaded, and their forks cost a fifth of a second.  Each fork
-is a process of its own, with the words, variables, folder and streams of the process that asks for it
-(`path/sitecustomize.py`), whose signals it gets and with which it ends.  Once it can be asked, the server goes on by
-itself, until the process ends whose number it is given.
+of these; for those all but torch is loaded, and their forks cost a fifth of a second.  Each fork is a process of its
+own, with the words, variables, folder and descriptors of the process that asks for it (`path/sitecustomize.py`), whose
+signals it gets and with which it ends.  Once it can be asked, the server goes on by itself, until the process ends
+whose number it is given.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -29,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 65536
-STREAMS = 3
+STREAMS, DESCRIPTORS = 3, 16
+"""The first of a process, and how many of all it may hand over."""
 LOADED = (
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "tensorboard.summary.writer.event_file_writer"),
     *("rich.console", "rich.table", "trainer.training.training", "trainer.training.preset", "trainer.training.planned"),
@@ -37,6 +39,7 @@ LOADED = (
     *("coordinator.commands.evaluate", "coordinator.commands.run", "coordinator.recording.writer"),
     *("coordinator.serving.supervisor", "coordinator.plan.trust", "coordinator.scoring.score_table"),
     *("analysis.campaign.command", "analysis.campaign.preview", "analysis.campaign.running"),
+    *("torch.distributed.launcher.api", "trainer.ranks.joining", "trainer.algorithms.mazero.search_worker"),
     *("heliograph.aggregates", "heliograph.graph", "heliograph.environments.relay", "pydantic.dataclasses"),
 )
 """What commands load one by one, but for worlds, and for onnxruntime, which starts a thread."""
@@ -91,16 +94,17 @@ def load_training() -> None:
 
 
 def received(connection: socket.socket) -> tuple[list[int], dict[str, Any]] | None:
-    """Three streams and a request, which come with one byte and at once; None from a process that has ended before."""
+    """Three streams, what else is handed over, and a request, which come with one byte and at once; None from a process
+    that has ended before."""
     said, descriptors = b"", list[int]()
     with suppress(ConnectionResetError):
-        said, descriptors, _, _ = socket.recv_fds(connection, 1, STREAMS + 1)
+        said, descriptors, _, _ = socket.recv_fds(connection, 1, DESCRIPTORS + 1)
     if not said:
         return None
-    *streams, written = descriptors
+    *inherited, written = descriptors
     with open(written, "rb") as file:
         file.seek(0)
-        return streams, json.load(file)
+        return inherited, json.load(file)
 
 
 def serve(listening: socket.socket, *, until: int) -> bool:
@@ -136,15 +140,15 @@ def begin(connection: socket.socket, selector: selectors.BaseSelector) -> bool:
         selector.unregister(connection)
         connection.close()
         return False
-    streams, request = asked
+    inherited, request = asked
     pid = os.fork()
     note = Path(request["note"])
     if pid == 0:
         note.write_text(str(os.getpid()), encoding="ascii")  # before it does anything for which it could be looked for
         leave(selector)
-        become(request, streams)
+        become(request, inherited)
         return True
-    for each in streams:
+    for each in inherited:
         os.close(each)
     client = Client(connection=connection, pid=pid, note=note)
     selector.modify(connection, selectors.EVENT_READ, client)
@@ -184,19 +188,26 @@ def leave(selector: selectors.BaseSelector) -> None:
             key.fileobj.close()
         else:
             os.close(key.fd)
+    selector.close()  # now: its descriptor's number may soon be another's
 
 
-def become(request: dict[str, Any], streams: list[int]) -> None:
+def become(request: dict[str, Any], inherited: list[int]) -> None:
     """The process that a request is for, as far as it can be told from one that was started."""
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    numbers = [*range(STREAMS), *request["descriptors"]]
+    beyond = max([*numbers, *inherited]) + 1  # where none is overwritten that is still to be moved
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD, beyond) for each in inherited]
+    for each in set(inherited) - set(numbers):
+        os.close(each)
+    for number, each in zip(numbers, moved, strict=True):
+        os.dup2(each, number)
+        os.close(each)
+    os.setsid()  # a program that ends its whole group would end the server and all other forks
     os.chdir(request["folder"])
     os.umask(request["umask"])
     os.environ.clear()
     os.environ.update(request["variables"])
     sys.path[:] = request["path"]
-    sys.argv[:] = ["heliograph", *request["words"]]
+    sys.argv[:] = request["program"]
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.getppid = partial(parent_of, request["process"])
@@ -213,6 +224,22 @@ def parent_of(process: int) -> int:
         return 1
 
 
+def run_program(told: list[str]) -> None:
+    """What Python runs that is told so: `-m` and a module, `-c` and a text, or a script, and then its words."""
+    kind, *rest = told
+    if kind == "-m":
+        name, *words = rest
+        sys.argv[:] = [name, *words]
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        text, *words = rest
+        sys.argv[:] = ["-c", *words]
+        exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(kind)))
+        runpy.run_path(kind, run_name="__main__")
+
+
 class Ending:
     """Leaves a fork as soon as Python has run what is to run at its exit: taking apart all that is loaded would first
     copy it, which takes most of a second."""
@@ -222,12 +249,15 @@ class Ending:
         atexit.register(self._leave)  # before all others, which are then run before it
 
     def run(self) -> None:
-        """The command, as it would be in a process that was started for it."""
+        """The program, as it would be in a process that was started for it."""
         try:
-            runpy.run_module("heliograph", run_name="__main__", alter_sys=True)
+            run_program(sys.argv)
+            self.code = 0
         except SystemExit as ended:
-            if isinstance(ended.code, int):
-                self.code = ended.code
+            self.code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            raise
+        except Exception:
+            self.code = 1
             raise
 
     def _leave(self) -> None:

@@ -1,8 +1,9 @@
-"""On the module path of processes that tests start: a command that would load much is run by `warm.server` instead.
+"""On the module path of processes that tests start: what would load much is run by `warm.server` instead.
 
-Python imports this before it runs anything.  The process stays, is what a test watches and signals, and ends as the
-command does: it hands over its words, variables, folder and streams, passes signals on, and takes the exit code.  Every
-other process goes on as if this file were not there.
+That is a command that trains or plays, a node, torchrun, a worker of the trainer, and a script that lies beside the
+trainer's tests.  Python imports this before it runs anything.  The process stays, is what a test watches and signals,
+and ends as the program does: it hands over its words, variables, folder, streams and whatever else it has inherited,
+passes signals on, and takes the exit code.  Every other process goes on as if this file were not there.
 """
 
 import os
@@ -19,29 +20,49 @@ PLAYING_ADDRESS = "HELIOGRAPH_TESTS_WARM_PLAYING"
 PLAYING_COMMANDS = ("run", "coordinator", "evaluate", "audit", "bandwidth", "bundle", "certificates", "node")
 
 
-def _words():
-    """Those of a command `heliograph …` that this process is to run; None if it is to run anything else."""
+TORCHRUN = "torch.distributed.run"
+SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "trainer")
+WORKER = "from trainer."
+"""In the text of a program that the trainer starts as its worker."""
+
+
+def _program():
+    """What this process is to run, as words of Python's: `-m` and a module, `-c` and a text, or a script; then those of
+    the program."""
     rest = sys.orig_argv[1:]
     while rest and rest[0] in ("-P", "-u"):
         rest = rest[1:]
-    if rest[:2] == ["-m", "heliograph"]:
-        rest = rest[2:]
-    elif rest[:2] == ["-m", "agent_node"]:
-        rest = ["node", *rest[2:]]
-    elif rest and os.path.basename(rest[0]) == "heliograph":
-        rest = rest[1:]
-    else:
-        return None
+    if rest and os.path.basename(rest[0]) == "heliograph":
+        rest = ["-m", "heliograph", *rest[1:]]
+    if rest[:2] == ["-m", "agent_node"]:
+        rest = ["-m", "heliograph", "node", *rest[2:]]
     return rest
 
 
-def _server(words):
+def _server(program):
     """The address of that which has loaded the most for it; None if none has."""
     playing, training = os.environ.get(PLAYING_ADDRESS), os.environ.get(ADDRESS)
-    if playing and words[0] in PLAYING_COMMANDS and "--central" not in words:  # of the trainer's networks
-        return playing
-    watches = words[:2] == ["campaign", "work"]  # its parent, which may end before the server asks who that was
-    return training if words[0] in COMMANDS and not watches else None
+    if program[:2] == ["-m", "heliograph"]:
+        words = program[2:]
+        if playing and words[:1] and words[0] in PLAYING_COMMANDS and "--central" not in words:  # of trainer's networks
+            return playing
+        watches = words[:2] == ["campaign", "work"]  # its parent, which may end before the server asks who that was
+        return training if words[:1] and words[0] in COMMANDS and not watches else None
+    if program[:2] == ["-m", TORCHRUN] or (program[:1] == ["-c"] and WORKER in program[1]):
+        return training
+    return training if program and os.path.dirname(os.path.abspath(program[0])) == SCRIPTS else None
+
+
+def _inherited():
+    """Descriptors beside the streams: what Python opens itself is no child's to inherit."""
+    found = []
+    for number in range(3, 256):
+        try:
+            if os.get_inheritable(number):
+                found.append(number)
+        except OSError:  # there is none
+            continue
+    return found
 
 
 def _end_without_server():
@@ -49,7 +70,7 @@ def _end_without_server():
     os._exit(1)
 
 
-def _hand_over(address, words):
+def _hand_over(address, program):
     import contextlib
     import json
     import signal
@@ -59,7 +80,8 @@ def _hand_over(address, words):
     os.umask(umask)
     passed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     request = {
-        "words": words,
+        "program": program,
+        "descriptors": _inherited(),
         "process": os.getpid(),
         "note": os.path.join(os.path.dirname(address), str(os.getpid())),
         "path": [place for place in sys.path if place != os.path.dirname(__file__)],
@@ -78,7 +100,9 @@ def _hand_over(address, words):
     with os.fdopen(os.memfd_create("request"), "wb") as file:
         file.write(json.dumps(request).encode())
         file.flush()
-        socket.send_fds(server, [b"."], [0, 1, 2, file.fileno()])
+        socket.send_fds(server, [b"."], [0, 1, 2, *request["descriptors"], file.fileno()])
+    for number in request["descriptors"]:
+        os.close(number)  # whoever has the other end is to see it closed once the program has ended
 
     def pass_on(number, _):
         with contextlib.suppress(OSError):  # the command has ended
@@ -93,13 +117,14 @@ def _hand_over(address, words):
     answer += server.recv(1)
     killed_by, code = answer
     if killed_by:
-        signal.signal(killed_by, signal.SIG_DFL)
+        if killed_by != signal.SIGKILL:
+            signal.signal(killed_by, signal.SIG_DFL)
         os.kill(os.getpid(), killed_by)
     os._exit(code)
 
 
 if os.environ.get(ADDRESS) or os.environ.get(PLAYING_ADDRESS):
-    found = _words()
-    server = _server(found) if found else None
+    asked = _program()
+    server = _server(asked)
     if server:
-        _hand_over(server, found)
+        _hand_over(server, asked)
