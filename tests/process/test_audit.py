@@ -54,6 +54,7 @@ def said(findings: Findings, name: str) -> str:
     return next(check.said for check in findings.checks if check.name == name)
 
 
+@pytest.mark.usefixtures("teams_from_nothing")  # it looks at what its nodes hold open, which are these themselves then
 def test_an_honest_team_on_a_ring_passes_and_its_influence_goes_round_the_ring(tmp_path):
     plan = relay_plan(3, greedy=True, hears="ring", observation_noise=0.5, length=8)
     findings = audit(plan, AuditBudget(scripts=2, steps=8))

@@ -40,6 +40,7 @@ def bundles(tmp_path_factory):
     return save_team(relay_bundles(2, length=6), tmp_path_factory.mktemp("team") / "bundles")
 
 
+@pytest.mark.usefixtures("teams_from_nothing")
 def test_the_layers_of_a_run_of_processes_are_measured(bundles, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     arguments = ["bandwidth", str(bundles), "--episodes", "4", "--codec", "repeats", "--out", str(tmp_path)]

@@ -23,7 +23,8 @@ from heliograph.run_status import RunState, read_status
 from trainer.training.checkpoint import saved_checkpoints
 from trainer.training.run_folder import RunFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_commands")]
+pytestmark = pytest.mark.slow
+warm = pytest.mark.usefixtures("warm_commands")
 
 DEADLINE_S = 360
 GAME = "waiting_game:make"
@@ -61,6 +62,7 @@ def flags(env_steps: int, *more: str) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *more) for part in ("--set", one)]
 
 
+@warm
 def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_stop_on_one_rank_stops_all_and_going_on_gives_the_run_that_was_never_
     assert "trained by 2 ranks, and would go on with 1 rank" in one_rank.stderr
 
 
+@warm
 def test_a_loss_that_is_no_number_on_one_rank_ends_all_with_its_reason(tmp_path: Path) -> None:
     run = tmp_path / "run"
     world = ("--preset", "relay-signal", "--environment", GAME, "--folder", str(run))
@@ -123,6 +126,7 @@ def own_experience(run: Path, rank: int) -> dict[str, np.ndarray]:
     return load_file(saved_checkpoints(run / "checkpoints")[-1] / f"rank-{rank}.replay.safetensors")
 
 
+@warm
 def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     presets = ["commnet-relay", "happo-relay", "marie-relay", "mazero-relay"]
     program = (str(HERE / "rank_runs.py"),)
@@ -136,6 +140,7 @@ def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Pat
             assert np.array_equal(experience[name], array, equal_nan=True), (preset, name)
 
 
+@warm
 def test_what_all_ranks_run_into_is_told_once(tmp_path: Path) -> None:
     parsing = ("--preset", "relay-signal", "--seed", "one")
     before_joining = ("--preset", "relay-signal", "--set", "nonsense=3")
