@@ -108,16 +108,18 @@ def packed(
     from heliograph.graph import check_graph
     from heliograph.packing.acting import noise_size
     from heliograph.packing.comparison import check_alike
-    from heliograph.packing.foreign_graph import check_open, parsed, read_foreign, sizes
+    from heliograph.packing.foreign_graph import fix_dimensions, open_dimensions, parsed, read_foreign, sizes
     from heliograph.packing.messages import action_rows, message_format
     from heliograph.packing.wrapping import check_sizes, wrapped
 
     sources = [policy if isinstance(policy, bytes) else read_foreign(Path(policy)) for policy in policies]
     team_id = run_id or f"packed-{sha256(b''.join(sha256(source).encode() for source in sources))[:12]}"
-    bundles = []
+    bundles, named = [], set[str]()
     for slot, (policy, source) in enumerate(zip(policies, sources, strict=True)):
         origin = "the graph" if isinstance(policy, bytes) else str(policy)
-        foreign = parsed(source, names, fixed=fixed, origin=origin)
+        foreign = parsed(source, names, origin=origin)
+        named |= open_dimensions(foreign)
+        fix_dimensions(foreign, fixed, origin=origin)
         check_sizes(foreign, names, spec, slot=slot, origin=origin)
         own, states = wrapped(foreign, names, spec, slot=slot)
         graph = own.SerializeToString(deterministic=True)
@@ -150,5 +152,10 @@ def packed(
         except ValueError as error:
             raise BundleMismatch(f"no bundle can be made of {origin}: {error}") from None
         bundles.append(make(manifest, graph))
-    check_open(fixed, sources)
+    for name in fixed:
+        if name not in named:
+            raise BundleMismatch(
+                f"no graph leaves a dimension {name!r} open",
+                remedy=f"Those that are: {', '.join(sorted(named)) or 'none'}",
+            )
     return bundles

@@ -30,12 +30,11 @@ def read_foreign(path: Path) -> bytes:
         raise BundleCorrupt(f"cannot read {path}: {error.strerror}") from None
 
 
-def parsed(data: bytes, names: TensorNames, *, fixed: Mapping[str, int], origin: str) -> onnx.ModelProto:
-    """The graph with all its inputs' sizes fixed, without notes.
+def parsed(data: bytes, names: TensorNames, *, origin: str) -> onnx.ModelProto:
+    """The graph without notes; `origin` names it in errors.
 
-    `fixed` are sizes for dimensions that the graph only names, such as {"batch": 1}; `origin` names it in errors.
     Raises BundleCorrupt for what is no graph, or one of files or operators that a step function cannot have, and
-    BundleMismatch for tensors that are named in vain, or not at all, or are of unknown sizes.
+    BundleMismatch for tensors that are named in vain, or not at all.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -55,14 +54,27 @@ def parsed(data: bytes, names: TensorNames, *, fixed: Mapping[str, int], origin:
             f"{origin} has inputs that nothing says the meaning of: {', '.join(unmapped)}",
             remedy=f"Of its inputs {_listed(inputs)}, each must be the observation, a state, the mask or of messages",
         )
-    for value in inputs:
-        _fix(value, fixed, origin)
     del graph.input[:]
     graph.input.extend(inputs)
     # What is said of values on the way may hold the sizes that were open; all follow from the inputs.
     del graph.value_info[:]
     _forget_notes(model)
     return model
+
+
+def open_dimensions(model: onnx.ModelProto) -> set[str]:
+    """Names of the sizes that the inputs of a graph leave open."""
+    dimensions = (dimension for value in model.graph.input for dimension in value.type.tensor_type.shape.dim)
+    return {dimension.dim_param for dimension in dimensions} - {""}
+
+
+def fix_dimensions(model: onnx.ModelProto, fixed: Mapping[str, int], *, origin: str) -> None:
+    """Give sizes to the dimensions that a graph only names, such as {"batch": 1}.
+
+    Raises BundleMismatch for an input that has an unknown size still.
+    """
+    for value in model.graph.input:
+        _fix(value, fixed, origin)
 
 
 def sizes(value: onnx.ValueInfoProto) -> Shape:
@@ -114,22 +126,6 @@ def _fix(value: onnx.ValueInfoProto, fixed: Mapping[str, int], origin: str) -> N
                 remedy=f"{_TO_EXPORT_AGAIN}{named and f', or say what it is with --fix {named}=1'}",
             )
         dimension.dim_value = size
-
-
-def check_open(fixed: Iterable[str], graphs: Iterable[bytes]) -> None:
-    """Raises BundleMismatch for names of dimensions that no input of these graphs has."""
-    there = {
-        dimension.dim_param
-        for graph in graphs
-        for value in onnx.load_model_from_string(graph).graph.input
-        for dimension in value.type.tensor_type.shape.dim
-    } - {""}
-    for name in fixed:
-        if name not in there:
-            raise BundleMismatch(
-                f"no graph leaves a dimension {name!r} open",
-                remedy=f"Those that are: {', '.join(sorted(there)) or 'none'}",
-            )
 
 
 def _listed(inputs: list[onnx.ValueInfoProto]) -> str:
