@@ -147,7 +147,6 @@ def whole_episodes(
         wait([episode for episode in episodes if not episode.running()][-1:], timeout=CANCELLED_WITHIN_S)
         lifeline.close()  # which ends them even amid an episode
         theirs.close()
-        pool.shutdown(wait=True)
 
 
 def _in_order(episodes: deque[Future[WholeEpisode]]) -> Iterator[WholeEpisode]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ from coordinator.serving.supervisor import Supervisor
 from coordinator.serving.team import Team
 
 pytestmark = pytest.mark.usefixtures("warm_teams")
+
+DEADLINE_S = 30
 
 PACE = Pace(action_deadline_s=10, message_deadline_s=1)
 """A message that is late on a slow machine is masked, and counts as sent all the same."""
@@ -35,6 +38,26 @@ def during_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], 
             ask(self, *arguments, **options)
             if self.steps == number:
                 event()
+
+        monkeypatch.setattr(Team, "ask", asking)
+
+    return arrange
+
+
+@pytest.fixture
+def kill_before_step(monkeypatch: pytest.MonkeyPatch, started: dict[int, int]) -> Callable[[int, int], None]:
+    """Kill the process of a slot after its so-many-th step but one, so that it certainly never answers the next."""
+
+    def arrange(number: int, slot: int) -> None:
+        ask = Team.ask
+
+        def asking(self: Team, *arguments, **options) -> None:
+            if self.steps == number - 1:
+                ended = os.pidfd_open(started[slot])
+                os.kill(started[slot], signal.SIGKILL)
+                assert select.select([ended], [], [], DEADLINE_S)[0]
+                os.close(ended)
+            ask(self, *arguments, **options)
 
         monkeypatch.setattr(Team, "ask", asking)
 
@@ -101,8 +124,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     return found
 
 
-def test_a_score_without_one_of_the_agents_is_marked(during_step, started):
-    during_step(1, lambda: os.kill(started[1], signal.SIGKILL))
+def test_a_score_without_one_of_the_agents_is_marked(kill_before_step):
+    kill_before_step(1, 1)
     report = play(episodes=4, conditions=("open", "cut"))
     assert [summary.absent_episodes for summary in report.summaries] == [4, 4]
     table = dict(rows(report))
@@ -115,15 +138,15 @@ def test_a_score_without_one_of_the_agents_is_marked(during_step, started):
     assert (written["absent_episodes"], written["absent_slots"]) == (4, [1])
 
 
-def test_an_agent_that_has_acted_in_an_episode_was_there(during_step, started):
-    during_step(6 + 3, lambda: os.kill(started[1], signal.SIGKILL))
+def test_an_agent_that_has_acted_in_an_episode_was_there(kill_before_step):
+    kill_before_step(6 + 3, 1)
     (summary,) = play(episodes=4).summaries
     assert (summary.absent_episodes, summary.absent_slots) == (2, (1,))
     assert summary.idle == 4 + 2 * 6
 
 
-def test_what_a_killed_node_counted_is_not_passed_over(during_step, started):
-    during_step(6 * 10 + 3, lambda: os.kill(started[1], signal.SIGKILL))
+def test_what_a_killed_node_counted_is_not_passed_over(kill_before_step):
+    kill_before_step(6 * 10 + 3, 1)
     report = play(episodes=20, restarts=2, conditions=("open", "cut"))
     opened, cut = report.summaries
     assert [ending.exit_code for ending in report.endings] == [-signal.SIGKILL]
