@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from equal_runs import assert_equal_runs
-from tiny_team import SMALL, SMALL_MABL, resume, small_settings, start
+from tiny_team import SMALL, SMALL_MABL, SMALL_MAZERO, resume, small_settings, start
 from torch import Tensor
 
 from analysis.audit.evidence import HOLDS
@@ -37,6 +37,7 @@ WAYS = {
     "mamba": ("relay-signal", (*SMALL, *STANDARDISED)),
     "own": ("relay-signal", (*SMALL, *STANDARDISED, "mamba.model.shared=false")),
     "mabl": ("mabl-relay", (*SMALL_MABL, *(each.replace("mamba", "mabl") for each in STANDARDISED))),
+    "mazero": ("mazero-relay", (*SMALL_MAZERO, "mazero.model.observations=standardised", "mazero.target_every=2")),
 }
 
 

@@ -188,6 +188,8 @@ class Mazero:
         return steps_of(batch.to(self.device), self.settings, self.spec.actions)
 
     def _taught(self, batch: Batch, steps: Steps, targets: Targets, replay: Replay) -> dict[str, float]:
+        if (scale := self.model.scale) is not None:
+            scale.see(steps.seen, steps.present)
         self.model.train()  # dropout is on inside updates only
         unrolled, loss = self.loss(steps, targets)
         self.model.eval()

@@ -47,6 +47,9 @@ class MazeroModelSettings(Settings):
     """Agents also read which of the team they are."""
     last_action: bool = False
     """Agents also read what they did before each of the frames."""
+    observations: Literal["raw", "standardised"] = "raw"
+    """What an agent sees, as it is, as published; or each number less its running mean, in units of its running
+    deviation, which are learned with every update.  Where it sees images it stays as it is."""
     input_norm: bool = True
     """Layer norm over what an agent sees, where that is no image."""
     image_channels: PositiveInt = 16

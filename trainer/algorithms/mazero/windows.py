@@ -24,6 +24,8 @@ from trainer.experience.batch import Batch
 class Steps:
     seen: Tensor
     """[L + 1, B, N, X]."""
+    present: Tensor
+    """bool [L + 1, B, N]: agents that are there, at rows of the episode."""
     legal: Tensor
     """bool [L + 1, B, N, A]."""
     real: Tensor
@@ -56,6 +58,7 @@ def steps_of(batch: Batch, settings: MazeroSettings, actions: int) -> Steps:
     reward = team_reward(window.reward[before + 1 :], window.present[before:-1], targets)
     return Steps(
         seen=seen_in(settings.model, window, actions),
+        present=window.present[before:] & real.unsqueeze(-1),
         legal=window.action_mask[before:],
         real=real,
         over=over,
