@@ -21,6 +21,7 @@ from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import SettingsError
 from trainer.algorithms.mabl.mabl import Mabl
 from trainer.algorithms.mamba.mamba import Mamba
+from trainer.algorithms.mazero.mazero import Mazero
 from trainer.experience.window import Window
 from trainer.nets.observation_scale import ObservationScale
 from trainer.policy.distributions import Categorical
@@ -159,3 +160,32 @@ def test_bundles_read_on_the_scale_that_was_learned(tmp_path: Path, way: str) ->
     played = [(script, alone.replay(script, episode=number)) for number, script in enumerate(recorded.scripts)]
     check = check_networks(tmp_path / "run" / "bundles", plan, played, EVERYTHING)
     assert check.verdict == HOLDS, check.said
+
+
+def test_mazero_learns_the_scale_of_what_was_seen_in_episodes(tmp_path: Path) -> None:
+    training = run(tmp_path / "run", "mazero", stop_after=4)
+    team = training.algorithm
+    assert isinstance(team, Mazero)
+    scale, delayed = team.model.scale, team.delayed.scale
+    assert scale is not None
+    assert delayed is not None
+    assert delayed.weight > 0, "what searches anew reads on a scale, too"
+    batch = team.sample(training.replay, np.random.default_rng(0))
+    window, rows = batch.window, []
+    for number in range(window.first.shape[1]):
+        for row in range(len(window.first)):
+            if not batch.inside[row, number]:
+                break
+            rows += list(window.observation[row, number][window.present[row, number]])
+            if window.terminated[row, number].all():
+                break
+    for moment in (scale.mean, scale.square, scale.weight):
+        moment.zero_()
+    team.learn(batch, training.replay)
+    torch.testing.assert_close(scale.mean / scale.weight, torch.stack(rows).mean(0))
+    seen = window.observation[0]
+    hidden = team.model.represent(seen)
+    with torch.no_grad():  # the same world in other units
+        scale.mean.mul_(100)
+        scale.square.mul_(100**2)
+    torch.testing.assert_close(team.model.represent(100 * seen), hidden, rtol=1e-3, atol=1e-3)
