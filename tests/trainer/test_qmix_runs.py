@@ -57,7 +57,7 @@ def test_in_the_two_step_game_qmix_earns_8_and_vdn_7(tmp_path: Path, preset: str
 
     for _ in range(3000):
         training._learn()
-        if algorithm.updates > 1500 and abs(value_of_the_second_table() - SECOND_TABLE[kind]) < 0.1:
+        if algorithm.updates > 400 and abs(value_of_the_second_table() - SECOND_TABLE[kind]) < 0.1:
             break
     else:
         pytest.fail(f"the second table is worth {value_of_the_second_table()} after all updates")
