@@ -4,6 +4,7 @@ silent."""
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from heliograph.errors import SettingsError, TrainingError
 from trainer.algorithms.mazero.found import found_by, tempered
 from trainer.algorithms.mazero.loss import Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.mazero import Mazero
+from trainer.algorithms.mazero.outweighing import Outweighing
 from trainer.algorithms.mazero.planning import PlanningModel, planned
 from trainer.algorithms.mazero.self_play import temperature
-from trainer.algorithms.mazero.settings import SelfPlaySettings
+from trainer.algorithms.mazero.settings import MazeroLossSettings, SelfPlaySettings
 from trainer.algorithms.mazero.targets import advantages, value_targets
 from trainer.algorithms.mazero.windows import Steps, steps_of
 from trainer.experience.collector import Collector
@@ -321,6 +323,33 @@ def test_a_joint_action_without_visits_is_worth_nothing_as_released_or_what_the_
     assert not found.q[~found.valid].any()
 
 
+def test_an_advantage_that_outweighs_all_else_is_told_once_and_again_when_it_is_ten_times_that(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    algorithm = mazero(targets={"steps": 4}, loss={"alpha": 2.0})
+    found = algorithm.targets(made_steps(algorithm, rewards=[1.0] * 8, length=4, dies=True))
+    outweighing, chosen = Outweighing(), algorithm.settings.loss
+
+    def seen(advantage: float, settings: MazeroLossSettings = chosen) -> float:
+        rest = torch.where(found.policy.valid, -1.0, 99.0)  # what is not valid counts for nothing
+        rest[tuple(found.policy.valid.nonzero()[0])] = advantage
+        return outweighing.see(replace(found, advantage=rest), settings)
+
+    with caplog.at_level(logging.WARNING):
+        assert [seen(each) for each in (0.0, 9.0, 10.0, 11.0, 14.0)] == pytest.approx(
+            [math.exp(each / 2) for each in (0.0, 9.0, 10.0, 11.0, 14.0)]
+        )
+        assert seen(99.0, chosen.model_copy(update={"weight_clip": 3.0})) == 3
+        assert seen(99.0, chosen.model_copy(update={"policy": "bc"})) == 1, "all alike"
+        none = replace(found.policy, valid=torch.zeros_like(found.policy.valid))
+        assert outweighing.see(replace(found, policy=none), chosen) == 1
+    assert [record.message.split("factor=")[1].split()[0] for record in caplog.records] == ["148.4"]
+    assert "set mazero.loss.weight_clip" in caplog.records[0].message
+    with caplog.at_level(logging.WARNING):
+        seen(15.0)
+    assert len(caplog.records) == 2
+
+
 def test_metrics_are_of_steps_and_legal_actions_and_in_the_rewards_of_the_world() -> None:
     narrow = {"value_support": {"low": -1, "high": 1}, "reward_support": {"low": -1, "high": 1}}
     algorithm = mazero(targets={"steps": 4, "reward_scale": 10.0}, model=narrow)
@@ -330,6 +359,7 @@ def test_metrics_are_of_steps_and_legal_actions_and_in_the_rewards_of_the_world(
     assert told["policy/return"] == pytest.approx(1.0), "not 10, and no zeros of after the end"
     assert told["policy/entropy"] == 0, "there was no choice"
     assert told["model/clipped_targets"] == 1
+    assert told["policy/largest_weight"] == 1, "and no advantage"
 
 
 def test_what_a_support_cannot_hold_is_no_error_unless_the_published_rows_are_asked_for() -> None:

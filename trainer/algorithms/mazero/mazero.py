@@ -23,6 +23,7 @@ from trainer.algorithms.mazero.execution import Team, agent_step
 from trainer.algorithms.mazero.found import entropy_bits, found_columns
 from trainer.algorithms.mazero.loss import MazeroLoss, Unrolled, mazero_loss, unroll
 from trainer.algorithms.mazero.model import MazeroModel
+from trainer.algorithms.mazero.outweighing import Outweighing
 from trainer.algorithms.mazero.planning import PlanningModel
 from trainer.algorithms.mazero.predicting import predicted
 from trainer.algorithms.mazero.reanalysis import Reanalysis
@@ -87,7 +88,7 @@ class Mazero:
         self.optimiser = make_optimiser(self.model, settings.optimiser)
         self.learned = Learned()
         self.held_out = HeldOut()
-        self._clipping = Clipping()
+        self._clipping, self._outweighing = Clipping(), Outweighing()
         self._warned_of_samples = False
         self._begun = Begun()
         shared = settings.reanalysis.workers and settings.targets.reanalyse
@@ -272,4 +273,7 @@ class Mazero:
             "policy/return": targets.value[taken].mean() / self.settings.targets.reward_scale,
         }
         clipped = self._clipping.see(self.model, value=targets.value[taken], reward=targets.reward[taken[:-1]])
-        return {name: float(value.detach()) for name, value in values.items()} | {"model/clipped_targets": clipped}
+        return {name: float(value.detach()) for name, value in values.items()} | {
+            "model/clipped_targets": clipped,
+            "policy/largest_weight": self._outweighing.see(targets, self.settings.loss),
+        }
