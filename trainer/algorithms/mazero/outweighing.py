@@ -22,7 +22,7 @@ class Outweighing:
     """Tells once, and again whenever the factor has grown tenfold."""
 
     def __init__(self) -> None:
-        self._told_from = WORTH_A_WARNING
+        self._reported_from = WORTH_A_WARNING
 
     def see(self, targets: Targets, settings: MazeroLossSettings) -> float:
         """The largest factor that an advantage gives a joint action that was found; 1 if none was, or none counts."""
@@ -30,8 +30,8 @@ class Outweighing:
         if settings.policy == "bc" or not len(weights):
             return 1.0
         largest = float(weights.max())
-        if largest >= self._told_from:
-            self._told_from = 10 * largest
+        if largest >= self._reported_from:
+            self._reported_from = 10 * largest
             logger.warning(
                 "an advantage weighs a joint action so much that little else is learned factor=%.4g remedy=%s",
                 largest,
