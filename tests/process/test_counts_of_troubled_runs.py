@@ -27,41 +27,44 @@ PACE = Pace(action_deadline_s=10, message_deadline_s=1)
 """A message that is late on a slow machine is masked, and counts as sent all the same."""
 
 
+def at_step(
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    *,
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    """Have something happen before the nodes are asked for their so-many-th step, or right after."""
+    ask = Team.ask
+
+    def asking(self: Team, *arguments, **options) -> None:
+        is_due = self.steps == number - 1
+        if is_due:
+            before()
+        ask(self, *arguments, **options)
+        if is_due:
+            after()
+
+    monkeypatch.setattr(Team, "ask", asking)
+
+
 @pytest.fixture
 def during_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
     """Have something happen in the middle of the so-many-th step of a run, of which an episode has six."""
-
-    def arrange(number: int, event: Callable[[], None]) -> None:
-        ask = Team.ask
-
-        def asking(self: Team, *arguments, **options) -> None:
-            ask(self, *arguments, **options)
-            if self.steps == number:
-                event()
-
-        monkeypatch.setattr(Team, "ask", asking)
-
-    return arrange
+    return lambda number, event: at_step(monkeypatch, number, after=event)
 
 
 @pytest.fixture
 def kill_before_step(monkeypatch: pytest.MonkeyPatch, started: dict[int, int]) -> Callable[[int, int], None]:
     """Kill the process of a slot after its so-many-th step but one, so that it certainly never answers the next."""
 
-    def arrange(number: int, slot: int) -> None:
-        ask = Team.ask
+    def killed(slot: int) -> None:
+        ended = os.pidfd_open(started[slot])
+        os.kill(started[slot], signal.SIGKILL)
+        assert select.select([ended], [], [], DEADLINE_S)[0]
+        os.close(ended)
 
-        def asking(self: Team, *arguments, **options) -> None:
-            if self.steps == number - 1:
-                ended = os.pidfd_open(started[slot])
-                os.kill(started[slot], signal.SIGKILL)
-                assert select.select([ended], [], [], DEADLINE_S)[0]
-                os.close(ended)
-            ask(self, *arguments, **options)
-
-        monkeypatch.setattr(Team, "ask", asking)
-
-    return arrange
+    return lambda number, slot: at_step(monkeypatch, number, before=lambda: killed(slot))
 
 
 def play(*, episodes: int, restarts: int = 0, stop: asyncio.Event | None = None, **plan) -> Report:

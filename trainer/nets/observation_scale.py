@@ -5,9 +5,12 @@ Axis legend: D observation; [...] any leading axes.  Only networks and what lear
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from trainer.nets.observations import Image
 from trainer.ranks.group import ranks
 
 _KEPT = 0.999
@@ -71,6 +74,15 @@ class ScaledEncoder(nn.Module):
         return embedding
 
 
-def on_scale(network: nn.Module, scale: ObservationScale | None) -> nn.Module:
-    """A network that reads observations as they are, or on their scale."""
-    return network if scale is None else ScaledEncoder(network, scale)
+def on_scale(
+    network: nn.Module, observations: Literal["raw", "standardised"], *, size: int, image: Image | None
+) -> nn.Module:
+    """A network that reads observations [..., size] as they are, or on their scale; with an image, as they are."""
+    return (
+        ScaledEncoder(network, ObservationScale(size)) if observations == "standardised" and image is None else network
+    )
+
+
+def scale_of(network: nn.Module) -> ObservationScale | None:
+    """That on which a network reads observations; None: as they are."""
+    return network.scale if isinstance(network, ScaledEncoder) else None

@@ -25,7 +25,7 @@ from trainer.nets.observations import Image, observation_encoder, team_encoder
 from trainer.nets.perceptron import linear_layer, perceptron
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.bilevel_settings import BilevelSettings
-from trainer.world_model.model import Decoder, information_head, observation_scale, prediction_head, reward_head
+from trainer.world_model.model import Decoder, information_head, prediction_head, reward_head
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
 
@@ -143,7 +143,7 @@ class BilevelModel(LatentModel):
             return team_encoder(observation_size, widths, agents=agents, image=image, channels=channels)
 
         encoder = observation_encoder(observation_size, widths, image=image, channels=channels)
-        self.encoder = on_scale(encoder, observation_scale(settings, size=observation_size, image=image))
+        self.encoder = on_scale(encoder, settings.observations, size=observation_size, image=image)
         self.rssm = RSSM(settings, actions=actions, embedding=settings.hidden, communication=None)
         self.above: GlobalLevel | None = None
         if settings.global_level != "none":

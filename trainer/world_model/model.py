@@ -17,7 +17,7 @@ from trainer.experience.links import AGE
 from trainer.experience.window import Window
 from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
-from trainer.nets.observation_scale import ObservationScale, on_scale
+from trainer.nets.observation_scale import on_scale
 from trainer.nets.observations import Image, observation_decoder, observation_encoder
 from trainer.nets.perceptron import FeatureHead, perceptron
 from trainer.nets.scaled_head import TARGETS, ScaledHead, TwoHotHead
@@ -105,7 +105,7 @@ class WorldModel(LatentModel):
         encoder = each(
             lambda: observation_encoder(observation_size, [hidden] * 4, image=image, channels=settings.image_channels)
         )
-        self.encoder = on_scale(encoder, observation_scale(settings, size=observation_size, image=image))
+        self.encoder = on_scale(encoder, settings.observations, size=observation_size, image=image)
         self.rssm = rssm() if settings.shared else OwnRSSMs(rssm, agents=agents)
         self.decoder = each(lambda: Decoder(settings, observation_size=observation_size, image=image))
         self.reward = reward_head(settings, head)
@@ -179,11 +179,6 @@ def prediction_head(settings: LatentSettings, *, out: int, activation: Callable[
         out=out,
         activation=activation,
     )
-
-
-def observation_scale(settings: LatentModelSettings, *, size: int, image: Image | None) -> ObservationScale | None:
-    """Of observations [..., D], where the settings ask for one."""
-    return ObservationScale(size) if settings.observations == "standardised" and image is None else None
 
 
 def reward_head(settings: LatentModelSettings, head: Callable[[int], nn.Module]) -> nn.Module:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainer.experience.links import known_ages
 from trainer.experience.window import Window
-from trainer.nets.observation_scale import ObservationScale, ScaledEncoder
+from trainer.nets.observation_scale import ObservationScale, scale_of
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.nets.value_scale import ValueScale
@@ -87,7 +87,7 @@ class LatentModel(ActingModel, ABC):
     @property
     def observation_scale(self) -> ObservationScale | None:
         """On which observations are read and made again; None: as they are."""
-        return self.encoder.scale if isinstance(self.encoder, ScaledEncoder) else None
+        return scale_of(self.encoder)
 
     @property
     def reward_scale(self) -> ValueScale | None:

@@ -18,7 +18,7 @@ from trainer.algorithms.marie.codebook import Codebook
 from trainer.algorithms.marie.discretiser import Discretiser
 from trainer.algorithms.marie.fixed_codes import Bins, ScalarLevels
 from trainer.algorithms.marie.tokenizer_settings import DISCRETISE_OTHERWISE, UNBOUNDED, TokenizerSettings
-from trainer.nets.observation_scale import ObservationScale, ScaledEncoder
+from trainer.nets.observation_scale import ObservationScale, on_scale, scale_of
 from trainer.nets.observations import Image, ImageEncoder
 from trainer.nets.perceptron import perceptron
 
@@ -73,14 +73,13 @@ class Tokenizer(nn.Module):
             self.encoder, self.decoder = _autoencoder(
                 settings, observation_size, bottleneck=settings.tokens * discretiser.width, image=image
             )
-        if settings.observations == "standardised" and image is None:
-            self.encoder = ScaledEncoder(self.encoder, ObservationScale(observation_size))
+        self.encoder = on_scale(self.encoder, settings.observations, size=observation_size, image=image)
         self.discretiser = discretiser  # last, so that codes that do not fit are told rather than their consequences
 
     @property
     def scale(self) -> ObservationScale | None:
         """Of observations, where the settings ask for one."""
-        return self.encoder.scale if isinstance(self.encoder, ScaledEncoder) else None
+        return scale_of(self.encoder)
 
     @property
     def vocabulary(self) -> int:

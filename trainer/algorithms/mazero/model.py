@@ -17,7 +17,7 @@ from trainer.algorithms.mazero.seeing import frame_size, seen_size
 from trainer.algorithms.mazero.settings import MazeroModelSettings, SupportSettings
 from trainer.algorithms.mazero.supports import Support
 from trainer.nets.agentwise import per_agent
-from trainer.nets.observation_scale import ObservationScale, ScaledEncoder, on_scale
+from trainer.nets.observation_scale import ObservationScale, on_scale, scale_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ class MazeroModel(nn.Module):
         self.settings, self.agents, self.actions = settings, agents, actions
         self.value_support, self.reward_support = support(settings.value_support), support(settings.reward_support)
         representation = per_agent(lambda: _representation(settings, spec), agents=agents, shared=settings.shared)
-        self.representation = on_scale(representation, _scale(settings, spec))
+        size = seen_size(settings, spec)
+        self.representation = on_scale(representation, settings.observations, size=size, image=spec.image)
         self.dynamics = DYNAMICS[settings.structure](settings, agents=agents, actions=actions)
         # Of the next states, where the paper says of those before, as its released code does it.
         self.reward = head([agents * (width + actions), *settings.reward_layers, self.reward_support.bins], zero=zero)
@@ -52,7 +53,7 @@ class MazeroModel(nn.Module):
     @property
     def scale(self) -> ObservationScale | None:
         """Of what agents see, where the settings ask for one."""
-        return self.representation.scale if isinstance(self.representation, ScaledEncoder) else None
+        return scale_of(self.representation)
 
     def represent(self, seen: Tensor) -> Tensor:
         """[R, N, X] -> hidden states [R, N, H]."""
@@ -85,12 +86,6 @@ def _representation(settings: MazeroModelSettings, spec: EnvironmentSpec) -> nn.
     if spec.image is None:
         return Representation(settings, seen=seen)
     return ImageRepresentation(settings, spec.image, frame=frame_size(settings, spec), seen=seen)
-
-
-def _scale(settings: MazeroModelSettings, spec: EnvironmentSpec) -> ObservationScale | None:
-    if settings.observations == "raw" or spec.image is not None:
-        return None
-    return ObservationScale(seen_size(settings, spec))
 
 
 def support(settings: SupportSettings) -> Support:
