@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from heliograph.processor_time import processor_seconds
 from trainer.ranks.group import ranks
+from trainer.training.running_time import RunningTime
 from trainer.training.settings import ScheduleSettings
 
 
 class Clock:
-    """Counts while the run is trained; interruptions are left out."""
+    """Counts while the run is trained; interruptions are left out, and while the process is suspended."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -20,17 +20,29 @@ class Clock:
         self._cpu_seconds = 0.0
         self._of_all = 0.0  # ranks together, when they last told one another
         self._whole = True  # all parts of the run have counted processor time
+        self._running: RunningTime | None = None
         self._began: tuple[float, float, float, float] | None = None
 
     def begin(self) -> None:
         """This part of the run begins now."""
-        self._began = self.seconds, self._cpu_seconds, time.monotonic(), processor_seconds()
+        self._running = self._running or RunningTime()
+        self._began = self.seconds, self._cpu_seconds, self.now(), processor_seconds()
+
+    def end(self) -> None:
+        """Nothing is counted any more."""
+        if self._running is not None:
+            self._running.end()
+
+    def now(self) -> float:
+        """Seconds since some moment of this part, in which the process was not suspended."""
+        assert self._running is not None
+        return self._running.now()
 
     def tick(self) -> None:
         """Count up to now."""
         assert self._began is not None
         seconds, cpu_seconds, then, cpu_then = self._began
-        self.seconds = seconds + time.monotonic() - then
+        self.seconds = seconds + self.now() - then
         self._cpu_seconds = cpu_seconds + processor_seconds() - cpu_then
 
     def share(self) -> None:

@@ -92,7 +92,7 @@ class TrainingConsole:
             self._experiment.log(record)
         now = time.monotonic()
         if any(name.startswith(("model/", "policy/")) for name in record):
-            self._pace.note(now, record["env_steps"])
+            self._pace.note(record["seconds"], record["env_steps"])
         if "evaluate/greedy_outcome" in record:
             self._outcome = f"  outcome {score(record['evaluate/greedy_outcome'])}"
         line = f"step {record['env_steps']:>7}{self._outcome}"

@@ -70,13 +70,16 @@ def limited(status: RunStatus, horizon: Horizon) -> RunStatus:
 
 
 class Pace:
-    """Environment steps per second of wall time, evaluations included, while the run learns."""
+    """Environment steps per second of training, evaluations included, while the run learns."""
 
     def __init__(self) -> None:
         self._passed: deque[tuple[float, int]] = deque()
 
     def note(self, now_s: float, env_steps: int) -> None:
-        """After an iteration that has learned: those that only collect are much faster, and soon over."""
+        """After an iteration that has learned: those that only collect are much faster, and soon over.
+
+        `now_s` is of a clock that stands still while the run does, or a pause would be taken for slowness.
+        """
         self._passed.append((now_s, env_steps))
         while now_s - self._passed[0][0] > WINDOW_S and len(self._passed) > 2:
             self._passed.popleft()

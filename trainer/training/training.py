@@ -182,15 +182,15 @@ class Training:
 
     def _learn(self) -> dict[str, Any]:
         """Collect and learn; what is to be logged of it.  Raises Stopped, and goes on where it was when repeated."""
-        started = time.monotonic()
+        started = self._clock.now()
         experience = self._collect()
-        self.env_steps, collected = experience.env_steps * self.ranks.count, time.monotonic()
+        self.env_steps, collected = experience.env_steps * self.ranks.count, self._clock.now()
         try:
             metrics = self._update() if self.ranks.all(self.replay.ready) else {}
         except NonFiniteLoss as error:
             raise explained(error, self.replay) from error
         self._iteration, self._learning = self._iteration + 1, None
-        now = time.monotonic()
+        now = self._clock.now()
         record = iteration_record(experience, iteration=self._iteration, env_steps=self.env_steps)
         # The first is how long the loop waited for the experience, which is less if it was collected ahead.
         record |= metrics | {"time/collect_s": collected - started, "time/update_s": now - collected}
@@ -254,6 +254,7 @@ class Training:
 
     def close(self) -> None:
         """Wait for what is being collected, and free what the environments hold."""
+        self._clock.end()
         self.feed.close()
         self.environment.close()
         if isinstance(self.algorithm, ClosingAlgorithm):
