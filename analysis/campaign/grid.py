@@ -9,6 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from analysis.campaign.effect import Place, without_effect
 from analysis.campaign.settings import (
     Budget,
     CampaignSettings,
@@ -77,7 +78,8 @@ class Run:
 def cells_of(campaign: CampaignSettings) -> list[Cell]:
     """All cells: world by world, method by method, what is plain before its variants.
 
-    Raises SettingsError if they come to too many runs, to two of one name, or to a name that no folder can have.
+    Raises SettingsError if they come to too many runs, to two of one name, or to a name that no folder can have, and if
+    the file says something of runs that there are not.
     """
     _refuse_too_many(campaign)
     variants = list(_variants(campaign))
@@ -100,6 +102,11 @@ def cells_of(campaign: CampaignSettings) -> list[Cell]:
         )
     if not cells:
         raise SettingsError(f"campaign {campaign.name} has no runs", remedy="Name methods for its worlds")
+    if vain := without_effect(campaign, [Place(cell.world, cell.method, cell.variant) for cell in cells]):
+        raise SettingsError(
+            f"campaign {campaign.name}: {vain[0]} has no effect, for no run is of that",
+            remedy="Take it out, or name the world or the method where the other is limited to some",
+        )
     runs = sum(len(cell.seeds) for cell in cells)
     if runs > MAX_RUNS:
         raise _too_many(campaign, runs)
@@ -129,8 +136,9 @@ def with_settings(cell: Cell, variant: str, settings: Mapping[str, Any], seeds: 
 def chosen(cells: Sequence[Cell], only: Iterable[str]) -> list[Cell]:
     """Those that `world=…`, `method=…`, `variant=…`, `label=…` and `seed=…` name; of one kind any of several.
 
-    Raises SettingsError for what none of them has.
+    Raises SettingsError for what none of them has, and if none has all of it.
     """
+    only = list(only)
     wanted: dict[str, set[str]] = {}
     for text in only:
         kind, separator, value = text.partition("=")
@@ -152,7 +160,13 @@ def chosen(cells: Sequence[Cell], only: Iterable[str]) -> list[Cell]:
             raise SettingsError(
                 f"--only {kind}={value}: the campaign has none", remedy=f"{hint}There is {_listed(known[kind])}"
             )
-    return [found for cell in cells if (found := _narrowed(cell, wanted)) is not None]
+    found = [narrowed for cell in cells if (narrowed := _narrowed(cell, wanted)) is not None]
+    if only and not found:
+        raise SettingsError(
+            f"--only {' '.join(only)}: the campaign has no run that is all of this",
+            remedy="There are runs of each, and none of them together; --dry-run without --only lists all",
+        )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.campaign.estimates import duration, in_words, left, together
 from analysis.campaign.grid import Run
+from analysis.campaign.news import newest_line, size_of
 from analysis.campaign.places import Places
 from analysis.campaign.planning import Plan
 from analysis.campaign.side_by_side import Telling
@@ -35,6 +36,9 @@ class CampaignProgress(Telling):
         self._console = display.console(stderr=True)
         self._live: Live | None = None
         self._printed_at: dict[str, float] = {}
+        self._begun_at: dict[str, float] = {}
+        # Of an earlier process, perhaps, what that has said is no news.
+        self._log_sizes = {run.name: size_of(places.log(run)) for run in runs}
         self._waits: Mapping[str, str] = {}
 
     def __enter__(self) -> CampaignProgress:
@@ -56,6 +60,7 @@ class CampaignProgress(Telling):
             return
         now = time.monotonic()
         for run in running:
+            self._begun_at.setdefault(run.name, now)
             if now - self._printed_at.get(run.name, -REPORT_INTERVAL_S) >= REPORT_INTERVAL_S:
                 self._printed_at[run.name] = now
                 self._say(f"{run.name}: {self._line(run)}")
@@ -83,8 +88,14 @@ class CampaignProgress(Telling):
         return f"{told}{f', {detail}' if detail else ''}"
 
     def _line(self, run: Run) -> str:
-        words = self._words(run)
-        return "  ".join(word for word in words if word) or "begins"
+        """How far a run is; until it logs steps, and while it is measured, what its process has said last."""
+        told, *rest = self._words(run)
+        if told and not _is_trained(self._places.folder(run)):
+            return "  ".join(word for word in (told, *rest) if word)
+        for_s = time.monotonic() - self._begun_at[run.name]
+        told = told or (f"begins, {duration(for_s)} ago" if for_s >= REPORT_INTERVAL_S else "begins")
+        news = newest_line(self._places.log(run), beyond=self._log_sizes.get(run.name, 0))
+        return "  ".join(word for word in (told, *rest, news) if word)
 
     def _words(self, run: Run) -> tuple[str, str, str, str]:
         """Steps, share, processor time and newest score of a run, each as far as it is known."""

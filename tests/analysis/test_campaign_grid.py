@@ -128,6 +128,48 @@ def test_a_part_that_is_not_there_is_said(tmp_path: Path, only: str, said: str) 
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "only", [["world=signal", "method=mappo"], ["label=mamba", "variant=dropout"], ["seed=7", "world=signal"]]
+)
+def test_parts_that_no_run_has_together_are_refused(tmp_path: Path, only: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        chosen(cells_of(campaign(FILE, tmp_path)), only)
+    assert f"--only {' '.join(only)}: the campaign has no run that is all of this" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "vain"),
+    [
+        (
+            "[variants.dropout]",
+            "[variants.dropout]\nworlds = ['sighted']\non.signal.threads = 1",
+            "variants.dropout.on.signal",
+        ),
+        ('methods = ["mamba"]', 'methods = ["mappo"]\non.signal.threads = 1', "variants.dropout.on.signal"),
+        ('methods = ["mamba"]', 'methods = ["mappo"]\nworlds = ["signal"]', "variants.dropout"),
+        ('methods = ["mamba"]', 'methods = ["mappo", "mamba"]\nworlds = ["signal"]', "variants.dropout.methods: mappo"),
+        ("[methods.mappo]", "[methods.mappo]\non.signal.env_steps = 9", "methods.mappo.on.signal"),
+        ("[methods.mappo]", "[methods.mappo]\npresets.signal = 'relay-signal'", "methods.mappo.presets.signal"),
+        ("episodes = 7", "methods = ['mappo']", "worlds.signal"),
+        ("episodes = 7", "methods = ['mamba', 'mappo']", "worlds.signal.methods: mappo"),
+        ("[methods.mamba]", "[methods.other]\nworlds = ['signal']\n[methods.mamba]", None),
+        ("[sweeps.clip]", "[sweeps.clip]\nworlds = ['signal']", "sweeps.clip"),
+        ("[sweeps.clip]", "[sweeps.clip]\nworlds = ['signal', 'sighted']", "sweeps.clip.worlds: signal"),
+    ],
+)
+def test_what_is_said_of_runs_that_there_are_not_is_refused(
+    tmp_path: Path, old: str, new: str, vain: str | None
+) -> None:
+    assert FILE.count(old) == 1
+    text = FILE.replace(old, new)
+    if vain is None:
+        assert "signal/other" in {cell.name for cell in cells_of(campaign(text, tmp_path))}
+        return
+    with pytest.raises(SettingsError) as caught:
+        cells_of(campaign(text, tmp_path))
+    assert f"campaign try: {vain} has no effect, for no run is of that" in str(caught.value)
+
+
 MINIMAL = 'name = "a"\n[worlds.w]\npreset = "{method}-relay"\n[methods.mappo]\n'
 
 
