@@ -12,6 +12,7 @@ from coordinator.plan.settings import RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments
+from heliograph.output_arguments import output_file, output_folder
 
 REFUTED_EXIT_CODE = 1
 
@@ -33,9 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, AuditBudget)
     parser.add_argument("--central", action="store_true", help="also compare the run folder's centralised networks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE; - for stdout")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.json and audit.png here")
-    parser.add_argument("--log-folder", type=Path, metavar="DIR", help="keep the nodes' logs here")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the findings to FILE; - for stdout")
+    parser.add_argument("--out", type=output_folder, metavar="FOLDER", help="write audit.json and audit.png here")
+    parser.add_argument("--log-folder", type=output_folder, metavar="DIR", help="keep the nodes' logs here")
 
 
 def run(namespace: argparse.Namespace) -> int:

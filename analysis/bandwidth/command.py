@@ -11,6 +11,7 @@ from coordinator.plan.settings import RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments
+from heliograph.output_arguments import output_file, output_folder
 from heliograph.subcommands import with_subcommands
 from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
@@ -24,7 +25,7 @@ def configure_measure(parser: argparse.ArgumentParser) -> None:
         help="folders of bundles or run folders, seeds of one training: the first is measured, all are swept",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("bandwidth"), metavar="FOLDER", help="for the report and its tables"
+        "--out", type=output_folder, default="bandwidth", metavar="FOLDER", help="for the report and its tables"
     )
     played = parser.add_argument_group("the measured run")
     # The sweep has codecs and seeds in the plural, and links of its own; the recording goes into the report's folder.
@@ -100,8 +101,8 @@ def configure_recost(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="bit-packed, entropy, most-informative:M or repeats; may be given several times",
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write recost.json and recost.csv there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE; - for stdout")
+    parser.add_argument("--out", type=output_folder, metavar="FOLDER", help="write recost.json and recost.csv there")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the results to FILE; - for stdout")
 
 
 def configure_language(parser: argparse.ArgumentParser) -> None:
@@ -112,8 +113,8 @@ def configure_language(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="bundles that made the recording; adds which categoricals change actions",
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write language.json, .csv and .png there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE; - for stdout")
+    parser.add_argument("--out", type=output_folder, metavar="FOLDER", help="write language.json, .csv and .png there")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the results to FILE; - for stdout")
 
 
 def run_measure(namespace: argparse.Namespace) -> int:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from analysis.campaign.request import Request, add_campaign_arguments, request_of
 from heliograph.cli import Command
+from heliograph.output_arguments import output_file, output_folder
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_campaign_arguments(parser)
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="for the report; default: that of the results")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as well; - for stdout")
+    parser.add_argument(
+        "--to", type=output_folder, metavar="FOLDER", help="of the report; default: that of the results"
+    )
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the report to FILE, too; - for stdout")
 
 
 def run(namespace: argparse.Namespace) -> int:

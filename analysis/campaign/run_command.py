@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.campaign.request import Request, add_campaign_arguments, add_pace_arguments, check_pace, request_of
 from heliograph.cli import Command
+from heliograph.output_arguments import output_file
 
 if TYPE_CHECKING:
     from analysis.campaign.executors import Executor
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --on slurm, of each job: partition=cpu time=600 cpus_per_task=4, and what else submitit knows",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the grid, how far it is and how long it takes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="report, or grid, as JSON; - for stdout")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="report, or grid, as JSON; - for stdout")
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments
 from heliograph.errors import SettingsError
+from heliograph.output_arguments import output_folder
 
 if TYPE_CHECKING:
     from coordinator.plan.plan import Plan
@@ -23,7 +24,7 @@ LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder, or folder of bundles")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where the card goes; default: RUN/card")
+    parser.add_argument("--to", type=output_folder, metavar="FOLDER", help="where the card goes; default: RUN/card")
     parser.add_argument(
         "--evaluate",
         action="store_true",

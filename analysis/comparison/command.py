@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from heliograph.cli import Command, keep_old_name
+from heliograph.output_arguments import output_file, output_folder
 
 METRICS = ("outcome", "return")
 POLICIES = ("greedy", "sampled")
@@ -22,10 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", choices=METRICS, default="outcome", help="metric to compare")
     parser.add_argument("--policy", choices=POLICIES, default="greedy", help="policy whose evaluations are compared")
     out = parser.add_argument(
-        "--out", type=Path, default=Path("comparison"), metavar="FOLDER", help="for plots and CSV"
+        "--out", type=output_folder, default="comparison", metavar="FOLDER", help="for plots and CSV"
     )
     keep_old_name(parser, "--output", out)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE as well")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write everything to FILE as well")
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.plan.options import add_options
 from coordinator.plan.settings import RunSettings
 from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.listening import as_address, parse_address
+from heliograph.output_arguments import output_file
 
 if TYPE_CHECKING:
     from coordinator.plan.trust import Trust
@@ -31,7 +31,7 @@ def add_episode_arguments(
     add_permission_arguments(parser)
     add_override_argument(parser)
     groups = add_options(parser, RunSettings, without=without)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the report to FILE; - for stdout")
     parser.add_argument(
         "--minimum-outcome", type=float, metavar="X", help="exit with code 1 if the first condition comes out below X"
     )

@@ -17,6 +17,7 @@ from heliograph.cli import Command
 from heliograph.display import interval
 from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.errors import NodeFailed, SettingsError
+from heliograph.output_arguments import output_file
 
 if TYPE_CHECKING:
     from coordinator.plan.trust import Trust
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "episodes": "episodes with messages, and as many without",
         },
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE; - for stdout")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the report to FILE; - for stdout")
     parser.add_argument(
         "--minimum-outcome",
         type=float,

@@ -17,6 +17,7 @@ from coordinator.plan.settings import PERMUTED, RunSettings
 from heliograph.certificates.arguments import add_trusted_key_argument
 from heliograph.cli import Command
 from heliograph.errors import HeliographError, SettingsError
+from heliograph.output_arguments import output_file
 
 if TYPE_CHECKING:
     from coordinator.running.report import Report
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, ObserverSettings, only=("watch",))
     add_trusted_key_argument(parser)
-    parser.add_argument("--marl-eval", type=Path, metavar="FILE", help="add the results to a marl-eval JSON file")
+    parser.add_argument("--marl-eval", type=output_file, metavar="FILE", help="add the results to a file for marl-eval")
 
 
 def run(namespace: argparse.Namespace) -> int:

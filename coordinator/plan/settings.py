@@ -13,6 +13,7 @@ from coordinator.channel.keys import KEYS
 from coordinator.plan.options import check, option, section
 from coordinator.plan.pace import Pace
 from heliograph.errors import SettingsError
+from heliograph.output_arguments import output_file, output_folder
 
 if TYPE_CHECKING:
     from heliograph.manifest import Manifest
@@ -36,6 +37,11 @@ def seed(text: str) -> int:
     if not text.isdecimal() or int(text[:21]) >= 2**64:
         raise argparse.ArgumentTypeError(f"the seed must be in 0..2**64-1, not {text}")
     return int(text)
+
+
+def _film(text: str) -> Path:
+    """What `--frames` writes.  Raises ArgumentTypeError if it cannot be."""
+    return output_file(text) if text.lower().endswith(".gif") else output_folder(text)
 
 
 def late_policy_of(manifest: Manifest, asked: str) -> str:
@@ -102,13 +108,16 @@ class RunSettings:
     )
     pace: Pace = section(Pace)
     record: Path | None = option(
-        None, "write every step to FILE (.jsonl or .jsonl.gz)", identifies=False, argument={"metavar": "FILE"}
+        None,
+        "write every step to FILE (.jsonl or .jsonl.gz)",
+        identifies=False,
+        argument={"metavar": "FILE", "type": output_file},
     )
     frames: Path | None = option(
         None,
         "draw the first episode of each condition: FILM.gif is one animated file, any other name a folder of PNG files",
         identifies=False,
-        argument={"metavar": "FILM"},
+        argument={"metavar": "FILM", "type": _film},
     )
 
     def __post_init__(self) -> None:

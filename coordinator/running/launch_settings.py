@@ -12,6 +12,7 @@ from coordinator.observers.settings import ObserverSettings
 from coordinator.plan.options import check, option, section
 from heliograph.errors import SettingsError
 from heliograph.grace import REJOIN_S, check_rejoin
+from heliograph.output_arguments import output_folder
 from heliograph.transports import DEFAULT_TRANSPORT, TRANSPORTS
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class LaunchSettings:
     )
     restarts: int = option(0, "how often a node that dies is started again", at_least=0)
     log_folder: Path | None = option(
-        None, "keep the nodes' logs here; default: only if one failed", argument={"metavar": "DIR"}
+        None,
+        "keep the nodes' logs here; default: only if one failed",
+        argument={"metavar": "DIR", "type": output_folder},
     )
     node_options: Callable[[int], tuple[str, ...]] = lambda slot: ()
     """More options for the node of a slot that is started here."""

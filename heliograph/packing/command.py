@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
 from heliograph.errors import SettingsError
+from heliograph.output_arguments import output_folder
 from heliograph.packing import files_command
 from heliograph.subcommands import with_subcommands
 
@@ -25,7 +26,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the environment; several times"
     )
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="for agent-0 ... agent-(N-1)")
+    parser.add_argument("--to", type=output_folder, required=True, metavar="FOLDER", help="for agent-0 ... agent-(N-1)")
     tensors = parser.add_argument_group("tensors of the graph, by their names")
     tensors.add_argument("--observation", required=True, metavar="INPUT", help="the agent's own observation")
     tensors.add_argument("--logits", metavar="OUTPUT", help="of numbered actions; or their values")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli import Command
 from heliograph.environments.arguments import add_permission_arguments, permission_of
+from heliograph.output_arguments import check_output_folder, output_file
 from trainer.commands.extra import trainer_extra
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder of MAMBA, MAG, MABL or MARIE")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=output_file,
         metavar="FILE",
         help="picture to write, .gif of every step or .png of the last; default: `RUN/dream.gif` where the world "
         "can be drawn, `RUN/dream.png` where it cannot",
@@ -41,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--slot", type=int, default=0, help="agent whose observations are shown")
     parser.add_argument("--most-steps", type=int, default=1000, help="steps after which the episode is left")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE; - for stdout")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the numbers to FILE; - for stdout")
     add_permission_arguments(parser)
 
 
@@ -86,6 +87,8 @@ def _draw(namespace: argparse.Namespace) -> int:
     from trainer.training.run_folder import RunFolder
 
     folder = RunFolder.open(namespace.run)
+    if namespace.out is None:
+        check_output_folder(folder.path)
     device, permission = torch.device("cpu"), permission_of(namespace)
     algorithm, spec, chosen = chosen_algorithm(folder, namespace.snapshot, device=device, permission=permission)
     if not isinstance(algorithm, ImaginingAlgorithm):
@@ -108,7 +111,8 @@ def _draw(namespace: argparse.Namespace) -> int:
         found = imagined_beside_real(algorithm, environment, settings.replay, wanted, device=device)
     finally:
         environment.close()
-    path = namespace.out or folder.path / ("dream.gif" if found.real.frames else "dream.png")
+    path: Path = namespace.out or folder.path / ("dream.gif" if found.real.frames else "dream.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
     title = f"{algorithm.name} on {spec.id}, {chosen.in_words()}"
     draw_imagined(found, spec, path, title=title, slot=namespace.slot)
     document = {"run": str(folder.path), "env_steps": chosen.env_steps, "picture": str(path), **found.document()}

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from heliograph.cli import Command, keep_old_name
 from heliograph.environments.arguments import add_permission_arguments, permission_of
+from heliograph.output_arguments import check_output_folder, output_folder
 from trainer.commands.extra import trainer_extra
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder")
     out = parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="for agent-0 ... agent-(N-1); default: RUN/bundles"
+        "--out", type=output_folder, metavar="FOLDER", help="for agent-0 ... agent-(N-1); default: RUN/bundles"
     )
     keep_old_name(parser, "--to", out)
     parser.add_argument(
@@ -43,6 +44,8 @@ def _export(namespace: argparse.Namespace) -> int:
     warn_unless_finished(namespace.run)
     key = None if namespace.sign is None else read_signing_key(namespace.sign)
     folder = RunFolder.open(namespace.run)
+    target = namespace.out or folder.bundles
+    check_output_folder(target)
     import torch
 
     from trainer.export.bundles import export_team
@@ -54,7 +57,6 @@ def _export(namespace: argparse.Namespace) -> int:
     )
     if namespace.snapshot is not None:
         print(chosen.in_words(), file=sys.stderr)
-    target = namespace.out or folder.bundles
     paths = export_team(
         algorithm,
         spec,

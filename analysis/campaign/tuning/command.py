@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.campaign.request import Request, add_campaign_arguments, add_pace_arguments, check_pace, request_of
 from heliograph.cli import Command
+from heliograph.output_arguments import output_file
 
 if TYPE_CHECKING:
     from analysis.campaign.tuning.trials import Trial
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_campaign_arguments(parser)
     add_pace_arguments(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the trials to FILE; - for stdout")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the trials to FILE; - for stdout")
 
 
 def run(namespace: argparse.Namespace) -> int:
