@@ -18,10 +18,10 @@ class Place(NamedTuple):
 
 def without_effect(campaign: CampaignSettings, cells: Collection[Place]) -> list[str]:
     """The dotted names of what changes none of `cells`, those of the campaign."""
-    return [where for where, changed in _said(campaign, cells) if not changed]
+    return [where for where, changed in _entries(campaign, cells) if not changed]
 
 
-def _said(campaign: CampaignSettings, cells: Collection[Place]) -> Iterator[tuple[str, bool]]:
+def _entries(campaign: CampaignSettings, cells: Collection[Place]) -> Iterator[tuple[str, bool]]:
     """What is said of some runs alone, and whether there is one of them."""
     pairs = {(cell.world, cell.method) for cell in cells}
     for world, in_world in campaign.worlds.items():

@@ -91,8 +91,8 @@ def test_an_audit_is_written_and_told_without_its_drawing(
 def test_a_table_is_shown_when_its_file_cannot_be_written(
     bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "file").write_text("")
-    arguments = ["--episodes", "2", "--json", str(tmp_path / "file" / "report.json")]
+    (tmp_path / "report.json").symlink_to("/dev/full")
+    arguments = ["--episodes", "2", "--json", str(tmp_path / "report.json")]
     for more in ([], ["--policy", "both"]):
         assert main(["evaluate", str(bundles), *arguments, *more]) != 0
         told = capsys.readouterr()
