@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from heliograph.codecs.tables import LatentTables
-from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
+from heliograph.errors import BundleCorrupt, BundleMismatch, BundleUntrusted, OutputFailed
 from heliograph.manifest import Manifest, sha256
 from heliograph.reading import Unreadable, read_bytes
 
@@ -28,6 +28,7 @@ MAX_BUNDLE_BYTES = 512 * 2**20
 _PLAIN_ENTRIES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _BLOCK = tarfile.BLOCKSIZE
 _ZEROS = bytes(_BLOCK)
+_REMEDY = "Name another folder, or free space"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ class Bundle:
     def save(self, path: Path) -> None:
         """Write to `path`, a `.tar` file or a directory, so that a reader sees all of it or nothing.
 
-        Raises BundleError if the disk refuses; what was at `path` is then still whole.
+        Raises OutputFailed if the disk refuses; what was at `path` is then still whole.
         """
         partial = path.with_name(path.name + ".partial")
         try:
@@ -117,12 +118,12 @@ class Bundle:
                     shutil.rmtree(path)
             os.replace(partial, path)
         except OSError as error:
-            raise BundleError(f"cannot write bundle {path}: {error.strerror}") from error
+            raise OutputFailed(f"cannot write bundle {path}: {error.strerror}", remedy=_REMEDY) from error
 
     def save_signature(self, path: Path) -> None:
         """Put the signature into the bundle at `path`, which must be this one; in a directory nothing else changes.
 
-        Raises BundleError if the disk refuses; what was at `path` is then still whole.
+        Raises OutputFailed if the disk refuses; what was at `path` is then still whole.
         """
         assert self.signature is not None
         if not path.is_dir():
@@ -133,7 +134,7 @@ class Bundle:
             _write(partial, self.signature)
             os.replace(partial, path / SIGNATURE)
         except OSError as error:
-            raise BundleError(f"cannot write {path / SIGNATURE}: {error.strerror}") from error
+            raise OutputFailed(f"cannot write {path / SIGNATURE}: {error.strerror}", remedy=_REMEDY) from error
 
     def _files(self) -> dict[str, bytes]:
         tables = None if self.tables is None else self.tables.to_bytes()
@@ -235,7 +236,7 @@ def load_team(folder: Path) -> list[Bundle]:
 
 
 def save_team(bundles: Sequence[Bundle], folder: Path, *, suffix: str = "") -> list[Path]:
-    """Write `agent-0 …` into `folder`, as directories or with suffix ".tar"; their paths.  Raises BundleError.
+    """Write `agent-0 …` into `folder`, as directories or with suffix ".tar"; their paths.  Raises OutputFailed.
 
     All are written before the first takes its place, and then each takes it by a rename: whoever loads the team
     meanwhile finds the old one or the new one, or, for the moment that the renames take, two versions, which
@@ -255,7 +256,7 @@ def save_team(bundles: Sequence[Bundle], folder: Path, *, suffix: str = "") -> l
                         os.replace(last, Path(staging) / f"{last.name}.last")
                 os.replace(Path(staging) / path.name, path)
     except OSError as error:
-        raise BundleError(f"cannot write bundles to {folder}: {error.strerror}") from error
+        raise OutputFailed(f"cannot write bundles to {folder}: {error.strerror}", remedy=_REMEDY) from error
     return paths
 
 

@@ -7,7 +7,7 @@ two in step.
 
 HeliographError                     1  UNKNOWN
 ├── SettingsError                   2  INVALID_ARGUMENT     a setting, flag or preset is wrong
-│   └── OutputFailed                2  RESOURCE_EXHAUSTED   a file that is being written cannot be written on
+│   └── OutputFailed                2  RESOURCE_EXHAUSTED   a file or a folder cannot be written, or no longer
 ├── BundleError                     3  FAILED_PRECONDITION
 │   ├── BundleCorrupt               3  DATA_LOSS            truncated, altered, not a bundle
 │   ├── BundleMismatch              3  FAILED_PRECONDITION  made for another slot, team, world or format

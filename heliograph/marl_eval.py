@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import Unreadable, read_json
 from heliograph.writing import replace_text
 
@@ -95,13 +95,13 @@ def document(runs: Iterable[EvaluatedRun]) -> dict[str, Any]:
 
 
 def write(path: Path, runs: Iterable[EvaluatedRun]) -> None:
-    """Write a file, whole or not at all.  Raises SettingsError if it cannot be written, as `document` otherwise."""
+    """Write a file, whole or not at all.  Raises OutputFailed, and as `document`."""
     text = json.dumps(document(runs), indent=2, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, text)
     except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}") from error
+        raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
 
 
 def read(path: Path) -> list[EvaluatedRun]:

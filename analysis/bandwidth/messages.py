@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from coordinator.links.wire_report import WireReport
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed
 
 FILE = "messages.csv.gz"
 COLUMNS = (
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def write_messages(path: Path, wire: WireReport) -> None:
-    """One row for each step and link that carried anything.  Raises SettingsError if the file cannot be written.
+    """One row for each step and link that carried anything.  Raises OutputFailed if the file cannot be written.
 
     Bytes of HTTP/2 are those that travelled in that step, which for a message is mostly the step after its own.
     """
@@ -31,7 +31,7 @@ def write_messages(path: Path, wire: WireReport) -> None:
             writer.writerow(COLUMNS)
             writer.writerows(_rows(wire))
     except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error
 
 
 def _rows(wire: WireReport) -> Iterator[list[str | int | None]]:

@@ -35,7 +35,7 @@ def check_place(folder: Path) -> None:
 def write_card(card: Card, bundles: Sequence[Bundle], folder: Path, *, evidence: dict[str, Path]) -> None:
     """Replace the folder; `evidence` says where EVALUATION, AUDIT and DRAWING are, as far as they are.
 
-    Raises OutputFailed, BundleError if the disk refuses; what was there is then still whole.
+    Raises OutputFailed if the disk refuses; what was there is then still whole.
     """
     place = folder.resolve()
     try:

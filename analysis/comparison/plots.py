@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from analysis.comparison.results import Curves, Section
 from heliograph.aggregates import Aggregate
 from heliograph.display import BLUE, PALETTE, colour
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed
 from heliograph.figures import SHARES
 
 LINES = ("-", "--", ":", "-.")
@@ -42,7 +42,7 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
     """Draw `scores.png`, `profiles.png`, where there are curves `curves.png` and for two labels or more
     `improvement.png`; their paths.
 
-    Raises SettingsError if the folder cannot be written.
+    Raises OutputFailed if the folder cannot be written.
     """
     labels = list(dict.fromkeys(label for section in found for label in section.labels))
     styles = {
@@ -74,7 +74,7 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
         for name, figure in figures.items():
             figure.savefig(folder / name, dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise SettingsError(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --out") from error
+        raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --out") from error
     return [folder / name for name in figures]
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.columns import Table
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed
 
 
 def write_tables(tables: Iterable[tuple[str, Table[Any]]], folder: Path) -> list[Path]:
     """Write tables, each to a file of its name; their paths.
 
-    Raises SettingsError if the folder, which every command calls `--out`, cannot be written.
+    Raises OutputFailed if the folder, which every command calls `--out`, cannot be written.
     """
     written = []
     for name, table in tables:
@@ -24,10 +24,10 @@ def write_tables(tables: Iterable[tuple[str, Table[Any]]], folder: Path) -> list
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows, of which the first holds the headings.  Raises SettingsError if the file cannot be written."""
+    """Write rows, of which the first holds the headings.  Raises OutputFailed if the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
     except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy="Name another folder: --out") from error

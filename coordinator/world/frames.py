@@ -12,7 +12,7 @@ from coordinator.world.world import NOT_REPORTED, Advance, View, World
 from heliograph.actions import Action
 from heliograph.environments.animation import write_gif
 from heliograph.environments.png import write_png
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 from heliograph.extras import extra
 
 LEAST_PIXELS = 480
@@ -28,7 +28,8 @@ class FilmedWorld(World):
 
     A film that ends in .gif becomes one file, with the `name` of the condition in it where there are `several`; any
     other is a folder for `<name>-000.png`, `<name>-001.png`, …  Raises WorldError where the environment cannot be
-    drawn, SettingsError if it is named like a video or the folder cannot be made, MissingExtra if a GIF cannot.
+    drawn, SettingsError if it is named like a video, OutputFailed if the folder cannot be made, MissingExtra if a GIF
+    cannot.
     """
 
     def __init__(self, world: World, *, film: Path, name: str, several: bool = False) -> None:
@@ -51,7 +52,7 @@ class FilmedWorld(World):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
+            raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from error
         self._folder, self._name = folder, name
         self._file = film.with_stem(f"{film.stem}-{name}") if several else film
         self._seed: int | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.certificates.identity import COORDINATOR, Identity
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import SMALL, Unreadable, read_bytes
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def write_new(path: Path, data: bytes, *, secret: bool) -> None:
     except FileExistsError:
         raise SettingsError(f"{path} is there already", remedy="It is never overwritten; choose another name") from None
     except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+        raise OutputFailed(f"cannot write {path}: {error.strerror}") from None
 
 
 def _write(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
@@ -131,7 +131,7 @@ def _write(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -
             if replace:
                 os.replace(path, folder / name)
     except OSError as error:
-        raise SettingsError(f"cannot write to {folder}: {error.strerror}") from None
+        raise OutputFailed(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def _remove_leftovers(folder: Path, name: str) -> None:

@@ -12,7 +12,7 @@ from analysis.bandwidth.language.features import features, from_the_sender
 from analysis.bandwidth.language.meaning import meaning
 from analysis.bandwidth.language.sent_messages import SentMessages
 from analysis.bandwidth.language.topography import spearman
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 
 NAMES = ("goal x", "speed", "kind = red", "kind = green", "kind = blue", "always")
 EPISODES, STEPS, AGENTS = 60, 8, 2
@@ -193,5 +193,5 @@ def test_the_page_is_drawn(language, tmp_path):
     for name, each in (("planted", language), ("silent", silent)):
         draw_language(each, tmp_path / "pages" / f"{name}.png")
         assert (tmp_path / "pages" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(SettingsError, match="cannot write"):
+    with pytest.raises(OutputFailed, match="cannot write"):
         draw_language(language, tmp_path / "pages" / "planted.png" / "again.png")

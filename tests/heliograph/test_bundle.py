@@ -21,7 +21,7 @@ from heliograph import bundle as bundles
 from heliograph.actions import ContinuousActions, DiscreteActions
 from heliograph.bundle import FILES, GRAPH, MANIFEST, TABLES, Bundle
 from heliograph.codecs import LatentTables
-from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted
+from heliograph.errors import BundleCorrupt, BundleError, BundleMismatch, BundleUntrusted, OutputFailed
 from heliograph.manifest import VERSIONS, Manifest, sha256
 
 PRIVATE_KEY = bytes(range(32))
@@ -207,9 +207,9 @@ def test_a_bundle_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["agent-1", "agent-1.tar"])
-def test_a_disk_that_refuses_is_a_bundle_error(tmp_path: Path, name: str) -> None:
+def test_a_disk_that_refuses_is_a_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(BundleError, match="cannot write bundle"):
+    with pytest.raises(OutputFailed, match=r"cannot write bundle.*Name another folder, or free space"):
         UNSIGNED.save(tmp_path / "file" / name)
 
 
@@ -262,7 +262,7 @@ def test_a_team_is_written_whole_in_place_of_another(tmp_path: Path) -> None:
         assert bundles.load_team(tmp_path) == team
         assert sorted(path.name for path in tmp_path.iterdir()) == [f"agent-0{suffix}", f"agent-1{suffix}", "notes.txt"]
     (tmp_path / "notes.txt").rename(tmp_path / "taken")
-    with pytest.raises(BundleError, match="cannot write bundles to"):
+    with pytest.raises(OutputFailed, match="cannot write bundles to"):
         bundles.save_team(old, tmp_path / "taken")
 
 

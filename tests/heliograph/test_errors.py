@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import grpc
@@ -12,7 +13,9 @@ from heliograph import errors
 from heliograph.cli import main
 from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("agent_node", "analysis", "coordinator", "heliograph", "trainer")
+DOCUMENT = ROOT / "docs" / "errors.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\d+) \| ([A-Z_]+) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
 
@@ -87,3 +90,16 @@ def test_an_interrupted_command_exits_like_the_shell_expects(
     monkeypatch.setattr(registry, "known", interrupted)
     assert main(["environments"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_told_by_one_kind_of_error() -> None:
+    raised = re.compile(r'raise (\w+)\(\s*f?"cannot (?:write|make the folder|make run folder)')
+    found = Counter(
+        name
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for name in raised.findall(path.read_text(encoding="utf-8"))
+    )
+    # Of a checkpoint the one before is still whole, which has a code of its own.
+    assert found.keys() == {"OutputFailed", "ArgumentTypeError", "CheckpointError"}
+    assert found["OutputFailed"] > 20

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed, SettingsError
 from heliograph.marl_eval import (
     EvaluatedRun,
     EvaluatedStep,
@@ -122,7 +122,7 @@ def test_a_file_that_is_not_there_or_cannot_be_written(tmp_path: Path):
     with pytest.raises(SettingsError, match="cannot read"):
         read(tmp_path / "nowhere.json")
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="cannot write"):
+    with pytest.raises(OutputFailed, match="cannot write"):
         write(tmp_path / "file" / "scores.json", [evaluated()])
 
 

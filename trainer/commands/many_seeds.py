@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.display import console, interval, score, table
-from heliograph.errors import INTERRUPTED_EXIT_CODE, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError
 from heliograph.estimates import bootstrap
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, RunState, read_status
@@ -56,14 +56,14 @@ def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str],
     """Train with the `arguments` of `heliograph train` for each seed, `jobs` at a time; print the table.
 
     Returns 0 if all have finished, 130 after Ctrl-C or SIGTERM (the runs save, and what goes on is told), and
-    otherwise the code of the first that did not.  Raises SettingsError if the folder cannot be made.
+    otherwise the code of the first that did not.  Raises OutputFailed if the folder cannot be made.
     """
     if jobs < 1:
         raise SettingsError(f"--jobs {jobs}: at least one run at a time")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from error
     runs = [SeedRun(seed=seed, folder=folder / f"seed-{seed}") for seed in seeds]
     # Each run with threads for all cores would wait for the others at every step.
     threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))

@@ -34,7 +34,7 @@ import torch
 from heliograph import __version__
 from heliograph.claim import claim
 from heliograph.environments.permission import flags_for
-from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, SettingsError
+from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, OutputFailed, SettingsError
 from heliograph.optional import optional
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SETTINGS, STATUS, SUMMARY, RunState, RunStatus, read_status, write_status
@@ -59,7 +59,7 @@ class RunFolder:
     def create(cls, path: Path | None, settings: TrainSettings, *, init_from: Path | None = None) -> RunFolder:
         """Make a new folder, which says whose networks it begins with.
 
-        Raises SettingsError if it holds a run already or cannot be written.
+        Raises SettingsError if it holds a run already, OutputFailed if it cannot be written.
         """
         if path is None:
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -82,7 +82,7 @@ class RunFolder:
             # Last, because it is what makes the folder a run.
             replace_text(path / SETTINGS, settings.model_dump_json(indent=2) + "\n")
         except OSError as error:
-            raise SettingsError(f"cannot make run folder {path}: {error}", remedy="Name another: --folder") from error
+            raise OutputFailed(f"cannot make run folder {path}: {error}", remedy="Name another: --folder") from error
         return cls(path)
 
     def discard(self) -> None:

@@ -14,7 +14,7 @@ from analysis.bandwidth.language.influence import Influence
 from analysis.bandwidth.language.reading import Language
 from analysis.bandwidth.language.topography import Topography
 from heliograph.display import BLUE, VERMILION
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ DOTS_PER_INCH = 130
 
 
 def draw_language(language: Language, path: Path) -> None:
-    """Write the page as a PNG.  Raises MissingExtra without matplotlib, SettingsError if it cannot be written."""
+    """Write the page as a PNG.  Raises MissingExtra without matplotlib, OutputFailed if it cannot be written."""
     with bandwidth_extra("drawing the language analysis"):
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -50,7 +50,7 @@ def draw_language(language: Language, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise SettingsError(f"cannot write to {path}: {error.strerror}", remedy="Name another place") from error
+        raise OutputFailed(f"cannot write to {path}: {error.strerror}", remedy="Name another place") from error
 
 
 def _subtitle(language: Language) -> str:

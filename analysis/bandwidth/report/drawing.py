@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.bandwidth.extra import bandwidth_extra
 from analysis.bandwidth.report.document import BandwidthReport
-from heliograph.errors import SettingsError
+from heliograph.errors import OutputFailed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ DOTS_PER_INCH = 130
 def draw(report: BandwidthReport, folder: Path) -> dict[str, Path]:
     """Draw `NAME.png` for every plot that the report has numbers for; their paths by name.
 
-    Raises MissingExtra without matplotlib, SettingsError if the folder cannot be written.
+    Raises MissingExtra without matplotlib, OutputFailed if the folder cannot be written.
     """
     with bandwidth_extra("drawing plots"):
         from analysis.bandwidth.report import plots
@@ -41,5 +41,5 @@ def draw(report: BandwidthReport, folder: Path) -> dict[str, Path]:
                 written[name] = folder / f"{name}.png"
                 figure.savefig(written[name], dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
     except OSError as error:
-        raise SettingsError(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --out") from error
+        raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --out") from error
     return written
