@@ -25,7 +25,6 @@ class Clock:
 
     def begin(self) -> None:
         """This part of the run begins now."""
-        self._running = self._running or RunningTime()
         self._began = self.seconds, self._cpu_seconds, self.now(), processor_seconds()
 
     def end(self) -> None:
@@ -35,7 +34,7 @@ class Clock:
 
     def now(self) -> float:
         """Seconds since some moment of this part, in which the process was not suspended."""
-        assert self._running is not None
+        self._running = self._running or RunningTime()
         return self._running.now()
 
     def tick(self) -> None:
