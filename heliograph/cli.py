@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
-from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError, MissingExtra
+from heliograph.errors import EXIT_CODES, INTERRUPTED_EXIT_CODE, HeliographError, MissingExtra
 from heliograph.foreign_packages import ForeignPackage, foreign
 from heliograph.stopping import interrupted_by_sigterm
 
@@ -202,7 +202,9 @@ def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     """The parser of the console script with these subcommands; the reference pages are made from it, too."""
     parser = argparse.ArgumentParser(
-        prog="heliograph", description="Train a team of agents, export one bundle per agent, run them as processes."
+        prog="heliograph",
+        description="Train a team of agents, export one bundle per agent, run them as processes.",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -217,6 +219,7 @@ def add_command(subparsers: Subparsers, name: str, command: Command, *, log_defa
         name,
         help=command.summary,
         description=command.summary,
+        epilog=EXIT_CODES,
         formatter_class=_HelpFormatter,
     )
     for flag, choices, default, text in (
@@ -239,8 +242,11 @@ def keep_old_name(parser: argparse.ArgumentParser, old: str, option: argparse.Ac
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where it tells something: not that an option is off, or that nothing was given."""
+    """Shows a default where it tells something, not that an option is off or that nothing was given, and which options
+    may be given more than once."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
+        if isinstance(action, argparse._AppendAction) and action.help is not argparse.SUPPRESS:
+            return f"{action.help}; may be given several times"
         quiet = action.default is None or isinstance(action.default, (bool, list))
         return action.help if quiet else super()._get_help_string(action)

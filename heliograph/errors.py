@@ -35,6 +35,13 @@ from __future__ import annotations
 INTERRUPTED_EXIT_CODE = 130
 """Exit code after Ctrl-C or SIGTERM, by shell convention 128 + SIGINT."""
 
+EXIT_CODES = (
+    "exit codes: 0 done; 1 the answer is no, or the machine refused; 2 a setting, an argument or an output; "
+    "3 a bundle; 4 a message; 5 an environment or an extra; 6, 7 the network; 8 a training; 9 a checkpoint; "
+    "10 a target not reached; 130 interrupted"
+)
+"""For the help of all commands."""
+
 
 class HeliographError(Exception):
     """Base of all errors with a cause that a person can act on.

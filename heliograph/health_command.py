@@ -35,7 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="ask by mutual TLS, with this certificate, or any of those below DIR",
     )
     parser.add_argument(
-        "--wait", type=float, default=0.0, metavar="S", help="ask again until it serves, or is finished, so long"
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="ask again until it serves, or is finished, for so many seconds",
     )
 
 

@@ -21,10 +21,12 @@ def with_subcommands(summary: str, subcommands: Mapping[str, Command], *, defaul
             add_command(subparsers, name, subcommand, log_defaults=False)
 
     def complete(words: Sequence[str]) -> list[str]:
-        named = any(word in subcommands for word in words)
-        if default is None or named or all(word.startswith("-") for word in words):
+        place = next((place for place, word in enumerate(words) if word in subcommands), None)
+        if place is not None:
+            return [*words[: place + 1], *subcommands[words[place]].complete(words[place + 1 :])]
+        if default is None or all(word.startswith("-") for word in words):
             return list(words)
-        return [default, *words]
+        return [default, *subcommands[default].complete(words)]
 
     def run(namespace: argparse.Namespace) -> int:
         return subcommands[namespace.subcommand].run(namespace)

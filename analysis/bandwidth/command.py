@@ -99,7 +99,7 @@ def configure_recost(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="SPEC",
-        help="bit-packed, entropy, most-informative:M or repeats; may be given several times",
+        help="bit-packed, entropy, most-informative:M or repeats",
     )
     parser.add_argument("--out", type=output_folder, metavar="FOLDER", help="write recost.json and recost.csv there")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write the results to FILE; - for stdout")

@@ -41,6 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=output_file, metavar="FILE", help="report, or grid, as JSON; - for stdout")
 
 
+def complete(words: Sequence[str]) -> list[str]:
+    """The file first, or an option before it that takes several values takes it for one of them."""
+    named = [word for word in words if word.endswith(".toml") and not word.startswith("-") and "=" not in word]
+    if len(named) != 1:
+        return list(words)
+    return [*named, *(word for word in words if word not in named)]
+
+
 def run(namespace: argparse.Namespace) -> int:
     from analysis.campaign.running import run_all
     from analysis.campaign.standing import standings
@@ -113,4 +121,6 @@ def _exit(namespace: argparse.Namespace, found: Sequence[Standing], ending: Endi
     return 0
 
 
-COMMAND = Command(summary="run what is left of a campaign, then report", configure=configure, run=run)
+COMMAND = Command(
+    summary="run what is left of a campaign, then report", configure=configure, run=run, complete=complete
+)

@@ -46,7 +46,7 @@ def add_override_argument(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a parameter of the environment; may be given several times",
+        help="change a parameter of the environment",
     )
 
 

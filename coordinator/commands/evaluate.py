@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="also run a reference policy, such as random, in the runs' worlds or --environment; repeatable",
+        help="also run a reference policy, such as random, in the runs' worlds or --environment",
     )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes that run bundles' episodes in parallel"

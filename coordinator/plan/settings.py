@@ -95,7 +95,7 @@ class RunSettings:
     )
     channel: Channel | None = option(
         None,
-        f"simulate faults of the links; may be given several times.  {'; '.join(KEYS.values())}",
+        f"simulate faults of the links.  {'; '.join(KEYS.values())}",
         read=channel_of,
         argument={"action": "append", "default": [], "metavar": "KEY=VALUE"},
     )

@@ -7,37 +7,36 @@ from pathlib import Path
 
 from heliograph.certificates.folder import AUTHORITY_DAYS, CERTIFICATE_DAYS
 from heliograph.cli import Command, keep_old_name
+from heliograph.subcommands import with_subcommands
 
 
-def _configure(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="init|issue|signing-key")
-    init = actions.add_parser("init", help="make an authority: ca.crt for everybody, ca.key for nobody else")
-    init.add_argument("folder", type=Path, help="where it is kept; never overwritten")
-    init.add_argument("--days", type=float, default=AUTHORITY_DAYS, help=f"validity (default: {AUTHORITY_DAYS})")
-    issue = actions.add_parser("issue", help="issue certificates, each into a folder of its own, for --tls")
-    issue.add_argument("folder", type=Path, help="of the authority")
-    issue.add_argument("--team", type=int, metavar="N", help="the coordinator and slots 0..N-1")
-    issue.add_argument("--slot", type=int, action="append", default=[], help="one slot; may be given several times")
-    issue.add_argument("--coordinator", action="store_true", help="the coordinator")
-    out = issue.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="where the folders are made (default: the authority's)"
+def _configure_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="where it is kept; never overwritten")
+    parser.add_argument("--days", type=float, default=AUTHORITY_DAYS, help="validity in days")
+
+
+def _configure_issue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="of the authority")
+    parser.add_argument("--team", type=int, metavar="N", help="the coordinator and slots 0..N-1")
+    parser.add_argument("--slot", type=int, action="append", default=[], help="one slot")
+    parser.add_argument("--coordinator", action="store_true", help="the coordinator")
+    out = parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where the folders are made; default: the authority's"
     )
-    keep_old_name(issue, "--to", out)
-    issue.add_argument("--days", type=float, default=CERTIFICATE_DAYS, help=f"validity (default: {CERTIFICATE_DAYS})")
-    issue.add_argument("--dns", action="append", default=[], metavar="NAME", help="a further name, for other programs")
-    issue.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="a further address, likewise")
-    issue.add_argument("--renew", action="store_true", help="replace; running processes take the new by themselves")
-    issue.add_argument(
+    keep_old_name(parser, "--to", out)
+    parser.add_argument("--days", type=float, default=CERTIFICATE_DAYS, help="validity in days")
+    parser.add_argument("--dns", action="append", default=[], metavar="NAME", help="a further name, for other programs")
+    parser.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="a further address, likewise")
+    parser.add_argument("--renew", action="store_true", help="replace; running processes take the new by themselves")
+    parser.add_argument(
         "--forget-others",
         action="store_true",
         help="with --renew: trust this authority's ca.crt alone from now on, and no other that was trusted before",
     )
-    signing = actions.add_parser("signing-key", help="make an ed25519 key that signs bundles: FILE, and FILE.pub")
-    signing.add_argument("file", type=Path, help="of the private key; never overwritten")
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    return {"init": _init, "issue": _issue, "signing-key": _signing_key}[arguments.action](arguments)
+def _configure_signing_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="of the private key; never overwritten")
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -81,6 +80,23 @@ def _signing_key(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command(
-    summary="make certificates for TLS between processes, and keys that sign bundles", configure=_configure, run=_run
+COMMAND = with_subcommands(
+    "make certificates for TLS between processes, and keys that sign bundles",
+    {
+        "init": Command(
+            summary="make an authority: ca.crt for everybody, ca.key for nobody else",
+            configure=_configure_init,
+            run=_init,
+        ),
+        "issue": Command(
+            summary="issue certificates, each into a folder of its own, for --tls",
+            configure=_configure_issue,
+            run=_issue,
+        ),
+        "signing-key": Command(
+            summary="make an ed25519 key that signs bundles: FILE, and FILE.pub",
+            configure=_configure_signing_key,
+            run=_signing_key,
+        ),
+    },
 )

@@ -19,15 +19,14 @@ def add_permission_arguments(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="import the code of this environment, package.module:factory, where a file that is read names it; "
-        "may be given several times",
+        help="import the code of this environment, package.module:factory, where a file that is read names it",
     )
     parser.add_argument(
         "--allow-parameter",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="let a file that is read give its environment this text, such as a path; may be given several times",
+        help="let a file that is read give its environment this text, such as a path",
     )
 
 

@@ -33,7 +33,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a parameter of the environment; may be given several times",
+        help="change a parameter of the environment",
     )
     parser.add_argument("--episodes", type=int, default=3, help="of check")
     parser.add_argument("--seed", type=int, default=0, help="of the first episode of check")

@@ -23,9 +23,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment", required=True, metavar="ID", help="an id, or an import path, which is imported"
     )
-    parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the environment; several times"
-    )
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the environment")
     parser.add_argument("--to", type=output_folder, required=True, metavar="FOLDER", help="for agent-0 ... agent-(N-1)")
     tensors = parser.add_argument_group("tensors of the graph, by their names")
     tensors.add_argument("--observation", required=True, metavar="INPUT", help="the agent's own observation")
@@ -39,9 +37,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         default="tanh",
         help="how a sample becomes an action: by tanh, scaled to the bounds, or cut off at the bounds",
     )
-    tensors.add_argument(
-        "--state", action="append", default=[], metavar="INPUT:OUTPUT", help="recurrent state; several times"
-    )
+    tensors.add_argument("--state", action="append", default=[], metavar="INPUT:OUTPUT", help="recurrent state")
     tensors.add_argument("--mask", metavar="INPUT", help="for the action mask, where the graph takes one")
     tensors.add_argument(
         "--append-id", action="store_true", help="append the agent's slot, one-hot, to the observation"

@@ -59,9 +59,7 @@ def _described(bundle: Bundle) -> dict[str, Any]:
 
 def _configure_verify(parser: argparse.ArgumentParser) -> None:
     _add_path(parser)
-    parser.add_argument(
-        "--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="a public key; several times"
-    )
+    parser.add_argument("--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="a public key")
 
 
 def _verify(arguments: argparse.Namespace) -> int:

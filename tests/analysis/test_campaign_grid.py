@@ -9,6 +9,7 @@ import pytest
 from analysis.campaign.grid import cells_of, chosen, runs_of
 from analysis.campaign.planning import Plan, comparable, differences, goes_further, plans_of
 from analysis.campaign.settings import CampaignSettings, read_campaign
+from heliograph.cli import main
 from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import SettingsError, UnknownEnvironment
 from trainer.training.planned import plan
@@ -126,6 +127,20 @@ def test_a_part_that_is_not_there_is_said(tmp_path: Path, only: str, said: str) 
     with pytest.raises(SettingsError) as caught:
         chosen(cells_of(campaign(FILE, tmp_path)), [only])
     assert said in str(caught.value)
+
+
+def test_the_file_may_follow_an_option_that_takes_several_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "campaign.toml"
+    path.write_text(FILE)
+    shown = []
+    for words in ([str(path), "--only", "method=mappo"], ["--only", "method=mappo", str(path)]):
+        assert main(["campaign", *words, "--dry-run", "--out", str(tmp_path / "out")]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "mappo" in shown[0]
+    assert "mamba" not in shown[0]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
+import re
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from heliograph.cli import GARBAGE_THRESHOLDS, MACHINE_EXIT_CODE, Command, main, run
+from heliograph import errors
+from heliograph.cli import GARBAGE_THRESHOLDS, MACHINE_EXIT_CODE, Command, available_commands, main, make_parser, run
+from heliograph.errors import EXIT_CODES
 
 
 def test_grpc_tells_of_errors_alone_unless_the_user_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +65,31 @@ def test_another_error_of_the_program_is_no_want_of_memory() -> None:
     broken = Command(summary="breaks", configure=lambda _: None, run=break_down)
     with pytest.raises(RuntimeError, match="shapes"):
         run({"broken": broken}, ["broken"])
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """It, and those of all its commands and of theirs."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from parsers(each)
+
+
+def test_every_help_names_the_exit_codes_and_what_may_be_given_several_times() -> None:
+    commands = {name: entry.load() for name, entry in available_commands().items()}
+    found = list(parsers(make_parser(commands)))
+    assert len(found) > len(commands) > 10
+    for parser in found:
+        shown = " ".join(parser.format_help().split())
+        assert EXIT_CODES in shown, parser.prog
+        several = [each for each in parser._actions if isinstance(each, argparse._AppendAction)]
+        assert shown.count("may be given several times") == len(several), parser.prog
+
+
+def test_no_exit_code_of_an_error_is_missing_in_help() -> None:
+    named = {int(code) for code in re.findall(r"\b\d+\b", EXIT_CODES)}
+    raised = {
+        each.exit_code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)
+    }
+    assert named == {0, errors.INTERRUPTED_EXIT_CODE} | raised

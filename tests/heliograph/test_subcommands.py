@@ -1,6 +1,7 @@
 """Commands with subcommands: each parses its own arguments, and command lines that name none mean the default."""
 
 import argparse
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,15 @@ def test_what_no_subcommand_takes_is_refused(tool, calls, capsys, words, said):
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
     assert not calls
+
+
+@pytest.mark.parametrize("named", [["read"], []])
+def test_a_subcommand_completes_the_words_after_its_name(calls, named):
+    read = recorded(calls, "read", "--tongue")
+    read = replace(read, complete=lambda words: ["first", *words])
+    tool = {"letters": with_subcommands("letters", {"read": read}, default="read")}
+    assert cli.run(tool, ["letters", *named, "a"]) == 3
+    assert calls == [("read", ["first", "a"], None, "warning")]
 
 
 def test_every_subcommand_has_help_of_its_own(tool, capsys):

@@ -120,6 +120,14 @@ def test_a_world_that_cannot_be_drawn_has_traces_alone(tmp_path: Path) -> None:
     )
 
 
+def test_a_picture_whose_folder_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    found, world = imagine("mamba", horizon=1)
+    (tmp_path / "file").touch()
+    for name in ("still.png", "moving.gif"):
+        with pytest.raises(OutputFailed, match=f"cannot write .*{name}: "):
+            draw_imagined(found, world.spec, tmp_path / "file" / name, title="")
+
+
 def trained(path: Path, preset: str, **small: Any) -> Training:
     training = start(path, small_settings(preset, env_steps=36, **small))
     training.run()

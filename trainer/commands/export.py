@@ -45,7 +45,8 @@ def _export(namespace: argparse.Namespace) -> int:
     key = None if namespace.sign is None else read_signing_key(namespace.sign)
     folder = RunFolder.open(namespace.run)
     target = namespace.out or folder.bundles
-    check_output_folder(target)
+    if namespace.out is None:
+        check_output_folder(target)
     import torch
 
     from trainer.export.bundles import export_team

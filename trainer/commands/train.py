@@ -34,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("families", "names"),
         help="print what presets there are and what for (families, the default), or every name (names), and end",
     )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
     parser.add_argument("--environment", metavar="ID", help="an id of `heliograph environments`, or an import path")
     add_permission_arguments(parser)
     parser.add_argument("--seed", type=int, help="override the preset's seed")

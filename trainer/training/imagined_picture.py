@@ -34,15 +34,16 @@ OTHERS = "0.65"
 def draw_imagined(found: ImaginedBesideReal, spec: EnvironmentSpec, path: Path, *, title: str, slot: int = 0) -> None:
     """Write the picture to a file that ends in .png or .gif; `slot` is the agent whose observations are shown.
 
-    Raises OutputFailed if the disk refuses.
+    Its folder is made.  Raises OutputFailed if the disk refuses.
     """
     picture = _Picture(found, spec, title=title, slot=slot)
-    if path.suffix.lower() == ANIMATED:
-        write_gif(list(picture.frames()), path)
-        return
-    picture.show(len(found.real.reward))
     try:
-        picture.figure.savefig(path, dpi=100)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ANIMATED:
+            write_gif(list(picture.frames()), path)
+        else:
+            picture.show(len(found.real.reward))
+            picture.figure.savefig(path, dpi=100)
     except OSError as error:
         raise OutputFailed(f"cannot write {path}: {error.strerror or error}", remedy="Name another file") from error
 
