@@ -12,9 +12,11 @@ import gc
 import logging
 import os
 import re
+import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING
 from heliograph import __version__
 from heliograph.errors import EXIT_CODES, INTERRUPTED_EXIT_CODE, HeliographError, MissingExtra
 from heliograph.foreign_packages import ForeignPackage, foreign
-from heliograph.stopping import interrupted_by_sigterm
+from heliograph.stopping import NUMBERS, TOGETHER_S, interrupted_by_sigterm
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -124,7 +126,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         gc.set_threshold(*GARBAGE_THRESHOLDS)
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = next((word for word in argv if not word.startswith("-")), None)
+    try:
+        # From here on: a command may take seconds to be found and loaded.
+        with interrupted_by_sigterm():
+            code = _find_and_run(argv)
+    except KeyboardInterrupt:
+        code = _interrupted(_first_word(argv))
+    if arguments is None:
+        _ends_with(code)
+    return code
+
+
+def _find_and_run(argv: Sequence[str]) -> int:
+    chosen = _first_word(argv)
     # Only the module of the command that was asked for is imported; the overview needs them all, and each is cheap.
     commands = (chosen and _own_command(chosen)) or available_commands()
     wanted = [chosen] if chosen in commands else list(commands)
@@ -137,6 +151,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = ", ".join(name for name, other in hidden.items() if other == package)
         print(f"heliograph: without {names}, for {package.sentence}. {package.remedy}", file=sys.stderr)
     return run({name: commands[name].load() for name in wanted}, argv)
+
+
+def _first_word(argv: Sequence[str]) -> str | None:
+    """Which names the command, if any does."""
+    return next((word for word in argv if not word.startswith("-")), None)
+
+
+def _interrupted(command: str | None) -> int:
+    print("heliograph" if command is None else f"heliograph {command}", "interrupted", sep=": ", file=sys.stderr)
+    return INTERRUPTED_EXIT_CODE
+
+
+def _ends_with(code: int) -> None:
+    """The command has said its last, and Python may need seconds more to end: a signal changes nothing of how it ended.
+
+    One that comes at once is the one that ended it again; a later one cuts the rest short.
+    """
+    ended = time.monotonic()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        if time.monotonic() - ended >= TOGETHER_S:
+            with suppress(OSError, ValueError, RuntimeError):  # it may be closed, or written to at this moment
+                sys.stdout.flush()
+            os._exit(code)
+
+    for number in NUMBERS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_signal)
 
 
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:
@@ -195,8 +237,7 @@ def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
         )
         return MACHINE_EXIT_CODE
     except KeyboardInterrupt:
-        print(f"heliograph {namespace.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED_EXIT_CODE
+        return _interrupted(namespace.command)
 
 
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

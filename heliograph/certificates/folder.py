@@ -6,7 +6,8 @@ A process's folder has the file names of a Kubernetes TLS secret, so that one ca
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ def write_authority(authority: Authority, folder: Path) -> None:
             f"{folder / there[0]} is there already",
             remedy="What it issued hangs on it; use another folder",
         )
-    _write(folder, files)
+    with all_or_nothing() as undo:
+        _write(folder, files, undo=undo)
 
 
 def read_authority(folder: Path) -> Authority:
@@ -66,7 +68,8 @@ def write_certificates(
 
     A folder that is renewed goes on to trust the other authorities that it trusts, unless `alone`, and not those that
     have expired: a team that goes over from one to another needs both for a while.  Raises SettingsError, before
-    anything is written, if one of them is there already and not to be renewed.
+    anything is written, if one of them is there already and not to be renewed; OutputFailed if the disk refuses, and
+    then nothing new is left of any of them.
     """
     paths = {identity: folder / identity.name for identity in credentials}
     there = [path for path in paths.values() if path.exists()]
@@ -75,11 +78,12 @@ def write_certificates(
     from heliograph.certificates.authority import merged
 
     trusted = _read(authority / AUTHORITY_CERTIFICATE)
-    for identity, path in paths.items():
-        credential, others = credentials[identity], path / AUTHORITY_CERTIFICATE
-        known = trusted if alone or not others.exists() else merged(trusted, _read(others))
-        files = {KEY: credential.key, CERTIFICATE: credential.certificate, AUTHORITY_CERTIFICATE: known}
-        _write(path, files, replace=renew)
+    with all_or_nothing() as undo:
+        for identity, path in paths.items():
+            credential, others = credentials[identity], path / AUTHORITY_CERTIFICATE
+            known = trusted if alone or not others.exists() else merged(trusted, _read(others))
+            files = {KEY: credential.key, CERTIFICATE: credential.certificate, AUTHORITY_CERTIFICATE: known}
+            _write(path, files, undo=undo, replace=renew)
     return list(paths.values())
 
 
@@ -88,7 +92,8 @@ def make_team(folder: Path, identities: Iterable[Identity], *, days: float = CER
     from heliograph.certificates.authority import Authority
 
     authority = Authority.make(days=days)
-    _write(folder, {AUTHORITY_CERTIFICATE: authority.credential.certificate})
+    with all_or_nothing() as undo:
+        _write(folder, {AUTHORITY_CERTIFICATE: authority.credential.certificate}, undo=undo)
     write_certificates({one: authority.issue(one, days=days) for one in identities}, folder, authority=folder)
 
 
@@ -105,10 +110,25 @@ def slots_below(folder: Path) -> list[Identity]:
     return [Identity(slot=slot) for slot in sorted(int(number) for number in numbers if number.isdecimal())]
 
 
-def write_new(path: Path, data: bytes, *, secret: bool) -> None:
-    """Write a file that is not there yet; a secret only its owner may read.  Raises SettingsError if it is there."""
+@contextmanager
+def all_or_nothing() -> Iterator[ExitStack]:
+    """Takes what removes each thing that is made inside; done, newest first, unless the block comes to its end.
+
+    Half a pair of files would be of no use, and what is there is never overwritten, so that nobody could begin again.
+    """
+    with ExitStack() as undo:
+        yield undo
+        undo.pop_all()
+
+
+def write_new(path: Path, data: bytes, *, secret: bool, undo: ExitStack) -> None:
+    """Write a file that is not there yet; a secret only its owner may read.
+
+    Raises SettingsError if it is there, OutputFailed if the disk refuses.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
+        undo.callback(path.unlink, missing_ok=True)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -116,22 +136,33 @@ def write_new(path: Path, data: bytes, *, secret: bool) -> None:
     except FileExistsError:
         raise SettingsError(f"{path} is there already", remedy="It is never overwritten; choose another name") from None
     except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror}") from None
+        raise _unwritable(str(path), error) from None
 
 
-def _write(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
+def _write(folder: Path, files: Mapping[str, bytes], *, undo: ExitStack, replace: bool = False) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+            undo.callback(_remove_empty, folder)
         for name, data in files.items():
             # A file that is replaced is so at once; whoever reads between two of them finds a pair that does not match.
             path = folder / f"{name}.new" if replace else folder / name
             if replace:
                 _remove_leftovers(folder, name)
-            write_new(path, data, secret=name in (KEY, AUTHORITY_KEY))
+            write_new(path, data, secret=name in (KEY, AUTHORITY_KEY), undo=undo)
             if replace:
                 os.replace(path, folder / name)
     except OSError as error:
-        raise OutputFailed(f"cannot write to {folder}: {error.strerror}") from None
+        raise _unwritable(f"to {folder}", error) from None
+
+
+def _unwritable(what: str, error: OSError) -> OutputFailed:
+    return OutputFailed(f"cannot write {what}: {error.strerror}", remedy="Make room, or name another place")
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # somebody else has put something into it
+        folder.rmdir()
 
 
 def _remove_leftovers(folder: Path, name: str) -> None:

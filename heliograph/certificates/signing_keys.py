@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from heliograph.bundle import Bundle
-from heliograph.certificates.folder import write_new
+from heliograph.certificates.folder import all_or_nothing, write_new
 from heliograph.errors import BundleUntrusted, SettingsError
 from heliograph.reading import SMALL, Unreadable, read_bytes
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 def make_signing_key(path: Path) -> Path:
     """Write a new private key to `path`, and the public one, in hex, beside it; returns that one's path.
 
-    Raises SettingsError if either file is there already.
+    Raises SettingsError if either file is there already, OutputFailed if the disk refuses; then there is neither.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,8 +29,10 @@ def make_signing_key(path: Path) -> Path:
         raise SettingsError(f"{public_path} is there already", remedy="Choose another name for the new key")
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_new(path, pem, secret=True)
-    write_new(public_path, key.public_key().public_bytes_raw().hex().encode() + b"\n", secret=False)
+    with all_or_nothing() as undo:
+        write_new(path, pem, secret=True, undo=undo)
+        public = key.public_key().public_bytes_raw().hex().encode() + b"\n"
+        write_new(public_path, public, secret=False, undo=undo)
     return public_path
 
 

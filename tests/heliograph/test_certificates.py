@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import logging
+import resource
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from heliograph.cli import run
 from heliograph.errors import BundleUntrusted, SettingsError
 
 PRIVATE, FOR_OWNER = 0o600, 0o700
+SIZE_OF_A_KEY = 300
 
 
 def certificates(*arguments: object) -> int:
@@ -94,6 +97,51 @@ def test_a_renewed_certificate_replaces_the_one_before(authority: Path, tmp_path
     assert new.not_valid_after_utc < old.not_valid_after_utc
     assert mode(tmp_path / "slot-3" / "tls.key") == PRIVATE
     assert sorted(path.name for path in (tmp_path / "slot-3").iterdir()) == ["ca.crt", "tls.crt", "tls.key"]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """The system refuses to write more into a file than a key takes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE_OF_A_KEY, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("name", ["ca", "."])
+def test_an_authority_is_written_whole_or_not_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert certificates("init", tmp_path / name) == 2
+    assert "ca.crt: File too large. Make room" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_team_gets_all_of_its_certificates_or_none(
+    authority: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slot-1").symlink_to("nowhere")
+    assert certificates("issue", authority, "--out", tmp_path, "--team", 3) == 2
+    assert "slot-1: File exists" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["slot-1"]
+
+
+def test_a_renewal_that_fails_keeps_what_was_there(
+    authority: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    assert certificates("issue", authority, "--out", tmp_path, "--slot", 3) == 0
+    before = (tmp_path / "slot-3" / "tls.crt").read_bytes()
+    request.getfixturevalue("small_files")
+    assert certificates("issue", authority, "--out", tmp_path, "--slot", 3, "--renew") == 2
+    assert (tmp_path / "slot-3" / "tls.crt").read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "slot-3").iterdir()) == ["ca.crt", "tls.crt", "tls.key"]
+
+
+def test_no_signing_key_is_left_without_its_public_half(tmp_path: Path) -> None:
+    (tmp_path / "key.pub").symlink_to("nowhere")
+    assert certificates("signing-key", tmp_path / "key") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["key.pub"]
 
 
 @pytest.mark.parametrize(

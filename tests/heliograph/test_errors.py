@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import grpc
@@ -12,6 +16,7 @@ import pytest
 from heliograph import errors
 from heliograph.cli import main
 from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError
+from heliograph.stopping import NUMBERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent_node", "analysis", "coordinator", "heliograph", "trainer")
@@ -90,6 +95,32 @@ def test_an_interrupted_command_exits_like_the_shell_expects(
     monkeypatch.setattr(registry, "known", interrupted)
     assert main(["environments"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_command_that_is_interrupted_while_it_is_loaded_is_one_sentence_as_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    monkeypatch.setattr(EntryPoint, "load", lambda _: signal.raise_signal(number))
+    assert main(["environments"]) == 130
+    assert capsys.readouterr().err == "heliograph environments: interrupted\n"
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(("together_s", "tidied"), [(60, True), (0, False)], ids=["at once", "later"])
+def test_a_signal_once_a_command_has_said_its_last_changes_nothing_of_how_it_ended(
+    tmp_path: Path, number: signal.Signals, together_s: int, tidied: bool
+) -> None:
+    script = (
+        f"import atexit, signal, sys; from heliograph import cli; cli.TOGETHER_S = {together_s}; "
+        f"sys.argv[1:] = ['health', '--run', {str(tmp_path)!r}]; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); atexit.register(print, 'all was tidied up'); "
+        f"atexit.register(signal.raise_signal, {int(number)}); sys.exit(cli.main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == main(["health", "--run", str(tmp_path)]) != 0
+    assert tidied == ended.stdout.endswith("all was tidied up\n")
+    assert "Traceback" not in ended.stderr
 
 
 def test_what_cannot_be_written_is_told_by_one_kind_of_error() -> None:
