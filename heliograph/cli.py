@@ -7,6 +7,7 @@ before any framework loads.  An image that holds only `agent_node` offers only t
 from __future__ import annotations
 
 import argparse
+import atexit
 import errno
 import gc
 import logging
@@ -125,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         gc.set_threshold(*GARBAGE_THRESHOLDS)
+        atexit.register(_ignore_signals)  # before any other, so that it is called after all of them
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # From here on: a command may take seconds to be found and loaded.
@@ -179,6 +181,12 @@ def _ends_with(code: int) -> None:
     for number in NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, on_signal)
+
+
+def _ignore_signals() -> None:
+    """While Python takes itself down it has no handlers any more, and a signal would be the end that others see."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run(commands: Mapping[str, Command], arguments: Sequence[str]) -> int:

@@ -114,12 +114,26 @@ def test_a_signal_once_a_command_has_said_its_last_changes_nothing_of_how_it_end
     script = (
         f"import atexit, signal, sys; from heliograph import cli; cli.TOGETHER_S = {together_s}; "
         f"sys.argv[1:] = ['health', '--run', {str(tmp_path)!r}]; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); atexit.register(print, 'all was tidied up'); "
-        f"atexit.register(signal.raise_signal, {int(number)}); sys.exit(cli.main())"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); code = cli.main(); "
+        f"atexit.register(print, 'all was tidied up'); atexit.register(signal.raise_signal, {int(number)}); "
+        "sys.exit(code)"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == main(["health", "--run", str(tmp_path)]) != 0
     assert tidied == ended.stdout.endswith("all was tidied up\n")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_while_python_takes_itself_down_changes_nothing_either(tmp_path: Path, number: signal.Signals) -> None:
+    script = (
+        "import signal, sys; from heliograph import cli; "
+        f"sys.argv[1:] = ['health', '--run', {str(tmp_path)!r}]; "
+        f"end = lambda _, send=signal.raise_signal: send({int(number)}); "
+        "last = type('Last', (), {'__del__': end})(); sys.exit(cli.main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == main(["health", "--run", str(tmp_path)])
     assert "Traceback" not in ended.stderr
 
 
