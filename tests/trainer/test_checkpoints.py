@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,49 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_gone_on_from(
     resumed.run()
     assert kept_in(path) == [older.name, "00000003"]
     assert newest.with_name(newest.name + ".unreadable").is_dir(), "whoever wants to see what became of it can"
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {"ranks": {}},
+        {"env_steps": 1.5},
+        {"env_steps": math.nan},
+        {"iteration": -1},
+        {"counters": {}},
+        {"counters": None},
+        {"param_groups": []},
+        {"collector": {}},
+        {"collector": 7},
+        {"ahead": {"x": 1}},
+        {"random": {}},
+        {"seconds": "x"},
+        {"reached": []},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_whose_state_is_no_state_is_as_one_that_is_truncated(
+    checkpoint_pair: Path, tmp_path: Path, altered: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    _, newest = saved_checkpoints(path / "checkpoints")
+    state = newest / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | altered))
+    resumed = resume(path, stop_after=3)
+    assert f"checkpoint {newest} cannot be read" in caplog.text
+    assert resumed.collector.env_steps == 2 * 12
+    assert newest.with_name(newest.name + ".unreadable").is_dir()
+
+
+@pytest.mark.parametrize("altered", [{"ranks": {}}, {"env_steps": "x"}, {"counters": {}}, {"param_groups": 7}], ids=str)
+def test_who_looks_at_a_checkpoint_whose_state_is_none_sees_the_one_before(
+    checkpoint_pair: Path, tmp_path: Path, altered: dict[str, Any]
+) -> None:
+    path = shutil.copytree(checkpoint_pair, tmp_path / "run")
+    _, newest = saved_checkpoints(path / "checkpoints")
+    state = newest / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | altered))
+    assert restored_algorithm(RunFolder.open(path), device=torch.device("cpu"))[2] == 2 * 12
 
 
 def test_a_run_without_any_checkpoint_that_can_be_read_says_so(checkpoint_pair: Path, tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def test_an_episode_that_cannot_be_repeated_is_lost_when_the_run_is_resumed(capl
     resumed = collector_of(Changed(drift))
     resumed.replay.restore(rows)
     resumed.restore(state)
+    resumed.rerun_episodes()
     assert resumed.lost_episodes == 1
     assert "copies=[1]" in caplog.text
     assert [len(resumed.replay.running_actions(copy)) for copy in range(2)] == [3, 0]

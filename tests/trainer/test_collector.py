@@ -128,6 +128,7 @@ def test_a_restored_collector_collects_what_the_saved_one_would_have(environment
     collect(restored, 4)  # of no importance
     restored.replay.restore(rows)
     restored.restore(state | {"arrays": arrays})
+    restored.rerun_episodes()
     assert collect(saved, 11) == collect(restored, 11)
     assert (saved.env_steps, saved.episodes_started) == (restored.env_steps, restored.episodes_started)
     one, other = saved.replay.state(), restored.replay.state()

@@ -68,6 +68,7 @@ def test_a_restored_collector_goes_on_with_the_same_values(done: int) -> None:
     collect(restored, 2 * LENGTH + 2)  # of no importance
     restored.replay.restore(rows)
     restored.restore(json.loads(json.dumps(state)) | {"arrays": arrays})
+    restored.rerun_episodes()
     assert collect(saved, 3 * LENGTH) == collect(restored, 3 * LENGTH)
     one, other = saved.replay.state(), restored.replay.state()
     for copy, written in enumerate(one["written"]):

@@ -110,6 +110,7 @@ def test_a_restored_collector_cuts_where_the_saved_one_would_have(done: int) -> 
     collect(restored, 3)  # of no importance
     restored.replay.restore(rows)
     restored.restore(json.loads(json.dumps(state)) | {"arrays": arrays})
+    restored.rerun_episodes()
     assert collect(saved, 11) == collect(restored, 11)
     assert lengths_by_copy(saved) == lengths_by_copy(restored)
     one, other = saved.replay.state(), restored.replay.state()

@@ -40,6 +40,7 @@ def test_workers_collect_what_one_process_would_and_are_restored_like_it(pool: V
     restored = collector_of(pool)
     restored.replay.restore(rows)
     restored.restore(state)
+    restored.rerun_episodes()
     assert restored.lost_episodes == 0
     assert collect(alone, 7) == collect(restored, 7)
     assert_same(alone.replay, restored.replay)

@@ -301,6 +301,7 @@ def test_a_collector_goes_on_with_its_links_after_a_checkpoint(values: dict[str,
             collector = Collector(world(COPIES), algorithm.behaviour(), other, seed=2, device=CPU)
             other.restore(kept)
             collector.restore(state)
+            collector.rerun_episodes()
             replay = other
         collector.collect(12, algorithm.behaviour())
         collector.commit()

@@ -308,16 +308,15 @@ class Collector:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a saved state; replay has taken over its own before.
+        """Take over a saved state; replay has taken over its own before.  Then `rerun_episodes`.
 
-        The running episodes are played again.  One that does not come to what was seen then (a game that cannot be
-        repeated) is lost, and another is begun in its place.
+        Raises KeyError, TypeError, ValueError or AttributeError for what was not saved by a collector.
         """
         arrays = state["arrays"]
-        self.env_steps, self.episodes_started = state["env_steps"], state["episodes_started"]
-        self.lost_episodes = state["lost_episodes"]
+        self.env_steps, self.episodes_started = int(state["env_steps"]), int(state["episodes_started"])
+        self.lost_episodes = int(state["lost_episodes"])
         # Older checkpoints were made between two collections.
-        self._made = state.get("made", 0)
+        self._made = int(state.get("made", 0))
         self._ended = [tuple(arrays[name] for name in _ENDED)] if self._made else []
         self._random.bit_generator.state = state["random"]
         self._generator.set_state(torch.from_numpy(arrays["generator"]))
@@ -341,6 +340,14 @@ class Collector:
             np.copyto(now[name], np.zeros_like(array) if name in written else array)
         if self._curriculum is not None:
             self._varied = arrays["varied"].copy()
+
+    def rerun_episodes(self) -> None:
+        """Run the running episodes of a state that was taken over once more.
+
+        One that does not come to what was seen then (a game that cannot be repeated) is lost, and another is begun in
+        its place.
+        """
+        if self._curriculum is not None:
             self.environment.vary(self._curriculum.parameter, self._varied, self._everyone)
         done = [self.replay.running_actions(copy) for copy in self._everyone]
         none = self._now.action[0, None][:0]

@@ -198,7 +198,7 @@ def check_newest_ranks(folder: Path, ranks: int) -> None:
     or it cannot be read: going on tells of that."""
     with suppress(OSError, ValueError):
         for path in saved_checkpoints(folder)[-1:]:
-            check_ranks(CHECKPOINT.check(read_json(path / "state.json")), ranks)
+            check_ranks(_checked(read_json(path / "state.json")), ranks)
 
 
 def set_aside_after(path: Path) -> None:
@@ -248,44 +248,77 @@ def _last_line(error: Exception) -> str:
     return " ".join(lines[-1].split())
 
 
-def load_checkpoint(path: Path, algorithm: Algorithm) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Restore all that a checkpoint has of an algorithm and of torch; this rank's state and arrays, if all can read it.
+def load_checkpoint(
+    path: Path,
+    algorithm: Algorithm,
+    restore: Callable[[dict[str, Any], dict[str, npt.NDArray[Any]]], None] = lambda _state, _arrays: None,
+) -> dict[str, Any]:
+    """Restore all that a checkpoint has of an algorithm and of torch, and by `restore`, which gets this rank's state
+    and arrays, what else there is; returns that state.
 
-    Raises CheckpointError, on every rank.
+    Raises CheckpointError, on every rank, if one of them cannot.
     """
-    read, refused = None, None
+    state, refused = None, None
     try:
         check_ranks(load_networks(path, algorithm), ranks().count)
-        read = load_experience(path)
-        if "counters" in read[0]:
-            algorithm.restore_counters(read[0]["counters"])  # its own, of what it has experienced itself
+        state, arrays = load_experience(path)
+        with _understood(path):
+            if "counters" in state:
+                algorithm.restore_counters(state["counters"])  # its own, of what it has experienced itself
+            restore(state, arrays)
     except UnreadableCheckpoint as error:
         refused = error
-    if ranks().any(read is None):
+    if ranks().any(state is None or refused is not None):
         raise refused or UnreadableCheckpoint(f"checkpoint {path} cannot be read by another rank")
-    assert read is not None
-    return read
+    assert state is not None
+    return state
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Raises UnreadableCheckpoint where what stands in a checkpoint is not what this program has written."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {_named(error)}") from error
+
+
+def _named(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else _last_line(error)
+
+
+def _checked(state: Any) -> dict[str, Any]:
+    """Raises WrongDocument, and ValueError for counts that are none."""
+    fields = CHECKPOINT.check(state)
+    for name in ("iteration", "env_steps", "ranks"):
+        if name in fields and (type(fields[name]) is not int or fields[name] < 0):
+            raise ValueError(f"its {name} is {fields[name]!r}, and no count")
+    return fields
 
 
 def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     """Restore networks, optimisers and counters, and return `state.json`.  Raises CheckpointError."""
     try:
-        state = CHECKPOINT.check(read_json(path / "state.json"))
+        state = _checked(read_json(path / "state.json"))
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
     except WrongDocument as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
+    groups = state.get("param_groups")
+    if not isinstance(groups, dict) or not all(isinstance(each, list) for each in groups.values()):
+        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: it has no param_groups")
     try:
         for name, module in algorithm.modules().items():
             module.load_state_dict(under(tensors, f"module.{name}."))
         for name, optimiser in algorithm.optimisers().items():
             optimiser.load_state_dict(
-                {"state": _optimiser_state(tensors, f"optimiser.{name}."), "param_groups": state["param_groups"][name]}
+                {"state": _optimiser_state(tensors, f"optimiser.{name}."), "param_groups": groups[name]}
             )
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint {path} does not fit the run's settings: {_last_line(error)}") from error
-    algorithm.restore_counters(state["counters"])
+    with _understood(path):
+        algorithm.restore_counters(state["counters"])
     return state
 
 
@@ -295,7 +328,7 @@ def load_experience(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[A
     try:
         tensors = load_tensors(check_plain(path / share.tensors))
         restore_random_states(under(tensors, "random."))
-        state = CHECKPOINT.check(read_json(path / share.state))
+        state = _checked(read_json(path / share.state))
         return state, load_arrays(check_plain(path / share.replay))
     except WrongDocument as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error

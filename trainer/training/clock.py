@@ -69,6 +69,6 @@ class Clock:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from the `state` of a checkpoint, also of versions that did not count processor time."""
-        self.seconds = state["seconds"]
+        self.seconds = float(state["seconds"])
         self._whole = "cpu_seconds" in state
-        self._cpu_seconds = state.get("cpu_seconds", 0.0)
+        self._cpu_seconds = float(state.get("cpu_seconds", 0.0))

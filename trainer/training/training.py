@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from heliograph.environments.episodes import EpisodeResults
@@ -302,23 +303,28 @@ class Training:
         self._writer.forget_after(0, env_steps=0)
 
     def _restore(self) -> None:
-        path, state, arrays = from_newest(
-            self.folder.checkpoints, lambda path: (path, *load_checkpoint(path, self.algorithm))
-        )
+        def read(path: Path) -> Path:
+            load_checkpoint(path, self.algorithm, self._take_over)
+            return path
+
+        path = from_newest(self.folder.checkpoints, read)
         if self.ranks.lead:
             set_aside_after(path)
+        self.collector.rerun_episodes()  # not before: what goes wrong with an environment is nothing of a checkpoint's
+        self._writer.forget_after(self._iteration - (self._unlogged is not None), env_steps=self.env_steps)
+
+    def _take_over(self, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         self.replay.restore(under(arrays, "replay."))
         self.collector.restore(state["collector"] | {"arrays": under(arrays, "collector.")})
         self.feed.restore(None if state["ahead"] is None else Collected(**state["ahead"]))
         self.env_steps = state["env_steps"]
         self._random.bit_generator.state = state["random"]
-        self._iteration, self._reached = state["iteration"], state["reached"]
+        self._iteration, self._reached = state["iteration"], int(state["reached"])
         self._clock.restore(state)
         self._unlogged = state.get("unlogged")
         self._learning = Collected(**state["learning"]) if state.get("learning") else None
         if state.get("target", self.settings.schedule.stop_at_outcome) != self.settings.schedule.stop_at_outcome:
             self._reached = 0  # what was reached was another target
-        self._writer.forget_after(self._iteration - (self._unlogged is not None), env_steps=self.env_steps)
 
     def _reason_to_end(self) -> str | None:
         if self.ranks.any(self.stopping.wanted):
