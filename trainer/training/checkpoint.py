@@ -249,16 +249,14 @@ def _last_line(error: Exception) -> str:
 
 
 def load_checkpoint(
-    path: Path,
-    algorithm: Algorithm,
-    restore: Callable[[dict[str, Any], dict[str, npt.NDArray[Any]]], None] = lambda _state, _arrays: None,
-) -> dict[str, Any]:
+    path: Path, algorithm: Algorithm, restore: Callable[[dict[str, Any], dict[str, npt.NDArray[Any]]], None]
+) -> None:
     """Restore all that a checkpoint has of an algorithm and of torch, and by `restore`, which gets this rank's state
-    and arrays, what else there is; returns that state.
+    and arrays, what else there is.
 
     Raises CheckpointError, on every rank, if one of them cannot.
     """
-    state, refused = None, None
+    refused = None
     try:
         check_ranks(load_networks(path, algorithm), ranks().count)
         state, arrays = load_experience(path)
@@ -268,10 +266,8 @@ def load_checkpoint(
             restore(state, arrays)
     except UnreadableCheckpoint as error:
         refused = error
-    if ranks().any(state is None or refused is not None):
+    if ranks().any(refused is not None):
         raise refused or UnreadableCheckpoint(f"checkpoint {path} cannot be read by another rank")
-    assert state is not None
-    return state
 
 
 @contextmanager
