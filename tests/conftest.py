@@ -18,6 +18,7 @@ from quick_traces import trace_quickly
 from warm.starting import PLAYING_ADDRESS, playing_variables, variables
 
 from heliograph.cli import GARBAGE_THRESHOLDS
+from heliograph.stopping import NUMBERS
 
 # Workers and the processes of their tests share the cores; more threads in each only wait for one another.  It also
 # makes sums of floats the same wherever a test runs.
@@ -94,6 +95,14 @@ def _paths_of_imports() -> Iterator[None]:
     before = list(sys.path)
     yield
     sys.path[:] = before
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_signals() -> Iterator[None]:
+    """A test that leaves a handler of its own would have a signal of a later one do something else, or nothing."""
+    before = [signal.getsignal(number) for number in NUMBERS]
+    yield
+    assert [signal.getsignal(number) for number in NUMBERS] == before, "the test has left a handler of a signal"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -121,7 +121,7 @@ class Stage:
     async def kill(self, slot: int) -> None:
         """Kill a node's process, and return once it has ended, which others notice by its connections before."""
         process = self.supervisor.process(slot)
-        process.kill()
+        os.kill(at_work_for(process.pid), signal.SIGKILL)
         await asyncio.to_thread(process.wait, NOTICE_DEADLINE_S)
 
     def send_signal(self, slot: int, number: signal.Signals) -> None:

@@ -6,6 +6,7 @@ import argparse
 import gc
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -25,16 +26,16 @@ def test_grpc_tells_of_errors_alone_unless_the_user_wants_more(monkeypatch: pyte
     assert os.environ["GRPC_VERBOSITY"] == "DEBUG"
 
 
-def test_garbage_is_collected_seldom_in_a_process_of_the_commands_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["heliograph", "environments", "--json"])
+def test_garbage_is_collected_seldom_in_a_process_of_the_commands_own_alone() -> None:
     before = gc.get_threshold()
-    try:
-        assert main(sys.argv[1:]) == 0
-        assert gc.get_threshold() == before, "a program that calls it keeps its own"
-        assert main() == 0
-        assert gc.get_threshold() == GARBAGE_THRESHOLDS
-    finally:
-        gc.set_threshold(*before)
+    assert main(["environments", "--json"]) == 0
+    assert gc.get_threshold() == before, "a program that calls it keeps its own"
+    script = (
+        "import gc, sys; from heliograph.cli import main; sys.argv[1:] = ['environments', '--json']; "
+        "code = main(); print(gc.get_threshold(), file=sys.stderr); sys.exit(code)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stderr == f"{GARBAGE_THRESHOLDS}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A coordinator is killed and started again: its nodes join the new one, which goes on where the first one was."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from relay_team import PATIENT_WORDS, relay_bundles
 from reserved_ports import reserved_address
 from scripted_bundle import save_team
+from warm.starting import at_work_for
 
 from coordinator.serving.supervisor import Supervisor, node_command
 
@@ -74,7 +76,7 @@ def test_a_killed_coordinator_is_followed_by_one_that_ends_as_if_it_had_lived(te
             nodes.start(slot)
             pids.append(nodes.process(slot).pid)
         until(lambda: kept.exists() and kept.read_bytes().count(b"\n") > 4, "four finished episodes")
-        first.send_signal(signal.SIGKILL)
+        os.kill(at_work_for(first.pid), signal.SIGKILL)
         first.wait(DEADLINE_S)
         finished = len(lines(kept)) - 1
         assert 4 <= finished < 2 * EPISODES

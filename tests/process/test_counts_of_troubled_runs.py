@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from relay_team import relay_plan
+from warm.starting import at_work_for
 
 from coordinator.plan.pace import Pace
 from coordinator.running.distributed import run
@@ -60,7 +61,7 @@ def kill_before_step(monkeypatch: pytest.MonkeyPatch, started: dict[int, int]) -
 
     def killed(slot: int) -> None:
         ended = os.pidfd_open(started[slot])
-        os.kill(started[slot], signal.SIGKILL)
+        os.kill(at_work_for(started[slot]), signal.SIGKILL)
         assert select.select([ended], [], [], DEADLINE_S)[0]
         os.close(ended)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from scripted_bundle import scripted_team
+from warm.starting import at_work_for
 
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import TeamSettings
@@ -39,7 +42,7 @@ def test_replicas_fill_the_team_and_a_new_one_takes_the_place_of_a_dead_one(tmp_
                 assert surplus.returncode == 6
                 assert b"all 3 slots are held by live nodes" in said
                 assert server.team.live == (0, 1, 2)
-                replicas.process(1).kill()
+                os.kill(at_work_for(replicas.process(1).pid), signal.SIGKILL)
                 replicas.process(1).wait(DEADLINE_S)
                 assert await server.team.wait_until(lambda: len(server.team.live) == 2, timeout_s=DEADLINE_S)
                 replicas.start(1)

@@ -31,7 +31,7 @@ def playing_variables(factory: pytest.TempPathFactory) -> dict[str, str]:
 def at_work_for(process: int) -> int:
     """The fork to which a process has handed over its command; itself, if it runs that.
 
-    For SIGSTOP and SIGCONT, which nobody can pass on.
+    For SIGSTOP, SIGCONT and SIGKILL, which nobody can pass on.  The process ends after it, and likewise.
     """
     for address in filter(None, map(os.environ.get, (ADDRESS, PLAYING_ADDRESS))):
         with suppress(FileNotFoundError):
