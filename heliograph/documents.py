@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from heliograph.errors import OutputFailed, SettingsError
+from heliograph.library_errors import cause_of
 from heliograph.reading import DOCUMENT, read_json
 from heliograph.writing import write_text
 
@@ -111,7 +112,7 @@ class DocumentFormat:
         except OSError as error:
             cause, remedy = error.strerror or str(error), self.remedy
         except _UNPARSABLE as error:
-            cause, remedy = str(error), self.remedy
+            cause, remedy = cause_of(error), self.remedy
         raise SettingsError(f"cannot read {self.what} {path}: {cause}", remedy=remedy)
 
     @property

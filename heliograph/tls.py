@@ -22,6 +22,7 @@ from heliograph.certificates.folder import AUTHORITY_CERTIFICATE, CERTIFICATE, K
 from heliograph.certificates.identity import Identity
 from heliograph.certificates.validity import RENEWAL, Validity
 from heliograph.errors import SettingsError
+from heliograph.library_errors import cause_of
 from heliograph.reading import SMALL, Unreadable, read_bytes
 from heliograph.tls_context import made_context
 
@@ -189,7 +190,7 @@ class Tls:
             names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             identity = Identity.among(names.get_values_for_type(x509.UniformResourceIdentifier))
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
-            raise SettingsError(f"{self._folder} holds no certificate of this kind: {error}") from None
+            raise SettingsError(f"{self._folder} holds no certificate of this kind: {cause_of(error)}") from None
         if not matches:
             raise SettingsError(f"{KEY} in {self._folder} is not the key of {CERTIFICATE}")
         if identity is None:

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from heliograph.documents import DocumentFormat
 from heliograph.errors import OutputFailed
+from heliograph.library_errors import cause_of
 from heliograph.reading import SMALL
 from heliograph.writing import replace_text
 
@@ -202,8 +203,7 @@ def _parsed(fields: dict[str, Any]) -> RunResult:
     try:
         return _RESULT.validate_python({**fields, "curve": points})
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise ValueError(cause_of(error)) from None
 
 
 def _present(columns: Mapping[str, Any], names: Mapping[str, str], at: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from heliograph.certificates.identity import ANYBODY, ZONE, Identity
 from heliograph.errors import SettingsError
+from heliograph.library_errors import cause_of
 
 CLOCK_SKEW = datetime.timedelta(minutes=5)
 """Certificates are valid from a little before they were made, since machines' clocks differ."""
@@ -42,7 +43,7 @@ class Authority:
             self._certificate = x509.load_pem_x509_certificate(credential.certificate)
             key = serialization.load_pem_private_key(credential.key, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise SettingsError(f"not an authority's certificate and key: {error}") from None
+            raise SettingsError(f"not an authority's certificate and key: {cause_of(error)}") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != self._certificate.public_key():
             raise SettingsError("the authority's key is not the one of its certificate")
         self.credential, self._key = credential, key
@@ -136,7 +137,7 @@ def merged(first: bytes, others: bytes) -> bytes:
             if one not in known and one.not_valid_after_utc > _now()
         ]
     except ValueError as error:
-        raise SettingsError(f"not certificates of authorities: {error}") from None
+        raise SettingsError(f"not certificates of authorities: {cause_of(error)}") from None
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in known)
 
 
