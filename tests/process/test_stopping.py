@@ -60,7 +60,7 @@ def test_training_in_an_environment_that_never_returns_says_where_it_goes_on(tmp
     arguments = (*TRAIN, "--set", "environment.parameters={stuck_at=15}")
     code, _, err = stuck(arguments, tmp_path, signal.SIGTERM)
     assert code == 130, err
-    assert "go on from the last checkpoint with: heliograph train --resume run" in err
+    assert "there is no checkpoint yet, so begin again with: heliograph train --resume run" in err
     assert "Traceback" not in err
 
 

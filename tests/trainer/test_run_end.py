@@ -15,6 +15,7 @@ from tiny_team import SMALL
 
 from heliograph.bundle import load_team
 from heliograph.cli import main
+from heliograph.errors import NonFiniteLoss
 from heliograph.run_status import RunState, read_status
 from trainer.training.run_folder import RunFolder
 from trainer.training.training import Training
@@ -124,7 +125,24 @@ def test_a_second_ctrl_c_is_an_interruption_and_an_error_a_failure(
     assert train(overflowing, "environment.parameters={reward_factor=1e30}", options=more) == 8
     assert "reward term" in read_status(overflowing).detail
     assert state(overflowing)[0::2] == (RunState.FAILED, 8)
-    capsys.readouterr()
+    assert f"there is no checkpoint yet, so begin again with: heliograph train --resume {overflowing}" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_run_that_fails_names_the_command_that_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverge(training: Training) -> None:
+        training.save()
+        raise NonFiniteLoss("the reward term is nan", remedy="Go on with a smaller learning rate")
+
+    path = tmp_path / "run"
+    monkeypatch.setattr(Training, "run", diverge)
+    assert train(path) == 8
+    *_, way_on, error = capsys.readouterr().err.splitlines()
+    assert way_on == f"the run folder is {path}; go on from the last checkpoint with: heliograph train --resume {path}"
+    assert error == "heliograph train: the reward term is nan. Go on with a smaller learning rate"
 
 
 def test_resume_or_start_names_its_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,7 +178,7 @@ class ImaginationLearner(ABC):
         if not torch.isfinite(batch.advantage).all():
             raise NonFiniteLoss(
                 "the advantages of what is learned from are not finite: the critic or the reward head has diverged",
-                remedy="The last checkpoint is whole; resume it with a smaller learning rate",
+                remedy="Go on with a smaller learning rate",
             )
         if self.value_scale is not None:
             self.value_scale.see(batch.returns, batch.weight)

@@ -237,12 +237,12 @@ def _lead(
     from heliograph.errors import INTERRUPTED_EXIT_CODE, HeliographError, RankLost
     from heliograph.optional import optional
     from heliograph.stopping import obeying_signals
-    from trainer.ranks.launched import train_command
     from trainer.training.checkpoint import check_newest_ranks
     from trainer.training.console import TrainingConsole
     from trainer.training.run_folder import RunFolder
     from trainer.training.scraped_progress import scraped
     from trainer.training.summary import in_words
+    from trainer.training.way_on import way_on
 
     if settings is None:
         assert path is not None
@@ -283,17 +283,13 @@ def _lead(
                     summary = training.run()
                 console.end(in_words(folder, summary))
             except KeyboardInterrupt:
-                print(
-                    f"stopped amid work that could not be left in order; go on from the last checkpoint with: "
-                    f"{train_command()} --resume {folder.path}{folder.flags}",
-                    file=sys.stderr,
-                )
+                print(f"stopped amid work that could not be left in order; {way_on(folder)}", file=sys.stderr)
                 raise
             except HeliographError as error:
                 if isinstance(error, RankLost):
                     # What has started the ranks ends them all with the first; how this one ended is still to be told.
                     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                print(f"the run folder is {folder.path}", file=sys.stderr)
+                print(f"the run folder is {folder.path}; {way_on(folder)}", file=sys.stderr)
                 raise
             finally:
                 with optional("the environments did not close"):

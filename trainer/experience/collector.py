@@ -247,7 +247,7 @@ class Collector:
         if self._lost_in_a_row > LOST_AT_MOST * self.environment.count:
             raise WorldError(
                 f"adapter of {self.environment.spec.id!r}: {self._lost_in_a_row} episodes in a row were lost",
-                remedy="Its simulator dies again and again; the last checkpoint is whole",
+                remedy="Its simulator dies again and again: mend that, and go on",
             )
 
     def _begin(self, copies: npt.NDArray[Any]) -> None:

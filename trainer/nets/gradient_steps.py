@@ -43,7 +43,7 @@ def summed_gradient_step(
     if not np.isfinite(norm):
         raise NonFiniteLoss(
             f"the gradient of the {name} is {norm} (loss {total})",
-            remedy="The last checkpoint is whole; resume it with a smaller learning rate",
+            remedy="Go on with a smaller learning rate",
         )
     optimiser.step()
     return norm

@@ -245,7 +245,7 @@ class Joined(Ranks):
         except RuntimeError as error:
             raise RankLost(
                 self._end_of_another() or f"another rank was killed, or does not answer ({in_brief(error)})",
-                remedy="The last checkpoint is whole; go on from it with as many ranks, by `--resume RUN`",
+                remedy="Go on with as many ranks",
             ) from error
 
     def _end_of_another(self) -> str:

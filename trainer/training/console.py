@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 from heliograph.display import console, score
 from heliograph.optional import optional
 from heliograph.run_status import RunState
+from trainer.training.event_log import EventLog
 from trainer.training.experiment import Experiment
 from trainer.training.horizon import Horizon, Pace, in_words
 from trainer.training.run_folder import RunFolder
@@ -31,7 +33,8 @@ class TrainingConsole:
         self._horizon: Horizon | None = None
         self._pace = Pace()
         self._bar: Any = None
-        self._writer: Any = None
+        self._events: EventLog | None = None
+        self._closing = ExitStack()
         self._printed_at_s = time.monotonic()
         self._printed_pace = False
         self._outcome = ""
@@ -56,10 +59,7 @@ class TrainingConsole:
     def begin(self, horizon: Horizon, *, measure: str) -> None:
         """Say where the run ends, and open its logs; `measure` is what its world's outcome is, as won or return."""
         # Not before: a run whose world cannot be made leaves no file.
-        with optional("no log for TensorBoard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(log_dir=str(self._folder.path))
+        self._events = self._closing.enter_context(EventLog(self._folder.path))
         if self._experiment is not None:
             self._experiment.begin()
         self._horizon, self._measure = horizon, measure
@@ -86,8 +86,8 @@ class TrainingConsole:
         print(text, flush=True)
 
     def iteration(self, record: dict[str, Any], *, share: float) -> None:
-        if self._writer is not None:
-            self._write_scalars(record)
+        if self._events is not None:
+            self._events.write(record)
         if self._experiment is not None:
             self._experiment.log(record)
         now = time.monotonic()
@@ -118,9 +118,7 @@ class TrainingConsole:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        with optional("TensorBoard's log is not whole"):
-            if self._writer is not None:
-                self._writer.close()
+        self._closing.close()
         if self._experiment is not None:
             self._experiment.finish()
         with optional("no learning curve"):
@@ -150,11 +148,3 @@ class TrainingConsole:
         usually = horizon.usually_left_s(env_steps=steps, steps_per_s=speed)
         # A pace of now is no promise: a run that waits for its model before it learns a policy is slower then.
         return usual, f"{most if usually is None else f'usually {in_words(usually)}, {most}'} left at this pace"
-
-    def _write_scalars(self, record: dict[str, Any]) -> None:
-        writer, self._writer = self._writer, None
-        with optional("TensorBoard's log ends here"):
-            for name, value in record.items():
-                if "/" in name:
-                    writer.add_scalar(name, value, record["env_steps"])
-            self._writer = writer  # not after a failure: one warning is enough

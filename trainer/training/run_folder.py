@@ -205,6 +205,4 @@ def _checked_writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path}: {error}", remedy="The last checkpoint is whole; free space and resume"
-        ) from error
+        raise CheckpointError(f"cannot write {path}: {error}", remedy="Free space, and go on") from error

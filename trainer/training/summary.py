@@ -105,9 +105,7 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
     try:
         replace_text(folder.summary, json.dumps(document, indent=2) + "\n")
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write {folder.summary}: {error}", remedy="The last checkpoint is whole; free space and resume"
-        ) from error
+        raise CheckpointError(f"cannot write {folder.summary}: {error}", remedy="Free space, and go on") from error
 
 
 def greedy_score(folder: RunFolder, *, env_steps: int) -> float | None:

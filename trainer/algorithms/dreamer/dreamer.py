@@ -142,7 +142,7 @@ class Dreamer(ImaginationLearner):
             if not np.isfinite(value):
                 raise NonFiniteLoss(
                     f"the {name} term of the world-model loss is {value} at model update {self.model_update_count}",
-                    remedy="The last checkpoint is whole; resume it with a smaller optimiser.learning_rate",
+                    remedy="Go on with a smaller optimiser.learning_rate",
                 )
         warm_up = settings.warm_up_updates
         rate = settings.learning_rate * min(1.0, (self.model_update_count + 1) / warm_up if warm_up else 1.0)

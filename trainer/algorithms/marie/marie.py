@@ -213,7 +213,7 @@ class Marie(ImaginationLearner):
                     raise NonFiniteLoss(
                         f"the {name} term of the world-model loss is {told[name]} at model update "
                         f"{self.model_update_count}",
-                        remedy="The last checkpoint is whole; resume it with a smaller optimiser.learning_rate",
+                        remedy="Go on with a smaller optimiser.learning_rate",
                     )
             yield loss.total
 

@@ -129,5 +129,5 @@ def _check_finite(metrics: dict[str, float]) -> None:
         if not math.isfinite(value):
             raise NonFiniteLoss(
                 f"{name} is {value}: the tokenizer has diverged",
-                remedy="The last checkpoint is whole; resume it with a smaller tokenizer.learning_rate",
+                remedy="Go on with a smaller tokenizer.learning_rate",
             )

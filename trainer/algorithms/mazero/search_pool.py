@@ -105,8 +105,7 @@ class _Worker:
             said = self.handle.last_lines().splitlines()
             raise TrainingError(
                 f"{self._name}, process {pid}, {error}" + (f": {said[-1]}" if said else ""),
-                remedy="The last checkpoint is whole; go on from it, with fewer mazero.reanalysis.workers if memory was"
-                " short",
+                remedy="Go on, with fewer mazero.reanalysis.workers if memory was short",
             ) from error
         self.at = None
         if isinstance(answer, SearchFailure):

@@ -67,7 +67,7 @@ class OnPolicy:
         if not torch.isfinite(counted).all():
             raise NonFiniteLoss(
                 "the returns of what was collected are not finite: the critic has diverged",
-                remedy="The last checkpoint is whole; resume it with a smaller learning rate",
+                remedy="Go on with a smaller learning rate",
             )
         if self.ppo.value_normalisation:
             self.scale.see(counted)
