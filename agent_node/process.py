@@ -22,6 +22,7 @@ from heliograph.certificates.signing_keys import require_trusted
 from heliograph.errors import INTERRUPTED_EXIT_CODE, BundleMismatch, CoordinatorGone, SettingsError
 from heliograph.event_loops import call_on_signal, loop_factory
 from heliograph.grace import check_rejoin
+from heliograph.stopping import handlers_kept
 from heliograph.tls import Tls
 
 REJOIN_PAUSE_S = 0.5
@@ -38,7 +39,7 @@ def run_node(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
     check_rejoin(arguments.rejoin_s)
     footprint.bound_allocator()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with handlers_kept(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(arguments))
 
 

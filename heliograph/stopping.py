@@ -136,6 +136,18 @@ def _obeying_elsewhere(request: StopRequest, on_request: Callable[[], None]) -> 
 
 
 @contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Afterwards SIGINT and SIGTERM do what they did before: an event loop that is closed leaves its own handlers,
+    which then do nothing, or none.  For the main thread."""
+    previous = [signal.getsignal(number) for number in NUMBERS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(NUMBERS, previous, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
     """Inside, SIGTERM does what Ctrl-C does, so that whoever is ended either way ends in order."""
     if threading.current_thread() is not threading.main_thread():

@@ -13,6 +13,7 @@ from analysis.campaign.progress import CampaignProgress
 from analysis.campaign.request import Request
 from analysis.campaign.side_by_side import Ending, SideBySide
 from analysis.campaign.standing import standings
+from heliograph.stopping import handlers_kept
 
 
 def run_all(request: Request, runs: Sequence[Run], *, jobs: int, executor: Executor) -> Ending:
@@ -25,7 +26,7 @@ def run_all(request: Request, runs: Sequence[Run], *, jobs: int, executor: Execu
         if each.state.is_settled and each.detail:
             print(f"{each.run.name}: left alone, {each.state}: {each.detail}", file=sys.stderr)
     wanted = [each.run for each in before if not each.state.is_settled]
-    with CampaignProgress(runs, request.plans, request.places, jobs=jobs) as progress:
+    with CampaignProgress(runs, request.plans, request.places, jobs=jobs) as progress, handlers_kept():
         side = SideBySide(
             executor,
             jobs=jobs,

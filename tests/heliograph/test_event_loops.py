@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from heliograph.errors import NodeFailed
-from heliograph.event_loops import beside_a_running_loop
-from heliograph.stopping import StopRequest, obeying_signals
+from heliograph.event_loops import beside_a_running_loop, call_on_signal, loop_factory
+from heliograph.stopping import NUMBERS, StopRequest, handlers_kept, interrupted_by_sigterm, obeying_signals
 
 
 async def answer() -> tuple[int, str]:
@@ -43,6 +43,21 @@ def test_what_it_raises_is_raised() -> None:
 
     with pytest.raises(NodeFailed, match="node 1 ended"):
         asyncio.run(notebook())
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_loop_that_is_closed_leaves_signals_to_who_handled_them_before(number: signal.Signals) -> None:
+    async def handled() -> None:
+        came = asyncio.Event()
+        call_on_signal(asyncio.get_running_loop(), number, lambda _: came.set())
+        signal.raise_signal(number)
+        await asyncio.wait_for(came.wait(), 60)
+
+    with interrupted_by_sigterm():
+        with handlers_kept(), asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(handled())
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
 
 
 def interrupted(work: Callable[[threading.Event], str]) -> str:
