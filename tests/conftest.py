@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from quick_pictures import DRAWN, QUICK_PICTURES
 from quick_traces import trace_quickly
 from warm.starting import PLAYING_ADDRESS, playing_variables, variables
 
@@ -83,6 +84,7 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays; the collector of garbage need not look through torch and the others each time."""
     if "trainer.export.exporting" in sys.modules:
         trace_quickly()
+    QUICK_PICTURES.begin()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)  # as commands do
@@ -103,6 +105,19 @@ def _handlers_of_signals() -> Iterator[None]:
     before = [signal.getsignal(number) for number in NUMBERS]
     yield
     assert [signal.getsignal(number) for number in NUMBERS] == before, "the test has left a handler of a signal"
+
+
+@pytest.fixture(autouse=True)
+def _pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Drawn where a test is about them, or a process that starts from nothing draws them."""
+    if request.node.get_closest_marker("drawn") is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:  # its own: that of the test is undone before
+        patch.setenv(DRAWN, "1")
+        QUICK_PICTURES.draw()
+        yield
+    QUICK_PICTURES.begin()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,6 +26,8 @@ from analysis.bandwidth.report.formatting import number
 from analysis.bandwidth.report.page import SECTIONS, page
 from heliograph import cli
 
+pytestmark = pytest.mark.drawn
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 

@@ -14,6 +14,8 @@ from recorded_runs import recorded_run
 from heliograph.aggregates import aggregate, probability_of_improvement
 from heliograph.cli import main
 
+pytestmark = pytest.mark.drawn
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "comparison" / "all.json"
 PLOTS = ("curves.png", "scores.png", "profiles.png")
 TABLES = ("curves.csv", "scores.csv", "profiles.csv", "improvement.csv", "runs.csv")

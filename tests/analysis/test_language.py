@@ -14,6 +14,8 @@ from analysis.bandwidth.language.sent_messages import SentMessages
 from analysis.bandwidth.language.topography import spearman
 from heliograph.errors import OutputFailed, SettingsError
 
+pytestmark = pytest.mark.drawn
+
 NAMES = ("goal x", "speed", "kind = red", "kind = green", "kind = blue", "always")
 EPISODES, STEPS, AGENTS = 60, 8, 2
 

@@ -18,6 +18,8 @@ from heliograph.environments import registry
 from heliograph.errors import BundleMismatch
 from heliograph.estimates import Estimate
 
+pytestmark = pytest.mark.drawn
+
 IGNORED = 4
 
 

@@ -21,6 +21,8 @@ from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import discounted_return, survival
 from trainer.training.calibration import GROUPS, Calibration, Futures, calibrate, led_up_to, real_futures
 
+pytestmark = pytest.mark.drawn
+
 CPU = torch.device("cpu")
 BEFORE, AFTER = 2, 3
 

@@ -99,6 +99,7 @@ def test_a_campaign_goes_on_where_it_was_cut_off_and_further_with_a_larger_budge
     assert [point.env_steps for point in result(out).curve] == list(range(24, 1537, 24))
 
 
+@pytest.mark.drawn
 def test_what_is_done_is_not_done_again_and_a_fresh_clone_goes_on_from_the_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,8 @@ from trainer.training.curve import draw_curve, scale_logarithmically
 from trainer.training.preset import load_settings
 from trainer.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.drawn
+
 
 def labels(values: list[float]) -> list[str]:
     """What stands at the ticks of such an axis."""

@@ -32,6 +32,8 @@ from trainer.training.imagined_picture import TRACES, draw_imagined
 from trainer.training.making import make_algorithm
 from trainer.training.training import Training
 
+pytestmark = pytest.mark.drawn
+
 CPU = torch.device("cpu")
 PRESETS = {"mamba": ("relay", ()), "mabl": ("mabl-relay", SMALL_MABL), "marie": ("marie-relay", SMALL_MARIE)}
 

@@ -61,6 +61,7 @@ def flags(*overrides: str, env_steps: int = 12 * ITERATIONS) -> list[str]:
     return [part for one in (*SMALL, f"schedule.env_steps={env_steps}", *overrides) for part in ("--set", one)]
 
 
+@pytest.mark.drawn
 def test_ctrl_c_saves_and_resuming_gives_the_run_that_was_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

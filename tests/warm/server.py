@@ -29,6 +29,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from quick_pictures import DRAWN, QUICK_PICTURES
+
 CHUNK = 65536
 STREAMS, DESCRIPTORS = 3, 16
 """The first of a process, and how many of all it may hand over."""
@@ -211,6 +213,8 @@ def become(request: dict[str, Any], inherited: list[int]) -> None:
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.getppid = partial(parent_of, request["process"])
+    if DRAWN in request["variables"]:
+        QUICK_PICTURES.draw()
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty(), write_through=request["unbuffered"])  # type: ignore[union-attr]
     gc.enable()
 
@@ -272,6 +276,7 @@ def main(kind: str, address: str, user: int) -> bool:
     until = os.pidfd_open(user)
     gc.disable()
     {"training": load_training, "playing": load_playing}[kind]()
+    QUICK_PICTURES.begin()
     gc.collect()
     gc.freeze()  # so that forks share its pages
     assert len(os.listdir("/proc/self/task")) == 1, "a fork has one thread of all"
