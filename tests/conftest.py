@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from quick_disk import write_quickly
 from quick_pictures import DRAWN, QUICK_PICTURES
 from quick_traces import trace_quickly
 from warm.starting import PLAYING_ADDRESS, playing_variables, variables
@@ -32,6 +33,8 @@ sys.dont_write_bytecode = False
 # A loaded machine is no fault of the code.
 settings.register_profile("heliograph", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heliograph")
+
+write_quickly()
 
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that; a test that
 # presses Ctrl-C for a child of its own would wait for nothing.

@@ -29,6 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from quick_disk import write_quickly
 from quick_pictures import DRAWN, QUICK_PICTURES
 
 CHUNK = 65536
@@ -277,6 +278,7 @@ def main(kind: str, address: str, user: int) -> bool:
     gc.disable()
     {"training": load_training, "playing": load_playing}[kind]()
     QUICK_PICTURES.begin()
+    write_quickly()
     gc.collect()
     gc.freeze()  # so that forks share its pages
     assert len(os.listdir("/proc/self/task")) == 1, "a fork has one thread of all"
