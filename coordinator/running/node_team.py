@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from coordinator.running.ending import first_of
+from coordinator.serving.node_template import pays
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.supervisor import NodeExit, Supervisor
 from coordinator.serving.team import Team
@@ -75,7 +76,8 @@ class NodeTeam:
     async def __aenter__(self) -> NodeTeam:
         if self._command is not None:
             folder = self._log_folder or Path(tempfile.mkdtemp(prefix="heliograph-nodes-"))
-            self._supervisor = Supervisor(self._command, log_folder=folder, quotes=self._quotes)
+            forked = pays(self.team.size)
+            self._supervisor = Supervisor(self._command, log_folder=folder, quotes=self._quotes, forked=forked)
             self._supervisor.__enter__()
         try:
             await self.server.__aenter__()

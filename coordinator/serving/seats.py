@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 KILLED_WITHIN_S = 0.1
 """A killed process is lost to its peers within milliseconds; what is shorter than this is not told as a pause."""
 
+ANNOUNCE_AFTER_S = 0.02
+"""How long after a roster the next one waits, per slot, while a team comes together: each goes to all and names all, so
+that one for each node that joins would keep a coordinator of sixty-four busy for seconds."""
+
 
 class Seats:
     """A node whose call breaks keeps its seat for `rejoin_s`, and the world is paused, while one of the others still
@@ -45,6 +49,8 @@ class Seats:
         self._sessions: dict[int, Session] = {}  # also of nodes that are cut off
         self._deserted_at = -math.inf  # when the last live node was lost
         self._dismissing = False
+        self._announced_at = -math.inf  # of the newest roster
+        self._due: asyncio.TimerHandle | None = None  # once more, as it is then
         self._changed = asyncio.Event()
 
     def join(
@@ -213,16 +219,37 @@ class Seats:
         return asyncio.get_running_loop().time() < since + self.rejoin_s
 
     def _announce(self) -> None:
+        """Send everybody the roster: at once if the team is whole or the last is a while ago, else once it is."""
+        self._changed.set()
+        if self._dismissing:  # whoever leaves has no use for it
+            return
+        loop = asyncio.get_running_loop()
+        earliest = self._announced_at + ANNOUNCE_AFTER_S * self.size
+        if len(self._sessions) == self.size or loop.time() >= earliest:
+            self._send_roster()
+        elif self._due is None:
+            self._due = loop.call_at(earliest, self._send_roster)
+
+    def _send_roster(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+        self._due, self._announced_at = None, asyncio.get_running_loop().time()
+        same = wire.roster(self.roster.members)
         for slot, session in self._sessions.items():
             if not session.is_cut:
-                session.outbox.put_nowait(self._roster_for(slot))
-        self._changed.set()
+                session.outbox.put_nowait(self._roster_for(slot, same))
 
-    def _roster_for(self, slot: int) -> pb.CoordinatorMessage:
-        return wire.roster(self._as_seen_by(slot, member) for member in self.roster.members)
+    def _roster_for(self, slot: int, same: pb.CoordinatorMessage | None = None) -> pb.CoordinatorMessage:
+        """`same` is that of those to whom every member has the address that it gives."""
+        members = self.roster.members
+        seen = [self._as_seen_by(slot, member) for member in members]
+        if same is not None and all(one is other for one, other in zip(seen, members, strict=True)):
+            return same
+        return wire.roster(seen)
 
     def _as_seen_by(self, slot: int, member: Member) -> Member:
-        return member if member.slot == slot else replace(member, peer_address=self._address_of(slot, member))
+        address = member.peer_address if member.slot == slot else self._address_of(slot, member)
+        return member if address == member.peer_address else replace(member, peer_address=address)
 
     def _is_seated(self, session: Session) -> bool:
         return self._sessions.get(session.slot) is session

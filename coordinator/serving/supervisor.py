@@ -10,12 +10,13 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from coordinator.serving.node_template import NODE, ForkedProcess, NodeTemplate, TemplateFailed
 from heliograph.errors import NodeFailed
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ TERMINATE_DEADLINE_S = 5.0
 
 KILL_DEADLINE_S = 5.0
 """How long the system may take to end a killed process."""
+
+NodeProcess = subprocess.Popen[bytes] | ForkedProcess
+"""The handle of a child of this process."""
 
 QUOTED_LINES = 12
 """How much of a failed node's log goes into the error."""
@@ -57,7 +61,7 @@ def _name(number: int) -> str:
 def node_command(coordinator_address: str, slot: int, *, join_timeout_s: float, host: str = "127.0.0.1") -> list[str]:
     """The command line of a local node that listens at `host` and fetches its bundle from the coordinator."""
     return [
-        *(sys.executable, "-P", "-m", "agent_node", "--log-level", "info"),
+        *(*NODE, "--log-level", "info"),
         *("--coordinator", coordinator_address, "--slot", str(slot)),
         *("--listen", f"{host}:0", "--advertise", host),
         *("--join-timeout-s", f"{join_timeout_s:g}"),
@@ -70,7 +74,7 @@ class Supervisor:
     """Owns at most one process per slot.  `command` gives a slot's command line; use as a context manager.
 
     Each process writes its log to `agent-<slot>.log` in `log_folder`; a restarted one appends to it.  `quotes`
-    says which of its lines belong into the tail of a log.
+    says which of its lines belong into the tail of a log.  `forked` nodes are begun by a template, others one by one.
     """
 
     def __init__(
@@ -79,10 +83,12 @@ class Supervisor:
         *,
         log_folder: Path,
         quotes: Callable[[str], bool] = lambda line: True,
+        forked: bool = False,
     ) -> None:
-        self._command, self._quotes = command, quotes
+        self._command, self._quotes, self._forked = command, quotes, forked
         self.log_folder = log_folder
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes: dict[int, NodeProcess] = {}
+        self._template: NodeTemplate | None = None
 
     def __enter__(self) -> Supervisor:
         self.log_folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,7 @@ class Supervisor:
     def running(self) -> tuple[int, ...]:
         return tuple(sorted(slot for slot, process in self._processes.items() if process.poll() is None))
 
-    def process(self, slot: int) -> subprocess.Popen[bytes]:
+    def process(self, slot: int) -> NodeProcess:
         """The handle of a slot's newest process."""
         return self._processes[slot]
 
@@ -105,12 +111,26 @@ class Supervisor:
         assert old is None or old.poll() is not None, f"slot {slot} still has a running process"
         try:
             with self.log_path(slot).open("ab") as log:
-                self._processes[slot] = subprocess.Popen(
-                    self._command(slot), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
-                )
+                self._processes[slot] = self._started(self._command(slot), log)
         except OSError as error:
             raise NodeFailed(f"cannot start the process of node {slot}: {error.strerror}") from error
         logger.info("started slot=%d pid=%d log=%s", slot, self._processes[slot].pid, self.log_path(slot))
+
+    def _started(self, command: list[str], log: IO[bytes]) -> NodeProcess:
+        """Raises OSError if the system refuses."""
+        if self._forked and tuple(command[: len(NODE)]) == NODE:  # it may be started by another program
+            self._template = self._template or NodeTemplate()
+            try:
+                return self._template.start(command[len(NODE) :], log.fileno())
+            except TemplateFailed as error:
+                logger.warning("nodes are started one by one from here on: their template failed: %s", error)
+                self._forgo_template()
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+
+    def _forgo_template(self) -> None:
+        if self._template is not None:
+            self._template.close()
+        self._forked, self._template = False, None
 
     def ended(self) -> list[NodeExit]:
         """Processes that have ended since the last call, with what they said last."""
@@ -140,6 +160,7 @@ class Supervisor:
         for process in _still_running(stubborn, KILL_DEADLINE_S):
             logger.error("pid=%d does not end even when killed", process.pid)
         self._processes.clear()
+        self._forgo_template()
 
     def log_path(self, slot: int) -> Path:
         return self.log_folder / f"agent-{slot}.log"
@@ -153,15 +174,13 @@ class Supervisor:
         return "\n".join([line for line in text.splitlines() if self._quotes(line)][-QUOTED_LINES:])
 
     def _reap(self, slot: int) -> NodeExit:
-        process = self._processes.pop(slot)
-        found = NodeExit(
-            slot=slot, exit_code=process.returncode, log_tail=self.log_tail(slot), log_path=self.log_path(slot)
-        )
+        code = self._processes.pop(slot).wait()
+        found = NodeExit(slot=slot, exit_code=code, log_tail=self.log_tail(slot), log_path=self.log_path(slot))
         logger.warning("node process ended slot=%d exit_code=%d", slot, found.exit_code)
         return found
 
 
-def _still_running(processes: list[subprocess.Popen[bytes]], timeout_s: float) -> list[subprocess.Popen[bytes]]:
+def _still_running(processes: list[NodeProcess], timeout_s: float) -> list[NodeProcess]:
     deadline = time.monotonic() + timeout_s
     remaining = []
     for process in processes:

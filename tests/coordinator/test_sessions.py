@@ -6,6 +6,7 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
+from coordinator.serving import seats
 from coordinator.serving.server import CoordinationServer
 from coordinator.serving.settings import ListenSettings, TeamSettings
 from heliograph import bundle as bundle_files
@@ -45,6 +46,30 @@ def test_a_node_is_welcomed_and_everybody_gets_each_new_roster():
             assert [member.slot for member in (await first.read("roster")).members] == [0]
 
     serve(check, late_policy="hold")
+
+
+@pytest.mark.parametrize(("after_s", "is_told_of_two"), [(600, False), (0.001, True)])
+def test_while_a_team_comes_together_a_roster_waits_a_little_but_once_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch, after_s: float, is_told_of_two: bool
+) -> None:
+    monkeypatch.setattr(seats, "ANNOUNCE_AFTER_S", after_s)
+    bundles = relay_bundles(3)
+
+    async def told(node: PlainNode) -> list[int]:
+        return [member.slot for member in (await node.read("roster")).members]
+
+    async def run() -> None:
+        server = CoordinationServer(bundles, TeamSettings(run_seed=9, greedy=True))
+        async with asyncio.timeout(30), server, PlainNode(server.address, bundles[0]) as first:
+            assert await told(first) == [0]
+            async with PlainNode(server.address, bundles[1]):
+                assert await server.team.wait_until(lambda: server.team.live == (0, 1), timeout_s=20)
+                if is_told_of_two:
+                    assert await told(first) == [0, 1]
+                async with PlainNode(server.address, bundles[2]) as third:
+                    assert await told(first) == await told(third) == [0, 1, 2]
+
+    asyncio.run(run())
 
 
 def test_a_slot_has_one_live_node_and_is_free_again_when_that_leaves():
