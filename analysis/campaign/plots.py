@@ -12,10 +12,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.campaign.document import CampaignReport, WorldReport
 from analysis.campaign.scores import Curve
-from analysis.comparison.plots import BAND, DOTS_PER_INCH, LINES, PANEL_INCHES, Style, short_steps
+from analysis.comparison.plots import BAND, BANDS, DOTS_PER_INCH, LINES, PANEL_INCHES, Style, legend_below, short_steps
 from heliograph.display import PALETTE, colour
 
-AXES = (("by_steps", "environment steps"), ("by_cpu_seconds", "processor time of training, seconds"))
+AXES = (
+    ("by_steps", "environment steps", short_steps),
+    ("by_cpu_seconds", "processor time of training, seconds", lambda seconds, _: f"{seconds:,g}"),
+)
 
 
 def figures(report: CampaignReport) -> dict[str, Figure]:
@@ -42,12 +45,12 @@ def save(figure: Figure, path: Any) -> None:
 def _figure(worlds: Sequence[WorldReport], styles: Mapping[str, Style]) -> Figure:
     """A row for each world: steps on the left, cost on the right."""
     width, height = PANEL_INCHES
-    figure = Figure(figsize=(width * len(AXES), height * len(worlds) + 0.5), layout="constrained")
+    figure = Figure(figsize=(width * len(AXES), height * len(worlds) + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(worlds), len(AXES), squeeze=False)
     drawn = []
     for row, world in zip(grid, worlds, strict=True):
-        for axes, (which, name) in zip(row, AXES, strict=True):
+        for axes, (which, name, tick) in zip(row, AXES, strict=True):
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(color="0.9", linewidth=0.8)
             axes.set_axisbelow(True)
@@ -57,13 +60,13 @@ def _figure(worlds: Sequence[WorldReport], styles: Mapping[str, Style]) -> Figur
                     drawn.append(found.label)
             axes.set(title=world.world, xlabel=name, ylabel=f"{world.measure}, {world.policy}, IQM")
             axes.xaxis.set_major_locator(MaxNLocator(5))
-            axes.xaxis.set_major_formatter(FuncFormatter(short_steps))
+            axes.xaxis.set_major_formatter(FuncFormatter(tick))
     handles = [
         Line2D([], [], linewidth=2, label=label, color=style.colour, linestyle=style.line)
         for label, style in styles.items()
         if label in drawn
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
+    legend_below(figure, handles, note=BANDS)
     return figure
 
 

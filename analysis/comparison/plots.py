@@ -27,6 +27,9 @@ PANEL_INCHES = (4.6, 3.2)
 MOST_COLUMNS = 3
 DOTS_PER_INCH = 130
 BAND = {"alpha": 0.18, "linewidth": 0}
+BANDS = "line: interquartile mean (IQM) over runs; band: its 95 % interval, which a single run has none of"
+"""Under curves, since a line without a band looks like one that is sure."""
+PROFILES = "band: 95 % interval, which a single run has none of"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +59,14 @@ def draw_plots(folder: Path, found: Sequence[Section], curves: Sequence[Curves])
             rows=labels,
             note="line and bar: IQM and its 95 % interval; diamond: mean; dots: single runs",
         ),
-        "profiles.png": _panels(found, lambda axes, section: _profile(axes, section, styles), legend=styles),
+        "profiles.png": _panels(
+            found, lambda axes, section: _profile(axes, section, styles), note=PROFILES, legend=styles
+        ),
     }
     if curves:
-        figures["curves.png"] = _panels(curves, lambda axes, curve: _curve(axes, curve, styles), legend=styles)
+        figures["curves.png"] = _panels(
+            curves, lambda axes, curve: _curve(axes, curve, styles), note=BANDS, legend=styles
+        )
     compared = [section for section in found if section.improvement]
     if compared:
         pairs = [_versus(one, other) for section in compared for one, other in section.improvement]
@@ -104,15 +111,28 @@ def _panels(
         draw(axes, item)
     for axes in grid[len(items) :]:
         axes.set_axis_off()
-    if note:
+    if note and not legend:
         figure.supxlabel(note, fontsize=9)
     if legend:
         handles = [
             Line2D([], [], linewidth=2, label=label, color=style.colour, linestyle=style.line)
             for label, style in legend.items()
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
+        legend_below(figure, handles, note=note)
     return figure
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], *, note: str) -> None:
+    """The names of the lines under all panels, titled by how to read them: a label of the figure's own would lie there,
+    too."""
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(4, len(handles)),
+        frameon=False,
+        title=note,
+        title_fontsize=9,
+    )
 
 
 def _curve(axes: Any, curve: Curves, styles: Mapping[str, Style]) -> None:

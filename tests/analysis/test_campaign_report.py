@@ -16,10 +16,12 @@ from analysis.campaign.grid import Run, cells_of, runs_of
 from analysis.campaign.page import markdown
 from analysis.campaign.places import places_of
 from analysis.campaign.planning import Plan, plans_of
+from analysis.campaign.plots import figures
 from analysis.campaign.result import CurvePoint, PolicyScores, RunResult, Score, read_result, write_result
 from analysis.campaign.scores import series_of
 from analysis.campaign.settings import CampaignSettings
 from analysis.campaign.standing import Standing, State, standing, standings
+from analysis.comparison.plots import BANDS
 from heliograph.aggregates import interquartile_mean
 from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import OutputFailed, SettingsError
@@ -317,3 +319,13 @@ def test_the_curve_of_cost_is_drawn_only_where_all_runs_counted_it(tmp_path: Pat
     mag = report.worlds[0].labels[0]
     assert mag.by_cpu_seconds is None
     assert mag.by_steps is not None
+
+
+def test_a_picture_says_what_lines_and_bands_are_and_counts_seconds_in_full(
+    tmp_path: Path, plans: dict[str, Plan]
+) -> None:
+    figure = figures(reported(tmp_path, plans, ALL))["curves-sampled.png"]
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == BANDS
+    steps, seconds = (axes.xaxis.get_major_formatter() for axes in figure.axes)
+    assert (steps(20_000, 0), seconds(1_200, 0)) == ("20k", "1,200")
