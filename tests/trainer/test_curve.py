@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from trainer.algorithms.registry import algorithm_entry
-from trainer.training.curve import draw_curve, scale_logarithmically
+from trainer.training.curve import draw_curve, scale_logarithmically, scale_plainly
 from trainer.training.preset import load_settings
 from trainer.training.run_folder import RunFolder
 
@@ -59,3 +59,41 @@ def test_what_was_collected_is_drawn_only_of_whole_episodes(
     draw_curve(folder)
     shown = {text.get_text().split(",")[0] for text in drawn[0].axes[0].get_legend().get_texts()}
     assert shown == ({"collecting", "evaluation"} if is_drawn else {"evaluation"})
+
+
+def scaled(values: list[float]) -> tuple[tuple[float, float], str]:
+    """The range of an axis of these, and what stands above it."""
+    figure = Figure(figsize=(9, 2))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot(values)
+    scale_plainly(axes)
+    figure.canvas.draw()
+    return axes.get_ylim(), axes.yaxis.get_offset_text().get_text()
+
+
+def test_what_differs_by_rounding_alone_is_a_flat_line_at_its_number() -> None:
+    """Episodes of six steps, and what a model says of them."""
+    (low, high), offset = scaled([6.0, 5.99997, 5.99999])
+    assert low < 5.8
+    assert high > 6.2
+    assert offset == ""
+
+
+def test_what_moves_keeps_its_range() -> None:
+    (low, high), _ = scaled([2.0, 6.0])
+    assert (low, high) == pytest.approx((1.8, 6.2))
+
+
+def test_a_single_point_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that has learned once."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    settings = load_settings("relay", [])
+    folder = RunFolder.create(tmp_path / "run", settings)
+    loss = algorithm_entry(settings.algorithm).curves.metrics[0]
+    folder.log({"iteration": 1, "env_steps": 100, loss: 1.0, "collect/outcome": 0.5, "held_out/reward_r2": 0.1})
+    draw_curve(folder)
+    lines = [line for axes in drawn[0].axes for line in axes.lines]
+    assert len(lines) == 3
+    assert {line.get_marker() for line in lines} == {"o"}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MOST_PLOTS, COLUMNS = 12, 4
 """Plots of a picture; of more evaluations some are left out, evenly, but never the last."""
 
+READ_AS = "dots: fifths of the states, by imagined return\non the grey line what was imagined came"
+
 
 def draw_calibration(folder: RunFolder) -> None:
     """Draw `calibration.png` from `metrics.jsonl`; nothing where no evaluation has looked at what is imagined."""
@@ -36,7 +38,8 @@ def draw_calibration(folder: RunFolder) -> None:
     figure.supxlabel("return imagined from a state")
     figure.supylabel("return that came")
     settings = folder.settings()
-    figure.suptitle(f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}: fifths of the starts")
+    title = f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}"
+    figure.suptitle(f"{title}\n{READ_AS}", fontsize=11)
     figure.savefig(folder.calibration, dpi=110)
 
 
@@ -53,5 +56,5 @@ def _draw(axes: Axes, record: Mapping[str, Any]) -> None:
     )
     axes.axline((0.0, 0.0), slope=1.0, color="0.8", linewidth=0.8, zorder=0)
     axes.plot(imagined, real, color=BLUE, marker="o", markersize=4, linewidth=1)
-    axes.set_title(f"{record['env_steps']} steps", fontsize=9)
+    axes.set_title(f"{record['env_steps']:,} steps", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -30,6 +30,8 @@ STYLE = {
 }
 LEAST_SHOWN = -1.0
 """An R² below is drawn there: a model that knows nothing yet would hide the rest."""
+LEAST_SPAN = 0.1
+"""Of the y axis of a panel, as a share of its numbers."""
 IMAGINATION_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("return", (("imagination/real_return", "real"), ("imagination/imagined_return", "imagined"))),
     ("length", (("imagination/real_length", "real"), ("imagination/imagined_length", "imagined"))),
@@ -92,7 +94,7 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
     )
     above, below = panels[:2]
     if not settings.environment.most_steps:  # of episodes that are cut, only those are known that ended early
-        above.plot(*_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
+        _line(above, *_points(records, "collect/outcome"), color="0.75", linewidth=1, label="collecting,\nsampled")
     for kind, colour in zip(("greedy", "sampled"), PALETTE, strict=False):
         steps, values = _points(records, f"evaluate/{kind}_outcome")
         if steps:
@@ -104,13 +106,15 @@ def draw_curve(folder: RunFolder, *, measure: str = "outcome") -> None:
         steps, values = _points([record for record in records if record.get(metric, 0) > 0], metric)
         if steps:
             label = fill(metric.rpartition("/")[2].replace("_", " "), LEGEND_CHARACTERS)
-            below.plot(steps, values, color=colour, linewidth=1, label=label)
+            _line(below, steps, values, color=colour, linewidth=1, label=label)
     scale_logarithmically(below)
     below.set_ylabel(curves.label)
     for axes, (label, curves_of) in zip(panels[2:], panels_of, strict=True):
         _draw_imagined(axes, records, curves_of)
         axes.set_ylabel(label)
+        scale_plainly(axes)
     panels[-1].set_xlabel("environment steps")
+    panels[-1].xaxis.set_major_formatter("{x:,.0f}")
     for axes in panels:
         axes.legend(**BESIDE)
     title = f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}"
@@ -130,9 +134,15 @@ def _imagination_panels(records: Sequence[dict[str, Any]]) -> list[tuple[str, tu
 def _draw_imagined(axes: Axes, records: Sequence[dict[str, Any]], curves: Sequence[tuple[str, str]]) -> None:
     for (metric, label), colour in zip(curves, PALETTE, strict=False):
         steps, values = _points(records, metric)
-        marker = "o" if metric.startswith("imagination/") else None
+        more = {"marker": "o", "markersize": 3} if metric.startswith("imagination/") else {}
         shown = [max(value, LEAST_SHOWN) for value in values] if metric == "held_out/reward_r2" else values
-        axes.plot(steps, shown, color=colour, linewidth=1, marker=marker, markersize=3, label=label)
+        _line(axes, steps, shown, color=colour, linewidth=1, label=label, **more)
+
+
+def _line(axes: Axes, steps: Sequence[int], values: Sequence[float], **how: Any) -> None:
+    """A curve, of which a single point can be seen, too."""
+    alone: dict[str, Any] = {"marker": "o", "markersize": 3} if len(steps) == 1 else {}
+    axes.plot(steps, values, **(how | alone))
 
 
 def scale_logarithmically(axes: Axes) -> None:
@@ -146,6 +156,15 @@ def scale_logarithmically(axes: Axes) -> None:
             plain = ScalarFormatter(useOffset=False)
             plain.set_scientific(False)
             set_formatter(plain)
+
+
+def scale_plainly(axes: Axes) -> None:
+    """Plain numbers on the y axis, and a span that rounding does not fill where nothing moves, as lengths may not."""
+    low, high = axes.get_ylim()
+    middle, least = (low + high) / 2, LEAST_SPAN * max(abs(low), abs(high))
+    if high - low < least:
+        axes.set_ylim(middle - least / 2, middle + least / 2)
+    axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _points(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
