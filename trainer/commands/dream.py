@@ -112,7 +112,7 @@ def _draw(namespace: argparse.Namespace) -> int:
     finally:
         environment.close()
     path: Path = namespace.out or folder.path / ("dream.gif" if found.real.frames else "dream.png")
-    title = f"{algorithm.name} on {spec.id}, {chosen.in_words()}"
+    title = f"{algorithm.name} on {spec.id}, {chosen.in_words()}: episode {wanted.seed} from step {wanted.start} on"
     draw_imagined(found, spec, path, title=title, slot=namespace.slot)
     document = {"run": str(folder.path), "env_steps": chosen.env_steps, "picture": str(path), **found.document()}
     try:

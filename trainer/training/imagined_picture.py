@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TRACES = 4
 """Observed numbers that are drawn: those that vary most in what is real or imagined."""
+LEAST_SPAN = 0.1
+"""Of their y axes, as a share of the widest among them: else what hardly varies looks like what does."""
 ANIMATED, STILL = ".gif", ".png"
 OTHERS = "0.65"
 """Of the other rollouts' curves."""
@@ -81,6 +83,7 @@ class _Picture:
         self._now = [each.axvline(0, color="0.3", linewidth=0.8) for each in axes.values()]
         for each in axes.values():
             each.spines[["top", "right"]].set_visible(False)
+            each.xaxis.get_major_locator().set_params(integer=True)
             each.set_xlim(-0.02 * self._steps, 1.02 * self._steps)
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
@@ -111,12 +114,13 @@ class _Picture:
             named = spec.observation_names[entry] if spec.observation_names else f"observed number {entry}"
             each.set_title(f"agent {slot}: {named}", fontsize=8)
             each.tick_params(labelsize=7)
+        _widen(axes[: len(chosen)])
         for each in axes[len(chosen) :]:
             each.set_axis_off()
 
     def _earned(self, axes: Axes) -> None:
-        for earned in self._found.imagined.earned[1:]:
-            axes.plot(_so_far(earned), color=OTHERS, linewidth=0.7)
+        for place, earned in enumerate(self._found.imagined.earned[1:]):
+            axes.plot(_so_far(earned), color=OTHERS, linewidth=0.7, label="" if place else "other rollouts")
         axes.plot(_so_far(self._found.replayed.reward), color=VERMILION, linewidth=1.2, label="real, as imagined")
         axes.plot(
             _so_far(self._found.imagined.earned[0]), color=VERMILION, linewidth=1.2, linestyle="--", label="imagined"
@@ -129,12 +133,22 @@ class _Picture:
     def _goes_on(self, axes: Axes) -> None:
         for lasts in self._found.imagined.survival[1:]:
             axes.plot(lasts, color=OTHERS, linewidth=0.7)
-        axes.plot(self._found.imagined.survival[0], color=VERMILION, linewidth=1.2, linestyle="--")
+        # The dashes above: where the model is right, both lines are one.
         axes.plot(np.ones(self._steps), color=BLUE, linewidth=1.5)
+        axes.plot(self._found.imagined.survival[0], color=VERMILION, linewidth=1.2, linestyle="--")
         axes.set_ylim(-0.03, 1.05)
         axes.set_title("probability that the episode still goes on", fontsize=8)
         axes.set_xlabel("transitions", fontsize=8)
         axes.tick_params(labelsize=7)
+
+
+def _widen(every: list[Axes]) -> None:
+    spans = [each.get_ylim() for each in every]
+    least = LEAST_SPAN * max(high - low for low, high in spans)
+    for each, (low, high) in zip(every, spans, strict=True):
+        missing = max(0.0, least - (high - low)) / 2
+        each.set_ylim(low - missing, high + missing)
+        each.ticklabel_format(axis="y", useOffset=False)
 
 
 def _so_far(rewards: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -42,7 +42,7 @@ class ChosenNetworks:
     def in_words(self) -> str:
         """As a person is told which they are."""
         scored = "" if self.score is None else f", which scored {self.score:.3f}"
-        return f"networks after {self.env_steps} steps{scored}"
+        return f"networks after {self.env_steps:,} steps{scored}"
 
 
 def save_snapshot(
