@@ -123,6 +123,7 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
     from coordinator.scoring.centralised import central_team
     from coordinator.scoring.scored_run import score_central_team
     from coordinator.scoring.suite import check_searches, plans_of
+    from coordinator.world.frames import filmed_in_words
 
     (path,) = request.paths
     asked = {"central": request.central, "search": request.search}
@@ -162,6 +163,8 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
             _print_comparison(report, scores)
         if bits is not None:
             _print_search_bits(*bits)
+        if plan.frames is not None and not report.interrupted:
+            print(filmed_in_words(plan.frames, plan.conditions))
 
     deliver(document, namespace.json, show=show)
     if failure is not None:

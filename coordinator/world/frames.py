@@ -23,6 +23,19 @@ VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 """Names that are refused, for nobody means a folder by them."""
 
 
+def film_file(film: Path, name: str, *, several: bool) -> Path:
+    """The GIF that an animated `film` of the condition of this name becomes."""
+    return film.with_stem(f"{film.stem}-{name}") if several else film
+
+
+def filmed_in_words(film: Path, names: Sequence[str]) -> str:
+    """Where the pictures of these conditions are."""
+    if film.suffix.lower() != ANIMATED:
+        return f"first episode drawn into {film}: {', '.join(f'{name}-….png' for name in names)}"
+    several = len(names) > 1
+    return f"first episode drawn: {', '.join(str(film_file(film, name, several=several)) for name in names)}"
+
+
 class FilmedWorld(World):
     """Like the world it is made of; draws one episode to `film`.
 
@@ -54,7 +67,7 @@ class FilmedWorld(World):
         except OSError as error:
             raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from error
         self._folder, self._name = folder, name
-        self._file = film.with_stem(f"{film.stem}-{name}") if several else film
+        self._file = film_file(film, name, several=several)
         self._seed: int | None = None
         self._filming = False
         self._drawn = 0

@@ -11,7 +11,7 @@ from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team
 
 from coordinator.running.local import evaluate
-from coordinator.world.frames import LEAST_PIXELS, enlarged
+from coordinator.world.frames import LEAST_PIXELS, enlarged, filmed_in_words
 from heliograph.cli import main
 from heliograph.environments.animation import FRAME_MS, LAST_FRAME_MS
 
@@ -72,3 +72,15 @@ def test_small_pictures_are_enlarged_by_a_whole_number(height, width, times) -> 
     large = enlarged(pixels)
     assert large.shape == (height * times, width * times, 3)
     assert (large[::times, ::times] == pixels).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "conditions", "told"),
+    [
+        ("film.gif", ("open",), "film.gif"),
+        ("film.gif", ("open", "cut"), "film-open.gif, film-cut.gif"),
+        ("film", ("open",), "film: open-….png"),
+    ],
+)
+def test_it_is_said_where_the_pictures_are(name: str, conditions: tuple[str, ...], told: str) -> None:
+    assert filmed_in_words(Path(name), conditions).endswith(told)
