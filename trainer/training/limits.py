@@ -114,7 +114,8 @@ def _reward_head(figures: Figures) -> str | None:
         return None
     return (
         f"The model limits this run: the reward head explains {max(r2, 0.0):.0%} of held-out rewards (R² {r2:.2f}), so "
-        "the policy learns from noise: more model updates per environment step, or more weight of the reward's loss."
+        "the policy learns from noise: more environment steps if it still grows (learning_curve.png), more model "
+        "updates per step, or more weight of the reward's loss."
     )
 
 
