@@ -10,6 +10,8 @@ from heliograph.reading import LOG, open_plain, printable
 TAIL_BYTES = 4096
 MOST = 120
 """Characters of a line that are told."""
+WAY_ON = ("run folder: ", "next: ")
+"""Lines of a training to whoever has begun it by hand; a campaign goes on by itself."""
 
 
 def size_of(log: Path) -> int:
@@ -31,5 +33,5 @@ def newest_line(log: Path, *, beyond: int) -> str:
         return ""
     whole, _, _ = text.rpartition("\n")
     lines = [printable(line).strip() for line in whole.splitlines()]
-    newest = next((line for line in reversed(lines) if line), "")
+    newest = next((line for line in reversed(lines) if line and not line.startswith(WAY_ON)), "")
     return newest if len(newest) <= MOST else f"{newest[: MOST - 1]}…"

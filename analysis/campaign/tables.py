@@ -20,6 +20,10 @@ AT_THE_END: Mapping[str, Callable[[LabelScores], Aggregate | None]] = {
 """What is shown beside the scores where some label has it."""
 
 
+LEAST_WHOLE_S = 10
+"""Seconds below which tenths are told: nothing has cost 0."""
+
+
 def heading(world: WorldReport) -> str:
     """What a section is called."""
     measure = "" if world.measure is None else f": {world.measure}"
@@ -110,7 +114,9 @@ def _ends(found: LabelScores) -> str:
 
 
 def _seconds(at: AtSteps) -> str:
-    return UNKNOWN if at.cpu_seconds is None else f"{at.cpu_seconds:,.0f}"
+    if at.cpu_seconds is None:
+        return UNKNOWN
+    return f"{at.cpu_seconds:,.0f}" if at.cpu_seconds >= LEAST_WHOLE_S else f"{at.cpu_seconds:.1f}"
 
 
 def _weights(found: LabelScores) -> str:

@@ -54,7 +54,10 @@ def test_until_steps_are_logged_and_while_it_is_measured_a_run_tells_what_its_pr
         assert told() == "w/mappo/seed-0: 50 of 100 steps  50%  30 s of a processor  greedy 0.500\n"
         write_status(folder, RunStatus(state=RunState.FINISHED, env_steps=50))
         with log.open("a") as file:
-            file.write("ne\nmessages masked: 45/200, about 647 s left\n" + "x" * 300 + "\nlast " + "y" * 500)
+            file.write("ne\nmessages masked: 45/200, about 647 s left\n  run folder: r\n  next: heliograph run\n")
+        assert told().endswith("  messages masked: 45/200, about 647 s left\n"), "the campaign itself goes on"
+        with log.open("a") as file:
+            file.write("x" * 300 + "\nlast " + "y" * 500)
         said = told()
     assert said.startswith("w/mappo/seed-0: 50 steps, being measured  50%  30 s of a processor  greedy 0.500  xxx")
     assert said.endswith("x…\n")

@@ -329,3 +329,9 @@ def test_a_picture_says_what_lines_and_bands_are_and_counts_seconds_in_full(
     assert legend.get_title().get_text() == BANDS
     steps, seconds = (axes.xaxis.get_major_formatter() for axes in figure.axes)
     assert (steps(20_000, 0), seconds(1_200, 0)) == ("20k", "1,200")
+
+
+def test_processor_time_of_a_short_run_is_not_told_as_none(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    quick = {name: {"cpu_seconds": 0.4} for name in ALL}
+    assert "| mappo | " in (page := markdown(reported(tmp_path, plans, quick), file="try.toml", plots=[]))
+    assert "0.4 at 1,000" in page
