@@ -101,7 +101,7 @@ def _print(found: Conformance) -> None:
 
 def _observation(agent: AgentShown) -> str:
     seen = f", {agent.lowest:.3g} to {agent.highest:.3g}" if agent.lowest <= agent.highest else ""
-    return f"{agent.observation_size} numbers{seen}"
+    return f"{agent.observation_size} number{'' if agent.observation_size == 1 else 's'}{seen}"
 
 
 def _actions(agent: AgentShown) -> str:

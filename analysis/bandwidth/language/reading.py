@@ -120,7 +120,7 @@ class Language:
         if shares.max() > 0:
             most = int(shares.argmax())
             found.append(
-                f"Of single categoricals, {most} changes it most often ({shares[most]:.0%}); "
+                f"Of single categoricals, number {most} changes it most often ({shares[most]:.0%}); "
                 f"{int((shares == 0).sum())} of {len(shares)} never did."
             )
         if asked.differing:
