@@ -74,6 +74,12 @@ def test_small_pictures_are_enlarged_by_a_whole_number(height, width, times) -> 
     assert (large[::times, ::times] == pixels).all()
 
 
+def test_an_evaluation_says_where_its_pictures_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_team(relay_bundles(2), tmp_path / "team")
+    assert main(["evaluate", str(tmp_path / "team"), "--episodes", "1", "--frames", str(tmp_path / "film")]) == 0
+    assert f"first episode drawn into {tmp_path / 'film'}: open-….png\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "conditions", "told"),
     [

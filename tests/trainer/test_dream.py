@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from tiny_team import SMALL_MABL, SMALL_MAPPO, SMALL_MARIE, small_settings, start
 
 from heliograph.cli import main
@@ -128,6 +129,29 @@ def test_a_picture_whose_folder_cannot_be_made_is_refused_in_a_sentence(tmp_path
     for name in ("still.png", "moving.gif"):
         with pytest.raises(OutputFailed, match=f"cannot write .*{name}: "):
             draw_imagined(found, world.spec, tmp_path / "file" / name, title="")
+
+
+def test_a_picture_counts_whole_transitions_and_shows_how_much_each_number_varies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    found, world = imagine("mamba", horizon=3)
+    real = np.zeros_like(found.real.observation)
+    imagined = np.zeros_like(found.imagined.observation)
+    imagined[1, 0, :TRACES] = (1.0, 1e-4, 2e-4, 3e-4)
+    found = replace(
+        found,
+        real=replace(found.real, observation=real, frames=[]),
+        imagined=replace(found.imagined, observation=imagined),
+    )
+    draw_imagined(found, replace(world.spec, renders=False), tmp_path / "still.png", title="")
+    panels = [axes for part in drawn[0].subfigs for axes in part.axes]
+    for axes in panels:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [0, 1, 2, 3]
+    spans = [high - low for low, high in (axes.get_ylim() for axes in panels if axes.get_title().startswith("agent"))]
+    assert min(spans) >= 0.09 * max(spans)
 
 
 def trained(path: Path, preset: str, **small: Any) -> Training:
