@@ -31,6 +31,8 @@ RUN_STATUS = DocumentFormat(
     remedy="Use the version that wrote it, or remove the file: `--resume` then goes on with the newest checkpoint",
 )
 STATUS, SUMMARY, SETTINGS, BUNDLES = "status.json", "summary.json", "settings.json", "bundles"
+WAY_ON = ("run folder: ", "next: ")
+"""How lines of a training begin that are for whoever has begun it by hand: to those who train many they are no news."""
 
 
 class RunState(StrEnum):

@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 from heliograph.reading import LOG, open_plain, printable
+from heliograph.run_status import WAY_ON
 
 TAIL_BYTES = 4096
 MOST = 120
 """Characters of a line that are told."""
-WAY_ON = ("run folder: ", "next: ")
-"""Lines of a training to whoever has begun it by hand; a campaign goes on by itself."""
 
 
 def size_of(log: Path) -> int:

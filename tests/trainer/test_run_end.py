@@ -71,6 +71,7 @@ def test_without_a_target_that_must_be_reached_a_run_is_finished_and_then_left_a
 ) -> None:
     path = tmp_path / "run"
     assert train(path) == 0
+    assert "training at most 24 environment steps; " in capsys.readouterr().err, "nothing is won twice"
     assert state(path) == (RunState.FINISHED, 24, 0)
     before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
     capsys.readouterr()

@@ -22,7 +22,7 @@ from heliograph.display import console, interval, score, table
 from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError
 from heliograph.estimates import bootstrap
 from heliograph.reading import SMALL, read_json, read_json_lines
-from heliograph.run_status import SUMMARY, RunState, read_status
+from heliograph.run_status import SUMMARY, WAY_ON, RunState, read_status
 
 LOOK_S = 0.5
 """How often the runs are looked at while they go on."""
@@ -215,7 +215,7 @@ def _last_line(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 2000))
-            lines = file.read().decode(errors="replace").strip().splitlines()
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
     except OSError:
         return ""
-    return lines[-1] if lines else ""
+    return next((line for line in reversed(lines) if line and not line.startswith(WAY_ON)), "")

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from heliograph.display import console, score
+from heliograph.figures import SHARES
 from heliograph.optional import optional
 from heliograph.run_status import RunState
 from trainer.training.event_log import EventLog
@@ -64,10 +65,13 @@ class TrainingConsole:
             self._experiment.begin()
         self._horizon, self._measure = horizon, measure
         schedule = self._folder.settings().schedule
-        ends = [] if schedule.stop_at_outcome is None else [f"until {measure} is {schedule.stop_at_outcome:g}"]
+        target = schedule.stop_at_outcome
+        # No share reaches a target above 1, by which presets say that a run goes on to its last step.
+        never = target is None or (measure in SHARES and target > 1)
+        ends = [] if never else [f"until {measure} is {target:g}"]
         if horizon.usual_env_steps is not None:
-            ends.append(f"usually after {horizon.usual_env_steps} environment steps")
-        at_most = f"at most {horizon.limit_env_steps}{'' if horizon.usual_env_steps else ' environment steps'}"
+            ends.append(f"usually after {horizon.usual_env_steps:,} environment steps")
+        at_most = f"at most {horizon.limit_env_steps:,}{'' if horizon.usual_env_steps else ' environment steps'}"
         if horizon.limit_seconds is not None:
             at_most += f" or {in_words(horizon.limit_seconds)}"
         self.note(f"training {', '.join([*ends, at_most])}; how long that takes here is told once it is measured")

@@ -120,7 +120,7 @@ def greedy_score(folder: RunFolder, *, env_steps: int) -> float | None:
 def in_words(folder: RunFolder, summary: Summary) -> str:
     """What to print of a run that has ended."""
     lines = [
-        f"{_REASONS[summary.reason]}: {summary.env_steps} environment steps, {summary.iterations} iterations, "
+        f"{_REASONS[summary.reason]}: {summary.env_steps:,} environment steps, {summary.iterations:,} iterations, "
         f"{summary.seconds:.0f} s of training",
     ]
     if summary.parameters is not None:
