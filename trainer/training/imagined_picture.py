@@ -54,6 +54,7 @@ class _Picture:
     def __init__(self, found: ImaginedBesideReal, spec: EnvironmentSpec, *, title: str, slot: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
 
         self._found, self._steps = found, len(found.real.reward)
         drawn = bool(found.real.frames)
@@ -83,7 +84,7 @@ class _Picture:
         self._now = [each.axvline(0, color="0.3", linewidth=0.8) for each in axes.values()]
         for each in axes.values():
             each.spines[["top", "right"]].set_visible(False)
-            each.xaxis.get_major_locator().set_params(integer=True)
+            each.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             each.set_xlim(-0.02 * self._steps, 1.02 * self._steps)
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:

@@ -94,7 +94,10 @@ def score_against_bits(sweep: SweepDocument) -> Figure:
             places = [getattr(point, bits) for point in curve.points]
             _curve(axes, places, curve.points, place, label=curve.label)
             for x, point in zip(places, curve.points, strict=True) if curve.axis == TEAMS else ():
-                axes.annotate(point.value, (x, point.score), xytext=(4, 4), textcoords="offset points", fontsize=7)
+                # Beside the point and not above it, where the frame is for who wins all.
+                axes.annotate(
+                    point.value, (x, point.score), xytext=(7, 0), textcoords="offset points", fontsize=7, va="center"
+                )
         _levels(axes, sweep)
         axes.set_xlabel(f"{bits.partition('_')[0]} bits per agent and step")
         axes.set_ylabel(_score_label(sweep))
