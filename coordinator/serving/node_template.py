@@ -1,6 +1,6 @@
 """Nodes that are forked of a process which has loaded all that they need, and that are this process's children.
 
-A node costs two thirds of a second of a core until it plays, and two thirds of that are the loading of Python's
+A node costs two thirds of a second of a core until its first step, and two thirds of that are the loading of Python's
 modules, which a process does once for all (`agent_node.template`).
 """
 
