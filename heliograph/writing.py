@@ -10,11 +10,29 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 _NO_PLACE_BESIDE = {errno.EACCES, errno.EBUSY, errno.ENAMETOOLONG, errno.EPERM, errno.EROFS, errno.EXDEV}
 """What the system says where a file can be written, but nothing put beside it or in its place: one that is mounted into
 a container by itself, one in a folder that is not ours, or one whose name is as long as may be.  A full disk is not
 among them, since the old text would be lost for nothing."""
+
+
+class NotInPlace(FileNotFoundError):
+    """What is written has no name any more, or not the one by which it is to be found."""
+
+
+def check_in_place(file: IO[Any], path: Path) -> None:
+    """Raise NotInPlace unless the path still names the open file: what is written into one that was removed is lost,
+    and the system says nothing of it."""
+    try:
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            return
+    except PermissionError:  # nobody can tell
+        return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    raise NotInPlace(errno.ENOENT, "it was moved, removed or replaced while it was written")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,7 @@ from heliograph.documents import DocumentFormat, WrongDocument
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import LOG, Unreadable, parse_json, read_bytes
+from heliograph.writing import NotInPlace, check_in_place
 
 LOGBOOK = DocumentFormat(
     name="heliograph-logbook", version=1, what="finished episodes", remedy="Name another file for --resume"
@@ -118,12 +119,13 @@ class Logbook:
             )
 
     def _write(self, line: dict[str, Any]) -> None:
-        if self._file is None:
+        if self._file is None or self._path is None:
             return
         try:
             self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+            check_in_place(self._file, self._path)
         except OSError as error:
             self._refuse(error)
 
@@ -136,7 +138,9 @@ class Logbook:
         self._close()
         raise OutputFailed(
             f"cannot keep finished episodes in {self._path}: {error.strerror}",
-            remedy="The same command goes on after those that it holds, once it can be written",
+            remedy="Start again, and leave the file where it is until the run has ended"
+            if isinstance(error, NotInPlace)
+            else "The same command goes on after those that it holds, once it can be written",
         ) from error
 
     def _read(self) -> int:

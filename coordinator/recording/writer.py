@@ -25,6 +25,7 @@ from heliograph.action_rows import ActionRows
 from heliograph.actions import ContinuousActions
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
+from heliograph.writing import NotInPlace, check_in_place
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ class Recorder:
             )
         )
         try:
+            self._file.flush()
+            check_in_place(self._file, self._path)
             self._file.close()
         except OSError as error:
             self._fail(error)
@@ -96,6 +99,10 @@ class Recorder:
         )
         self._add_up()
         self._steps = []
+        try:
+            check_in_place(self._file, self._path)
+        except OSError as error:
+            self._fail(error)
 
     def _add_up(self) -> None:
         present, hears, masked, lost, delay = (
@@ -118,9 +125,12 @@ class Recorder:
     def _fail(self, error: OSError) -> NoReturn:
         with suppress(OSError):  # what is still in its buffer cannot be written either
             self._file.close()
+        gone = isinstance(error, NotInPlace)
         raise OutputFailed(
             f"cannot record to {self._path}: {error.strerror}",
-            remedy="Make room or name another file; what the file holds so far is cut off where it failed",
+            remedy="Start again, and leave the file where it is until the run has ended"
+            if gone
+            else "Make room or name another file; what the file holds so far is cut off where it failed",
         ) from error
 
 
