@@ -12,6 +12,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from heliograph.codecs.tables import LatentTables
 from heliograph.errors import BundleCorrupt, BundleMismatch, BundleUntrusted, OutputFailed
 from heliograph.manifest import Manifest, sha256
 from heliograph.reading import Unreadable, read_bytes
+from heliograph.system_refusals import remedy_for
 
 MANIFEST, GRAPH, TABLES, SIGNATURE = FILES = ("manifest.json", "step.onnx", "tables.json", "manifest.sig")
 MAX_BUNDLE_BYTES = 512 * 2**20
@@ -154,8 +156,10 @@ def load(path: Path) -> Bundle:
         if path.is_dir():
             files, left = {}, MAX_BUNDLE_BYTES
             for name in FILES:
-                # A link that leads nowhere is there, too: it is refused, not overlooked.
-                if os.path.lexists(path / name):
+                # A link that leads nowhere is there, too: it is refused, not overlooked.  Of a folder that may not be
+                # entered, nobody can say what there is.
+                with suppress(FileNotFoundError):
+                    os.lstat(path / name)
                     files[name] = _read(path / name, limit=left, links=False)
                     left -= len(files[name])
             return _checked(files, origin=str(path))
@@ -163,7 +167,7 @@ def load(path: Path) -> Bundle:
     except FileNotFoundError:
         raise BundleCorrupt(f"there is no bundle at {path}", remedy="Export one with `heliograph export`") from None
     except OSError as error:
-        raise BundleCorrupt(f"cannot read bundle {path}: {error.strerror}") from error
+        raise BundleCorrupt(f"cannot read bundle {path}: {error.strerror}", remedy=remedy_for(error)) from error
 
 
 def from_tar(data: bytes, *, origin: str) -> Bundle:

@@ -26,6 +26,7 @@ from heliograph import __version__
 from heliograph.errors import EXIT_CODES, INTERRUPTED_EXIT_CODE, HeliographError, MissingExtra
 from heliograph.foreign_packages import ForeignPackage, foreign
 from heliograph.stopping import NUMBERS, TOGETHER_S, interrupted_by_sigterm
+from heliograph.system_refusals import remedy_for
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -231,7 +232,9 @@ def _run(commands: Mapping[str, Command], namespace: argparse.Namespace) -> int:
             raise
         logging.getLogger(__name__).debug("command failed", exc_info=True)
         where = "" if error.filename is None else f": {error.filename}"
-        print(f"heliograph {namespace.command}: {error.strerror}{where}", file=sys.stderr)
+        remedy = remedy_for(error, otherwise="")
+        said = f"{error.strerror}{where}{remedy and f'. {remedy}'}"
+        print(f"heliograph {namespace.command}: {said}", file=sys.stderr)
         return MACHINE_EXIT_CODE
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and _NO_MEMORY.search(str(error)) is None:

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.library_errors import cause_of
 from heliograph.reading import DOCUMENT, read_json
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import write_text
 
 ParsedT = TypeVar("ParsedT")
@@ -110,7 +111,7 @@ class DocumentFormat:
         except KeyError as error:
             cause, remedy = f"it lacks {error}", self.remedy
         except OSError as error:
-            cause, remedy = error.strerror or str(error), self.remedy
+            cause, remedy = error.strerror or str(error), remedy_for(error, otherwise=self.remedy)
         except _UNPARSABLE as error:
             cause, remedy = cause_of(error), self.remedy
         raise SettingsError(f"cannot read {self.what} {path}: {cause}", remedy=remedy)
@@ -149,7 +150,7 @@ def write_json(document: Mapping[str, Any], path: Path | None) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy="Name another place") from error
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy=remedy_for(error)) from error
 
 
 def finite(value: Any) -> Any:

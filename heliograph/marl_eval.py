@@ -19,6 +19,7 @@ from typing import Any
 
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import Unreadable, read_json
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
 
 ABSOLUTE = "absolute_metrics"
@@ -101,7 +102,7 @@ def write(path: Path, runs: Iterable[EvaluatedRun]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, text)
     except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy=remedy_for(error)) from error
 
 
 def read(path: Path) -> list[EvaluatedRun]:
@@ -109,7 +110,7 @@ def read(path: Path) -> list[EvaluatedRun]:
     try:
         content = read_json(path)
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+        raise SettingsError(f"cannot read {path}: {error.strerror}", remedy=remedy_for(error)) from error
     except Unreadable as error:
         raise SettingsError(f"{path} {error}") from None
     return [

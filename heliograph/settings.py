@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, Unreadable, read_text
+from heliograph.system_refusals import remedy_for
 
 
 class Settings(BaseModel):
@@ -72,7 +73,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SettingsError(f"settings file {path} does not exist") from None
     except OSError as error:
-        raise SettingsError(f"settings file {path} cannot be read: {error.strerror}") from None
+        raise SettingsError(
+            f"settings file {path} cannot be read: {error.strerror}", remedy=remedy_for(error)
+        ) from None
     except Unreadable as error:
         raise SettingsError(f"settings file {path} {error}") from None
     except (ValueError, RecursionError) as error:  # tomllib lets some of Python's own through, as for huge integers

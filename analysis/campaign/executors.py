@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from heliograph.errors import OutputFailed
+from heliograph.system_refusals import remedy_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ class LocalProcesses(Executor):
             job.log.parent.mkdir(parents=True, exist_ok=True)
             log = job.log.open("ab")
         except OSError as error:
-            raise OutputFailed(f"cannot write {job.log}: {error.strerror}", remedy="Free space") from error
+            raise OutputFailed(f"cannot write {job.log}: {error.strerror}", remedy=remedy_for(error)) from error
         with log:
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -25,6 +25,7 @@ from heliograph.claim import claim
 from heliograph.documents import DocumentFormat
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import SMALL
+from heliograph.system_refusals import remedy_for
 
 CAMPAIGN = DocumentFormat(
     name="heliograph-campaign", version=1, what="the campaign's mark", remedy="Name another folder: --out, --results"
@@ -84,7 +85,7 @@ class Places:
         try:
             file = (self.out / MARK).open()
         except OSError as error:
-            raise OutputFailed(f"cannot open {self.out / MARK}: {error.strerror}") from error
+            raise OutputFailed(f"cannot open {self.out / MARK}: {error.strerror}", remedy=remedy_for(error)) from error
         with file:
             if not claim(file.fileno()):
                 raise SettingsError(

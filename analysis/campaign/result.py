@@ -22,6 +22,7 @@ from heliograph.documents import DocumentFormat
 from heliograph.errors import OutputFailed
 from heliograph.library_errors import cause_of
 from heliograph.reading import SMALL
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
 
 RESULT = DocumentFormat(
@@ -167,7 +168,7 @@ def write_result(path: Path, result: RunResult) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, text.replace("[ ", "[").replace(" ]", "]") + "\n")
     except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy="Free space, and start again") from error
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", remedy=remedy_for(error)) from error
 
 
 def read_result(path: Path) -> RunResult | None:

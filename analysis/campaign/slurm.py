@@ -28,6 +28,7 @@ from heliograph.errors import OutputFailed, SettingsError
 from heliograph.extras import extra
 from heliograph.reading import SMALL, read_text
 from heliograph.settings import merge
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import write_text
 
 _log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class SlurmJobs(Executor):
                 number = await self._submitted(job, files)
                 write_text(files.note, f"{number}\n")
             except OSError as error:
-                raise OutputFailed(f"cannot write {files.note}: {error.strerror}", remedy="Free space") from error
+                raise OutputFailed(f"cannot write {files.note}: {error.strerror}", remedy=remedy_for(error)) from error
         return _SlurmWork(number, job, files, self._queue, look_s=self._look_s, ask_s=self._ask_s)
 
     async def _left(self, note: Path) -> str | None:
@@ -157,7 +158,7 @@ class SlurmJobs(Executor):
                 run_command, list(job.command), dict(job.environment), str(job.log), str(files.code), str(files.stop)
             )
         except OSError as error:
-            raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Free space") from error
+            raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy=remedy_for(error)) from error
         except Exception as error:  # submitit's own, of what sbatch said
             raise SettingsError(f"Slurm does not take {job.name}: {' '.join(str(error).split())[-300:]}") from error
         return str(submitted.job_id)

@@ -26,6 +26,7 @@ from heliograph.claim import claim
 from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError, TargetNotReached, TrainingError
 from heliograph.reading import SMALL, open_plain, read_json
 from heliograph.run_status import SETTINGS, RunState, read_status
+from heliograph.system_refusals import remedy_for
 from heliograph.toml_text import toml_document
 from heliograph.writing import write_text
 
@@ -120,7 +121,7 @@ class Worker:
         try:
             write_text(preset, toml_document({"base": self._run.cell.preset, **self._plan.values}))
         except OSError as error:
-            raise OutputFailed(f"cannot write {preset}: {error.strerror}", remedy="Free space") from error
+            raise OutputFailed(f"cannot write {preset}: {error.strerror}", remedy=remedy_for(error)) from error
         words = ["--preset", str(preset), "--seed", str(self._run.seed), "--folder", str(self._folder)]
         return self._reached(self._command("train", *words, "--resume-or-start"))
 
@@ -144,7 +145,7 @@ class Worker:
         try:
             report.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputFailed(f"cannot make {report.parent}: {error.strerror}", remedy="Free space") from error
+            raise OutputFailed(f"cannot make {report.parent}: {error.strerror}", remedy=remedy_for(error)) from error
         team = ["--bundles", str(self._folder), *PATIENT] if apart else [str(self._folder)]
         words = ["--episodes", str(chosen.episodes), "--seed", str(chosen.seed), f"--{policy}"]
         links = "permuted" if measured is Measured.PERMUTED else "both" if masked else "open"

@@ -25,6 +25,7 @@ from heliograph.action_rows import ActionRows
 from heliograph.actions import ContinuousActions
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import OutputFailed, SettingsError
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import NotInPlace, check_in_place
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Recorder:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open(self._path)
         except OSError as error:
-            raise SettingsError(f"cannot record to {self._path}: {error.strerror}") from error
+            raise SettingsError(f"cannot record to {self._path}: {error.strerror}", remedy=remedy_for(error)) from error
         self._write(_header(self._plan, self._spec))
         return self
 

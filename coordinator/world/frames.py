@@ -14,6 +14,7 @@ from heliograph.environments.animation import write_gif
 from heliograph.environments.png import write_png
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.extras import extra
+from heliograph.system_refusals import remedy_for
 
 LEAST_PIXELS = 480
 """Pictures whose longer side is shorter than this are enlarged by a whole number, so that they can be looked at."""
@@ -65,7 +66,9 @@ class FilmedWorld(World):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from error
+            raise OutputFailed(
+                f"cannot make the folder {folder}: {error.strerror}", remedy=remedy_for(error)
+            ) from error
         self._folder, self._name = folder, name
         self._file = film_file(film, name, several=several)
         self._seed: int | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from heliograph.certificates.identity import COORDINATOR, Identity
 from heliograph.errors import OutputFailed, SettingsError
 from heliograph.reading import SMALL, Unreadable, read_bytes
+from heliograph.system_refusals import remedy_for
 
 if TYPE_CHECKING:
     from heliograph.certificates.authority import Authority, Credential
@@ -157,7 +158,7 @@ def _write(folder: Path, files: Mapping[str, bytes], *, undo: ExitStack, replace
 
 
 def _unwritable(what: str, error: OSError) -> OutputFailed:
-    return OutputFailed(f"cannot write {what}: {error.strerror}", remedy="Make room, or name another place")
+    return OutputFailed(f"cannot write {what}: {error.strerror}", remedy=remedy_for(error))
 
 
 def _remove_empty(folder: Path) -> None:
@@ -177,4 +178,4 @@ def _read(path: Path) -> bytes:
     except Unreadable as error:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+        raise SettingsError(f"cannot read {path}: {error.strerror}", remedy=remedy_for(error)) from None

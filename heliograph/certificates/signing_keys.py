@@ -10,6 +10,7 @@ from heliograph.bundle import Bundle
 from heliograph.certificates.folder import all_or_nothing, write_new
 from heliograph.errors import BundleUntrusted, SettingsError
 from heliograph.reading import SMALL, Unreadable, read_bytes
+from heliograph.system_refusals import remedy_for
 
 _KEY_BYTES = 32
 
@@ -104,4 +105,4 @@ def _read(path: Path, what: str) -> bytes:
     except Unreadable as error:
         raise SettingsError(f"{what} {path} {error}") from None
     except OSError as error:
-        raise SettingsError(f"cannot read {what} {path}: {error.strerror}") from None
+        raise SettingsError(f"cannot read {what} {path}: {error.strerror}", remedy=remedy_for(error)) from None

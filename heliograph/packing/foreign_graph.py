@@ -13,6 +13,7 @@ from heliograph.errors import BundleCorrupt, BundleMismatch
 from heliograph.graph.reading import OPERATOR_SETS
 from heliograph.packing.naming import TensorNames
 from heliograph.reading import Unreadable, read_bytes
+from heliograph.system_refusals import remedy_for
 
 Shape = tuple[int, ...]
 _TO_EXPORT_AGAIN = "Export it with a batch of one and fixed shapes"
@@ -27,7 +28,7 @@ def read_foreign(path: Path) -> bytes:
     except Unreadable as error:
         raise BundleCorrupt(f"{path} {error}") from None
     except OSError as error:
-        raise BundleCorrupt(f"cannot read {path}: {error.strerror}") from None
+        raise BundleCorrupt(f"cannot read {path}: {error.strerror}", remedy=remedy_for(error)) from None
 
 
 def parsed(data: bytes, names: TensorNames, *, origin: str) -> onnx.ModelProto:

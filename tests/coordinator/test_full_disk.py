@@ -70,4 +70,4 @@ def test_what_no_error_speaks_of_is_one_sentence_as_well(capfd) -> None:
 
     commands = {"write": cli.Command(summary="write", configure=lambda parser: None, run=write)}
     assert cli.run(commands, ["write"]) == cli.MACHINE_EXIT_CODE
-    assert capfd.readouterr().err == "heliograph write: No space left on device\n"
+    assert capfd.readouterr().err == "heliograph write: No space left on device. Make room on that disk\n"

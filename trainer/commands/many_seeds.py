@@ -23,6 +23,7 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError
 from heliograph.estimates import bootstrap
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, WAY_ON, RunState, read_status
+from heliograph.system_refusals import remedy_for
 
 LOOK_S = 0.5
 """How often the runs are looked at while they go on."""
@@ -63,7 +64,7 @@ def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str],
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}", remedy=remedy_for(error)) from error
     runs = [SeedRun(seed=seed, folder=folder / f"seed-{seed}") for seed in seeds]
     # Each run with threads for all cores would wait for the others at every step.
     threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))

@@ -19,6 +19,7 @@ from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, open_plain
 from heliograph.run_status import SETTINGS, RunState, read_status, write_status
 from heliograph.settings import merge
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
 from trainer.training.settings import CHANGEABLE, differences, read_settings, resolve_settings
 
@@ -65,7 +66,9 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
             with (path / CHANGES).open("a", encoding="utf-8") as history:
                 history.write(json.dumps(line) + "\n")
     except OSError as error:
-        raise SettingsError(f"cannot change the settings of {path}: {error.strerror}") from error
+        raise SettingsError(
+            f"cannot change the settings of {path}: {error.strerror}", remedy=remedy_for(error)
+        ) from error
     except ValueError as error:
         raise SettingsError(f"cannot read {file}: {error}") from error
     return {name: (old, new) for name, (old, new) in changes.items()}

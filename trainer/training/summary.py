@@ -12,6 +12,7 @@ from heliograph.environments.episodes import EpisodeResults
 from heliograph.errors import CheckpointError, TargetNotReached
 from heliograph.estimates import estimate
 from heliograph.reading import SMALL, read_json
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
 from trainer.ranks.launched import train_command
 from trainer.training.limits import Limit
@@ -105,7 +106,9 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
     try:
         replace_text(folder.summary, json.dumps(document, indent=2) + "\n")
     except OSError as error:
-        raise CheckpointError(f"cannot write {folder.summary}: {error}", remedy="Free space, and go on") from error
+        raise CheckpointError(
+            f"cannot write {folder.summary}: {error}", remedy=f"{remedy_for(error)}, and go on"
+        ) from error
 
 
 def greedy_score(folder: RunFolder, *, env_steps: int) -> float | None:
