@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -15,7 +16,7 @@ from tiny_team import SMALL
 
 from heliograph.bundle import load_team
 from heliograph.cli import main
-from heliograph.errors import NonFiniteLoss
+from heliograph.errors import CheckpointError, NonFiniteLoss
 from heliograph.run_status import RunState, read_status
 from trainer.training.run_folder import RunFolder
 from trainer.training.training import Training
@@ -144,6 +145,41 @@ def test_a_run_that_fails_names_the_command_that_goes_on_from_its_checkpoint(
     *_, way_on, error = capsys.readouterr().err.splitlines()
     assert way_on == f"the run folder is {path}; go on from the last checkpoint with: heliograph train --resume {path}"
     assert error == "heliograph train: the reward term is nan. Go on with a smaller learning rate"
+
+
+@pytest.mark.parametrize("moment", ["_evaluate", "save"])
+def test_a_run_folder_that_is_removed_ends_the_training_with_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], moment: str
+) -> None:
+    """It went on to its end, made half of the folder anew, and then told that it could not read its settings."""
+    path, original = tmp_path / "run", getattr(Training, moment)
+
+    def remove(training: Training) -> object:
+        shutil.rmtree(path)
+        return original(training)
+
+    monkeypatch.setattr(Training, moment, remove)
+    assert train(path) == CheckpointError.exit_code
+    *_, way_on, error = capsys.readouterr().err.splitlines()
+    assert way_on.startswith(f"the run folder is {path}; nothing can go on from it as it is: ")
+    assert error.startswith("heliograph train: ")
+    assert str(path) in error
+    assert "in its place" in error or "leave it where it is" in error
+    assert not path.exists()
+
+
+def test_a_training_whose_folder_is_gone_is_interrupted_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+
+    def remove(_training: Training) -> None:
+        shutil.rmtree(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "run", remove)
+    assert train(path) == 130
+    assert "nothing can go on from it" in capsys.readouterr().err
 
 
 def test_resume_or_start_names_its_folder(capsys: pytest.CaptureFixture[str]) -> None:

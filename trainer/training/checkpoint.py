@@ -32,6 +32,7 @@ from heliograph.documents import DocumentFormat, WrongDocument
 from heliograph.errors import CheckpointError
 from heliograph.reading import check_plain, read_json
 from heliograph.run_status import RunState, read_status
+from heliograph.system_refusals import remedy_for
 from trainer.algorithms.interfaces import Algorithm
 from trainer.nets.optional_parts import fitted
 from trainer.nets.random_states import random_states, restore_random_states
@@ -80,7 +81,7 @@ def save_checkpoint(
         except (OSError, SafetensorError) as error:
             refused = error
         if group.any(refused is not None):
-            raise _unwritable(path, refused or "another rank could not write its share") from refused
+            raise _unwritable(path, refused or OSError("another rank could not write its share")) from refused
     if group.lead:
         for old in saved_checkpoints(folder)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
@@ -128,9 +129,10 @@ def _partial(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
-def _unwritable(path: Path, why: object) -> CheckpointError:
+def _unwritable(path: Path, error: Exception) -> CheckpointError:
+    remedy = remedy_for(error, otherwise="Mend that")
     return CheckpointError(
-        f"cannot write checkpoint {path}: {why}", remedy="The one before it is whole; free space and resume"
+        f"cannot write checkpoint {path}: {error}", remedy=f"{remedy}, and resume; the one before it is whole"
     )
 
 
@@ -143,7 +145,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        path.parent.mkdir(exist_ok=True)  # without those above it: a run folder that is gone is not made anew
+        partial.mkdir()
         yield partial
         for file in partial.iterdir():
             with file.open("rb") as handle:
@@ -217,7 +220,9 @@ def load_weights(path: Path, algorithm: Algorithm) -> int:
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
         env_steps = int(state["env_steps"])
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
+        raise UnreadableCheckpoint(
+            f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise="")
+        ) from error
     put_weights({name: under(tensors, f"module.{name}.") for name in algorithm.modules()}, algorithm, origin=path)
     return env_steps
 
@@ -300,7 +305,9 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     except WrongDocument as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
+        raise UnreadableCheckpoint(
+            f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise="")
+        ) from error
     groups = state.get("param_groups")
     if not isinstance(groups, dict) or not all(isinstance(each, list) for each in groups.values()):
         raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: it has no param_groups")
@@ -329,7 +336,9 @@ def load_experience(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[A
     except WrongDocument as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}") from error
+        raise UnreadableCheckpoint(
+            f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise="")
+        ) from error
 
 
 def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ runs/relay-20260101-120000/
 from __future__ import annotations
 
 import json
+import os
 import platform
 import secrets
 import traceback
@@ -38,6 +39,7 @@ from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, Heliograph
 from heliograph.optional import optional
 from heliograph.reading import SMALL, read_json, read_json_lines
 from heliograph.run_status import SETTINGS, STATUS, SUMMARY, RunState, RunStatus, read_status, write_status
+from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
 from trainer.training.settings import TrainSettings, read_settings
 
@@ -139,6 +141,15 @@ class RunFolder:
                     self.write_status(_broken_off(status, error))
             raise
 
+    def check_in_place(self) -> None:
+        """Raise CheckpointError if the folder is not there any more: a training would go on for nothing, or make half
+        of it anew."""
+        if not os.path.lexists(self.path / SETTINGS):
+            raise CheckpointError(
+                f"{self.path / SETTINGS} was moved or removed while the training went on",
+                remedy="Put the run folder back and resume, or begin again, and leave it where it is",
+            )
+
     @property
     def run_id(self) -> str:
         return str(self._about()["run_id"])
@@ -163,11 +174,13 @@ class RunFolder:
 
     def write_status(self, status: RunStatus) -> None:
         """Write down how far the run is.  Raises as `log`."""
+        self.check_in_place()
         with _checked_writing(self.path / STATUS):
             write_status(self.path, status)
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to `metrics.jsonl`.  Raises CheckpointError if the disk refuses."""
+        self.check_in_place()
         with _checked_writing(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -205,4 +218,4 @@ def _checked_writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error}", remedy="Free space, and go on") from error
+        raise CheckpointError(f"cannot write {path}: {error}", remedy=f"{remedy_for(error)}, and go on") from error
