@@ -163,6 +163,9 @@ def _first_word(argv: Sequence[str]) -> str | None:
 
 def _interrupted(command: str | None) -> int:
     print("heliograph" if command is None else f"heliograph {command}", "interrupted", sep=": ", file=sys.stderr)
+    # Python remembers that code in a string was interrupted, as that of dataclasses is while they are loaded, and
+    # with -m ends as if by SIGINT, whatever the exit code.  It forgets it with the next such code.
+    exec("")
     return INTERRUPTED_EXIT_CODE
 
 

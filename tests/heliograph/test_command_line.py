@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,20 @@ def test_no_exit_code_of_an_error_is_missing_in_help() -> None:
         each.exit_code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)
     }
     assert named == {0, errors.INTERRUPTED_EXIT_CODE} | raised
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_an_interruption_amid_code_in_a_string_has_its_exit_code(tmp_path: Path, number: str) -> None:
+    """Loading a command runs such code; with -m Python ends as if by SIGINT where it was interrupted in it."""
+    (tmp_path / "interrupted_amid.py").write_text(
+        "import sys\n"
+        "from heliograph import cli\n"
+        f"TEXT = 'import signal; signal.raise_signal(signal.{number})\\nwhile True: pass'\n"
+        "cli._find_and_run = lambda argv: exec(TEXT)\n"
+        "sys.exit(cli.main())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "interrupted_amid"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.stderr == "heliograph: interrupted\n"
+    assert ended.returncode == errors.INTERRUPTED_EXIT_CODE
