@@ -121,6 +121,8 @@ class Bundle:
             os.replace(partial, path)
         except OSError as error:
             raise OutputFailed(f"cannot write bundle {path}: {error.strerror}", remedy=_REMEDY) from error
+        finally:
+            _remove(partial)  # left there only by what went wrong, or by Ctrl-C
 
     def save_signature(self, path: Path) -> None:
         """Put the signature into the bundle at `path`, which must be this one; in a directory nothing else changes.
@@ -137,6 +139,8 @@ class Bundle:
             os.replace(partial, path / SIGNATURE)
         except OSError as error:
             raise OutputFailed(f"cannot write {path / SIGNATURE}: {error.strerror}", remedy=_REMEDY) from error
+        finally:
+            _remove(partial)
 
     def _files(self) -> dict[str, bytes]:
         tables = None if self.tables is None else self.tables.to_bytes()
@@ -262,6 +266,11 @@ def save_team(bundles: Sequence[Bundle], folder: Path, *, suffix: str = "") -> l
     except OSError as error:
         raise OutputFailed(f"cannot write bundles to {folder}: {error.strerror}", remedy=_REMEDY) from error
     return paths
+
+
+def _remove(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink() if partial.is_file() else shutil.rmtree(partial)
 
 
 def _version(bundle: Bundle) -> str:

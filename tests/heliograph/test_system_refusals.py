@@ -77,3 +77,18 @@ def test_a_bundle_whose_folder_may_not_be_entered_is_not_said_to_lack_its_files(
     monkeypatch.setattr(os, "lstat", lstat)
     with pytest.raises(BundleCorrupt, match=r"cannot read bundle .*: Permission denied. Give this user the right"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["agent-0", "agent-0.tar"])
+def test_a_bundle_that_a_full_disk_does_not_take_leaves_no_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path, bundle = tmp_path / name, relay_bundles(2)[0]
+    bundle.save(path)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(os, "fsync", _refused(errno.ENOSPC))
+    for write in (bundle.save, bundle.sign(bytes(32)).save_signature):
+        with pytest.raises(OutputFailed, match="No space left"):
+            write(path)
+        assert sorted(tmp_path.rglob("*")) == before
+    assert load(path) == bundle
