@@ -120,7 +120,9 @@ class SideBySide:
                     if free < LEAST_FREE_BYTES
                     else ""
                 )
-            except (OSError, HeliographError) as error:
+            except OSError as error:
+                self._held = f"nobody can tell how full the disk of {self._disk} is: {error.strerror}"
+            except HeliographError as error:
                 self._held = str(error)
         return bool(self._held)
 

@@ -87,6 +87,8 @@ class Worker:
             result = diverged(run, plan, campaign=name, folder=self._folder)
         else:
             result = harvested(run, plan, campaign=name, folder=self._folder, reports=reports)
+        # The folder may have been removed since the run began; what is in one without the mark would be refused later.
+        self._places.make()
         write_result(self._places.result(run), result)
 
     def _check_begun(self) -> list[str]:

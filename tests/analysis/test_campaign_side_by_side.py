@@ -170,3 +170,25 @@ def test_what_the_disk_refuses_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(work_module, "write_text", refuse)
     with pytest.raises(OutputFailed, match=r"cannot write .*seed-0\.toml: No space left on device"):
         made.work()
+
+
+def test_a_folder_of_results_that_is_removed_meanwhile_is_marked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a result and no mark in it, the campaign was refused from then on."""
+    monkeypatch.setattr(work_module, "diverged", lambda *_, **__: None)
+    monkeypatch.setattr(work_module, "write_result", lambda path, _: path.parent.mkdir(parents=True, exist_ok=True))
+    own = worker(tmp_path)
+    own._places.make()
+    shutil.rmtree(own._places.results)
+    own._keep(None)
+    assert own._places.result(RUNS[0]).parent.is_dir()
+    own._places.check()
+
+
+def test_a_disk_that_is_gone_is_said(tmp_path: Path) -> None:
+    recorded = Recorded()
+    side = SideBySide(recorded, jobs=1, telling=recorded, disk=tmp_path / "gone", may_begin=lambda: "")
+    assert side._is_held()
+    assert "how full the disk of" in side._held
+    assert "Errno" not in side._held
