@@ -121,7 +121,9 @@ def test_a_result_that_the_disk_refuses_is_said_and_the_old_one_stays(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(result_module, "replace_text", refuse)
-    with pytest.raises(OutputFailed, match=r"cannot write .*seed-0\.json: No space left on device\. Free space"):
+    with pytest.raises(
+        OutputFailed, match=r"cannot write .*seed-0\.json: No space left on device\. Make room on that disk"
+    ):
         write_result(tmp_path / "seed-0.json", result)
     assert read_result(tmp_path / "seed-0.json") == result
 
