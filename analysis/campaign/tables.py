@@ -54,7 +54,7 @@ def tables(report: CampaignReport, world: WorldReport) -> Iterator[LabelTable]:
         "processor time of training until there, in seconds",
         world,
         lambda found, _: _seconds(found),
-        after=[_column("weights", _weights)],
+        after=[_column("weights", _weights)] if any(found.parameters for found in world.labels) else [],
     )
 
 

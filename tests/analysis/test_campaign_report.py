@@ -205,6 +205,11 @@ def test_weights_stand_beside_what_they_cost(tmp_path: Path, plans: dict[str, Pl
     assert document_of(report)["worlds"][0]["labels"]["mag"]["parameters"] == (12_345, 12_345)
 
 
+def test_weights_that_nobody_has_counted_are_no_column(tmp_path: Path, plans: dict[str, Plan]) -> None:
+    uncounted = {name: {"parameters": None} for name in ALL}
+    assert "weights" not in markdown(reported(tmp_path, plans, uncounted), file="try.toml", plots=[])
+
+
 def test_weights_that_differ_between_runs_are_a_range(tmp_path: Path, plans: dict[str, Plan]) -> None:
     report = reported(tmp_path, plans, {f"w/mag/seed-{seed}": {"parameters": 2_000 - seed} for seed in range(3)})
     assert "| 1,998 to 2,000 |" in markdown(report, file="try.toml", plots=[])
