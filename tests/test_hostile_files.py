@@ -43,9 +43,11 @@ ROOT = Path(__file__).parents[1]
 BY_OTHER_MEANS = {
     "analysis/audit/files.py": "of the kernel",
     "agent_node/footprint.py": "of the kernel",
+    "agent_node/template.py": "what its parent asks for",
     "analysis/audit/imports.py": "a log of a process that it has started",
     "analysis/bandwidth/markup.py": "a picture that it has drawn",
     "coordinator/recording/journal.py": "its own header, written a moment ago",
+    "coordinator/serving/node_template.py": "what a process says that it has started",
     "coordinator/serving/supervisor.py": "a log of a process that it has started",
     "coordinator/watch/application.py": "the page, which is installed",
     "heliograph/doctor/machine.py": "of the kernel",
