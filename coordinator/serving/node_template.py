@@ -7,7 +7,6 @@ modules, which a process does once for all (`agent_node.template`).
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import os
 import select
@@ -23,6 +22,8 @@ ANSWER_S = 15.0
 """How long the template may take to answer, the first time with all that it loads."""
 END_S = 5.0
 """How long it may take to end once nobody asks any more."""
+UNKNOWN_CODE = 255
+"""In place of an exit code that nobody can ask for any more."""
 NODE = (sys.executable, "-P", "-m", "agent_node")
 """How the command line of a node begins."""
 
@@ -49,9 +50,12 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # where a program has children end by themselves, by ignoring SIGCHLD
+                self.returncode = UNKNOWN_CODE
+            else:
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -105,12 +109,12 @@ class NodeTemplate:
 
         Raises OSError if the system refuses, TemplateFailed if the template does not answer.
         """
-        with _adopting, _subreaper():
-            try:
+        try:
+            with _adopting, _subreaper():
                 socket.send_fds(self._connection, [json.dumps({"words": list(words)}).encode()], [log])
                 answer = json.loads(self._connection.recv(1024) or b"{}")
-            except OSError as error:
-                raise TemplateFailed(str(error)) from error
+        except OSError as error:
+            raise TemplateFailed(str(error)) from error
         if "errno" in answer:
             raise OSError(answer["errno"], os.strerror(answer["errno"]))
         if "pid" not in answer:
@@ -135,7 +139,7 @@ def _subreaper() -> Iterator[None]:
     for arguments in ((_GET_SUBREAPER, ctypes.byref(before)), (_SET_SUBREAPER, 1)):
         if prctl(*arguments, 0, 0, 0):
             number = ctypes.get_errno()
-            raise OSError(number, errno.errorcode.get(number, "unknown"))
+            raise OSError(number, f"nothing can be adopted: {os.strerror(number)}")
     try:
         yield
     finally:

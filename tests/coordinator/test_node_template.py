@@ -102,6 +102,26 @@ def test_a_template_that_does_not_answer_is_given_up(
     assert psutil.wait_procs([stopped], timeout=DEADLINE_S)[1] == []
 
 
+def test_where_nothing_can_be_adopted_nodes_are_started_one_by_one(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(node_template, "_SET_SUBREAPER", -1)
+    supervisor.start(0)
+    assert isinstance(supervisor.process(0), subprocess.Popen)
+    assert "nothing can be adopted: Invalid argument" in caplog.text
+
+
+def test_where_children_end_by_themselves_its_code_is_not_known(supervisor: Supervisor) -> None:
+    supervisor.start(0)
+    process = supervisor.process(0)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process.kill()
+        assert process.wait(DEADLINE_S) == node_template.UNKNOWN_CODE
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_what_the_system_refuses_is_told(supervisor: Supervisor) -> None:
     supervisor.start(0)
     found = template(supervisor)
