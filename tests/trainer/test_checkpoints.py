@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from tiny_team import Silent, resume, small_settings, start
 
 from heliograph.environments.permission import EVERYTHING
 from heliograph.errors import CheckpointError, NonFiniteLoss
-from trainer.training.checkpoint import saved_checkpoints
+from trainer.training.checkpoint import saved_checkpoints, whole_folder
 from trainer.training.restored import restored_algorithm
 from trainer.training.run_folder import RunFolder
 from trainer.training.settings import TrainSettings
@@ -265,6 +267,23 @@ def test_a_weight_that_is_no_number_stops_training_with_the_term_named(
     assert not any(value.isnan().any() for value in training.algorithm.modules()["actor"].state_dict().values())
     resume(path, stop_after=5).run()
     assert saved_checkpoints(path / "checkpoints")[-1].name == "00000005"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_checkpoint_that_cannot_be_written_names_one_before_it_if_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if not is_first:
+        (tmp_path / "00000001").mkdir()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError) as caught, whole_folder(tmp_path / "00000002") as partial:
+        (partial / "state.json").touch()
+    whole = "" if is_first else "; the one before it is whole"
+    assert caught.value.remedy == f"Make room on that disk, and resume{whole}"
+    assert [path.name for path in saved_checkpoints(tmp_path)] == ([] if is_first else ["00000001"])
 
 
 def test_a_reward_that_overflows_the_loss_names_the_reward_term(checkpoint_pair: Path, tmp_path: Path) -> None:

@@ -130,10 +130,9 @@ def _partial(path: Path) -> Path:
 
 
 def _unwritable(path: Path, error: Exception) -> CheckpointError:
-    remedy = remedy_for(error, otherwise="Mend that")
-    return CheckpointError(
-        f"cannot write checkpoint {path}: {error}", remedy=f"{remedy}, and resume; the one before it is whole"
-    )
+    whole = "; the one before it is whole" if saved_checkpoints(path.parent) else ""
+    remedy = f"{remedy_for(error, otherwise='Mend that')}, and resume{whole}"
+    return CheckpointError(f"cannot write checkpoint {path}: {error}", remedy=remedy)
 
 
 @contextmanager
