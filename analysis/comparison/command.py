@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from heliograph.cli import Command, keep_old_name
@@ -33,6 +34,7 @@ def run(namespace: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from analysis.comparison.document import document_of
+    from analysis.comparison.histories import mixed_labels
     from analysis.comparison.report import print_report
     from analysis.comparison.results import learning_curves, sections
     from analysis.comparison.sources import read_histories
@@ -45,6 +47,8 @@ def run(namespace: argparse.Namespace) -> int:
     from heliograph.optional import optional
 
     histories = read_histories(namespace.runs, metric=namespace.metric, policy=namespace.policy, by=namespace.by)
+    for sentence in mixed_labels(histories):
+        print(f"heliograph compare: {sentence}", file=sys.stderr)
     tasks = make_tasks(histories)
     found, curves = sections(tasks), learning_curves(tasks)
     alone = namespace.json == Path("-")  # then stdout is for the document

@@ -18,6 +18,7 @@ from heliograph.errors import SettingsError
 from heliograph.marl_eval import EvaluatedRun, environment_and_task
 from heliograph.marl_eval import read as read_marl_eval
 from heliograph.reading import SMALL, read_json, read_json_lines
+from heliograph.run_settings import MOST_NAMED, differing, kind_of_run
 from heliograph.run_status import read_status
 
 METRICS: Mapping[str, tuple[str, ...]] = {
@@ -63,6 +64,8 @@ class History:
     seed: int | None = None
     settings: Mapping[str, Any] | None = None
     """Resolved; None for a run of a marl-eval file."""
+    is_named: bool = False
+    """Whoever compares has given it its label."""
 
     @property
     def untrained(self) -> bool:
@@ -104,6 +107,7 @@ def _run(path: Path, *, metric: str, policy: str, label: str | None, by: str | N
         parameters.pop(by.removeprefix("environment.parameters."), None)  # it makes labels, not tasks
     # Of a run that goes on after its end, the summary is still that of the end before.
     ended = read_status(path).ended
+    is_named = label is not None
     final = (summary.get("greedy") or {}) if policy == "greedy" and ended else {}
     if label is None:
         label = str(settings["algorithm"]) if by is None else _setting(settings, by, path)
@@ -118,7 +122,26 @@ def _run(path: Path, *, metric: str, policy: str, label: str | None, by: str | N
         final_step=_final_step(path, summary, records),
         seed=settings.get("seed"),
         settings=settings,
+        is_named=is_named,
     )
+
+
+def mixed_labels(histories: Sequence[History]) -> list[str]:
+    """A sentence for each label that nobody has given, and that runs of several kinds have in one task."""
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for history in histories:
+        if history.settings is not None and not history.is_named:
+            kinds.setdefault((history.label, history.task), []).append(kind_of_run(history.settings))
+    found = []
+    for label, task in kinds:
+        names = differing(kinds[label, task])
+        more = f" and {len(names) - MOST_NAMED} settings more" if len(names) > MOST_NAMED else ""
+        if names:
+            found.append(
+                f"runs labelled {label} differ in {', '.join(names[:MOST_NAMED])}{more}, and count as seeds of one "
+                f"thing in {task}: tell them apart by LABEL=RUN, or by --by {names[0]}"
+            )
+    return found
 
 
 def read_file(path: Path, *, metric: str, label: str | None) -> list[History]:

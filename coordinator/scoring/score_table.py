@@ -85,7 +85,14 @@ def _group_table(found: Sequence[Group], shown: Mapping[str, Column]) -> Table:
         first = group.scores[0]
         cells = [_common([cell(score) for score in group.scores]) for cell in shown.values()]
         ends = f"{min(group.means):.3f} … {max(group.means):.3f}"
-        row = [first.algorithm, *cells, str(len(group.scores)), _aggregate(group.iqm), _aggregate(group.mean), ends]
+        row = [
+            " ".join(filter(None, (first.algorithm, group.variant))),
+            *cells,
+            str(len(group.scores)),
+            _aggregate(group.iqm),
+            _aggregate(group.mean),
+            ends,
+        ]
         table.add_row(*map(Text, row))
     return table
 

@@ -18,15 +18,20 @@ from heliograph.environments.permission import Permission
 from heliograph.environments.reference import run_reference
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.marl_eval import environment_and_task
+from heliograph.run_settings import kind_of_run
 
 POLICIES = {True: "greedy", False: "sampled"}
 
 
 def training_seed(path: Path) -> int | None:
     """The seed of a run folder's training; None for a folder of bundles."""
-    settings = training_settings(path)
-    seed = None if settings is None else settings.get("seed")
+    seed = (training_settings(path) or {}).get("seed")
     return seed if type(seed) is int else None
+
+
+def _training_of(path: Path) -> dict[str, Any]:
+    """What a score says of it; nothing is known of that of a folder of bundles."""
+    return {"seed": training_seed(path), "kind": kind_of_run(training_settings(path) or {})}
 
 
 def task_of(spec: EnvironmentSpec) -> tuple[str, str]:
@@ -49,7 +54,7 @@ def score_bundles(path: Path, plan: Plan, spec: EnvironmentSpec, scores: list[Sc
                         environment=environment,
                         task=task,
                         algorithm=plan.manifest.algorithm,
-                        seed=training_seed(path),
+                        **_training_of(path),
                         env_steps=plan.manifest.training_step,
                         team=ALONE,
                         policy=POLICIES[plan.greedy],
@@ -88,7 +93,7 @@ def score_central_team(
         environment=environment,
         task=task,
         algorithm=team.algorithm,
-        seed=training_seed(path),
+        **_training_of(path),
         env_steps=checkpoint,
         team=SEARCHING if searching else TOGETHER,
         policy=POLICIES[settings.greedy],

@@ -5,8 +5,8 @@ Axis legend: R runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from heliograph.aggregates import Aggregate, aggregate, interquartile_mean, mean
 from heliograph.documents import DocumentFormat
 from heliograph.estimates import Estimate, bootstrap, wilson
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep, Metrics
+from heliograph.run_settings import names_of_kinds
 
 SCORES = DocumentFormat(name="heliograph-scores", version=1, what="the scores")
 
@@ -52,6 +53,8 @@ class Score:
     """Those that the environment had not ended after the most steps; they count for what they were then."""
     chosen: bool = False
     """The best of all checkpoints, on fresh episodes: those on which it was chosen would flatter it."""
+    kind: Mapping[str, Any] = field(default_factory=dict)
+    """Of its training (`heliograph.run_settings`); empty where that is not known, and for a reference."""
 
     @property
     def estimate(self) -> Estimate:
@@ -67,6 +70,8 @@ class Score:
 class Group:
     """The same from several runs: each run counts once, with its mean."""
 
+    variant: str
+    """By which settings they differ from other runs of the algorithm; empty if there are none."""
     scores: tuple[Score, ...]
     iqm: Aggregate
     mean: Aggregate
@@ -80,24 +85,37 @@ class Group:
 def groups(scores: Sequence[Score], *, every_checkpoint: bool) -> list[Group]:
     """Scores of several runs that differ in their seed alone; where every checkpoint was played, at the same step."""
     found: dict[tuple[Any, ...], list[Score]] = {}
-    for score in scores:
+    for score, variant in zip(scores, variants(scores), strict=True):
         if score.team == REFERENCE:
             continue
         steps = score.env_steps if every_checkpoint and not score.chosen else None
-        key = (score.environment, score.task, score.algorithm, steps, score.chosen)
+        key = (variant, score.environment, score.task, score.algorithm, steps, score.chosen)
         found.setdefault((*key, score.team, score.policy, score.links), []).append(score)
     result = []
-    for members in found.values():
+    for (variant, *_), members in found.items():
         if len(members) > 1:
             means = [np.array([score.estimate.mean for score in members])]  # [R], of one task
             result.append(
                 Group(
+                    variant=variant,
                     scores=tuple(members),
                     iqm=aggregate(means, interquartile_mean),
                     mean=aggregate(means, mean),
                 )
             )
     return result
+
+
+def variants(scores: Sequence[Score]) -> list[str]:
+    """Of each, by which settings it differs from others of its algorithm in its task; empty if by none."""
+    found = [""] * len(scores)
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for place, score in enumerate(scores):
+        alike.setdefault((score.environment, score.task, score.algorithm), []).append(place)
+    for places in alike.values():
+        for place, name in zip(places, names_of_kinds([scores[each].kind for each in places]), strict=True):
+            found[place] = name
+    return found
 
 
 def as_dict(
@@ -110,17 +128,19 @@ def as_dict(
         "interrupted": interrupted,
         "scores": [
             {
-                **vars(score),
+                **{name: value for name, value in vars(score).items() if name != "kind"},
+                "variant": variant,
                 "outcome": vars(score.estimate),
                 "return": vars(score.return_estimate),
                 "team_return": list(score.team_return),
                 "outcomes": list(score.outcome),
             }
-            for score in scores
+            for score, variant in zip(scores, variants(scores), strict=True)
         ],
         "groups": [
             {
                 "algorithm": group.scores[0].algorithm,
+                "variant": group.variant,
                 "task": group.scores[0].task,
                 "team": group.scores[0].team,
                 "policy": group.scores[0].policy,
@@ -143,10 +163,15 @@ def evaluated_runs(scores: Sequence[Score], *, evaluation_seed: int) -> list[Eva
     """
     found: dict[tuple[str, str, str, str], list[Score]] = {}
     alone = any(score.team == ALONE for score in scores)
-    for score in scores:
+    for score, variant in zip(scores, variants(scores), strict=True):
         seed = evaluation_seed if score.team == REFERENCE else score.seed
         name = score.run if seed is None else f"seed_{seed}"
-        key = (score.environment, score.task, _algorithm(score, alone=alone), name)
+        key = (
+            score.environment,
+            score.task,
+            _algorithm(score, alone=alone) + (f" ({variant})" if variant else ""),
+            name,
+        )
         found.setdefault(key, []).append(score)
     return [
         EvaluatedRun(

@@ -83,6 +83,27 @@ def test_the_document_is_the_golden_one(runs: Path, tmp_path: Path):
     assert json.loads(made.read_text()) == json.loads(GOLDEN.read_text())
 
 
+def test_runs_of_several_kinds_under_one_label_that_nobody_gave_are_told(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [str(runs / f"relay-{heard}-0") for heard in ("ego", "none")]
+    others = [str(runs / f"relay-signal-{heard}-0") for heard in ("ego", "none")]
+    assert main(["compare", *both, others[0], "--out", str(tmp_path / "mixed")]) == 0
+    assert capsys.readouterr().err == (
+        "heliograph compare: runs labelled mamba differ in mamba.communication, and count as seeds of one thing in "
+        "relay: tell them apart by LABEL=RUN, or by --by mamba.communication\n"
+    )
+    alike = [str(runs / f"relay-ego-{seed}") for seed in (0, 1)]
+    for words in (
+        alike,
+        [f"both={each}" for each in both],
+        [*both, "--by", "mamba.communication"],
+        [both[0], others[1]],
+    ):
+        assert main(["compare", *words, "--out", str(tmp_path / "apart")]) == 0
+        assert capsys.readouterr().err == ""
+
+
 def test_a_document_on_stdout_is_alone_there(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(runs / "relay-ego-0"), "--out", str(tmp_path / "out"), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["sections"]

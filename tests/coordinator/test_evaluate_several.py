@@ -31,10 +31,10 @@ from heliograph.marl_eval import EvaluatedRun, read, write
 DEADLINE_S = 60
 
 
-def run_folder(path: Path, *, seed: int, agents: int = 2) -> Path:
+def run_folder(path: Path, *, seed: int, agents: int = 2, copies: int = 16) -> Path:
     """A finished run as far as the coordinator looks at it."""
     save_team(relay_bundles(agents, run_id=f"run-{seed}"), path / "bundles")
-    (path / "settings.json").write_text(json.dumps({"seed": seed}))
+    (path / "settings.json").write_text(json.dumps({"seed": seed, "environment": {"copies": copies}}))
     return path
 
 
@@ -68,6 +68,28 @@ def test_every_run_and_policy_has_a_row_and_equals_its_own_evaluation(runs, tmp_
     means = [score["outcome"]["mean"] for score in scores["scores"]]
     assert greedy["iqm"] == vars(aggregate([means[0::2]]))
     assert sampled["mean"]["value"] == pytest.approx(sum(means[1::2]) / 2)
+
+
+def test_runs_that_were_trained_otherwise_are_not_seeds_of_one_thing(tmp_path: Path, capsys):
+    copies = {3: 16, 4: 16, 5: 8, 6: 8}
+    paths = [str(run_folder(tmp_path / f"run-{seed}", seed=seed, copies=copies[seed])) for seed in copies]
+    document, file = tmp_path / "scores.json", tmp_path / "results.json"
+    assert evaluate(*paths, "--episodes", 2, "--json", document, "--marl-eval", file) == 0
+    shown = capsys.readouterr().out
+    assert "scripted copies=16" in shown
+    assert "scripted copies=8" in shown
+    scores = json.loads(document.read_text())
+    assert [(group["variant"], group["runs"]) for group in scores["groups"]] == [
+        ("copies=16", paths[:2]),
+        ("copies=8", paths[2:]),
+    ]
+    assert [score["variant"] for score in scores["scores"]] == ["copies=16"] * 2 + ["copies=8"] * 2
+    assert {(run.algorithm, run.run) for run in read(file)} == {
+        ("scripted (copies=16)", "seed_3"),
+        ("scripted (copies=16)", "seed_4"),
+        ("scripted (copies=8)", "seed_5"),
+        ("scripted (copies=8)", "seed_6"),
+    }
 
 
 def test_references_play_the_runs_episodes_in_the_runs_worlds(runs, tmp_path: Path, capsys):

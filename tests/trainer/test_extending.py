@@ -12,13 +12,14 @@ from tiny_team import SMALL, Silent, resume, small_settings, start
 
 from heliograph.cli import main
 from heliograph.errors import CheckpointError, SettingsError
+from heliograph.run_settings import CHANGEABLE
 from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
 from trainer.training.extending import CHANGES, extend
 from trainer.training.initial_weights import load_initial_weights
 from trainer.training.restored import restored_algorithm
 from trainer.training.run_folder import RunFolder
-from trainer.training.settings import CHANGEABLE, TrainSettings
+from trainer.training.settings import TrainSettings
 from trainer.training.snapshots import saved_snapshots
 from trainer.training.training import Training
 

@@ -1,7 +1,7 @@
 """A run that goes on with other settings: `train --resume RUN --set key=value`.  Imports no torch.
 
-Only what `settings.CHANGEABLE` names may be another.  `settings.json` is then replaced, and what was changed at which
-step goes to `settings_changes.jsonl`, a line each time:
+Only what `heliograph.run_settings.CHANGEABLE` names may be another.  `settings.json` is then replaced, and what was
+changed at which step goes to `settings_changes.jsonl`, a line each time:
     {"time": "2026-01-31T10:15:00+00:00", "env_steps": 9600, "changes": {"schedule.env_steps": [9600, 20000]}}
 """
 
@@ -17,11 +17,12 @@ from typing import Any
 from heliograph.claim import claim
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, open_plain
+from heliograph.run_settings import CHANGEABLE
 from heliograph.run_status import SETTINGS, RunState, read_status, write_status
 from heliograph.settings import merge
 from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
-from trainer.training.settings import CHANGEABLE, differences, read_settings, resolve_settings
+from trainer.training.settings import differences, read_settings, resolve_settings
 
 CHANGES = "settings_changes.jsonl"
 

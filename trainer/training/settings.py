@@ -133,18 +133,6 @@ class EvaluationSettings(Settings):
         return f"evaluate/{'sampled' if self.sampled else 'greedy'}_outcome"
 
 
-CHANGEABLE = (
-    *(
-        f"schedule.{name}"
-        for name in ("env_steps", "minutes", "cpu_minutes", "stop_at_outcome", "must_reach", "usual_env_steps")
-    ),
-    *(f"evaluation.{name}" for name in ("episodes", "copies", "most_steps", "final_episodes", "sampled", "export")),
-    *("checkpoint_minutes", "device", "threads", "compile", "environment.workers"),
-)
-"""What may be another in a run that goes on: how long it trains, how it is evaluated, what machine it has.  The rest is
-what the run is."""
-
-
 class TrainSettings(Settings):
     """Of a run of any algorithm; `settings_class` adds the sections of one."""
 
