@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -155,7 +154,7 @@ def test_a_run_folder_that_is_removed_ends_the_training_with_that(
     path, original = tmp_path / "run", getattr(Training, moment)
 
     def remove(training: Training) -> object:
-        shutil.rmtree(path)
+        path.rename(tmp_path / "elsewhere")  # at once, whatever else writes into it
         return original(training)
 
     monkeypatch.setattr(Training, moment, remove)
@@ -174,7 +173,7 @@ def test_a_training_whose_folder_is_gone_is_interrupted_all_the_same(
     path = tmp_path / "run"
 
     def remove(_training: Training) -> None:
-        shutil.rmtree(path)
+        path.rename(tmp_path / "elsewhere")  # at once, whatever else writes into it
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Training, "run", remove)
