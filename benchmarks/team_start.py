@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+from node_sizing import MODELS
 from untrained_team import EPISODE_STEPS, exported
 
 from coordinator.plan.clock import Clock
@@ -33,8 +34,6 @@ from coordinator.serving.settings import TeamSettings
 from coordinator.serving.supervisor import node_command
 from heliograph.bundle import load_team
 
-MODELS = {"small": (64, 1), "paper": (256, 3)}
-"""Width, and layers of communication; latents are 32 x 32 in both."""
 KINDS = {"one by one": lambda nodes: False, "forked": lambda nodes: True}
 PATIENT = Pace(action_deadline_s=60, message_deadline_s=30)
 TIMEOUT_S = 300.0

@@ -21,6 +21,8 @@ among them, since the old text would be lost for nothing."""
 class NotInPlace(FileNotFoundError):
     """What is written has no name any more, or not the one by which it is to be found."""
 
+    remedy = "Start again, and leave the file where it is until the run has ended"
+
 
 def check_in_place(file: IO[Any], path: Path) -> None:
     """Raise NotInPlace unless the path still names the open file: what is written into one that was removed is lost,

@@ -138,7 +138,7 @@ class Logbook:
         self._close()
         raise OutputFailed(
             f"cannot keep finished episodes in {self._path}: {error.strerror}",
-            remedy="Start again, and leave the file where it is until the run has ended"
+            remedy=error.remedy
             if isinstance(error, NotInPlace)
             else "The same command goes on after those that it holds, once it can be written",
         ) from error

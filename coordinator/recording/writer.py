@@ -126,11 +126,10 @@ class Recorder:
     def _fail(self, error: OSError) -> NoReturn:
         with suppress(OSError):  # what is still in its buffer cannot be written either
             self._file.close()
-        gone = isinstance(error, NotInPlace)
         raise OutputFailed(
             f"cannot record to {self._path}: {error.strerror}",
-            remedy="Start again, and leave the file where it is until the run has ended"
-            if gone
+            remedy=error.remedy
+            if isinstance(error, NotInPlace)
             else "Make room or name another file; what the file holds so far is cut off where it failed",
         ) from error
 

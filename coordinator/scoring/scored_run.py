@@ -25,13 +25,15 @@ POLICIES = {True: "greedy", False: "sampled"}
 
 def training_seed(path: Path) -> int | None:
     """The seed of a run folder's training; None for a folder of bundles."""
-    seed = (training_settings(path) or {}).get("seed")
-    return seed if type(seed) is int else None
+    seed: int | None = _training_of(path)["seed"]
+    return seed
 
 
 def _training_of(path: Path) -> dict[str, Any]:
     """What a score says of it; nothing is known of that of a folder of bundles."""
-    return {"seed": training_seed(path), "kind": kind_of_run(training_settings(path) or {})}
+    settings = training_settings(path) or {}
+    seed = settings.get("seed")
+    return {"seed": seed if type(seed) is int else None, "kind": kind_of_run(settings)}
 
 
 def task_of(spec: EnvironmentSpec) -> tuple[str, str]:

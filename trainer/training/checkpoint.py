@@ -129,6 +129,10 @@ def _partial(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
+def _unreadable(path: Path, error: Exception) -> UnreadableCheckpoint:
+    return UnreadableCheckpoint(f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise=""))
+
+
 def _unwritable(path: Path, error: Exception) -> CheckpointError:
     whole = "; the one before it is whole" if saved_checkpoints(path.parent) else ""
     remedy = f"{remedy_for(error, otherwise='Mend that')}, and resume{whole}"
@@ -219,9 +223,7 @@ def load_weights(path: Path, algorithm: Algorithm) -> int:
         tensors = load_tensors(check_plain(path / "tensors.safetensors"))
         env_steps = int(state["env_steps"])
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise UnreadableCheckpoint(
-            f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise="")
-        ) from error
+        raise _unreadable(path, error) from error
     put_weights({name: under(tensors, f"module.{name}.") for name in algorithm.modules()}, algorithm, origin=path)
     return env_steps
 
@@ -304,9 +306,7 @@ def load_networks(path: Path, algorithm: Algorithm) -> dict[str, Any]:
     except WrongDocument as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise UnreadableCheckpoint(
-            f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise="")
-        ) from error
+        raise _unreadable(path, error) from error
     groups = state.get("param_groups")
     if not isinstance(groups, dict) or not all(isinstance(each, list) for each in groups.values()):
         raise UnreadableCheckpoint(f"checkpoint {path} cannot be read: it has no param_groups")
@@ -335,9 +335,7 @@ def load_experience(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[A
     except WrongDocument as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", remedy=error.remedy) from error
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UnreadableCheckpoint(
-            f"checkpoint {path} cannot be read: {error}", remedy=remedy_for(error, otherwise="")
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def _tensors(algorithm: Algorithm) -> dict[str, torch.Tensor]:
