@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.campaign.estimates import duration, in_words, left, together
 from analysis.campaign.grid import Run
-from analysis.campaign.news import newest_line, size_of
 from analysis.campaign.places import Places
 from analysis.campaign.planning import Plan
 from analysis.campaign.side_by_side import Telling
 from analysis.campaign.standing import Standing, State, last_record, standing, standings
 from heliograph import display
 from heliograph.errors import SettingsError
+from heliograph.log_lines import newest_line, size_of
 from heliograph.run_status import read_status
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 REPORT_INTERVAL_S = 30.0
 """Between two lines about the same run, where no table is drawn."""
+
+MOST_NEWS = 120
+"""Characters of a line of a run's log that are shown."""
 
 
 class CampaignProgress(Telling):
@@ -95,6 +98,7 @@ class CampaignProgress(Telling):
         for_s = time.monotonic() - self._begun_at[run.name]
         told = told or (f"begins, {duration(for_s)} ago" if for_s >= REPORT_INTERVAL_S else "begins")
         news = newest_line(self._places.log(run), beyond=self._log_sizes.get(run.name, 0))
+        news = news if len(news) <= MOST_NEWS else f"{news[: MOST_NEWS - 1]}…"
         return "  ".join(word for word in (told, *rest, news) if word)
 
     def _words(self, run: Run) -> tuple[str, str, str, str]:

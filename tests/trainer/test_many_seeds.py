@@ -50,14 +50,6 @@ def test_a_run_that_fails_is_named_and_the_same_command_makes_up_for_it_and_noth
     assert summary.stat().st_mtime_ns == before
 
 
-def test_how_far_a_run_is_leaves_out_what_is_for_whoever_has_begun_it_by_hand(tmp_path: Path) -> None:
-    log = tmp_path / "seed-0.log"
-    log.write_text(
-        "training at most 48 environment steps\n  won, greedy: 0.1\n  run folder: r\n  next: heliograph run\n\n"
-    )
-    assert many_seeds._last_line(log) == "won, greedy: 0.1"
-
-
 def test_runs_share_what_they_trace_in_a_folder_that_is_theirs_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

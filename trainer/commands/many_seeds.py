@@ -21,8 +21,9 @@ from typing import Any
 from heliograph.display import console, interval, score, table
 from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError
 from heliograph.estimates import bootstrap
+from heliograph.log_lines import newest_line
 from heliograph.reading import SMALL, read_json, read_json_lines
-from heliograph.run_status import SUMMARY, WAY_ON, RunState, read_status
+from heliograph.run_status import SUMMARY, RunState, read_status
 from heliograph.system_refusals import remedy_for
 
 LOOK_S = 0.5
@@ -75,7 +76,9 @@ def train_seeds(folder: Path, seeds: Sequence[int], *, arguments: Sequence[str],
     print_table(ended)
     for run in ended:
         if run.exit_code not in (0, None, INTERRUPTED_EXIT_CODE):
-            print(f"seed {run.seed} ended with code {run.exit_code}: {_last_line(run.log)}", file=sys.stderr)
+            print(
+                f"seed {run.seed} ended with code {run.exit_code}: {newest_line(run.log, ended=True)}", file=sys.stderr
+            )
     if interrupted:
         # With the folder, whose name the one that was typed may have left to the clock.
         again = ["--seeds", ",".join(map(str, seeds)), "--jobs", str(jobs), "--folder", str(folder)]
@@ -209,14 +212,4 @@ def _state(run: SeedRun) -> str:
 
 def _progress(run: SeedRun) -> str:
     """How far a run is, by the last line of its log."""
-    return _last_line(run.log) or "begins"
-
-
-def _last_line(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 2000))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    except OSError:
-        return ""
-    return next((line for line in reversed(lines) if line and not line.startswith(WAY_ON)), "")
+    return newest_line(run.log) or "begins"

@@ -1,4 +1,4 @@
-"""What the process of a run has said last, by its log."""
+"""What a process has said last, by the log that its output goes to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from heliograph.reading import LOG, open_plain, printable
 from heliograph.run_status import WAY_ON
 
 TAIL_BYTES = 4096
-MOST = 120
-"""Characters of a line that are told."""
 
 
 def size_of(log: Path) -> int:
@@ -21,8 +19,12 @@ def size_of(log: Path) -> int:
         return 0
 
 
-def newest_line(log: Path, *, beyond: int) -> str:
-    """The last line that is whole after so many bytes, without what a terminal would obey; empty if there is none."""
+def newest_line(log: Path, *, beyond: int = 0, ended: bool = False) -> str:
+    """The last line after so many bytes, without what a terminal would obey; empty if there is none.
+
+    A line that is not whole yet is left out, unless the process has `ended`: it may have ended in the middle of one.
+    So is what a training says to whoever has begun it by hand.
+    """
     try:
         with open_plain(log, limit=LOG) as file:
             end = file.seek(0, os.SEEK_END)
@@ -30,7 +32,7 @@ def newest_line(log: Path, *, beyond: int) -> str:
             text = file.read().decode("utf-8", errors="replace")
     except (OSError, ValueError):  # there is none yet, or what is in its place is none
         return ""
-    whole, _, _ = text.rpartition("\n")
-    lines = [printable(line).strip() for line in whole.splitlines()]
-    newest = next((line for line in reversed(lines) if line and not line.startswith(WAY_ON)), "")
-    return newest if len(newest) <= MOST else f"{newest[: MOST - 1]}…"
+    if not ended:
+        text, _, _ = text.rpartition("\n")
+    lines = [printable(line).strip() for line in text.splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith(WAY_ON)), "")
