@@ -51,6 +51,14 @@ class _Loaded:
         return cls(bundle=replace(bundle, graph=b""), function=StepFunction(bundle))
 
 
+def host_to_dial(listen: str, advertise: str | None) -> str:
+    """By which peers reach who listens there.  Raises SettingsError for no address and for one that none can dial."""
+    host, _ = parse_address(listen)
+    if advertise is None and host in _WILDCARD_HOSTS:
+        raise SettingsError(f"peers cannot dial {listen!r}", remedy="Name a host for them with --advertise")
+    return advertise or host
+
+
 class Node:
     """One agent of a team as a process or a task: a bundle, a Peer service on `listen` and a world.
 
@@ -71,13 +79,11 @@ class Node:
         insecure: bool = False,
         transport: str = DEFAULT_TRANSPORT,
     ) -> None:
-        host, _ = parse_address(listen)
-        if advertise is None and host in _WILDCARD_HOSTS:
-            raise SettingsError(f"peers cannot dial {listen!r}", remedy="Name a host for them with --advertise")
+        host = host_to_dial(listen, advertise)
         self.slot = bundle.manifest.slot
         self.instance = uuid.uuid4().hex
         self.peer_address = ""  # known once it listens
-        self._listen, self._advertised = listen, (advertise or host).strip("[]")
+        self._listen, self._advertised = listen, host.strip("[]")
         self._tls, self._insecure = tls, insecure
         self._transport = transport_of(transport)
         self._loaded = _Loaded.of(bundle)

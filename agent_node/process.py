@@ -14,7 +14,7 @@ from agent_node import footprint
 from agent_node.certificate_claim import claimed
 from agent_node.coordinator_world import CoordinatorWorld
 from agent_node.metrics import node_metrics
-from agent_node.node import Node
+from agent_node.node import Node, host_to_dial
 from agent_node.tracing import node_traces
 from heliograph import bundle as bundles
 from heliograph.bundle import Bundle
@@ -22,6 +22,7 @@ from heliograph.certificates.signing_keys import require_trusted
 from heliograph.errors import INTERRUPTED_EXIT_CODE, BundleMismatch, CoordinatorGone, SettingsError
 from heliograph.event_loops import call_on_signal, loop_factory
 from heliograph.grace import check_rejoin
+from heliograph.listening import parse_address
 from heliograph.stopping import handlers_kept
 from heliograph.tls import Tls
 
@@ -38,6 +39,10 @@ def run_node(arguments: argparse.Namespace) -> int:
     if arguments.join_timeout_s <= 0:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
     check_rejoin(arguments.rejoin_s)
+    # At once, and not when a coordinator has been found, which may take an hour.
+    host_to_dial(arguments.listen, arguments.advertise)
+    if arguments.metrics is not None:
+        parse_address(arguments.metrics)
     footprint.bound_allocator()
     with handlers_kept(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(arguments))

@@ -264,6 +264,9 @@ def test_a_taken_port_ends_the_node_with_code_6() -> None:
     [
         (["--slot", -1], "slot -1"),
         (["--slot", 0, "--join-timeout-s", 0], "0 s"),
+        (["--slot", 0, "--listen", "127.0.0.1:99999"], "has port 99999"),
+        (["--slot", 0, "--listen", "0.0.0.0:0"], "--advertise"),
+        (["--slot", 0, "--metrics", "127.0.0.1:99999"], "has port 99999"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_before_anything_starts(
