@@ -39,7 +39,7 @@ def run_node(arguments: argparse.Namespace) -> int:
     if arguments.join_timeout_s <= 0:
         raise SettingsError(f"join timeout of {arguments.join_timeout_s:g} s cannot be kept")
     check_rejoin(arguments.rejoin_s)
-    # At once, and not when a coordinator has been found, which may take an hour.
+    # At once, and not only when a coordinator has been found.
     host_to_dial(arguments.listen, arguments.advertise)
     if arguments.metrics is not None:
         parse_address(arguments.metrics)
