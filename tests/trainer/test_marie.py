@@ -49,6 +49,7 @@ KINDS = {
     "in parts": ("marie.optimiser.at_once=3", "marie.policy.at_once=5"),
     "bfloat16": ("marie.model.precision=bfloat16",),
     "slides": ("marie.model.slide=2", "marie.policy.horizon=7"),
+    "reads observations": ("marie.policy.reads=observations", "marie.tokenizer.observations=standardised"),
     "reads more": ("marie.policy.read_agent=true", "marie.policy.read_last_action=true", "marie.policy.stack=1"),
 }
 LEARNT = {

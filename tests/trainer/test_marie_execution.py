@@ -49,6 +49,7 @@ class Case:
     stack: int = 1
     agent: bool = False
     last_action: bool = False
+    observations: bool = False
     shared: bool = True
     temperature: float = 1.0
 
@@ -65,6 +66,7 @@ class Case:
             actions=actions,
             agent=self.agent,
             last_action=self.last_action,
+            observations=self.observations,
         )
 
         def actor() -> nn.Module:
@@ -104,6 +106,9 @@ CASES = {
     ),
     "continuous actions of unequal sizes": Case(world="steering_team:make", stack=2, last_action=True),
     "images": Case(world="camera_team:make", stack=2),
+    "observations as they are, on their scale": Case(
+        world="relay", parameters={"agents": 2}, stack=2, tokenizer={"observations": "standardised"}, observations=True
+    ),
 }
 
 

@@ -105,7 +105,7 @@ class Team:
     ) -> TeamDecision:
         """For all agents of all copies: observation [E, N, D], action_mask bool [E, N, A], first bool [E]."""
         before = state.history.masked_fill(first[:, None, None, None], 0.0)
-        newest = self.tokenizer.decode(self.tokenizer.encode(observation))
+        newest = self.reads.seen(self.tokenizer, observation)
         stack = torch.cat([before, newest.unsqueeze(-2)], dim=-2)  # [E, N, H, D]
         features = self.reads.features(stack, action=state.action, first=first)
         logits = _logits(self.actor(features), action_mask, self.reads.actions, self.temperature)
@@ -143,7 +143,7 @@ class AgentStep(nn.Module):
         reads, actions = self.reads, self.reads.actions
         *carried, noise = carried_and_noise
         keep = torch.where(first, 0.0, 1.0).to(observation.dtype)
-        stack = self.tokenizer.decode(self.tokenizer.encode(observation)).unsqueeze(0)  # [1, D]
+        stack = reads.seen(self.tokenizer, observation).unsqueeze(0)  # [1, D]
         if reads.stack > 1:
             stack = torch.cat([carried[0] * keep, stack])  # [H, D]
         parts = [stack.flatten()]

@@ -140,11 +140,11 @@ class MarieImagination:
     @torch.no_grad()
     def _roll_out(self, starts: ImaginedStarts) -> ImaginedRollout:
         tokenizer, reads = self.tokenizer, self.reads
-        encoded = tokenizer.encode(starts.observation.transpose(1, 2))  # [M, N, H, K]
-        ids = encoded[:, :, -1]
-        before = tokenizer.decode(encoded[:, :, :-1])
+        observed = starts.observation.transpose(1, 2)  # [M, N, H, D]
+        ids = tokenizer.encode(observed[:, :, -1])
+        before = reads.seen(tokenizer, observed[:, :, :-1])
         before = before.masked_fill(~starts.filled[:, None, :-1, None], 0.0)
-        stack = torch.cat([before, tokenizer.decode(ids, imagined=True).unsqueeze(2)], dim=2)  # [M, N, H, D]
+        stack = torch.cat([before, reads.seen(tokenizer, observed[:, :, -1:], imagined=True)], dim=2)
         features = [reads.features(stack, action=starts.action, first=starts.first)]
         available = starts.available if self.model.available is not None else None
 

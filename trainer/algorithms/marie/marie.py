@@ -73,6 +73,7 @@ class Marie(ImaginationLearner):
             actions=actions,
             agent=policy.read_agent,
             last_action=policy.read_last_action,
+            observations=policy.reads == "observations",
         )
         super().__init__(
             policy,
@@ -167,7 +168,7 @@ class Marie(ImaginationLearner):
         """See `ImaginationLearner`: what a team reads that acts through a window [T, B]."""
         policy = self._team
         history = policy.initial_state(window.first.shape[1]).history
-        newest = self.tokenizer.decode(self.tokenizer.encode(window.observation)).unsqueeze(-2)  # [T, B, N, 1, D]
+        newest = self.reads.seen(self.tokenizer, window.observation).unsqueeze(-2)  # [T, B, N, 1, D]
         found = []
         for observed, action, first in zip(newest, window.action, window.first, strict=True):
             before = history.masked_fill(first[:, None, None, None], 0.0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainer.algorithms.marie.tokenizer import Tokenizer
 from trainer.policy.distributions import ActionDistribution
 
 
@@ -26,6 +27,14 @@ class PolicyReads:
     """Which agent it is."""
     last_action: bool
     """What it did last; zeros at an episode's first step."""
+    observations: bool = False
+    """What was observed is read as it is, not as it is made again of its tokens."""
+
+    def seen(self, tokenizer: Tokenizer, observation: Tensor, *, imagined: bool = False) -> Tensor:
+        """What stands in the stack for observations [..., D], on the scale of the tokenizer; `imagined` as there."""
+        if self.observations:
+            return tokenizer.on_scale(observation)
+        return tokenizer.decode(tokenizer.encode(observation), imagined=imagined)
 
     @property
     def size(self) -> int:

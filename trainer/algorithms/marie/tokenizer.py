@@ -102,6 +102,10 @@ class Tokenizer(nn.Module):
         clamps = self.settings.clamp == "everywhere" or (imagined and self.settings.clamp == "imagined")
         return reconstruction.clamp(-LARGEST, LARGEST) if clamps else reconstruction
 
+    def on_scale(self, observation: Tensor) -> Tensor:
+        """Observations [..., D] on the scale of the settings, as a perfect reconstruction is."""
+        return observation if self.scale is None else self.scale.to_scale(observation)
+
     def observed(self, reconstruction: Tensor) -> Tensor:
         """The observations [..., D] that reconstructions on the scale of the settings are of."""
         return reconstruction if self.scale is None else self.scale.from_scale(reconstruction)
@@ -118,7 +122,7 @@ class Tokenizer(nn.Module):
         codes = self.discretiser.codes[ids]
         # Straight through: the decoder reads the codes, and what it wants of them reaches the encoder.
         reconstruction = self.decoder((vectors + (codes - vectors).detach()).flatten(-2))
-        error = reconstruction - (observation if self.scale is None else self.scale.to_scale(observation))
+        error = reconstruction - self.on_scale(observation)
         mean = error.abs().mean() if self.settings.reconstruction == "absolute" else error.square().mean()
         # Codes that nobody learns need no vectors to stay near them: what is decoded draws them well enough.
         commitment = (codes - vectors).square().mean()
