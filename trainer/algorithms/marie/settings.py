@@ -25,8 +25,8 @@ class MariePolicySettings(PolicySettings):
     """They read what the agent did last, too; published on 2c_vs_64zg."""
     reads: Literal["reconstructions", "observations"] = "reconstructions"
     """What they read where something was observed: what the tokenizer makes of it, as published, or the observation
-    itself on the tokenizer's scale, so that nothing is lost in codes and nothing moves as these learn.  What is imagined
-    is a reconstruction either way."""
+    itself on the tokenizer's scale, so that nothing is lost in codes and nothing moves as these learn.  What is
+    imagined is a reconstruction either way."""
     temperature: PositiveFloat = 1.0
     """Of the policy at execution, but not in imagination; the released code has 2 on 3s_vs_5z."""
     rounds: PositiveInt = 5
