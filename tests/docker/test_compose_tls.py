@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from engine import ROOT, RUN, Log, Project, docker, docker_says, inspect
 
-JOIN = "--coordinator coordinator:7100 --listen 0.0.0.0:7200 --join-timeout-s 3"
+JOIN = "--coordinator coordinator:7100 --listen 0.0.0.0:7200 --advertise stranger --join-timeout-s 3"
 UNREACHABLE, UNTRUSTED = 7, 3
 
 pytestmark = [pytest.mark.usefixtures("first_up"), pytest.mark.timeout(1800)]
