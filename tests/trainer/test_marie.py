@@ -227,6 +227,30 @@ def test_rollouts_imagined_in_parts_are_those_imagined_at_once() -> None:
     assert (parts.available is None) == (whole.available is None)
 
 
+def test_imagination_begins_with_what_was_observed_and_goes_on_with_reconstructions() -> None:
+    world = registry.make("relay", count=1, parameters={"agents": 2}, permission=EVERYTHING)
+    chosen = settings_for("marie.policy.reads=observations", "marie.policy.stack=2")
+    algorithm = make_algorithm(chosen, world, torch.device("cpu"))
+    assert isinstance(algorithm, Marie)
+    algorithm.draws = GreedyDraws()
+    spec = algorithm.spec
+    observation = torch.rand(8, 2, spec.agents, spec.observation_size)
+    starts = ImaginedStarts(
+        observation=observation,
+        filled=torch.ones(8, 2, dtype=torch.bool),
+        action=torch.zeros(8, spec.agents, dtype=torch.int64),
+        first=torch.zeros(8, dtype=torch.bool),
+        available=torch.ones(8, spec.agents, spec.actions, dtype=torch.bool),
+    )
+    (read,) = algorithm.imagine_from(starts).features  # [S, M, N, F]
+    before, newest = read.unflatten(-1, (2, spec.observation_size)).unbind(-2)
+    torch.testing.assert_close(before[0], observation[:, 0])
+    torch.testing.assert_close(newest[0], observation[:, 1])
+    torch.testing.assert_close(before[1:], newest[:-1])
+    tokenizer = algorithm.tokenizer
+    assert not torch.allclose(newest[0], tokenizer.decode(tokenizer.encode(newest[0])), atol=0.1)
+
+
 def test_an_observation_beyond_the_bins_ends_a_training_wherever_it_was_recorded(tmp_path: Path) -> None:
     """One row of many, which a batch of the tokenizer would hardly hold."""
     chosen = settings_for(*KINDS["bins"], "marie.tokenizer.updates=1", "marie.tokenizer.batch=1")

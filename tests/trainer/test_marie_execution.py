@@ -231,6 +231,15 @@ def test_a_policy_reads_the_newest_reconstructions_and_zeros_before_the_first() 
         assert torch.equal(action, done if step else torch.zeros_like(done))
 
 
+def test_a_policy_reads_observations_themselves_where_it_is_told_to() -> None:
+    team, world = CASES["observations as they are, on their scale"].make()
+    seen = moments(team, world, greedy=True)[:2]
+    newest = [torch.from_numpy(moment.observation) for moment in seen]
+    both = torch.stack([team.tokenizer.on_scale(observation) for observation in newest], dim=-2)
+    torch.testing.assert_close(seen[1].decision.features, both.flatten(-2))
+    assert not torch.allclose(both[..., 1, :], team.tokenizer.decode(team.tokenizer.encode(newest[1])), atol=0.1)
+
+
 def test_a_higher_temperature_is_less_certain_and_forbids_no_less() -> None:
     team, world = Case(world="factored_team:make").make()
     hot = replace(team, temperature=4.0)

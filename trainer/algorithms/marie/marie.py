@@ -255,7 +255,8 @@ class Marie(ImaginationLearner):
         return world.roll_out(starts_of(seen), at_once=settings.at_once)
 
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
-        """See `imagining.ImaginingAlgorithm`: what actor and critic have read."""
+        """See `imagining.ImaginingAlgorithm`: what actor and critic have read, which at the start is what was
+        observed if they read that."""
         size, stack = self.spec.observation_size, self.settings.policy.stack
         return self.tokenizer.observed(rollout.features[0][..., (stack - 1) * size : stack * size])
 
