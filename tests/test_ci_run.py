@@ -49,8 +49,8 @@ def ran(path: Path, *, engine: bool = True, images: int = 1, **variables: str) -
     assert begun.count(IMAGES) == images
     assert IMAGES not in begun[2 + images :]
     stages = [stage for stage in begun if stage != IMAGES]
-    if len(stages) > len(STAGES):
-        stages[len(STAGES) : len(STAGES) + 2] = sorted(stages[len(STAGES) : len(STAGES) + 2])
+    beside = slice(len(STAGES), len(STAGES) + len(SIDE_BY_SIDE))
+    stages[beside] = sorted(stages[beside])
     return ended.returncode, stages, ended.stderr
 
 

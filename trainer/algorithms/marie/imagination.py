@@ -144,7 +144,8 @@ class MarieImagination:
         ids = tokenizer.encode(observed[:, :, -1])
         before = reads.seen(tokenizer, observed[:, :, :-1])
         before = before.masked_fill(~starts.filled[:, None, :-1, None], 0.0)
-        stack = torch.cat([before, reads.seen(tokenizer, observed[:, :, -1:], imagined=True)], dim=2)
+        newest = reads.seen(tokenizer, observed[:, :, -1], ids, imagined=True)
+        stack = torch.cat([before, newest.unsqueeze(2)], dim=2)  # [M, N, H, D]
         features = [reads.features(stack, action=starts.action, first=starts.first)]
         available = starts.available if self.model.available is not None else None
 

@@ -30,11 +30,16 @@ class PolicyReads:
     observations: bool = False
     """What was observed is read as it is, not as it is made again of its tokens."""
 
-    def seen(self, tokenizer: Tokenizer, observation: Tensor, *, imagined: bool = False) -> Tensor:
-        """What stands in the stack for observations [..., D], on the scale of the tokenizer; `imagined` as there."""
+    def seen(
+        self, tokenizer: Tokenizer, observation: Tensor, ids: Tensor | None = None, *, imagined: bool = False
+    ) -> Tensor:
+        """What stands in the stack for observations [..., D], on the scale of the tokenizer; `imagined` as there.
+
+        `ids` [..., K] are their tokens, where these are known.
+        """
         if self.observations:
             return tokenizer.on_scale(observation)
-        return tokenizer.decode(tokenizer.encode(observation), imagined=imagined)
+        return tokenizer.decode(tokenizer.encode(observation) if ids is None else ids, imagined=imagined)
 
     @property
     def size(self) -> int:
