@@ -11,7 +11,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 
 BUSY ?= 0
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
-.PHONY: demo check test test-fast test-steady test-numpy2 images test-docker test-release test-resolving nightly install docs stubs zoo clean
+.PHONY: demo check test test-fast test-steady test-numpy2 images test-docker test-release test-resolving test-combinations nightly install docs stubs zoo clean
 
 # All start from nothing: a virtual environment with the pinned versions of constraints.txt.  The demo needs no simulator;
 # the tests run Flatland (whose source package needs a C compiler), SMAX and MuJoCo as well, and render the manifests with
@@ -29,11 +29,15 @@ check: $(VENV)/.installed
 	$(BIN)/python -m pytest -q tests/test_layout.py -k stubs
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docker
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not nightly" --ignore tests/docker
 
 # What to run while one works: all but the tests of processes, of virtual networks and of whole trainings.
 test-fast: $(VENV)/.installed
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests $(addprefix --ignore tests/,docker process netns)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not nightly" tests $(addprefix --ignore tests/,docker process netns)
+
+# Combinations of what the tests above hold one by one, and a thousand examples of each property, where a landing has fifty.
+test-combinations: $(VENV)/.installed
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --hypothesis-profile thorough -m "nightly or hypothesis" --ignore tests/docker
 
 # Ten times, beside two busy processes, what waits most for other processes: what fails here has a race.
 STEADY ?= $(addprefix tests/coordinator/test_,sessions_under_tls.py misbehaving_nodes.py world_loop.py watching.py) \
@@ -47,7 +51,7 @@ test-steady: $(VENV)/.installed
 WITH_ARRAYS = $(shell $(PYTHON) tests/with_arrays.py $(addprefix tests/,heliograph agent_node coordinator analysis)) \
 	$(shell grep -l "numpy" tests/equivalence/test_*.py tests/trainer/test_*.py)
 test-numpy2: $(VENV_NUMPY2)/.installed
-	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) $(WITH_ARRAYS) -m "not slow or arrays"
+	$(VENV_NUMPY2)/bin/python -m pytest $(SIDE_BY_SIDE) $(WITH_ARRAYS) -m "(not slow or arrays) and not nightly"
 
 # The images of compose.yaml, by the engine that DOCKER_HOST names; the tests of the next target make them, too, or find them.
 # One first: all begin with the same stage, which the classic builder makes as often as it is begun side by side.
@@ -72,7 +76,7 @@ test-resolving: $(VENV)/.installed
 
 # What no landing waits for, once a night: one that fails does not keep the others from being tried.
 nightly: $(VENV)/.installed
-	$(MAKE) --keep-going test-resolving test-release test-steady
+	$(MAKE) --keep-going test-resolving test-release test-combinations test-steady
 
 install: $(VENV)/.installed
 

@@ -31,8 +31,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # A loaded machine is no fault of the code.
-settings.register_profile("heliograph", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("heliograph")
+ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("landing", ANY_MACHINE, max_examples=50)
+settings.register_profile("thorough", ANY_MACHINE, max_examples=1000)
+settings.load_profile("landing")
 
 write_quickly()
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from combinations import a_few
 from tiny_team import SMALL_OF, small_settings, start
 
 from coordinator.plan.plan import make_plan
@@ -61,7 +62,7 @@ class Trained:
     """Its bundles."""
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=a_few(CASES, "mamba", "mamba-own", "mappo", "marie", "mazero"))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A team after a few updates."""
     algorithm, parameters, more = CASES[request.param]

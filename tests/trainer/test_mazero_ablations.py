@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from combinations import a_few
 from tiny_team import SMALL_MAZERO, small_settings, start
 
 from trainer.training.run_folder import RunFolder
@@ -25,24 +26,28 @@ def overrides(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}={value}"
 
 
-def swept() -> Iterator[tuple[str, ...]]:
-    """Each point of each sweep."""
+def swept() -> Iterator[list[tuple[str, ...]]]:
+    """The points of each sweep."""
     for sweep in CAMPAIGN["sweeps"].values():
         axes = [each.partition("=") for each in overrides(sweep["values"])]
         lists = [tomllib.loads(f"values = {text}")["values"] for _, _, text in axes]
-        for point in itertools.product(*lists):
-            yield tuple(f"{name}={value}" for (name, _, _), value in zip(axes, point, strict=True))
+        yield [
+            tuple(f"{name}={value}" for (name, _, _), value in zip(axes, point, strict=True))
+            for point in itertools.product(*lists)
+        ]
 
 
+SWEPT = list(swept())
 ABLATIONS = [
     *(tuple(overrides(variant["settings"])) for variant in CAMPAIGN["variants"].values()),
-    *swept(),
     ("mazero.loss.policy=raw",),
     ("mazero.search.root=halving",),
     ("mazero.search.sampling=progressive",),
     ("mazero.search.reuse=true",),
     ("mazero.targets.reanalyse=0.25",),
+    *(points[-1] for points in SWEPT),
 ]
+ALL = list(dict.fromkeys([*ABLATIONS, *itertools.chain(*SWEPT)]))
 
 SHORT = (
     "environment.copies=8",
@@ -56,7 +61,7 @@ beginning of another, and three updates have a target network that is renewed.""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", ABLATIONS, ids=" ".join)
+@pytest.mark.parametrize("changed", a_few(ALL, *ABLATIONS), ids=" ".join)
 def test_an_ablation_learns(tmp_path: Path, changed: tuple[str, ...]) -> None:
     chosen = small_settings("mazero-relay", *SHORT, *changed, env_steps=10_000, small=SMALL_MAZERO)
     start(tmp_path / "run", chosen, stop_after=4).run()

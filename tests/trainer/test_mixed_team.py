@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from combinations import a_few
 from tiny_team import (
     SMALL,
     SMALL_ATTENTION_PPO,
@@ -47,7 +48,7 @@ CRANE = DiscreteActions(count=5)
 BOAT = ContinuousActions(low=(-2.0, 0.0), high=(2.0, 1.0))
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", a_few(ALGORITHMS, "mamba", "mabl", "marie", "happo"))
 def test_it_trains_and_runs_as_processes(tmp_path: Path, algorithm: str) -> None:
     preset, small = ALGORITHMS[algorithm]
     chosen = (f'environment.id="{WORLD}"', "environment.parameters={masks = true}")

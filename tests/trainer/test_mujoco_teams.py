@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from combinations import a_few
 from tiny_team import SMALL_OF
 
 from coordinator.running.in_process import LocalTeam
@@ -35,7 +36,7 @@ HELD = {"halfcheetah-2x3": [3, 3], "walker2d-2x3": [3, 3], "halfcheetah-3x2": [2
 STEPS, EPISODES, SEED = 6, 2, 5
 
 
-@pytest.mark.parametrize("method", ROBOTS)
+@pytest.mark.parametrize("method", a_few(ROBOTS, "mamba", "mappo", "marie"))
 def test_it_trains_and_moves_the_robot_as_processes(method: str, tmp_path: Path) -> None:
     robot = ROBOTS[method]
     preset = f"{method}-mujoco-{robot}-cpu"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from combinations import a_few
 from equal_runs import assert_equal_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,10 +52,11 @@ from trainer.training.run_folder import RunFolder
 
 NAMES = sorted(name for name in ALGORITHMS if algorithm_entry(name).on_policy)
 RECURRENT: dict[str, type[Mappo | Ippo | Happo]] = {"mappo": Mappo, "ippo": Ippo, "happo": Happo}
+WAITING, STEERING = "waiting_game:make", "steering_team:make"
 WORLDS: dict[str, tuple[str, dict[str, Any]]] = {
     "relay, changing graph": ("relay", {"agents": 3, "hears": "range", "range": 0, "cue": "own"}),
-    "episodes of all lengths and ends": ("waiting_game:make", {}),
-    "continuous actions": ("steering_team:make", {}),
+    "episodes of all lengths and ends": (WAITING, {}),
+    "continuous actions": (STEERING, {}),
 }
 
 
@@ -304,7 +306,14 @@ def test_a_value_scale_takes_back_what_it_did_and_makes_returns_small() -> None:
 
 
 @pytest.fixture(
-    scope="module", params=itertools.product(NAMES, ("waiting_game:make", "steering_team:make")), ids=" on ".join
+    scope="module",
+    params=a_few(
+        itertools.product(NAMES, (WAITING, STEERING)),
+        *((name, WAITING) for name in NAMES),
+        ("attention-ppo", STEERING),
+        ("ippo", STEERING),
+    ),
+    ids=" on ".join,
 )
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OnPolicy, Path]:
     name, world = request.param
