@@ -22,6 +22,7 @@ import selectors
 import signal
 import socket
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -211,6 +212,9 @@ def become(request: dict[str, Any], inherited: list[int]) -> None:
     os.environ.update(request["variables"])
     sys.path[:] = request["path"]
     sys.argv[:] = request["program"]
+    sys.warnoptions[:] = request["warnings"]  # which its children are started with, too
+    if "error" in request["warnings"]:
+        warnings.simplefilter("error")
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.getppid = partial(parent_of, request["process"])

@@ -1,7 +1,7 @@
 """On the module path of processes that tests start: what would load much is run by `warm.server` instead.
 
-That is a command that trains or plays, a node, torchrun, a worker of the trainer, and a script that lies beside the
-trainer's tests.  Python imports this before it runs anything.  The process stays, is what a test watches and signals,
+That is a command that trains or plays, a node, torchrun, a worker of the trainer, a script that lies beside the
+trainer's tests, and a document's Python block.  Python imports this before it runs anything.  The process stays, is what a test watches and signals,
 and ends as the program does: it hands over its words, variables, folder, streams and whatever else it has inherited,
 passes signals on, and takes the exit code.  Every other process goes on as if this file were not there.
 """
@@ -21,6 +21,8 @@ PLAYING_COMMANDS = ("run", "coordinator", "evaluate", "audit", "bandwidth", "bun
 
 
 TORCHRUN = "torch.distributed.run"
+BLOCK = "block.py"
+"""The name of a file with a document's Python block (`documents/workplace.py`)."""
 SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "trainer")
 WORKER = "from trainer."
 """In the text of a program that the trainer starts as its worker."""
@@ -30,8 +32,8 @@ def _program():
     """What this process is to run, as words of Python's: `-m` and a module, `-c` and a text, or a script; then those of
     the program."""
     rest = sys.orig_argv[1:]
-    while rest and rest[0] in ("-P", "-u"):
-        rest = rest[1:]
+    while rest and rest[0] in ("-P", "-u", "-W"):
+        rest = rest[2:] if rest[0] == "-W" else rest[1:]
     if rest and os.path.basename(rest[0]) == "heliograph":
         rest = ["-m", "heliograph", *rest[1:]]
     if rest[:2] == ["-m", "agent_node"]:
@@ -50,7 +52,10 @@ def _server(program):
         return training if words[:1] and words[0] in COMMANDS and not watches else None
     if program[:2] == ["-m", TORCHRUN] or (program[:1] == ["-c"] and WORKER in program[1]):
         return training
-    return training if program and os.path.dirname(os.path.abspath(program[0])) == SCRIPTS else None
+    if not program:
+        return None
+    folder, name = os.path.split(os.path.abspath(program[0]))
+    return training if name == BLOCK or folder == SCRIPTS else None
 
 
 def _inherited():
@@ -88,6 +93,7 @@ def _hand_over(address, program):
         "folder": os.getcwd(),
         "variables": dict(os.environ),
         "umask": umask,
+        "warnings": sys.warnoptions,
         "unbuffered": "-u" in sys.orig_argv[1:3] or bool(os.environ.get("PYTHONUNBUFFERED")),
         "ignored": [number for number in passed if signal.getsignal(number) is signal.SIG_IGN],
     }
