@@ -70,7 +70,7 @@ def write_certificates(
     A folder that is renewed goes on to trust the other authorities that it trusts, unless `alone`, and not those that
     have expired: a team that goes over from one to another needs both for a while.  Raises SettingsError, before
     anything is written, if one of them is there already and not to be renewed; OutputFailed if the disk refuses, and
-    then nothing new is left of any of them.
+    then nothing new is left of any of them; of folders that are renewed each is as it was, or renewed whole.
     """
     paths = {identity: folder / identity.name for identity in credentials}
     there = [path for path in paths.values() if path.exists()]
@@ -145,12 +145,15 @@ def _write(folder: Path, files: Mapping[str, bytes], *, undo: ExitStack, replace
         if not folder.exists():
             folder.mkdir(parents=True, mode=0o700)
             undo.callback(_remove_empty, folder)
+        new = {}
         for name, data in files.items():
-            # A file that is replaced is so at once; whoever reads between two of them finds a pair that does not match.
-            path = folder / f"{name}.new" if replace else folder / name
+            new[name] = folder / f"{name}.new" if replace else folder / name
             if replace:
                 _remove_leftovers(folder, name)
-            write_new(path, data, secret=name in (KEY, AUTHORITY_KEY), undo=undo)
+            write_new(new[name], data, secret=name in (KEY, AUTHORITY_KEY), undo=undo)
+        # All are written before the first takes its place, so that a full disk leaves no key without its certificate.
+        # Each is replaced at once; whoever reads between two of them finds a pair that does not match, and reads again.
+        for name, path in new.items():
             if replace:
                 os.replace(path, folder / name)
     except OSError as error:

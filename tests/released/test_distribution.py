@@ -77,6 +77,18 @@ def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Pat
         }
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["a command that starts none", "no command"])
+def test_an_interpreter_that_is_not_there_is_not_tried(tmp_path: Path, there: bool) -> None:
+    """A command that starts none is what is left where another version is chosen of several."""
+    command = tmp_path / "python3.99"
+    if there:
+        command.write_text("#!/bin/sh\nexit 127\n")
+        command.chmod(0o755)
+    verdict = try_distribution.tried(str(command), tmp_path / "x.whl", tmp_path, tmp_path / "tried")
+    assert verdict == "NOT TRIED, there is no such interpreter here"
+    assert not (tmp_path / "tried").exists()
+
+
 def test_the_wheel_works_outside_the_checkout(
     built: tuple[Path, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

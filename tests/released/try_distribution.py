@@ -56,13 +56,14 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 def tried(python: str, wheel: Path, team: Path, folder: Path) -> str:
     """What came of it with one interpreter, as a verdict."""
-    if shutil.which(python) is None:
+    version = None if shutil.which(python) is None else version_of(python)
+    if version is None:
         return "NOT TRIED, there is no such interpreter here"
     environment = folder / "environment"
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     command = environment / "bin" / "heliograph"
     # That file pins what has no wheels for later versions of Python.
-    constraints = ["--constraint", ROOT / "constraints.txt"] if version_of(python) == (3, 11) else []
+    constraints = ["--constraint", ROOT / "constraints.txt"] if version == (3, 11) else []
     for arguments in (
         [python, "-m", "venv", environment],
         [environment / "bin" / "pip", "install", "--quiet", *constraints, wheel],
@@ -76,14 +77,14 @@ def tried(python: str, wheel: Path, team: Path, folder: Path) -> str:
             return (
                 f"FAILED, {Path(arguments[0]).name} {arguments[1]} ended with {done.returncode}: {done.stderr[-2000:]}"
             )
-    version = ".".join(map(str, version_of(python)))
-    return f"works, Python {version}"
+    return f"works, Python {'.'.join(map(str, version))}"
 
 
-def version_of(python: str) -> tuple[int, ...]:
+def version_of(python: str) -> tuple[int, ...] | None:
+    """None if nothing answers: what manages several versions leaves commands for those that are not at hand, too."""
     program = "import sys; print(*sys.version_info[:2])"
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
-    return tuple(map(int, done.stdout.split()))
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True)
+    return tuple(map(int, done.stdout.split())) if done.returncode == 0 else None
 
 
 if __name__ == "__main__":
