@@ -80,6 +80,7 @@ class CoordinatorWorld:
     certificate.
 
     `check` raises BundleError for a newer bundle that is not to be taken; None: the node keeps the one that it has.
+    `joined` is called when the node has been welcomed, and not again after a cut.
     """
 
     def __init__(
@@ -89,13 +90,14 @@ class CoordinatorWorld:
         join_timeout_s: float,
         rejoin_s: float = REJOIN_S,
         is_wanted: Callable[[], bool] = lambda: True,
+        joined: Callable[[], None] = lambda: None,
         tls: Tls | None = None,
         check: Callable[[Bundle], None] | None = None,
     ) -> None:
         self._address = address
         self._until = time.monotonic() + join_timeout_s
         self._timeout_s, self._rejoin_s = join_timeout_s, rejoin_s
-        self._is_wanted = is_wanted
+        self._is_wanted, self._joined = is_wanted, joined
         self._channel = CoordinatorChannel(address, tls=tls)
         self._codec: BitPacked | None = None  # of reported latents, if the coordinator wants them
         self._actions: ActionSpace | None = None  # of the node that entered
@@ -163,7 +165,9 @@ class CoordinatorWorld:
     async def enter(self, node: NodeHandle) -> Team:
         """Join.  Raises BundleMismatch, SlotTaken, SettingsError or CoordinatorGone if that fails."""
         await self._reach()
-        return await self._ask_again(lambda: self._join(node))
+        team = await self._ask_again(lambda: self._join(node))
+        self._joined()
+        return team
 
     async def _ask_again(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask, for a while again if what is asked for is taken: its holder may be gone, and that not be noticed yet."""
@@ -238,7 +242,8 @@ class CoordinatorWorld:
         node, team = self._node, self._team
         self._until = self._failed_at + self._rejoin_s
         self._timeout_s = self._rejoin_s
-        _log.warning("cut off seconds_left=%.1f cause=%s", self._time_left_s(), failure)
+        # Without its remedy: the node looks for the coordinator by itself.
+        _log.warning("cut off seconds_left=%.1f cause=%s", self._time_left_s(), failure.message)
         while True:
             try:
                 await self._reach()

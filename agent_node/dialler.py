@@ -70,7 +70,7 @@ class Dialler:
                     failures = 0
                 except (CallEnded, PeerRefused, MessageError, TimeoutError) as error:
                     failures += 1
-                    level = logging.WARNING if failures == 1 and isinstance(error, PeerRefused) else logging.DEBUG
+                    level = logging.WARNING if failures == _telling_failure(error) else logging.DEBUG
                     cause = self._cause(error)
                     _log.log(level, "dialling failed slot=%d times=%d error=%s", member.slot, failures, cause)
                 if not self._streams.closing:
@@ -111,6 +111,14 @@ class Dialler:
         if hello.slot != member.slot or refused is not None:
             sentence = f"it is slot {hello.slot}" if refused is None else refused.sentence
             raise PeerRefused(f"{member.peer_address} is not slot {member.slot} of this team: {sentence}")
+
+
+def _telling_failure(error: BaseException) -> int:
+    """Which failure in a row to tell of at any level of the log.
+
+    Who is not there, or has not yet heard of its team, mostly is a moment later.
+    """
+    return 1 if isinstance(error, PeerRefused) else 3
 
 
 def retry_pause_s(failures: int) -> float:

@@ -58,7 +58,9 @@ class Listener:
             self._refuse("UNAVAILABLE", "this node does not know its team yet, or leaves it")
         refused = refusal(hello, own=own, team_size=self._team_size, roster=self._roster)
         if refused is not None:
-            _log.warning("peer refused slot=%d status=%s reason=%r", hello.slot, refused.status, refused.sentence)
+            # One that may come in soon, when the roster that names it is here, is no reason to worry.
+            level = logging.INFO if refused.status == "UNAVAILABLE" else logging.WARNING
+            _log.log(level, "peer refused slot=%d status=%s reason=%r", hello.slot, refused.status, refused.sentence)
             self._refuse(refused.status, refused.sentence)
         if hello.slot > own.slot:
             self._refuse("PERMISSION_DENIED", f"slot {hello.slot} is dialled by slot {own.slot}, not the reverse")

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from functools import partial
 
@@ -92,7 +93,8 @@ async def _take_part_as(arguments: argparse.Namespace, tls: Tls | None) -> None:
         except CoordinatorGone as gone:
             if not patience.allows_another() or not _is_wanted(arguments):
                 raise
-            _log.warning("looking for a coordinator again seconds=%.1f cause=%s", patience.left_s(), gone)
+            left_s = patience.left_s()
+            _log.warning("looking for a coordinator again seconds=%.1f cause=%s", left_s, gone.message)
             await asyncio.sleep(REJOIN_PAUSE_S)
         except BundleMismatch as mismatch:
             # A coordinator that follows a run may hand on newer bundles between this node's fetch and its join.
@@ -142,6 +144,7 @@ async def _run_session(arguments: argparse.Namespace, tls: Tls | None, patience:
         join_timeout_s=patience.left_s(),
         rejoin_s=arguments.rejoin_s,
         is_wanted=partial(_is_wanted, arguments),
+        joined=partial(_say_joined, arguments),
         tls=tls,
         check=None if bundle is not None else partial(_check, arguments=arguments),
     )
@@ -171,6 +174,12 @@ async def _run_session(arguments: argparse.Namespace, tls: Tls | None, patience:
 def _is_wanted(arguments: argparse.Namespace) -> bool:
     """Whoever started this node, and coordinates it, is there, or whoever started it does not."""
     return arguments.started_by in (None, os.getppid())
+
+
+def _say_joined(arguments: argparse.Namespace) -> None:
+    """At any level of the log: whoever starts a node by hand sees that it has found its team."""
+    if arguments.started_by is None:
+        print(f"joined {arguments.coordinator} as slot {arguments.slot}", file=sys.stderr, flush=True)
 
 
 def _check(bundle: Bundle, arguments: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ from heliograph.certificates.validity import RENEWAL, Validity
 from heliograph.errors import SettingsError
 from heliograph.library_errors import cause_of
 from heliograph.reading import SMALL, Unreadable, read_bytes
+from heliograph.system_refusals import remedy_for
 from heliograph.tls_context import made_context
 
 if TYPE_CHECKING:
@@ -178,11 +179,13 @@ class Tls:
             )
         except Unreadable as error:
             raise SettingsError(f"a certificate, a key or an authority in {self._folder} {error}") from None
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise SettingsError(
                 f"{self._folder} holds no certificate: {error.strerror}: {Path(error.filename).name}",
                 remedy="Issue one with `heliograph certificates issue`",
             ) from None
+        except OSError as error:
+            raise SettingsError(f"cannot read {error.filename}: {error.strerror}", remedy=remedy_for(error)) from None
         try:
             authorities = x509.load_pem_x509_certificates(authority)
             own = x509.load_pem_x509_certificates(certificate)[0]

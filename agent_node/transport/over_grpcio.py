@@ -14,10 +14,9 @@ import grpc.aio
 
 from agent_node.hello import EXCHANGE, HELLO_METADATA, METHOD, SERVICE, hello_bytes
 from agent_node.stream_writer import StreamWriter
-from agent_node.transport.seam import QUEUED_MESSAGES, CallEnded, Handler, Take
+from agent_node.transport.seam import QUEUED_MESSAGES, CallEnded, Handler, Take, refused
 from heliograph import rpc
 from heliograph.certificates.identity import Identity
-from heliograph.errors import PeerRefused
 from heliograph.listening import parse_address
 from heliograph.refusals import Refusals
 from heliograph.renewed_channel import RenewedChannel
@@ -80,7 +79,7 @@ class _Dialled(_Call):
         except grpc.aio.AioRpcError as error:
             raise _ended(error) from None
         if not hello:
-            raise PeerRefused(f"{await self._call.code()}: {await self._call.details()}")
+            raise refused((await self._call.code()).name, await self._call.details() or "")
         return hello
 
     async def half_close(self) -> None:

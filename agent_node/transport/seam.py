@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from heliograph.certificates.identity import Identity
-from heliograph.errors import NetworkError
+from heliograph.errors import NetworkError, PeerRefused
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 
@@ -26,6 +26,14 @@ class CallEnded(NetworkError):
     def __init__(self, status: str, sentence: str) -> None:
         super().__init__(sentence)
         self.grpc_status = status
+
+
+def refused(status: str, sentence: str) -> NetworkError:
+    """What it means that a call ends in place of the peer's hello.
+
+    PeerRefused, but CallEnded if the peer cannot judge yet, or was not reached, which gRPC tells alike.
+    """
+    return CallEnded(status, sentence) if status == "UNAVAILABLE" else PeerRefused(f"{status}: {sentence}")
 
 
 class Call(Protocol):
@@ -61,7 +69,10 @@ class DialledCall(Call, Protocol):
     """A stream that this node dialled."""
 
     async def answer(self) -> bytes:
-        """The hello of the peer.  Raises PeerRefused if it refuses, CallEnded if it is not reached."""
+        """The hello of the peer.
+
+        Raises PeerRefused if it refuses, CallEnded if it is not reached, or answers UNAVAILABLE: it does not yet know.
+        """
         ...
 
     async def half_close(self) -> None:

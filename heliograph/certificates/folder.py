@@ -50,6 +50,8 @@ def read_authority(folder: Path) -> Authority:
     try:
         certificate, key = (_read(folder / name) for name in (AUTHORITY_CERTIFICATE, AUTHORITY_KEY))
     except SettingsError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise
         raise SettingsError(
             f"no authority in {folder}: {error.message}",
             remedy="Make one with `heliograph certificates init`",
@@ -181,4 +183,4 @@ def _read(path: Path) -> bytes:
     except Unreadable as error:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}", remedy=remedy_for(error)) from None
+        raise SettingsError(f"cannot read {path}: {error.strerror}", remedy=remedy_for(error)) from error

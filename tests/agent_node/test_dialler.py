@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
+from agent_node import dialler
 from agent_node.dialler import Dialler
 from agent_node.hello import Hello, Member
 from agent_node.streams import Streams
 from agent_node.transport.choice import transport_of
+from agent_node.transport.seam import CallEnded, Line, Transport
+from heliograph.errors import PeerRefused
 
 
 def member(slot: int, *, port: int = 7) -> Member:
@@ -48,3 +55,44 @@ def test_those_of_higher_slots_are_dialled_once_and_left_alone_when_they_change(
 
     both, moved = [members[2], members[3]], [members[2], member(3, port=9)]
     assert asyncio.run(play()) == [both, both, moved, [], []]
+
+
+class Failing(Dialler):
+    """Fails in these ways, one after the other, and then leaves off."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.streams = SimpleNamespace(closing=False)
+        line = SimpleNamespace(close=lambda: asyncio.sleep(0))
+        transport = SimpleNamespace(line=lambda *_, **__: line)
+        super().__init__(cast(Streams, self.streams), team_size=4, transport=cast(Transport, transport), tls=None)
+        self.errors = list(errors)
+
+    async def _converse(self, line: Line, member: Member, own: Hello) -> None:
+        error = self.errors.pop(0)
+        self.streams.closing = not self.errors
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (CallEnded("UNAVAILABLE", "this node does not know its team yet"), ["times=3"]),
+        (PeerRefused("slot 2 has another run"), ["times=1"]),
+    ],
+    ids=["not there yet", "refused"],
+)
+def test_a_peer_that_is_not_there_yet_is_told_of_when_it_does_not_come(
+    error: Exception, told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nodes that join one after the other are no news; one that refuses is, at once, and both once."""
+    monkeypatch.setattr(dialler, "retry_pause_s", lambda _: 0.0)
+    failing = Failing(*[error] * 5)
+
+    async def play() -> None:
+        failing.keep({2: member(2)}, own=Hello(run_id="run", slot=1, bundle_digest="", instance="one"))
+        await failing.close(timeout_s=60)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(play())
+    assert not failing.errors
+    assert [re.findall(r"times=\d+", record.getMessage()) for record in caplog.records] == [told]

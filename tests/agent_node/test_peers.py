@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 import grpc
@@ -77,7 +78,9 @@ def play(script: Callable[..., Awaitable[None]], roster: list[Member] | None = N
         ({"slot": 7}, "PERMISSION_DENIED", "slot 7 in a team of 3"),
     ],
 )
-def test_strangers_are_refused_with_the_documented_status(hello: object, status: str, sentence: str) -> None:
+def test_strangers_are_refused_with_the_documented_status(
+    hello: object, status: str, sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
     if isinstance(hello, dict):
         honest = {"run_id": "run", "slot": 0, "bundle_digest": TEAM[0].digest, "instance": "x"}
         hello = Hello(**(honest | hello)).serialise()
@@ -91,7 +94,11 @@ def test_strangers_are_refused_with_the_documented_status(hello: object, status:
         await call.write(said(0))
         assert (await world.step(1)).masked == ()
 
-    play(script)
+    with caplog.at_level(logging.INFO):
+        play(script)
+    told = [record.levelname for record in caplog.records if record.getMessage().startswith("peer refused")]
+    expected = {"INVALID_ARGUMENT": [], "UNAVAILABLE": ["INFO"]}
+    assert told == expected.get(status, ["WARNING"]), "who may come in soon is no reason to worry"
 
 
 def test_a_higher_slot_may_not_dial() -> None:

@@ -138,6 +138,20 @@ def test_messages_go_both_ways_until_both_have_said_all(
 
 
 @pytest.mark.parametrize(("dialler", "listener"), BOTH)
+def test_who_cannot_judge_yet_does_not_refuse(dialler: str, listener: str) -> None:
+    async def script() -> None:
+        async def handler(_: AcceptedCall) -> None:
+            raise CallEnded("UNAVAILABLE", "this node does not know its team yet")
+
+        async with pair(dialler, listener, handler) as (call, _):
+            with pytest.raises(CallEnded, match="this node does not know its team yet") as ended:
+                await call.answer()
+            assert ended.value.grpc_status == "UNAVAILABLE"
+
+    play(script)
+
+
+@pytest.mark.parametrize(("dialler", "listener"), BOTH)
 def test_a_refusal_has_a_status_and_a_sentence(dialler: str, listener: str) -> None:
     async def script() -> None:
         async def handler(_: AcceptedCall) -> None:

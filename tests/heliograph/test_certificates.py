@@ -171,6 +171,11 @@ def test_there_is_no_issuing_without_an_authority(
 ) -> None:
     assert certificates("issue", tmp_path, "--slot", 0) == 2
     assert "no authority" in capsys.readouterr().err
+    (tmp_path / "ca.crt").symlink_to("ca.crt")
+    assert certificates("issue", tmp_path, "--slot", 0) == 2
+    said = capsys.readouterr().err
+    assert "cannot read" in said
+    assert "init" not in said, "there is one, which cannot be read"
     ours = Authority.make(days=1).credential
     with pytest.raises(SettingsError, match="not the one of its certificate"):
         Authority(Credential(certificate=ours.certificate, key=(authority / "ca.key").read_bytes()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import errno
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from heliograph import rpc
+from heliograph import rpc, tls
 from heliograph.certificates.authority import Authority
 from heliograph.certificates.folder import make_team, team, write_authority, write_certificates
 from heliograph.certificates.identity import COORDINATOR, Identity
@@ -198,6 +200,21 @@ def test_a_folder_without_a_usable_certificate_is_refused(
     path = ours / "slot-0" / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(SettingsError, match=sentence):
+        Tls(ours / "slot-0")
+
+
+def test_a_key_that_may_not_be_read_is_not_said_to_be_missing(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = tls.read_bytes
+
+    def guarded(path: Path, *, limit: int) -> bytes:
+        if path.name == "tls.key":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, limit=limit)
+
+    monkeypatch.setattr(tls, "read_bytes", guarded)
+    with pytest.raises(
+        SettingsError, match=r"cannot read .*tls\.key: Permission denied. Give this user the right to it"
+    ):
         Tls(ours / "slot-0")
 
 

@@ -58,6 +58,11 @@ def with_session(script: Script, coordinator: LoneCoordinator, *arguments: objec
     return asyncio.run(play())
 
 
+def said_by(coordinator: LoneCoordinator) -> str:
+    """All that a node says which nothing happens to."""
+    return f"joined {coordinator.address} as slot 0\n"
+
+
 @pytest.fixture
 def nowhere() -> Iterator[str]:
     """An address at which nobody listens."""
@@ -109,7 +114,8 @@ def test_shutdown_ends_a_node_with_code_0_after_it_has_half_closed() -> None:
         await asyncio.wait_for(session.left(), DEADLINE_S)
         session.over.set_result(None)
 
-    assert with_session(script, LoneCoordinator(BUNDLE)) == (0, "")
+    coordinator = LoneCoordinator(BUNDLE)
+    assert with_session(script, coordinator) == (0, said_by(coordinator))
 
 
 @pytest.mark.usefixtures("teams_from_nothing")
@@ -122,7 +128,8 @@ def test_signals_drain_a_node(number: signal.Signals, code: int) -> None:
         await asyncio.wait_for(session.left(), DEADLINE_S)
         session.over.set_result(None)
 
-    assert with_session(script, LoneCoordinator(BUNDLE)) == (code, "")
+    coordinator = LoneCoordinator(BUNDLE)
+    assert with_session(script, coordinator) == (code, said_by(coordinator))
 
 
 def test_a_node_that_loses_its_coordinator_before_it_has_joined_looks_for_it_again() -> None:
@@ -143,6 +150,7 @@ def test_a_node_that_loses_its_coordinator_before_it_has_joined_looks_for_it_aga
     code, said = with_session(shut_down, CutOnce(BUNDLE))
     assert code == 0
     assert "looking for a coordinator again" in said
+    assert "start this node again" not in said, "it looks by itself"
 
 
 def test_a_signal_ends_a_node_that_still_waits_for_its_coordinator(nowhere: str) -> None:
@@ -177,7 +185,8 @@ def test_a_stopped_node_skips_what_it_missed_and_starts_over_at_the_newest_perce
         await asyncio.wait_for(session.left(), DEADLINE_S)
         session.over.set_result(None)
 
-    assert with_session(script, LoneCoordinator(BUNDLE, report_latents=True)) == (0, "")
+    coordinator = LoneCoordinator(BUNDLE, report_latents=True)
+    assert with_session(script, coordinator) == (0, said_by(coordinator))
     assert [act.step for act in acts] == [0, 1, 2, 3, 39]
     assert BUNDLE.manifest.message is not None
     expected = predict(
@@ -244,7 +253,7 @@ def test_only_bundles_signed_by_the_trusted_key_are_run(tmp_path: Path, nowhere:
         session.over.set_result(None)
 
     signed = LoneCoordinator(BUNDLE.sign(private.private_bytes_raw()))
-    assert with_session(shut_down, signed, "--trusted-key", tmp_path / "key") == (0, "")
+    assert with_session(shut_down, signed, "--trusted-key", tmp_path / "key") == (0, said_by(signed))
 
 
 def test_a_taken_port_ends_the_node_with_code_6() -> None:

@@ -6,6 +6,7 @@ What is taken away here is what Python's documentation marks as not there; no no
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -66,4 +67,6 @@ def test_it_acts_and_is_drained_by_a_signal(number: signal.Signals, code: int) -
         await asyncio.wait_for(session.left(), DEADLINE_S)
         session.over.set_result(None)
 
-    assert play(script) == (code, "")
+    ended, said = play(script)
+    assert ended == code
+    assert re.fullmatch(r"joined \S+ as slot 0\n", said)

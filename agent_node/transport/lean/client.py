@@ -12,7 +12,7 @@ from h2.events import Event, ResponseReceived
 from agent_node.hello import EXCHANGE
 from agent_node.transport.lean.call import LeanCall, ending, hello_header, hello_in
 from agent_node.transport.lean.link import GOODBYE_S, Link
-from agent_node.transport.seam import CallEnded
+from agent_node.transport.seam import CallEnded, refused
 from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError, PeerRefused
 from heliograph.listening import parse_address
@@ -108,7 +108,7 @@ class DialledLeanCall(LeanCall):
         self._ending = ending(headers)
         if not self._answer.done():
             said = self._ending or CallEnded("UNKNOWN", "it ended the call without an answer")
-            self._fail_answer(PeerRefused(f"{said.grpc_status}: {said.message}"))
+            self._fail_answer(refused(said.grpc_status, said.message))
 
     def half_closed(self) -> None:
         if self._ending is None:
