@@ -83,6 +83,7 @@ class CoordinatorWorld:
     `joined` is called when the node has been welcomed, and not again after a cut.
     """
 
+    # Seven parameters: what a process and a program that holds one settle for themselves, most with defaults.
     def __init__(
         self,
         address: str,

@@ -5,10 +5,12 @@ Any package may import this.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from heliograph.errors import MissingExtra
+from heliograph.library_errors import cause_of
 
 
 def in_a_checkout(commands: str) -> str:
@@ -28,7 +30,8 @@ def install(name: str = "") -> str:
 def extra(name: str, *, packages: Collection[str], purpose: str, otherwise: str = "") -> Iterator[None]:
     """Turn the missing import of one of `packages` inside the block into MissingExtra, which says what to install.
 
-    `purpose` is what needs it, in the singular: "serving metrics"; `otherwise` says what does without, as a clause.
+    So is one that is installed and cannot be imported, as for want of a library of the system.  `purpose` is what needs
+    it, in the singular: "serving metrics"; `otherwise` says what does without, as a clause.
     """
     try:
         yield
@@ -39,3 +42,17 @@ def extra(name: str, *, packages: Collection[str], purpose: str, otherwise: str 
         raise MissingExtra(
             f"{purpose} needs {package}, which is not installed", remedy=f"{install(name)}{otherwise}"
         ) from None
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0] or _importing(error, packages)
+        if package not in packages:
+            raise
+        raise MissingExtra(
+            f"{purpose} needs {package}, which is installed and cannot be imported: {cause_of(error)}",
+            remedy=f"Install it again, or what it lacks{otherwise}",
+        ) from None
+
+
+def _importing(error: ImportError, packages: Collection[str]) -> str:
+    """Which of the packages an error comes from that does not say so itself; empty if it is none of them."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return next((name for name in (module.partition(".")[0] for module in modules) if name in packages), "")

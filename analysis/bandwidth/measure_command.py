@@ -78,7 +78,7 @@ def run(namespace: argparse.Namespace) -> int:
     finally:
         print_report(report)
     written = [name for name in (PAGE, DOCUMENT, TRACE) if (work.folder / name).is_file()]
-    print(f"written to {work.folder}: {', '.join(written)}, tables and plots")
+    print(f"written to {work.folder}: {', '.join(written)}, tables{'' if missing else ' and plots'}")
     if failure is not None:
         raise failure
     if interrupted:

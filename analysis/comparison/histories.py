@@ -96,6 +96,12 @@ def _run(path: Path, *, metric: str, policy: str, label: str | None, by: str | N
     summary = _json(path / "summary.json") if (path / "summary.json").is_file() else {}
     key = f"evaluate/{policy}_{metric}"
     records = [record for record in _records(path / "metrics.jsonl") if key in record]
+    # Of a run that goes on after its end, the summary is still that of the end before.
+    ended = read_status(path).ended
+    final = (summary.get("greedy") or {}) if policy == "greedy" and ended else {}
+    if not records and metric in final:
+        # It ended before the first evaluation on the way, and was evaluated once, at its end.
+        records = [{"env_steps": _final_step(path, summary, ()), key: _mean(final[metric])}]
     if not records:
         raise SettingsError(
             f"{path} holds no evaluation of the {policy} policy",
@@ -105,10 +111,7 @@ def _run(path: Path, *, metric: str, policy: str, label: str | None, by: str | N
     parameters = changed_parameters(world["id"], world.get("parameters", {}))
     if by is not None and by.startswith("environment.parameters."):
         parameters.pop(by.removeprefix("environment.parameters."), None)  # it makes labels, not tasks
-    # Of a run that goes on after its end, the summary is still that of the end before.
-    ended = read_status(path).ended
     is_named = label is not None
-    final = (summary.get("greedy") or {}) if policy == "greedy" and ended else {}
     if label is None:
         label = str(settings["algorithm"]) if by is None else _setting(settings, by, path)
     return History(
@@ -186,7 +189,7 @@ def _history(run: EvaluatedRun, path: Path, *, metric: str, label: str | None) -
 
 def _final_step(path: Path, summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> int:
     """Where the training ended, which is seldom where it was last evaluated on the way."""
-    step = summary.get("env_steps", records[-1]["env_steps"])
+    step = summary.get("env_steps", records[-1]["env_steps"] if records else None)
     if isinstance(step, bool) or not isinstance(step, int):
         raise SettingsError(f"{path}/summary.json: env_steps is {step!r}, not a number of steps")
     return step
@@ -201,13 +204,17 @@ def _checked(
     source: object, steps: Sequence[int], values: Sequence[float], final: Mapping[str, Any], metric: str
 ) -> dict[str, Any]:
     """Steps, values and the final value of a history, the steps ascending."""
-    found = final.get(metric)
-    last = found["mean"] if isinstance(found, Mapping) else found  # summary.json gives outcomes with their interval
+    last = _mean(final.get(metric))
     array = np.array(values, dtype=np.float64)
     if not np.isfinite(array).all() or (last is not None and not np.isfinite(last)):
         raise SettingsError(f"{source} holds an evaluation that is not a finite number")
     order = np.argsort(steps, kind="stable")
     return {"steps": np.array(steps, dtype=np.int64)[order], "values": array[order], "final": last}
+
+
+def _mean(found: Any) -> Any:
+    """Of a number in summary.json, which gives outcomes with their interval."""
+    return found["mean"] if isinstance(found, Mapping) else found
 
 
 def _setting(settings: Mapping[str, Any], key: str, path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from recorded_runs import recorded_run
 
+from analysis.comparison.histories import FINAL
 from analysis.comparison.results import learning_curves
 from analysis.comparison.sources import read_histories
 from analysis.comparison.tasks import make_tasks
@@ -153,6 +154,19 @@ def test_marl_eval_files_stand_beside_run_folders(tmp_path: Path):
     assert {run.label for run in read(f"theirs={tmp_path / 'theirs.json'}")} == {"theirs mappo", "theirs qmix"}
     with pytest.raises(SettingsError, match="has no return"):
         read(tmp_path / "theirs.json", metric="return")
+
+
+@pytest.mark.parametrize(("metric", "value"), [("outcome", 0.7), ("return", 7.0)])
+def test_a_run_that_ended_before_its_first_evaluation_counts_with_its_final_one(
+    tmp_path: Path, metric: str, value: float
+):
+    recorded_run(tmp_path / "run", [0.1, 0.2, 0.6], final=0.7)
+    recorded_run(tmp_path / "short", [], final=0.7, seed=1, ended=480)
+    (task,) = tasks(tmp_path, metric=metric)
+    scores = {run.score.step: (run.score.value, run.score.kind) for run in task.runs["mamba"]}
+    assert scores == {3000: (value, FINAL), 480: (value, FINAL)}
+    with pytest.raises(SettingsError, match="no evaluation of the greedy policy"):
+        read(recorded_run(tmp_path / "not over", [], seed=2))
 
 
 def test_what_cannot_be_compared_is_told(tmp_path: Path):

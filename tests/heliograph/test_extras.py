@@ -35,6 +35,25 @@ def test_a_package_of_another_name_is_missing_as_it_was() -> None:
         import no_such_package  # noqa: F401
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["by its module", "by nobody"])
+def test_a_package_that_is_installed_and_broken_is_told_with_its_cause(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "libfreetype.so.6: cannot open shared object file"
+    (tmp_path / "broken_package").mkdir()
+    name = ", name='broken_package._native'" if named else ""
+    (tmp_path / "broken_package" / "__init__.py").write_text(f"raise ImportError({said!r}{name})")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtra) as told, extra("x", packages={"broken_package"}, purpose="drawing"):
+        import broken_package
+    assert str(told.value) == (
+        f"drawing needs broken_package, which is installed and cannot be imported: {said}. "
+        "Install it again, or what it lacks"
+    )
+    with pytest.raises(ImportError, match="libfreetype"), extra("x", packages={"another"}, purpose="drawing"):
+        import broken_package  # noqa: F401
+
+
 def test_nobody_writes_that_sentence_by_hand() -> None:
     root = Path(heliograph.__file__).parents[1]
     by_hand = {
