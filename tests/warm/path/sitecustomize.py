@@ -1,9 +1,10 @@
 """On the module path of processes that tests start: what would load much is run by `warm.server` instead.
 
 That is a command that trains or plays, a node, torchrun, a worker of the trainer, a script that lies beside the
-trainer's tests, and a document's Python block.  Python imports this before it runs anything.  The process stays, is what a test watches and signals,
-and ends as the program does: it hands over its words, variables, folder, streams and whatever else it has inherited,
-passes signals on, and takes the exit code.  Every other process goes on as if this file were not there.
+trainer's tests, and a document's Python block.  Python imports this before it runs anything.  The process stays, is
+what a test watches and signals, and ends as the program does: it hands over its words, variables, folder, streams and
+whatever else it has inherited, passes signals on, and takes the exit code.  Every other process goes on as if this
+file were not there.
 """
 
 import os
