@@ -1,13 +1,13 @@
-"""Where a dream loses its reward: what is earned by step after states of a replay, in the world and in imagination.
+"""Where imagination loses its reward: what is earned by step after states of a run's replay, really and imagined.
 
     python benchmarks/dream_rewards.py RUN RUN ... [--starts 1000] [--newest 2500] [--horizon H] [--seed 0]
 
 Four rows for each run, means over the agents that are alive at the start, until their end:
 
-    world               what these episodes went on to earn
-    told step by step   what the model says of each step after it has seen the states before it: the reward head alone
-    imagined, their actions    the model's own states, with the actions that were really taken: its dynamics, too
-    imagined, own actions      and with the policy's, as it learns from
+    world                        what these episodes went on to earn
+    predicted from real states   one step ahead of each state and action that came: the reward head alone
+    imagined, real actions       from the model's own states, with the actions that were taken: its dynamics, too
+    imagined, own actions        and with the policy's, which is what that learns from
 
 `unknown` is a step beyond the windows that the model learns from.
 """
@@ -41,7 +41,7 @@ class Earned:
     """By step, [H] each; nan where it is not known."""
 
     world: np.ndarray
-    told: np.ndarray
+    predicted: np.ndarray
     replayed: np.ndarray
     imagined: np.ndarray
     starts: int
@@ -49,8 +49,8 @@ class Earned:
     def rows(self) -> dict[str, np.ndarray]:
         return {
             "world": self.world,
-            "told step by step": self.told,
-            "imagined, their actions": self.replayed,
+            "predicted from real states": self.predicted,
+            "imagined, real actions": self.replayed,
             "imagined, own actions": self.imagined,
         }
 
@@ -78,24 +78,24 @@ def measure(path: Path, *, starts: int, newest: int, horizon: int | None, seed: 
     imagined = rollout(RandomDraws(torch.Generator().manual_seed(seed)))
     return folder.settings().algorithm, Earned(
         world=_by_step(reward, goes_on, alive),
-        told=_by_step(_told(algorithm, batch, before, window=window, seed=seed), goes_on, alive),
+        predicted=_by_step(_predicted(algorithm, batch, before, window=window, seed=seed), goes_on, alive),
         replayed=_by_step(replayed.reward, replayed.continuation, alive),
         imagined=_by_step(imagined.reward, imagined.continuation, alive),
         starts=reward.shape[1],
     )
 
 
-def _told(algorithm: ImaginingAlgorithm, batch: Batch, before: int, *, window: int, seed: int) -> Tensor:
+def _predicted(algorithm: ImaginingAlgorithm, batch: Batch, before: int, *, window: int, seed: int) -> Tensor:
     """Rewards [H, M, N] of the real states and actions, nan where the model has not seen what it reads."""
     rows = slice(before, before + window)
-    told = algorithm.predict(
+    said = algorithm.predict(
         batch.window.each(lambda each: each[rows]), RandomDraws(torch.Generator().manual_seed(seed))
     )
     steps, starts, agents = batch.window.reward[before + 1 :].shape
     found = torch.full((steps, starts, agents), UNKNOWN)
-    if told is not None:
-        known = min(steps, len(told.reward))
-        found[:known] = told.reward[:known].masked_fill(~told.known[:known, :, None], UNKNOWN)
+    if said is not None:
+        known = min(steps, len(said.reward))
+        found[:known] = said.reward[:known].masked_fill(~said.known[:known, :, None], UNKNOWN)
     return found
 
 
@@ -126,7 +126,7 @@ def main() -> int:
         for name, values in found.rows().items():
             shown = "  ".join("unknown" if np.isnan(value) else f"{value:7.4f}" for value in values)
             total = "unknown" if np.isnan(values).any() else f"{values.sum():7.4f}"
-            output.print(f"  {name:24}{shown}  | {total}")
+            output.print(f"  {name:28}{shown}  | {total}")
     return 0
 
 
