@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dream_error import CPU, RepeatedActions
+from dream_error import Model, RepeatedActions, load
 from torch import Tensor
 
 from heliograph.display import console
@@ -29,9 +29,9 @@ from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.experience.batch import Batch
 from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import ImaginedRollout
+from trainer.policy.survival import survival
 from trainer.training.calibration import led_up_to, real_futures
-from trainer.training.restored import restored_algorithm, restored_replay
-from trainer.training.run_folder import RunFolder
+from trainer.training.restored import restored_replay
 
 UNKNOWN = float("nan")
 
@@ -55,18 +55,13 @@ class Earned:
         }
 
 
-def measure(path: Path, *, starts: int, newest: int, horizon: int | None, seed: int) -> tuple[str, Earned]:
-    """Of the newest checkpoint of a run; its algorithm, too."""
-    folder = RunFolder.open(path)
-    algorithm, _, _ = restored_algorithm(folder, device=CPU)
-    if not isinstance(algorithm, ImaginingAlgorithm):
-        raise SystemExit(f"{path}: {folder.settings().algorithm} imagines no rewards")
-    replay = restored_replay(folder, algorithm)
-    window = replay.settings.window
-    before, steps = algorithm.leading_rows(window), horizon or algorithm.learning.horizon
+def measure(model: Model, *, starts: int, newest: int, horizon: int | None, seed: int) -> Earned:
+    """Of the newest checkpoint of a run."""
+    algorithm, replay = model.algorithm, restored_replay(model.folder, model.algorithm)
+    before, steps = model.before, horizon or algorithm.learning.horizon
     batch = replay.futures(np.random.default_rng(seed), batch=starts, before=before, after=steps, newest=newest)
     if batch is None:
-        raise SystemExit(f"{path}: no episode of its replay went on for {steps} steps")
+        raise SystemExit(f"{model.label}: no episode of its replay went on for {steps} steps")
     alive = ~batch.window.terminated[before] & batch.window.present[before]
     reward, goes_on = real_futures(batch, before)
     seen, actions = led_up_to(batch, before), batch.window.action[before + 1 :]
@@ -76,9 +71,11 @@ def measure(path: Path, *, starts: int, newest: int, horizon: int | None, seed: 
 
     replayed = rollout(RepeatedActions(torch.Generator().manual_seed(seed), actions))
     imagined = rollout(RandomDraws(torch.Generator().manual_seed(seed)))
-    return folder.settings().algorithm, Earned(
+    return Earned(
         world=_by_step(reward, goes_on, alive),
-        predicted=_by_step(_predicted(algorithm, batch, before, window=window, seed=seed), goes_on, alive),
+        predicted=_by_step(
+            _predicted(algorithm, batch, before, window=replay.settings.window, seed=seed), goes_on, alive
+        ),
         replayed=_by_step(replayed.reward, replayed.continuation, alive),
         imagined=_by_step(imagined.reward, imagined.continuation, alive),
         starts=reward.shape[1],
@@ -101,7 +98,7 @@ def _predicted(algorithm: ImaginingAlgorithm, batch: Batch, before: int, *, wind
 
 def _by_step(reward: Tensor, goes_on: Tensor, alive: Tensor) -> np.ndarray:
     """Mean reward of those who were alive at the start, each until its end, from [H, M, N]."""
-    survived = torch.cat([torch.ones_like(goes_on[:1]), goes_on[:-1]]).cumprod(0)
+    survived = survival(goes_on)
     # What is not known after an end is nothing; what is not known before it is left out.
     earned = torch.where(survived == 0, torch.zeros_like(reward), reward * survived)
     means: np.ndarray = earned[:, alive].nanmean(1).numpy()
@@ -119,10 +116,11 @@ def main() -> int:
     torch.set_num_threads(1)
     output = console()
     for path in namespace.runs:
-        algorithm, found = measure(
-            path, starts=namespace.starts, newest=namespace.newest, horizon=namespace.horizon, seed=namespace.seed
+        (model,) = load([path])
+        found = measure(
+            model, starts=namespace.starts, newest=namespace.newest, horizon=namespace.horizon, seed=namespace.seed
         )
-        output.print(f"{algorithm} ({path.name}), {found.starts} states: reward of an agent by step, and in all")
+        output.print(f"{model.label}, {found.starts} states: reward of an agent by step, and in all")
         for name, values in found.rows().items():
             shown = "  ".join("unknown" if np.isnan(value) else f"{value:7.4f}" for value in values)
             total = "unknown" if np.isnan(values).any() else f"{values.sum():7.4f}"

@@ -213,8 +213,8 @@ def become(request: dict[str, Any], inherited: list[int]) -> None:
     sys.path[:] = request["path"]
     sys.argv[:] = request["program"]
     sys.warnoptions[:] = request["warnings"]  # which its children are started with, too
-    if "error" in request["warnings"]:
-        warnings.simplefilter("error")
+    for action in sys.warnoptions:
+        warnings.simplefilter(action)
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.getppid = partial(parent_of, request["process"])
