@@ -162,11 +162,20 @@ def _first_word(argv: Sequence[str]) -> str | None:
 
 
 def _interrupted(command: str | None) -> int:
-    print("heliograph" if command is None else f"heliograph {command}", "interrupted", sep=": ", file=sys.stderr)
+    if not _follows():
+        print("heliograph" if command is None else f"heliograph {command}", "interrupted", sep=": ", file=sys.stderr)
     # Python remembers that code in a string was interrupted, as that of dataclasses is while they are loaded, and
     # with -m ends as if by SIGINT, whatever the exit code.  It forgets it with the next such code.
     exec("")
     return INTERRUPTED_EXIT_CODE
+
+
+def _follows() -> bool:
+    """Whether torchrun has started this process as another rank than the first, which says how all have ended.
+
+    Where the first fails, torchrun ends the others: one that is still being loaded was not interrupted by anybody.
+    """
+    return os.environ.get("RANK", "0") != "0" and "WORLD_SIZE" in os.environ
 
 
 def _ends_with(code: int) -> None:

@@ -106,6 +106,17 @@ def test_a_command_that_is_interrupted_while_it_is_loaded_is_one_sentence_as_wel
     assert capsys.readouterr().err == "heliograph environments: interrupted\n"
 
 
+@pytest.mark.parametrize(("rank", "said"), [("0", "heliograph environments: interrupted\n"), ("1", "")])
+def test_of_several_ranks_the_first_alone_says_that_it_is_interrupted_while_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str, said: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(EntryPoint, "load", lambda _: signal.raise_signal(signal.SIGTERM))
+    assert main(["environments"]) == 130
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(("together_s", "tidied"), [(60, True), (0, False)], ids=["at once", "later"])
 def test_a_signal_once_a_command_has_said_its_last_changes_nothing_of_how_it_ended(
