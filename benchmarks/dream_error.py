@@ -27,26 +27,14 @@ from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.experience.batch import Batch
 from trainer.experience.collector import Collector
 from trainer.experience.replay import Replay
-from trainer.policy.distributions import ActionDistribution
 from trainer.policy.draws import RandomDraws
-from trainer.training.calibration import led_up_to
+from trainer.training.calibration import led_up_to, taken
 from trainer.training.making import make_environment
 from trainer.training.restored import restored_algorithm
 from trainer.training.run_folder import RunFolder
 
 CPU, AT_ONCE = torch.device("cpu"), 125
 STILL = "nothing moves"
-
-
-class RepeatedActions(RandomDraws):
-    """Draws at random, but for actions, which are those that were taken, [S, M, N, ...]."""
-
-    def __init__(self, generator: torch.Generator, actions: Tensor) -> None:
-        super().__init__(generator)
-        self._actions = iter(actions)
-
-    def action(self, outputs: Tensor, actions: ActionDistribution) -> Tensor:
-        return next(self._actions)
 
 
 @dataclass(frozen=True)
@@ -114,9 +102,8 @@ def dreamt(model: Model, batch: Batch, *, before: int, horizon: int, seed: int) 
         inside=seen.inside[rows],
         age=seen.age,
     )
-    actions = batch.window.action[before + 1 : before + 1 + horizon]
-    draws = RepeatedActions(torch.Generator().manual_seed(seed), actions)
-    rollout = model.algorithm.imagine_after(seen, draws, horizon=horizon)
+    draws = RandomDraws(torch.Generator().manual_seed(seed))
+    rollout = model.algorithm.imagine_after(seen, draws, horizon=horizon, actions=taken(batch, before))
     return model.algorithm.reconstructed(rollout)
 
 

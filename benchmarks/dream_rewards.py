@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dream_error import Model, RepeatedActions, load
+from dream_error import Model, load
 from torch import Tensor
 
 from heliograph.display import console
@@ -30,7 +30,7 @@ from trainer.experience.batch import Batch
 from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.survival import survival
-from trainer.training.calibration import led_up_to, real_futures
+from trainer.training.calibration import led_up_to, real_futures, taken
 from trainer.training.restored import restored_replay
 
 UNKNOWN = float("nan")
@@ -64,13 +64,13 @@ def measure(model: Model, *, starts: int, newest: int, horizon: int | None, seed
         raise SystemExit(f"{model.label}: no episode of its replay went on for {steps} steps")
     alive = ~batch.window.terminated[before] & batch.window.present[before]
     reward, goes_on = real_futures(batch, before)
-    seen, actions = led_up_to(batch, before), batch.window.action[before + 1 :]
+    seen = led_up_to(batch, before)
 
-    def rollout(draws: RandomDraws) -> ImaginedRollout:
-        return algorithm.imagine_after(seen, draws, horizon=steps)
+    def rollout(actions: Tensor | None) -> ImaginedRollout:
+        draws = RandomDraws(torch.Generator().manual_seed(seed))
+        return algorithm.imagine_after(seen, draws, horizon=steps, actions=actions)
 
-    replayed = rollout(RepeatedActions(torch.Generator().manual_seed(seed), actions))
-    imagined = rollout(RandomDraws(torch.Generator().manual_seed(seed)))
+    replayed, imagined = rollout(taken(batch, before)), rollout(None)
     return Earned(
         world=_by_step(reward, goes_on, alive),
         predicted=_by_step(

@@ -9,17 +9,29 @@ import numpy as np
 import pytest
 import torch
 from collecting import collect, collector_of, episodes_in
+from tiny_team import small_settings
 from torch import Tensor
 
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
+from trainer.algorithms.mamba.mamba import Mamba
 from trainer.experience.batch import Batch
 from trainer.experience.replay import Replay
 from trainer.policy.draws import RandomDraws
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.settings import PolicySettings
 from trainer.policy.survival import discounted_return, survival
-from trainer.training.calibration import GROUPS, Calibration, Futures, calibrate, led_up_to, real_futures
+from trainer.training.calibration import (
+    GROUPS,
+    NEWEST,
+    STARTS,
+    Calibration,
+    Futures,
+    calibrate,
+    led_up_to,
+    real_futures,
+)
+from trainer.training.making import make_algorithm
 
 pytestmark = pytest.mark.drawn
 
@@ -98,10 +110,15 @@ def test_the_newest_alone_are_drawn_and_the_same_seed_draws_the_same() -> None:
 
 @dataclass
 class Oracle:
-    """Imagines what came, times a factor; it is handed what a model would have to know."""
+    """Imagines what came, times a factor; it is handed what a model would have to know.
+
+    Where it is given actions it pays by them: `replayed` times what came if they are those that were taken, else
+    nothing.
+    """
 
     replay: Replay
     factor: float = 1.0
+    replayed: float = 1.0
     ready: bool = True
 
     @property
@@ -114,20 +131,26 @@ class Oracle:
     def leading_rows(self, window: int) -> int:
         return BEFORE
 
-    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+    def imagine_after(
+        self, seen: Batch, draws: RandomDraws, *, horizon: int, actions: Tensor | None = None
+    ) -> ImaginedRollout:
         index, ring = seen.index.at(-1), self.replay.capacity
         places = [(index.place + step)[None] % ring for step in range(1, AFTER + 1)]
         future = [self.replay._window(index.copy, place) for place in places]
         reward, ended = (torch.cat([getattr(rows, name) for rows in future]) for name in ("reward", "terminated"))
         assert horizon == AFTER
         assert seen.window.first.shape[0] == BEFORE + 1
+        if actions is None:
+            factor: Tensor | float = self.factor
+        else:
+            factor = self.replayed * (actions == torch.cat([rows.action for rows in future]))
         nothing = torch.zeros(AFTER + 1, *reward.shape[1:], 1)
         return ImaginedRollout(
             features=(nothing,),
             action=nothing[1:, ..., 0],
             logits=nothing[1:],
             available=None,
-            reward=self.factor * reward,
+            reward=factor * reward,
             continuation=(~ended).float(),
         )
 
@@ -160,11 +183,66 @@ def test_a_rollout_of_what_came_is_calibrated_and_one_that_pays_double_is_not(si
     assert all(imagined == pytest.approx(earned) for imagined, earned in groups)
 
 
+def test_what_the_model_pays_for_the_actions_that_were_taken_is_told_apart(signals: Replay) -> None:
+    """Of a policy that exploits its model: all is well with its own actions, and nothing with the real ones."""
+    exact, exploited = calibrated(signals), calibrated(signals, replayed=0.25)
+    assert exact["imagination/replayed_return"] == pytest.approx(exact["imagination/real_return"])
+    assert exact["imagination/replayed_length"] == pytest.approx(exact["imagination/real_length"])
+    assert exact["imagination/replayed_return_error"] == pytest.approx(0.0, abs=1e-12)
+    assert exploited["imagination/replayed_return"] == pytest.approx(0.25 * exploited["imagination/real_return"])
+    assert exploited["imagination/replayed_correlation"] == pytest.approx(1.0)
+    starts, spread = (exploited[f"imagination/{name}"] for name in ("starts", "real_return_deviation"))
+    error = 0.75 * spread / np.sqrt(starts - 1)  # the spread is that of the starts, the error of what they are drawn of
+    assert exploited["imagination/replayed_return_error"] == pytest.approx(error)
+    own = {name: value for name, value in exploited.items() if "replayed" not in name}
+    assert own == {name: value for name, value in exact.items() if "replayed" not in name}
+
+
+def test_figures_of_three_starts_are_those_by_hand() -> None:
+    def futures(*earned: float, length: float) -> Futures:
+        return Futures(earned=np.array(earned), length=np.full(len(earned), length))
+
+    found = Calibration(
+        imagined=futures(2.0, 2.0, 2.0, length=4.0),
+        replayed=futures(1.0, 2.0, 3.0, length=5.0),
+        real=futures(2.0, 2.0, 5.0, length=3.0),
+        age_steps=7.0,
+    ).metrics()
+    assert found["imagination/replayed_return"] == 2.0
+    assert found["imagination/replayed_length"] == 5.0
+    assert found["imagination/replayed_return_error"] == pytest.approx(1 / np.sqrt(3))
+    assert found["imagination/replayed_correlation"] == pytest.approx(np.sqrt(3) / 2)
+    assert "imagination/return_correlation" not in found, "what is the same everywhere goes along with nothing"
+
+
+def test_what_is_measured_of_the_policy_is_what_it_was_before_there_was_another_rollout(signals: Replay) -> None:
+    """Starts and draws of it follow from the seed alone, in this order."""
+    training = small_settings("relay")
+    world = registry.make("relay", count=1, parameters={}, permission=EVERYTHING)
+    algorithm = make_algorithm(training, world, CPU)
+    assert isinstance(algorithm, Mamba)
+    algorithm.model_update_count = 10**6
+    found = calibrate(algorithm, signals, seed=(3, 4), device=CPU)
+    assert found is not None
+    random, horizon = np.random.default_rng((3, 4)), algorithm.learning.horizon
+    before = algorithm.leading_rows(signals.settings.window)
+    batch = signals.futures(random, batch=STARTS, before=before, after=horizon, newest=NEWEST)
+    assert batch is not None
+    draws = RandomDraws(torch.Generator().manual_seed(int(random.integers(2**63))))
+    rollout = algorithm.imagine_after(led_up_to(batch, before), draws, horizon=horizon)
+    assert algorithm.learning.reward_sharing == "team"
+    reward = rollout.reward.mean(-1, keepdim=True).expand_as(rollout.reward).double()
+    earned = discounted_return(reward, rollout.continuation.double(), discount=algorithm.learning.discount)
+    assert np.array_equal(found.imagined.earned, earned.mean(-1).numpy())
+    assert not np.array_equal(found.imagined.earned, found.replayed.earned)
+
+
 def test_of_one_start_neither_an_error_nor_a_spread_is_known() -> None:
     one = Futures(earned=np.array([1.0]), length=np.array([2.0]))
-    found = Calibration(imagined=one, real=one, age_steps=0.0).metrics()
-    assert found["imagination/real_return"] == 1.0
-    assert not {"imagination/return_error", "imagination/real_return_deviation"} & set(found)
+    found = Calibration(imagined=one, replayed=one, real=one, age_steps=0.0).metrics()
+    assert found["imagination/real_return"] == found["imagination/replayed_return"] == 1.0
+    unknown = {"return_error", "replayed_return_error", "real_return_deviation", "replayed_correlation"}
+    assert not {f"imagination/{name}" for name in unknown} & set(found)
 
 
 def test_nothing_is_measured_before_the_policy_learns_from_what_is_imagined(signals: Replay) -> None:

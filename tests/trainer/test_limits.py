@@ -17,10 +17,13 @@ WELL = {
     "held_out/transitions": 500.0,
     "held_out/reward_r2": 0.93,
     "imagination/imagined_return": 1.9,
+    "imagination/replayed_return": 1.75,
     "imagination/real_return": 1.8,
     "imagination/return_error": 0.01,
+    "imagination/replayed_return_error": 0.01,
     "imagination/real_return_deviation": 0.5,
     "imagination/imagined_length": 13.0,
+    "imagination/replayed_length": 13.1,
     "imagination/real_length": 13.6,
     "policy/imagined_after_end": 0.2,
     "policy/entropy": 0.8,
@@ -42,14 +45,26 @@ def limit(*, without: tuple[str, ...] = (), outcome: str = "won", **figures: flo
         ("tokenizer", {"tokenizer/perplexity": 1.4}, "perplexity of 1.40"),
         ("reward head", {"held_out/reward_r2": 0.034}, "explains 3% of held-out rewards"),
         ("reward head", {"held_out/reward_r2": -0.68}, "explains 0% of held-out rewards (R² -0.68)"),
+        (
+            "dynamics",
+            {"imagination/replayed_return": 0.6},
+            "actions that were taken imagination pays 0.6 where the world",
+        ),
+        ("dynamics", {"imagination/replayed_return": 3.1}, "whatever it pays for the policy's own (1.9)"),
         ("imagined length", {"imagination/imagined_length": 22.0}, "22.0 transitions against 13.6"),
         ("imagined length", {"imagination/imagined_length": 9.0}, "ends where the world goes on"),
         (
             "imagined return",
-            {"imagination/imagined_return": 2.27, "imagination/real_return": 1.28},
-            "pays 2.27 where the world pays 1.28",
+            {
+                "imagination/imagined_return": 2.27,
+                "imagination/replayed_return": 1.3,
+                "imagination/real_return": 1.28,
+            },
+            "pays 2.27 where the world pays 1.28 from the same states over as many transitions, and 1.3 with the "
+            "actions that were taken, so the policy goes where the model is wrong",
         ),
-        ("imagined return", {"imagination/imagined_return": 0.4}, "what the team does well is not in it"),
+        ("imagined return", {"imagination/imagined_return": 2.7}, "a policy that is better than those that collected"),
+        ("imagined return", {"imagination/imagined_return": 0.4}, "the policy does less of it: more policy rounds"),
         ("after the end", {"policy/imagined_after_end": 0.61}, "61% of the imagined rows"),
         ("decided policy", {"policy/entropy": 0.02}, "entropy is 0.02 of at most 2.20"),
         ("undecided policy", {"policy/entropy": 2.19}, "entropy is 2.19"),
@@ -68,7 +83,7 @@ def test_where_no_rule_holds_it_says_what_was_looked_at() -> None:
     by, sentence = limit()
     assert by == "none"
     assert "explains 93% of held-out rewards" in sentence
-    assert "pays 1.9 where the world pays 1.8" in sentence
+    assert "pays 1.9 (1.75 with the actions that were taken) where the world pays 1.8" in sentence
 
 
 def test_nothing_is_concluded_from_what_is_unknown() -> None:
@@ -90,10 +105,58 @@ def test_a_difference_counts_only_beyond_its_error_and_a_return_is_no_share() ->
     assert limit(outcome="return", **{"evaluate/greedy_outcome": 900.0})[0] == "none"
 
 
+REPLAYED = tuple(name for name in WELL if "replayed" in name)
+
+
+def test_a_policy_that_exploits_its_model_does_not_hide_it() -> None:
+    """Figures of MARIE on the small railway with three times the updates, which called itself limited by nothing."""
+    figures = {
+        "imagination/imagined_return": 0.226,
+        "imagination/replayed_return": 0.106,
+        "imagination/real_return": 0.357,
+        "imagination/real_return_deviation": 0.55,
+        "model/observation": 0.6,
+    }
+    by, sentence = limit(**figures)
+    assert by == "dynamics"
+    assert "pays 0.106 where the world paid 0.357" in sentence
+    assert "surprise (model/observation) still falls" in sentence
+    assert limit(without=REPLAYED, **figures)[0] == "none"
+
+
+def test_what_is_imagined_with_real_actions_is_held_to_the_same_thresholds() -> None:
+    figures = {"imagination/replayed_return": 1.0, "imagination/replayed_return_error": 0.5}
+    assert limit(**figures)[0] == "none"
+    assert limit(**figures | {"imagination/replayed_return_error": 0.39})[0] == "dynamics"
+    close = {"imagination/replayed_return": 1.36}
+    assert limit(**close)[0] == "none"
+    assert limit(**close | {"imagination/replayed_return": 1.34})[0] == "dynamics"
+    assert limit(**close | {"imagination/replayed_return": 1.34, "imagination/real_return_deviation": 3.0})[0] == "none"
+
+
+def test_what_pays_otherwise_as_it_lasts_otherwise_is_a_matter_of_the_ends() -> None:
+    long = {"imagination/replayed_length": 22.0, "imagination/replayed_return": 3.0}
+    assert limit(**long, **{"imagination/imagined_length": 22.0})[0] == "imagined length"
+    assert limit(**long)[0] == "dynamics", "where the policy hides it"
+    policys = {"imagination/imagined_length": 22.0, "imagination/replayed_return": 3.0}
+    assert limit(**policys)[0] == "dynamics", "the ends are right with the actions that were taken"
+
+
+def test_runs_of_before_it_was_measured_are_told_what_they_were() -> None:
+    high, low = {"imagination/imagined_return": 2.7}, {"imagination/imagined_return": 0.4}
+    for figures, told in ((high, "a policy learns to please"), (low, "what the team does well is not in it")):
+        by, sentence = limit(without=REPLAYED, **figures)
+        assert by == "imagined return"
+        assert told in sentence
+    assert "imagination pays 1.9 where the world pays 1.8" in limit(without=REPLAYED)[1]
+
+
 def test_one_start_tells_nothing_of_returns() -> None:
     figures = {"imagination/imagined_return": 9.0}
     assert limit(**figures)[0] == "imagined return"
-    assert limit(without=("imagination/return_error", "imagination/real_return_deviation"), **figures)[0] == "none"
+    unknown = ("return_error", "replayed_return_error", "real_return_deviation")
+    alone = tuple(f"imagination/{name}" for name in unknown)
+    assert limit(without=alone, **figures, **{"imagination/replayed_return": 9.0})[0] == "none"
 
 
 def test_what_comes_first_is_told_first() -> None:
@@ -101,6 +164,7 @@ def test_what_comes_first_is_told_first() -> None:
     wrong: dict[str, float] = {
         "tokenizer/perplexity": 1.0,
         "held_out/reward_r2": 0.0,
+        "imagination/replayed_return": 0.1,
         "imagination/imagined_length": 22.0,
         "imagination/imagined_return": 9.0,
         "policy/imagined_after_end": 0.9,
@@ -110,7 +174,10 @@ def test_what_comes_first_is_told_first() -> None:
     for name in list(wrong):
         told.append(limit(**wrong)[0])
         wrong[name] = WELL.get(name, 100.0)
-    assert told == ["tokenizer", "reward head", "imagined length", "imagined return", "after the end", "decided policy"]
+    assert told == [
+        *("tokenizer", "reward head", "dynamics", "imagined length", "imagined return", "after the end"),
+        "decided policy",
+    ]
     assert [name for name in RULES if name in told] == told
 
 

@@ -147,7 +147,9 @@ class ImaginationLearner(ABC):
         return window - 1
 
     @abstractmethod
-    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout: ...
+    def imagine_after(
+        self, seen: Batch, draws: RandomDraws, *, horizon: int, actions: Tensor | None = None
+    ) -> ImaginedRollout: ...
 
     @abstractmethod
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor: ...

@@ -1,6 +1,6 @@
 """The seam to whoever looks at what a model imagines: each algorithm says how it goes on from what was seen.
 
-Axis legend: T rows, M starts, N agents, D observation, S imagined states (transitions + 1).
+Axis legend: T rows, M starts, N agents, D observation, H transitions, S imagined states (transitions + 1).
 """
 
 from __future__ import annotations
@@ -38,9 +38,15 @@ class ImaginingAlgorithm(PredictingAlgorithm, Protocol):
         """Whether its policy learns from what it imagines."""
         ...
 
-    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+    def imagine_after(
+        self, seen: Batch, draws: RandomDraws, *, horizon: int, actions: Tensor | None = None
+    ) -> ImaginedRollout:
         """Imagine so many transitions under the policy as it is now, from the last row of each window, with no draws
-        but these; the rows before have led up to it."""
+        but these; the rows before have led up to it.
+
+        Where `actions` [H, M, N, ...] are given, these are what is done, whatever the policy says; what else an
+        algorithm asks its policy on the way, as MAG does when it plans, it still does.
+        """
         ...
 
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:

@@ -1,9 +1,10 @@
 """Imagined beside real futures of the same states: whether imagination pays what the world pays, and lasts as long.
 
 Starts are drawn from the newest rows of replay.  The world's side is what the episodes went on to earn there, at the
-hands of the policies that collected them, sampled; the other is one rollout of the policy as it is now.  Both count
-the same transitions in the same way: as many as the policy learns from, rewards shared as it shares them, each agent's
-until its own end, discounted, with nothing of the critic.
+hands of the policies that collected them, sampled; the other is one rollout of the policy as it is now, and one more
+with the actions that were really taken.  A policy may have learned what pays in imagination alone, which the first
+hides; the second is the model's own.  All count the same transitions in the same way: as many as the policy learns
+from, rewards shared as it shares them, each agent's until its own end, discounted, with nothing of the critic.
 
 Axis legend: T rows, H transitions, M starts, N agents.
 """
@@ -45,26 +46,33 @@ class Futures:
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     imagined: Futures
+    """With the actions of the policy as it is now."""
+    replayed: Futures
+    """Imagined with the actions that were really taken."""
     real: Futures
     age_steps: float
     """Environment steps since the starts were collected, on average."""
 
     def metrics(self) -> dict[str, float]:
         """For the record of an evaluation."""
-        imagined, real = self.imagined, self.real
+        imagined, replayed, real = self.imagined, self.replayed, self.real
         found = {
             "imagination/imagined_return": float(imagined.earned.mean()),
             "imagination/real_return": float(real.earned.mean()),
             "imagination/imagined_length": float(imagined.length.mean()),
             "imagination/real_length": float(real.length.mean()),
+            "imagination/replayed_return": float(replayed.earned.mean()),
+            "imagination/replayed_length": float(replayed.length.mean()),
             "imagination/age_steps": self.age_steps,
             "imagination/starts": float(len(real.earned)),
         }
         if len(real.earned) > 1:
             found["imagination/return_error"] = _standard_error(imagined.earned - real.earned)
+            found["imagination/replayed_return_error"] = _standard_error(replayed.earned - real.earned)
             found["imagination/real_return_deviation"] = float(real.earned.std())
-        if imagined.earned.std() > 0 and real.earned.std() > 0:
-            found["imagination/return_correlation"] = float(np.corrcoef(imagined.earned, real.earned)[0, 1])
+        for name, futures in (("return_correlation", imagined), ("replayed_correlation", replayed)):
+            if futures.earned.std() > 0 and real.earned.std() > 0:
+                found[f"imagination/{name}"] = float(np.corrcoef(futures.earned, real.earned)[0, 1])
         for group, (promised, came) in enumerate(self.groups(), start=1):
             found |= {f"imagination/imagined_return_{group}": promised, f"imagination/real_return_{group}": came}
         return found
@@ -99,13 +107,21 @@ def calibrate(
     batch = replay.futures(random, batch=STARTS, before=before, after=horizon, newest=NEWEST)
     if batch is None:
         return None
-    draws = RandomDraws(torch.Generator(device).manual_seed(int(random.integers(2**63))))
-    rollout = algorithm.imagine_after(led_up_to(batch, before).to(device), draws, horizon=horizon)
+    seen, done = led_up_to(batch, before).to(device), taken(batch, before).to(device)
     alive = ~batch.window.terminated[before] & batch.window.present[before]
-    reward, goes_on = real_futures(batch, before)
     settings = algorithm.learning
+
+    def imagined(actions: Tensor | None) -> Futures:
+        draws = RandomDraws(torch.Generator(device).manual_seed(int(random.integers(2**63))))
+        rollout = algorithm.imagine_after(seen, draws, horizon=horizon, actions=actions)
+        return _futures(rollout.reward.cpu(), rollout.continuation.cpu(), alive, settings)
+
+    # The policy's first: its draws are those that runs had when there were no others.
+    own, replayed = imagined(None), imagined(done)
+    reward, goes_on = real_futures(batch, before)
     return Calibration(
-        imagined=_futures(rollout.reward.cpu(), rollout.continuation.cpu(), alive, settings),
+        imagined=own,
+        replayed=replayed,
         real=_futures(reward, goes_on, alive, settings),
         age_steps=float(batch.age.double().mean()),
     )
@@ -121,6 +137,11 @@ def led_up_to(batch: Batch, before: int) -> Batch:
         inside=batch.inside[rows],
         age=batch.age,
     )
+
+
+def taken(batch: Batch, before: int) -> Tensor:
+    """Actions [H, M, N, ...] that were done after the starts; where the episode was over, the last ones again."""
+    return batch.window.action[before + 1 :]
 
 
 def real_futures(batch: Batch, before: int) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from heliograph.display import BLUE
+from heliograph.display import BLUE, VERMILION
 from trainer.training.calibration import GROUPS
 from trainer.training.run_folder import RunFolder
 
@@ -16,6 +16,8 @@ MOST_PLOTS, COLUMNS = 12, 4
 """Plots of a picture; of more evaluations some are left out, evenly, but never the last."""
 
 READ_AS = "dots: fifths of the states, by imagined return\non the grey line what was imagined came"
+REPLAYED = "diamond: all states, imagined with the actions that were taken"
+"""Of runs in which that was measured."""
 
 
 def draw_calibration(folder: RunFolder) -> None:
@@ -39,7 +41,10 @@ def draw_calibration(folder: RunFolder) -> None:
     figure.supylabel("return that came")
     settings = folder.settings()
     title = f"{settings.algorithm} on {settings.environment.id}, seed {settings.seed}"
-    figure.suptitle(f"{title}\n{READ_AS}", fontsize=11)
+    read_as = (
+        f"{READ_AS}\n{REPLAYED}" if any("imagination/replayed_return" in record for record in records) else READ_AS
+    )
+    figure.suptitle(f"{title}\n{read_as}", fontsize=11)
     figure.savefig(folder.calibration, dpi=110)
 
 
@@ -56,5 +61,7 @@ def _draw(axes: Axes, record: Mapping[str, Any]) -> None:
     )
     axes.axline((0.0, 0.0), slope=1.0, color="0.8", linewidth=0.8, zorder=0)
     axes.plot(imagined, real, color=BLUE, marker="o", markersize=4, linewidth=1)
+    if (replayed := record.get("imagination/replayed_return")) is not None:
+        axes.plot(replayed, record["imagination/real_return"], color=VERMILION, marker="D", markersize=6, linestyle="")
     axes.set_title(f"{record['env_steps']:,} steps", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

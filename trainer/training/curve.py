@@ -33,8 +33,17 @@ LEAST_SHOWN = -1.0
 LEAST_SPAN = 0.1
 """Of the y axis of a panel, as a share of its numbers."""
 IMAGINATION_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("return", (("imagination/real_return", "real"), ("imagination/imagined_return", "imagined"))),
-    ("length", (("imagination/real_length", "real"), ("imagination/imagined_length", "imagined"))),
+    *(
+        (
+            what,
+            (
+                (f"imagination/real_{what}", "real"),
+                (f"imagination/imagined_{what}", "imagined"),
+                (f"imagination/replayed_{what}", "imagined, with\nreal actions"),
+            ),
+        )
+        for what in ("return", "length")
+    ),
     (
         "share",
         (

@@ -1,8 +1,9 @@
 """What limits a run of a world model: one sentence, by rules that are all here (`docs/concepts/dream.md`).
 
 The rules are asked in the order in which one thing depends on another: a policy cannot learn from a model that knows no
-rewards, and it does not help to explore more in an imagination that pays what the world does not.  The first that holds
-is the answer.
+rewards, and it does not help to explore more in an imagination that pays what the world does not.  What is imagined
+with the actions that were really taken is the model's alone, and is asked for first: with actions of its own, a policy
+that has learned what pays in imagination alone hides what the model gets wrong.  The first that holds is the answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ PAYS = 0.25
 """Imagination pays too much or too little by this share of what the world pays, or of its spread where that is more."""
 SURE = 2.0
 """Standard errors of the difference that it must be beyond, too."""
+SURPRISE = ("model/kl", "model/kl_agent", "model/kl_global", "model/observation")
+"""Metrics of how a model is surprised by next states, of which each has its own; the last is MARIE's."""
 AFTER_END = 0.5
 """Share of imagined rows after the predicted end."""
 LEAST_PERPLEXITY = 2.0
@@ -119,9 +122,26 @@ def _reward_head(figures: Figures) -> str | None:
     )
 
 
+def _dynamics(figures: Figures) -> str | None:
+    if not _pays_otherwise(figures, "replayed_return", error="replayed_return_error"):
+        return None
+    if _lasts_otherwise(figures, "replayed_length") and _lasts_otherwise(figures, "imagined_length"):
+        return None  # whatever is done, it ends where the world does not: what it pays follows from that
+    imagined, replayed = figures["imagination/imagined_return"], figures["imagination/replayed_return"]
+    real = figures["imagination/real_return"]
+    own = "" if imagined is None else f", whatever it pays for the policy's own ({imagined:.3g})"
+    surprise = ", ".join(name for name in SURPRISE if figures[name] is not None)
+    told = f" ({surprise})" if surprise else ""
+    return (
+        f"The model's dynamics limit this run: with the very actions that were taken imagination pays {replayed:.3g} "
+        f"where the world paid {real:.3g} from the same states{own}: more environment steps or model updates if the "
+        f"model's surprise{told} still falls, or a model that keeps more of an observation."
+    )
+
+
 def _length(figures: Figures) -> str | None:
     imagined, real = figures["imagination/imagined_length"], figures["imagination/real_length"]
-    if imagined is None or real is None or real / LONGER <= imagined <= real * LONGER:
+    if imagined is None or real is None or not _lasts_otherwise(figures, "imagined_length"):
         return None
     how = "goes on where the world ends" if imagined > real else "ends where the world goes on"
     return (
@@ -131,22 +151,53 @@ def _length(figures: Figures) -> str | None:
 
 
 def _pay(figures: Figures) -> str | None:
+    if not _pays_otherwise(figures, "imagined_return", error="return_error"):
+        return None
     imagined, real = figures["imagination/imagined_return"], figures["imagination/real_return"]
-    error, spread = figures["imagination/return_error"], figures["imagination/real_return_deviation"]
-    if imagined is None or real is None or spread is None or error is None:
-        return None
-    gap = abs(imagined - real)
-    if gap <= PAYS * max(abs(real), spread) or gap <= SURE * error:
-        return None
-    what = (
-        "a policy learns to please an imagination like that: a shorter horizon, or more model updates per step"
-        if imagined > real
-        else "what the team does well is not in it: more model updates per environment step"
-    )
+    replayed = figures["imagination/replayed_return"]
+    assert imagined is not None
+    assert real is not None
     return (
         f"The imagined return limits this run: imagination pays {imagined:.3g} where the world pays {real:.3g} from "
-        f"the same states over as many transitions: {what}."
+        f"the same states over as many transitions{_told_apart(imagined, replayed, real)}."
     )
+
+
+def _told_apart(imagined: float, replayed: float | None, real: float) -> str:
+    """Whose fault it is and what helps: the policy's where with real actions all is well, and unknown in runs of before
+    that was measured."""
+    if replayed is None:
+        return (
+            ": a policy learns to please an imagination like that: a shorter horizon, or more model updates per step"
+            if imagined > real
+            else ": what the team does well is not in it: more model updates per environment step"
+        )
+    known = f", and {replayed:.3g} with the actions that were taken, so "
+    if imagined > real:
+        return (
+            f"{known}the policy goes where the model is wrong: a shorter horizon, or more model updates per step "
+            "(part of it may be a policy that is better than those that collected)"
+        )
+    return (
+        f"{known}the model knows what the team does well and the policy does less of it: more policy rounds per "
+        "environment step, or a smaller learning rate of the actor"
+    )
+
+
+def _pays_otherwise(figures: Figures, imagined: str, *, error: str) -> bool:
+    """Whether imagination pays too much or too little, for certain; false where it is not known."""
+    pays, real = figures[f"imagination/{imagined}"], figures["imagination/real_return"]
+    spread, deviation = figures["imagination/real_return_deviation"], figures[f"imagination/{error}"]
+    if pays is None or real is None or spread is None or deviation is None:
+        return False
+    gap = abs(pays - real)
+    return gap > PAYS * max(abs(real), spread) and gap > SURE * deviation
+
+
+def _lasts_otherwise(figures: Figures, imagined: str) -> bool:
+    """Whether imagination lasts too long, or ends too soon; false where it is not known."""
+    lasts, real = figures[f"imagination/{imagined}"], figures["imagination/real_length"]
+    return lasts is not None and real is not None and not real / LONGER <= lasts <= real * LONGER
 
 
 def _after_end(figures: Figures) -> str | None:
@@ -185,6 +236,7 @@ RULES: Mapping[str, Callable[[Figures], str | None]] = {
     "exploration": _no_reward,
     "tokenizer": _tokens,
     "reward head": _reward_head,
+    "dynamics": _dynamics,
     "imagined length": _length,
     "imagined return": _pay,
     "after the end": _after_end,
@@ -201,7 +253,9 @@ def _all_well(figures: Figures) -> str:
         parts.append(f"the model explains {r2:.0%} of held-out rewards")
     imagined, real = figures["imagination/imagined_return"], figures["imagination/real_return"]
     if imagined is not None and real is not None:
-        parts.append(f"imagination pays {imagined:.3g} where the world pays {real:.3g}")
+        replayed = figures["imagination/replayed_return"]
+        too = "" if replayed is None else f" ({replayed:.3g} with the actions that were taken)"
+        parts.append(f"imagination pays {imagined:.3g}{too} where the world pays {real:.3g}")
     if (entropy := figures["policy/entropy"]) is not None:
         parts.append(f"the policy's entropy is {entropy:.2f}")
     return ", ".join([*parts, "so what is left is more environment steps"])

@@ -7,7 +7,7 @@ G recurrent size, A entries of an action mask, P outputs of an actor.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -156,15 +156,20 @@ Predict = Callable[[Outlook], JointStates]
 
 
 @torch.no_grad()
-def roll_out(world: Imagination, start: JointStates, *, predict: Predict) -> ImaginedRollout:
-    """`settings.horizon` transitions from every start state; `world.predict` draws the next ones.
+def roll_out(
+    world: Imagination, start: JointStates, *, predict: Predict, actions: Tensor | None = None
+) -> ImaginedRollout:
+    """`settings.horizon` transitions from every start state; `world.predict` draws the next ones.  Given `actions`
+    [S-1, M, N, ...] are done in place of the policy's, but not in what `predict` looks ahead to.
 
     The GRU state of the next imagined step is what reward and continuation read ([z_s, h_{s+1}]), so the rollout
     computes every transition once and the heads run over all of them together.
     """
     states, decisions = [start], []
-    for _step in range(world.settings.horizon):
+    for step in range(world.settings.horizon):
         decision = world.decide(states[-1])
+        if actions is not None:
+            decision = replace(decision, action=actions[step])
         outlook = world.transition(states[-1], decision.action)
         states.append(predict(outlook))
         decisions.append(decision)

@@ -173,14 +173,16 @@ class Dreamer(ImaginationLearner):
         )
 
     @torch.no_grad()
-    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+    def imagine_after(
+        self, seen: Batch, draws: RandomDraws, *, horizon: int, actions: Tensor | None = None
+    ) -> ImaginedRollout:
         """See `imagining.ImaginingAlgorithm`."""
         window, reset = seen.window, self.settings.loss.reset_action_on_first
         posteriors = self.model.observe(window, draws.latent, reset_action_on_first=reset)
         start = self.starts(window, posteriors, slice(-1, None), draws)
         settings = self.settings.policy.model_copy(update={"horizon": horizon})
         world = replace(self.imagination(), settings=settings, draws=draws)
-        return roll_out(world, start, predict=self.predict_by(world))
+        return roll_out(world, start, predict=self.predict_by(world), actions=actions)
 
     @torch.no_grad()
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:

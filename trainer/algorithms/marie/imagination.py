@@ -10,7 +10,8 @@ when the context is full, it forgets its first steps and reads what is left anew
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -132,13 +133,16 @@ class MarieImagination:
     memory: MakeMemory | None = None
     """Of what the transformer has read; None: one that grows."""
 
-    def roll_out(self, starts: ImaginedStarts, *, at_once: int = 0) -> ImaginedRollout:
-        """`settings.horizon` transitions from every start, of so many at once (0: all)."""
-        parts = [self._roll_out(part) for part in starts.parts(at_once or len(starts.first))]
+    def roll_out(self, starts: ImaginedStarts, *, at_once: int = 0, actions: Tensor | None = None) -> ImaginedRollout:
+        """`settings.horizon` transitions from every start, of so many at once (0: all); given `actions`
+        [S-1, M, N, ...] are done in place of the policy's."""
+        size = at_once or len(starts.first)
+        given = repeat(None) if actions is None else actions.split(size, dim=1)
+        parts = [self._roll_out(part, done) for part, done in zip(starts.parts(size), given, strict=False)]
         return parts[0] if len(parts) == 1 else joined(parts)
 
     @torch.no_grad()
-    def _roll_out(self, starts: ImaginedStarts) -> ImaginedRollout:
+    def _roll_out(self, starts: ImaginedStarts, given: Tensor | None) -> ImaginedRollout:
         tokenizer, reads = self.tokenizer, self.reads
         observed = starts.observation.transpose(1, 2)  # [M, N, H, D]
         ids = tokenizer.encode(observed[:, :, -1])
@@ -151,8 +155,9 @@ class MarieImagination:
 
         dream = Dream(self.model, starts=ids.shape[0], memory=self.memory)
         decisions, outcomes = [], []
-        for _step in range(self.settings.horizon):
-            decisions.append(self.decide(features[-1], available))
+        for step in range(self.settings.horizon):
+            decision = self.decide(features[-1], available)
+            decisions.append(decision if given is None else replace(decision, action=given[step]))
             outcomes.append(dream.act(ids, decisions[-1].action))
             if outcomes[-1].available is not None:
                 available = imagined_mask(outcomes[-1].available, self.settings, self.draws, actions=self.model.actions)

@@ -247,12 +247,14 @@ class Marie(ImaginationLearner):
     def leading_rows(self, window: int) -> int:
         return self.settings.policy.stack - 1
 
-    def imagine_after(self, seen: Batch, draws: RandomDraws, *, horizon: int) -> ImaginedRollout:
+    def imagine_after(
+        self, seen: Batch, draws: RandomDraws, *, horizon: int, actions: Tensor | None = None
+    ) -> ImaginedRollout:
         """See `imagining.ImaginingAlgorithm`."""
         settings = self.settings.policy.model_copy(update={"horizon": horizon})
         # Of other numbers of starts than a training's, for which nothing is compiled.
         world = replace(self.imagination(), settings=settings, draws=draws, memory=None)
-        return world.roll_out(starts_of(seen), at_once=settings.at_once)
+        return world.roll_out(starts_of(seen), at_once=settings.at_once, actions=actions)
 
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
         """See `imagining.ImaginingAlgorithm`: what actor and critic have read, which at the start is what was
