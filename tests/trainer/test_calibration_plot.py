@@ -68,4 +68,4 @@ def test_the_learning_curve_shows_both_rollouts_beside_what_came(folder: RunFold
     for label, values in (("return", [2.0, 1.5, 0.5]), ("length", [6.0, 5.0, 4.0])):
         (panel,) = (axes for axes in drawn[0].axes if axes.get_ylabel() == label)
         assert [line.get_ydata()[0] for line in panel.lines] == values
-        assert [line.get_label() for line in panel.lines] == ["real", "imagined", "imagined, with\nreal actions"]
+        assert [line.get_label() for line in panel.lines] == ["real", "imagined", "imagined,\nreal actions"]

@@ -223,6 +223,7 @@ def test_every_world_model_predicts_what_it_has_not_learned_from_and_a_resumed_r
     imagines = algorithm != "mazero"
     assert ("held_out/predicted_ends" in records[-1]) == imagines
     assert (records[-1].get("imagination/starts", 0) > 0) == imagines
+    assert ("imagination/replayed_return" in records[-1]) == imagines
     assert ("policy/imagined_after_end" in records[-1]) == imagines
 
     start(tmp_path / "parts", settings, stop_after=4).run()

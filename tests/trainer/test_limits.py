@@ -63,7 +63,11 @@ def limit(*, without: tuple[str, ...] = (), outcome: str = "won", **figures: flo
             "pays 2.27 where the world pays 1.28 from the same states over as many transitions, and 1.3 with the "
             "actions that were taken, so the policy goes where the model is wrong",
         ),
-        ("imagined return", {"imagination/imagined_return": 2.7}, "a policy that is better than those that collected"),
+        (
+            "imagined return",
+            {"imagination/imagined_return": 2.7},
+            "(or, in part, is better than those that collected): a shorter",
+        ),
         ("imagined return", {"imagination/imagined_return": 0.4}, "the policy does less of it: more policy rounds"),
         ("after the end", {"policy/imagined_after_end": 0.61}, "61% of the imagined rows"),
         ("decided policy", {"policy/entropy": 0.02}, "entropy is 0.02 of at most 2.20"),

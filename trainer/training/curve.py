@@ -39,7 +39,7 @@ IMAGINATION_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             (
                 (f"imagination/real_{what}", "real"),
                 (f"imagination/imagined_{what}", "imagined"),
-                (f"imagination/replayed_{what}", "imagined, with\nreal actions"),
+                (f"imagination/replayed_{what}", "imagined,\nreal actions"),
             ),
         )
         for what in ("return", "length")

@@ -131,11 +131,11 @@ def _dynamics(figures: Figures) -> str | None:
     real = figures["imagination/real_return"]
     own = "" if imagined is None else f", whatever it pays for the policy's own ({imagined:.3g})"
     surprise = ", ".join(name for name in SURPRISE if figures[name] is not None)
-    told = f" ({surprise})" if surprise else ""
+    named = f" ({surprise})" if surprise else ""
     return (
         f"The model's dynamics limit this run: with the very actions that were taken imagination pays {replayed:.3g} "
         f"where the world paid {real:.3g} from the same states{own}: more environment steps or model updates if the "
-        f"model's surprise{told} still falls, or a model that keeps more of an observation."
+        f"model's surprise{named} still falls, or a model that keeps more of an observation."
     )
 
 
@@ -159,11 +159,11 @@ def _pay(figures: Figures) -> str | None:
     assert real is not None
     return (
         f"The imagined return limits this run: imagination pays {imagined:.3g} where the world pays {real:.3g} from "
-        f"the same states over as many transitions{_told_apart(imagined, replayed, real)}."
+        f"the same states over as many transitions{_cause_and_remedy(imagined, replayed, real)}."
     )
 
 
-def _told_apart(imagined: float, replayed: float | None, real: float) -> str:
+def _cause_and_remedy(imagined: float, replayed: float | None, real: float) -> str:
     """Whose fault it is and what helps: the policy's where with real actions all is well, and unknown in runs of before
     that was measured."""
     if replayed is None:
@@ -175,8 +175,8 @@ def _told_apart(imagined: float, replayed: float | None, real: float) -> str:
     known = f", and {replayed:.3g} with the actions that were taken, so "
     if imagined > real:
         return (
-            f"{known}the policy goes where the model is wrong: a shorter horizon, or more model updates per step "
-            "(part of it may be a policy that is better than those that collected)"
+            f"{known}the policy goes where the model is wrong (or, in part, is better than those that collected): a "
+            "shorter horizon, or more model updates per step"
         )
     return (
         f"{known}the model knows what the team does well and the policy does less of it: more policy rounds per "
