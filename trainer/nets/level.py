@@ -27,3 +27,11 @@ class Level(nn.Module):
         return (
             self.network(*level) if probabilities is None else self.network(*level, probabilities[..., self._latent, :])
         )
+
+
+class SeeingLevel(Level):
+    """Of a network that reads what is observed, too, which has no levels."""
+
+    def forward(self, ids: Tensor, deter: Tensor, seen: Tensor) -> Any:  # type: ignore[override]  # no probabilities
+        """What the network makes of its level and of `seen` [..., D]."""
+        return self.network(ids[..., self._latent], deter[..., self._recurrent], seen)

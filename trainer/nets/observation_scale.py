@@ -86,3 +86,9 @@ def on_scale(
 def scale_of(network: nn.Module) -> ObservationScale | None:
     """That on which a network reads observations; None: as they are."""
     return network.scale if isinstance(network, ScaledEncoder) else None
+
+
+def as_read(network: nn.Module, observation: Tensor) -> Tensor:
+    """Observations [..., D] as such a network reads them."""
+    scale = scale_of(network)
+    return observation if scale is None else scale.to_scale(observation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from trainer.nets.latent import LatentLinear
@@ -71,3 +72,11 @@ class FeatureHead(nn.Module):
         for layer in self.rest:
             if isinstance(layer, nn.Linear):
                 nn.init.orthogonal_(layer.weight)
+
+
+class SeeingHead(FeatureHead):
+    """One that reads what is observed, too."""
+
+    def forward(self, ids: Tensor, deter: Tensor, seen: Tensor) -> Tensor:  # type: ignore[override]  # no probabilities
+        """ids [..., K], deter [..., G], seen [..., D] -> [..., out]."""
+        return super().forward(ids, torch.cat([deter, seen], dim=-1))

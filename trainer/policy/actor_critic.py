@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
-from trainer.nets.perceptron import FeatureHead, perceptron
+from trainer.nets.perceptron import FeatureHead, SeeingHead, perceptron
 from trainer.nets.settings import LatentSettings
 
 
-def make_actor(settings: LatentSettings, *, outputs: int) -> FeatureHead:
+def make_actor(settings: LatentSettings, *, outputs: int, seen: int = 0) -> FeatureHead:
     """Policy head [z, h] -> what a distribution of actions takes, from an agent's own feature alone; orthogonal
-    initialisation."""
-    actor = FeatureHead(
+    initialisation.  With `seen` it reads as many observed numbers, too."""
+    actor = (SeeingHead if seen else FeatureHead)(
         categoricals=settings.categoricals,
         classes=settings.classes,
-        dense=settings.recurrent,
+        dense=settings.recurrent + seen,
         hidden=settings.hidden,
         out=outputs,
         activation=nn.ReLU,
@@ -32,11 +32,12 @@ def make_actor(settings: LatentSettings, *, outputs: int) -> FeatureHead:
 class AttentionCritic(nn.Module):
     """Value of every agent, from the features of the whole team through one attention layer; training only."""
 
-    def __init__(self, settings: LatentSettings, *, agents: int, heads: int) -> None:
+    def __init__(self, settings: LatentSettings, *, agents: int, heads: int, seen: int = 0) -> None:
+        """With `seen` it reads as many observed numbers of each agent, too."""
         super().__init__()
         hidden = settings.hidden
         self.embed = LatentLinear(
-            categoricals=settings.categoricals, classes=settings.classes, dense=settings.recurrent, out=hidden
+            categoricals=settings.categoricals, classes=settings.classes, dense=settings.recurrent + seen, out=hidden
         )
         self.attention = CommunicationBlock(
             agents=agents,
@@ -48,8 +49,9 @@ class AttentionCritic(nn.Module):
         )
         self.out = perceptron([hidden, hidden, 1], nn.ReLU)
 
-    def forward(self, ids: Tensor, deter: Tensor) -> Tensor:
-        """ids [M, N, K], deter [M, N, G] -> values [M, N]."""
-        rows = torch.relu(self.attention.complete(torch.relu(self.embed(ids, deter))))
+    def forward(self, ids: Tensor, deter: Tensor, seen: Tensor | None = None) -> Tensor:
+        """ids [M, N, K], deter [M, N, G], what is observed [M, N, D] if it is read -> values [M, N]."""
+        dense = deter if seen is None else torch.cat([deter, seen], dim=-1)
+        rows = torch.relu(self.attention.complete(torch.relu(self.embed(ids, dense))))
         values: Tensor = self.out(rows).squeeze(-1)
         return values

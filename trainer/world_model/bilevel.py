@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.latent import LatentTable
-from trainer.nets.level import AGENT, Level
+from trainer.nets.level import AGENT, Level, SeeingLevel
 from trainer.nets.observation_scale import on_scale
 from trainer.nets.observations import Image, observation_encoder, team_encoder
 from trainer.nets.perceptron import linear_layer, perceptron
@@ -165,10 +165,12 @@ class BilevelModel(LatentModel):
         self.information = information_head(settings, outputs=actions.outputs)
         self.saying = None
 
-    def of_level(self, network: nn.Module, *, level: int = AGENT) -> Level:
-        """A network that reads one level's part of a feature."""
+    def of_level(self, network: nn.Module, *, level: int = AGENT, seeing: bool = False) -> Level:
+        """A network that reads one level's part of a feature, and, `seeing`, what is observed."""
         sizes = self.settings
-        return Level(network, level=level, categoricals=sizes.categoricals, recurrent=sizes.recurrent)
+        return (SeeingLevel if seeing else Level)(
+            network, level=level, categoricals=sizes.categoricals, recurrent=sizes.recurrent
+        )
 
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:
         """See LatentModel.  The agents' posteriors are drawn first, then the global ones and, of the priors, the global

@@ -24,4 +24,4 @@ class BilevelImagination(Imagination):
     def predict(self, outlook: Outlook) -> JointStates:
         """The next states, drawn from the top down."""
         ids = self.model.draw_down(outlook.prior, outlook.deter, self.draws.latent)
-        return JointStates(ids=ids, deter=outlook.deter, hears=None)
+        return JointStates(ids=ids, deter=outlook.deter, hears=None, seen=self.model.imagined(ids, outlook.deter))

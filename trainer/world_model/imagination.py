@@ -41,11 +41,18 @@ class JointStates(JointRows):
     """What the agents hold of one another, if older messages stand in for those that are not there."""
     last: LastSent | None = None
     """The agents' last messages, if they withhold some."""
+    seen: Tensor | None = None
+    """[M, N, D]: what was observed or is imagined to be, if the policy reads it."""
+
+    @property
+    def latents(self) -> tuple[Tensor, Tensor]:
+        """What the model's networks read of them."""
+        return self.ids, self.deter
 
     @property
     def features(self) -> Features:
-        """What networks read of them."""
-        return self.ids, self.deter
+        """What actor and critic read of them."""
+        return self.latents if self.seen is None else (*self.latents, self.seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +136,15 @@ class Imagination:
 
     def predict(self, outlook: Outlook) -> JointStates:
         """The next states: latents drawn from the prior."""
+        ids = self.draws.latent(outlook.prior)
         return JointStates(
-            ids=self.draws.latent(outlook.prior),
+            ids=ids,
             deter=outlook.deter,
             hears=outlook.hears,
             links=outlook.links,
             received=outlook.received,
             last=outlook.last,
+            seen=self.model.imagined(ids, outlook.deter),
         )
 
     def _uniform(self, like: Tensor) -> Uniform:
@@ -147,7 +156,7 @@ class Imagination:
         """Predicted action mask bool [M, N, A]."""
         if self.model.available is None:
             return None
-        probabilities = torch.sigmoid(self.model.available(*states.features))
+        probabilities = torch.sigmoid(self.model.available(*states.latents))
         return imagined_mask(probabilities, self.settings, self.draws, actions=self.model.actions)
 
 
@@ -174,11 +183,11 @@ def roll_out(
         states.append(predict(outlook))
         decisions.append(decision)
     model = world.model
-    ids, deter = torch.stack([state.ids for state in states]), torch.stack([state.deter for state in states])
+    ids, deter, *seen = (torch.stack(parts) for parts in zip(*(state.features for state in states), strict=True))
     pair = (ids[:-1], deter[1:])
     available = [decision.available for decision in decisions if decision.available is not None]
     return ImaginedRollout(
-        features=(ids, deter),
+        features=(ids, deter, *seen),
         action=torch.stack([decision.action for decision in decisions]),
         logits=torch.stack([decision.logits for decision in decisions]),
         available=torch.stack(available) if available else None,

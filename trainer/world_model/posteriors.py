@@ -8,18 +8,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from trainer.experience.links import known_ages
 from trainer.experience.window import Window
-from trainer.nets.observation_scale import ObservationScale, scale_of
+from trainer.nets.observation_scale import ObservationScale, as_read, scale_of
 from trainer.nets.scaled_head import ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.nets.value_scale import ValueScale
 from trainer.policy.distributions import ActionDistribution
+from trainer.policy.imagined import Features
 from trainer.world_model.received import readable
 from trainer.world_model.rssm import TeamRSSM
 from trainer.world_model.saying import are_sent, everyone, shares_sent, straight_through, unsaid, with_own
@@ -64,12 +65,27 @@ NumbersOf = Callable[[Tensor, Tensor], Tensor]
 class ActingModel(nn.Module):
     """What acting takes: an encoder of the own observation, and latents of the agents' own."""
 
+    shows_observations: bool = False
+    """Whether the policy reads what is observed beside the latents."""
+
     settings: LatentSettings
     actions: ActionDistribution
     encoder: nn.Module
     rssm: TeamRSSM
     saying: nn.Module | None
     """How many ids an agent says (`world_model.saying`); None: all of them."""
+
+
+class Shows(Protocol):
+    """What shows observations to the policy, or does not: a model, or an agent's part of one."""
+
+    encoder: nn.Module
+    shows_observations: bool
+
+
+def shown(by: Shows, ids: Tensor, deter: Tensor, observation: Tensor) -> Features:
+    """What the policy reads of latents and of the observations [..., D] that they are of."""
+    return (ids, deter, as_read(by.encoder, observation)) if by.shows_observations else (ids, deter)
 
 
 class LatentModel(ActingModel, ABC):
@@ -93,6 +109,10 @@ class LatentModel(ActingModel, ABC):
     def reward_scale(self) -> ValueScale | None:
         """On which the reward head learns; None: on that of the rewards."""
         return self.reward.scale if isinstance(self.reward, ScaledHead | TwoHotHead) else None
+
+    def imagined(self, ids: Tensor, deter: Tensor) -> Tensor | None:
+        """What the policy reads as observed where nothing was, [..., D]: the reconstruction; None: latents alone."""
+        return self.decoder(ids, deter)[0] if self.shows_observations else None
 
     @abstractmethod
     def observe(self, window: Window, draw_ids: DrawIds, *, reset_action_on_first: bool = True) -> Posteriors:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainer.nets.agentwise import own
 from trainer.nets.latent import sample_ids
 from trainer.world_model.own_rssms import own_rssm
-from trainer.world_model.posteriors import ActingModel
+from trainer.world_model.posteriors import ActingModel, shown
 from trainer.world_model.rssm import RSSM
 from trainer.world_model.saying import are_sent, chances, unsaid
 
@@ -25,6 +25,7 @@ class AgentStep(nn.Module):
         self.register_buffer("slot", torch.tensor([slot]))
         self.slot: Tensor
         self.encoder, self.rssm, self.actor = own(model.encoder, slot), own_rssm(model.rssm, slot), own(actor, slot)
+        self.shows_observations = model.shows_observations
 
     # Nine parameters: the inputs of a bundle's graph, in their order (docs/bundle.md).
     def forward(
@@ -166,6 +167,7 @@ class SilentStep(nn.Module):
         super().__init__()
         self.rssm: RSSM = own_rssm(model.rssm, slot)
         self.encoder, self.actor = own(model.encoder, slot), own(actor, slot)
+        self.shows_observations = model.shows_observations
         self.register_buffer("slot", None if self.rssm.communication is None else torch.tensor([slot]))
         self.slot: Tensor | None
         sizes, like = model.settings, self.rssm.token.table
@@ -215,6 +217,7 @@ def _decide(
     embedding = rssm.posterior_inputs(agent.encoder(observation.unsqueeze(0)))
     posterior = rssm.probabilities(rssm.posterior_logits(deter, embedding)).squeeze(0)  # [K, C]
     ids = torch.where(greedy, posterior.argmax(-1), sample_ids(posterior, noise[: posterior.shape[0]]))
-    logits = actions.masked(agent.actor(ids.unsqueeze(0), deter).squeeze(0), action_mask)
+    features = shown(agent, ids.unsqueeze(0), deter, observation.unsqueeze(0))
+    logits = actions.masked(agent.actor(*features).squeeze(0), action_mask)
     action = torch.where(greedy, actions.mode(logits), actions.sample(logits, noise[-actions.noise :]))
     return ids, action, logits

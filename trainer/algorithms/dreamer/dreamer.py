@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.environments.vector import EnvironmentSpec
-from heliograph.errors import NonFiniteLoss
+from heliograph.errors import NonFiniteLoss, SettingsError
 from trainer.algorithms.dreamer.execution import Team
 from trainer.algorithms.dreamer.settings import DreamerSettings
 from trainer.algorithms.held_out import Predicted
@@ -26,7 +26,7 @@ from trainer.policy.draws import Draws, RandomDraws
 from trainer.policy.imagined import Features, ImaginedRollout
 from trainer.world_model.imagination import Imagination, JointStates, Predict, roll_out
 from trainer.world_model.loss import WorldModelLoss, world_model_loss
-from trainer.world_model.posteriors import LatentModel, Posteriors
+from trainer.world_model.posteriors import LatentModel, Posteriors, shown
 
 
 class Dreamer(ImaginationLearner):
@@ -84,7 +84,7 @@ class Dreamer(ImaginationLearner):
 
     def features(self, window: Window) -> Features:
         posteriors = self._posteriors(window)
-        return posteriors.ids, posteriors.deter
+        return shown(self.model, posteriors.ids, posteriors.deter, window.observation)
 
     def _posteriors(self, window: Window) -> Posteriors:
         reset = self.settings.loss.reset_action_on_first
@@ -166,10 +166,12 @@ class Dreamer(ImaginationLearner):
     def starts(self, window: Window, posteriors: Posteriors, rows: slice, _draws: RandomDraws) -> JointStates:
         """States to imagine from, of those rows of a window; `_draws` is for what an algorithm adds to them."""
         hears = self.model.held(window)
+        ids, deter, *seen = shown(self.model, posteriors.ids, posteriors.deter, window.observation)
         return JointStates(
-            ids=posteriors.ids[rows].flatten(0, 1),
-            deter=posteriors.deter[rows].flatten(0, 1),
+            ids=ids[rows].flatten(0, 1),
+            deter=deter[rows].flatten(0, 1),
             hears=None if hears is None else hears[rows].flatten(0, 1),
+            seen=seen[0][rows].flatten(0, 1) if seen else None,
         )
 
     @torch.no_grad()
@@ -187,7 +189,7 @@ class Dreamer(ImaginationLearner):
     @torch.no_grad()
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor:
         """See `imagining.ImaginingAlgorithm`."""
-        observation: Tensor = self.model.decoder(*rollout.features)[0]
+        observation: Tensor = self.model.decoder(*rollout.features[:2])[0]
         if (scale := self.model.observation_scale) is not None:
             return scale.from_scale(observation)
         return torch.sigmoid(observation) if self.settings.loss.reconstruction_loss == "bernoulli" else observation
@@ -218,3 +220,16 @@ class Dreamer(ImaginationLearner):
         if limit is None or limit >= count:
             return start
         return start.rows(torch.randperm(count, device=self.device)[:limit])
+
+
+def show_observations(settings: DreamerSettings, model: LatentModel, spec: EnvironmentSpec) -> int:
+    """Have a new model show its policy what is observed, if the settings say so; of how many numbers, 0 if not."""
+    if settings.policy.reads == "latents":
+        return 0
+    if spec.image is not None:
+        raise SettingsError(
+            f"policy.reads = observations, but agents of {spec.id} observe images",
+            remedy="Leave policy.reads at latents: an image is read by the model's convolutions alone",
+        )
+    model.shows_observations = True
+    return spec.observation_size

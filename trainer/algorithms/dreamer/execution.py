@@ -22,7 +22,7 @@ from trainer.algorithms.dreamer.agent_steps import AgentStep, PredictingStep, Si
 from trainer.algorithms.step_function import StepFunction, silent_step, talking_step
 from trainer.policy.draws import Draws
 from trainer.world_model.own_rssms import own_rssm
-from trainer.world_model.posteriors import ActingModel
+from trainer.world_model.posteriors import ActingModel, shown
 from trainer.world_model.received import Received
 from trainer.world_model.saying import drawn, everyone, with_own
 
@@ -109,7 +109,7 @@ def team_step(
     deter = rssm.recur(rssm.communicate(tokens, hears), state.deter * keep)
     posterior = rssm.posterior_logits(deter, rssm.posterior_inputs(model.encoder(observation)))
     ids = draws.latent(rssm.probabilities(posterior))
-    logits = model.actions.masked(actor(ids, deter), action_mask)
+    logits = model.actions.masked(actor(*shown(model, ids, deter, observation)), action_mask)
     action = draws.action(logits, model.actions)
     said = None if model.saying is None else drawn(model.saying, ids, deter, draws, classes=rssm.sizes.classes)
     return TeamDecision(state=TeamState(ids=ids, action=action, deter=deter, said=said), logits=logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
@@ -10,13 +10,30 @@ from trainer.policy.settings import ModelBasedSettings, PolicySettings
 from trainer.world_model.settings import LatentModelSettings, LossSettings, ModelOptimiserSettings
 
 
+class LatentPolicySettings(PolicySettings):
+    """Of actor and critic that read latents."""
+
+    reads: Literal["latents", "observations"] = "latents"
+    """What actor and critic read: an agent's latent and recurrent state, as published, or these and what it observes,
+    so that what latents do not keep is not lost to them; of what is imagined, the reconstruction."""
+
+
 class DreamerSettings(ModelBasedSettings):
     model: LatentModelSettings
     loss: LossSettings = LossSettings()
     optimiser: ModelOptimiserSettings = ModelOptimiserSettings()
-    policy: PolicySettings = PolicySettings()
+    policy: LatentPolicySettings = LatentPolicySettings()
     model_updates: PositiveInt = 60
     """World-model updates per training iteration, each on fresh windows."""
+
+    @model_validator(mode="after")
+    def _imagines_what_its_policy_reads(self) -> Self:
+        if self.policy.reads == "observations" and self.loss.reconstruction_loss == "bernoulli":
+            raise ValueError(
+                "policy.reads = observations reads reconstructions in imagination, but loss.reconstruction_loss = "
+                "bernoulli makes logits of them; give squared or smooth_l1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _reconstructs_what_it_reads(self) -> Self:

@@ -14,7 +14,7 @@ from torch import nn
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.manifest import StateTensor
 from trainer.algorithms.dreamer.agent_steps import SilentStep
-from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.dreamer.dreamer import Dreamer, show_observations
 from trainer.algorithms.dreamer.execution import Team
 from trainer.algorithms.mabl.settings import MablSettings
 from trainer.algorithms.step_function import StepFunction, silent_step
@@ -47,14 +47,17 @@ class Mabl(Dreamer):
             action_masks=spec.has_action_mask,
             image=spec.image,
         )
+        seen = show_observations(settings, model, spec)
         # Initialised like every other head, where MAMBA's actor is orthogonal.
-        actor = model.of_level(prediction_head(settings.model, out=actions.outputs, activation=nn.ReLU))
+        actor = model.of_level(
+            prediction_head(settings.model, out=actions.outputs, activation=nn.ReLU, seen=seen), seeing=seen > 0
+        )
         super().__init__(
             settings,
             spec,
             model=model,
             actor=actor,
-            critic=make_critic(settings, model, agents=spec.agents),
+            critic=make_critic(settings, model, agents=spec.agents, seen=seen),
             team=Team(model=model, actor=actor.network, agents=spec.agents),
             device=device,
             compile_mode=compile_mode,
@@ -75,9 +78,10 @@ class Mabl(Dreamer):
         )
 
 
-def make_critic(settings: MablSettings, model: BilevelModel, *, agents: int) -> nn.Module:
-    """Values of all agents from the features of the team (MABL §3.3)."""
+def make_critic(settings: MablSettings, model: BilevelModel, *, agents: int, seen: int = 0) -> nn.Module:
+    """Values of all agents from the features of the team (MABL §3.3), and from as many observed numbers of each."""
     heads = settings.policy.critic_heads
     if settings.critic == "global" and model.above is not None:
-        return model.of_level(AttentionCritic(settings.model, agents=agents, heads=heads), level=GLOBAL)
-    return AttentionCritic(settings.model.feature, agents=agents, heads=heads)
+        critic = AttentionCritic(settings.model, agents=agents, heads=heads, seen=seen)
+        return model.of_level(critic, level=GLOBAL, seeing=seen > 0)
+    return AttentionCritic(settings.model.feature, agents=agents, heads=heads, seen=seen)

@@ -78,5 +78,5 @@ class Mag(Mamba):
 
     def predicted_error(self, states: JointStates) -> Tensor:
         """Mean over the agents [M]."""
-        predicted: Tensor = self.error_predictor(*states.features).mean((-1, -2))
+        predicted: Tensor = self.error_predictor(*states.latents).mean((-1, -2))
         return predicted

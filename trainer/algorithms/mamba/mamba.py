@@ -17,7 +17,7 @@ from heliograph.codecs.message_format import MessageFormat
 from heliograph.environments.vector import EnvironmentSpec
 from heliograph.errors import SettingsError
 from heliograph.sending import Sending
-from trainer.algorithms.dreamer.dreamer import Dreamer
+from trainer.algorithms.dreamer.dreamer import Dreamer, show_observations
 from trainer.algorithms.dreamer.execution import agent_step, messages
 from trainer.algorithms.dreamer.lossy import make_team, with_links
 from trainer.algorithms.mamba.settings import MambaSettings
@@ -56,10 +56,11 @@ class Mamba(Dreamer):
             channel=settings.channel,
             message=settings.message,
         )
+        seen = show_observations(settings, model, spec)
         self.price = model.price
         self.channel = settings.channel
         actor = per_agent(
-            lambda: make_actor(settings.model, outputs=actions.outputs),
+            lambda: make_actor(settings.model, outputs=actions.outputs, seen=seen),
             agents=spec.agents,
             shared=settings.model.shared,
         )
@@ -68,7 +69,7 @@ class Mamba(Dreamer):
             spec,
             model=model,
             actor=actor,
-            critic=AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads),
+            critic=AttentionCritic(settings.model, agents=spec.agents, heads=settings.policy.critic_heads, seen=seen),
             team=make_team(settings.channel, model=model, actor=actor, agents=spec.agents),
             device=device,
             compile_mode=compile_mode,
