@@ -57,7 +57,7 @@ def loss_rows(model: LatentModel, window: Window, posteriors: Posteriors, settin
     reconstruction, decoder_feature = model.decoder(*state)
     # Pairs (t - 1, t) for t = 1 .. T-1; a first row has no action before it.  The heads run over a T-th pair, of the
     # last row with the first one, which is dropped: cheaper than cutting the wide probabilities on the way back.
-    pair = (posteriors.ids, posteriors.deter.roll(-1, dims=0), posteriors.probabilities)
+    pair = (posteriors.ids, posteriors.foreseen.roll(-1, dims=0), posteriors.probabilities)
     states = {name: balanced_kl(*both, settings) for name, both in model.levels(cut).items()} | {
         "reconstruction": _reconstruction(model, reconstruction, window.observation[:usable], settings) * present,
     }

@@ -133,6 +133,7 @@ class WorldModel(LatentModel):
             holds=self.channel.holds,
             predicts=self.channel.predicts,
             saying=None if self.saying is None else self._numbers,
+            foresees=self.settings.imagine_with_neighbours,
         )
 
     def _numbers(self, ids: Tensor, deter: Tensor) -> Tensor:
@@ -150,7 +151,7 @@ class WorldModel(LatentModel):
 
     def levels(self, posteriors: Posteriors) -> dict[str, tuple[Tensor, Tensor]]:
         """See LatentModel."""
-        prior = self.rssm.probabilities(self.rssm.prior_logits(posteriors.deter))
+        prior = self.rssm.probabilities(self.rssm.prior_logits(posteriors.foreseen))
         return {"kl": (posteriors.probabilities, prior)}
 
     def held(self, window: Window) -> Tensor | None:

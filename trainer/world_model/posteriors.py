@@ -43,6 +43,17 @@ class Posteriors:
     """int64 [T, B, N, K]: the ids as they are sent, `classes` where one is not said; None: as they are."""
     shares: Tensor | None = None
     """[T, B, N, K]: the chance of each id to be said, with the gradient of `said`; None: 1."""
+    ahead: Tensor | None = None
+    """[T, B, N, G]: `deter` with whom the agents heard in the row before, as imagination holds it; None: the same.
+
+    Whom an agent hears in a row is news of that row: a train that has arrived hears nobody.  What predicts a row from
+    the one before must not read it, or the model learns to wait for what it is not told in imagination.
+    """
+
+    @property
+    def foreseen(self) -> Tensor:
+        """[T, B, N, G]: the recurrent state of each row as far as the row before tells."""
+        return self.deter if self.ahead is None else self.ahead
 
     @property
     def sent(self) -> Tensor:
@@ -134,7 +145,7 @@ class LatentModel(ActingModel, ABC):
         """Neighbour sets bool [T, B, N, N] that imagination holds; None: full attention, or none at all."""
 
 
-# Ten parameters: a window's tensors and the ways in which models differ.
+# Eleven parameters: a window's tensors and the ways in which models differ.
 def unroll(
     rssm: TeamRSSM,
     inputs: Tensor,
@@ -148,13 +159,15 @@ def unroll(
     holds: bool = False,
     predicts: bool = False,
     saying: NumbersOf | None = None,
+    foresees: bool = False,
 ) -> Posteriors:
     """Run an RSSM along posterior inputs [T, B, N, H], actions [T, B, N, ...] and first rows bool [T, B].
 
     `hears` [T, B, N, N] is None where nobody's messages are kept from anybody.  `age` [T, B, N, N] says how old the
     messages are that agents had at each row (`experience.links`), None: always new; with `holds` older ones are
     read, or with `predicts` what is predicted from them.
-    `saying` tells how many ids agents say, see `saying.make_head`; None: all.
+    `saying` tells how many ids agents say, see `saying.make_head`; None: all.  With `foresees` the states that are
+    foreseen hold whom the agents heard in the row before (`Posteriors.ahead`).
     """
     length, batch, agents, _ = inputs.shape
     sizes = rssm.sizes
@@ -164,6 +177,7 @@ def unroll(
     probabilities = said_now = None
     all_ids: list[Tensor] = []
     all_probabilities, all_deter = [], []
+    all_ahead: list[Tensor] = []
     all_sent: list[Tensor] = []
     all_shares: list[Tensor] = []
     said: list[Tensor] = []
@@ -175,7 +189,9 @@ def unroll(
         if saying is not None:
             told = rssm.tokens(ids, action[t], keep_latent, keep_action, probabilities, said_now)
             tokens = with_own(rssm, tokens, told)
-        heard = None if hears is None else hears[t]
+        heard = known = None if hears is None else hears[t]
+        if hears is not None and foresees and t:
+            known = torch.where(first[t, :, None, None], hears[t], hears[t - 1])
         if age is not None:
             age_now = age[t]
             if holds:
@@ -188,11 +204,18 @@ def unroll(
                 elif t:
                     held = _messages_held(torch.stack(all_ids), action, age_now)
                     tokens = rssm.with_predicted(tokens, *held, age_now, deter * keep[t], draw_ids)
-            heard = readable(heard, age_now)
+            heard, known = readable(heard, age_now), readable(known, age_now)
         if heard is None and saying is not None:
             heard = everyone(tokens)
-        rows = rssm.communicate(tokens, heard)
-        deter = rssm.recur(rows, deter * keep[t])
+        before = deter * keep[t]
+        if hears is None or not foresees:
+            deter = rssm.recur(rssm.communicate(tokens, heard), before)
+        else:
+            assert heard is not None
+            assert known is not None
+            rows = rssm.communicate(torch.cat([tokens, tokens]), torch.cat([heard, known]))
+            deter, ahead = rssm.recur(rows, torch.cat([before, before])).chunk(2)
+            all_ahead.append(ahead)
         probabilities = rssm.probabilities(rssm.posterior_logits(deter, inputs_now))
         ids = draw_ids(probabilities.detach())
         all_ids.append(ids)
@@ -211,6 +234,7 @@ def unroll(
         deter=torch.stack(all_deter),
         said=torch.stack(all_sent) if all_sent else None,
         shares=torch.stack(all_shares) if all_shares else None,
+        ahead=torch.stack(all_ahead) if all_ahead else None,
     )
 
 

@@ -101,7 +101,7 @@ class Dreamer(ImaginationLearner):
             return None
         reset = self.settings.loss.reset_action_on_first
         posteriors = self.model.observe(window, draws.latent, reset_action_on_first=reset)
-        pair = (posteriors.ids[:-1], posteriors.deter[1:])
+        pair = (posteriors.ids[:-1], posteriors.foreseen[1:])
         return Predicted(
             reward=self.model.reward(*pair).squeeze(-1),
             earned=window.reward[1:],

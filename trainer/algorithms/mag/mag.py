@@ -61,7 +61,7 @@ class Mag(Mamba):
         with torch.no_grad():
             posteriors = self.model.observe(window, draws.latent, reset_action_on_first=loss.reset_action_on_first)
             error = model_error(self.model, window, posteriors, loss, label=self.planning.label)
-            deter, rssm = posteriors.deter[:-1], self.model.rssm
+            deter, rssm = posteriors.foreseen[:-1], self.model.rssm
             ids = draws.latent(rssm.probabilities(rssm.prior_logits(deter)))
         value = predictor_loss(self.error_predictor, (ids, deter), error)
         norm = self.step("error_predictor", value, clip=float("inf"))  # as published
