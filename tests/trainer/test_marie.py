@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from combinations import a_few
 from equal_runs import assert_equal_runs
 from tiny_team import SMALL_MARIE, resume, small_settings, start
 
@@ -52,6 +53,15 @@ KINDS = {
     "reads observations": ("marie.policy.reads=observations", "marie.tokenizer.observations=standardised"),
     "reads more": ("marie.policy.read_agent=true", "marie.policy.read_last_action=true", "marie.policy.stack=1"),
 }
+SEVERAL = {
+    " and ".join(names): sum((KINDS[name] for name in names), ())
+    for names in (
+        ("alone", "bins", "in parts"),
+        ("published", "fsq", "slides"),
+        ("standardised", "reads more", "bfloat16"),
+    )
+}
+"""At a landing those that can be had at once are tried at once."""
 LEARNT = {
     "tokenizer/perplexity",
     "tokenizer/codes_in_use",
@@ -110,11 +120,11 @@ def test_presets_hold_what_the_paper_and_the_code_list_for_a_map() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*a_few(KINDS, "default", "centralised", "reads observations"), *SEVERAL])
 def test_every_kind_learns_all_that_it_has_and_goes_on_as_if_it_had_not_been_interrupted(
     kind: str, tmp_path: Path
 ) -> None:
-    chosen = settings_for(*KINDS[kind], "replay.capacity=60", "evaluation.every=4", env_steps=10_000)
+    chosen = settings_for(*(KINDS | SEVERAL)[kind], "replay.capacity=60", "evaluation.every=4", env_steps=10_000)
     start(tmp_path / "whole", chosen, stop_after=5).run()
     start(tmp_path / "parts", chosen, stop_after=3).run()
     resume(tmp_path / "parts", stop_after=5).run()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from combinations import a_few
 from tiny_team import SMALL_MARIE, small_settings
 
 from heliograph.environments import registry
@@ -110,7 +111,8 @@ def test_what_is_imagined_is_the_same_and_each_kind_of_read_is_compiled_once(ove
     assert torch._dynamo.utils.counters[graphs[0]][graphs[1]] == made
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+# In bfloat16 a landing updates uncompiled, in test_marie.
+@pytest.mark.parametrize("precision", a_few(["float32", "bfloat16"], "float32"))
 def test_an_update_is_the_same_whether_episodes_end_within_its_segments_or_not(precision: str) -> None:
     learnt = []
     for compiled in (False, True):

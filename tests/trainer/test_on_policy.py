@@ -309,7 +309,8 @@ def test_a_value_scale_takes_back_what_it_did_and_makes_returns_small() -> None:
     scope="module",
     params=a_few(
         itertools.product(NAMES, (WAITING, STEERING)),
-        *((name, WAITING) for name in NAMES),
+        # IPPO acts with MAPPO's networks, so each kind of networks plays in one of both worlds, and some in the other.
+        *((name, WAITING) for name in NAMES if name != "ippo"),
         ("attention-ppo", STEERING),
         ("ippo", STEERING),
     ),

@@ -23,7 +23,8 @@ RAILWAY = "environment.parameters={agents=2, width=26, height=26, cities=2, step
     ("preset", "package", "overrides"),
     [
         ("mamba-flatland-5", "flatland", (RAILWAY, "schedule.overlap=true")),
-        ("mamba-flatland-5-code", "flatland", (RAILWAY,)),
+        # At a landing test_train_command trains code-flatland, whose world and settings these are.
+        pytest.param("mamba-flatland-5-code", "flatland", (RAILWAY,), marks=pytest.mark.nightly),
         ("mamba-smax-3m", "jaxmarl", ()),
         ("mamba-smac-3m", "heliograph", ()),
     ],

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.slow
 GAME = "waiting_game:make"
 DEADLINE_S = 360
 """Nobody who waits for a training or for its end waits longer, however slow the machine is."""
-ITERATIONS = 30
+ITERATIONS = 9
+"""Of a run that says where it is in its third."""
 
 
 def process(*arguments: str, file_limit_bytes: int | None = None) -> subprocess.Popen[str]:
