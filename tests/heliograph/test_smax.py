@@ -1,14 +1,12 @@
-"""SMAX: its table, seeds, ends of battles, dead units, masks, who hears whom, pictures.
+"""SMAX: its table, names, seeds, ends of battles, dead units, masks, who hears whom, ranges, pictures.
 
 All tests share one compiled scenario: 3 marines a side, three copies, and one copy where it must be alone.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -19,17 +17,18 @@ import pytest
 from heliograph.environments import registry
 from heliograph.environments.drawing import BACKGROUND, COLOURS
 from heliograph.environments.parallel import as_parallel
-from heliograph.environments.smax.environment import SmaxEnvironment, SmaxSettings
+from heliograph.environments.smax.environment import SmaxEnvironment
 from heliograph.environments.smax.picture import DEAD, PIXELS_PER_UNIT, draw
 from heliograph.environments.smax.scenarios import SCENARIOS
 from heliograph.environments.vector import AgentInputs, Transition
-from heliograph.errors import MissingExtra, SettingsError, WorldError
-from heliograph.settings import resolve
+from heliograph.errors import MissingExtra, WorldError
 
 # Not importorskip: the import is part of what is tested.
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("jaxmarl") is None, reason="jaxmarl is not installed")]
 
 COPIES, RIGHT, STOP, FIRST_ATTACK = 3, 1, 4, 5
+SEEN, MARINE_SIGHT = 13, 9.0
+"""Numbers of another unit in an observation, and map units that a marine sees in SMAX."""
 RULES = {"see_enemy_actions": True, "walls_cause_death": True, "enemy_shoots": True, "attack_mode": "closest"}
 RULES |= {"sight_range": None, "radio_range": None}
 INPUT_FIELDS = ("observation", "action_mask", "hears", "present")
@@ -42,10 +41,10 @@ def marines(count: int = COPIES, **parameters: Any) -> SmaxEnvironment:
     return made
 
 
-def compiled() -> Any:
+def compiled(scenario: str = "3m") -> Any:
     from heliograph.environments.smax.battle import battle
 
-    return battle("3m", **RULES)
+    return battle(scenario, **RULES)
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +107,6 @@ def test_the_table_is_the_packages(team: SmaxEnvironment) -> None:
         assert (spec.actions, spec.state_size) == (game.num_ally_actions, game.state_size)
 
 
-def test_an_unknown_scenario_or_parameter_lists_the_valid_ones() -> None:
-    with pytest.raises(SettingsError) as unknown:
-        marines(scenario="4m")
-    assert "'4m'" in str(unknown.value)
-    assert all(f"'{name}'" in str(unknown.value) for name in SCENARIOS)
-    with pytest.raises(SettingsError, match=r"unknown key speed .*neighbours.*step_limit"):
-        marines(speed=1)
-
-
 def test_a_broken_package_says_how_to_get_a_whole_one(monkeypatch: pytest.MonkeyPatch, team: SmaxEnvironment) -> None:
     monkeypatch.setitem(sys.modules, "jaxmarl.environments.smax", None)
     with pytest.raises(MissingExtra, match=r"pip install 'heliograph\[smax\]'"):
@@ -124,11 +114,7 @@ def test_a_broken_package_says_how_to_get_a_whole_one(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("termination", ["team", "agent"])
-def test_it_passes_pettingzoos_own_test(termination: str) -> None:
-    with warnings.catch_warnings():
-        # PettingZoo's test package imports environments of its own through an interface that it has deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        parallel_api_test = importlib.import_module("pettingzoo.test").parallel_api_test
+def test_it_passes_pettingzoos_own_test(termination: str, parallel_api_test: Callable[..., None]) -> None:
     parallel_api_test(as_parallel(marines(termination=termination)), num_cycles=60)
 
 
@@ -355,9 +341,59 @@ def test_a_picture_shows_health_shots_and_the_dead() -> None:
     assert at(8.2, 4.3) not in (COLOURS[1].tolist(), list(BACKGROUND))
 
 
-def test_settings_are_checked_without_the_simulator() -> None:
-    settings = resolve(SmaxSettings, {"scenario": "8m"}, source="test")
-    assert (settings.neighbours, settings.termination, settings.step_limit) == ("all", "team", 100)
-    for wrong in ({"step_limit": 0}, {"termination": "none"}, {"neighbours": "ring"}, {"attack_mode": "weakest"}):
-        with pytest.raises(SettingsError, match=next(iter(wrong))):
-            resolve(SmaxSettings, {"scenario": "8m", **wrong}, source="test")
+def test_the_battle_is_the_same_and_what_is_far_is_neither_seen_nor_attacked_nor_heard() -> None:
+    ranges = {"sight_range": 3.0, "radio_range": 5.0}
+    clear, dim = marines(), marines(**ranges)
+    assert not dim.spec.complete_graph
+    seeds, hidden, kept, deaf, barred = np.arange(COPIES), 0, 0, 0, 0
+    shown, dimmed = clear.reset(seeds), dim.reset(seeds)
+    random = np.random.default_rng(0)
+    while True:
+        apart = dim.distances()
+        observed = shown.observation[..., : 5 * SEEN].reshape(COPIES, 3, 5, SEEN).copy()
+        away = np.linalg.norm(observed[..., 1:3], axis=-1) * MARINE_SIGHT
+        near = away < ranges["sight_range"]
+        present = observed.any(-1)
+        hidden, kept = hidden + int((present & ~near).sum()), kept + int((present & near).sum())
+        observed[~near] = 0.0
+        assert np.array_equal(dimmed.observation[..., : 5 * SEEN].reshape(COPIES, 3, 5, SEEN), observed)
+        assert np.array_equal(dimmed.observation[..., 5 * SEEN :], shown.observation[..., 5 * SEEN :])
+        alive = shown.observation[..., 5 * SEEN] > 0
+        both = alive[:, :, None] & alive[:, None] & ~np.eye(3, dtype=bool)
+        assert np.array_equal(dimmed.hears, both & (apart < ranges["radio_range"]))
+        deaf += int((both & ~dimmed.hears).sum())
+        in_sight = near[:, :, 2:]  # the enemies follow the two others
+        attacks = shown.action_mask[..., FIRST_ATTACK:]
+        assert np.array_equal(dimmed.action_mask[..., FIRST_ATTACK:], attacks & in_sight)
+        assert np.array_equal(dimmed.action_mask[..., :FIRST_ATTACK], shown.action_mask[..., :FIRST_ATTACK])
+        barred += int((attacks & ~in_sight).sum())
+        drawn = random.random(dimmed.action_mask.shape) * dimmed.action_mask
+        actions = np.where(random.random((COPIES, 3)) < 0.5, STOP, drawn.argmax(-1))
+        first, second = clear.step(actions), dim.step(actions)
+        assert np.array_equal(first.reward, second.reward)
+        assert np.array_equal(first.over, second.over)
+        if first.over.any():
+            break
+        shown, dimmed = first.agent_inputs, second.agent_inputs
+    assert hidden
+    assert kept
+    assert deaf
+    assert barred
+
+
+def test_smax_names_are_in_the_order_of_the_simulators() -> None:
+    """Read off its lists of entries, since an episode would take half a minute to compile."""
+    game = compiled("2s3z")._game
+    ours = {"health": "health", "position_x": "x", "position_y": "y", "last_targeted": "last target"}
+    ours |= {"last_movement_x": "last move x", "last_movement_y": "last move y", "weapon_cooldown": "cooldown"}
+    ours |= {f"unit_type_bit{s}_{i}": f"type = {game.unit_type_names[i]}" for i in range(6) for s in ("", "s")}
+    own, seen = ([ours[name] for name in names] for names in (game.own_features, game.unit_features))
+    spec = registry.make("smax-2s3z", count=1).spec
+    others = [*(f"ally {number}" for number in range(1, 5)), *(f"enemy {number}" for number in range(1, 6))]
+    expected = [f"{unit} {entry}" for unit in others for entry in seen] + [f"own {entry}" for entry in own]
+    assert list(spec.observation_names) == expected
+    assert len(expected) == game.obs_size
+    units = [*(f"agent {slot}" for slot in range(5)), *(f"enemy {number}" for number in range(1, 6))]
+    assert list(spec.state_names[: len(units) * len(own)]) == [f"{unit} {entry}" for unit in units for entry in own]
+    assert list(spec.state_names[len(units) * len(own) :: len(units)]) == ["agent 0 team", "agent 0 type number"]
+    assert len(spec.state_names) == game.state_size

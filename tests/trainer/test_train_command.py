@@ -40,7 +40,7 @@ one with a world model and one without."""
 LIKE_OTHERS = (
     *("commnet-relay-signal", "commnet-traffic-junction-easy", "tarmac-relay-signal"),  # the world and the method have
     f"mamba-{RAILWAYS}",  # MAMBA trains on railways in paper-flatland and code-flatland
-    "mamba-smax-3m-fog",  # MAMBA trains on SMAX in test_preset_worlds, and test_smax_fog has what is particular to fog
+    "mamba-smax-3m-fog",  # MAMBA trains on SMAX in test_preset_worlds, and test_smax has what is particular to fog
     *("vdn-relay", "ippo-relay"),  # learn as qmix-relay and mappo-relay do, but for the mixer and what the critic reads
 )
 """Presets that no landing trains, since others have what they are made of."""
