@@ -10,11 +10,7 @@ import pytest
 
 
 def a_few(names: Iterable[Any], *tried: Any) -> list[Any]:
-    """Parameters of a test, tuples where it takes several; those that no landing waits for are all but these."""
+    """Parameters of a test; those that no landing waits for are all but these."""
     names = list(names)
     assert set(tried) <= set(names), f"{sorted(set(tried) - set(names))} is none of {names}"
-    night = pytest.mark.nightly
-    several = [name if isinstance(name, tuple) else (name,) for name in names]
-    return [
-        name if name in tried else pytest.param(*each, marks=night) for name, each in zip(names, several, strict=True)
-    ]
+    return [name if name in tried else pytest.param(name, marks=pytest.mark.nightly) for name in names]

@@ -54,11 +54,12 @@ def team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 # A landing plays every team under either of both, and the night under each with each.
 @pytest.mark.parametrize(
-    ("greedy", "links_cut"),
+    "way",
     a_few(itertools.product((True, False), (False, True)), (True, False), (False, True)),
     ids=["greedy-open", "greedy-cut", "sampled-open", "sampled-cut"],
 )
-def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], greedy: bool, links_cut: bool) -> None:
+def test_every_episode_ends_the_same(team: tuple[Mamba, Any, Any], way: tuple[bool, bool]) -> None:
+    greedy, links_cut = way
     algorithm, (environment, parameters), bundles = team
     central = evaluate(
         algorithm.policy(),
