@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.level import Level
+from trainer.nets.perceptron import prediction_head
 from trainer.policy.actor_critic import AttentionCritic
 from trainer.policy.distributions import ActionDistribution, Categorical
 from trainer.world_model.bilevel import BilevelModel
 from trainer.world_model.bilevel_settings import BilevelSettings
-from trainer.world_model.model import prediction_head
 
 FOLDER = Path(__file__).parents[1] / "golden" / "mabl"
 

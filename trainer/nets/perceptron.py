@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.nets.latent import LatentLinear
+from trainer.nets.settings import LatentSettings
 
 Activation = Callable[[], nn.Module]
 
@@ -80,3 +81,15 @@ class SeeingHead(FeatureHead):
     def forward(self, ids: Tensor, deter: Tensor, seen: Tensor) -> Tensor:  # type: ignore[override]  # no probabilities
         """ids [..., K], deter [..., G], seen [..., D] -> [..., out]."""
         return super().forward(ids, torch.cat([deter, seen], dim=-1))
+
+
+def prediction_head(settings: LatentSettings, *, out: int, activation: Activation, seen: int = 0) -> FeatureHead:
+    """Two hidden layers over [z, h], and over as many observed numbers."""
+    return (SeeingHead if seen else FeatureHead)(
+        categoricals=settings.categoricals,
+        classes=settings.classes,
+        dense=settings.recurrent + seen,
+        hidden=settings.hidden,
+        out=out,
+        activation=activation,
+    )

@@ -10,21 +10,14 @@ from torch import Tensor, nn
 
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.latent import LatentLinear
-from trainer.nets.perceptron import FeatureHead, SeeingHead, perceptron
+from trainer.nets.perceptron import FeatureHead, perceptron, prediction_head
 from trainer.nets.settings import LatentSettings
 
 
 def make_actor(settings: LatentSettings, *, outputs: int, seen: int = 0) -> FeatureHead:
     """Policy head [z, h] -> what a distribution of actions takes, from an agent's own feature alone; orthogonal
     initialisation.  With `seen` it reads as many observed numbers, too."""
-    actor = (SeeingHead if seen else FeatureHead)(
-        categoricals=settings.categoricals,
-        classes=settings.classes,
-        dense=settings.recurrent + seen,
-        hidden=settings.hidden,
-        out=outputs,
-        activation=nn.ReLU,
-    )
+    actor = prediction_head(settings, out=outputs, activation=nn.ReLU, seen=seen)
     actor.orthogonal()
     return actor
 

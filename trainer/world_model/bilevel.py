@@ -20,12 +20,12 @@ from trainer.experience.columns import STATE
 from trainer.experience.window import Window
 from trainer.nets.latent import LatentTable
 from trainer.nets.level import AGENT, Level, SeeingLevel
-from trainer.nets.observation_scale import on_scale
+from trainer.nets.observation_scale import as_read, on_scale
 from trainer.nets.observations import Image, observation_encoder, team_encoder
-from trainer.nets.perceptron import linear_layer, perceptron
+from trainer.nets.perceptron import linear_layer, perceptron, prediction_head
 from trainer.policy.distributions import ActionDistribution
 from trainer.world_model.bilevel_settings import BilevelSettings
-from trainer.world_model.model import Decoder, information_head, prediction_head, reward_head
+from trainer.world_model.model import Decoder, information_head, reward_head
 from trainer.world_model.posteriors import DrawIds, LatentModel, Posteriors, unroll
 from trainer.world_model.rssm import RSSM
 
@@ -186,8 +186,7 @@ class BilevelModel(LatentModel):
         )
         if self.above is None:
             return agent
-        scale = self.observation_scale
-        observed = window.observation if scale is None else scale.to_scale(window.observation)
+        observed = as_read(self.encoder, window.observation)
         above = self.above.observe(window, observed, agent, draw_ids, reset_action_on_first=reset_action_on_first)
         prior = self.above.prior(above.deter)
         return BilevelPosteriors(

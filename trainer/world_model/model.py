@@ -19,7 +19,7 @@ from trainer.nets.agentwise import per_agent
 from trainer.nets.communication import CommunicationBlock
 from trainer.nets.observation_scale import on_scale
 from trainer.nets.observations import Image, observation_decoder, observation_encoder
-from trainer.nets.perceptron import FeatureHead, SeeingHead, perceptron
+from trainer.nets.perceptron import perceptron, prediction_head
 from trainer.nets.scaled_head import TARGETS, ScaledHead, TwoHotHead
 from trainer.nets.settings import LatentSettings
 from trainer.policy.distributions import ActionDistribution
@@ -168,20 +168,6 @@ class WorldModel(LatentModel):
         shape = (*window.reward.shape, window.reward.shape[-1])
         arrives = torch.rand(shape, device=window.reward.device) >= settings.message_dropout
         return arrives if hears is None else hears & arrives
-
-
-def prediction_head(
-    settings: LatentSettings, *, out: int, activation: Callable[[], nn.Module], seen: int = 0
-) -> FeatureHead:
-    """Two hidden layers over [z, h], and over as many observed numbers."""
-    return (SeeingHead if seen else FeatureHead)(
-        categoricals=settings.categoricals,
-        classes=settings.classes,
-        dense=settings.recurrent + seen,
-        hidden=settings.hidden,
-        out=out,
-        activation=activation,
-    )
 
 
 def reward_head(settings: LatentModelSettings, head: Callable[[int], nn.Module]) -> nn.Module:

@@ -181,6 +181,7 @@ def unroll(
     all_sent: list[Tensor] = []
     all_shares: list[Tensor] = []
     said: list[Tensor] = []
+    before_row = _neighbours_before(hears, first) if foresees and hears is not None else None
     for t, inputs_now in enumerate(inputs.unbind()):
         # A window that starts inside an episode has an action but no latent before its first row.
         keep_latent = keep[t] if t else torch.zeros_like(keep[t])
@@ -189,9 +190,7 @@ def unroll(
         if saying is not None:
             told = rssm.tokens(ids, action[t], keep_latent, keep_action, probabilities, said_now)
             tokens = with_own(rssm, tokens, told)
-        heard = known = None if hears is None else hears[t]
-        if hears is not None and foresees and t:
-            known = torch.where(first[t, :, None, None], hears[t], hears[t - 1])
+        heard, known = (None if each is None else each[t] for each in (hears, before_row))
         if age is not None:
             age_now = age[t]
             if holds:
@@ -204,15 +203,14 @@ def unroll(
                 elif t:
                     held = _messages_held(torch.stack(all_ids), action, age_now)
                     tokens = rssm.with_predicted(tokens, *held, age_now, deter * keep[t], draw_ids)
-            heard, known = readable(heard, age_now), readable(known, age_now)
+            heard, known = readable(heard, age_now), None if known is None else readable(known, age_now)
         if heard is None and saying is not None:
             heard = everyone(tokens)
         before = deter * keep[t]
-        if hears is None or not foresees:
+        if known is None:
             deter = rssm.recur(rssm.communicate(tokens, heard), before)
         else:
             assert heard is not None
-            assert known is not None
             rows = rssm.communicate(torch.cat([tokens, tokens]), torch.cat([heard, known]))
             deter, ahead = rssm.recur(rows, torch.cat([before, before])).chunk(2)
             all_ahead.append(ahead)
@@ -236,6 +234,11 @@ def unroll(
         shares=torch.stack(all_shares) if all_shares else None,
         ahead=torch.stack(all_ahead) if all_ahead else None,
     )
+
+
+def _neighbours_before(hears: Tensor, first: Tensor) -> Tensor:
+    """Whom the agents heard in the row before, bool [T, B, N, N]; at the first row of an episode or a window, in it."""
+    return torch.where(first[..., None, None], hears, torch.cat([hears[:1], hears[:-1]]))
 
 
 def _messages_held(ids: Tensor, action: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:

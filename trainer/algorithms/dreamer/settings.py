@@ -27,17 +27,15 @@ class DreamerSettings(ModelBasedSettings):
     """World-model updates per training iteration, each on fresh windows."""
 
     @model_validator(mode="after")
-    def _imagines_what_its_policy_reads(self) -> Self:
-        if self.policy.reads == "observations" and self.loss.reconstruction_loss == "bernoulli":
+    def _reconstructs_what_is_read(self) -> Self:
+        if self.loss.reconstruction_loss != "bernoulli":
+            return self
+        if self.policy.reads == "observations":
             raise ValueError(
                 "policy.reads = observations reads reconstructions in imagination, but loss.reconstruction_loss = "
                 "bernoulli makes logits of them; give squared or smooth_l1"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _reconstructs_what_it_reads(self) -> Self:
-        if self.model.observations == "standardised" and self.loss.reconstruction_loss == "bernoulli":
+        if self.model.observations == "standardised":
             raise ValueError(
                 "loss.reconstruction_loss = bernoulli is for zeros and ones, which model.observations = standardised "
                 "does not leave; give squared or smooth_l1"

@@ -20,11 +20,11 @@ from trainer.algorithms.mabl.settings import MablSettings
 from trainer.algorithms.step_function import StepFunction, silent_step
 from trainer.experience.columns import Column, state_column
 from trainer.nets.level import GLOBAL, Level
+from trainer.nets.perceptron import prediction_head
 from trainer.policy.actor_critic import AttentionCritic
 from trainer.policy.distributions import action_distribution
 from trainer.world_model.bilevel import BilevelModel
 from trainer.world_model.bilevel_imagination import BilevelImagination
-from trainer.world_model.model import prediction_head
 
 
 class Mabl(Dreamer):
