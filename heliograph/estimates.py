@@ -38,7 +38,8 @@ def wilson(wins: Sequence[float]) -> Estimate:
     z2 = CONFIDENCE_Z**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     margin = CONFIDENCE_Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    return Estimate(mean=share, low=max(0.0, centre - margin), high=min(1.0, centre + margin))
+    # Where all are alike an end is 0 or 1 exactly, which the difference of floats misses by 1e-18.
+    return Estimate(mean=share, low=centre - margin if share > 0 else 0.0, high=centre + margin if share < 1 else 1.0)
 
 
 def bootstrap(values: Sequence[float]) -> Estimate:

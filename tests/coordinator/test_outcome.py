@@ -39,6 +39,11 @@ def test_wilson_bounds_are_where_the_score_test_just_rejects(won, episodes):
     assert estimate.high == pytest.approx(score_bound(won, episodes, inside=estimate.mean, outside=1.0), abs=1e-9)
 
 
+def test_wilson_bounds_of_none_and_of_all_are_exact():
+    for episodes in range(1, 400):
+        assert (wilson([0.0] * episodes).low, wilson([1.0] * episodes).high) == (0.0, 1.0)
+
+
 def score_bound(won: int, episodes: int, *, inside: float, outside: float) -> float:
     """Bisect for the share p at which |won / episodes - p| is z standard errors of p."""
     for _ in range(200):
