@@ -15,6 +15,7 @@ from heliograph.errors import CheckpointError, SettingsError
 from heliograph.run_settings import CHANGEABLE
 from heliograph.run_status import RunState, read_status
 from trainer.algorithms.interfaces import Algorithm
+from trainer.training.checkpoint import saved_checkpoints
 from trainer.training.extending import CHANGES, extend
 from trainer.training.initial_weights import load_initial_weights
 from trainer.training.restored import restored_algorithm
@@ -149,13 +150,23 @@ def test_networks_of_other_sizes_do_not_fit(finished: Path, tmp_path: Path) -> N
 
 
 def test_a_run_that_could_not_begin_with_the_networks_never_begins_without_them(finished: Path, tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run", small_settings(env_steps=STEPS), init_from=tmp_path / "later")
+    later = tmp_path / "later"
+    folder = RunFolder.create(tmp_path / "run", small_settings(env_steps=STEPS), init_from=later)
     for _ in range(2):
         with pytest.raises(SettingsError, match="neither a run folder nor a snapshot"):
-            resume(folder.path)
-    shutil.copytree(finished, tmp_path / "later")
-    training = resume(folder.path)
+            Training(folder, Silent(), resume=True, init_from=later)
+    shutil.copytree(finished, later)
+    training = Training(folder, Silent(), resume=True, init_from=later)
     assert_same(weights_of(training.algorithm), weights(finished))
+
+
+def test_a_folder_does_not_choose_whose_networks_are_read(finished: Path, tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", small_settings(env_steps=STEPS), init_from=finished)
+    for named in (None, tmp_path / "others"):
+        with pytest.raises(SettingsError, match=r"begins with the networks of .*, which this command does not name"):
+            Training(folder, Silent(), resume=True, init_from=named)
+    assert main(["train", "--resume", str(folder.path)]) == 2
+    assert not saved_checkpoints(folder.checkpoints)
 
 
 def test_a_run_that_goes_on_is_not_trained_by_a_dry_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

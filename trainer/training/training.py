@@ -137,8 +137,8 @@ class Training:
             self._restore()
             return
         if resume:
+            folder.check_begun_from(init_from)
             self._begin_again()
-            init_from = folder.init_from
         if init_from is not None:
             load_initial_weights(init_from, self.algorithm)
             self.save()  # so that a run that is killed before its next checkpoint does not begin without them
