@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from documents.blocks import blocks
 from documents.workplace import REPOSITORY
 
 PAGE = "docs/tutorials/algorithm.md"
+BLOCKS = [block for block in blocks(REPOSITORY) if block.document == PAGE]
 MODULES = {"class Counting(": "counting.py", "class CountingSettings(": "settings.py", "ENTRY = ": "__init__.py"}
 """What the block of each module holds."""
 SMALL = (
@@ -22,12 +22,16 @@ SMALL = (
 )
 
 
-def indented(after: str) -> str:
-    """The indented block that follows the line with these words."""
-    _, _, rest = (REPOSITORY / PAGE).read_text(encoding="utf-8").partition(after)
-    lines = rest.partition("\n\n")[2].splitlines()
-    taken = next(place for place, line in enumerate([*lines, "end"]) if line and not line.startswith("    "))
-    return textwrap.dedent("\n".join(lines[:taken]))
+def block_with(words: str) -> str:
+    """The only block of the page in which they stand."""
+    (found,) = (block.text for block in BLOCKS if words in block.text)
+    return found
+
+
+def command(text: str, *more: object) -> list[str]:
+    """The words after `heliograph` of a command that the page prints, and what makes it smaller."""
+    assert text in [command for block in BLOCKS for command in block.commands]
+    return [*text.split()[1:], *map(str, more)]
 
 
 @pytest.mark.slow
@@ -36,17 +40,14 @@ def test_the_algorithm_trains_resumes_and_runs_as_processes(tmp_path: Path) -> N
     pytest.importorskip("torch")
     site = tmp_path / "site"
     (site / "counting").mkdir(parents=True)
-    texts = [block.text for block in blocks(REPOSITORY) if block.document == PAGE]
     for words, name in MODULES.items():
-        (found,) = [text for text in texts if words in text]
-        (site / "counting" / name).write_text(found + "\n", encoding="utf-8")
+        (site / "counting" / name).write_text(block_with(words) + "\n", encoding="utf-8")
     about = site / "counting-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
-    entry = indented("says where the entry is:").splitlines()
-    assert entry[0] == '[project.entry-points."heliograph.algorithms"]'
-    (about / "entry_points.txt").write_text("[heliograph.algorithms]\n" + entry[1].replace('"', "") + "\n")
-    (tmp_path / "counting.toml").write_text(indented("takes the world and the schedule"), encoding="utf-8")
+    _, *entry = block_with('[project.entry-points."heliograph.algorithms"]').splitlines()
+    (about / "entry_points.txt").write_text("[heliograph.algorithms]\n" + entry[0].replace('"', "") + "\n")
+    (tmp_path / "counting.toml").write_text(block_with('algorithm = "counting"'), encoding="utf-8")
     paths = os.pathsep.join([str(site), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def heliograph(*words: object) -> None:
@@ -62,7 +63,7 @@ def test_the_algorithm_trains_resumes_and_runs_as_processes(tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
 
     small = [part for each in (*SMALL, "schedule.env_steps=192") for part in ("--set", each)]
-    heliograph("train", "--preset", "counting.toml", "--folder", "runs/counting", *small)
+    heliograph(*command("heliograph train --preset counting.toml --folder runs/counting", *small))
     run = tmp_path / "runs" / "counting"
     assert json.loads((run / "settings.json").read_text())["counting"]["bonus"] == 0.1
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -73,5 +74,5 @@ def test_the_algorithm_trains_resumes_and_runs_as_processes(tmp_path: Path) -> N
     resumed = [record["counting/places"] for record in records if "counting/places" in record]
     assert len(resumed) > len(places)
     assert resumed[len(places)] >= places[-1], "a resumed run forgot what it counted"
-    heliograph("run", "--bundles", "runs/counting/bundles", "--links", "both", "--episodes", 2)
+    heliograph(*command("heliograph run --bundles runs/counting/bundles --links both", "--episodes", 2))
     heliograph("evaluate", "runs/counting", "--central", "--episodes", 2)

@@ -1,24 +1,30 @@
-"""Every code block of README.md and docs/ does what it says: it is run as printed, in order, or listed with the reason.
+"""Every code block of README.md and docs/, fenced or indented, does what it says, or is listed with the reason.
 
-The list is `treatments.toml`.  The blocks of one document are run one after the other in one folder, like a reader's.
+What is for a shell or for Python is run, in order, as printed or smaller; an example of a file is compared with what
+it is of.  `treatments.toml` lists what is run smaller, compared, or not run, and counts it.  The blocks of one document
+are run one after the other in one folder, like a reader's.  Commands that are not run are looked at by
+test_printed_commands.py.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from documents.blocks import PYTHON, SHELL, Block, blocks
+from documents.blocks import PYTHON, SHELL, Block, blocks, blocks_of
 from documents.treatments import Treatments
 from documents.workplace import REPOSITORY, Workplace
 
 BLOCKS = list(blocks(REPOSITORY))
 TREATMENTS = Treatments.read()
+TO_DO = [block for block in BLOCKS if TREATMENTS.has_to_do(block)]
 RELAY = "heliograph train --preset relay --seed 1 --folder runs/relay"
 """The training whose run folder all documents speak of."""
 
@@ -27,7 +33,7 @@ RELAY = "heliograph train --preset relay --seed 1 --folder runs/relay"
 def relay_run(tmp_path_factory: pytest.TempPathFactory, warm_variables: dict[str, str]) -> Path:
     """The run folder of the README's training, shrunk."""
     pytest.importorskip("torch")
-    training = TREATMENTS.of_command(RELAY)
+    training = TREATMENTS.of_command(RELAY, "README.md")
     assert training is not None
     place = Workplace(tmp_path_factory.mktemp("trained"), warm_variables)
     place.command(training)
@@ -71,6 +77,14 @@ def check_manifest(block: Block, place: Workplace) -> None:
     assert {name: type(value) for name, value in example.items()} == {name: type(exported[name]) for name in example}
 
 
+def check_tables(block: Block, place: Workplace) -> None:
+    """An example has the shape of what is exported today."""
+    exported = json.loads((place.folder / "runs/relay/bundles/agent-0/tables.json").read_text())
+    example = json.loads(block.text)
+    assert set(example) == set(exported)
+    assert all(type(count) is int for rows in (example, exported) for row in rows["counts"] for count in row)
+
+
 def check_preset(block: Block, place: Workplace) -> None:
     """A preset of a user's own resolves."""
     from trainer.training.preset import load_settings
@@ -94,6 +108,7 @@ def check_campaign(block: Block, place: Workplace) -> None:
 CHECKS = {
     "a tree of files": check_tree,
     "a manifest": check_manifest,
+    "tables": check_tables,
     "a preset": check_preset,
     "a campaign": check_campaign,
 }
@@ -110,19 +125,15 @@ def given_to(block: Block) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # for a block of many commands; each of them has a deadline of its own
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"{block.document}: {block.name[:50]}" for block in BLOCKS])
+@pytest.mark.parametrize("block", TO_DO, ids=[f"{block.document}: {block.name[:50]}" for block in TO_DO])
 def test_a_block_does_what_it_says(block: Block, workplace_of: Callable[[str], Workplace]):
-    if (entry := TREATMENTS.entry("not_run", block)) is not None:
-        pytest.skip(entry["why"])
     place = workplace_of(block.document)
     if (checked := TREATMENTS.entry("checked", block)) is not None:
         CHECKS[checked["as"]](block, place)
     elif block.language in SHELL:
         try:
-            for command in block.commands:
-                how = TREATMENTS.of_command(command)
-                if how is not None and not how.shared:
-                    place.command(how)
+            for how in TREATMENTS.runs(block):
+                place.command(how)
         finally:
             place.end_block()
     elif block.language in PYTHON:
@@ -137,7 +148,9 @@ def test_the_list_is_of_what_the_documents_say():
 
 
 def test_exceptions_are_counted():
-    assert len(TREATMENTS.not_run) <= TREATMENTS.document["not_run_at_most"]
+    assert not list(TREATMENTS.miscounted(BLOCKS)), "run what is new, or count it in treatments.toml"
+    counts = TREATMENTS.counts(BLOCKS)
+    assert counts == {name: TREATMENTS.document[name] for name in counts}
     assert all(entry.get("why") for kind in ("not_run", "shrunk") for entry in TREATMENTS.document[kind])
 
 
@@ -154,5 +167,48 @@ def test_what_matches_nothing_or_leaves_an_option_out_is_told():
         document="README.md", language="sh", text="heliograph run \\\n  --links both  # masked, too\n# nothing"
     )
     assert block.commands == ("heliograph run --links both",)
-    assert set(listed.unmatched([block])) == {"[[not_run]] make tea"}
+    assert set(listed.unmatched([block])) == {"not_run: make tea"}
     assert len(list(listed.dishonest())) == 1
+
+
+def test_a_kind_of_commands_is_of_its_folder_and_counted():
+    kind = {"begins": ["docker"], "under": "docs/deploy.md", "count": 1, "why": "needs Docker"}
+    listed = Treatments(document={"not_run": [kind], "shrunk": []})
+    text = "docker kill node\nTAG=1 docker compose up\npython -V"
+    (deploy,) = blocks_of(textwrap.indent(text, "    "), document="docs/deploy.md")
+    elsewhere = dataclasses.replace(deploy, document="README.md")
+    assert [how.run for how in listed.runs(deploy)] == ["python -V"]
+    assert len(listed.runs(elsewhere)) == 3
+    assert list(listed.miscounted([deploy, elsewhere])) == ["['docker']: 2 instead of 1"]
+    assert listed.counts([deploy, elsewhere]) == {"not_run_commands": 2, "not_run_blocks": 0, "shrunk_commands": 0}
+
+
+def test_blocks_are_fenced_or_indented_from_where_they_stand():
+    text = """
+Words,
+    which go on
+
+    heliograph run   # a comment
+
+- an item
+    that goes on
+
+      TAG=1 docker compose up \\
+        --detach
+
+  ```py
+  import torch
+  ```
+
+      what is this
+"""
+    found = list(blocks_of(text, document="README.md"))
+    assert [(block.language, block.name) for block in found] == [
+        ("sh", "heliograph run"),
+        ("sh", "TAG=1 docker compose up \\"),
+        ("py", "import torch"),
+        ("", "what is this"),
+    ]
+    assert found[1].commands == ("TAG=1 docker compose up --detach",)
+    listed = Treatments(document={"not_run": [], "shrunk": []})
+    assert all(listed.has_to_do(block) for block in found), "what is of no known language must fail, not go unseen"

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from documents.blocks import blocks_of
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -104,6 +105,28 @@ def test_every_public_name_is_told(site: Path) -> None:
     pages = "".join(text_of(site / "reference" / f"{name}.html") for name in ("python", "runtime"))
     absent = [name for name in heliograph.__all__ if f"heliograph.{name}" not in pages and name != "errors"]
     assert not absent
+
+
+@pytest.mark.slow
+def test_what_is_code_in_a_document_is_code_on_the_site() -> None:
+    """Which is made by rules of its own: in a list, it wants twice the indentation."""
+    markdown = pytest.importorskip("markdown")
+    yaml = pytest.importorskip("yaml")
+    pytest.importorskip("pymdownx")
+    extensions = [
+        name
+        for entry in yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["markdown_extensions"]
+        for name in ([entry] if isinstance(entry, str) else entry)
+    ]
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}
+    counts = {
+        str(path): (
+            len(list(blocks_of(text, document=""))),
+            markdown.markdown(text, extensions=extensions).count("<pre"),
+        )
+        for path, text in pages.items()
+    }
+    assert not {path: (ours, theirs) for path, (ours, theirs) in counts.items() if ours != theirs}
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))

@@ -7,16 +7,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from documents.blocks import Block
 from documents.treatments import Shrunk
-from reserved_ports import reserved_address
+from reserved_ports import reserved_row
 
 REPOSITORY = Path(__file__).parents[2]
+PORTS = {"port": 1, "coordinator": 1, "node": 1, "row": 3}
+"""Those that a treatment may name, and how many in a row each begins: a run and its two nodes."""
 DEADLINE_S = 240
 """For one command on a busy machine; a command that hangs is a failure."""
 
@@ -30,7 +31,7 @@ class Workplace:
         (folder / "my_package").mkdir()
         shutil.copyfile(REPOSITORY / "examples" / "own_environment.py", folder / "my_package" / "my_env.py")
         self._held = ExitStack()
-        self._ports: defaultdict[str, str] = defaultdict(self._reserve)
+        self._ports: dict[str, str] = {}
         self._background: list[tuple[Shrunk, subprocess.Popen[bytes]]] = []
         repeated = shlex.join([sys.executable, str(Path(__file__).with_name("repeated_run.py"))])
         self.environment = os.environ | {
@@ -82,13 +83,12 @@ class Workplace:
             assert code == 0 or (how.background == "stop" and code in (-15, 130, 143)), f"{how.run}: {code}\n{logs}"
 
     def _bash(self, text: str) -> list[str]:
-        named = {name: self._ports[name] for name in ("port", "coordinator", "node") if f"{{{name}}}" in text}
-        for name, port in named.items():
-            text = text.replace(f"{{{name}}}", port)
+        for name, count in PORTS.items():
+            if f"{{{name}}}" in text:
+                if name not in self._ports:
+                    self._ports[name] = str(self._held.enter_context(reserved_row(count)))
+                text = text.replace(f"{{{name}}}", self._ports[name])
         return ["bash", "-euo", "pipefail", "-c", text]
-
-    def _reserve(self) -> str:
-        return self._held.enter_context(reserved_address()).rpartition(":")[2]
 
     def close(self) -> None:
         """Let others have its ports."""
