@@ -68,8 +68,17 @@ def is_closed(annotation: Any) -> bool:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.  Raises SettingsError, with the position, if it is missing or malformed."""
+    text = read_toml_text(path)
     try:
-        return tomllib.loads(read_text(path, limit=SMALL))
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # tomllib lets some of Python's own through, as for huge integers
+        raise SettingsError(f"settings file {path} is not valid TOML: {error}") from error
+
+
+def read_toml_text(path: Path) -> str:
+    """What a file of settings says, for whoever hands it on as it is.  Raises SettingsError if it cannot be read."""
+    try:
+        return read_text(path, limit=SMALL)
     except FileNotFoundError:
         raise SettingsError(f"settings file {path} does not exist") from None
     except OSError as error:
@@ -78,8 +87,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except Unreadable as error:
         raise SettingsError(f"settings file {path} {error}") from None
-    except (ValueError, RecursionError) as error:  # tomllib lets some of Python's own through, as for huge integers
-        raise SettingsError(f"settings file {path} is not valid TOML: {error}") from error
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:

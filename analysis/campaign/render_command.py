@@ -24,6 +24,7 @@ def run(namespace: argparse.Namespace) -> int:
     from analysis.campaign.kubernetes import rendered_jobs
     from analysis.campaign.standing import standings
     from heliograph.errors import SettingsError
+    from heliograph.settings import read_toml_text
 
     if not 0 < namespace.cpus <= 1024 or not 0 <= namespace.gpus <= 64:
         raise SettingsError(f"no run can have {namespace.cpus:g} processors and {namespace.gpus} GPUs")
@@ -32,7 +33,7 @@ def run(namespace: argparse.Namespace) -> int:
     rendered = rendered_jobs(
         request.settings.name,
         [each.run for each in found if not each.state.is_settled],
-        file_text=namespace.file.read_text(encoding="utf-8"),
+        file_text=read_toml_text(namespace.file),
         image=namespace.image,
         claim=namespace.claim,
         cpus=namespace.cpus,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from analysis.campaign import standing
 from heliograph.cli import main
 
 SCHEMA = "1.31"
@@ -90,3 +94,35 @@ def test_sizes_that_no_run_can_have_are_refused(tmp_path: Path, capsys: pytest.C
     words = ["campaign", "render", str(file), "--image", "x", "--claim", "y", "--cpus", "0"]
     assert main(words) == 2
     assert "no run can have 0 processors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("replace", "sentence"),
+    [
+        (lambda file: None, "does not exist"),
+        (os.mkfifo, "is a pipe, not a plain file"),
+        (lambda file: file.write_bytes(b"\xff"), "is not UTF-8 at byte 0"),
+    ],
+    ids=["nothing", "a pipe", "no UTF-8"],
+)
+def test_what_took_the_files_place_meanwhile_is_named_and_not_waited_for(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    replace: Callable[[Path], object],
+    sentence: str,
+) -> None:
+    """The campaign was read once already, to find its runs."""
+    file = tmp_path / "try.toml"
+    file.write_text(CAMPAIGN)
+    find = standing.standings
+
+    def find_and_replace(*given: Any) -> Any:
+        file.unlink()
+        replace(file)
+        return find(*given)
+
+    monkeypatch.setattr(standing, "standings", find_and_replace)
+    words = ["campaign", "render", str(file), "--out", str(tmp_path / "out"), "--image", "x", "--claim", "y"]
+    assert main(words) == 2
+    assert f"settings file {file} {sentence}" in capsys.readouterr().err
