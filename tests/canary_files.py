@@ -1,13 +1,16 @@
-"""Files of others that try to run code: bundles, a run folder, a preset, a trace, results, a logbook.
+"""Files of others that try to run code: bundles, run folders, a preset, a trace, results, a logbook.
 
 What they name is `os:system`, which would be handed a command, or a module of the current folder; either leaves a
-canary.  The module is a working environment besides, so that the same files work once they are allowed to.
+canary.  The module is a working environment besides, so that the same files work once they are allowed to.  And where a
+checkpoint has its tensors, the run folders have a pickle that leaves the canary as soon as somebody unpickles it.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from coordinator.running.local import evaluate
 from heliograph import marl_eval
 from heliograph.bundle import Bundle
 from heliograph.marl_eval import EvaluatedRun, EvaluatedStep
+from heliograph.run_status import RunState, RunStatus, write_status
 from trainer.training.preset import load_settings
 
 SYSTEM, MODULE = "os:system", "canary_module:make"
@@ -69,9 +73,10 @@ def make_hostile_files(folder: Path, environment: str) -> HostileFiles:
     (folder / "canary_module.py").write_text(source.replace(future, touch))
     save_team(files.team(), folder / "bundles")
     save_team(relay_bundles(2), folder / "harmless")
-    for name, team in (("run", files.team()), ("networks", relay_bundles(2))):
+    for name, team in (("run", files.team()), ("networks", relay_bundles(2)), ("finished", files.team())):
         _write_run(files, folder / name)
         save_team(team, folder / name / "bundles")
+    write_status(folder / "finished", RunStatus(state=RunState.FINISHED, env_steps=96))
     preset = ['base = "relay-signal"', *SMALL, f'environment.id = "{environment}"']
     preset += [f"environment.parameters.{name} = {json.dumps(value)}" for name, value in files.parameters.items()]
     (folder / "preset.toml").write_text("\n".join(preset))
@@ -110,11 +115,24 @@ def write_trace(files: HostileFiles) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class _Touch:
+    """Leaves the canary when it is unpickled."""
+
+    canary: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.canary}",)
+
+
 def _write_run(files: HostileFiles, path: Path) -> None:
     settings = load_settings("relay-signal", list(SMALL)).model_dump(mode="json")
     settings["environment"] |= {"id": files.environment, "parameters": files.parameters}
-    path.mkdir()
-    (path / "checkpoints" / "00000001").mkdir(parents=True)
+    checkpoint = path / "checkpoints" / "00000001"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text(json.dumps({"version": 2, "env_steps": 96, "param_groups": {}}))
+    for name in ("tensors.safetensors", "replay.safetensors"):
+        (checkpoint / name).write_bytes(pickle.dumps(_Touch(files.canary)))
     (path / "settings.json").write_text(json.dumps(settings))
     (path / "run.json").write_text(json.dumps({"run_id": "theirs"}))
     evaluated = {"iteration": 1, "env_steps": 96, "evaluate/greedy_outcome": 0.5, "evaluate/greedy_return": 0.5}
