@@ -34,3 +34,4 @@ def test_steps_idle_actions_and_links_are_counted_from_the_first_message_on() ->
         assert float(values[link]) == count, link
     assert values["heliograph_run_nodes"] == "2.0"
     assert values['heliograph_run_refused_total{status="UNAVAILABLE"}'] == "4.0"
+    assert not any(name.startswith("heliograph_certificate") for name in values), "without TLS there is none"

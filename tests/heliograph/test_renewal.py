@@ -69,10 +69,10 @@ class Heard(logging.Handler):
 
     def __init__(self, *loggers: str) -> None:
         super().__init__()
-        self._loggers, self._lines, self._more = loggers, list[str](), asyncio.Event()
+        self._loggers, self.lines, self._more = loggers, list[str](), asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(record.getMessage())
+        self.lines.append(record.getMessage())
         self._more.set()
 
     def __enter__(self) -> Heard:
@@ -85,7 +85,7 @@ class Heard(logging.Handler):
             logging.getLogger(name).removeHandler(self)
 
     async def until(self, part: str) -> str:
-        while not (said := next((line for line in self._lines if part in line), "")):
+        while not (said := next((line for line in self.lines if part in line), "")):
             self._more.clear()
             await self._more.wait()
         return said
@@ -209,6 +209,54 @@ def test_a_certificate_is_warned_of_when_a_tenth_of_its_life_is_left_and_when_it
             assert tls.validities[0].state == "good"
 
     play(script())
+
+
+def test_with_a_little_more_than_a_tenth_left_nothing_is_said_and_with_a_little_less_it_is(
+    team: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = team(days=0.5)
+    (slot,) = x509.load_pem_x509_certificates((folder / "slot-0" / "tls.crt").read_bytes())
+    life = slot.not_valid_after_utc - slot.not_valid_before_utc
+    left, looks = 0.11, 0
+
+    def now() -> datetime.datetime:
+        nonlocal looks
+        looks += 1
+        return slot.not_valid_after_utc - left * life
+
+    async def script() -> None:
+        nonlocal left
+        tls = Tls(folder / "slot-0")
+        own = tls.validities[0]
+        assert own.state == "good"
+        assert own.next_change_s() == pytest.approx(0.01 * life.total_seconds(), abs=0.01)
+        with Heard("heliograph.tls") as heard:
+            async with tls.watched():
+                before = looks
+                while looks < before + 100:  # that is several rounds of the watch
+                    await asyncio.sleep(0)
+                assert heard.lines == []
+                left = 0.09
+                ending = await heard.until("certificate ending")
+                assert f"days_left={0.09 * life.total_seconds() / 86400:.2f} " in ending
+        assert len(heard.lines) == 1, "once, and not of the authority, which is good for longer"
+
+    monkeypatch.setattr(validity, "_now", now)
+    monkeypatch.setattr("heliograph.tls.LOOK_S", 0.0)
+    play(script())
+
+
+def test_how_many_days_are_left_is_logged_when_a_certificate_is_taken_and_when_it_is_replaced(
+    team: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="heliograph.tls")
+    tls = Tls(team(days=0.5) / "slot-0")
+    team(days=0.25, renew=True)
+    until = tls.validities[0].until
+    first, second = caplog.messages
+    assert first.startswith("certificate identity=heliograph://slot/0 until=")
+    assert first.endswith(" days_left=0.50")
+    assert second == f"certificate identity=heliograph://slot/0 until={until.isoformat()} days_left=0.25"
 
 
 def test_days_to_expiry_are_exported(team: Callable[..., Path]) -> None:

@@ -19,6 +19,7 @@ from reserved_ports import reserved_address, reserved_row
 from scripted_bundle import save_team
 
 from heliograph.bundle import load_team
+from heliograph.cli import main
 from heliograph.metrics import CollectedLate, refused, serving_metrics
 
 pytestmark = pytest.mark.usefixtures("warm_teams")
@@ -28,6 +29,7 @@ parser = pytest.importorskip("prometheus_client.parser")
 
 DEADLINE_S = 60.0
 AGENTS = 3
+DAYS_LEFT = "heliograph_certificate_days_to_expiry"
 
 
 class Values(dict[tuple[str, frozenset[tuple[str, str]]], float]):
@@ -85,6 +87,8 @@ def test_a_run_and_its_nodes_tell_of_steps_links_bundles_and_episodes(tmp_path: 
     assert run.of("process_resident_memory_bytes") > 2**20
     handed_out = {labels["slot"]: labels["digest"] for labels in run.labels("heliograph_run_bundle_info")}
     assert handed_out == {str(slot): bundle.digest for slot, bundle in enumerate(team)}
+    for process in (run, *nodes):
+        assert process.labels(DAYS_LEFT) == [], "without a certificate there is nothing to tell"
     for slot, node in enumerate(nodes):
         (bundle,) = node.labels("heliograph_bundle_info")
         assert (bundle["slot"], bundle["digest"], bundle["environment"]) == (str(slot), team[slot].digest, "relay")
@@ -98,6 +102,22 @@ def test_a_run_and_its_nodes_tell_of_steps_links_bundles_and_episodes(tmp_path: 
                 assert node.of(f"heliograph_link_{name}_total", slot=slot, peer=peer) >= seen_by_the_run
             sent = node.of("heliograph_link_sent_total", slot=slot, peer=peer)
             assert node.of("heliograph_link_sent_bytes_total", slot=slot, peer=peer) > sent > 0
+
+
+def test_under_tls_a_run_and_its_nodes_tell_how_long_their_certificates_are_good_for(tmp_path: Path) -> None:
+    folder, authority = save_team(relay_bundles(2), tmp_path / "bundles"), tmp_path / "certificates"
+    assert main(["certificates", "init", str(authority), "--days", "9"]) == 0
+    assert main(["certificates", "issue", str(authority), "--team", "2", "--days", "3"]) == 0
+    command = ["run", "--bundles", folder, "--episodes", 100_000, "--period-s", 0.01, "--tls", authority]
+    with reserved_row(3) as port, running(*command, "--metrics", f"127.0.0.1:{port}"):
+        run = scraped_until(port, lambda found: found.of("heliograph_run_nodes") == 2)
+        nodes = [scraped_until(port + 1 + slot, lambda found: bool(found.labels(DAYS_LEFT))) for slot in (0, 1)]
+    for whose, found in (("coordinator", run), ("slot/0", nodes[0]), ("slot/1", nodes[1])):
+        days = {
+            file: found.of(DAYS_LEFT, identity=f"heliograph://{whose}", file=file) for file in ("tls.crt", "ca.crt")
+        }
+        assert days == {"tls.crt": pytest.approx(3, abs=0.1), "ca.crt": pytest.approx(9, abs=0.1)}
+        assert len(found.labels(DAYS_LEFT)) == 2, "its own and its authority's, and nobody else's"
 
 
 @pytest.mark.usefixtures("warm_commands")
