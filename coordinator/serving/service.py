@@ -137,7 +137,8 @@ class CoordinationService:
             actions = self._team.actions[session.slot]
             self._team.on_act(session, wire.parse_act(message.act, actions=actions, team_size=self._team.size))
         elif kind == "connected":
-            self._team.on_connected(session, message.connected.slots)
+            peers = wire.parse_connected(message.connected, slot=session.slot, team_size=self._team.size)
+            self._team.on_connected(session, peers)
         elif kind == "counters":
             counters = wire.parse_counters(message.counters, slot=session.slot, team_size=self._team.size)
             self._team.on_counters(session, counters)

@@ -94,8 +94,8 @@ class Team(Seats):
         if session.sent_this_step > MESSAGES_PER_STEP:
             raise MessageError(f"slot {session.slot} sent more than {MESSAGES_PER_STEP} messages in one step")
 
-    def on_connected(self, session: Session, slots: Iterable[int]) -> None:
-        session.connected = frozenset(slots)
+    def on_connected(self, session: Session, peers: frozenset[int]) -> None:
+        session.connected = peers
         self._review()
         self._changed.set()
 

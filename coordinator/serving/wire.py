@@ -99,6 +99,14 @@ def parse_act(act: pb.Act, *, actions: ActionSpace, team_size: int) -> Act:
     )
 
 
+def parse_connected(connected: pb.Connected, *, slot: int, team_size: int) -> frozenset[int]:
+    """The peers.  Raises MessageError if one does not exist."""
+    peers = frozenset(connected.slots)
+    if any(peer >= team_size or peer == slot for peer in peers):
+        raise MessageError(f"slot {slot} is connected with peers {sorted(peers)[:10]} in a team of {team_size}")
+    return peers
+
+
 def parse_counters(counters: pb.Counters, *, slot: int, team_size: int) -> dict[int, LinkCounters]:
     """By peer.  Raises MessageError if one does not exist or is listed twice."""
     peers = [link.peer for link in counters.links]
