@@ -18,8 +18,9 @@ from agent_node.world import StepReport, Team
 from heliograph.actions import ActionSpace, ContinuousActions
 from heliograph.codecs.bit_packed import BitPacked
 from heliograph.codecs.coding import Coding
-from heliograph.errors import MessageError, WorldError
+from heliograph.errors import MessageError, SettingsError, WorldError
 from heliograph.link_counters import LinkCounters
+from heliograph.listening import parse_address
 from heliograph.pb import coordination_pb2
 
 _LATE_POLICIES = {
@@ -50,6 +51,12 @@ def grace_of(welcome: coordination_pb2.Welcome, *, otherwise: float) -> float:
 
 
 def members_of(roster: coordination_pb2.Roster) -> list[Member]:
+    """Raises MessageError for an address that nobody can dial."""
+    for member in roster.members:
+        try:
+            parse_address(member.peer_address)
+        except SettingsError as error:
+            raise MessageError(f"the coordinator's roster, of slot {member.slot}: {error.message}") from None
     return [
         Member(
             slot=member.slot,
@@ -72,7 +79,7 @@ class Switch:
 
 
 def switch_of(wire: coordination_pb2.Switch) -> Switch:
-    """Raises MessageError if the codec is none that we know."""
+    """Raises MessageError if the codec is none that we know, and as `members_of`."""
     return Switch(digest=wire.digest, coding=Coding.from_wire(wire.coding), members=tuple(members_of(wire.roster)))
 
 
