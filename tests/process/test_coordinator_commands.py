@@ -15,9 +15,10 @@ from contextlib import ExitStack, contextmanager
 import psutil
 import pytest
 from child_environment import importing_test_modules
-from held_run import held_run
+from held_run import EPISODE_STEPS, announcing_run, held_run
 from relay_team import PATIENT_WORDS, relay_bundles
 from scripted_bundle import save_team, scripted_bundle
+from waiting_game import ANNOUNCEMENT
 
 from coordinator.running.report import REPORT
 from coordinator.serving.supervisor import Supervisor, node_command
@@ -135,15 +136,31 @@ def test_what_cannot_be_run_is_told_before_or_without_a_hang(team, arguments, co
     assert "Traceback" not in refused.stderr
 
 
-def test_ctrl_c_shows_what_was_finished_and_takes_the_nodes_along(team):
-    command = ["run", "--bundles", team, "--episodes", 100_000, "--log-level", "info"]
-    with running(*command, say="running address") as (process, nodes, _):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_stopped_run_shows_what_was_finished_counts_every_message_and_takes_the_nodes_along(tmp_path, number):
+    command = [*announcing_run(tmp_path, at_step=200), "--json", tmp_path / "run.json", *PATIENT_WORDS]
+    with running(*command, say=ANNOUNCEMENT) as (process, nodes, _):
         assert len(nodes) == 2
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         shown, _ = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 130
         assert b"Interrupted" in shown
         assert not psutil.wait_procs(nodes, timeout=DEADLINE_S)[1]
+    report = json.loads((tmp_path / "run.json").read_text())
+    (summary,) = report["summaries"]
+    assert report["interrupted"]
+    assert summary["steps"] >= 200 - EPISODE_STEPS, "all but the episode in which it announced itself"
+    assert 0 <= summary["counted_steps"] - summary["steps"] <= EPISODE_STEPS
+    assert summary["messages"] == 2 * summary["counted_steps"]
+    assert summary["bits_per_agent_step"] == 4 * 3 + 2, "4 ids of 8 classes, one of 3 actions, one listener"
+    assert (summary["inexact"], summary["missing"]) == ({}, 0)
+    assert [(link["sent"], link["missing"], link["inexact"]) for link in report["links"]] == [
+        (summary["counted_steps"], 0, {})
+    ] * 2
+    said = shown.decode()
+    assert re.search(r"bits per agent-step\W+14\.0\b", said)
+    assert "at least" not in said
+    assert "unknown" not in said
 
 
 @pytest.mark.usefixtures("teams_from_nothing")
