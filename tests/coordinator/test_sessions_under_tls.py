@@ -12,6 +12,7 @@ import pytest
 from plain_node import PlainNode
 from relay_team import relay_bundles
 
+from agent_node import coordinator_channel
 from agent_node.coordinator_world import CoordinatorWorld
 from coordinator.serving import team as coordinator_team
 from coordinator.serving.server import CoordinationServer
@@ -84,6 +85,13 @@ def test_a_bundle_and_a_seat_are_for_the_slot_of_the_certificate(certificates: P
     serve(certificates / "coordinator", check)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gives up asks once more, to learn the cause; only what hangs may leave that unanswered."""
+    monkeypatch.setattr(coordinator_channel, "CAUSE_TIMEOUT_S", 30.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_node_believes_nobody_but_the_coordinator(certificates: Path) -> None:
     async def check(server: CoordinationServer) -> None:
         world = CoordinatorWorld(server.address, join_timeout_s=0.3, tls=Tls(certificates / "slot-0"))
@@ -94,6 +102,7 @@ def test_a_node_believes_nobody_but_the_coordinator(certificates: Path) -> None:
     serve(certificates / "slot-1", check)
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(("server_side", "client_side"), [(True, False), (False, True)])
 def test_tls_and_plaintext_do_not_meet_and_say_so(certificates: Path, server_side: bool, client_side: bool) -> None:
     async def check(server: CoordinationServer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -187,7 +188,9 @@ def test_the_run_ends_when_every_node_is_gone():
 
 
 def test_counters_are_reconciled_once_messages_have_arrived_however_long_the_first_answers_took(monkeypatch):
-    monkeypatch.setattr(team_module, "SETTLE_DEADLINE_S", 0.05)
+    time = HandSetTime()
+    loop = SimpleNamespace(time=time.monotonic)
+    monkeypatch.setattr(team_module, "asyncio", SimpleNamespace(get_running_loop=lambda: loop, sleep=asyncio.sleep))
 
     async def run():
         async with asyncio.timeout(30), AsyncExitStack() as stack:
@@ -199,7 +202,7 @@ def test_counters_are_reconciled_once_messages_have_arrived_however_long_the_fir
             async def report(node, *totals):
                 for links in totals:
                     await node.read("counters_request")
-                    await asyncio.sleep(2 * team_module.SETTLE_DEADLINE_S)  # it has much to flush
+                    await time.sleep(2 * team_module.SETTLE_DEADLINE_S)  # it has much to flush
                     await node.send(counters=pb.Counters(links=[pb.LinkCounters(peer=1 - node.slot, **links)]))
 
             reading, *_ = await asyncio.gather(
