@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -96,3 +99,83 @@ def test_a_peer_that_is_not_there_yet_is_told_of_when_it_does_not_come(
         asyncio.run(play())
     assert not failing.errors
     assert [re.findall(r"times=\d+", record.getMessage()) for record in caplog.records] == [told]
+
+
+class Answering:
+    """A transport on which whoever is dialled answers with a hello."""
+
+    def __init__(self, hello: Hello) -> None:
+        self._hello, self.calls_over = hello, 0
+
+    def line(self, *_: object, **__: object) -> Line:
+        return cast(Line, self)
+
+    async def call(self, _hello: bytes) -> Answering:
+        return self
+
+    async def answer(self) -> bytes:
+        return self._hello.serialise()
+
+    async def half_close(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self.calls_over += 1
+
+    async def close(self) -> None:
+        pass
+
+
+class Attached:
+    """Streams that write down who is attached; no more are dialled after the first that is, or the first pause."""
+
+    def __init__(self) -> None:
+        self.slots: list[int] = []
+        self.closing = False
+
+    @contextlib.contextmanager
+    def attached(self, slot: int, _stream: object) -> Iterator[None]:
+        self.slots.append(slot)
+        yield
+
+    async def exchange(self, _slot: int, _stream: object) -> None:
+        self.closing = True
+
+
+OWN = Hello(run_id="run", slot=1, bundle_digest="mine", instance="one")
+TWO = Hello(run_id="run", slot=2, bundle_digest="its", instance="two")
+
+
+@pytest.mark.parametrize(
+    ("hello", "said"),
+    [
+        (TWO, None),
+        (replace(TWO, slot=3), "127.0.0.1:7 is not slot 2 of this team: "),
+        (replace(TWO, run_id="another"), "127.0.0.1:7 is not slot 2 of this team: .*another"),
+        (replace(TWO, instance="older"), "127.0.0.1:7 is not slot 2 of this team: "),
+    ],
+    ids=["itself", "another slot", "another run", "another process"],
+)
+def test_who_answers_and_is_not_who_was_dialled_is_not_talked_to(
+    hello: Hello, said: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    streams, transport = Attached(), Answering(hello)
+
+    def leave_off(_failures: int) -> float:
+        streams.closing = True
+        return 0.0
+
+    monkeypatch.setattr(dialler, "retry_pause_s", leave_off)
+    members = {2: Member(slot=2, peer_address="127.0.0.1:7", instance="two", bundle_digest="its")}
+
+    async def play() -> None:
+        dialling = Dialler(cast(Streams, streams), team_size=4, transport=cast(Transport, transport), tls=None)
+        dialling.keep(members, own=OWN)
+        await dialling.close(timeout_s=60)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(play())
+    assert streams.slots == ([2] if said is None else [])
+    assert transport.calls_over == 1
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [] if said is None else [bool(re.search(said, line)) for line in told] == [True]

@@ -188,6 +188,11 @@ def test_what_is_said_of_runs_that_there_are_not_is_refused(
 MINIMAL = 'name = "a"\n[worlds.w]\npreset = "{method}-relay"\n[methods.mappo]\n'
 
 
+def test_what_a_file_leaves_out_is_three_seeds_and_no_variant(tmp_path: Path) -> None:
+    (cell,) = cells_of(campaign(MINIMAL, tmp_path))
+    assert (cell.name, cell.seeds) == ("w/mappo", (0, 1, 2))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

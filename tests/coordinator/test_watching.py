@@ -7,6 +7,8 @@ import json
 import sys
 import threading
 from contextlib import aclosing
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from coordinator.watch.events import PageEvents
 from coordinator.watch.gate import Gate, GatedClock
 from coordinator.watch.watcher import Watcher
 from coordinator.world.trajectory import StepRecord
+from coordinator.world.world import World
 from heliograph.codecs import LatentTables
 from heliograph.errors import MissingExtra
 
@@ -84,6 +87,38 @@ def test_nothing_is_kept_without_a_page_and_no_more_than_is_allowed_with_one(mon
     assert len(watcher.steps) == 5
     assert watcher.steps[-1].episode == 3
     assert len(watcher.frames) == 1
+
+
+@pytest.mark.parametrize(("drawing_s", "pause_s"), [(0.001, 0.2), (0.1, 2.0)], ids=["quick", "slow"])
+def test_drawing_takes_a_small_share_of_a_run_unless_that_is_held(
+    drawing_s: float, pause_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, drawn_at = 1000.0, []
+    monkeypatch.setattr(watcher_module, "time", SimpleNamespace(perf_counter=lambda: now_s))
+
+    def render() -> np.ndarray:
+        nonlocal now_s
+        drawn_at.append(now_s)
+        now_s += drawing_s
+        return np.zeros((1, 1, 3), np.uint8)
+
+    def step(at_s: float) -> None:
+        nonlocal now_s
+        now_s = at_s
+        watcher.step("open", cast(StepRecord, None))
+
+    gate = Gate()
+    watcher = Watcher(gate)
+    watcher.pages = 1
+    drawable = SimpleNamespace(spec=SimpleNamespace(renders=True), environment=SimpleNamespace(render=render))
+    watcher.begin("open", cast(World, drawable))
+    times = [1000.0, 1000.0 + 0.75 * pause_s, 1000.0 + 1.25 * pause_s, 1000.0 + 1.5 * pause_s]
+    for at_s in times:
+        step(at_s)
+    assert drawn_at == [times[0], times[2]]
+    gate.pause()
+    step(times[3])
+    assert drawn_at == [times[0], times[2], times[3]]
 
 
 def test_a_page_that_takes_nothing_gets_the_newest_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,30 @@ def test_a_node_that_answers_late_comes_back_as_if_it_had_just_begun():
     assert stale == 1
 
 
+def test_where_nobody_answered_in_time_the_first_answer_gives_the_others_their_time_anew(monkeypatch):
+    monkeypatch.setattr(team_module, "SILENCE_S", 600.0)
+
+    async def script(server, nodes, deadline):
+        team, wait_until, waits = server.team, server.team.wait_until, []
+
+        async def waited(predicate, *, timeout_s):
+            waits.append(timeout_s)
+            return await wait_until(predicate, timeout_s=timeout_s)
+
+        team.wait_until = waited
+        first, other = [await node.read("percept") for node in nodes]
+        deadline.passes_once_after([])
+        assert await wait_until(lambda: team.is_held, timeout_s=10)
+        await nodes[0].act(first)
+        # A wait for acts: for the other one's, or, if that had been given up, for those of the next step.
+        assert await wait_until(lambda: PACE.action_deadline_s in waits, timeout_s=10)
+        await nodes[1].act(other)
+        await asyncio.gather(*(answer(node, LENGTH - 1) for node in nodes))
+
+    result, _, stale = stage(script)
+    assert (result.idle, stale) == (0, 0)
+
+
 def test_a_node_that_leaves_is_not_waited_for():
     async def script(server, nodes, _):
         await nodes[1].read("percept")

@@ -181,10 +181,11 @@ def test_a_rate_limit_lets_no_more_through():
             here.send(bytes(size))
         for _ in range(count):
             there.recv(2 * size)
-        return time.monotonic() - started
+        return time.monotonic() - started, links.remarks
 
     rate_kbit = 800.0
-    seconds = over(LinkPlan(kind="namespaces", rate_kbit=rate_kbit), play)
+    seconds, remarks = over(LinkPlan(kind="namespaces", rate_kbit=rate_kbit), play)
+    assert remarks == ("Each direction of each link carries 800 kbit/s (tc tbf).",)
     assert seconds >= (count * size - 4000) * 8 / (rate_kbit * 1000)
 
 

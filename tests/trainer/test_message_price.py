@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_bits_are_those_of_the_exported_tables_per_step_of_an_agent(channel: dic
             total += float((probabilities[t, b, n] * bits).sum())
     # Counts are whole numbers, what is learned by is not.
     assert float(price(algorithm).cost(window, posteriors).bits.detach()) == pytest.approx(total / steps, rel=2e-3)
+
+
+def test_the_bits_of_a_single_message_are_its_own() -> None:
+    algorithm = priced()
+    window = window_of(algorithm)
+    last = len(window.first) - 1  # after which no episode ends
+    slot = int(window.present[last, 0].nonzero()[0])
+    alone = torch.zeros_like(window.present)
+    alone[last, 0, slot] = True
+    posteriors = algorithm.model.observe(window, GreedyDraws().latent)
+    bits = price(algorithm).cost(replace(window, present=alone), posteriors).bits
+    assert float(bits.detach()) == pytest.approx(4 * 3), "4 ids of 8 classes, of which nothing was seen"
 
 
 def test_the_tables_of_an_export_are_those_that_were_learned_by() -> None:

@@ -341,8 +341,9 @@ def test_halving_uses_all_simulations_on_the_children_it_considers(
     assert torch.equal(most, result.visits.amax(1))
 
 
-def test_halving_finds_the_best_of_all_joint_actions_with_one_visit_each() -> None:
-    settings = SearchSettings(simulations=16, samples=200, root="halving", considered=9)
+@pytest.mark.parametrize("simulations", [15, 16], ids=["two have as many visits", "one has most"])
+def test_halving_finds_the_best_of_all_joint_actions_with_one_visit_each(simulations: int) -> None:
+    settings = SearchSettings(simulations=simulations, samples=200, root="halving", considered=9)
     result = search(Bandit().root(20), Bandit(), settings, RandomDraws(torch.Generator().manual_seed(0)))
     assert (result.valid.sum(1) == 9).all()
     best = result.actions.gather(1, result.best[:, None, None].expand(-1, 1, 2))[:, 0]
