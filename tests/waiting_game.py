@@ -6,9 +6,10 @@ first step.  An agent earns `reward_factor` times its action plus a tenth of the
 at even steps, the second the first at odd ones.  It is won if the last joint action adds up to an even number.  At its
 `announce_at`-th step, over all copies, in every process or in the rank `announce_on`, it says so on stderr, for whoever
 waits for a process to be amid its work, and where the variable HELD_UNTIL names a file, it goes on once that is there;
-from its `stuck_at`-th step it says so and never returns.  From its `large_at`-th step in the rank `large_on` it says
-so, and rewards are too large for single precision.  `endless` episodes end by no step; where there is an `until`, by
-the first step after that file is there.
+from its `stuck_at`-th step it says so and never returns, and where it is made if it is `stuck_when_made`.  From its
+`large_at`-th step in the rank `large_on` it says so, and rewards are too large for single precision.  Episodes that are
+`endless` end by no step; where there is an `until`, by the first step after that file is there.  At its `exits_at`-th
+step it ends its process, with success.  `make_without_limit` makes one that does not tell how long an episode can be.
 """
 
 from __future__ import annotations
@@ -40,12 +41,17 @@ class WaitingGame(ParallelEnv):
         announce_at: int = 0,
         announce_on: int | None = None,
         stuck_at: int = 0,
+        stuck_when_made: bool = False,
+        exits_at: int = 0,
         large_at: int = 0,
         large_on: str = "",
         reward_factor: float = 1.0,
         endless: bool = False,
         until: str = "",
     ) -> None:
+        if stuck_when_made:
+            announce()
+            threading.Event().wait()
         self.metadata = {"name": "waiting_game"}
         self.render_mode = None
         self.possible_agents = list(NAMES)
@@ -53,7 +59,7 @@ class WaitingGame(ParallelEnv):
         self.max_cycles = 10**9 if endless or until else 5
         self._endless, self._until = endless, Path(until) if until else None
         self._early_leavers, self._all_heard = early_leavers, all_heard
-        self._stuck_at, self._reward_factor = stuck_at, reward_factor
+        self._stuck_at, self._exits_at, self._reward_factor = stuck_at, exits_at, reward_factor
         rank = os.environ.get("RANK", "")
         self._announce_at = announce_at if announce_on is None or str(announce_on) == rank else 0
         self._large_at = large_at if large_on == rank else 0
@@ -81,6 +87,8 @@ class WaitingGame(ParallelEnv):
         if self._stuck_at and WaitingGame.steps_made >= self._stuck_at:
             announce()
             threading.Event().wait()
+        if WaitingGame.steps_made == self._exits_at:
+            sys.exit(0)
         if self._large_at and WaitingGame.steps_made >= self._large_at:
             announce()
             self._large_at, self._reward_factor = 0, 1e30
@@ -118,3 +126,9 @@ def announce() -> None:
 
 def make(**parameters: Any) -> WaitingGame:
     return WaitingGame(**parameters)
+
+
+def make_without_limit(**parameters: Any) -> WaitingGame:
+    game = WaitingGame(**parameters)
+    del game.max_cycles
+    return game

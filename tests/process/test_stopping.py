@@ -1,12 +1,17 @@
-"""Ctrl-C and SIGTERM end every command within seconds, even one whose environment never returns."""
+"""Ctrl-C and SIGTERM end every command that runs an environment within seconds, even where that never returns.
+
+`train` with ranks, `--seeds` and `campaign`, which start processes that do, are held by tests of their own.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -14,6 +19,10 @@ import pytest
 from child_environment import importing_test_modules
 from scripted_bundle import save_team, scripted_team
 from waiting_game import ANNOUNCEMENT
+
+from coordinator.serving.supervisor import Supervisor, node_command
+from trainer.training.preset import load_settings
+from trainer.training.run_folder import RunFolder
 
 GAME = "waiting_game:make"
 DEADLINE_S = 120
@@ -25,7 +34,10 @@ TRAIN = (
 
 
 def stuck(arguments: tuple[str, ...], folder: Path, number: signal.Signals) -> tuple[int, str, str]:
-    """Start a command, send it a signal when its environment says that it is stuck; exit code, stdout, stderr."""
+    """Start a command, send it a signal when its environment says that it is stuck; exit code, stdout, stderr.
+
+    Where it waits for nodes, it gets them, and what it leaves must end, too.
+    """
     running = subprocess.Popen(
         [sys.executable, "-m", "heliograph", *arguments],
         cwd=folder,
@@ -36,23 +48,31 @@ def stuck(arguments: tuple[str, ...], folder: Path, number: signal.Signals) -> t
     )
     watchdog = threading.Timer(DEADLINE_S, running.kill)
     watchdog.start()
-    try:
+    with ExitStack() as stack:
+        stack.callback(running.kill)
+        stack.callback(watchdog.cancel)
         assert running.stderr is not None
-        seen = []
+        seen, nodes = [], None
         for line in running.stderr:
             seen.append(line)
             if ANNOUNCEMENT in line:
                 break
+            if waited_for := re.search(r"waiting for (\d+) nodes at (\S+)", line):
+                nodes = stack.enter_context(nodes_at(waited_for[2], log_folder=folder))
+                for slot in range(int(waited_for[1])):
+                    nodes.start(slot)
         else:
             pytest.fail(f"never stuck: {''.join(seen)}")
         children = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(number)
         out, err = running.communicate()
         assert not psutil.wait_procs(children, timeout=DEADLINE_S)[1]
-    finally:
-        watchdog.cancel()
-        running.kill()
+        assert nodes is None or len(nodes.wait(timeout_s=DEADLINE_S)) == 2
     return running.returncode, out, err
+
+
+def nodes_at(coordinator: str, *, log_folder: Path) -> Supervisor:
+    return Supervisor(lambda slot: node_command(coordinator, slot, join_timeout_s=DEADLINE_S), log_folder=log_folder)
 
 
 @pytest.mark.usefixtures("warm_commands")
@@ -77,8 +97,9 @@ def team(folder: Path, parameters: dict[str, int]) -> None:
         (("evaluate", "team", "--episodes", "100000"), signal.SIGTERM),
         (("evaluate", "team", "--episodes", "100000", "--jobs", "2"), signal.SIGINT),
         (("run", "--bundles", "team", "--episodes", "100000"), signal.SIGTERM),
+        (("coordinator", "--bundles", "team", "--episodes", "100000", "--listen", "127.0.0.1:0"), signal.SIGTERM),
     ],
-    ids=["evaluate", "jobs", "run"],
+    ids=["evaluate", "jobs", "run", "coordinator"],
 )
 def test_a_team_whose_world_never_returns_is_stopped_with_what_it_has_finished(
     tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals
@@ -108,3 +129,38 @@ def test_a_check_of_an_environment_that_never_returns_is_stopped(tmp_path: Path)
     code, _, err = stuck(("environments", "check", GAME, "--set", "stuck_at=3"), tmp_path, signal.SIGTERM)
     assert code == 130, err
     assert err.strip().endswith("heliograph environments: interrupted")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        (("audit", "team", "--environment", GAME, "--json", "audit.json"), signal.SIGTERM),
+        (("bandwidth", "measure", "team", "--allow-environment", GAME), signal.SIGINT),
+        (("bandwidth", "measure", "team", "--allow-environment", GAME, "--local", "--sweep"), signal.SIGTERM),
+        (("evaluate", "--reference", "random", "--environment", GAME, "--set", "stuck_at=3"), signal.SIGTERM),
+    ],
+    ids=["audit", "bandwidth", "bandwidth in one process", "reference"],
+)
+def test_what_else_plays_episodes_is_stopped(
+    tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    team(tmp_path, {"stuck_at": 3})
+    code, _, err = stuck(arguments, tmp_path, number)
+    assert code == 130, err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("export", "run", "--out", "bundles"), ("dream", "run"), ("evaluate", "run", "--central")],
+    ids=["export", "dream", "networks"],
+)
+def test_what_makes_the_environment_of_a_run_is_stopped_where_that_is_never_made(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    given = [f'environment.id="{GAME}"', "environment.parameters={stuck_when_made=true}"]
+    RunFolder.create(tmp_path / "run", load_settings("relay", given))
+    code, _, err = stuck((*arguments, "--allow-environment", GAME), tmp_path, signal.SIGTERM)
+    assert code == 130, err
+    assert "Traceback" not in err
+    assert not (tmp_path / "bundles").exists()
