@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scripted_bundle import save_team, scripted_team
+from waiting_game import WaitingGame
 
 from heliograph.cli import main
 from heliograph.environments import registry
@@ -55,6 +56,36 @@ def test_an_evaluation_of_bundles_is_cut_and_says_so(tmp_path: Path, capsys: pyt
     assert main(rows) == 0
     assert [score["cut_episodes"] for score in json.loads(report.read_text())["scores"]] == [2, 2]
     assert "4 episodes were cut" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_processes_are_cut_as_one_process_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    team = scripted_team(
+        team_size=2, actions=3, observation_size=4, environment=GAME, environment_parameters={"endless": True}
+    )
+    save_team(team, tmp_path / "team")
+    given = ["--environment", GAME, "--episodes", "2", "--most-steps", "9", "--json", str(tmp_path / "report.json")]
+    found = []
+    for command in (["evaluate", str(tmp_path / "team")], ["run", "--bundles", str(tmp_path / "team")]):
+        assert main([*command, *given]) == 0
+        (summary,) = json.loads((tmp_path / "report.json").read_text())["summaries"]
+        found.append({key: summary[key] for key in ("cut_episodes", "steps", "outcome", "team_return")})
+        assert "2 of 2 episodes with messages were cut" in " ".join(capsys.readouterr().out.split())
+    assert found[0] == found[1]
+    assert (found[1]["cut_episodes"], found[1]["steps"]) == (2, 18)
+
+
+def test_a_check_of_an_environment_that_neither_ends_nor_tells_a_limit_comes_to_an_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(WaitingGame, "steps_made", 0)
+    command = ["environments", "check", "waiting_game:make_without_limit", "--set", "endless=true"]
+    assert main([*command, "--episodes", "1"]) == 5
+    out = " ".join(capsys.readouterr().out.split())
+    assert "episode 0, seed 0: 1000 steps, cut at the limit" in out
+    assert "BROKEN a number of steps is found after which every episode is over" in out
+    assert "1 of 15 rules broken" in out
+    assert WaitingGame.steps_made == 2000, "the episode, and again to see whether its seed repeats it"
 
 
 @pytest.mark.parametrize("seed", ["99999999999999999999", "-1", "1.5"])
