@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -121,6 +122,14 @@ def test_every_setting_that_may_change_exists() -> None:
         for section in sections:
             table = table.model_fields[section].annotation
         assert last in table.model_fields
+
+
+def test_the_page_of_settings_names_each_that_may_change_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "training.md").read_text(encoding="utf-8")
+    _, _, after = page.partition("## What a run that goes on may change\n")
+    rows = [line for line in after.partition("<!-- generated")[0].splitlines() if line.startswith("| `")]
+    assert re.findall("`([^`]+)`", "".join(rows)) == list(CHANGEABLE)
+    assert f"`{CHANGES}`" in after
 
 
 def test_a_run_begins_with_the_networks_of_another(finished: Path, tmp_path: Path) -> None:
