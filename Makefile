@@ -63,9 +63,9 @@ images:
 test-docker: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/docker
 
-# Wheel and sdist, built, installed and tried outside the checkout with the oldest and the newest supported Python; the last
-# lines say what could not be tried, for want of an interpreter.
-PYTHONS ?= python3.11 python3.13
+# Wheel and sdist, built, installed and tried outside the checkout with the oldest and the newest Python that pyproject.toml
+# declares, or with those of PYTHONS; the last lines say what could not be tried, for want of an interpreter.
+PYTHONS ?=
 test-release: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet 'setuptools>=77'
 	$(BIN)/python tests/released/try_distribution.py $(PYTHONS)

@@ -1,4 +1,4 @@
-"""Wheel and sdist hold everything that runs, and the wheel works where there is no checkout.
+"""Wheel and sdist hold everything that runs, and both work where there is no checkout.
 
 With this interpreter and its packages; `make test-release` installs it with others, each with packages of its own.
 """
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_the_index_shows_a_page_whose_links_lead_somewhere(built: tuple[Path, Pa
     with zipfile.ZipFile(built[0]) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = archive.read(name).decode()
-    assert "Classifier: Programming Language :: Python :: 3.14" in metadata
+    assert f"Classifier: Programming Language :: Python :: {try_distribution.declared()[-1]}" in metadata
     assert "# Heliograph" in metadata
     assert "](docs/" not in metadata, "a link that is right in the repository alone"
     assert "![" not in metadata
@@ -77,6 +78,67 @@ def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Pat
         }
 
 
+def test_what_is_declared_is_what_a_release_is_tried_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the oldest on, which pip and mypy are told, each up to the newest, and both ends are tried."""
+    declared = try_distribution.declared()
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pyproject["project"]["requires-python"] == f">={declared[0]}"
+    assert pyproject["tool"]["mypy"]["python_version"] == declared[0]
+    first = int(declared[0].removeprefix("3."))
+    assert declared == [f"3.{minor}" for minor in range(first, first + len(declared))]
+    said = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert f"Supported are Python {declared[0]} to {declared[-1]}, " in said
+    tried: list[str] = []
+    monkeypatch.setattr(try_distribution, "build", lambda folder: (folder / "x.whl", folder / "x.tar.gz"))
+    monkeypatch.setattr(try_distribution, "tried", lambda python, *_: tried.append(python) or "works")
+    command = ["make", "--no-print-directory", "--dry-run", "test-release"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (arguments,) = (
+        line.partition("try_distribution.py")[2].split() for line in told.splitlines() if "try_dist" in line
+    )
+    assert try_distribution.main(arguments) == 0
+    assert tried == [f"python{declared[0]}", f"python{declared[-1]}"]
+
+
+def stand_in(folder: Path, *, refuses: str) -> Path:
+    """A Python whose environments have a pip and a heliograph that tell what they are asked; one word is too much."""
+    told = f"""#!/bin/sh
+echo "$(basename "$0") $*" >> {folder}/told
+case "$(basename "$0") $*" in *{refuses}*) echo refused >&2; exit 1;; esac
+"""
+    python = folder / "python3.99"
+    python.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" = -c ]; then echo 3 99; exit; fi\n'
+        f'mkdir -p "$3/bin"; for name in pip heliograph; do cp {folder}/stand-in "$3/bin/$name"; done\n'
+    )
+    (folder / "stand-in").write_text(told)
+    for script in (python, folder / "stand-in"):
+        script.chmod(0o755)
+    return python
+
+
+@pytest.mark.parametrize("refuses", ["nothing-at-all", "heliograph.tar.gz", "heliograph.whl"])
+def test_the_sdist_is_installed_and_tried_in_the_wheel_s_place(tmp_path: Path, refuses: str) -> None:
+    wheel, sdist = tmp_path / "heliograph.whl", tmp_path / "heliograph.tar.gz"
+    python = stand_in(tmp_path, refuses=refuses)
+    verdict = try_distribution.tried(str(python), wheel, sdist, tmp_path / "team", tmp_path / "tried")
+    told = (tmp_path / "told").read_text().splitlines()
+    trial = ["heliograph --help", "heliograph environments", f"heliograph evaluate {tmp_path / 'team'} --episodes 4"]
+    if refuses == wheel.name:
+        assert verdict == "FAILED, with heliograph.whl: pip install ended with 1: refused\n"
+        return
+    assert told[1:4] == trial
+    assert told[4] == "pip uninstall --quiet --yes heliograph"
+    assert told[6].split()[:2] == ["pip", "install"]
+    assert told[6].endswith(str(sdist))
+    if refuses == sdist.name:
+        assert verdict == "FAILED, with heliograph.tar.gz: pip install ended with 1: refused\n"
+    else:
+        assert told[7:] == trial
+        assert verdict == "works, wheel and sdist, Python 3.99"
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["a command that starts none", "no command"])
 def test_an_interpreter_that_is_not_there_is_not_tried(tmp_path: Path, there: bool) -> None:
     """A command that starts none is what is left where another version is chosen of several."""
@@ -84,16 +146,21 @@ def test_an_interpreter_that_is_not_there_is_not_tried(tmp_path: Path, there: bo
     if there:
         command.write_text("#!/bin/sh\nexit 127\n")
         command.chmod(0o755)
-    verdict = try_distribution.tried(str(command), tmp_path / "x.whl", tmp_path, tmp_path / "tried")
+    verdict = try_distribution.tried(
+        str(command), tmp_path / "x.whl", tmp_path / "x.tar.gz", tmp_path, tmp_path / "tried"
+    )
     assert verdict == "NOT TRIED, there is no such interpreter here"
     assert not (tmp_path / "tried").exists()
 
 
-def test_the_wheel_works_outside_the_checkout(
-    built: tuple[Path, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("number", [0, 1], ids=["wheel", "sdist"])
+def test_it_works_outside_the_checkout(
+    built: tuple[Path, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, number: int
 ) -> None:
-    with zipfile.ZipFile(built[0]) as archive:
-        archive.extractall(tmp_path / "site")
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--no-build-isolation")
+    command = [sys.executable, "-m", "pip", "install", *quiet, "--target", tmp_path / "site", built[number]]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    subprocess.run(command, cwd=tmp_path, env=own, check=True, timeout=240)
     team = unpacked(VERSIONS[0], tmp_path_factory) / "teams" / "mamba"
 
     def heliograph(*arguments: str) -> str:
