@@ -56,6 +56,8 @@ class DocumentFormat:
     """What to do about a file that is none, as a sentence without a full stop."""
     older: Mapping[int, str] = field(default_factory=dict)
     """By an older version: what makes a document of this version out of one of that, as a sentence."""
+    unsaid: int | None = None
+    """The version of a document that says none, where some were written before they did; for those without a name."""
 
     def document(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The whole object."""
@@ -72,6 +74,8 @@ class DocumentFormat:
         """
         if not isinstance(document, dict):
             raise ValueError(f"it is no object, and what is read here is {self._named(self.name, self.version)}")
+        if self.name is None and self.unsaid is not None:
+            document = {"format_version": self.unsaid, **document}
         found = {key: document.get(key) for key in self._stamp}
         name, version = found.get("format"), next(reversed(found.values()))
         if found != self._stamp or type(version) is not int:

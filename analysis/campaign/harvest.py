@@ -12,6 +12,8 @@ from typing import Any
 from analysis.campaign.grid import Run
 from analysis.campaign.planning import Plan
 from analysis.campaign.result import DIVERGED, CurvePoint, PolicyScores, RunResult, Score, SearchedScore
+from coordinator.running.report import REPORT
+from heliograph.documents import WrongDocument
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, printable, read_json, read_json_lines
 from heliograph.run_status import SUMMARY, read_status
@@ -141,7 +143,7 @@ def _scores(reports: Reports, policy: str) -> PolicyScores:
 
 def _passes(report: Path) -> list[Score]:
     """Of each condition."""
-    document = read_json(report)
+    document = REPORT.check(read_json(report))
     if document["interrupted"]:
         raise ValueError(f"{report} is of an evaluation that was interrupted")
     return [_score(entry) for entry in document["summaries"]]
@@ -163,7 +165,7 @@ def _score(entry: Mapping[str, Any]) -> Score:
 def _searched(report: Path | None) -> SearchedScore | None:
     if report is None:
         return None
-    (entry,) = read_json(report)["search"]
+    (entry,) = REPORT.check(read_json(report))["search"]
     outcome = {name: round(entry["outcome"][name], 4) for name in ("mean", "low", "high")}
     return SearchedScore(**outcome, episodes=entry["episodes"])
 
@@ -174,4 +176,7 @@ def _machine() -> str:
 
 def _not_as_left(folder: Path, error: Exception) -> SettingsError:
     told = str(error) or type(error).__name__
-    return SettingsError(f"{folder} is not as a training leaves it: {told}", remedy="Remove it, and it is trained anew")
+    remedy = error.remedy if isinstance(error, WrongDocument) else ""
+    return SettingsError(
+        f"{folder} is not as a training leaves it: {told}", remedy=remedy or "Remove it, and it is trained anew"
+    )

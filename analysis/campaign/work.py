@@ -25,6 +25,7 @@ from analysis.campaign.result import write_result
 from heliograph.claim import claim
 from heliograph.errors import INTERRUPTED_EXIT_CODE, OutputFailed, SettingsError, TargetNotReached, TrainingError
 from heliograph.reading import SMALL, open_plain, read_json
+from heliograph.run_format import run_fields
 from heliograph.run_status import SETTINGS, RunState, read_status
 from heliograph.system_refusals import remedy_for
 from heliograph.toml_text import toml_document
@@ -99,7 +100,7 @@ class Worker:
         if read_status(self._folder).state is RunState.ABSENT:
             return []
         try:
-            found = comparable(read_json(self._folder / SETTINGS, limit=SMALL))
+            found = comparable(run_fields(read_json(self._folder / SETTINGS, limit=SMALL), self._folder / SETTINGS))
         except (OSError, ValueError, AttributeError) as error:
             raise SettingsError(f"cannot read {self._folder / SETTINGS}: {error}") from error
         if goes_further(found, self._plan):

@@ -18,6 +18,7 @@ from heliograph.errors import SettingsError
 from heliograph.marl_eval import EvaluatedRun, environment_and_task
 from heliograph.marl_eval import read as read_marl_eval
 from heliograph.reading import SMALL, read_json, read_json_lines
+from heliograph.run_format import run_fields
 from heliograph.run_settings import MOST_NAMED, differing, kind_of_run
 from heliograph.run_status import read_status
 
@@ -92,7 +93,7 @@ def read_run(path: Path, *, metric: str, policy: str, label: str | None, by: str
 
 
 def _run(path: Path, *, metric: str, policy: str, label: str | None, by: str | None) -> History:
-    settings = _json(path / "settings.json")
+    settings = run_fields(_json(path / "settings.json"), path / "settings.json")
     summary = _json(path / "summary.json") if (path / "summary.json").is_file() else {}
     key = f"evaluate/{policy}_{metric}"
     records = [record for record in _records(path / "metrics.jsonl") if key in record]

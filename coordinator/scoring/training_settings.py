@@ -7,6 +7,7 @@ from typing import Any
 
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
+from heliograph.run_format import run_fields
 
 
 def training_settings(path: Path) -> dict[str, Any] | None:
@@ -18,4 +19,4 @@ def training_settings(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from error
-    return settings if isinstance(settings, dict) else None
+    return run_fields(settings, file) if isinstance(settings, dict) else None

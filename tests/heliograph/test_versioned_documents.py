@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,16 @@ def test_a_document_whose_place_says_what_it_is_says_its_version_alone(tmp_path:
     path.write_text('{"format_version": 1, "words": []}')
     with pytest.raises(SettingsError, match=r"it is of version 1, and what is read here is of version 2\. Remove them"):
         PLACED.read(path, words)
+
+
+def test_a_document_of_before_versions_were_said_is_of_the_one_that_it_then_was(tmp_path: Path) -> None:
+    path = tmp_path / "notes.json"
+    path.write_text('{"words": ["a"]}')
+    with pytest.raises(SettingsError, match="it is of version None"):
+        PLACED.read(path, words)
+    assert replace(PLACED, unsaid=2).read(path, words) == ["a"]
+    with pytest.raises(SettingsError, match=r"it is of version 1, and what is read here is of version 2\. Remove them"):
+        replace(PLACED, unsaid=1).read(path, words)
 
 
 def test_a_file_that_is_asked_for_is_replaced_whole_and_what_is_no_plain_file_is_written_to(

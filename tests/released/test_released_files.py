@@ -17,7 +17,7 @@ from released_files import VERSIONS, unpacked
 from agent_node.agent import Agent
 from agent_node.agent_input import AgentInput
 from coordinator.recording.reader import read_trace
-from heliograph import marl_eval
+from heliograph import __version__, marl_eval
 from heliograph.bundle import load, load_team
 from heliograph.certificates.signing_keys import read_trusted_key
 from heliograph.cli import main
@@ -34,6 +34,13 @@ WRONG_VERSIONS = {
     "a logbook": ("logbook.jsonl", '"version":1', '"version":9'),
     "a sweep": ("bandwidth/sweep.json", '"version": 1', '"version": 9'),
     "a cell": ("bandwidth/cells/run_seed-0_cut.json", '"version": 1', '"version": 9'),
+    "a report": ("report.json", '"version": 1', '"version": 9'),
+    "a bandwidth report": ("bandwidth/report.json", '"version": 1', '"version": 9'),
+    # What the first version left says none; what came after it does.
+    "settings": ("interrupted/settings.json", "{", '{"format_version": 9,'),
+    "settings of a compared run": ("run/settings.json", "{", '{"format_version": 9,'),
+    "settings of an evaluated run": ("run/settings.json", "{", '{"format_version": 9,'),
+    "a run": ("run/run.json", "{", '{"format_version": 9,'),
 }
 
 
@@ -188,8 +195,30 @@ def test_what_a_later_version_wrote_is_refused_by_its_version(
         "a logbook": ["run", "--bundles", bundles, "--episodes", "4", "--resume", str(own / name)],
         "a sweep": sweep,
         "a cell": sweep,
+        "a report": ["card", str(own / "run"), "--report", str(own / name), "--to", str(own / "card"), "--no-audit"],
+        "a bandwidth report": sweep,
+        "settings": ["train", "--resume", str(own / "interrupted")],
+        "settings of a compared run": ["compare", f"ours={own / 'run'}", "--output", str(own / "plots")],
+        "settings of an evaluated run": ["evaluate", str(own / "run"), "--episodes", "1", "--policy", "both"],
+        "a run": ["export", str(own / "run"), "--out", str(own / "out")],
     }[what]
     assert main(command) in (2, 3, 9)
     sentence = capsys.readouterr().err
     assert "version" in sentence or "format" in sentence
     assert re.search(r"(version|format) \D*9", sentence), sentence
+    read_here = [int(number) for number in re.findall(r"(?:read here is|this program reads)\D*(\d+)", sentence)]
+    assert read_here, sentence
+    assert 9 not in read_here, sentence
+
+
+def test_settings_that_this_version_does_not_know_are_refused_with_the_version_that_began_the_run(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A later version may only have added a setting, which changes no format."""
+    run = own / "interrupted"
+    for name, change in (("settings.json", {"foresight": 3}), ("run.json", {"heliograph": "9.0.0"})):
+        (run / name).write_text(json.dumps(json.loads((run / name).read_text()) | change))
+    assert main(["train", "--resume", str(run)]) == 2
+    sentence = capsys.readouterr().err
+    assert "foresight" in sentence
+    assert f"the run was begun with heliograph '9.0.0', and this is version {__version__}" in sentence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -185,7 +186,9 @@ def test_settings_are_tuned_by_runs_that_are_kept(tmp_path: Path, capsys: pytest
     assert found.settings["mappo.ppo.clip"] == second["trials"][1]["values"]["mappo.ppo.clip"]
 
 
-def test_a_method_that_plans_is_measured_with_its_search_too(tmp_path: Path) -> None:
+def test_a_method_that_plans_is_measured_with_its_search_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = merge({}, SMALL_MAZERO)
     world = {"preset": "{method}-relay-sighted", "env_steps": 24, "settings": settings}
     file = write_campaign(tmp_path, worlds={"w": world}, methods={"mazero": {"search": True}})
@@ -195,6 +198,22 @@ def test_a_method_that_plans_is_measured_with_its_search_too(tmp_path: Path) -> 
     assert searched is not None
     assert searched.episodes == 2
     assert "with a search" in (out / "results" / "README.md").read_text()
+    # Its reports and its folder are read again where the result is gone; later versions' are refused by their version.
+    run = out / "runs" / "w" / "mazero" / "seed-0"
+    places = [*sorted((run / "measured").glob("*.json")), run / "settings.json"]
+    assert len(places) == 3
+    for path in places:
+        (out / "results" / "w" / "mazero" / "seed-0.json").unlink(missing_ok=True)
+        ours = path.read_text()
+        path.write_text(re.sub(r'"((?:format_)?version)": 1,', r'"\1": 9,', ours, count=1))
+        capsys.readouterr()
+        assert main(["campaign", str(file), "--out", str(out)]) == TrainingError.exit_code
+        log = re.search(r"exit code 2, see (\S+)", capsys.readouterr().err)
+        assert log is not None
+        refused = Path(log[1]).read_text().splitlines()[-1]
+        assert re.search(r"of version 9, and what is read here is .*of version 1\. Use", refused), refused
+        path.write_text(ours)
+    assert main(["campaign", str(file), "--out", str(out)]) == 0
 
 
 def test_a_team_that_talks_also_hears_another_episode_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliograph.errors import SettingsError
 from heliograph.reading import read_json
+from heliograph.run_format import ABOUT, run_fields
 from heliograph.run_status import BUNDLES, SETTINGS, RunState, read_status
 from trainer.ranks.launched import leads
 from trainer.training.settings import TrainSettings, differences, read_settings
@@ -54,8 +55,7 @@ def is_begun(path: Path, wanted: TrainSettings, *, init_from: Path | None = None
 def begun_from(path: Path) -> Path | None:
     """The run or snapshot whose networks a run began with; None: random ones.  Raises SettingsError."""
     try:
-        about = read_json(path / "run.json")
-        found = about.get("init_from")
+        found = run_fields(read_json(path / ABOUT), path / ABOUT).get("init_from")
     except (OSError, ValueError, AttributeError) as error:
-        raise SettingsError(f"cannot read {path / 'run.json'}: {error}") from None
+        raise SettingsError(f"cannot read {path / ABOUT}: {error}") from None
     return None if found is None else Path(found)

@@ -22,7 +22,7 @@ from heliograph.run_status import SETTINGS, RunState, read_status, write_status
 from heliograph.settings import merge
 from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
-from trainer.training.settings import differences, read_settings, resolve_settings
+from trainer.training.settings import differences, read_settings, resolve_settings, settings_text
 
 CHANGES = "settings_changes.jsonl"
 
@@ -63,7 +63,7 @@ def extend(path: Path, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
             # Where the run ends is told by its settings again; if it had come to an end, that is not its end any more.
             state = RunState.INTERRUPTED if status.ended else status.state
             write_status(path, replace(status, state=state, detail="", limit_env_steps=None, limit_minutes=None))
-            replace_text(file, after.model_dump_json(indent=2) + "\n")
+            replace_text(file, settings_text(after))
             with (path / CHANGES).open("a", encoding="utf-8") as history:
                 history.write(json.dumps(line) + "\n")
     except OSError as error:

@@ -38,10 +38,11 @@ from heliograph.environments.permission import flags_for
 from heliograph.errors import INTERRUPTED_EXIT_CODE, CheckpointError, HeliographError, OutputFailed, SettingsError
 from heliograph.optional import optional
 from heliograph.reading import SMALL, read_json, read_json_lines
+from heliograph.run_format import ABOUT, RUN_FOLDER, run_fields
 from heliograph.run_status import SETTINGS, STATUS, SUMMARY, RunState, RunStatus, read_status, write_status
 from heliograph.system_refusals import remedy_for
 from heliograph.writing import replace_text
-from trainer.training.settings import TrainSettings, read_settings
+from trainer.training.settings import TrainSettings, read_settings, settings_text
 
 
 class RunFolder:
@@ -79,17 +80,17 @@ class RunFolder:
         }
         try:
             path.mkdir(parents=True, exist_ok=True)
-            replace_text(path / "run.json", json.dumps(about, indent=2) + "\n")
+            replace_text(path / ABOUT, RUN_FOLDER.text(about))
             write_status(path, RunStatus(state=RunState.RUNNING, env_steps=0))
             # Last, because it is what makes the folder a run.
-            replace_text(path / SETTINGS, settings.model_dump_json(indent=2) + "\n")
+            replace_text(path / SETTINGS, settings_text(settings))
         except OSError as error:
             raise OutputFailed(f"cannot make run folder {path}: {error}", remedy="Name another: --folder") from error
         return cls(path)
 
     def discard(self) -> None:
         """Take back what `create` has made, so that the folder is none of a run: it never began."""
-        for name in (SETTINGS, STATUS, "run.json"):
+        for name in (SETTINGS, STATUS, ABOUT):
             (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):  # what else is in it is not this run's
             self.path.rmdir()
@@ -170,12 +171,12 @@ class RunFolder:
             )
 
     def _about(self) -> dict[str, Any]:
-        path = self.path / "run.json"
+        path = self.path / ABOUT
         with _checked_reading(path):
             document = read_json(path, limit=SMALL)
         if not isinstance(document, dict) or not isinstance(document.get("run_id"), str):
             raise SettingsError(f"{path} names no run")
-        return document
+        return run_fields(document, path)
 
     def status(self) -> RunStatus:
         """How far the run is.  Raises SettingsError if that cannot be read."""

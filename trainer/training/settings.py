@@ -25,6 +25,7 @@ from pydantic import (
 
 from heliograph.errors import SettingsError
 from heliograph.reading import SMALL, read_json
+from heliograph.run_format import RUN_FOLDER, begun_elsewhere, run_fields
 from heliograph.settings import Settings, Text, resolve
 from trainer.algorithms.registry import algorithm_entry, section_owner
 from trainer.experience.curriculum import CurriculumSettings
@@ -241,7 +242,15 @@ def read_settings(path: Path) -> TrainSettings:
         raise SettingsError(
             f"{path} holds a {type(document).__name__} and no settings", remedy="Name another run folder"
         )
-    return resolve_settings(document, source=str(path.parent))
+    try:
+        return resolve_settings(run_fields(document, path), source=str(path.parent))
+    except SettingsError as error:
+        raise SettingsError(f"{error.message}{begun_elsewhere(path.parent)}", remedy=error.remedy) from error
+
+
+def settings_text(settings: TrainSettings) -> str:
+    """What a `settings.json` holds, as `read_settings` reads it."""
+    return RUN_FOLDER.text(settings.model_dump(mode="json"))
 
 
 def differences(
