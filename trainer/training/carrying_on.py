@@ -52,6 +52,21 @@ def is_begun(path: Path, wanted: TrainSettings, *, init_from: Path | None = None
     return True
 
 
+def check_begun_from(path: Path, named: Path | None) -> None:
+    """Raise SettingsError if a run without a checkpoint begins with other networks than `named` (None: random ones).
+
+    They would be read again, from wherever its `run.json` says, and a file chooses no path.
+    """
+    begins_with = begun_from(path)
+    if begins_with == (None if named is None else named.resolve()):
+        return
+    whose = "random networks" if begins_with is None else f"the networks of {begins_with}"
+    raise SettingsError(
+        f"{path} has no checkpoint yet, and begins with {whose}, which this command does not name",
+        remedy=f"Name them: heliograph train --folder {path} --resume-or-start --init-from RUN",
+    )
+
+
 def begun_from(path: Path) -> Path | None:
     """The run or snapshot whose networks a run began with; None: random ones.  Raises SettingsError."""
     try:

@@ -155,21 +155,6 @@ class RunFolder:
     def run_id(self) -> str:
         return str(self._about()["run_id"])
 
-    def check_begun_from(self, named: Path | None) -> None:
-        """Raise SettingsError if the run begins with other networks than those of `named` (None: random ones).
-
-        It has no checkpoint, so they would be read again, from wherever its `run.json` says: a file chooses no path.
-        """
-        given = self._about().get("init_from")
-        if given is None and named is None:
-            return
-        if named is None or given != str(named.resolve()):
-            begun = "random networks" if given is None else f"the networks of {given!r}"
-            raise SettingsError(
-                f"{self.path} has no checkpoint yet, and begins with {begun}, which this command does not name",
-                remedy=f"Name them: heliograph train --folder {self.path} --resume-or-start --init-from RUN",
-            )
-
     def _about(self) -> dict[str, Any]:
         path = self.path / ABOUT
         with _checked_reading(path):

@@ -33,6 +33,7 @@ from trainer.ranks.shared_stop import SharedStop
 from trainer.ranks.stopping_together import done_on_all
 from trainer.ranks.streams import drawn_seed, stream_of
 from trainer.training.calibration import calibration_metrics
+from trainer.training.carrying_on import check_begun_from
 from trainer.training.checkpoint import (
     from_newest,
     load_checkpoint,
@@ -137,7 +138,7 @@ class Training:
             self._restore()
             return
         if resume:
-            folder.check_begun_from(init_from)
+            check_begun_from(folder.path, init_from)
             self._begin_again()
         if init_from is not None:
             load_initial_weights(init_from, self.algorithm)
