@@ -58,6 +58,8 @@ def reconcile(
 
 
 def _doubt(balance: LinkBalance) -> str | None:
+    if balance.dispute:
+        return balance.dispute
     if balance.missing is None:
         return "one of its nodes died, and its counters with it"
     if balance.send_skipped:

@@ -165,6 +165,7 @@ def _links(team: InProcessTeam, *, size: int) -> tuple[LinkBalance, ...]:
     reports = {slot: NodeReport(instance=str(slot), links=team.counters(slot)) for slot in range(size)}
     links = tuple(balance(reports, team_size=size))
     for link in links:
-        if link.missing:
-            raise MessageError(f"link {link.sender}->{link.receiver} of a team in one process misses {link.missing}")
+        if link.missing != 0:
+            why = link.dispute or f"{link.missing} messages are missing"
+            raise MessageError(f"link {link.sender}->{link.receiver} of a team in one process: {why}")
     return links

@@ -2,18 +2,18 @@
 
 Each node counts what it sent to and what it got from each peer, also what the simulated channel has lost of it.  Only
 the coordinator sees both ends, so only it can say what is missing, which is never negative.  What an end counted that
-died, or does not answer, is not known: its last counts went with it (`heliograph.figures`).
+died, or does not answer, is not known: its last counts went with it (`heliograph.figures`).  Nor is what passed between
+two ends that cannot both be right, since nobody knows which of them miscounts.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from typing import Any
 
-from heliograph.errors import MessageError
 from heliograph.figures import Inexact, figures, joined
 from heliograph.link_counters import LinkCounters
 
@@ -45,6 +45,8 @@ class LinkBalance:
     missing: int | None
     """Sent and never received, for no known reason."""
     inexact: Mapping[str, Inexact] = field(default_factory=dict)
+    dispute: str = ""
+    """Why its two ends cannot both be right; empty: they can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +66,7 @@ Reports = Mapping[int, NodeReport]
 def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) -> list[LinkBalance]:
     """Reconcile both ends of every directed link, ascending by (sender, receiver).
 
-    `unknown` are slots whose node was replaced: what an earlier one counted is not known.  Raises MessageError if a
-    receiver claims more messages than its sender sent.
+    `unknown` are slots whose node was replaced: what an earlier one counted is not known.
     """
     doubts = {slot: f"an earlier process of node {slot} took its counts with it" for slot in unknown}
     doubts |= {
@@ -82,22 +83,23 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
             received = by_link.get((receiver, sender), LinkCounters())
             missing = out.sent - received.delivered - received.late - received.rejected - received.lost
             here, there = doubts.get(sender, ""), doubts.get(receiver, "")
+            dispute = ""
             if missing < 0 and not here and not there:
-                raise MessageError(
-                    f"link {sender}->{receiver}: {out.sent} messages sent, but {out.sent - missing} received "
-                    f"({received.delivered} delivered, {received.late} late, {received.rejected} rejected, "
-                    f"{received.lost} lost in the simulated channel)",
-                    remedy="One of the two nodes miscounts; compare their versions",
+                dispute = here = there = (
+                    f"one of nodes {sender} and {receiver} miscounts: {out.sent} messages sent, but "
+                    f"{out.sent - missing} received ({received.delivered} delivered, {received.late} late, "
+                    f"{received.rejected} rejected, {received.lost} lost in the simulated channel)"
                 )
             balances.append(
                 LinkBalance(
                     sender=sender,
                     receiver=receiver,
                     **joined(
-                        figures({name: getattr(out, name) for name in SENDERS}, doubt=here),
-                        figures({name: getattr(received, name) for name in RECEIVERS}, doubt=there),
+                        figures({name: getattr(out, name) for name in SENDERS}, doubt=here, bounds=not dispute),
+                        figures({name: getattr(received, name) for name in RECEIVERS}, doubt=there, bounds=not dispute),
                         figures({"missing": missing}, doubt=here or there, bounds=False),
                     ),
+                    dispute=dispute,
                 )
             )
     return balances
@@ -176,9 +178,14 @@ class Reading:
 def traffic(now: Reading, *, since: Reading | None) -> Traffic:
     """What passed between two readings; a node that joined in between counts from zero, one that left not at all.
 
-    Nor does one that was silent at the first of them: how much of its counts is older, nobody knows.
+    Nor does one that was silent at the first of them: how much of its counts is older, nobody knows.  Nor does
+    what passed between two nodes of which one miscounts it.
     """
     since = Reading(reports={}, links=()) if since is None else since
+    disputes = {
+        frozenset((link.sender, link.receiver)): link.dispute for link in (*since.links, *now.links) if link.dispute
+    }
+    now, since = (_without(reading, disputes.keys()) for reading in (now, since))
     earlier = {report.instance: report for report in since.reports.values()}
     unsettled = {slot for slot, report in now.reports.items() if report.instance in since.silent.values()}
     counted = [report for slot, report in now.reports.items() if slot not in unsettled]
@@ -211,7 +218,7 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         unknown_links=sum(link.missing is None for link in now.links),
         sent_by=sent_by,
         read_of=read_of,
-        doubt=_doubt(departed=_departed(now, since), silent={*now.silent, *unsettled}),
+        doubt=_doubt(departed=_departed(now, since), silent={*now.silent, *unsettled}, disputes=disputes.values()),
     )
 
 
@@ -228,10 +235,24 @@ def _departed(now: Reading, since: Reading) -> set[int]:
     return slots
 
 
-def _doubt(*, departed: Iterable[int], silent: Iterable[int]) -> str:
+def _without(reading: Reading, pairs: Collection[frozenset[int]]) -> Reading:
+    """With no counts of these pairs of slots."""
+    if not pairs:
+        return reading
+    reports = {
+        slot: replace(
+            report,
+            links={peer: counters for peer, counters in report.links.items() if frozenset((slot, peer)) not in pairs},
+        )
+        for slot, report in reading.reports.items()
+    }
+    return replace(reading, reports=reports)
+
+
+def _doubt(*, departed: Iterable[int], silent: Iterable[int], disputes: Iterable[str]) -> str:
     parts = [f"node {slot} left or died, and its counts with it" for slot in sorted(departed)]
     parts += [f"node {slot} did not tell its counts in time" for slot in sorted(silent)]
-    return "; ".join(parts)
+    return "; ".join((*parts, *disputes))
 
 
 def _sum(report: NodeReport, name: str) -> int:

@@ -211,7 +211,7 @@ class Team(Seats):
         return True
 
     async def reading(self) -> Reading:
-        """Read all counters once what was sent has arrived.  Raises MessageError if the two ends of a link disagree.
+        """Read all counters once what was sent has arrived.
 
         Nodes that do not answer in time are left out, and what they counted is unknown.
         """
@@ -229,6 +229,11 @@ class Team(Seats):
                 silent = {
                     slot: session.member.instance for slot, session in self._sessions.items() if slot not in reports
                 }
+                for link in links:
+                    if link.dispute:
+                        logger.warning(
+                            "counts disagree sender=%d receiver=%d why=%r", link.sender, link.receiver, link.dispute
+                        )
                 return Reading(reports=reports, links=links, seen=self.roster.seen, silent=silent)
             # The last messages were sent before their senders answered, but may still be on their way.
             await asyncio.sleep(SETTLE_INTERVAL_S)

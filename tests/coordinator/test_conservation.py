@@ -1,9 +1,6 @@
 """Both ends of every link must tell the same story."""
 
-import pytest
-
 from coordinator.serving.conservation import NodeReport, Reading, balance, traffic
-from heliograph.errors import MessageError
 from heliograph.link_counters import LinkCounters
 
 Link = tuple[int, LinkCounters]
@@ -28,10 +25,29 @@ def test_what_was_sent_is_delivered_late_rejected_lost_or_missing():
     assert (there.delivered, there.late, there.rejected, there.sent_bytes) == (6, 2, 1, 270)
 
 
-def test_more_received_than_sent_is_an_error_that_names_the_link():
-    reports = {0: report("a", link(1, sent=2)), 1: report("b", link(0, delivered=2, late=1))}
-    with pytest.raises(MessageError, match=r"link 0->1: 2 messages sent, but 3 received"):
-        balance(reports, team_size=2)
+def test_more_received_than_sent_leaves_unknown_what_passed_between_the_two():
+    reports = {
+        0: report("a", link(1, sent=2), link(2, sent=7)),
+        1: report("b", link(0, sent=4, delivered=2, late=1)),
+        2: report("c", link(0, delivered=7)),
+    }
+    links = balance(reports, team_size=3)
+    (wrong,) = [each for each in links if each.dispute]
+    assert (wrong.sender, wrong.receiver) == (0, 1)
+    assert "one of nodes 0 and 1 miscounts: 2 messages sent, but 3 received" in wrong.dispute
+    assert {name: getattr(wrong, name) for name in ("sent", "delivered", "missing")} == dict.fromkeys(
+        ("sent", "delivered", "missing")
+    )
+    assert all(entry.at_least is None for entry in wrong.inexact.values()), "either end may have counted too much"
+
+    passed = traffic(Reading(reports=reports, links=tuple(links)), since=None)
+    assert (passed.sent, passed.sent_by[0], passed.delivered) == (7, 7, 7), "of 0 and 2, which agree"
+    assert (passed.doubt, passed.unknown_links) == (wrong.dispute, 1)
+    before = {slot: report(each.instance) for slot, each in reports.items()}
+    since = Reading(reports=reports, links=tuple(links))
+    assert traffic(since, since=Reading(reports=before, links=tuple(balance(before, team_size=3)))).sent == 7
+    assert traffic(since, since=since).sent == 0
+    assert traffic(since, since=since).doubt == wrong.dispute
 
 
 def test_links_of_a_node_that_died_are_unknown_and_never_guessed():

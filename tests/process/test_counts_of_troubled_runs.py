@@ -7,7 +7,8 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from relay_team import relay_plan
@@ -17,8 +18,10 @@ from coordinator.plan.pace import Pace
 from coordinator.running.distributed import run
 from coordinator.running.launch_settings import LaunchSettings
 from coordinator.running.report import Report, remarks, rows
+from coordinator.serving.session import Session
 from coordinator.serving.supervisor import Supervisor
 from coordinator.serving.team import Team
+from heliograph.link_counters import LinkCounters
 
 pytestmark = pytest.mark.usefixtures("warm_teams")
 
@@ -169,3 +172,23 @@ def test_what_a_killed_node_counted_is_not_passed_over(kill_before_step):
     assert {link.missing for link in report.links} == {None}
     assert all(link.inexact["missing"].at_least is None for link in report.links)
     assert cut.bits_per_agent_step == 0 or "node 1" in cut.inexact["bits_per_agent_step"].why
+
+
+def test_a_node_that_miscounts_leaves_the_counts_unknown_and_costs_no_results(monkeypatch):
+    on_counters = Team.on_counters
+
+    def miscounting(self: Team, session: Session, counters: Mapping[int, LinkCounters]) -> None:
+        if session.slot == 1:
+            counters = {peer: replace(counted, delivered=counted.delivered + 3) for peer, counted in counters.items()}
+        on_counters(self, session, counters)
+
+    monkeypatch.setattr(Team, "on_counters", miscounting)
+    report = play(episodes=3)
+    (summary,) = report.summaries
+    assert (summary.episodes, summary.steps) == (3, 18)
+    assert summary.messages is None
+    assert "one of nodes 0 and 1 miscounts: 18 messages sent, but 21 received" in summary.inexact["messages"].why
+    assert dict(rows(report))["bits per agent-step"] == ["unknown"]
+    assert any("one of nodes 0 and 1 miscounts" in line for line in remarks(report))
+    assert [link.missing for link in report.links] == [None, 0]
+    json.dumps(report.as_dict(), allow_nan=False)
