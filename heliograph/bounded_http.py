@@ -13,8 +13,10 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from heliograph.crowd import Crowd
+
 MAX_CONNECTIONS = 16
-"""Scrapers are few, and quick; when one more comes, the oldest connection makes room for it."""
+"""Scrapers are few, and quick; when one more comes, the oldest of the client that has most makes room for it."""
 
 SILENCE_DEADLINE_S = 5.0
 """How long a client may say nothing, or read nothing, in the middle of its request."""
@@ -53,23 +55,21 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
         self.set_app(application)
-        self._open: dict[socket.socket, None] = {}  # in the order of their coming
+        self._open: Crowd[socket.socket] = Crowd(MAX_CONNECTIONS)
         self._lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
-            if len(self._open) >= MAX_CONNECTIONS:
-                oldest = next(iter(self._open))
-                del self._open[oldest]
+            evicted = self._open.came(request, client_address[0])
+            if evicted is not None:
                 # Its thread finds the end of its input; closing the socket is that thread's to do.
                 with suppress(OSError):
-                    oldest.shutdown(socket.SHUT_RDWR)
-            self._open[request] = None
+                    evicted.shutdown(socket.SHUT_RDWR)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            self._open.pop(request, None)
+            self._open.went(request)
         super().shutdown_request(request)
 
     def handle_error(self, *_: object) -> None:

@@ -1,7 +1,8 @@
-"""Addresses that pages and metrics are served at: host:port, read and bound.  For every role."""
+"""Addresses that pages and metrics are served at: host:port, read and bound; who reaches them.  For every role."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 
@@ -47,3 +48,13 @@ def bind(address: str) -> tuple[socket.socket, str]:
             f"cannot listen on {address}", remedy="The port is taken or the host is not ours; use port 0"
         ) from None
     return listener, as_address(host, listener.getsockname()[1])
+
+
+def network_of(host: str) -> str:
+    """What counts as one client: an address, or for IPv6 its /64, of which a machine may have as many as it likes."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

@@ -35,21 +35,14 @@ class WatchServer:
 
     def __enter__(self) -> WatchServer:
         with extra("observe", packages={"starlette", "uvicorn"}, purpose="a page to watch"):
-            import uvicorn
-
             from coordinator.watch.application import application
+            from coordinator.watch.visitors import PageServer
         host, _ = parse_address(self._listen)
         if host not in LOOPBACK_HOSTS:
             logger.warning("anybody who reaches the page can pause the run address=%s", self._listen)
         self._listener, self.address = bind(self._listen)
-        config = uvicorn.Config(
-            application(self._pages, hosts=(host, "localhost", socket.gethostname())),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=CLOSE_DEADLINE_S,
-        )
-        self._server = uvicorn.Server(config)
+        app = application(self._pages, hosts=(host, "localhost", socket.gethostname()))
+        self._server = PageServer(app, close_deadline_s=CLOSE_DEADLINE_S)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="watch", daemon=True)
         self._thread.start()

@@ -16,13 +16,17 @@ from typing import cast
 from heliograph import listening
 from heliograph.errors import MessageError
 from heliograph.guard.opening import Opening
-from heliograph.guard.places import Places, network_of
+from heliograph.guard.places import Places
 from heliograph.rpc import KEEPALIVE_MS
 
 OPENING_DEADLINE_S = 5.0
 """How long a client may take to begin as its protocol demands."""
 
+TAKEN_AT_ONCE = 32
+"""Connections that the loop takes before it can cut any; more would be open files that nobody has bounded yet."""
+
 BACKLOG = 1024
+"""Of which the others wait in the kernel."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +55,10 @@ class Door:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KEEPALIVE_MS)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: _Client(self, self._opening()), sock=listener, backlog=BACKLOG
+            lambda: _Client(self, self._opening()), sock=listener, backlog=TAKEN_AT_ONCE
         )
+        # asyncio has one number for what it takes at once and for what waits.
+        listener.listen(BACKLOG)
         return self
 
     async def __aexit__(
@@ -172,7 +178,7 @@ class _Client(_Relay):
         super().connection_made(transport)
         host, port = transport.get_extra_info("peername")[:2]
         self.address = listening.as_address(host, port)
-        self.host = network_of(host)
+        self.host = listening.network_of(host)
         self._deadline = asyncio.get_running_loop().call_later(OPENING_DEADLINE_S, self._is_late)
         self._door.came(self)
 

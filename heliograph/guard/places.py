@@ -5,7 +5,6 @@ For servers that other machines can reach: the door of the coordinator, and the 
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -35,7 +34,7 @@ class Visitor(Protocol):
     address: str
     """host:port, for logs."""
     host: str
-    """By `network_of`."""
+    """By `listening.network_of`."""
 
     def cut(self) -> None:
         """End the connection at once."""
@@ -96,13 +95,3 @@ class Places:
         # At once, and not when the transport tells of it: others may come before that.
         self.went(visitor)
         visitor.cut()
-
-
-def network_of(host: str) -> str:
-    """What counts as one client: an address, or for IPv6 its /64, of which a machine may have as many as it likes."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

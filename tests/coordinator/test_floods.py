@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -88,6 +89,30 @@ async def cut(reader: asyncio.StreamReader) -> None:
 def tls(tmp_path):
     make_team(tmp_path, team(2))
     return coordinator_tls(tmp_path)
+
+
+@pytest.fixture
+def few_descriptors():
+    """What 600 clients take in this process, and as many files on top as the door may have open for them."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open("/dev/null") as newest:  # descriptors are given out from the lowest
+        own = places.MAX_WAITING + 6 * door_module.TAKEN_AT_ONCE
+        resource.setrlimit(resource.RLIMIT_NOFILE, (newest.fileno() + 600 + own, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_hundreds_that_came_while_the_loop_was_held_up_are_not_let_in_all_at_once(caplog) -> None:
+    async def check(server: CoordinationServer, address: str) -> None:
+        with contextlib.ExitStack() as stack:
+            for _ in range(600):  # the loop does nothing meanwhile: these wait in the kernel
+                stack.enter_context(socket.create_connection(parse_address(address), 60))
+            assert await health(address) == "SERVING"
+
+    serve(check)
+    assert "out of system resource" not in caplog.text
 
 
 @pytest.mark.slow

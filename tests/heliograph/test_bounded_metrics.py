@@ -46,6 +46,15 @@ def test_the_oldest_silent_client_makes_room() -> None:
         assert oldest.recv(1) == b""
 
 
+def test_a_scraper_is_not_cut_for_another_client() -> None:
+    with serving_metrics("127.0.0.1:0") as (_, address), ExitStack() as stack:
+        scraper = stack.enter_context(socket.create_connection(parse_address(address), 30))
+        for _ in range(2 * bounded_http.MAX_CONNECTIONS):
+            stack.enter_context(socket.create_connection(parse_address(address), 30, source_address=("127.0.0.9", 0)))
+        scraper.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert scraper.recv(12) == b"HTTP/1.0 200"
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
 def test_metrics_are_served_at_the_address_that_is_told(listen: str) -> None:
     with serving_metrics(listen) as (_, address):

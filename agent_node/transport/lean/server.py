@@ -21,7 +21,7 @@ from agent_node.transport.seam import CallEnded, Handler
 from heliograph import listening, rpc
 from heliograph.certificates.identity import Identity
 from heliograph.errors import MessageError
-from heliograph.guard.places import Places, network_of
+from heliograph.guard.places import Places
 from heliograph.refusals import Refusals
 from heliograph.tls import Tls
 from heliograph.tls_context import agreed_to_http2, certified
@@ -171,7 +171,7 @@ class AcceptedLink(Link):
 
     def __init__(self, server: LeanServer, host: str, port: int) -> None:
         super().__init__(is_client=False)
-        self.address, self.host = listening.as_address(host, port), network_of(host)
+        self.address, self.host = listening.as_address(host, port), listening.network_of(host)
         self.identity: Identity | None = None
         self.opening: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
