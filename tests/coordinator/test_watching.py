@@ -241,6 +241,7 @@ def test_who_lacks_what_is_asked_for_is_told_what_to_install(
     settings: ObserverSettings, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "coordinator.watch.visitors", raising=False)  # which has uvicorn once it is loaded
     plan = relay_plan(2)
     expected = pytest.raises(MissingExtra, match=rf"pip install 'heliograph\[{extra}\]'")
     with expected, observing(settings, plan, plan.world("open").spec, ObservedTeam(name="", live=lambda: 0)):
