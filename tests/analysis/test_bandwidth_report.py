@@ -88,6 +88,7 @@ def test_the_page_holds_every_section_and_loads_nothing(folder):
     assert "http" not in text.replace("HTTP", "").replace("http2", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_a_browser_shows_the_page(folder, tmp_path):
     from matplotlib.image import imread

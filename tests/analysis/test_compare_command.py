@@ -83,6 +83,7 @@ def test_the_document_is_the_golden_one(runs: Path, tmp_path: Path):
     assert json.loads(made.read_text()) == json.loads(GOLDEN.read_text())
 
 
+@pytest.mark.slow
 def test_runs_of_several_kinds_under_one_label_that_nobody_gave_are_told(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

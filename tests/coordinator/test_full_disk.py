@@ -52,6 +52,7 @@ def test_episodes_that_were_finished_are_shown(team, command, option, full, capf
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [".jsonl"], indirect=True)
 def test_finished_episodes_that_cannot_be_kept(team, full, capfd) -> None:
     assert cli.main(["run", "--bundles", str(team), "--episodes", "3", "--resume", str(full)]) == OutputFailed.exit_code

@@ -213,6 +213,7 @@ def test_it_is_a_pettingzoo_parallel_environment(parallel_api_test: Callable[...
     parallel_api_test(as_parallel(environment), num_cycles=100)
 
 
+@pytest.mark.slow
 def test_pictures_show_rails_and_what_becomes_of_trains() -> None:
     environment = registry.make("flatland", count=2, parameters=SMALL)
     assert environment.spec.renders

@@ -132,6 +132,7 @@ def test_the_doctor_reports_what_was_written_over(shared: Path) -> None:
     assert "--force-reinstall" in found["remedy"]
 
 
+@pytest.mark.slow
 def test_what_its_installer_wrote_and_what_a_user_has_changed_are_ours(shared: Path) -> None:
     first = shared / "trainer" / "__init__.py"
     digest = urlsafe_b64encode(sha256(first.read_bytes()).digest()).rstrip(b"=").decode()

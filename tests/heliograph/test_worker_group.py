@@ -88,6 +88,7 @@ def test_a_group_names_a_copy_by_its_own_number(group: WorkerGroup) -> None:
         group.step(legal(agent_inputs))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_only_its_own_copies_along(group: WorkerGroup) -> None:
     before = group.restarts
     agent_inputs = group.reset(np.array([1, 2, SEED_OF["killed"]]))
@@ -101,6 +102,7 @@ def test_a_worker_that_dies_takes_only_its_own_copies_along(group: WorkerGroup) 
     assert not group.step(legal(agent_inputs)).lost.any()
 
 
+@pytest.mark.slow
 def test_an_error_in_one_worker_leaves_no_answer_of_another_behind(group: WorkerGroup) -> None:
     agent_inputs = group.reset(np.array([SEED_OF["raises"], 2, 3]))
     group.step(legal(agent_inputs))

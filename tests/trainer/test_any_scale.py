@@ -95,6 +95,7 @@ def learned(head: ScaledHead | TwoHotHead, *, unit: float) -> Tensor:
     return (head(features).squeeze(-1) / unit).detach()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ScaledHead, TwoHotHead])
 def test_a_head_learns_the_same_whatever_the_unit_of_rewards(kind: type[ScaledHead] | type[TwoHotHead]) -> None:
     said = []

@@ -146,6 +146,7 @@ def test_what_is_exported_does_what_the_team_does(talker: type, gate: bool) -> N
     assert len(spoken) > 2
 
 
+@pytest.mark.slow
 def test_whoever_is_to_tell_the_state_teaches_others_to_say_it() -> None:
     algorithm, replay = made("commnet")
     sequences = algorithm.sequences(*replay.unread())

@@ -69,6 +69,7 @@ def test_there_are_never_more_workers_than_copies() -> None:
         made.close()
 
 
+@pytest.mark.slow
 def test_workers_are_refused_where_they_have_nothing_to_add() -> None:
     with pytest.raises(SettingsError, match="smax-3m steps all its copies in one compiled call"):
         registry.make("smax-3m", count=4, workers=2)

@@ -269,6 +269,7 @@ def test_how_to_go_on_says_how_many_ranks_there_were(tmp_path: Path, monkeypatch
     assert f"torchrun --standalone --nproc-per-node 2 -m heliograph train --resume {tmp_path}" in told
 
 
+@pytest.mark.slow
 def test_a_resume_that_is_refused_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training = start(tmp_path / "run", small_settings(env_steps=12))
     training.run()

@@ -67,6 +67,7 @@ def test_a_run_keeps_evenly_spread_snapshots_of_its_evaluations(run):
     assert len({later - earlier for earlier, later in pairwise(spread_steps(path, training.settings))}) == 1
 
 
+@pytest.mark.slow
 def test_a_snapshot_brings_the_networks_of_its_evaluation_back(run):
     path, training = run
     early = saved_snapshots(path / "snapshots")[0]
@@ -121,6 +122,7 @@ def test_a_broken_snapshot_or_one_of_another_team_is_told(tmp_path: Path):
         load_snapshot(path, algorithm)
 
 
+@pytest.mark.slow
 def test_the_best_snapshot_is_the_one_that_scored_highest(run):
     path, _ = run
     steps = evaluated_steps(path)
