@@ -80,7 +80,7 @@ def evaluate(
     Returns:
         The report: `report.summaries[0].outcome` has `mean`, `low` and `high` of a 95 % interval, and
             `report.as_dict()` is what `--json` writes.  After Ctrl-C it is of the completed episodes only, and
-            `report.interrupted` is true.
+            `report.interrupted` is true; `report.undrawn` says why `frames` are not there, or not all.
 
     Raises:
         BundleError: There are no bundles, or not of one team.

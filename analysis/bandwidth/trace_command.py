@@ -18,6 +18,8 @@ from analysis.tables.csv_files import write_csv, write_tables
 from coordinator.recording.reader import read_trace
 from heliograph.bundle import load_team
 from heliograph.documents import DocumentFormat, write_json
+from heliograph.errors import MissingExtra
+from heliograph.optional import optional
 from heliograph.run_status import bundle_folder
 
 RECOST = DocumentFormat(name="heliograph-recost", version=1, what="the costs")
@@ -54,7 +56,14 @@ def run_language(namespace: argparse.Namespace) -> int:
     if namespace.out is not None:
         write_json(written, namespace.out / "language.json")
         write_tables([("language.csv", categoricals(document.categoricals))], namespace.out)
-        draw_language(found, namespace.out / "language.png")
+        missing = None
+        with optional("no language.png"):
+            try:
+                draw_language(found, namespace.out / "language.png")
+            except MissingExtra as error:
+                missing = error
+        if missing is not None:
+            raise missing
     return 0
 
 

@@ -37,27 +37,29 @@ def report(request: Request, *, folder: Path, json: Path | None) -> None:
 
     found = report_of(request.settings, standings(request.runs(), request.plans, request.places))
     document = document_of(found)
-    write_json(document, json)
     alone = json == Path("-")  # then stdout is for the document
     if not alone:
         print_report(found)
-    if folder == request.places.results:
-        request.places.make()
-    plots: list[str] = []
-    with optional("no plots"), extra("bandwidth", packages={"matplotlib"}, purpose="drawing plots"):
-        from analysis.campaign.plots import figures, save
-
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures(found).items():
-            save(figure, folder / name)
-            plots.append(name)
-    write_json(document, folder / "report.json")
     try:
-        write_text(folder / "README.md", markdown(found, file=request.file.name, plots=plots))
-    except OSError as error:
-        raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --to") from error
-    if not alone:
-        print(f"written to {folder}: README.md, report.json{''.join(f', {name}' for name in plots)}")
+        write_json(document, json)
+    finally:  # neither costs the other
+        if folder == request.places.results:
+            request.places.make()
+        plots: list[str] = []
+        with optional("no plots"), extra("bandwidth", packages={"matplotlib"}, purpose="drawing plots"):
+            from analysis.campaign.plots import figures, save
+
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, figure in figures(found).items():
+                save(figure, folder / name)
+                plots.append(name)
+        write_json(document, folder / "report.json")
+        try:
+            write_text(folder / "README.md", markdown(found, file=request.file.name, plots=plots))
+        except OSError as error:
+            raise OutputFailed(f"cannot write to {folder}: {error.strerror}", remedy="Name another: --to") from error
+        if not alone:
+            print(f"written to {folder}: README.md, report.json{''.join(f', {name}' for name in plots)}")
 
 
 COMMAND = Command(summary="tables and learning curves of what a campaign has found", configure=configure, run=run)

@@ -163,7 +163,8 @@ def _evaluate_one(namespace: argparse.Namespace, request: EvaluationRequest) -> 
             _print_comparison(report, scores)
         if bits is not None:
             _print_search_bits(*bits)
-        if plan.frames is not None and not report.interrupted:
+        whole = not report.interrupted and report.output_failure is None and report.undrawn is None
+        if plan.frames is not None and whole:
             print(filmed_in_words(plan.frames, plan.conditions))
 
     deliver(document, namespace.json, show=show)

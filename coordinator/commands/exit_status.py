@@ -30,6 +30,8 @@ def exit_code(report: Report, minimum: float | None, *, restarts: int = 0) -> in
     lost = [end for end in report.endings if sum(other.slot == end.slot for other in report.endings) > restarts]
     if lost:
         return NodeFailed.exit_code
+    if report.undrawn is not None:
+        return OutputFailed.exit_code
     return minimum_exit_code(report, minimum)
 
 

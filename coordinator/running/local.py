@@ -29,6 +29,8 @@ class ConditionRun:
     results: list[EpisodeResult] = field(default_factory=list)
     links: tuple[LinkBalance, ...] = ()
     seconds: float = 0.0
+    undrawn: list[str] = field(default_factory=list)
+    """Why pictures of it are lacking that were asked for."""
 
 
 def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSERVED) -> Report:
@@ -66,6 +68,7 @@ def evaluate(plan: Plan, *, jobs: int = 1, observers: ObserverSettings = UNOBSER
         links=links,
         interrupted=interrupted,
         output_failure=output_failure,
+        undrawn=next((cause for part in finished for cause in part.undrawn), None),
     )
 
 
@@ -102,7 +105,7 @@ def run_conditions(
 def _run_condition(
     plan: Plan, recorder: Recorder | None, part: ConditionRun, *, jobs: int, title: str, observers: Observers
 ) -> None:
-    with whole_episodes(plan, part.name, jobs=jobs, observers=observers) as episodes:
+    with whole_episodes(plan, part.name, jobs=jobs, observers=observers, undrawn=part.undrawn.append) as episodes:
         started = time.perf_counter()
         try:
             with Progress(title + LABELS[part.name], total=plan.episodes) as bar:

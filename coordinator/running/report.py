@@ -84,6 +84,8 @@ class Report:
     interrupted: bool = False
     output_failure: str | None = None
     """Why the run ended early: what it was to keep could not be written; None: it did not."""
+    undrawn: str | None = None
+    """Why pictures that were asked for are not there, or not all; the run did without.  None: they are, or were not."""
     stale_acts: int = 0
     cuts: tuple[Cut, ...] = ()
     """Times for which the world was paused."""
@@ -145,14 +147,14 @@ def rows(report: Report) -> list[Row]:
     summaries = report.summaries
     measure = summaries[0].measure if summaries else "outcome"
     name = {"won": "success", "arrived": "share arrived", "return": "return per agent"}.get(measure, measure)
-    table: list[Row] = [(f"{name} (95 % interval)", [_score(s, s.outcome) for s in summaries])]
+    table: list[Row] = [(f"{name} (95 % interval)", [score(s, s.outcome) for s in summaries])]
     if report.blind_bound is not None:
         known = "best found" if report.blind_bound_measured else "bound"
         table.append((f"{known} without communication", [f"{report.blind_bound:.3g}"] * len(summaries)))
     if report.channel_limit is not None:
         table.append(("best of any team on this channel", [_limit(s, report.channel_limit) for s in summaries]))
     if measure != "return":
-        table.append(("return per agent", [_score(s, s.team_return) for s in summaries]))
+        table.append(("return per agent", [score(s, s.team_return) for s in summaries]))
     table += [
         ("episodes", [str(s.episodes) for s in summaries]),
         ("  of them without some agent", [_absent(s) for s in summaries]),
@@ -255,7 +257,7 @@ def _pace(summary: Summary) -> str:
     return f"{summary.steps}{rate}"
 
 
-def _score(summary: Summary, value: Estimate) -> str:
+def score(summary: Summary, value: Estimate) -> str:
     """With a mark where it is not the whole team's."""
     return display.interval(value.mean, value.low, value.high) + (" *" if summary.absent_episodes != 0 else "")
 

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -50,7 +50,13 @@ class _TeamAndWorld:
     """Where the episodes are played whose messages are heard in others."""
 
     @classmethod
-    def build(cls, plan: Plan, name: str, observers: Observers = NO_OBSERVERS) -> _TeamAndWorld:
+    def build(
+        cls,
+        plan: Plan,
+        name: str,
+        observers: Observers = NO_OBSERVERS,
+        undrawn: Callable[[str], None] = lambda _cause: None,
+    ) -> _TeamAndWorld:
         team = LocalTeam(
             plan.bundles,
             run_seed=plan.run_seed,
@@ -60,7 +66,8 @@ class _TeamAndWorld:
         )
         world = plan.world(name)
         if plan.frames is not None:
-            world = FilmedWorld(world, film=plan.frames, name=name, several=len(plan.conditions) > 1)
+            several = len(plan.conditions) > 1
+            world = FilmedWorld(world, film=plan.frames, name=name, several=several, undrawn=undrawn)
         observers.begin(name, world)
         elsewhere = plan.world(name) if name == PERMUTED else None
         return cls(plan=plan, name=name, team=team, world=world, observe=observers.observer(name), elsewhere=elsewhere)
@@ -115,15 +122,21 @@ def _all_of(observers: Sequence[Observer]) -> Observer | None:
 
 @contextmanager
 def whole_episodes(
-    plan: Plan, name: str, *, jobs: int, observers: Observers = NO_OBSERVERS
+    plan: Plan,
+    name: str,
+    *,
+    jobs: int,
+    observers: Observers = NO_OBSERVERS,
+    undrawn: Callable[[str], None] = lambda _cause: None,
 ) -> Iterator[Iterator[WholeEpisode]]:
-    """The episodes of a condition, in order, run as they are asked for; `jobs` at a time, or one if they are observed.
+    """The episodes of a condition, in order, run as they are asked for; `jobs` at a time, or one if they are observed
+    or filmed.  `undrawn` is told why there is no film.
 
     Raises BundleError or WorldError as a team and its world do.
     """
     numbers = range(plan.first_episode(name), plan.first_episode(name) + plan.episodes)
     if jobs == 1:
-        runner = _TeamAndWorld.build(plan, name, observers)
+        runner = _TeamAndWorld.build(plan, name, observers, undrawn)
         with closing(runner):
             yield map(runner.run, numbers)
         return

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from coordinator.watch.gate import Gate
 from coordinator.world.trajectory import EpisodeResult, StepRecord
 from coordinator.world.world import World
+from heliograph.environments.pictures import picture_of
 from heliograph.errors import HeliographError
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Watcher:
 
     def _draw(self, world: World, started: float) -> None:
         try:
-            self.frames.append(world.environment.render())
+            self.frames.append(picture_of(world.environment))
         except HeliographError as error:
             logger.warning("the world cannot be drawn error=%s", error)
             self._world = None

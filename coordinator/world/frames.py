@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,13 @@ import numpy.typing as npt
 from coordinator.world.world import NOT_REPORTED, Advance, View, World
 from heliograph.actions import Action
 from heliograph.environments.animation import write_gif
+from heliograph.environments.pictures import picture_of
 from heliograph.environments.png import write_png
-from heliograph.errors import OutputFailed, SettingsError
+from heliograph.errors import HeliographError, OutputFailed, SettingsError, WorldError
 from heliograph.extras import extra
 from heliograph.system_refusals import remedy_for
+
+logger = logging.getLogger(__name__)
 
 LEAST_PIXELS = 480
 """Pictures whose longer side is shorter than this are enlarged by a whole number, so that they can be looked at."""
@@ -41,12 +46,14 @@ class FilmedWorld(World):
     """Like the world it is made of; draws one episode to `film`.
 
     A film that ends in .gif becomes one file, with the `name` of the condition in it where there are `several`; any
-    other is a folder for `<name>-000.png`, `<name>-001.png`, …  Raises WorldError where the environment cannot be
-    drawn, SettingsError if it is named like a video, OutputFailed if the folder cannot be made, MissingExtra if a GIF
-    cannot.
+    other is a folder for `<name>-000.png`, `<name>-001.png`, …  Raises WorldError where the environment has no
+    pictures, SettingsError if it is named like a video, OutputFailed if the folder cannot be made, MissingExtra if a
+    GIF cannot.  What fails later ends the film and not the episode: it is a warning, and `undrawn` is told.
     """
 
-    def __init__(self, world: World, *, film: Path, name: str, several: bool = False) -> None:
+    def __init__(
+        self, world: World, *, film: Path, name: str, several: bool = False, undrawn: Callable[[str], None]
+    ) -> None:
         super().__init__(
             world.environment,
             links_cut=world.links_cut,
@@ -58,6 +65,11 @@ class FilmedWorld(World):
         if film.suffix.lower() in VIDEOS:
             raise SettingsError(
                 f"{film} would be a video, which is not written", remedy="Name a file that ends in .gif"
+            )
+        if not world.spec.renders:
+            because = f": {world.spec.cannot_draw}" if world.spec.cannot_draw else ""
+            raise WorldError(
+                f"environment {world.spec.id!r} cannot be drawn{because}", remedy="Run it without --frames"
             )
         self._is_animated = film.suffix.lower() == ANIMATED
         folder = film.parent if self._is_animated else film
@@ -71,6 +83,7 @@ class FilmedWorld(World):
             ) from error
         self._folder, self._name = folder, name
         self._file = film_file(film, name, several=several)
+        self._undrawn, self._failed = undrawn, False
         self._seed: int | None = None
         self._filming = False
         self._drawn = 0
@@ -82,23 +95,37 @@ class FilmedWorld(World):
         if self._seed is None:
             self._seed = seed
         # The first episode again is one that was lost with its simulator: from the first frame.
-        self._filming, self._drawn, self._frames = seed == self._seed, 0, []
-        self._draw()
+        self._filming, self._drawn, self._frames = seed == self._seed and not self._failed, 0, []
+        with self._filmed():
+            self._draw()
         return views
 
     def advance(
         self, actions: Sequence[Action], latents: Mapping[int, npt.NDArray[np.int32]] = NOT_REPORTED
     ) -> Advance:
         advance = super().advance(actions, latents)
-        self._draw()
-        if advance.over and self._filming and self._is_animated:
-            write_gif(self._frames, self._file)
+        with self._filmed():
+            self._draw()
+            if advance.over and self._filming and self._is_animated:
+                write_gif(self._frames, self._file)
         return advance
+
+    @contextmanager
+    def _filmed(self) -> Iterator[None]:
+        """Whatever goes wrong inside ends the film."""
+        try:
+            yield
+        except Exception as error:
+            cause = str(error) if isinstance(error, HeliographError) else f"{type(error).__name__}: {error}"
+            logger.warning("no pictures of the first episode %s, or not all: %s", self._name, cause)
+            logger.debug("that came from", exc_info=True)
+            self._filming, self._failed, self._frames = False, True, []
+            self._undrawn(cause)
 
     def _draw(self) -> None:
         if not self._filming:
             return
-        pixels = enlarged(self.environment.render())
+        pixels = enlarged(picture_of(self.environment))
         if self._is_animated:
             self._frames.append(pixels)
         else:

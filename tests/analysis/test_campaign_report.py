@@ -23,8 +23,10 @@ from analysis.campaign.settings import CampaignSettings
 from analysis.campaign.standing import Standing, State, standing, standings
 from analysis.comparison.plots import BANDS
 from heliograph.aggregates import interquartile_mean
+from heliograph.cli import main
 from heliograph.environments.permission import CATALOGUE_ONLY
 from heliograph.errors import OutputFailed, SettingsError
+from heliograph.toml_text import toml_document
 
 CAMPAIGN = CampaignSettings.model_validate(
     {
@@ -342,3 +344,20 @@ def test_processor_time_of_a_short_run_is_not_told_as_none(tmp_path: Path, plans
     quick = {name: {"cpu_seconds": 0.4} for name in ALL}
     assert "| mappo | " in (page := markdown(reported(tmp_path, plans, quick), file="try.toml", plots=[]))
     assert "0.4 at 1,000" in page
+
+
+def test_a_report_is_shown_and_written_although_its_json_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worlds = {"w": {"preset": "{method}-relay-sighted", "env_steps": 60}}
+    file = tmp_path / "try.toml"
+    file.write_text(
+        toml_document({"name": "try", "seeds": "0", "steps": [30], "worlds": worlds, "methods": {"mappo": {}}})
+    )
+    (tmp_path / "full.json").symlink_to("/dev/full")
+    command = ["campaign", "report", str(file), "--out", str(tmp_path / "out"), "--to", str(tmp_path / "to")]
+    assert main([*command, "--json", str(tmp_path / "full.json")]) == OutputFailed.exit_code
+    told = capsys.readouterr()
+    assert "0 of 1 runs done" in told.out
+    assert "No space left on device" in told.err
+    assert {path.name for path in (tmp_path / "to").iterdir()} >= {"README.md", "report.json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 from relay_team import relay_bundles, relay_plan
 from scripted_bundle import save_team
 
+import coordinator.world.frames
 from coordinator.running.local import evaluate
 from coordinator.world.frames import LEAST_PIXELS, enlarged, filmed_in_words
 from heliograph.cli import main
 from heliograph.environments.animation import FRAME_MS, LAST_FRAME_MS
+from heliograph.environments.relay import RelayEnvironment
+from heliograph.errors import OutputFailed, WorldError
 
 
 def test_evaluate_draws_every_state_of_the_first_episode(tmp_path: Path, capsys) -> None:
@@ -90,3 +94,90 @@ def test_an_evaluation_says_where_its_pictures_are(tmp_path: Path, capsys: pytes
 )
 def test_it_is_said_where_the_pictures_are(name: str, conditions: tuple[str, ...], told: str) -> None:
     assert filmed_in_words(Path(name), conditions).endswith(told)
+
+
+def raising(error: BaseException, *, after: int):
+    """In place of something that works so often before."""
+    left = iter(range(after))
+
+    def act(*_arguments: object, **_named: object) -> np.ndarray:
+        if next(left, None) is None:
+            raise error
+        return np.zeros((9, 9, 3), dtype=np.uint8)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (
+            ImportError("no module named pygame"),
+            "cannot be drawn: ImportError: no module named pygame. Mend its render()",
+        ),
+        (RuntimeError(), "cannot be drawn: RuntimeError. Mend its render()"),
+        (WorldError("the sky fell", remedy="Wait"), "the sky fell. Wait"),
+    ],
+)
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize("film", ["film", "film.gif"])
+def test_a_world_whose_drawing_fails_is_evaluated_without(
+    error: Exception, cause: str, after: int, film: str, tmp_path: Path, monkeypatch, capsys, caplog
+) -> None:
+    pytest.importorskip("PIL")
+    monkeypatch.setattr(RelayEnvironment, "render", raising(error, after=after))
+    save_team(relay_bundles(2), tmp_path / "team")
+    report = tmp_path / "report.json"
+    command = ["evaluate", str(tmp_path / "team"), "--episodes", "3", "--links", "both", "--json", str(report)]
+    assert main([*command, "--frames", str(tmp_path / film)]) == OutputFailed.exit_code
+    told = capsys.readouterr().out
+    assert "return per agent" in told
+    assert "Stopped" not in told
+    assert "drawn" not in told
+    document = json.loads(report.read_text())
+    assert [summary["episodes"] for summary in document["summaries"]] == [3, 3]
+    assert document["output_failure"] is None
+    assert cause in document["undrawn"]
+    said = [record.getMessage() for record in caplog.records if record.name == "coordinator.world.frames"]
+    names = [name for name in ("open", "cut") if any(f"first episode {name}" in each for each in said)]
+    assert len(said) == len(names) == 2
+    assert all(cause in each for each in said)
+    assert not (tmp_path / "film.gif").exists()
+
+
+@pytest.mark.parametrize(("film", "writer"), [("film", "write_png"), ("film.gif", "write_gif")])
+@pytest.mark.parametrize("error", [OutputFailed("cannot write it"), ValueError("no such mode")])
+def test_pictures_that_cannot_be_written_cost_no_episode(
+    film: str, writer: str, error: Exception, tmp_path: Path, monkeypatch
+) -> None:
+    pytest.importorskip("PIL")
+    monkeypatch.setattr(coordinator.world.frames, writer, raising(error, after=0))
+    report = evaluate(replace(relay_plan(2, episodes=3), frames=tmp_path / film))
+    assert report.summaries[0].episodes == 3
+    assert report.undrawn is not None
+    assert str(error) in report.undrawn
+
+
+def test_ctrl_c_while_a_picture_is_drawn_ends_the_evaluation(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(RelayEnvironment, "render", raising(KeyboardInterrupt(), after=2))
+    report = evaluate(replace(relay_plan(2, episodes=3), frames=tmp_path / "film"))
+    assert report.interrupted
+    assert report.undrawn is None
+
+
+def test_a_world_without_pictures_is_refused_before_it_is_played(tmp_path: Path, monkeypatch) -> None:
+    original = RelayEnvironment.spec.fget
+    blind = property(lambda world: replace(original(world), renders=False, cannot_draw="there is no screen"))
+    monkeypatch.setattr(RelayEnvironment, "spec", blind)
+    with pytest.raises(WorldError, match=r"'relay' cannot be drawn: there is no screen\. Run it without --frames"):
+        evaluate(replace(relay_plan(2, episodes=3), frames=tmp_path / "film"))
+
+
+def test_it_is_not_said_that_pictures_are_there_if_a_recording_ended_the_run(tmp_path: Path, capsys) -> None:
+    save_team(relay_bundles(2), tmp_path / "team")
+    (tmp_path / "full.jsonl").symlink_to("/dev/full")
+    command = ["evaluate", str(tmp_path / "team"), "--episodes", "300", "--record", str(tmp_path / "full.jsonl")]
+    assert main([*command, "--frames", str(tmp_path / "film")]) == OutputFailed.exit_code
+    told = capsys.readouterr().out
+    assert "Stopped" in told
+    assert "drawn" not in told

@@ -14,7 +14,7 @@ import analysis.audit.audit
 import analysis.audit.report
 from analysis.audit.condition import conditions
 from analysis.audit.finding import Findings
-from analysis.bandwidth import measure_command
+from analysis.bandwidth import measure_command, trace_command
 from analysis.bandwidth.report import folder as report_folder
 from heliograph.cli import main
 from heliograph.errors import NodeFailed
@@ -86,6 +86,24 @@ def test_an_audit_is_written_and_told_without_its_drawing(
     assert "Nothing refutes" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["agents"] == 2
     assert warnings(caplog) == ["no drawing of the audit: RuntimeError: built for numpy 1"]
+
+
+def test_a_language_analysis_is_written_and_told_without_its_picture(
+    bundles: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    trace = tmp_path / "trace.jsonl"
+    assert main(["evaluate", str(bundles), "--episodes", "8", "--record", str(trace)]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(trace_command, "draw_language", broken)
+    out = tmp_path / "out"
+    assert main(["bandwidth", "language", str(trace), "--out", str(out)]) == 0
+    assert capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == ["language.csv", "language.json"]
+    assert warnings(caplog) == ["no language.png: RuntimeError: built for numpy 1"]
 
 
 def test_a_table_is_shown_when_its_file_cannot_be_written(

@@ -27,6 +27,7 @@ from coordinator.watch.watcher import Watcher
 from coordinator.world.trajectory import StepRecord
 from coordinator.world.world import World
 from heliograph.codecs import LatentTables
+from heliograph.environments.relay import RelayEnvironment
 from heliograph.errors import MissingExtra
 
 pytest.importorskip("starlette")
@@ -71,6 +72,24 @@ def test_links_say_what_became_of_their_messages() -> None:
         # The last messages come after the last step that could read them.
         assert told[link.receiver, link.sender] == [link.read, link.lost, link.lost, 0]
     assert 0 < found.result.masked < found.result.hearable
+
+
+@pytest.mark.parametrize("drawn", [ImportError("no pygame"), RuntimeError(), None, np.zeros((4, 4))], ids=repr)
+def test_a_world_that_cannot_be_drawn_is_watched_without_pictures(
+    drawn: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def render(*_: object) -> object:
+        if isinstance(drawn, Exception):
+            raise drawn
+        return drawn
+
+    monkeypatch.setattr(RelayEnvironment, "render", render)
+    watcher = watched()
+    played(relay_plan(2), watcher)
+    assert len(watcher.steps) > 1
+    assert not watcher.frames
+    (said,) = [record.getMessage() for record in caplog.records if record.name == watcher_module.__name__]
+    assert said.startswith("the world cannot be drawn")
 
 
 def test_nothing_is_kept_without_a_page_and_no_more_than_is_allowed_with_one(monkeypatch: pytest.MonkeyPatch) -> None:

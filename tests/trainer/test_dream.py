@@ -16,6 +16,7 @@ from tiny_team import SMALL_MABL, SMALL_MAPPO, SMALL_MARIE, small_settings, star
 from heliograph.cli import main
 from heliograph.environments import registry
 from heliograph.environments.permission import EVERYTHING
+from heliograph.environments.relay import RelayEnvironment
 from heliograph.environments.vector import VectorEnvironment
 from heliograph.errors import OutputFailed, WorldError
 from trainer.algorithms.imagining import ImaginingAlgorithm
@@ -227,6 +228,45 @@ def test_a_full_disk_is_a_sentence(run: Path, tmp_path: Path, kind: str, capsys:
     full.symlink_to("/dev/full")
     assert main(["dream", str(run), "--horizon", "1", "--out", str(full)]) == 2
     assert f"cannot write {full}: No space left on device. Name another file" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_numbers_are_told_without_a_picture(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("built for numpy 1")
+
+    monkeypatch.setattr(Figure, "savefig", broken)
+    command = ["dream", str(run), "--horizon", "1", "--json", str(tmp_path / "dream.json")]
+    assert main([*command, "--out", str(tmp_path / "dream.png")]) == OutputFailed.exit_code
+    told = capsys.readouterr()
+    assert "real: return" in told.out
+    assert "picture: none" in told.out
+    assert "RuntimeError: built for numpy 1. The numbers are told without it" in told.err
+    document = json.loads((tmp_path / "dream.json").read_text())
+    assert document["transitions"] == 1
+    assert document["picture"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_world_whose_drawing_fails_has_traces_alone(
+    run: Path, tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = iter(range(after))
+
+    def render(*_: object) -> object:
+        if next(left, None) is None:
+            raise ImportError("no module named pygame")
+        return np.zeros((4, 4, 3), dtype=np.uint8)
+
+    monkeypatch.setattr(RelayEnvironment, "render", render)
+    out = tmp_path / "dream.png"
+    assert main(["dream", str(run), "--horizon", "2", "--out", str(out)]) == 0
+    assert out.stat().st_size > 1000
+    assert "the world is not drawn" in caplog.text
+    assert "ImportError: no module named pygame. Mend its render()" in caplog.text
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_ROLLOUTS = 256
 
+MEND = "The numbers are told without it; mend matplotlib or Pillow, or name a file of the other kind"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder of MAMBA, MAG, MABL or MARIE")
@@ -78,7 +80,7 @@ def _draw(namespace: argparse.Namespace) -> int:
     import torch
 
     from heliograph.documents import finite, write_json
-    from heliograph.errors import SettingsError
+    from heliograph.errors import HeliographError, OutputFailed, SettingsError
     from trainer.algorithms.imagining import ImaginingAlgorithm
     from trainer.training.imagined_episode import Wanted, imagined_beside_real
     from trainer.training.imagined_picture import draw_imagined
@@ -111,18 +113,32 @@ def _draw(namespace: argparse.Namespace) -> int:
         found = imagined_beside_real(algorithm, environment, settings.replay, wanted, device=device)
     finally:
         environment.close()
-    path: Path = namespace.out or folder.path / ("dream.gif" if found.real.frames else "dream.png")
+    path: Path = namespace.out or folder.path / ("dream.gif" if found.drawn else "dream.png")
     title = f"{algorithm.name} on {spec.id}, {chosen.in_words()}: episode {wanted.seed} from step {wanted.start} on"
-    draw_imagined(found, spec, path, title=title, slot=namespace.slot)
-    document = {"run": str(folder.path), "env_steps": chosen.env_steps, "picture": str(path), **found.document()}
+    picture: Path | None = path
+    failure: HeliographError | None = None  # told last, after the numbers
+    try:
+        draw_imagined(found, spec, path, title=title, slot=namespace.slot)
+    except HeliographError as error:
+        picture, failure = None, error
+    except Exception as error:  # of what draws
+        picture, failure = None, OutputFailed(f"cannot draw {path}: {type(error).__name__}: {error}", remedy=MEND)
+    document = {
+        "run": str(folder.path),
+        "env_steps": chosen.env_steps,
+        "picture": None if picture is None else str(picture),
+        **found.document(),
+    }
     try:
         write_json(finite(document), namespace.json)
     finally:
-        print(_in_words(found, path), file=sys.stderr if namespace.json == Path("-") else sys.stdout, flush=True)
+        print(_in_words(found, picture), file=sys.stderr if namespace.json == Path("-") else sys.stdout, flush=True)
+    if failure is not None:
+        raise failure
     return 0
 
 
-def _in_words(found: ImaginedBesideReal, path: Path) -> str:
+def _in_words(found: ImaginedBesideReal, path: Path | None) -> str:
     imagined, real = found.imagined, found.real
     returns, lengths = imagined.earned.sum(1), imagined.survival.sum(1)
     replayed = found.replayed
@@ -135,7 +151,7 @@ def _in_words(found: ImaginedBesideReal, path: Path) -> str:
             f"  imagined: return {returns.mean():.3g} ({returns.min():.3g} to {returns.max():.3g} in {len(returns)} "
             f"rollouts), {lengths.mean():.1f} transitions before the end",
             f"  real, where the team does what was imagined first: return {replayed.reward.sum():.3g}{ended}",
-            f"  picture: {path}",
+            f"  picture: {'none' if path is None else path}",
         ]
     )
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from heliograph.actions import DiscreteActions
+from heliograph.environments.pictures import picture_of
 from heliograph.environments.vector import (
     AgentInputs,
     EnvironmentSpec,
@@ -21,6 +22,7 @@ from heliograph.environments.vector import (
     checked_transition,
 )
 from heliograph.errors import SettingsError, WorldError
+from heliograph.optional import optional
 from heliograph.seeds import episode_seed
 from trainer.algorithms.imagining import ImaginingAlgorithm
 from trainer.experience.collector import Collector
@@ -85,6 +87,11 @@ class ImaginedBesideReal:
     imagined: Imagined
     replayed: EpisodeRun
     """The same world from the same state, where the team does what it did in the first rollout."""
+
+    @property
+    def drawn(self) -> bool:
+        """There are pictures of the world in both."""
+        return bool(self.real.frames and self.replayed.frames)
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -186,12 +193,20 @@ def _episode_run(
 ) -> EpisodeRun:
     """A world's episode under actions [start + H, N, ...], from `start` on."""
     agent_inputs = checked_agent_inputs(environment.reset(np.array([seed])), of=environment)
-    observations, rewards, frames, ended = [], [], [], ""
+    observations, rewards, ended = [], [], ""
+    frames: list[npt.NDArray[np.uint8]] = []
+    drawing = environment.spec.renders
 
     def look() -> None:
+        nonlocal drawing
         observations.append(agent_inputs.observation[0].copy())
-        if environment.spec.renders:
-            frames.append(environment.render().copy())
+        if drawing:
+            drawing = False
+            with optional("the world is not drawn"):
+                frames.append(picture_of(environment).copy())
+                drawing = True
+            if not drawing:
+                frames.clear()
 
     for step, action in enumerate(actions):
         if step == start:

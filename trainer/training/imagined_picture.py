@@ -57,7 +57,7 @@ class _Picture:
         from matplotlib.ticker import MaxNLocator
 
         self._found, self._steps = found, len(found.real.reward)
-        drawn = bool(found.real.frames)
+        drawn = found.drawn
         self.figure: Figure = Figure(figsize=(9, 9 if drawn else 5.5), layout="constrained")
         self._canvas = FigureCanvasAgg(self.figure)
         self.figure.suptitle(title)
