@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 from coordinator.plan.options import add_options, read_options
 from coordinator.plan.settings import RunSettings
 from heliograph.cli import Command
-from heliograph.display import interval
 from heliograph.environments.arguments import add_permission_arguments, permission_of
 from heliograph.errors import NodeFailed, SettingsError
 from heliograph.output_arguments import output_file
 
 if TYPE_CHECKING:
     from coordinator.plan.trust import Trust
-    from coordinator.running.outcome import Summary
     from coordinator.running.report import Report
 
 LEAST_WON = 0.9
@@ -157,7 +155,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def print_result(report: Report, seconds: dict[str, float]) -> None:
     """The demo's table; of a run that was stopped before both conditions had something, the table of any run."""
-    from coordinator.running.report import print_report, remarks
+    from coordinator.running.report import print_report, remarks, score
     from heliograph import display
     from heliograph.figures import written
 
@@ -168,8 +166,8 @@ def print_result(report: Report, seconds: dict[str, float]) -> None:
     heard, masked = report.summaries
     table = display.table(f"{report.agents} agents as processes, {report.environment}", "", "result")
     for label, cell in (
-        ("success with messages", _share(heard)),
-        ("success with every message masked", _share(masked)),
+        ("success with messages", score(heard, heard.outcome)),
+        ("success with every message masked", score(masked, masked.outcome)),
         ("bound without communication", "" if report.blind_bound is None else f"{report.blind_bound:.3f}"),
         ("bits per agent-step", written(heard, "bits_per_agent_step", "{:.1f}".format)),
         ("step latency p50", _milliseconds(heard.latency_p50_s)),
@@ -185,10 +183,6 @@ def print_result(report: Report, seconds: dict[str, float]) -> None:
     console.print(table)
     for line in remarks(report):
         console.print(line, highlight=False, markup=False)
-
-
-def _share(summary: Summary) -> str:
-    return interval(summary.outcome.mean, summary.outcome.low, summary.outcome.high)
 
 
 def _milliseconds(seconds: float | None) -> str:

@@ -175,3 +175,16 @@ def test_the_best_score_that_a_channel_allows_stands_beside_what_was_reached():
     assert evaluate(replace(plan, most_steps=5)).channel_limit is None, "episodes are cut before their end"
     plan = replace(plan, parameters=plan.parameters | {"length": 3})
     assert evaluate(plan).channel_limit is None, "nobody crosses the grid in three steps"
+
+
+def test_the_demo_marks_a_score_that_is_not_the_whole_teams(capsys) -> None:
+    found = report()
+    heard, masked = found.summaries
+    found = replace(found, summaries=(replace(heard, absent_episodes=1, absent_slots=(1,)), masked))
+    print_result(found, {"training": 1.0, "running": 1.0, "total": 2.0})
+    told = capsys.readouterr().out
+    (row,) = [line for line in told.splitlines() if "success with messages" in line]
+    assert " *" in row
+    (other,) = [line for line in told.splitlines() if "success with every message masked" in line]
+    assert "*" not in other
+    assert "* with messages: in 1 of 2 episodes an agent did nothing" in " ".join(told.split())
