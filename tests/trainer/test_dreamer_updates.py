@@ -180,6 +180,31 @@ def test_rounds_epochs_and_minibatches_are_those_of_the_settings(
 
 
 @everyone
+def test_imagination_may_teach_the_critic_alone(make: Callable[..., Dreamer]) -> None:
+    learned = {}
+    for whom in ("both", "critic"):
+        policy = {"imagination_teaches": whom, "experience_epochs": 1, "entropy_decay": 0.5}
+        algorithm = made(make, with_rates(policy=policy))
+        before, scale = parameters(algorithm), algorithm.entropy_scale
+        torch.manual_seed(5)
+        metrics = Means()
+        algorithm.learn_policy(algorithm.imagine_from(batch()), metrics)
+        learned[whom] = parameters(algorithm)
+        went = {name: _farthest(before[name], now) for name, now in learned[whom].items()}
+        assert went["critic"] > 0
+        assert (went["actor"] > 0) == (algorithm.entropy_scale != scale) == (whom == "both")
+        assert ("policy/surrogate" in metrics.result()) == (whom == "both")
+    assert all(map(torch.equal, learned["both"]["critic"], learned["critic"]["critic"])), (
+        "as it learns beside the actor"
+    )
+
+
+def test_an_actor_that_nothing_would_teach_is_refused() -> None:
+    with pytest.raises(ValueError, match="experience_epochs = 0: the actor would learn from nothing"):
+        made(mamba, {"policy": {"imagination_teaches": "critic"}})
+
+
+@everyone
 def test_the_entropy_scale_never_falls_below_its_floor(make: Callable[..., Dreamer]) -> None:
     policy = {"epochs": 5, "entropy_decay": 0.5, "entropy_scale": 0.1, "entropy_floor": 0.02}
     algorithm = made(make, {"policy": policy})

@@ -90,7 +90,12 @@ READING = (
 )
 WAYS = {
     "mamba": ("relay-signal", SMALL, "mamba", ()),
-    "own parameters": ("relay-signal", SMALL, "mamba", ("mamba.model.shared=false",)),
+    "own parameters, imagination for the critic": (
+        "relay-signal",
+        SMALL,
+        "mamba",
+        ("mamba.model.shared=false", "mamba.policy.imagination_teaches=critic"),
+    ),
     "mag": ("mag-relay", SMALL, "mamba", ()),
     "without messages": ("independent-relay", SMALL_MABL, "mabl", ()),
     "mabl": ("mabl-relay", SMALL_MABL, "mabl", ()),

@@ -155,9 +155,10 @@ class ImaginationLearner(ABC):
     def reconstructed(self, rollout: ImaginedRollout) -> Tensor: ...
 
     def learn_policy(self, rollout: ImaginedRollout, metrics: Means) -> None:
-        """One round: `epochs` of PPO over what was imagined."""
+        """One round: `epochs` of PPO over what was imagined, or of its critic alone."""
         batch = policy_batch(rollout, self.value, self.learning, self.actions)
-        self.learn_from(batch, metrics, epochs=self.learning.epochs)
+        teaches_actor = self.learning.imagination_teaches == "both"
+        self.learn_from(batch, metrics, epochs=self.learning.epochs, teaches_actor=teaches_actor)
         metrics.add(
             {
                 "policy/imagined_reward": float(rollout.reward.mean()),
@@ -174,9 +175,8 @@ class ImaginationLearner(ABC):
         values: Tensor = self.critic(*features)
         return values if self.value_scale is None else self.value_scale.from_scale(values)
 
-    def learn_from(self, batch: PolicyBatch, metrics: Means, *, epochs: int) -> None:
+    def learn_from(self, batch: PolicyBatch, metrics: Means, *, epochs: int, teaches_actor: bool = True) -> None:
         """PPO over shuffled minibatches of joint rows.  Raises NonFiniteLoss before it does harm."""
-        learning = self.learning
         if not torch.isfinite(batch.advantage).all():
             raise NonFiniteLoss(
                 "the advantages of what is learned from are not finite: the critic or the reward head has diverged",
@@ -189,23 +189,23 @@ class ImaginationLearner(ABC):
         steps = ranks().least(rows)  # on every rank as many, whatever each has experienced
         for _ in range(epochs):
             order = torch.randperm(rows, device=self.device)[:steps]
-            for index in order.split(learning.minibatch):
+            for index in order.split(self.learning.minibatch):
                 part = batch.rows(index)
-                policy = actor_loss(
-                    self.actor, part, self.actions, clip=learning.clip, entropy_scale=self.entropy_scale
-                )
-                actor_norm = self.step("actor", policy.loss, clip=learning.gradient_clip)
-                self.entropy_scale = self._next_entropy_scale(policy)
-                value = critic_loss(self.critic, part)
-                critic_norm = self.step("critic", value, clip=learning.gradient_clip)
-                metrics.add(
-                    {
-                        **policy.metrics(),
-                        "policy/critic_loss": float(value.detach()),
-                        "policy/actor_gradient_norm": actor_norm,
-                        "policy/critic_gradient_norm": critic_norm,
-                    }
-                )
+                if teaches_actor:
+                    self._teach_actor(part, metrics)
+                self._teach_critic(part, metrics)
+
+    def _teach_actor(self, part: PolicyBatch, metrics: Means) -> None:
+        learning = self.learning
+        policy = actor_loss(self.actor, part, self.actions, clip=learning.clip, entropy_scale=self.entropy_scale)
+        norm = self.step("actor", policy.loss, clip=learning.gradient_clip)
+        self.entropy_scale = self._next_entropy_scale(policy)
+        metrics.add({**policy.metrics(), "policy/actor_gradient_norm": norm})
+
+    def _teach_critic(self, part: PolicyBatch, metrics: Means) -> None:
+        value = critic_loss(self.critic, part)
+        norm = self.step("critic", value, clip=self.learning.gradient_clip)
+        metrics.add({"policy/critic_loss": float(value.detach()), "policy/critic_gradient_norm": norm})
 
     def _next_entropy_scale(self, policy: PolicyLoss) -> float:
         """After a minibatch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from heliograph.settings import Settings
 
@@ -80,6 +80,8 @@ class PolicySettings(Settings):
     `warm_up_updates` alone decides, as published."""
     experience_epochs: NonNegativeInt = 0
     """Epochs of PPO over what was just collected, seen through the model, before the rounds; published: none."""
+    imagination_teaches: Literal["both", "critic"] = "both"
+    """Actor and critic, as published, or the critic alone; the actor then learns from experience."""
     survival_weighting: bool = False
     """An imagined row counts as much as it is likely to be reached; published: every row the same."""
     start_alive: bool = False
@@ -91,3 +93,12 @@ class PolicySettings(Settings):
     `entropy_scale`; none: the scale follows `entropy_decay`, as published."""
     entropy_rate: PositiveFloat = 0.02
     """How fast it is steered, by minibatch: its logarithm moves by the rate times what is missing of the share."""
+
+    @model_validator(mode="after")
+    def _somebody_teaches_the_actor(self) -> Self:
+        if self.imagination_teaches == "critic" and not self.experience_epochs:
+            raise ValueError(
+                "imagination_teaches = critic with experience_epochs = 0: the actor would learn from nothing; "
+                "set experience_epochs, 8 for example"
+            )
+        return self
