@@ -58,10 +58,8 @@ def reconcile(
 
 
 def _doubt(balance: LinkBalance) -> str | None:
-    if balance.dispute:
-        return balance.dispute
     if balance.missing is None:
-        return "one of its nodes died, and its counters with it"
+        return balance.inexact["missing"].why
     if balance.send_skipped:
         return f"{balance.send_skipped} messages were not sent, because there was no stream or nobody listening"
     return None

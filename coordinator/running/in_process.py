@@ -166,6 +166,6 @@ def _links(team: InProcessTeam, *, size: int) -> tuple[LinkBalance, ...]:
     links = tuple(balance(reports, team_size=size))
     for link in links:
         if link.missing != 0:
-            why = link.dispute or f"{link.missing} messages are missing"
+            why = f"{link.missing} messages are missing" if link.missing else link.inexact["missing"].why
             raise MessageError(f"link {link.sender}->{link.receiver} of a team in one process: {why}")
     return links

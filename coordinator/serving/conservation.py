@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import chain
+from itertools import chain, permutations
 from typing import Any
 
 from heliograph.figures import Inexact, figures, joined
@@ -45,8 +45,6 @@ class LinkBalance:
     missing: int | None
     """Sent and never received, for no known reason."""
     inexact: Mapping[str, Inexact] = field(default_factory=dict)
-    dispute: str = ""
-    """Why its two ends cannot both be right; empty: they can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,23 +71,15 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
         slot: f"node {slot} is gone or does not answer, and its counts with it"
         for slot in set(range(team_size)) - set(reports)
     }
-    by_link = {(slot, peer): counted for slot, report in reports.items() for peer, counted in report.links.items()}
+    contradicted = disputes(reports, unknown=unknown)
     balances = []
     for sender in range(team_size):
         for receiver in range(team_size):
             if sender == receiver:
                 continue
-            out = by_link.get((sender, receiver), LinkCounters())
-            received = by_link.get((receiver, sender), LinkCounters())
-            missing = out.sent - received.delivered - received.late - received.rejected - received.lost
-            here, there = doubts.get(sender, ""), doubts.get(receiver, "")
-            dispute = ""
-            if missing < 0 and not here and not there:
-                dispute = here = there = (
-                    f"one of nodes {sender} and {receiver} miscounts: {out.sent} messages sent, but "
-                    f"{out.sent - missing} received ({received.delivered} delivered, {received.late} late, "
-                    f"{received.rejected} rejected, {received.lost} lost in the simulated channel)"
-                )
+            out, received = _ends(reports, sender, receiver)
+            dispute = contradicted.get((sender, receiver), "")
+            here, there = (dispute or doubts.get(slot, "") for slot in (sender, receiver))
             balances.append(
                 LinkBalance(
                     sender=sender,
@@ -97,12 +87,36 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
                     **joined(
                         figures({name: getattr(out, name) for name in SENDERS}, doubt=here, bounds=not dispute),
                         figures({name: getattr(received, name) for name in RECEIVERS}, doubt=there, bounds=not dispute),
-                        figures({"missing": missing}, doubt=here or there, bounds=False),
+                        figures({"missing": _missing(out, received)}, doubt=here or there, bounds=False),
                     ),
-                    dispute=dispute,
                 )
             )
     return balances
+
+
+def disputes(reports: Reports, *, unknown: Iterable[int] = ()) -> dict[tuple[int, int], str]:
+    """By (sender, receiver): why its two ends cannot both be right.  Of those who reported, less the `unknown`."""
+    found = {}
+    for sender, receiver in permutations(sorted(reports.keys() - set(unknown)), 2):
+        out, received = _ends(reports, sender, receiver)
+        missing = _missing(out, received)
+        if missing < 0:
+            found[sender, receiver] = (
+                f"one of nodes {sender} and {receiver} miscounts: {out.sent} messages sent, but {out.sent - missing} "
+                f"received ({received.delivered} delivered, {received.late} late, {received.rejected} rejected, "
+                f"{received.lost} lost in the simulated channel)"
+            )
+    return found
+
+
+def _ends(reports: Reports, sender: int, receiver: int) -> tuple[LinkCounters, LinkCounters]:
+    """What the two ends of a link counted; nothing, where one did not report."""
+    here, there = (reports[slot].links if slot in reports else {} for slot in (sender, receiver))
+    return here.get(receiver, LinkCounters()), there.get(sender, LinkCounters())
+
+
+def _missing(out: LinkCounters, received: LinkCounters) -> int:
+    return out.sent - received.delivered - received.late - received.rejected - received.lost
 
 
 def added(balances: Iterable[Sequence[LinkBalance]]) -> tuple[LinkBalance, ...]:
@@ -173,6 +187,8 @@ class Reading:
     """By slot: the instances that have held it so far, in order."""
     silent: Mapping[int, str] = field(default_factory=dict)
     """By slot: instances of live nodes that did not answer."""
+    disputes: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """By `disputes`."""
 
 
 def traffic(now: Reading, *, since: Reading | None) -> Traffic:
@@ -182,10 +198,9 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
     what passed between two nodes of which one miscounts it.
     """
     since = Reading(reports={}, links=()) if since is None else since
-    disputes = {
-        frozenset((link.sender, link.receiver)): link.dispute for link in (*since.links, *now.links) if link.dispute
-    }
-    now, since = (_without(reading, disputes.keys()) for reading in (now, since))
+    contradicted = {**since.disputes, **now.disputes}
+    pairs = {frozenset(link) for link in contradicted}
+    now, since = _without(now, pairs), _without(since, pairs)
     earlier = {report.instance: report for report in since.reports.values()}
     unsettled = {slot for slot, report in now.reports.items() if report.instance in since.silent.values()}
     counted = [report for slot, report in now.reports.items() if slot not in unsettled]
@@ -218,7 +233,7 @@ def traffic(now: Reading, *, since: Reading | None) -> Traffic:
         unknown_links=sum(link.missing is None for link in now.links),
         sent_by=sent_by,
         read_of=read_of,
-        doubt=_doubt(departed=_departed(now, since), silent={*now.silent, *unsettled}, disputes=disputes.values()),
+        doubt=_doubt(departed=_departed(now, since), silent={*now.silent, *unsettled}, disputes=contradicted.values()),
     )
 
 

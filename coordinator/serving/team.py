@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from coordinator.serving import wire
-from coordinator.serving.conservation import NodeReport, Reading, balance
+from coordinator.serving.conservation import NodeReport, Reading, balance, disputes
 from coordinator.serving.roster import Member, Roster
 from coordinator.serving.seats import Seats
 from coordinator.serving.session import Session
@@ -229,12 +229,12 @@ class Team(Seats):
                 silent = {
                     slot: session.member.instance for slot, session in self._sessions.items() if slot not in reports
                 }
-                for link in links:
-                    if link.dispute:
-                        logger.warning(
-                            "counts disagree sender=%d receiver=%d why=%r", link.sender, link.receiver, link.dispute
-                        )
-                return Reading(reports=reports, links=links, seen=self.roster.seen, silent=silent)
+                contradicted = disputes(reports, unknown=self.roster.replaced)
+                for (sender, receiver), why in contradicted.items():
+                    logger.warning("counts disagree sender=%d receiver=%d why=%r", sender, receiver, why)
+                return Reading(
+                    reports=reports, links=links, seen=self.roster.seen, silent=silent, disputes=contradicted
+                )
             # The last messages were sent before their senders answered, but may still be on their way.
             await asyncio.sleep(SETTLE_INTERVAL_S)
 

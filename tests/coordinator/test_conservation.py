@@ -1,6 +1,6 @@
 """Both ends of every link must tell the same story."""
 
-from coordinator.serving.conservation import NodeReport, Reading, balance, traffic
+from coordinator.serving.conservation import NodeReport, Reading, balance, disputes, traffic
 from heliograph.link_counters import LinkCounters
 
 Link = tuple[int, LinkCounters]
@@ -32,22 +32,23 @@ def test_more_received_than_sent_leaves_unknown_what_passed_between_the_two():
         2: report("c", link(0, delivered=7)),
     }
     links = balance(reports, team_size=3)
-    (wrong,) = [each for each in links if each.dispute]
-    assert (wrong.sender, wrong.receiver) == (0, 1)
-    assert "one of nodes 0 and 1 miscounts: 2 messages sent, but 3 received" in wrong.dispute
+    (wrong,) = [each for each in links if each.inexact]
+    found = disputes(reports)
+    assert found == {(0, 1): wrong.inexact["missing"].why}
+    assert found[0, 1].startswith("one of nodes 0 and 1 miscounts: 2 messages sent, but 3 received")
     assert {name: getattr(wrong, name) for name in ("sent", "delivered", "missing")} == dict.fromkeys(
         ("sent", "delivered", "missing")
     )
     assert all(entry.at_least is None for entry in wrong.inexact.values()), "either end may have counted too much"
 
-    passed = traffic(Reading(reports=reports, links=tuple(links)), since=None)
+    since = Reading(reports=reports, links=tuple(links), disputes=found)
+    passed = traffic(since, since=None)
     assert (passed.sent, passed.sent_by[0], passed.delivered) == (7, 7, 7), "of 0 and 2, which agree"
-    assert (passed.doubt, passed.unknown_links) == (wrong.dispute, 1)
+    assert (passed.doubt, passed.unknown_links) == (found[0, 1], 1)
     before = {slot: report(each.instance) for slot, each in reports.items()}
-    since = Reading(reports=reports, links=tuple(links))
     assert traffic(since, since=Reading(reports=before, links=tuple(balance(before, team_size=3)))).sent == 7
     assert traffic(since, since=since).sent == 0
-    assert traffic(since, since=since).doubt == wrong.dispute
+    assert traffic(since, since=since).doubt == found[0, 1]
 
 
 def test_links_of_a_node_that_died_are_unknown_and_never_guessed():

@@ -66,7 +66,7 @@ def test_a_difference_between_frames_and_nodes_names_the_link():
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
-        ({"unknown": (1,)}, "died"),
+        ({"unknown": (1,)}, "took its counts with it"),
         ({"skipped": 2}, "2 messages were not sent"),
     ],
 )
