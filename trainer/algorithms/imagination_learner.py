@@ -191,21 +191,20 @@ class ImaginationLearner(ABC):
             order = torch.randperm(rows, device=self.device)[:steps]
             for index in order.split(self.learning.minibatch):
                 part = batch.rows(index)
-                if teaches_actor:
-                    self._teach_actor(part, metrics)
-                self._teach_critic(part, metrics)
+                taught = self._teach_actor(part) if teaches_actor else {}
+                metrics.add(taught | self._teach_critic(part))
 
-    def _teach_actor(self, part: PolicyBatch, metrics: Means) -> None:
+    def _teach_actor(self, part: PolicyBatch) -> dict[str, float]:
         learning = self.learning
         policy = actor_loss(self.actor, part, self.actions, clip=learning.clip, entropy_scale=self.entropy_scale)
         norm = self.step("actor", policy.loss, clip=learning.gradient_clip)
         self.entropy_scale = self._next_entropy_scale(policy)
-        metrics.add({**policy.metrics(), "policy/actor_gradient_norm": norm})
+        return {**policy.metrics(), "policy/actor_gradient_norm": norm}
 
-    def _teach_critic(self, part: PolicyBatch, metrics: Means) -> None:
+    def _teach_critic(self, part: PolicyBatch) -> dict[str, float]:
         value = critic_loss(self.critic, part)
         norm = self.step("critic", value, clip=self.learning.gradient_clip)
-        metrics.add({"policy/critic_loss": float(value.detach()), "policy/critic_gradient_norm": norm})
+        return {"policy/critic_loss": float(value.detach()), "policy/critic_gradient_norm": norm}
 
     def _next_entropy_scale(self, policy: PolicyLoss) -> float:
         """After a minibatch."""
