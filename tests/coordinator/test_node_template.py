@@ -19,7 +19,10 @@ from coordinator.serving.node_template import NODE, ForkedProcess, NodeTemplate,
 from coordinator.serving.supervisor import Supervisor
 from heliograph.errors import NodeFailed
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has what forking them takes")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has what forking them takes"),
+    pytest.mark.slow,  # each starts a process
+]
 
 DEADLINE_S = 60
 WAITING = ("--coordinator", "127.0.0.1:1", "--join-timeout-s", "3600")

@@ -24,6 +24,8 @@ from trainer.nets.means import Means
 from trainer.policy.imagined import ImaginedRollout
 from trainer.policy.ppo import actor_loss, critic_loss, policy_batch
 
+pytestmark = pytest.mark.slow  # each is short, all of them are seconds
+
 WITH_DECAY = json.loads((FOLDER / "dev_meta.json").read_text())["weights_with_decay"]
 
 comparisons_are_counted = counted(

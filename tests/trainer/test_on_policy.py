@@ -50,6 +50,8 @@ from trainer.training.evaluation import evaluate
 from trainer.training.preset import load_settings
 from trainer.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow  # each is short, all of them are seconds
+
 NAMES = sorted(name for name in ALGORITHMS if algorithm_entry(name).on_policy)
 RECURRENT: dict[str, type[Mappo | Ippo | Happo]] = {"mappo": Mappo, "ippo": Ippo, "happo": Happo}
 WAITING, STEERING = "waiting_game:make", "steering_team:make"

@@ -38,6 +38,8 @@ from trainer.policy.draws import GreedyDraws, RandomDraws
 from trainer.world_model.imagination import roll_out
 from trainer.world_model.own_rssms import own_rssm
 
+pytestmark = pytest.mark.slow  # each is short, all of them are seconds
+
 CPU = torch.device("cpu")
 LENGTH, COPIES = 8, 6
 MIXED = {"share": 0.8, "erasure": 0.9, "burst_loss": 0.6, "delay_steps": 2, "dropout": 0.5, "late": "hold"}
