@@ -6,11 +6,10 @@ STUBS_VENV ?= .venv-stubs
 
 # Files of tests run side by side, each as a whole in one worker (tests/README.md): one per core, up to eight, and one more,
 # since tests of processes wait for these.  One file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
-CORES := $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8))")
-WORKERS ?= $(shell expr $(CORES) + 1)
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 1)")
 # `make test BUSY=2` runs them beside two processes that keep a core busy each: no test may depend on a quiet machine.
 BUSY ?= 0
-SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --busy $(BUSY)
 
 .PHONY: demo check test test-fast test-steady test-numpy2 images test-docker test-release test-resolving test-combinations nightly install docs stubs zoo clean
 
@@ -33,8 +32,6 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not nightly" --ignore tests/docker
 
 # What to run while one works: all but the tests of processes, of virtual networks and of whole trainings.
-# What is left waits for nobody, so one worker per core.
-test-fast: WORKERS = $(CORES)
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not nightly" tests $(addprefix --ignore tests/,docker process netns)
 

@@ -49,6 +49,7 @@ def test_what_computes_for_ever_and_what_waits_for_ever_are_ended(tmp_path: Path
         assert end.own_s > 0.5
 
 
+@pytest.mark.slow
 def test_who_takes_its_time_step_by_step_is_ended_for_the_step_that_takes_too_long(tmp_path: Path) -> None:
     steps = iter(range(8))  # another one at each look, and then none
     end = ended(tmp_path, "import time; time.sleep(3600)", step=lambda: next(steps, None), step_budget_s=0.6)

@@ -288,6 +288,7 @@ def test_a_byte_at_a_time_is_taken_only_so_often() -> None:
         repeat(2 * ALLOWED_AT_ONCE, lambda: server.receive(bytes([next(sent)])))
 
 
+@pytest.mark.slow
 def test_honest_traffic_with_two_window_updates_for_each_message_goes_on_for_ever() -> None:
     """As grpcio sends it, both ways; the windows of both sides hold, and are opened in steps of half a window."""
     server, client = Server(), H2Connection(H2Configuration(client_side=True))

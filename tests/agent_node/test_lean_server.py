@@ -277,6 +277,7 @@ def test_who_does_not_begin_in_time_is_cut(begins: bytes, monkeypatch: pytest.Mo
     play(script)
 
 
+@pytest.mark.slow
 def test_who_calls_nothing_any_more_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "IDLE_TICKS", 1)
 

@@ -120,6 +120,7 @@ def test_the_document_says_what_was_played_and_found(folder):
     assert "heliograph" in document["versions"]
 
 
+@pytest.mark.slow
 def test_the_sentences_quote_the_tables(folder):
     report = read_document(folder)
     *inner, outermost = report.layers

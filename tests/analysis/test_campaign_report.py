@@ -330,6 +330,7 @@ def test_the_curve_of_cost_is_drawn_only_where_all_runs_counted_it(tmp_path: Pat
     assert mag.by_steps is not None
 
 
+@pytest.mark.slow
 def test_a_picture_says_what_lines_and_bands_are_and_counts_seconds_in_full(
     tmp_path: Path, plans: dict[str, Plan]
 ) -> None:

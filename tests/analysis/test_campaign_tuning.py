@@ -108,6 +108,7 @@ def test_scores_of_other_seeds_worlds_or_budgets_are_not_gone_on_with(places: Pl
         read_trials(campaign(**change), places)
 
 
+@pytest.mark.slow
 def test_what_earlier_trials_have_taken_is_of_the_same_budget(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def count_cells(monkeypatch):
     return counted
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_keeps_its_cells_and_resumes_with_the_others(tmp_path, count_cells):
     count_cells.stop_before = 3
     results = []

@@ -48,6 +48,7 @@ def evaluate(*arguments: object) -> int:
     return main(["evaluate", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_every_run_and_policy_has_a_row_and_equals_its_own_evaluation(runs, tmp_path: Path, capsys):
     common = ["--episodes", 6, "--seed", 5]
     document = tmp_path / "scores.json"

@@ -46,6 +46,7 @@ def test_an_episode_that_is_filmed_is_cut_where_any_other_is(tmp_path: Path) -> 
     assert sorted(path.name for path in film.iterdir()) == [f"open-{step:03d}.png" for step in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("links", "names"), [("open", ["film.gif"]), ("both", ["film-cut.gif", "film-open.gif"])])
 def test_a_film_is_one_animated_file_of_every_state_large_enough_to_watch(tmp_path: Path, links, names) -> None:
     image = pytest.importorskip("PIL.Image")

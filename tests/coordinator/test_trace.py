@@ -79,6 +79,7 @@ def test_a_truncated_trace_is_noticed_at_any_byte(tmp_path_factory, whole, data,
 GZIP = b"\x1f\x8b"
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_in_place_of_a_line_are_refused_with_its_number(tmp_path_factory, whole, data):

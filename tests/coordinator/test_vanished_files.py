@@ -55,6 +55,7 @@ def test_a_recording_whose_folder_is_gone(tmp_path, team, command, name, capfd, 
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_recording_that_is_gone_at_its_end(tmp_path, team, capfd, monkeypatch) -> None:
     """It was there after the last episode."""
     _removed_before(monkeypatch, Recorder, "finish", tmp_path / "recordings")

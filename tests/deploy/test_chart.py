@@ -97,6 +97,7 @@ def test_team_size_is_one_value(chart: Chart) -> None:
     assert [source["secret"]["name"] for source in sources] == [f"slot-{slot}-tls" for slot in range(12)]
 
 
+@pytest.mark.slow
 def test_registry_resources_and_deadlines_are_values(chart: Chart) -> None:
     found = chart(
         "images.registry=mirror.example:5000/team",

@@ -53,6 +53,7 @@ def laid_out(rendered: Objects, pod: dict[str, Any], volume: str, folder: Path) 
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlay", [".", *TLS_OVERLAYS])
 def test_what_is_rendered_is_valid_by_the_schema(overlay: str, kustomized: Kustomized) -> None:
     schemas = pytest.importorskip("kubernetes_validate")

@@ -22,6 +22,7 @@ def scraped(address: str) -> str:
         return answer.read().decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [b"", b"GET /metrics HTTP/1.1\r\nHost:"])
 def test_silent_clients_hold_a_bounded_number_of_threads_and_nobody_else_up(said: bytes) -> None:
     before = set(threading.enumerate())

@@ -75,6 +75,7 @@ def test_processes_are_cut_as_one_process_is(tmp_path: Path, capsys: pytest.Capt
     assert (found[1]["cut_episodes"], found[1]["steps"]) == (2, 18)
 
 
+@pytest.mark.slow
 def test_a_check_of_an_environment_that_neither_ends_nor_tells_a_limit_comes_to_an_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

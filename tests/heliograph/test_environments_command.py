@@ -45,6 +45,7 @@ def test_the_list_names_all_and_stays_narrow(capsys: Capture, monkeypatch: pytes
     assert "    pip install --no-deps git+https://github.com/oxwhirl/smacv2.git" in lines
 
 
+@pytest.mark.slow
 def test_the_list_imports_no_simulator_and_makes_nothing() -> None:
     program = (
         "import json, sys, time\n"

@@ -91,6 +91,7 @@ def test_a_step_limit_truncates_and_shows_the_last_state() -> None:
         environment.step(np.zeros((1, 4), dtype=int))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"rail_seed": 3, "neighbours": "rail"}], ids=str)
 def test_a_seed_repeats_its_episode_whatever_came_before_and_beside(more: dict[str, Any]) -> None:
     environment = registry.make("flatland", count=2, parameters={**SMALL, **more, "step_limit": 60})
@@ -171,6 +172,7 @@ def test_a_train_hears_the_first_ones_on_its_edges_which_need_not_hear_it() -> N
     assert out_of_play > 0, "nobody stood deadlocked on another's edge"
 
 
+@pytest.mark.slow
 def test_a_deadlock_ends_the_part_of_its_trains_and_of_no_others() -> None:
     ended = {"arrived": 0, "deadlocked": 0}
     for seed in range(4):

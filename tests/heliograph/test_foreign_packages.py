@@ -38,6 +38,7 @@ def heliograph(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_command_whose_package_is_hidden_says_who_hides_it(site: Path) -> None:
     done = heliograph(site, "train", "--preset", "relay")
     assert done.returncode == 5
@@ -51,6 +52,7 @@ def test_a_command_whose_package_is_hidden_says_who_hides_it(site: Path) -> None
     assert "evaluate" in help_of_all.stdout
 
 
+@pytest.mark.slow
 def test_other_commands_say_nothing_of_it(site: Path) -> None:
     done = heliograph(site, "environments")
     assert (done.returncode, done.stderr) == (0, "")

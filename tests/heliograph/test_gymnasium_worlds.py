@@ -228,6 +228,7 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(monkeypatch: p
         registry.make("cartpole", count=1)
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_worlds() -> None:
     here, pooled = (registry.make("cartpole", count=2, workers=workers) for workers in (0, 1))
     assert pooled.spec == here.spec

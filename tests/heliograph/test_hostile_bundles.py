@@ -131,6 +131,7 @@ def test_a_tar_of_another_writer_is_read() -> None:
     assert from_tar(buffer.getvalue(), origin="tar") == SOUND
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(SOUND.to_tar()) - 1), st.binary(max_size=9)), max_size=4), st.integers(0))
 def test_no_damage_to_a_tar_is_more_than_a_refusal(edits: list[tuple[int, bytes]], cut: int) -> None:

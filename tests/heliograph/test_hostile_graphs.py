@@ -180,6 +180,7 @@ def test_what_is_cut_off_is_refused(data: bytes) -> None:
     assert_refused(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_damage_is_more_than_a_refusal(data: st.DataObject) -> None:

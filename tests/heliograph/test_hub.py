@@ -209,6 +209,7 @@ def test_names_that_lead_elsewhere_are_no_part_of_a_team(pushed: Hub, tmp_path: 
     assert left(tmp_path / "inner" / "team") == sorted(["README.md", "card.json", "episode.gif", "bundles"])
 
 
+@pytest.mark.slow
 def test_a_smaller_team_takes_the_place_of_a_larger_one(pushed: Hub, made: Path, tmp_path: Path) -> None:
     write_team(tmp_path / "three", agents=3, key=made / "key")
     assert main(["push", "three", REPOSITORY]) == 0
@@ -308,6 +309,7 @@ def test_a_hub_that_is_gone_or_silent_is_left(
     assert left(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "without_length"),
     [("/api/models/", False), ("/resolve/", False), ("/lfs/", False), ("/api/models/", True)],
@@ -339,6 +341,7 @@ def test_a_signal_ends_an_upload_that_a_silent_hub_holds_up(hub: Hub, made: Path
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_a_silent_hub_is_named_when_files_are_on_their_way(
     hub: Hub, made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

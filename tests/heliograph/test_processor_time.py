@@ -13,6 +13,7 @@ from heliograph.processor_time import processor_seconds
 BUSY = "import sys, time\nwhile time.process_time() < 0.4: pass\nprint('worked', flush=True)\nsys.stdin.read()"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system tells nothing of children")
 def test_work_of_a_child_counts_once_while_it_runs_and_after_it() -> None:
     before = processor_seconds()

@@ -50,6 +50,7 @@ def test_what_a_third_agent_passes_on_counts() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "faults", [{"erasure": 0.4}, {"burst": Burst(loss=0.4, mean_steps=2.5)}, {"erasure": 0.3, "delay_steps": 1}]
 )
@@ -105,6 +106,7 @@ def test_more_agents_and_grids_too_large_for_an_episode_are_not_worked_out() -> 
         assert relay_limit(agents=2, size=3, length=3, faults=faults) is None
 
 
+@pytest.mark.slow
 def test_a_large_grid_takes_little_memory() -> None:
     tracemalloc.start()
     found = limit(2, size=32, length=70, erasure=0.5)

@@ -119,6 +119,7 @@ async def healthy(tls: Tls, *, address: str = "127.0.0.1:0") -> AsyncIterator[st
         await server.stop(grace=None)
 
 
+@pytest.mark.slow
 def test_a_node_that_waits_for_its_coordinator_takes_the_certificate_that_replaces_an_expired_one(
     team: Callable[..., Path],
 ) -> None:

@@ -74,6 +74,7 @@ def test_importing_it_loads_and_reads_no_more_than_itself() -> None:
     assert not {event.partition(".")[0] for event, _ in done} & {"subprocess", "socket", "ctypes", "glob"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(surface.OWN))
 def test_own_names_load_no_role_and_no_framework(name: str) -> None:
     loaded = in_a_process_of_its_own(

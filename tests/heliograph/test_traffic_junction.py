@@ -178,6 +178,7 @@ def test_the_measured_bound_is_what_the_reference_policy_reaches() -> None:
     assert found.mean() == pytest.approx(spec.blind_bound, abs=4 * (0.3 * 0.7 / 2000) ** 0.5)
 
 
+@pytest.mark.slow
 def test_cars_that_know_where_all_others_are_do_not_crash() -> None:
     assert run_reference("traffic-junction-easy", "yielding", episodes=500, seed=3).outcome.min() == 1.0
     with pytest.raises(WorldError, match="knows one crossing, and these roads are 'medium'"):

@@ -134,6 +134,7 @@ def test_every_kind_learns_all_that_it_has_and_goes_on_as_if_it_had_not_been_int
     assert all(math.isfinite(value) for record in history for value in record.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["default", "centralised"])
 def test_the_tokenizer_learns_first_then_the_model_then_the_policy(kind: str, tmp_path: Path) -> None:
     warm = ("marie.model_warm_up=2", "marie.policy.warm_up_updates=3")

@@ -119,6 +119,7 @@ def evaluated(mazero: Mazero, reference: MazeroReference, step: int) -> tuple[Te
     return frames, legal, np.array([step < length for length in lengths])
 
 
+@pytest.mark.slow
 def test_evaluation_with_search_equals_the_released_code(reference: MazeroReference) -> None:
     mazero = recorded_mazero(reference)
     team = mazero.searching_policy(torch.Generator())

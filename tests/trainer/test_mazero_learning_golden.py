@@ -173,6 +173,7 @@ def test_every_loss_term_equals_the_released_code(recorded: Recorded) -> None:
     recorded.close_scalar(loss.total, "loss.total")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "theirs"), [("bc", "none"), ("raw", "raw")])
 def test_other_policy_losses_equal_the_released_code(ours: str, theirs: str) -> None:
     recorded = Recorded(torch.float64, policy=ours)

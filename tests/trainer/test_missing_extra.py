@@ -25,6 +25,7 @@ def heliograph(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "export", "dream"])
 def test_a_command_that_needs_torch_says_how_to_get_it(command: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
@@ -40,6 +41,7 @@ def test_a_command_that_needs_torch_says_how_to_get_it(command: str, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_settings_are_resolved_without_torch() -> None:
     done = heliograph("train", "--preset", "relay", "--dry-run")
     assert done.returncode == 0

@@ -35,6 +35,7 @@ def stepped(kind: type[torch.optim.Optimizer], state: dict[str, Any] | None = No
     return weights.detach(), optimiser.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_steps_and_state_are_those_of_torch(name: str) -> None:
     theirs = stepped(getattr(torch.optim, name), **SETTINGS[name])

@@ -269,6 +269,7 @@ def test_exploring_a_copy_of_the_network_keeps_its_own_count() -> None:
         _, state = team.act(state, **shown, draws=RandomDraws())
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, COPIES - 1), st.integers(1, 9), st.booleans()), min_size=1, max_size=30))
 @settings(max_examples=60, deadline=None)
 def test_episodes_from_replay_are_whole_and_there_are_no_others(writes: list[tuple[int, int, bool]]) -> None:

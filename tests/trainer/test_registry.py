@@ -105,6 +105,7 @@ def test_an_unknown_algorithm_is_refused_with_those_that_there_are() -> None:
         load_settings("relay", ["algorithm=3"])
 
 
+@pytest.mark.slow
 def test_whoever_exchanges_messages_says_so_and_nobody_else() -> None:
     spec, found = registry_of_worlds.make("relay", count=1).spec, {}
     for name in ALGORITHMS:
@@ -126,6 +127,7 @@ def test_a_broken_entry_of_another_distribution_is_told_and_ours_goes_before_the
     assert load_settings("relay", []).algorithm == "mamba"
 
 
+@pytest.mark.slow
 def test_settings_of_every_algorithm_resolve_without_torch() -> None:
     program = (
         "import sys\n"

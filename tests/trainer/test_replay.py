@@ -63,6 +63,7 @@ def check(window: Window, writer: Writer, capacity: int) -> None:
         assert torch.equal(window.hears[..., 1, 0], number % 2 == 0)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sets(st.integers(0, COPIES - 1), min_size=1).map(sorted), min_size=30, max_size=90),
     st.sampled_from(["anywhere", "first"]),

@@ -51,6 +51,7 @@ def collected(algorithm: Mamba | AttentionPpo) -> Replay:
     return replay
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
 def test_it_acts_and_learns_as_a_team_that_receives_nothing(shared: bool) -> None:
     silent, talking = pair(shared=shared)

@@ -136,6 +136,7 @@ def test_a_preset_file_builds_on_a_preset(tmp_path: Path) -> None:
     assert mine.environment == base.environment
 
 
+@pytest.mark.slow
 def test_presets_are_listed_without_torch() -> None:
     code = (
         "import sys; from heliograph.cli import main; main(['train', '--list-presets', 'names']); "
@@ -196,6 +197,7 @@ def test_a_folder_that_holds_a_run_or_cannot_be_made_is_refused(
     assert "cannot make run folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wandb", [(), ("--wandb", "test")])
 def test_a_world_that_cannot_be_made_leaves_no_folder(
     wandb: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
