@@ -73,24 +73,21 @@ def balance(reports: Reports, *, team_size: int, unknown: Iterable[int] = ()) ->
     }
     contradicted = disputes(reports, unknown=unknown)
     balances = []
-    for sender in range(team_size):
-        for receiver in range(team_size):
-            if sender == receiver:
-                continue
-            out, received = _ends(reports, sender, receiver)
-            dispute = contradicted.get((sender, receiver), "")
-            here, there = (dispute or doubts.get(slot, "") for slot in (sender, receiver))
-            balances.append(
-                LinkBalance(
-                    sender=sender,
-                    receiver=receiver,
-                    **joined(
-                        figures({name: getattr(out, name) for name in SENDERS}, doubt=here, bounds=not dispute),
-                        figures({name: getattr(received, name) for name in RECEIVERS}, doubt=there, bounds=not dispute),
-                        figures({"missing": _missing(out, received)}, doubt=here or there, bounds=False),
-                    ),
-                )
+    for sender, receiver in permutations(range(team_size), 2):
+        out, received = _ends(reports, sender, receiver)
+        dispute = contradicted.get((sender, receiver), "")
+        here, there = (dispute or doubts.get(slot, "") for slot in (sender, receiver))
+        balances.append(
+            LinkBalance(
+                sender=sender,
+                receiver=receiver,
+                **joined(
+                    figures({name: getattr(out, name) for name in SENDERS}, doubt=here, bounds=not dispute),
+                    figures({name: getattr(received, name) for name in RECEIVERS}, doubt=there, bounds=not dispute),
+                    figures({"missing": _missing(out, received)}, doubt=here or there, bounds=False),
+                ),
             )
+        )
     return balances
 
 
