@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from made_once import made_once
 
 ROOT = Path(__file__).parents[2]
 Objects = dict[tuple[str, str], dict[str, Any]]
+
+OVERLAYS_OF_A_READER = {"metrics": "base", "metrics-and-tls": "overlays/tls-secrets"}
+"""Folders that a reader of `docs/deploy.md` would write, by name: what each adds metrics to."""
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +48,19 @@ def kubectl(tools: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kustomizations(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of `deploy/kubernetes` where the keys are made that the head of each overlay says to make."""
-    return made_once(tmp_path_factory, "kustomizations", with_keys) / "kubernetes"
+def kustomizations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of `deploy/kubernetes` where the keys are made that the head of each overlay says to make.
+
+    Workers share it, so that what one changes another would render: who wants another registry copies it.
+    """
+    folder = made_once(tmp_path_factory, "kustomizations", with_keys) / "kubernetes"
+    before = contents(folder)
+    yield folder
+    assert contents(folder) == before, f"a test has changed {folder}, which all workers share"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def with_keys(place: Path) -> None:
@@ -59,6 +73,10 @@ def with_keys(place: Path) -> None:
         script = "\n".join(line[4:] for line in head.splitlines() if line.startswith("#   "))
         assert "heliograph certificates signing-key keys/bundles" in script
         subprocess.run(["sh", "-ec", script], cwd=overlay, env=os.environ | {"PATH": path}, check=True, timeout=120)
+    for name, resource in OVERLAYS_OF_A_READER.items():
+        (folder / name).mkdir()
+        text = {"resources": [f"../{resource}"], "components": ["../components/metrics"]}
+        (folder / name / "kustomization.yaml").write_text(json.dumps(text))
 
 
 @pytest.fixture(scope="session")

@@ -57,16 +57,7 @@ def normalised(rendered: Objects) -> Objects:
     return found
 
 
-@pytest.fixture(scope="session")
-def overlays_of_a_reader(kustomizations: Path) -> None:
-    for name, resource in (("metrics", "base"), ("metrics-and-tls", "overlays/tls-secrets")):
-        (kustomizations / name).mkdir()
-        text = {"resources": [f"../{resource}"], "components": ["../components/metrics"]}
-        (kustomizations / name / "kustomization.yaml").write_text(yaml.safe_dump(text))
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("overlays_of_a_reader")
 @pytest.mark.parametrize("folder", VARIANTS)
 def test_the_chart_renders_what_kustomize_does(folder: str, kustomized: Kustomized, chart: Chart) -> None:
     ours, theirs = normalised(chart(*VARIANTS[folder])), normalised(kustomized(folder))

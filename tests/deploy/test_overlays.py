@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -151,15 +152,12 @@ def test_cert_manager_issues_what_the_team_would_issue_itself(kustomized: Kustom
 
 
 @pytest.mark.parametrize("overlay", [".", "overlays/tls-cert-manager"])
-def test_the_registry_is_one_line(overlay: str, kustomizations: Path, kubectl: Path) -> None:
-    base = kustomizations / "base" / "kustomization.yaml"
-    before = base.read_text()
-    try:
-        changed = before.replace("REGISTRY=docker.io/library", "REGISTRY=mirror.example:5000/team")
-        base.write_text(changed.replace("TAG=latest", "TAG=1.2"))
-        rendered = objects(said(kubectl, "kustomize", kustomizations / overlay))
-    finally:
-        base.write_text(before)
+def test_the_registry_is_one_line(overlay: str, kustomizations: Path, kubectl: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(kustomizations, tmp_path / "kubernetes")
+    base = own / "base" / "kustomization.yaml"
+    changed = base.read_text().replace("REGISTRY=docker.io/library", "REGISTRY=mirror.example:5000/team")
+    base.write_text(changed.replace("TAG=latest", "TAG=1.2"))
+    rendered = objects(said(kubectl, "kustomize", own / overlay))
     roles = {"signature": "trainer"}
     found = {name: container["image"] for name, container in containers(rendered)}
     assert found == {name: f"mirror.example:5000/team/heliograph-{roles.get(name, name)}:1.2" for name in found}
