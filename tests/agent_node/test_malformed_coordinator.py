@@ -122,7 +122,7 @@ def test_a_damaged_message_ends_the_node_in_one_sentence_or_is_taken(
 
     async def run() -> Counter[str]:
         endings: Counter[str] = Counter()
-        for seed in range(60):
+        for seed in range(30):
             data = mangled(SAID[kind].SerializeToString(), seed)
             try:
                 await hear([*before, data, SAID["shutdown"].SerializeToString()], ends=True)
@@ -133,7 +133,7 @@ def test_a_damaged_message_ends_the_node_in_one_sentence_or_is_taken(
 
     endings = LOOP.run(run())
     assert set(endings) <= {"a sentence", "taken"}
-    assert endings["a sentence"] >= 30
+    assert endings["a sentence"] >= 15
     assert_no_tracebacks(caplog)
 
 

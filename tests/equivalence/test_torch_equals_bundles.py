@@ -22,7 +22,7 @@ from trainer.training.evaluation import evaluate
 
 pytestmark = pytest.mark.slow
 
-EPISODES, SEED = 40, 11
+EPISODES, SEED = 24, 11
 
 TEAMS = {
     "two agents, complete graph": ("relay", {}),

@@ -21,7 +21,7 @@ from heliograph.environments.vector import AgentInputs, Transition
 from heliograph.errors import SettingsError, WorldError
 from heliograph.settings import resolve
 
-pytestmark = [pytest.mark.slow, pytest.mark.arrays]
+pytestmark = pytest.mark.slow
 
 DOUBLE = Path(__file__).parent / "smac_double"
 Made = Callable[..., SmacEnvironment]
@@ -76,6 +76,7 @@ def same(left: list[Transition], right: list[Transition]) -> bool:
     return [shown(one) for one in left] == [shown(other) for other in right]
 
 
+@pytest.mark.arrays
 def test_a_battle_has_the_recorded_sizes_and_ends_for_the_whole_team(made: Made) -> None:
     environment = made()
     spec = environment.spec
@@ -104,6 +105,7 @@ def test_a_battle_has_the_recorded_sizes_and_ends_for_the_whole_team(made: Made)
         environment.step(attacking(end.agent_inputs))
 
 
+@pytest.mark.arrays
 def test_dead_units_stay_and_can_do_nothing(made: Made) -> None:
     environment = made()
     episode = played(environment, 1, stopping)
@@ -129,6 +131,7 @@ def test_an_illegal_action_is_refused_before_the_simulator_dies_of_it(made: Made
     assert environment.restarts == 0
 
 
+@pytest.mark.arrays
 def test_time_that_runs_out_is_a_truncation(made: Made) -> None:
     def walking_away(agent_inputs: AgentInputs) -> np.ndarray:
         mask = agent_inputs.action_mask
@@ -225,11 +228,13 @@ def test_smacv2_teams(made: Made, race: str) -> None:
     assert environment.reset(np.array([1])).observation.shape == (1, 5, environment.spec.observation_size)
 
 
+@pytest.mark.arrays
 def test_smacv2_has_the_recorded_sizes(made: Made) -> None:
     spec = made(Smacv2Settings()).spec
     assert (spec.observation_size, spec.state_size, spec.actions, spec.episode_limit) == (82, 120, 11, 200)
 
 
+@pytest.mark.arrays
 def test_hearing_by_sight_leaves_out_the_far_and_the_dead(made: Made) -> None:
     environment = made(SmacSettings(hears="sight"))
     assert not environment.spec.complete_graph
@@ -254,6 +259,7 @@ def test_replays_are_saved_every_so_often_and_are_no_part_of_the_world(made: Mad
     assert not {"replay_dir", "save_replay_every"} & set(environment.spec.parameters)
 
 
+@pytest.mark.arrays
 def test_the_state_and_a_picture(made: Made) -> None:
     environment = made(count=2)
     with pytest.raises(WorldError, match="before its first reset"):

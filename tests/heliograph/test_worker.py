@@ -23,7 +23,7 @@ from heliograph.environments.workers.protocol import Blueprint
 from heliograph.environments.workers.worker import WorkerEnvironment
 from heliograph.errors import SettingsError, UnknownEnvironment, WorldError
 
-pytestmark = [pytest.mark.slow, pytest.mark.arrays]
+pytestmark = pytest.mark.slow
 
 DEADLINE_S = 60.0
 SEED_OF = {fault: seed for seed, fault in FAULTS.items()}
@@ -90,6 +90,7 @@ def assert_lost(transition: Transition) -> None:
     assert agent_inputs.action_mask.any(axis=-1).all()
 
 
+@pytest.mark.arrays
 def test_a_worker_gives_the_same_numbers_as_the_environment_itself(started: Started) -> None:
     parameters = {"agents": 3, "hears": "range", "observation_noise": 0.2}
     here = registry.make("relay", count=3, parameters=parameters)
@@ -126,6 +127,7 @@ def test_two_workers_step_at_once_and_answer_in_any_order(started: Started) -> N
     assert same(last, alone.step(legal(first)))
 
 
+@pytest.mark.arrays
 @pytest.mark.parametrize("fault", ["killed", "exits"])
 def test_a_child_that_dies_loses_its_episodes_and_the_next_ones_are_fine(
     started: Started, caplog: pytest.LogCaptureFixture, fault: str

@@ -48,8 +48,8 @@ CRANE = DiscreteActions(count=5)
 BOAT = ContinuousActions(low=(-2.0, 0.0), high=(2.0, 1.0))
 
 
-# Of each way to learn from such actions one: with messages and a world model, in tokens, with networks of one's own.
-@pytest.mark.parametrize("algorithm", a_few(ALGORITHMS, "mamba", "marie", "happo"))
+# Of each way to learn from such actions one: with messages and a world model, and with networks of one's own.
+@pytest.mark.parametrize("algorithm", a_few(ALGORITHMS, "mamba", "happo"))
 def test_it_trains_and_runs_as_processes(tmp_path: Path, algorithm: str) -> None:
     preset, small = ALGORITHMS[algorithm]
     chosen = (f'environment.id="{WORLD}"', "environment.parameters={masks = true}")

@@ -335,7 +335,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     central = evaluate(
         algorithm.policy(),
         registry.make(algorithm.spec.id, count=8, permission=EVERYTHING),
-        episodes=24,
+        episodes=16,
         seed=11,
         greedy=greedy,
         device=torch.device("cpu"),
@@ -344,7 +344,7 @@ def test_the_networks_of_a_team_and_bundles_of_agents_alone_play_the_same_episod
     late = "mask" if bundles[0].manifest.sending is None else "hold"
     team = LocalTeam(bundles, run_seed=11, greedy=greedy, late_policy=late)
     played = World(registry.make(algorithm.spec.id, count=1, permission=EVERYTHING))
-    results = [team.run_episode(played, episode=episode).result for episode in range(24)]
+    results = [team.run_episode(played, episode=episode).result for episode in range(16)]
     assert [result.steps for result in results] == central.length.tolist()
     np.testing.assert_allclose([result.team_return for result in results], central.team_return, rtol=0, atol=1e-4)
     assert len(np.unique(central.team_return.round(4))) >= 6, "the episodes differ from one another"

@@ -46,6 +46,7 @@ def test_workers_collect_what_one_process_would_and_are_restored_like_it(pool: V
     assert_same(alone.replay, restored.replay)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_the_episodes_of_its_own_copies(pool: VectorEnvironment) -> None:
     collector = collector_of(pool)
     collect(collector, 1)
