@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from awaited_output import await_line
 from child_environment import importing_test_modules
+from combinations import a_few
 from equal_runs import assert_equal_runs
 from safetensors.numpy import load_file
 from tiny_team import SMALL
@@ -32,6 +33,7 @@ TRAIN = ("-m", "heliograph", "train")
 HERE = Path(__file__).parent
 ENV_STEPS = 168
 """Of all ranks: seven iterations, in whose third the second rank says where it is."""
+KINDS = [("commnet-relay", "mazero-relay"), ("happo-relay", "marie-relay")]
 
 
 def variables() -> dict[str, str]:
@@ -126,9 +128,10 @@ def own_experience(run: Path, rank: int) -> dict[str, np.ndarray]:
     return load_file(saved_checkpoints(run / "checkpoints")[-1] / f"rank-{rank}.replay.safetensors")
 
 
+# At a landing one that gives messages and learns on policy, and one that plans.
 @warm
-def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
-    presets = ["commnet-relay", "happo-relay", "marie-relay", "mazero-relay"]
+@pytest.mark.parametrize("presets", a_few(KINDS, ("commnet-relay", "mazero-relay")), ids=" and ".join)
+def test_every_kind_of_learning_goes_on_as_if_it_had_never_stopped(tmp_path: Path, presets: tuple[str, ...]) -> None:
     program = (str(HERE / "rank_runs.py"),)
     code, _, err = finished(launched(str(tmp_path), *presets, program=program), within_s=2 * DEADLINE_S)
     assert code == 0, err
