@@ -30,7 +30,7 @@ IMAGES = "make images"
 """Beside the first stage, and before those that need them."""
 WITH_UV, INSTALL = "make install with uv", "make install"
 """Before all that is tested."""
-SIDE_BY_SIDE = ["make check", "make test", "make test-docker", "make test-numpy2"]
+SIDE_BY_SIDE = ["make check", "make test", "make test-docker", "make test-numpy2 WORKERS=1"]
 """Once that has passed, in any order."""
 WITHOUT_IMAGES = [stage for stage in SIDE_BY_SIDE if stage != "make test-docker"]
 
