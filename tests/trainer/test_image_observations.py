@@ -63,7 +63,7 @@ class Trained:
 
 
 # MARIE reads images in test_marie_execution; networks of one's own are read with like one that is shared.
-@pytest.fixture(scope="module", params=a_few(CASES, "mamba", "mappo", "mazero"))
+@pytest.fixture(scope="module", params=a_few(CASES, "mamba", "mazero"))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A team after a few updates."""
     algorithm, parameters, more = CASES[request.param]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from combinations import a_few
 from equal_runs import assert_equal_runs
 from tiny_team import SMALL, SMALL_MABL, SMALL_MAZERO, resume, small_settings, start
 from torch import Tensor
@@ -139,7 +140,7 @@ def test_the_loss_of_reconstructions_knows_no_units_and_no_size(tmp_path: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", a_few(WAYS, "mamba", "mazero"))
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, way: str) -> None:
     run(tmp_path / "whole", way, stop_after=4)
     run(tmp_path / "parts", way, stop_after=3)
@@ -150,7 +151,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path: Path, way: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", a_few(WAYS, "mabl", "own"))
 def test_bundles_read_on_the_scale_that_was_learned(tmp_path: Path, way: str) -> None:
     preset, small = WAYS[way]
     start(tmp_path / "run", small_settings(preset, env_steps=36, small=small)).run()
