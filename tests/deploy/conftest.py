@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cluster_tools import PACKAGE, PROGRAMS, objects, said, unpack
+from folder_contents import contents
 from made_once import made_once
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +58,6 @@ def kustomizations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = contents(folder)
     yield folder
     assert contents(folder) == before, f"a test has changed {folder}, which all workers share"
-
-
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def with_keys(place: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folder_contents import contents
 from reserved_ports import reserved_address
 
 SMALL = {
@@ -115,7 +116,7 @@ def prepared(job: Pod, bundles: Path) -> dict[Path, bytes]:
         with ended(job.start(container)) as process:
             text, _ = process.communicate(timeout=DEADLINE_S)
             assert process.returncode == 0, text
-    return {path: path.read_bytes() for path in bundles.rglob("*") if path.is_file()}
+    return contents(bundles)
 
 
 @pytest.mark.slow
@@ -134,7 +135,7 @@ def test_the_overlays_containers_are_a_team_under_tls_with_signed_bundles(
         first = prepared(job, bundles)
         # A pod that takes another's place prepares again; were its bundles others, no episode could be gone on with.
         assert prepared(job, bundles) == first
-        assert bundles / "agent-0" / "manifest.sig" in first
+        assert Path("agent-0", "manifest.sig") in first
 
         (container,) = job.spec["containers"]
         coordinator = running.enter_context(ended(job.start(container)))

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from folder_contents import contents
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_bundle import scripted_team
@@ -77,15 +78,12 @@ def test_keys_are_for_their_owner_alone(authority: Path) -> None:
 
 
 def test_what_is_there_is_kept(authority: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def files() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in authority.rglob("*") if path.is_file()}
-
-    before = files()
+    before = contents(authority)
     assert certificates("init", authority) == 2
     assert "ca.key is there already" in capsys.readouterr().err
     assert certificates("issue", authority, "--slot", 7, "--slot", 1) == 2
     assert "slot-1 is there already" in capsys.readouterr().err
-    assert files() == before
+    assert contents(authority) == before
 
 
 def test_a_renewed_certificate_replaces_the_one_before(authority: Path, tmp_path: Path) -> None:

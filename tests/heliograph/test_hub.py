@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from folder_contents import contents
 from model_hub import TOKEN, Hub, commit_id, running_hub
 from relay_team import relay_bundles
 
@@ -110,10 +111,9 @@ def test_a_team_comes_back_as_it_went(
     assert "all are signed by a trusted key" in told
     assert commit_id(REPOSITORY, 1) in told
     assert "left there, as no part of a team: .gitattributes" in told
-    sent = {path.relative_to(made / "card"): path.read_bytes() for path in (made / "card").rglob("*") if path.is_file()}
+    sent = contents(made / "card")
     del sent[Path("notes.txt")]
-    came = {path.relative_to("team"): path.read_bytes() for path in Path("team").rglob("*") if path.is_file()}
-    assert came == sent
+    assert contents(Path("team")) == sent
     assert left(tmp_path) == ["team"]
     assert pushed.tokens_elsewhere == 0
 
