@@ -1,10 +1,12 @@
 """Under every fault of the simulated channel, processes play and count what the team in one process does."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from combinations import a_few
 from link_counts import arrivals
 from process_stage import Stage
 from relay_team import PATIENT, relay_bundles, relay_plan
@@ -43,12 +45,22 @@ def relay(bundles, **parameters):
     return registry.make("relay", count=1, parameters=bundles[0].manifest.environment_parameters | parameters)
 
 
-@pytest.mark.parametrize("late_policy", ["mask", "hold", "predict"])
-def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path, late_policy):
+# A landing meets each fault with one of both neighbourhoods under each policy, and the night with both.
+@pytest.mark.parametrize(
+    "way",
+    a_few(
+        itertools.product(("mask", "hold", "predict"), (("all", "range"), ("range", "all"))),
+        ("mask", ("all", "range")),
+        ("hold", ("range", "all")),
+        ("predict", ("all", "range")),
+    ),
+    ids=lambda way: f"{way[0]}-{way[1][0]} first",
+)
+def test_trajectories_and_counters_per_link_are_equal_under_each_fault(tmp_path, way):
+    late_policy, neighbourhoods = way
     predicts = "mode" if late_policy == "predict" else None
     bundles = relay_bundles(4, length=12, size=4, observation_noise=0.2, predicts=predicts)
-    # One policy meets a fault where all hear all, and another where they hear whom they have in sight.
-    cases = [(text, ("all", "range")[(number + (late_policy == "hold")) % 2]) for number, text in enumerate(FAULTS)]
+    cases = list(zip(FAULTS, itertools.cycle(neighbourhoods)))
 
     async def play():
         async with asyncio.timeout(120), Stage(bundles, tmp_path, late_policy=late_policy) as stage:
