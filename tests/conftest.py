@@ -49,9 +49,6 @@ BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 """Keeps a core busy for as long as the process lives that started it."""
 
 
-FOLDERS_THAT_WAIT = ("netns", "process")
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--busy", type=int, default=0, help="so many processes that each keep a core busy meanwhile")
 
@@ -81,16 +78,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: what one worker does last, the others wait for.  Those that mostly wait, for
-    processes, are spread among those that compute, or all workers would wait at once.  Alone, one goes in order."""
+    """Files with slow tests come first: what one worker does last, the others wait for.  Alone, one goes in order."""
     if not hasattr(config, "workerinput"):
         return
-    waiting = {item.path for item in items if item.path.parent.name in FOLDERS_THAT_WAIT}
-    computing = {item.path for item in items if item.get_closest_marker("slow")} - waiting
-    place = {
-        path: (rank + 0.5) / len(paths) for paths in (waiting, computing) for rank, path in enumerate(sorted(paths))
-    }
-    items.sort(key=lambda item: place.get(item.path, 1.0))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
