@@ -158,3 +158,20 @@ def interrupted_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def deferring_signals() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM wait until it is over: for a moment's work that must not be left half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    previous = [signal.signal(number, lambda number, _frame: came.append(number)) for number in NUMBERS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(NUMBERS, previous, strict=True):
+            signal.signal(number, handler)
+        for late in dict.fromkeys(came):
+            signal.raise_signal(late)

@@ -9,12 +9,14 @@ waits for a process to be amid its work, and where the variable HELD_UNTIL names
 from its `stuck_at`-th step it says so and never returns, and where it is made if it is `stuck_when_made`.  From its
 `large_at`-th step in the rank `large_on` it says so, and rewards are too large for single precision.  Episodes that are
 `endless` end by no step; where there is an `until`, by the first step after that file is there.  At its `exits_at`-th
-step it ends its process, with success.  `make_without_limit` makes one that does not tell how long an episode can be.
+step it ends its process, with success, at its `killed_at`-th without a word.  `make_without_limit` makes one that does
+not tell how long an episode can be.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -43,6 +45,7 @@ class WaitingGame(ParallelEnv):
         stuck_at: int = 0,
         stuck_when_made: bool = False,
         exits_at: int = 0,
+        killed_at: int = 0,
         large_at: int = 0,
         large_on: str = "",
         reward_factor: float = 1.0,
@@ -59,7 +62,8 @@ class WaitingGame(ParallelEnv):
         self.max_cycles = 10**9 if endless or until else 5
         self._endless, self._until = endless, Path(until) if until else None
         self._early_leavers, self._all_heard = early_leavers, all_heard
-        self._stuck_at, self._exits_at, self._reward_factor = stuck_at, exits_at, reward_factor
+        self._stuck_at, self._exits_at, self._killed_at = stuck_at, exits_at, killed_at
+        self._reward_factor = reward_factor
         rank = os.environ.get("RANK", "")
         self._announce_at = announce_at if announce_on is None or str(announce_on) == rank else 0
         self._large_at = large_at if large_on == rank else 0
@@ -89,6 +93,8 @@ class WaitingGame(ParallelEnv):
             threading.Event().wait()
         if WaitingGame.steps_made == self._exits_at:
             sys.exit(0)
+        if WaitingGame.steps_made == self._killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self._large_at and WaitingGame.steps_made >= self._large_at:
             announce()
             self._large_at, self._reward_factor = 0, 1e30

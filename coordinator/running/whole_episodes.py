@@ -6,32 +6,26 @@ An episode depends on its number and the plan alone, so both ways play the same 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from functools import partial
 
 from coordinator.observers.observers import NO_OBSERVERS, Observers
 from coordinator.plan.plan import Plan
 from coordinator.plan.settings import PERMUTED
 from coordinator.running.in_process import LocalEpisode, LocalTeam, SentMessages
+from coordinator.running.worker_pool import Answered, Died, ReportProgress, side_by_side
 from coordinator.world.frames import FilmedWorld
 from coordinator.world.trajectory import Observer, StepRecord
 from coordinator.world.world import EpisodeLost, World
 from heliograph.environments.vector import LOST_EPISODE_REPEATS
-from heliograph.errors import WorldError
-from heliograph.spawning import away_from_the_current_folder, begin
+from heliograph.errors import HeliographError, WorldError
 
 logger = logging.getLogger(__name__)
 
-CANCELLED_WITHIN_S = 2.0
-"""How long the pool may take to cancel what has not begun; it does nothing else then."""
+EPISODES_AHEAD = 4
+"""How many a process holds at once: one can take less time than handing out the next."""
 
 WholeEpisode = tuple[LocalEpisode, list[StepRecord]]
 """What came of it, and its steps, if the plan records them."""
@@ -140,57 +134,41 @@ def whole_episodes(
         with closing(runner):
             yield map(runner.run, numbers)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would take the threads of simulators along
-    theirs, lifeline = context.Pipe(duplex=False)
-    with away_from_the_current_folder():  # the pool starts a process when it is made, and the others when it is asked
-        pool = ProcessPoolExecutor(
-            min(jobs, plan.episodes), mp_context=context, initializer=_begin, initargs=(plan, name, theirs)
-        )
-    episodes: deque[Future[WholeEpisode]] = deque()
-    try:
-        # Of many episodes the first may hold a process up, and Ctrl-C come, before the last is handed out.
-        with away_from_the_current_folder():
-            for number in numbers:
-                episodes.append(pool.submit(_run, number))
-        yield _in_order(episodes)
-    finally:
-        # What waits is taken back before the processes die: a pool that breaks tells every future that it still holds,
-        # and fails at one that is cancelled already.  The last one is cancelled when all are.
-        pool.shutdown(wait=False, cancel_futures=True)
-        wait([episode for episode in episodes if not episode.running()][-1:], timeout=CANCELLED_WITHIN_S)
-        lifeline.close()  # which ends them even amid an episode
-        theirs.close()
+    with closing(_side_by_side(plan, name, numbers, jobs=min(jobs, plan.episodes))) as episodes:
+        yield episodes
 
 
-def _in_order(episodes: deque[Future[WholeEpisode]]) -> Iterator[WholeEpisode]:
-    """Their results, each let go of once it is told."""
-    while episodes:
-        yield episodes.popleft().result()
+def _side_by_side(plan: Plan, name: str, numbers: range, *, jobs: int) -> Generator[WholeEpisode, None, None]:
+    """Episodes in order; what one raised is raised in its turn."""
+    found: dict[int, WholeEpisode | HeliographError] = {}
+    due = numbers.start
+    with closing(side_by_side(numbers, partial(_run, plan, name), jobs=jobs, ahead=EPISODES_AHEAD)) as events:
+        for event in events:
+            if isinstance(event, Died):
+                found[event.piece] = WorldError(
+                    f"the process that ran episode {event.piece} {event.cause}",
+                    remedy="What it said is above; signal 9 is what a machine without memory sends: try fewer --jobs",
+                )
+            elif isinstance(event, Answered):
+                found[event.piece] = event.answer
+            while due in found:
+                episode = found.pop(due)
+                if isinstance(episode, HeliographError):
+                    raise episode
+                yield episode
+                due += 1
 
 
-_plan_and_condition: tuple[Plan, str] | None = None
 _runner: _TeamAndWorld | None = None
-"""Of a process of the pool; the runner is built with its first episode, because errors get through from there alone."""
+"""Of a worker, built with its first episode."""
 
 
-def _begin(plan: Plan, name: str, lifeline: Connection) -> None:
-    global _plan_and_condition
-    begin()
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its pool
-    _plan_and_condition = plan, name
-
-
-def _end_with(lifeline: Connection) -> None:
-    """Wait until the parent lets go of its end; then end this process, whatever its world is doing."""
-    with suppress(EOFError, OSError):
-        lifeline.recv()
-    os._exit(0)
-
-
-def _run(episode: int) -> WholeEpisode:
+def _run(plan: Plan, name: str, episode: int, _report: ReportProgress) -> WholeEpisode | HeliographError:
+    """An episode in a worker; an error that a user can mend is an answer, too, which the parent raises."""
     global _runner
-    assert _plan_and_condition is not None
-    if _runner is None:
-        _runner = _TeamAndWorld.build(*_plan_and_condition)
-    return _runner.run(episode)
+    try:
+        if _runner is None:
+            _runner = _TeamAndWorld.build(plan, name)
+        return _runner.run(episode)
+    except HeliographError as error:
+        return error

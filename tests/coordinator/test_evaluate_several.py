@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import pytest
 from child_environment import importing_test_modules
@@ -25,6 +22,7 @@ from heliograph.aggregates import aggregate
 from heliograph.bundle import make
 from heliograph.cli import main
 from heliograph.environments.reference import run_reference
+from heliograph.errors import WorldError
 from heliograph.manifest import sha256
 from heliograph.marl_eval import EvaluatedRun, read, write
 
@@ -247,30 +245,14 @@ def test_an_error_in_one_of_several_processes_gets_through(tmp_path: Path, capsy
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_episodes_are_still_handed_out_ends_processes_whose_world_never_returns(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    world = {"environment": "waiting_game:make", "environment_parameters": {"stuck_at": 1}}
+def test_a_process_that_is_killed_is_an_error_in_its_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    world = {"environment": "waiting_game:make", "environment_parameters": {"killed_at": 9}}
     save_team(scripted_team(team_size=2, actions=3, observation_size=4, **world), tmp_path / "team")
-    submit, handed_out = ProcessPoolExecutor.submit, []
-
-    def until_the_fourth(pool: ProcessPoolExecutor, run: Callable[[int], Any], episode: int) -> Future[Any]:
-        if len(handed_out) == 3:
-            raise KeyboardInterrupt
-        handed_out.append(submit(pool, run, episode))
-        return handed_out[-1]
-
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", until_the_fourth)
-    assert evaluate(tmp_path / "team", "--environment", world["environment"], "--episodes", 9, "--jobs", 2) == 130
-    assert len(handed_out) == 3
-    playing = multiprocessing.active_children()
-    try:
-        for process in playing:
-            # Not by joining it: the pool joins it, too, and of two threads that do one may find nothing to wait for.
-            assert wait([process.sentinel], DEADLINE_S)
-    finally:
-        for process in playing:
-            process.kill()
+    given = ("--environment", world["environment"], "--episodes", 30, "--jobs", 2)
+    assert evaluate(tmp_path / "team", *given) == WorldError.exit_code
+    told = capsys.readouterr().err
+    assert re.search(r"the process that ran episode \d+ was ended by signal 9\. .*fewer --jobs", told), told
+    assert not multiprocessing.active_children()
 
 
 def test_a_channel_acts_on_bundles_and_has_no_place_among_central_networks(runs, tmp_path: Path, capsys):
