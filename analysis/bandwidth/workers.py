@@ -15,7 +15,7 @@ from coordinator.running.worker_pool import Answered, Died, ReportProgress, side
 from heliograph.errors import WorldError
 
 EPISODE = None
-"""What a worker tells of each finished episode."""
+"""What a worker reports of each finished episode."""
 
 
 def run_in_workers(

@@ -97,7 +97,7 @@ def side_by_side(
     done = False
     try:
         while busy := pool.busy():
-            for connection in wait(list(busy)):
+            for connection in wait(busy):
                 assert isinstance(connection, Connection)
                 yield pool.receive(connection)
         done = True
@@ -153,9 +153,9 @@ class _Pool(Generic[Piece]):
         """Let the workers end, which have nothing to do any more, or make them."""
         with deferring_signals():
             for worker in self._workers.values():
-                worker.connection.close()
                 if at_once:
                     worker.process.terminate()
+                worker.connection.close()
             for worker in self._workers.values():
                 worker.process.join(ENDING_S)
                 worker.process.kill()
@@ -175,10 +175,14 @@ def _serve(connection: Connection, work: Work[Any]) -> None:
     multiprocessing.current_process().daemon = False  # a world may start processes of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, ConnectionError):
-        while True:
+    while True:
+        try:
             piece = connection.recv()
-            connection.send(_Answer(work(piece, connection.send)))
+        except (EOFError, ConnectionError):
+            return
+        answer = _Answer(work(piece, connection.send))
+        with suppress(ConnectionError):  # the parent has closed its end, which the next reading tells
+            connection.send(answer)
 
 
 def _end_with_parent() -> None:

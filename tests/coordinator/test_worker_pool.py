@@ -69,6 +69,17 @@ def test_a_process_that_dies_costs_the_piece_that_it_was_at_and_another_takes_it
     assert not multiprocessing.active_children()
 
 
+def test_an_error_of_the_work_is_not_taken_for_the_end_of_the_pool(capfd: pytest.CaptureFixture[str]) -> None:
+    (died,) = side_by_side([1], ends_early, jobs=1)
+    assert isinstance(died, Died)
+    assert died.cause == "ended with code 1"
+    assert "EOFError: in a world's own file" in capfd.readouterr().err
+
+
+def ends_early(_piece: int, _report: ReportProgress) -> None:
+    raise EOFError("in a world's own file")
+
+
 def test_who_asks_for_no_more_ends_processes_that_never_return() -> None:
     with closing(side_by_side([0, 0], double, jobs=2)) as events:
         assert len({each.what[1] for each in (next(events), next(events)) if isinstance(each, Reported)}) == 2
