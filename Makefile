@@ -5,7 +5,8 @@ VENV_NUMPY2 ?= .venv-numpy2
 STUBS_VENV ?= .venv-stubs
 
 # Files of tests run side by side, each as a whole in one worker (tests/README.md): one per core, up to eight, and two more,
-# since tests of processes wait for these, and two of them often at once.  One file, or under a debugger: `.venv/bin/python -m pytest tests/…`.
+# since tests of processes wait for these, and two of them often at once.  One file, or under a debugger:
+# `.venv/bin/python -m pytest tests/…`.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 8) + 2)")
 # `make test BUSY=2` runs them beside two processes that keep a core busy each: no test may depend on a quiet machine.
 BUSY ?= 0
